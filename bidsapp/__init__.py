@@ -1,0 +1,1 @@
+"""TaskGLM: a BIDS App for task-fMRI statistics."""

@@ -1,0 +1,1 @@
+"""Tables to design matrices and contrast weights."""

@@ -1,0 +1,1 @@
+"""Array kernels: shuffles, permutation engine, clusters, thresholds."""

@@ -1,0 +1,1 @@
+"""Readers: datasets, model files, events, confounds, images, estimates."""

@@ -1,0 +1,1 @@
+"""Writers: BIDS-Derivatives names, images, tables, sidecars."""

@@ -1,0 +1,1 @@
+"""Array kernels: run GLM, fixed effects, group GLM, distributions."""

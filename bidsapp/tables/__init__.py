@@ -1,0 +1,1 @@
+"""Cluster, peak and atlas-label tables."""
