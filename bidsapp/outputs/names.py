@@ -1,0 +1,152 @@
+"""Every output path is built here, and nowhere else.
+
+Order of a name: the entities of the source in BIDS order, then ``node``, ``contrast``, ``stat`` and
+``desc``, then the suffix. BIDS 1.11 defines no name for statistical maps; these follow the draft of its
+extension 41, FitLins and nilearn.
+"""
+
+import re
+
+from bidsapp.errors import ModelError
+
+MAP_SUFFIX = "statmap"
+ENTITY_ORDER = (
+    "sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part", "hemi", "space", "res", "den",
+    "node", "contrast", "stat", "label", "desc",
+)  # fmt: skip
+
+
+def make_label(text):
+    """Return text as an alphanumeric label: every other character is a word break, then camelCase.
+
+    "face vs.house" is "faceVsHouse". Text without any alphanumeric character gives "x".
+    """
+    words = re.findall(r"[0-9A-Za-z]+", text)
+    if not words:
+        return "x"
+    return words[0] + "".join(word[0].upper() + word[1:] for word in words[1:])
+
+
+def check_labels(names, what):
+    """Raise ModelError when two names give the same label, naming both."""
+    seen = {}
+    for name in names:
+        label = make_label(name)
+        if label in seen and seen[label] != name:
+            message = (
+                f"{what} {seen[label]!r} and {name!r} give the same file name label {label!r}. Rename one."
+            )
+            raise ModelError(message)
+        seen[label] = name
+
+
+def make_name(entities, suffix, extension):
+    """Return a file name from entities (short names to values), a suffix and an extension with its dot."""
+    unknown = set(entities) - set(ENTITY_ORDER)
+    if unknown:
+        raise ValueError(f"no place in a file name for {sorted(unknown)}")
+    parts = [f"{key}-{make_label(entities[key])}" for key in ENTITY_ORDER if entities.get(key)]
+    return "_".join([*parts, suffix]) + extension
+
+
+def folder_of(entities):
+    """Return the folder of a file, relative to the output folder: ``sub-01/ses-1/func`` or ``group``."""
+    if "sub" not in entities:
+        return "group"
+    parts = [f"sub-{make_label(entities['sub'])}"]
+    if entities.get("ses"):
+        parts.append(f"ses-{make_label(entities['ses'])}")
+    return "/".join([*parts, "func"])
+
+
+def map_path(entities, *, node, contrast, stat, desc=None):
+    """Return the path of a statistical map, relative to the output folder."""
+    full = {**entities, "node": node, "contrast": contrast, "stat": stat, "desc": desc}
+    return f"{folder_of(entities)}/{make_name(full, MAP_SUFFIX, '.nii.gz')}"
+
+
+def model_fit_path(entities, *, node, stat):
+    """Return the path of a map of the model's fit (``rsquare``, ``sigmasquared``, ``ar1``, ``tsnr``)."""
+    full = {**entities, "node": node, "stat": stat}
+    return f"{folder_of(entities)}/{make_name(full, MAP_SUFFIX, '.nii.gz')}"
+
+
+def mask_path(entities, *, node=None):
+    """Return the path of an analysis mask; stock BIDS has no node entity on masks, so desc carries it."""
+    full = {**entities, "desc": make_label(node) if node else "analysis"}
+    return f"{folder_of(entities)}/{make_name(full, 'mask', '.nii.gz')}"
+
+
+def coverage_path(entities, *, node):
+    """Return the path of the map of how many inputs cover each voxel."""
+    return model_fit_path(entities, node=node, stat="coverage")
+
+
+def residuals_path(entities):
+    """Return the path of a residual series."""
+    return f"{folder_of(entities)}/{make_name({**entities, 'desc': 'residuals'}, 'bold', '.nii.gz')}"
+
+
+def clusters_label_path(entities, *, node, contrast, desc):
+    """Return the path of a cluster label image."""
+    full = {**entities, "node": node, "contrast": contrast, "desc": desc}
+    return f"{folder_of(entities)}/{make_name(full, 'dseg', '.nii.gz')}"
+
+
+def table_path(entities, kind, *, node, contrast=None, desc=None):
+    """Return the path of a table: design, contrasts, clusters, peaks, thresholds, nullmax, influence."""
+    full = {**entities, "node": node, "contrast": contrast, "desc": desc}
+    return f"{folder_of(entities)}/{make_name(full, kind, '.tsv')}"
+
+
+def design_path(entities, *, node, contrast=None):
+    """Return the path of a design matrix; one a run, whatever the space of its images."""
+    return table_path(_without_space(entities), "design", node=node, contrast=contrast)
+
+
+def contrasts_path(entities, *, node):
+    """Return the path of the table of contrast weights."""
+    return table_path(_without_space(entities), "contrasts", node=node)
+
+
+def figure_path(entities, kind, *, extension=".svg", **more):
+    """Return the path of a figure; ``more`` are further entities: node, contrast, stat, desc."""
+    full = {**entities, **more}
+    top = f"sub-{make_label(entities['sub'])}" if "sub" in entities else "group"
+    return f"{top}/figures/{make_name(full, kind, extension)}"
+
+
+def sidecar_path(path):
+    """Return the path of the JSON sidecar of a data file."""
+    for ending in (".nii.gz", ".tsv"):
+        if path.endswith(ending):
+            return path.removesuffix(ending) + ".json"
+    raise ValueError(f"{path} has no sidecar")
+
+
+def model_path(name):
+    """Return the path of the model that was used."""
+    return f"code/model-{make_label(name)}_smdl.json"
+
+
+def record_path(subject):
+    """Return the path of the record of a finished subject; ``group`` records have a node, see below."""
+    return f"logs/sub-{make_label(subject)}_participant.json"
+
+
+def group_record_path(entities, node):
+    """Return the path of the record of a finished Dataset node."""
+    return f"logs/{make_name({**entities, 'node': node}, 'group', '.json')}"
+
+
+def subject_report_path(subject):
+    """Return the path of a subject's report."""
+    return f"sub-{make_label(subject)}.html"
+
+
+GROUP_REPORT = "group.html"
+OVERVIEW_REPORT = "index.html"
+
+
+def _without_space(entities):
+    return {key: value for key, value in entities.items() if key not in ("space", "res", "den")}

@@ -1,0 +1,207 @@
+"""Every choice a user has, as frozen dataclasses with the defaults.
+
+A field is declared once, with its default and its help; the command line, the configuration file, the
+saved settings and the descriptors are made from these declarations (``cli.py``). The flag of a field is
+its name with dashes: ``n_permutations`` is ``--n-permutations`` (``--n_permutations`` works too).
+"""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+
+def option(default, text, **details):
+    """Declare a setting: its default, its help text and how its flag reads a value.
+
+    ``details``: ``kind`` ("text", "int", "float", "path", "flag", "labels" for lists by spaces or commas
+    whose ``prefix-`` is optional, "list", "paths", "memory"), ``aliases``, ``choices``, ``metavar``,
+    ``prefix``.
+    """
+    return field(default=default, metadata={"help": text, "kind": "text", **details})
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files are analysed."""
+
+    participant_label: tuple = option(
+        (), "Participants to analyse (default: all).", kind="labels", prefix="sub"
+    )
+    exclude_participant_label: tuple = option((), "Participants to leave out.", kind="labels", prefix="sub")
+    session_label: tuple = option(
+        (), "Sessions (default: all).", kind="labels", prefix="ses", aliases=("--session-id",)
+    )
+    task_label: tuple = option(
+        (),
+        "Tasks (default: all that have events).",
+        kind="labels",
+        prefix="task",
+        aliases=("--task-id", "-t"),
+    )
+    run_label: tuple = option((), "Runs (default: all).", kind="labels", prefix="run")
+    space: str | None = option(
+        None,
+        "Space of the images (default: the only one there, else MNI152NLin2009cAsym).",
+        kind="label",
+        prefix="space",
+    )
+    res: str | None = option(
+        None, "Resolution label of the images (needed where several exist).", kind="label", prefix="res"
+    )
+    bids_filter_file: Path | None = option(
+        None,
+        "JSON file of pybids filters by kind of file: bold, mask, events, confounds, effect, variance.",
+        kind="path",
+    )
+    bids_database_dir: Path | None = option(
+        None, "Folder of a pybids database to use, made when absent.", kind="path"
+    )
+    derivatives: tuple = option(
+        (),
+        "[NAME=]PATH of preprocessed derivatives (default: those with preprocessed BOLD in BIDS_DIR/derivatives, "
+        "or BIDS_DIR itself).",
+        kind="paths",
+        aliases=("-d",),
+    )
+    estimates: tuple = option(
+        (),
+        "Group level: folders of effect and variance maps, ours or another program's (default: OUTPUT_DIR).",
+        kind="paths",
+    )
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model is fitted; all but ``model`` describe the automatic one."""
+
+    model: str = option(
+        "auto", "BIDS Stats Model file, or auto: made from the events.", aliases=("-m",), metavar="FILE|auto"
+    )
+    contrast: tuple = option(
+        (),
+        'Automatic model: a contrast (repeatable), for example "conflict=incongruent - congruent".',
+        kind="repeat",
+        metavar="NAME=EXPRESSION",
+    )
+    confounds: str = option(
+        "motion6", "Automatic model: confound strategy, parts joined by +.", metavar="STRATEGY"
+    )
+    high_pass: float = option(
+        128.0,
+        "Automatic model: period of the high-pass filter in seconds (0: none).",
+        kind="float",
+        metavar="SECONDS",
+    )
+    hrf_model: str = option("spm", "Automatic model: haemodynamic response.")
+    missing_condition: str = option(
+        "drop",
+        "When a run lacks a condition: drop the contrasts that need it in that run, stop with an error, "
+        "or count the condition as zero.",
+        choices=("drop", "error", "zero"),
+    )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is fitted."""
+
+    noise_model: str = option("ar1", "Noise model of the run level.")
+    scaling: str = option(
+        "percent",
+        "Unit of the effects: percent of the voxel's mean, or none (the images' own).",
+        choices=("percent", "none"),
+    )
+    smoothing_fwhm: float = option(
+        6.0,
+        "Full width at half maximum of the smoothing of the BOLD images in mm (0: none).",
+        kind="float",
+        metavar="MM",
+    )
+    residuals: bool = option(False, "Write the residual series of every run.", kind="flag")
+
+
+@dataclass(frozen=True)
+class GroupOptions:
+    """How the group is analysed."""
+
+    group_smoothing_fwhm: float = option(
+        0.0,
+        "Smoothing of the subjects' effect maps in mm before the group level (0: none).",
+        kind="float",
+        metavar="MM",
+    )
+    alpha: float = option(0.05, "Error rate of every corrected threshold.", kind="float")
+    tail: str = option("two", "Alternative hypothesis.", choices=("two", "positive", "negative"))
+
+
+@dataclass(frozen=True)
+class PermutationOptions:
+    """Permutation inference."""
+
+    n_permutations: int = option(
+        1000,
+        "Number of shuffles, the observed one among them (0: none; fewer where fewer exist).",
+        kind="int",
+    )
+    cluster_forming_p: float = option(
+        0.001, "Cluster-forming threshold, as the one-sided uncorrected p-value.", kind="float"
+    )
+    seed: int = option(0, "Seed of the random numbers.", kind="int", aliases=("--random-seed",))
+
+
+@dataclass(frozen=True)
+class Control:
+    """How the app runs; nothing here changes a result."""
+
+    work_dir: Path | None = option(
+        None,
+        "Folder for temporary files (default: inside OUTPUT_DIR, removed at the end).",
+        kind="path",
+        aliases=("-w",),
+    )
+    n_cpus: int = option(
+        0, "Processors to use (0: all that the job may use).", kind="int", aliases=("--nprocs", "--nthreads")
+    )
+    mem_gb: float = option(
+        0.0,
+        "Memory to stay below in GB; a unit may be given (0: all that the job may use).",
+        kind="memory",
+        aliases=("--mem",),
+    )
+    dry_run: str | None = option(
+        None,
+        "Print the plan, as text or json, and stop.",
+        kind="optional",
+        choices=("text", "json"),
+        constant="text",
+    )
+    reports_only: bool = option(False, "Only rebuild the reports from the maps.", kind="flag")
+    stop_on_first_crash: bool = option(False, "Stop at the first participant that fails.", kind="flag")
+    skip_bids_validation: bool = option(
+        False,
+        "Accepted for compatibility; the app checks what it reads.",
+        kind="flag",
+        aliases=("--skip-bids-validator",),
+    )
+    notrack: bool = option(False, "Accepted for compatibility; nothing is ever sent.", kind="flag")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one call of the app."""
+
+    bids_dir: Path
+    output_dir: Path
+    levels: tuple[str, ...]
+    selection: Selection = Selection()
+    model: ModelOptions = ModelOptions()
+    run: RunOptions = RunOptions()
+    group: GroupOptions = GroupOptions()
+    permutation: PermutationOptions = PermutationOptions()
+    control: Control = Control()
+
+
+PARTS = {
+    part.name: part.default.__class__
+    for part in fields(Settings)
+    if part.name not in ("bids_dir", "output_dir", "levels")
+}
