@@ -57,8 +57,7 @@ class Selection:
     )
     derivatives: tuple = option(
         (),
-        "[NAME=]PATH of preprocessed derivatives (default: those with preprocessed BOLD in BIDS_DIR/derivatives, "
-        "or BIDS_DIR itself).",
+        "[NAME=]PATH of the preprocessed images (default: BIDS_DIR/derivatives/*, or BIDS_DIR itself).",
         kind="paths",
         aliases=("-d",),
     )
@@ -170,9 +169,7 @@ class Control:
     dry_run: str | None = option(
         None,
         "Print the plan, as text or json, and stop.",
-        kind="optional",
         choices=("text", "json"),
-        constant="text",
     )
     reports_only: bool = option(False, "Only rebuild the reports from the maps.", kind="flag")
     stop_on_first_crash: bool = option(False, "Stop at the first participant that fails.", kind="flag")

@@ -1,0 +1,301 @@
+"""The command line: arguments to settings, settings to a stage, errors to an exit code.
+
+The only place that exits, prints or configures logging. The flags are made from ``settings.py``.
+"""
+
+import argparse
+import difflib
+import importlib
+import logging
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from bidsapp import errors
+from bidsapp.errors import AppError, SettingsError
+from bidsapp.settings import PARTS, Settings
+from bidsapp.version import __version__
+
+LEVELS = ("participant", "group")
+EPILOG = """\
+Flags may be written with - or _, labels with or without their prefix, lists with spaces or commas.
+Exit codes: 0 done; 1 a participant or report failed; 16 not a BIDS dataset; 17 unknown level; 18 nothing
+selected; 64 wrong usage; 65 faulty data or model; 66 input missing; 73 cannot create output; 74 input/output.
+"""
+logger = logging.getLogger("bidsapp")
+
+
+def main(argv=None):
+    """Run the app with the arguments (default: those of the process) and return its exit code."""
+    try:
+        arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
+        configure_logging(arguments.verbose - arguments.quiet)
+        return run(make_settings(arguments))
+    except AppError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return errors.EXIT_IO
+    except KeyboardInterrupt:
+        print(
+            "interrupted: finished participants are kept; the same command goes on from there",
+            file=sys.stderr,
+        )
+        return errors.EXIT_FAILURE
+
+
+def run(settings):
+    """Run the levels that the settings name and return the exit code."""
+    from bidsapp.environment import work_folder
+
+    check_folders(settings)
+    if settings.control.dry_run:
+        return _stage("plan").show_plans(settings)
+    with work_folder(settings) as folder:
+        codes = [_stage(level).run_stage(settings, folder) for level in settings.levels]
+    return max(codes)
+
+
+def _stage(name):
+    # Imported when needed: --help and --version must not wait for the scientific libraries.
+    return importlib.import_module(f"bidsapp.{name}")
+
+
+def check_folders(settings):
+    """Raise where the input folder is missing or the output folder would lie inside the input."""
+    bids_dir, output_dir = settings.bids_dir, settings.output_dir
+    if not bids_dir.is_dir():
+        message = (
+            f"the BIDS folder {bids_dir} does not exist. Give the folder that holds dataset_description.json."
+        )
+        raise errors.InputError(message, exit_code=errors.EXIT_NO_INPUT)
+    inputs = [bids_dir, *(Path(entry.rpartition("=")[2]) for entry in settings.selection.derivatives)]
+    output = output_dir.resolve()
+    for folder in map(Path.resolve, inputs):
+        if output == folder or (folder in output.parents and folder / "derivatives" not in output.parents):
+            better = folder / "derivatives" / "taskglm"
+            message = (
+                f"the output folder {output_dir} lies inside the input {folder}. Use for example {better}."
+            )
+            raise SettingsError(message)
+
+
+# Arguments -> settings
+
+
+def parse_arguments(argv):
+    """Return the parsed arguments; raise SettingsError on wrong usage."""
+    arguments = make_parser().parse_args([_with_dashes(argument) for argument in argv])
+    unknown = [level for level in arguments.analysis_level if level not in LEVELS]
+    if unknown:
+        message = (
+            f"unknown analysis level {unknown[0]!r}{_near(unknown[0], LEVELS)}. Levels: {', '.join(LEVELS)}."
+        )
+        raise SettingsError(message, exit_code=errors.EXIT_UNKNOWN_LEVEL)
+    return arguments
+
+
+def make_settings(arguments):
+    """Return the settings: flags, then the configuration file, then the defaults."""
+    given = {**_read_config(arguments.config_file), **_given(arguments)}
+    parts = {name: _make_part(part, given) for name, part in PARTS.items()}
+    levels = tuple(level for level in LEVELS if level in arguments.analysis_level)
+    return Settings(Path(arguments.bids_dir), Path(arguments.output_dir), levels, **parts)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise SettingsError(f"{message}. See --help.")
+
+    def parse_args(self, args=None, namespace=None):
+        arguments, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [flag for action in self._actions for flag in action.option_strings]
+            raise SettingsError(f"unknown argument {unknown[0]!r}{_near(unknown[0], known)}. See --help.")
+        return arguments
+
+
+def make_parser():
+    """Return the parser of the command line."""
+    parser = _Parser(
+        prog="run.py",
+        description="TaskGLM: task-fMRI statistics on fMRIPrep derivatives, from runs to the group.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("bids_dir", help="Folder of the BIDS dataset, or of the fMRIPrep derivatives.")
+    parser.add_argument("output_dir", help="Folder of the results.")
+    parser.add_argument("analysis_level", nargs="+", metavar="{participant,group}", help="Level, or both.")
+    for title, part in PARTS.items():
+        group = parser.add_argument_group(title)
+        for setting in fields(part):
+            _add_flag(group, setting)
+    control = parser.add_argument_group("messages and help")
+    control.add_argument(
+        "--config-file", metavar="TOML", default=None, help="Settings, by the names of the flags."
+    )
+    control.add_argument("-v", "--verbose", action="count", default=0, help="More messages; -vv for all.")
+    control.add_argument(
+        "--quiet", action="store_const", const=2, default=0, help="Only warnings and errors."
+    )
+    control.add_argument("--version", action="version", version=f"TaskGLM {__version__}")
+    return parser
+
+
+def _add_flag(group, setting):
+    details = setting.metadata
+    kind = details["kind"]
+    flags = ["--" + setting.name.replace("_", "-"), *details.get("aliases", ())]
+    options = {"dest": setting.name, "help": details["help"].replace("%", "%%") + _default_text(setting)}
+    if kind == "flag":
+        group.add_argument(*flags, action="store_true", **options)
+        return
+    if kind in ("labels", "list", "paths"):
+        options["nargs"] = "+"
+    if kind == "repeat":
+        options["action"] = "append"
+    metavar = details.get("metavar") or _metavar(kind, details)
+    group.add_argument(*flags, metavar=metavar, **options)
+
+
+def _metavar(kind, details):
+    if details.get("choices"):
+        return "{" + ",".join(details["choices"]) + "}"
+    words = {"labels": "LABEL", "label": "LABEL", "list": "NAME", "paths": "PATH", "path": "PATH"}
+    return words.get(kind, {"int": "N", "float": "X", "memory": "GB"}.get(kind, "TEXT"))
+
+
+def _default_text(setting):
+    default = setting.default
+    return (
+        ""
+        if default in (None, (), False) or "(default" in setting.metadata["help"]
+        else f" (default: {default})"
+    )
+
+
+def _with_dashes(argument):
+    if not re.match(r"--[A-Za-z]", argument):
+        return argument
+    flag, equals, value = argument.partition("=")
+    flag = flag.replace("_", "-")
+    # Without a value of its own, the flag would take the analysis level that follows it.
+    if not equals and flag == "--dry-run":
+        equals, value = "=", "text"
+    return flag + equals + value
+
+
+def _given(arguments):
+    names = {setting.name for part in PARTS.values() for setting in fields(part)}
+    return {name: value for name, value in vars(arguments).items() if name in names}
+
+
+def _read_config(path):
+    import tomllib
+
+    if path is None:
+        return {}
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        message = f"cannot read the configuration file {path}: {error.strerror}."
+        raise SettingsError(message, exit_code=errors.EXIT_NO_INPUT) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}.") from error
+    known = [setting.name for part in PARTS.values() for setting in fields(part)]
+    given = {name.replace("-", "_"): value for name, value in content.items()}
+    for name in given:
+        if name not in known:
+            raise SettingsError(f"{path}: unknown setting {name!r}{_near(name, known)}.")
+    return given
+
+
+def _make_part(part, given):
+    values = {
+        setting.name: _read_value(setting, given[setting.name])
+        for setting in fields(part)
+        if setting.name in given
+    }
+    return part(**values)
+
+
+def _read_value(setting, value):
+    details = setting.metadata
+    flag = "--" + setting.name.replace("_", "-")
+    read = READERS[details["kind"]]
+    try:
+        value = read(value, details)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{flag}: cannot read {value!r} as {details['kind']}.") from error
+    choices = details.get("choices")
+    if choices and value is not None and value not in choices:
+        raise SettingsError(
+            f"{flag}: {value!r} is not one of {', '.join(choices)}{_near(str(value), choices)}."
+        )
+    return value
+
+
+def _read_label(value, details):
+    return str(value).removeprefix(details.get("prefix", "") + "-")
+
+
+def _read_labels(value, details):
+    words = [word for item in _as_list(value) for word in str(item).split(",") if word]
+    return tuple(_read_label(word, details) for word in words)
+
+
+def _read_memory(value, _details):
+    match = re.fullmatch(r"([0-9.]+)\s*([kmgt]?)i?b?", str(value).strip().lower())
+    if not match:
+        raise ValueError(value)
+    # A bare number counts as GB; of 512 and more nobody means GB.
+    unit = match[2] or ("g" if float(match[1]) < 512 else "m")
+    return float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[unit]
+
+
+def _read_flag(value, _details):
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def _as_list(value):
+    return value if isinstance(value, list | tuple) else [value]
+
+
+READERS = {
+    "text": lambda value, _details: str(value),
+    "int": lambda value, _details: int(value),
+    "float": lambda value, _details: float(value),
+    "path": lambda value, _details: Path(value),
+    "flag": _read_flag,
+    "label": _read_label,
+    "labels": _read_labels,
+    "list": lambda value, _details: tuple(
+        word for item in _as_list(value) for word in str(item).split(",") if word
+    ),
+    "paths": lambda value, _details: tuple(str(item) for item in _as_list(value)),
+    "repeat": lambda value, _details: tuple(str(item) for item in _as_list(value)),
+    "memory": _read_memory,
+}
+
+
+def _near(word, known):
+    matches = difflib.get_close_matches(word, known, n=1)
+    return f", did you mean {matches[0]!r}?" if matches else ""
+
+
+# Messages
+
+
+def configure_logging(level):
+    """Show messages on standard error: warnings when quiet, one line a unit of work, more with -v."""
+    threshold = logging.WARNING if level <= -1 else (logging.DEBUG if level >= 1 else logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logger.handlers[:] = [handler]
+    logger.setLevel(threshold)
+    logger.propagate = False

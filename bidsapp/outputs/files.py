@@ -1,0 +1,71 @@
+"""Atomic writes: a file is complete under its name, or it is not there."""
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from bidsapp.errors import EXIT_CANNOT_CREATE, InputError
+
+TEMPORARY_PREFIX = ".unfinished-"
+
+
+@contextmanager
+def replacing(path):
+    """Give a temporary path in the folder of ``path``; rename it to ``path`` when the block succeeds.
+
+    The temporary name keeps the extension, which decides how some libraries write. Several processes may
+    write the same path: each has its own temporary file and the last rename wins.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}"
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        message = (
+            f"cannot write {path}: {error.strerror or error}. Check the folder's permissions and free space."
+        )
+        raise InputError(message, exit_code=EXIT_CANNOT_CREATE) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folder(path):
+    """Make a folder and its parents; a clear error where that is not allowed."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot create the folder {path}: {error.strerror}. Choose another output or work folder."
+        raise InputError(message, exit_code=EXIT_CANNOT_CREATE) from error
+
+
+def write_text(path, text):
+    """Write text as UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, content):
+    """Write content as indented JSON; the order of keys is kept, NaN becomes null."""
+    write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def remove_unfinished(folder):
+    """Remove the temporary files that a killed process left below a folder."""
+    for path in Path(folder).rglob(f"{TEMPORARY_PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
+def _plain(value):
+    """Return value made of plain JSON types; numpy scalars and arrays, paths and tuples are converted."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value

@@ -1,0 +1,101 @@
+"""Sidecars of maps and the description of the output dataset."""
+
+import json
+import os
+from pathlib import Path
+
+from bidsapp.errors import EXIT_CANNOT_CREATE, InputError, SettingsError
+from bidsapp.outputs.files import write_json, write_text
+from bidsapp.version import __version__
+
+APP_NAME = "TaskGLM"
+BIDS_VERSION = "1.11.0"
+# Names that the released specification does not know yet; the patterns are those that the validator honours.
+BIDSIGNORE = "*.html\nfigures\ngroup\nlogs\n*_statmap.*\n*_design.*\n*_contrasts.*\n*_clusters.*\n*_peaks.*\n"
+MAP_MEANING = {
+    "effect": ("contrast of parameter estimates", "effect"),
+    "variance": ("sampling variance of the effect", "squared unit of the effect"),
+    "t": ("t statistic", "arbitrary"),
+    "F": ("F statistic", "arbitrary"),
+    "z": ("z value of the statistic's p-value, with the sign of the effect", "arbitrary"),
+    "p": ("uncorrected p-value", "probability"),
+    "dof": ("degrees of freedom", "count"),
+    "rsquare": ("share of variance that the model explains (R squared)", "fraction"),
+    "sigmasquared": ("residual variance of the whitened model", "squared unit of the effect"),
+    "ar1": ("first autoregressive coefficient of the noise", "arbitrary"),
+    "tsnr": ("temporal signal-to-noise ratio: mean over residual standard deviation", "arbitrary"),
+    "coverage": ("number of inputs with data", "count"),
+}
+
+
+def map_sidecar(stat, **fields):
+    """Return the sidecar of a map; fields that are None are left out."""
+    description, units = MAP_MEANING.get(stat, (stat, "arbitrary"))
+    content = {
+        "Description": description,
+        "Units": units,
+        "SkullStripped": True,
+        "Resolution": "that of the input images",
+    }
+    return {**content, **{key: value for key, value in fields.items() if value is not None}}
+
+
+def write_dataset_description(output_dir, links):
+    """Write ``dataset_description.json`` and ``.bidsignore`` of the output folder.
+
+    Links to the input datasets are relative, so that the same analysis gives the same bytes elsewhere.
+    Fields that somebody added to an existing description are kept. Nothing is written when nothing
+    changes, so that many jobs may share the folder.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds the dataset of another program.
+    """
+    path = Path(output_dir) / "dataset_description.json"
+    before = _read_description(path)
+    names = [entry.get("Name") for entry in before.get("GeneratedBy", [])]
+    if before and APP_NAME not in names:
+        message = (
+            f"{output_dir} holds another dataset ({before.get('Name')!r}, made by {names or 'nobody named'}). "
+            "Choose an empty output folder."
+        )
+        raise SettingsError(message, exit_code=EXIT_CANNOT_CREATE)
+    relative = {name: os.path.relpath(target, output_dir) for name, target in links.items()}
+    after = before | {
+        "Name": before.get("Name", "TaskGLM - task-fMRI statistics"),
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [_generated_by()],
+        "DatasetLinks": before.get("DatasetLinks", {}) | relative,
+        "HowToAcknowledge": "See logs/CITATION.md.",
+    }
+    if after != before:
+        write_json(path, after)
+    ignore = Path(output_dir) / ".bidsignore"
+    if not ignore.exists():
+        write_text(ignore, BIDSIGNORE)
+        write_text(
+            Path(output_dir) / "README",
+            f"Statistical maps of task fMRI, made by {APP_NAME}. Open index.html.\n",
+        )
+
+
+def _read_description(path):
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is not a readable JSON file ({error}). Remove it or choose another folder."
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _generated_by():
+    entry = {"Name": APP_NAME, "Version": __version__}
+    image = os.environ.get("TASKGLM_CONTAINER")
+    if image:
+        entry["Container"] = {"Type": "docker" if Path("/.dockerenv").exists() else "oci", "Tag": image}
+    return entry

@@ -1,0 +1,52 @@
+"""Atomic writes."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from bidsapp.errors import EXIT_CANNOT_CREATE, InputError
+from bidsapp.outputs.files import remove_unfinished, replacing, write_json, write_text
+
+
+def fail_half_way(path):
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError):
+        fail_half_way(tmp_path / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_file_of_before(tmp_path):
+    write_text(tmp_path / "a.txt", "before")
+    with pytest.raises(RuntimeError):
+        fail_half_way(tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text() == "before"
+
+
+def test_json_has_plain_values_and_null_for_nan(tmp_path):
+    write_json(tmp_path / "a.json", {"x": np.float32(1.5), "y": math.nan, "z": (np.arange(2), tmp_path.name)})
+    assert json.loads((tmp_path / "a.json").read_text()) == {
+        "x": 1.5,
+        "y": None,
+        "z": [[0, 1], tmp_path.name],
+    }
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="Choose another output") as caught:
+        write_text(tmp_path / "file" / "a.txt", "x")
+    assert caught.value.exit_code == EXIT_CANNOT_CREATE
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
+    (tmp_path / "func").mkdir()
+    (tmp_path / "func" / ".unfinished-1-a.nii.gz").write_text("half")
+    remove_unfinished(tmp_path)
+    assert list((tmp_path / "func").iterdir()) == []

@@ -1,0 +1,119 @@
+"""The command line: flags to settings, wrong usage to messages and exit codes."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bidsapp import errors
+from bidsapp.cli import main, make_parser, make_settings, parse_arguments
+from bidsapp.errors import SettingsError
+from bidsapp.settings import PARTS
+
+BASE = ["in", "out", "participant"]
+
+
+def settings(*more, base=BASE):
+    return make_settings(parse_arguments([*base, *more]))
+
+
+def test_every_setting_has_one_flag_and_every_flag_one_setting():
+    names = {setting.name for part in PARTS.values() for setting in fields(part)}
+    not_settings = {
+        "help",
+        "version",
+        "verbose",
+        "quiet",
+        "config_file",
+        "bids_dir",
+        "output_dir",
+        "analysis_level",
+    }
+    assert {action.dest for action in make_parser()._actions} - not_settings == names
+
+
+def test_defaults_are_those_of_the_settings():
+    assert settings().permutation == PARTS["permutation"]()
+
+
+def test_flags_may_be_written_with_underscores():
+    assert settings("--n_permutations", "7").permutation.n_permutations == 7
+
+
+def test_a_value_keeps_its_underscores():
+    assert settings("--contrast=a_b=c_d").model.contrast == ("a_b=c_d",)
+
+
+@pytest.mark.parametrize("words", [["sub-01", "02"], ["01,sub-02"]])
+def test_labels_are_read_with_and_without_prefix_and_by_commas(words):
+    assert settings("--participant-label", *words).selection.participant_label == ("01", "02")
+
+
+@pytest.mark.parametrize("flag", ["--task-label", "--task_id", "-t"])
+def test_aliases_of_the_task(flag):
+    assert settings(flag, "stroop").selection.task_label == ("stroop",)
+
+
+def test_both_levels_run_in_their_order():
+    assert settings(base=["in", "out", "group", "participant"]).levels == ("participant", "group")
+
+
+def test_a_level_after_a_dry_run_stays_a_level():
+    arguments = parse_arguments(["in", "out", "--dry-run", "group"])
+    assert make_settings(arguments).control.dry_run == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "gigabytes"), [("8", 8.0), ("8G", 8.0), ("8000", 8.0), ("512MB", 0.512), ("1 TiB", 1000.0)]
+)
+def test_memory_is_read_with_units(text, gigabytes):
+    assert settings("--mem", text).control.mem_gb == pytest.approx(gigabytes)
+
+
+def test_a_configuration_file_gives_settings_that_flags_override(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text('n-permutations = 50\nalpha = 0.01\ntask_label = ["a", "b"]\n')
+    given = settings("--config-file", str(config), "--alpha", "0.02")
+    assert (given.permutation.n_permutations, given.group.alpha, given.selection.task_label) == (
+        50,
+        0.02,
+        ("a", "b"),
+    )
+
+
+def test_an_unknown_setting_of_a_configuration_file_offers_the_near_one(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text("n-permutation = 50\n")
+    with pytest.raises(SettingsError, match="did you mean 'n_permutations'"):
+        settings("--config-file", str(config))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["in", "out", "grup"], errors.EXIT_UNKNOWN_LEVEL, "did you mean 'group'"),
+        ([*BASE, "--n-permutation", "5"], errors.EXIT_USAGE, "did you mean '--n-permutations'"),
+        ([*BASE, "--alpha", "x"], errors.EXIT_USAGE, "--alpha: cannot read 'x' as float"),
+        ([*BASE, "--tail", "both"], errors.EXIT_USAGE, "two, positive, negative"),
+        (["in"], errors.EXIT_USAGE, "output_dir"),
+        (["no-such-folder", "out", "group"], errors.EXIT_NO_INPUT, "no-such-folder does not exist"),
+    ],
+)
+def test_wrong_usage_ends_with_its_exit_code_and_one_message(arguments, code, message, capsys):
+    assert main(arguments) == code
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", [".", "results", "sub-01/stats"])
+def test_an_output_folder_inside_the_input_is_refused_with_a_better_one(tmp_path, output, capsys):
+    assert main([str(tmp_path), str(tmp_path / output), "participant"]) == errors.EXIT_USAGE
+    assert str(Path("derivatives") / "taskglm") in capsys.readouterr().err
+
+
+def test_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("TaskGLM ")
