@@ -1,0 +1,78 @@
+# Needs Python >= 3.11 with venv, make and git; everything else comes from the lock files by pip.
+#   make demo       the app on a small data set that it writes itself; prints the report to open
+#   make test       the whole test suite without the slow statistics
+# VENV, DEMO and PYTHON can be set: `make VENV=/tmp/venv demo`.
+
+VENV ?= .venv
+DEMO ?= demo
+CANDIDATES = python3 python3.13 python3.12 python3.11 python3.14 python
+PYTHON ?= $(shell for python in $(CANDIDATES); do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& { echo $$python; break; }; done)
+
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip --disable-pip-version-check install --quiet --no-build-isolation --use-pep517
+ENVIRONMENT = $(VENV)/.environment
+APP = $(VENV)/.app
+TEST = $(VENV)/.test
+DATA = $(DEMO)/data
+OUT = $(DEMO)/out
+
+.PHONY: help demo test test-slow bench lint lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(ENVIRONMENT): requirements-build.lock
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 with venv and ensurepip was found among $(CANDIDATES)." \
+		"Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=/path/to/python." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) --require-hashes -r requirements-build.lock
+	@touch $@
+
+$(APP): $(ENVIRONMENT) requirements.lock pyproject.toml
+	@echo "Installing the app and its pinned packages into $(VENV)"
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(TEST): $(APP) requirements-test.lock
+	@echo "Installing the pinned test packages into $(VENV)"
+	$(PIP) --require-hashes -r requirements-test.lock
+	@touch $@
+
+$(DATA)/dataset_description.json: bidsapp/demo.py | $(APP)
+	rm -rf $(DATA) $(OUT)
+	$(PY) -m bidsapp.demo $(DATA)
+
+demo: $(APP) $(DATA)/dataset_description.json
+	$(PY) run.py $(DATA) $(OUT) participant
+	$(PY) run.py $(DATA) $(OUT) group
+	@echo
+	@echo "Open the report: $(abspath $(OUT))/group.html"
+
+test: $(TEST)
+	$(PY) -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(TEST)
+	$(PY) -m pytest -m slow $(PYTEST_ARGS)
+
+bench: $(TEST)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+lint: $(TEST)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/codespell
+
+# For those who change the dependencies: needs uv.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+lock:
+	printf 'setuptools>=77\nwheel\n' | $(COMPILE) - -o requirements-build.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --extra dask -c requirements.lock -o requirements-dask.lock
+	$(COMPILE) pyproject.toml --extra test --extra dask -c requirements-dask.lock -o requirements-test.lock
+
+clean:
+	rm -rf $(VENV) $(DEMO)
