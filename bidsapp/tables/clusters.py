@@ -1,0 +1,218 @@
+"""Clusters and peaks of a thresholded map.
+
+A cluster is a set of surviving points of one sign that hang together. Clusters are numbered from the
+largest, both signs in one sequence. A peak is a local extreme (away from zero) of its cluster.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from bidsapp.records import Geometry
+
+MIN_DISTANCE_MM = 8.0
+COLUMNS = {
+    "cluster_id": {"Description": "Cluster number, from the largest; the same in clusters and peaks"},
+    "sign": {
+        "Description": "Direction of the effect",
+        "Levels": {"positive": "above 0", "negative": "below 0"},
+    },
+    "n_voxels": {"Description": "Number of voxels of the cluster"},
+    "volume_mm3": {"Description": "Volume of the cluster", "Units": "mm^3"},
+    "peak": {"Description": "Rank of the peak in its cluster, from the most extreme"},
+    "peak_x": {"Description": "Position of the peak, from left to right", "Units": "mm"},
+    "peak_y": {"Description": "Position of the peak, from posterior to anterior", "Units": "mm"},
+    "peak_z": {"Description": "Position of the peak, from inferior to superior", "Units": "mm"},
+    "t": {"Description": "t statistic at the peak"},
+    "F": {"Description": "F statistic at the peak"},
+    "z": {"Description": "Statistic at the peak as a z value of the same p"},
+    "effect": {"Description": "Effect at the peak, in the unit of the effect map"},
+    "g": {"Description": "Standardised effect at the peak (Hedges' g)"},
+    "p": {"Description": "Uncorrected p at the peak"},
+    "q": {"Description": "FDR-adjusted p at the peak (Benjamini-Hochberg)"},
+    "p_fwe": {"Description": "p of the peak, family-wise error, null of the largest statistic"},
+    "p_fwe_size": {"Description": "p of the cluster, family-wise error, null of the largest cluster"},
+    "p_fwe_mass": {"Description": "p of the cluster, family-wise error, null of the largest cluster mass"},
+    "p_fwe_tfce": {"Description": "p of the peak, family-wise error, null of the largest TFCE"},
+    "tdp": {"Description": "Lower bound of the share of truly active voxels in the cluster"},
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterTable:
+    """The clusters of a thresholded map.
+
+    Attributes
+    ----------
+    clusters, peaks : DataFrame
+        One row a cluster, one row a peak; columns as in ``COLUMNS``.
+    labels : ndarray of int32, shape (n_points,)
+        The cluster of each point, 0 where none.
+    """
+
+    clusters: pd.DataFrame
+    peaks: pd.DataFrame
+    labels: np.ndarray
+
+
+def make_cluster_table(
+    maps, surviving, geometry, *, measures=None, connectivity=26, min_distance_mm=MIN_DISTANCE_MM
+):
+    """Return the clusters and peaks of the surviving points.
+
+    Parameters
+    ----------
+    maps : dict of str to ndarray, shape (n_points,)
+        The values to list at each peak; the first decides about sign and peaks.
+    surviving : ndarray of bool, shape (n_points,)
+    geometry : Geometry
+    measures : dict of str to function, optional
+        Further columns of the clusters: each is called with the point indices of a cluster.
+    connectivity : {6, 18, 26}
+        Which voxels of a cluster hang together.
+    min_distance_mm : float
+        Peaks of a cluster are at least this far apart.
+
+    Returns
+    -------
+    ClusterTable
+    """
+    statistic = np.asarray(next(iter(maps.values())), float)
+    points = np.flatnonzero(surviving & np.isfinite(statistic) & (statistic != 0))
+    local = _subset(geometry, points)
+    members = _label_by_size(statistic[points], local, connectivity)
+    labels = np.zeros(len(statistic), np.int32)
+    labels[points] = members
+    peaks = _find_peaks(statistic[points], members, local, min_distance_mm)
+    tables = _Tables(maps, geometry, labels, local.coordinates())
+    clusters = tables.clusters(peaks, points, measures or {})
+    return ClusterTable(clusters, tables.peaks(peaks, points), labels)
+
+
+def describe_columns(frame, more=None):
+    """Return the descriptions of a table's columns, for its JSON sidecar; ``more`` adds to ``COLUMNS``."""
+    known = {**COLUMNS, **(more or {})}
+    return {name: known[name] for name in frame.columns if name in known}
+
+
+def _subset(geometry, points):
+    """Return the geometry of some of the points (in ascending order)."""
+    chosen = np.zeros(geometry.n_points, bool)
+    chosen[points] = True
+    return Geometry(geometry.volume(chosen, fill=False), geometry.affine)
+
+
+def _label_by_size(values, geometry, connectivity):
+    """Return the cluster number of each point, from the largest; ties by height, then by position."""
+    raw = _components(np.sign(values), geometry.neighbours(connectivity))
+    sizes = np.bincount(raw)
+    heights = np.zeros(len(sizes))
+    np.maximum.at(heights, raw, np.abs(values))
+    order = np.lexsort((np.arange(len(sizes)), -heights, -sizes))
+    rank = np.empty(len(sizes), np.int32)
+    rank[order] = np.arange(1, len(sizes) + 1)
+    return rank[raw]
+
+
+def _components(values, neighbours):
+    """Return the connected component of each point, where only neighbours of equal value are joined."""
+    rows = np.repeat(np.arange(len(values)), neighbours.shape[1])
+    columns = neighbours.ravel()
+    joined = columns >= 0
+    rows, columns = rows[joined], columns[joined]
+    same = values[rows] == values[columns]
+    shape = (len(values), len(values))
+    graph = coo_array((np.ones(same.sum(), bool), (rows[same], columns[same])), shape)
+    return connected_components(graph, directed=False)[1]
+
+
+def _find_peaks(values, members, geometry, min_distance_mm):
+    """Return the indices of the peaks, by cluster, then by height.
+
+    A plateau is one peak: its point nearest to its centre.
+    """
+    height = np.abs(values)
+    neighbours = geometry.neighbours(26)
+    same = (neighbours >= 0) & (members[neighbours] == members[:, None])
+    highest = np.where(same, height[neighbours], -np.inf).max(axis=1, initial=-np.inf)
+    # Touching points of equal height form a plateau; it is a peak when nothing around it is higher.
+    plateau = _components(members + 1j * height, neighbours)
+    above = np.full(plateau.max(initial=-1) + 1, -np.inf)
+    np.maximum.at(above, plateau, highest)
+    candidates = np.flatnonzero(above[plateau] <= height)
+    positions = geometry.coordinates()
+    single = [_middle(group, positions) for group in _split(candidates, plateau[candidates])]
+    single = np.array(sorted(single, key=lambda i: (members[i], -height[i], i)), dtype=int)
+    return _thin_out(single, members, positions, min_distance_mm)
+
+
+def _split(items, keys):
+    """Yield the items of each key."""
+    order = np.argsort(keys, kind="stable")
+    if len(order):
+        yield from np.split(items[order], np.flatnonzero(np.diff(keys[order])) + 1)
+
+
+def _middle(points, positions):
+    """Return the point nearest to the centre of some points."""
+    distance = np.linalg.norm(positions[points] - positions[points].mean(axis=0), axis=1)
+    # Rounding keeps the choice among equally near points independent of the last bit.
+    return points[np.argmin(distance.round(6))]
+
+
+def _thin_out(peaks, members, positions, min_distance_mm):
+    """Return the peaks without those too near to a higher one of their cluster that stays."""
+    kept = []
+    for group in _split(peaks, members[peaks]):
+        stay = []
+        for peak in group:
+            distance = np.linalg.norm(positions[stay] - positions[peak], axis=1)
+            if np.all(distance >= min_distance_mm):
+                stay.append(int(peak))
+        kept.extend(stay)
+    return np.array(kept, dtype=int)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Makes the two data frames of one labelled map."""
+
+    maps: dict
+    geometry: Geometry
+    labels: np.ndarray
+    positions: np.ndarray
+
+    def peaks(self, peaks, points):
+        """Return one row a peak."""
+        ids = self.labels[points[peaks]]
+        first = np.searchsorted(ids, ids)
+        rows = {"cluster_id": ids, "peak": np.arange(len(ids)) - first + 1}
+        return pd.DataFrame({**rows, **self._at(peaks, points), "sign": self._signs(points[peaks])})
+
+    def clusters(self, peaks, points, measures):
+        """Return one row a cluster, with the values of its highest peak."""
+        ids, first = np.unique(self.labels[points[peaks]], return_index=True)
+        sizes = np.bincount(self.labels)[ids]
+        main = peaks[first]
+        rows = {
+            "cluster_id": ids,
+            "sign": self._signs(points[main]),
+            "n_voxels": sizes,
+            "volume_mm3": np.round(sizes * self.geometry.voxel_volume_mm3, 3),
+        }
+        extra = {
+            name: [measure(np.flatnonzero(self.labels == i)) for i in ids]
+            for name, measure in measures.items()
+        }
+        return pd.DataFrame({**rows, **self._at(main, points), **extra})
+
+    def _at(self, peaks, points):
+        where = {f"peak_{axis}": self.positions[peaks, i].round(3) for i, axis in enumerate("xyz")}
+        return {**where, **{name: np.asarray(values)[points[peaks]] for name, values in self.maps.items()}}
+
+    def _signs(self, points):
+        statistic = np.asarray(next(iter(self.maps.values())))[points]
+        return np.where(statistic > 0, "positive", "negative")

