@@ -57,7 +57,7 @@ def write_dataset_description(output_dir, links):
     names = [entry.get("Name") for entry in before.get("GeneratedBy", [])]
     if before and APP_NAME not in names:
         message = (
-            f"{output_dir} holds another dataset ({before.get('Name')!r}, made by {names or 'nobody named'}). "
+            f"{output_dir} holds another dataset, {before.get('Name')!r}, made by {names or 'nobody named'}. "
             "Choose an empty output folder."
         )
         raise SettingsError(message, exit_code=EXIT_CANNOT_CREATE)

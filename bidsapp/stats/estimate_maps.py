@@ -1,0 +1,70 @@
+"""Estimates to the maps that are written: statistic, z and p beside effect and variance."""
+
+import numpy as np
+
+from bidsapp.stats.distributions import f_to_p, f_to_z, t_to_p, t_to_z
+
+
+def make_t_maps(estimate):
+    """Return the maps of a t contrast.
+
+    Parameters
+    ----------
+    estimate : Estimate
+
+    Returns
+    -------
+    dict of ndarray, shape (n_voxels,)
+        effect, variance, t, z (sign of the effect), p (two-sided), and dof where it differs by voxel.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = estimate.effect / np.sqrt(estimate.variance)
+    maps = {"effect": estimate.effect, "variance": estimate.variance, "t": t}
+    maps |= {"z": t_to_z(t, estimate.dof), "p": t_to_p(t, estimate.dof)}
+    return maps | _dof_map(estimate)
+
+
+def make_f_maps(estimate):
+    """Return the maps of an F contrast.
+
+    Parameters
+    ----------
+    estimate : JointEstimate
+
+    Returns
+    -------
+    dict of ndarray, shape (n_voxels,)
+        F, z (one-sided: large F gives large z), p, and dof where it differs by voxel.
+    """
+    n_rows = len(estimate.effect)
+    f = joint_f(estimate.effect, estimate.covariance)
+    maps = {"F": f, "z": f_to_z(f, n_rows, estimate.dof), "p": f_to_p(f, n_rows, estimate.dof)}
+    return maps | _dof_map(estimate)
+
+
+def joint_f(effect, covariance):
+    """Return F = effect' covariance^-1 effect / n_rows of every voxel.
+
+    Parameters
+    ----------
+    effect : ndarray, shape (n_rows, n_voxels)
+    covariance : ndarray, shape (n_rows, n_rows, n_voxels)
+
+    Returns
+    -------
+    ndarray, shape (n_voxels,)
+        NaN where the covariance is not finite or not positive definite.
+    """
+    effect = np.asarray(effect, np.float64)
+    covariance = np.moveaxis(np.asarray(covariance, np.float64), -1, 0)
+    good = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(effect).all(axis=0)
+    good &= (np.diagonal(covariance, axis1=1, axis2=2) > 0).all(axis=1)
+    f = np.full(effect.shape[1], np.nan)
+    right = effect[:, good].T[..., None]
+    solved = np.linalg.solve(covariance[good], right)
+    f[good] = (right * solved).sum(axis=(1, 2)) / len(effect)
+    return f
+
+
+def _dof_map(estimate):
+    return {"dof": estimate.dof} if np.ndim(estimate.dof) else {}
