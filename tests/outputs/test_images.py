@@ -1,0 +1,43 @@
+"""Images: values, orientation codes and bytes."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from bidsapp.outputs.images import write_labels, write_map, write_mask
+from bidsapp.records import Geometry
+
+
+@pytest.fixture
+def geometry():
+    mask = np.zeros((3, 4, 5), bool)
+    mask[1, 1:3, 2:4] = True
+    return Geometry(mask, np.diag([2.0, 2.0, 3.0, 1.0]))
+
+
+def test_a_map_has_its_values_in_the_mask_and_nan_outside(tmp_path, geometry):
+    write_map(tmp_path / "a.nii.gz", np.arange(4.0), geometry)
+    volume = nibabel.load(tmp_path / "a.nii.gz").get_fdata()
+    np.testing.assert_array_equal(volume[geometry.mask], np.arange(4.0))
+    assert np.isnan(volume[~geometry.mask]).all()
+
+
+def test_a_map_keeps_the_affine_and_names_a_template_space(tmp_path, geometry):
+    write_map(tmp_path / "a.nii.gz", np.zeros(4), geometry, space="MNI152NLin2009cAsym")
+    image = nibabel.load(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(image.affine, geometry.affine)
+    assert int(image.header["sform_code"]) == 4
+
+
+def test_the_same_map_gives_the_same_bytes(tmp_path, geometry):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        write_map(tmp_path / name, np.arange(4.0), geometry)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
+def test_masks_and_labels_are_integers_with_zero_outside(tmp_path, geometry):
+    write_mask(tmp_path / "m.nii.gz", geometry)
+    write_labels(tmp_path / "l.nii.gz", [1, 2, 0, 3], geometry)
+    mask, labels = (nibabel.load(tmp_path / name) for name in ("m.nii.gz", "l.nii.gz"))
+    assert (mask.get_data_dtype(), labels.get_data_dtype()) == (np.uint8, np.int16)
+    assert np.asarray(labels.dataobj).sum() == 6
