@@ -1,7 +1,7 @@
 """Atomic writes: a file is complete under its name, or it is not there."""
 
 import json
-import os
+import secrets
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,11 +15,12 @@ def replacing(path):
     """Give a temporary path in the folder of ``path``; rename it to ``path`` when the block succeeds.
 
     The temporary name keeps the extension, which decides how some libraries write. Several processes may
-    write the same path: each has its own temporary file and the last rename wins.
+    write the same path, on several machines: each has its own temporary file and the last rename wins. (A
+    process number would not do: in containers it is the same for many.)
     """
     path = Path(path)
     make_folder(path.parent)
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}"
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}"
     try:
         yield temporary
         temporary.replace(path)

@@ -50,3 +50,10 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / "func" / ".unfinished-1-a.nii.gz").write_text("half")
     remove_unfinished(tmp_path)
     assert list((tmp_path / "func").iterdir()) == []
+
+
+def test_writers_with_the_same_process_number_do_not_share_a_temporary_file(tmp_path):
+    with replacing(tmp_path / "a.txt") as first, replacing(tmp_path / "a.txt") as second:
+        first.write_text("first")
+        second.write_text("second")
+        assert first != second
