@@ -193,3 +193,64 @@ class EffectStack:
     effect: np.ndarray
     variance: np.ndarray | None
     dof: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupDesign:
+    """What a group model is fitted with, besides the effects.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (n_inputs, n_columns)
+    contrasts : tuple of Contrast
+    variance_groups : ndarray of int, shape (n_inputs,), or None
+        Inputs with the same number share a variance; None: all do.
+    clusters : ndarray of int, shape (n_inputs,), or None
+        Inputs with the same number come from one subject; None: each is a subject of its own.
+    """
+
+    matrix: np.ndarray
+    contrasts: tuple[Contrast, ...]
+    variance_groups: np.ndarray | None = None
+    clusters: np.ndarray | None = None
+
+    def keep_rows(self, rows):
+        """Return the design of some of the inputs (indices, or True where kept)."""
+        return GroupDesign(
+            matrix=self.matrix[rows],
+            contrasts=self.contrasts,
+            variance_groups=None if self.variance_groups is None else self.variance_groups[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupEstimate:
+    """One contrast of a group model; NaN where it could not be estimated.
+
+    Attributes
+    ----------
+    test : {"t", "F"}
+    effect : ndarray, shape (n_voxels,) for t, (n_rows, n_voxels) for F
+        The rows of an F contrast are those left after dependent ones were dropped.
+    variance : ndarray, shape (n_voxels,), or None
+        Sampling variance of the effect; None for F.
+    statistic, z, p : ndarray, shape (n_voxels,)
+    dof : ndarray, shape (n_voxels,)
+        Denominator degrees of freedom.
+    dof_numerator : int
+        Rows of the contrast; 1 for t.
+    maps : dict of str to ndarray, shape (n_voxels,)
+        What else the estimator found ("tau2", "i2", "q"), the same for all contrasts of a fit.
+    """
+
+    contrast: str
+    test: str
+    effect: np.ndarray
+    variance: np.ndarray | None
+    statistic: np.ndarray
+    z: np.ndarray
+    p: np.ndarray
+    dof: np.ndarray
+    dof_numerator: int
+    maps: dict[str, np.ndarray] = field(default_factory=dict)

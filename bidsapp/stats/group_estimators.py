@@ -1,0 +1,179 @@
+"""The one way into a group model: estimators by name, missing voxels, blocks of voxels, z and p.
+
+An estimator is a function of complete data, ``fit(effects, variances, design) -> list of Fit``; what is
+missing, where, and what to do about it is settled here, once for all of them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bidsapp.errors import ModelError
+from bidsapp.records import GroupEstimate
+from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
+from bidsapp.stats.estimability import check_contrasts, find_rank, is_estimable, reduce_rows
+from bidsapp.stats.group_glm import fit_ols
+
+ESTIMATORS = {
+    "ols": fit_ols,
+}
+# The estimators that weigh inputs by their variance maps.
+USES_VARIANCES = frozenset({"reml", "flame1", "dl", "fixed"})
+# Numbers of a block in double precision: 32 MB, so that a fit of any number of inputs stays small.
+BLOCK_NUMBERS = 2**22
+
+
+def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, tail="two"):
+    """Fit a group model in every voxel and return its contrasts.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_inputs, n_voxels)
+        NaN where an input has no data.
+    variances : ndarray, shape (n_inputs, n_voxels), or None
+        Sampling variances of the effects. For the estimators that use them, an input is missing where its
+        variance is not a positive number.
+    design : GroupDesign
+    estimator : str
+        A key of ``ESTIMATORS``.
+    min_inputs : int or None
+        Fit voxels with at least so many inputs, with the rows of the design that are there; None: only
+        voxels where all are.
+    tail : {"two", "positive", "negative"}
+        Alternative hypothesis of the p-values of t contrasts.
+
+    Returns
+    -------
+    list of GroupEstimate
+        In the order of ``design.contrasts``; arrays are float64 and NaN where a voxel has too few inputs,
+        no residual variation, or inputs that cannot estimate the contrast. ``maps["n"]`` counts the inputs.
+
+    Raises
+    ------
+    ModelError
+        A contrast that the full design cannot estimate, no degrees of freedom, or no variances.
+    """
+    _check(effects, variances, design, estimator)
+    check_contrasts(design)
+    reduced = replace(design, contrasts=tuple(_reduce(contrast) for contrast in design.contrasts))
+    weighing = variances if estimator in USES_VARIANCES else None
+    n_voxels = effects.shape[1]
+    results = [_empty(contrast, n_voxels) for contrast in reduced.contrasts]
+    counts = np.zeros(n_voxels)
+    step = max(1, BLOCK_NUMBERS // len(effects))
+    for start in range(0, n_voxels, step):
+        block = slice(start, start + step)
+        values = np.asarray(effects[:, block], float)
+        spread = None if weighing is None else np.asarray(weighing[:, block], float)
+        present = _present(values, spread)
+        counts[block] = present.sum(axis=0)
+        needed = len(effects) if min_inputs is None else min_inputs
+        for rows, voxels in find_patterns(present, needed):
+            found = _fit_pattern(ESTIMATORS[estimator], (values, spread), reduced, (rows, voxels))
+            _store(results, found, start + voxels)
+    return [_finish(result, tail, counts) for result in results]
+
+
+def find_patterns(present, min_inputs):
+    """Yield each set of inputs that some voxels have in common, with those voxels.
+
+    Parameters
+    ----------
+    present : ndarray of bool, shape (n_inputs, n_voxels)
+    min_inputs : int
+        Voxels with fewer inputs are left out.
+
+    Yields
+    ------
+    tuple of ndarray
+        The inputs (indices) and the voxels (indices); a voxel occurs once.
+    """
+    enough = np.flatnonzero(present.sum(axis=0) >= max(min_inputs, 1))
+    packed = np.ascontiguousarray(np.packbits(present[:, enough], axis=0).T)
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    ends = np.cumsum(np.bincount(inverse, minlength=len(first)))
+    for index, members in enumerate(np.split(order, ends[:-1]) if len(first) else []):
+        yield np.flatnonzero(present[:, enough[first[index]]]), enough[members]
+
+
+def _check(effects, variances, design, estimator):
+    if effects.shape[0] != len(design.matrix):
+        raise ValueError(f"{effects.shape[0]} effects for a design of {len(design.matrix)} rows")
+    if estimator in USES_VARIANCES and variances is None:
+        message = f"The estimator {estimator!r} needs variance maps, and some inputs have none. Use ols."
+        raise ModelError(message)
+    n_inputs, rank = len(design.matrix), find_rank(design.matrix)
+    if n_inputs <= rank:
+        message = (
+            f"{n_inputs} inputs leave no residual to a model with {rank} independent columns. Drop some."
+        )
+        raise ModelError(message)
+
+
+def _reduce(contrast):
+    return replace(contrast, weights=reduce_rows(np.atleast_2d(np.asarray(contrast.weights, float))))
+
+
+def _present(values, spread):
+    present = np.isfinite(values)
+    if spread is not None:
+        present &= np.isfinite(spread) & (spread > 0)
+    return present
+
+
+def _fit_pattern(fit, data, design, pattern):
+    """Return the fits by the index of their contrast, of the contrasts that these inputs can estimate."""
+    rows, voxels = pattern
+    part = design if len(rows) == len(design.matrix) else design.keep_rows(rows)
+    able = [
+        index for index, contrast in enumerate(part.contrasts) if is_estimable(part.matrix, contrast.weights)
+    ]
+    if not able or len(rows) <= find_rank(part.matrix):
+        return {}
+    part = replace(part, contrasts=tuple(part.contrasts[index] for index in able))
+    effects, variances = (None if array is None else array[np.ix_(rows, voxels)] for array in data)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return dict(zip(able, fit(effects, variances, part), strict=True))
+
+
+def _empty(contrast, n_voxels):
+    n_rows = len(contrast.weights)
+    shapes = {"effect": (n_rows, n_voxels), "variance": n_voxels, "statistic": n_voxels, "dof": n_voxels}
+    return contrast, {name: np.full(shape, np.nan) for name, shape in shapes.items()}
+
+
+def _store(results, found, voxels):
+    for index, fit in found.items():
+        arrays = results[index][1]
+        arrays["effect"][:, voxels] = fit.effect
+        arrays["variance"][voxels] = fit.covariance[0, 0]
+        arrays["statistic"][voxels] = fit.statistic
+        arrays["dof"][voxels] = fit.dof
+        for name, values in fit.maps.items():
+            arrays.setdefault(name, np.full(arrays["dof"].shape, np.nan))[voxels] = values
+
+
+def _finish(result, tail, counts):
+    """Return the estimate of a contrast; where the statistic is not a number, nothing else is."""
+    contrast, arrays = result
+    main = [arrays.pop(name) for name in ("effect", "variance", "statistic", "dof")]
+    effect, variance, statistic, dof = main
+    unknown = ~np.isfinite(statistic)
+    for array in main:
+        array[..., unknown] = np.nan
+    is_t = contrast.test == "t"
+    z = t_to_z(statistic, dof) if is_t else f_to_z(statistic, len(effect), dof)
+    return GroupEstimate(
+        contrast=contrast.name,
+        test=contrast.test,
+        effect=effect[0] if is_t else effect,
+        variance=variance if is_t else None,
+        statistic=statistic,
+        z=z,
+        p=np.exp(z_to_log_p(z, tail=tail if is_t else "positive")),
+        dof=dof,
+        dof_numerator=len(effect),
+        maps={"n": counts, **arrays},
+    )
