@@ -1,0 +1,92 @@
+"""Reads an output folder back: the records of finished work, their maps and tables (docs/records.md)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from bidsapp.errors import InputError
+from bidsapp.outputs.names import record_path
+
+GROUP_RECORDS = "logs/*_group.json"
+SUBJECT_RECORDS = "logs/sub-*_participant.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """A map as a volume: values, shape (x, y, z), and voxel indices to mm."""
+
+    values: np.ndarray
+    affine: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """One record of an output folder and what it names.
+
+    ``record`` is the JSON object; see docs/records.md.
+    """
+
+    folder: Path
+    record: dict
+
+    @property
+    def name(self):
+        """What the record is about: ``sub-01``, or the node of a group record."""
+        return f"sub-{self.record['subject']}" if "subject" in self.record else self.record["node"]
+
+    def has(self, path):
+        """Whether a path of the record is given and there."""
+        return bool(path) and (self.folder / path).is_file()
+
+    def read_map(self, path):
+        """Return a map of the record as a Volume of float32."""
+        return _read_volume(self.folder / path)
+
+    def read_table(self, path):
+        """Return a table of the record; ``n/a`` is missing."""
+        return pd.read_csv(self.folder / path, sep="\t", na_values="n/a", keep_default_na=False)
+
+
+def read_subject_results(output_dir, subject):
+    """Return the results of one subject."""
+    return _read_record(Path(output_dir), record_path(subject))
+
+
+def read_all_subject_results(output_dir):
+    """Return the results of every subject that has a record, in the order of their labels."""
+    return _read_all(Path(output_dir), SUBJECT_RECORDS)
+
+
+def read_group_results(output_dir):
+    """Return the results of every Dataset node that has a record, in the order of their names."""
+    return _read_all(Path(output_dir), GROUP_RECORDS)
+
+
+def _read_all(folder, pattern):
+    paths = sorted(folder.glob(pattern))
+    return [_read_record(folder, str(path.relative_to(folder))) for path in paths]
+
+
+def _read_record(folder, path):
+    try:
+        record = json.loads((folder / path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        message = f"{folder / path} is not there. Run the stage that writes it before its report."
+        raise InputError(message) from error
+    except json.JSONDecodeError as error:
+        message = f"{folder / path} is not valid JSON ({error}). Remove it and run its stage again."
+        raise InputError(message) from error
+    return Results(folder, record)
+
+
+def _read_volume(path):
+    try:
+        image = nib.load(path)
+        values = np.asarray(image.dataobj, dtype=np.float32)
+    except (OSError, EOFError, nib.filebasedimages.ImageFileError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Run its stage again.") from error
+    return Volume(values, image.affine)

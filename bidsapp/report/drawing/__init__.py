@@ -1,0 +1,1 @@
+"""Figures: arrays in, SVG text out. Nothing here reads or writes a file of the output folder."""

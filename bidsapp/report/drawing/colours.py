@@ -1,0 +1,69 @@
+"""The colours of the reports. Orange is positive and blue negative: told apart with any colour vision.
+
+A palette is an array of RGBA bytes, shape (256, 4), for values coded as bytes by ``code_*``.
+"""
+
+import numpy as np
+
+POSITIVE_HEX, NEGATIVE_HEX = "#d9590f", "#2a7bc8"
+# On dark slices the strongest values are the brightest; on a transparent ground the darkest.
+SLICES = ("#c9efff", "#5cb8ff", "#2a7de0", "#1b4fa8", "#b03a06", "#e8690b", "#ffa62b", "#ffe9a8")
+DIVERGING = ("#123f85", "#3f97e8", "#b9d9f5", "#f7f7f7", "#f9d3ad", "#ee7f1a", "#8f2500")
+GLASS = ("#123f85", "#1d5fb4", "#3f97e8", "#7fbdf2", "#f6b26b", "#ee7f1a", "#c8460a", "#8f2500")
+SEQUENTIAL = ("#0d1b2a", "#1b4965", "#2a8f8a", "#7bc96f", "#f7e06e")
+GREYS = ("#000000", "#ffffff")
+N_GREYS, N_SIGNED = 100, 78
+
+
+def ramp(colours, n=256):
+    """Return n RGB colours between the given ones, shape (n, 3), uint8."""
+    stops = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
+    at = np.linspace(0, len(stops) - 1, n)
+    return (
+        np.stack([np.interp(at, range(len(stops)), stops[:, k]) for k in range(3)], axis=1)
+        .round()
+        .astype("u1")
+    )
+
+
+def opaque(colours):
+    """Return a palette without transparency."""
+    return np.column_stack([ramp(colours), np.full(256, 255, "u1")])
+
+
+def glass_palette():
+    """Return the palette of glass brains: transparent up to a tenth of the range, opaque from a half."""
+    distance = np.abs(np.arange(256) - 128) / 127
+    alpha = np.clip((distance - 0.1) / 0.4, 0, 1) * 255
+    return np.column_stack([ramp(GLASS), alpha.round().astype("u1")])
+
+
+def code_signed(values, limit):
+    """Return values from -limit to limit as bytes 1 to 255; 128 is zero and not a number."""
+    scaled = np.nan_to_num(values / limit if limit > 0 else values * 0.0)
+    return (128 + np.clip(scaled, -1, 1) * 127).round().astype("u1")
+
+
+def code_range(values, low, high):
+    """Return values from low to high as bytes 0 to 255; not a number is low."""
+    scaled = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1.0)
+    return (np.clip(scaled, 0, 1) * 255).round().astype("u1")
+
+
+def slice_palette():
+    """Return the palette of overlaid slices: 0 to 99 greys, 100 to 177 negative, 178 to 255 positive."""
+    both = ramp(SLICES, 2 * N_SIGNED)
+    return np.column_stack([np.concatenate([ramp(GREYS, N_GREYS), both]), np.full(256, 255, "u1")])
+
+
+def code_slice(background, overlay, limit):
+    """Return bytes for ``slice_palette``: the overlay where it is not zero, else the background (0 to 1)."""
+    grey = (np.clip(background, 0, 1) * (N_GREYS - 1)).round()
+    share = np.clip(np.abs(overlay) / limit, 0, 1) * (N_SIGNED - 1)
+    signed = np.where(overlay > 0, N_GREYS + N_SIGNED + share, N_GREYS + N_SIGNED - 1 - share)
+    return np.where(overlay != 0, signed.round(), grey).astype("u1")
+
+
+def signed_slice_palette():
+    """Return the overlay colours of slices as a palette from the most negative to the most positive."""
+    return opaque(SLICES)

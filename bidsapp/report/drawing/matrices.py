@@ -1,0 +1,92 @@
+"""Matrices as pictures: designs, contrasts, correlations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bidsapp.report.drawing import svg
+from bidsapp.report.drawing.colours import DIVERGING, GREYS, code_range, code_signed, opaque
+from bidsapp.report.drawing.png import png_address
+from bidsapp.report.drawing.scale import colour_bar, short
+
+CELL, MAX_NAME = 16.0, 34
+# More columns than this leave no room for numbers in the cells.
+MAX_NUMBERED = 40
+
+
+def draw_design(matrix, columns, *, alt, rows=(), height=None):
+    """Return a design matrix: each column scaled by itself, dark is low and light is high."""
+    low, high = matrix.min(axis=0), matrix.max(axis=0)
+    flat = high == low
+    scaled = np.where(flat, 1.0, (matrix - low) / np.where(flat, 1.0, high - low))
+    tall = height or min(max(len(matrix) * 1.2, 120), 360)
+    grid = _Grid(tuple(columns), tuple(rows), CELL, tall / len(matrix))
+    return grid.draw(code_range(scaled, 0, 1), opaque(GREYS), len(matrix), alt)
+
+
+def draw_contrasts(weights, columns, names, *, alt):
+    """Return contrasts as rows of weights over the columns of a design."""
+    limit = float(np.abs(weights).max(initial=0)) or 1.0
+    grid = _Grid(tuple(columns), tuple(names), CELL, CELL)
+    numbers = grid.numbers(weights, limit) if len(columns) <= MAX_NUMBERED else ""
+    return grid.draw(code_signed(weights, limit), opaque(DIVERGING), len(names), alt, numbers)
+
+
+def draw_correlations(matrix, columns, *, alt):
+    """Return correlations of regressors, with a colour bar from -1 to 1."""
+    grid = _Grid(tuple(columns), tuple(columns), 11.0, 11.0)
+    palette = opaque(DIVERGING)
+    bar, width = colour_bar(palette, -1, 1, height=min(11.0 * len(matrix), 120))
+    beside = svg.group(bar, grid.left + 11.0 * len(matrix) + 10, grid.top)
+    figure = grid.draw(code_signed(matrix, 1.0), palette, len(matrix), alt, beside)
+    return svg.Figure(figure.body, figure.width + width, figure.height, alt, {})
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The frame of a matrix: names above the columns and before the rows, and the size of a cell."""
+
+    columns: tuple
+    rows: tuple
+    wide: float
+    tall: float
+
+    @property
+    def left(self):
+        return max((len(svg.cut(row, MAX_NAME)) for row in self.rows), default=0) * 5.4 + 6
+
+    @property
+    def top(self):
+        return max((len(svg.cut(c, MAX_NAME)) for c in self.columns), default=0) * 4.4 + 12
+
+    def draw(self, pixels, palette, n_rows, alt, more=""):
+        wide, tall = len(self.columns) * self.wide, n_rows * self.tall
+        cells = svg.image(
+            self.left, self.top, wide, tall, png_address(pixels, palette), style="image-rendering:pixelated"
+        )
+        frame = svg.rectangle(
+            self.left, self.top, wide, tall, fill="none", stroke=svg.FAINT, stroke_width=0.6
+        )
+        # The last names lean out to the right.
+        slant = max((len(svg.cut(c, MAX_NAME)) for c in self.columns[-3:]), default=0) * 2.7 + 8
+        body = cells + frame + self._names() + more
+        return svg.Figure(body, self.left + wide + slant, self.top + tall + 4, alt, {})
+
+    def numbers(self, weights, limit):
+        parts = []
+        for i, j in np.argwhere(weights != 0):
+            ink = "#101820" if abs(weights[i, j]) < 0.7 * limit else "#ffffff"
+            x, y = self.left + (j + 0.5) * self.wide, self.top + (i + 0.5) * self.tall + 2.5
+            parts.append(svg.text(x, y, short(weights[i, j]), size=7, anchor="middle", fill=ink))
+        return "".join(parts)
+
+    def _names(self):
+        parts, y = [], self.top - 4
+        for i, name in enumerate(self.columns):
+            x = self.left + (i + 0.5) * self.wide + 3
+            turn = f"rotate(-60 {svg.number(x)} {svg.number(y)})"
+            parts.append(svg.text(x, y, svg.cut(name, MAX_NAME), size=9, transform=turn))
+        for i, name in enumerate(self.rows if self.tall >= 8 else ()):
+            y = self.top + (i + 0.5) * self.tall + 3
+            parts.append(svg.text(self.left - 5, y, svg.cut(name, MAX_NAME), size=9, anchor="end"))
+        return "".join(parts)

@@ -1,0 +1,39 @@
+"""PNG images with a palette, as data addresses for SVG and HTML."""
+
+import base64
+import struct
+import zlib
+
+import numpy as np
+
+
+def encode_png(pixels, palette):
+    """Return a PNG file.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width)
+        The first row is the top.
+    palette : ndarray of uint8, shape (256, 4)
+    """
+    height, width = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    # Every row starts with the number of its filter: 0, none, the best for palettes.
+    rows = np.concatenate([np.zeros((height, 1), "u1"), pixels], axis=1)
+    chunks = [
+        (b"IHDR", header),
+        (b"PLTE", palette[:, :3].tobytes()),
+        (b"tRNS", palette[:, 3].tobytes()),
+        (b"IDAT", zlib.compress(rows.tobytes(), 7)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def png_address(pixels, palette):
+    """Return a PNG as a ``data:`` address."""
+    return "data:image/png;base64," + base64.b64encode(encode_png(pixels, palette)).decode()
+
+
+def _chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

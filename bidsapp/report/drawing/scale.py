@@ -1,0 +1,53 @@
+"""Axes: round ticks, colour bars."""
+
+import math
+
+import numpy as np
+
+from bidsapp.report.drawing import svg
+from bidsapp.report.drawing.png import png_address
+
+
+def round_ticks(low, high, n=5):
+    """Return about n round numbers between low and high."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / max(n, 1)
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = min((m * size for m in (1, 2, 2.5, 5, 10) if m * size >= rough * 0.999), default=rough)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 10) for i in range(first, last + 1)]
+
+
+def short(value):
+    """Return a number as short as a reader needs it; true minus sign."""
+    if value is None or value != value:
+        return "n/a"
+    size = abs(value)
+    if size and (size < 0.001 or size >= 100000):
+        words = f"{value:.1e}"
+    else:
+        words = f"{value:.3g}" if size < 1000 else f"{value:.0f}"
+    return words.replace("-", "−")
+
+
+def colour_bar(palette, low, high, *, height, hide=0.0):
+    """Return a vertical colour bar with its numbers, and its width.
+
+    Values up to ``hide`` (either sign), which are not drawn, are left blank. Signs are written out.
+    """
+    coded = np.arange(255, -1, -1, dtype="u1")
+    value = low + (high - low) * coded / 255.0
+    palette = palette.copy()
+    if hide:
+        palette[coded[np.abs(value) <= hide], 3] = 0
+    parts = [
+        svg.image(0, 0, 7, height, png_address(coded[:, None], palette)),
+        svg.rectangle(0, 0, 7, height, fill="none", stroke=svg.FAINT, stroke_width=0.5),
+    ]
+    ticks = [low, high] if not low < 0 < high else [low, *([-hide, hide] if hide else [0.0]), high]
+    for tick in ticks:
+        y = height * (high - tick) / (high - low)
+        sign = "+" if tick > 0 and low < 0 else ""
+        parts.append(svg.text(10, y + 3, sign + short(tick), size=8))
+    return "".join(parts), 40.0

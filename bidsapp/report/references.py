@@ -1,0 +1,40 @@
+"""The works that the methods text cites, read from ``templates/references.bib``."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A work: its key, how the text names it ("Hedges, 1981") and its BibTeX fields."""
+
+    key: str
+    short: str
+    fields: dict
+
+    def text(self):
+        """Return the reference as a line."""
+        get = {"doi": "", **self.fields}
+        authors = get["author"].replace(" and others", " et al.").replace(" and ", "; ")
+        doi = f" doi:{get['doi']}" if get["doi"] else ""
+        where = f"{get['journal']} {get['volume']}:{get['pages'].replace('--', '–')}"
+        return f"{authors} ({get['year']}). {get['title']}. {where}.{doi}"
+
+    def bibtex(self):
+        """Return the reference as a BibTeX entry."""
+        lines = [f"  {name} = {{{value}}}," for name, value in self.fields.items()]
+        return "\n".join([f"@article{{{self.key},", *lines, "}"])
+
+
+@lru_cache(maxsize=1)
+def references():
+    """Return all references by their keys."""
+    text = files("bidsapp.report").joinpath("templates/references.bib").read_text(encoding="utf-8")
+    entries = re.findall(r"@article\{(\w+),\n(.*?)\n\}", text, flags=re.DOTALL)
+    return {key: _reference(key, dict(re.findall(r"(\w+) = \{(.*)\},", body))) for key, body in entries}
+
+
+def _reference(key, fields):
+    return Reference(key, fields["short"], {k: v for k, v in fields.items() if k != "short"})

@@ -1,0 +1,89 @@
+"""Turns sections into a page: one HTML file that needs no other."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import jinja2
+from markupsafe import Markup
+
+from bidsapp.outputs.files import write_text
+from bidsapp.report.drawing.scale import short
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a page: its heading, its anchor (unique in the page) and its content as safe HTML.
+
+    ``within`` is the short heading for the navigation; ``level`` 2 hangs below the section before.
+    """
+
+    title: str
+    anchor: str
+    content: Markup
+    level: int = 1
+
+
+@dataclass(slots=True)
+class FigureBook:
+    """Collects the figures of one page: their symbols for the page and their files for ``figures/``."""
+
+    files: dict = field(default_factory=dict)
+    symbols: dict = field(default_factory=dict)
+
+    def add(self, figure, path, style=""):
+        """Return a figure as HTML for the page; ``path`` is that of its file."""
+        if path in self.files:
+            raise ValueError(f"two figures for {path}")
+        self.files[path] = figure
+        self.symbols.update(figure.shared)
+        return Markup(figure.inline(style))
+
+    def write(self, folder):
+        """Write every figure as a file."""
+        for path, figure in self.files.items():
+            write_text(folder / path, figure.file())
+
+
+def render(template, **values):
+    """Return a template of the package with values, which are escaped unless they are Markup."""
+    return Markup(_environment().get_template(template).render(**values))
+
+
+def render_page(title, lead, sections, book, **values):
+    """Return a whole page."""
+    return render(
+        "page.html",
+        title=title,
+        lead=lead,
+        sections=sections,
+        symbols=Markup("".join(book.symbols.values())),
+        **values,
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment():
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bidsapp.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["short"] = short
+    environment.filters["position"] = lambda value: f"{value:.0f}".replace("-", "−")
+    environment.filters["p"] = show_p
+    environment.globals["include_raw"] = _include_raw
+    return environment
+
+
+def show_p(value):
+    """Return a p-value as readers expect it."""
+    if value is None or value != value:
+        return "n/a"
+    return "< .0001" if value < 0.0001 else f"{value:.4f}".lstrip("0") if value < 1 else "1"
+
+
+def _include_raw(name):
+    """Return a file of the templates folder as it is: style and script of the package itself."""
+    return Markup(_environment().loader.get_source(_environment(), name)[0])

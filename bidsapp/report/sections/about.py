@@ -1,0 +1,33 @@
+"""How the results were made: versions, settings, command."""
+
+from bidsapp.report.render import Section, render
+
+
+def make_section(results, book):
+    """Return the section about the run of the app."""
+    record = results.record
+    settings = [
+        (part, [(name, _show(value)) for name, value in fields.items()])
+        for part, fields in record.get("settings", {}).items()
+        if isinstance(fields, dict)
+    ]
+    return Section(
+        "About", f"about-{anchor(results)}", render("about.html", record=record, settings=settings)
+    )
+
+
+def anchor(results):
+    """Return the ending that keeps the anchors of a record apart from those of others in the page."""
+    entities = results.record.get("entities", {})
+    parts = [
+        results.name,
+        *(f"{k}-{v}" for k, v in entities.items()),
+        *results.record.get("group_by", {}).values(),
+    ]
+    return "-".join("".join(c if c.isascii() and c.isalnum() else "_" for c in str(part)) for part in parts)
+
+
+def _show(value):
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value is None else str(value)

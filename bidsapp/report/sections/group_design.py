@@ -1,0 +1,83 @@
+"""What was asked: the model, its design and weights, who is in it, how much of the brain is covered."""
+
+import numpy as np
+
+from bidsapp.outputs.names import figure_path
+from bidsapp.report.drawing.colours import SEQUENTIAL
+from bidsapp.report.drawing.matrices import draw_contrasts, draw_design
+from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
+from bidsapp.report.render import Section, render
+from bidsapp.report.sections.about import anchor
+
+
+def make_section(results, book):
+    """Return the section on the group model."""
+    record = results.record
+    columns = sorted({key for s in record["subjects"] for key in s.get("covariates", {})})
+    content = render(
+        "group_design.html",
+        record=record,
+        used=[s for s in record["subjects"] if s["used"]],
+        left_out=[s for s in record["subjects"] if not s["used"]],
+        covariates=columns,
+        design=_design(results, book),
+        weights=_weights(results, book),
+        coverage=_coverage(results, book),
+    )
+    return Section("Question and design", f"design-{anchor(results)}", content)
+
+
+def _path(results, kind, **more):
+    return figure_path(results.record["entities"], kind, node=group_node(results), **more)
+
+
+def group_node(results):
+    """Return the node's name with the values of its group, as in file names."""
+    return results.record["node"] + "".join(
+        str(v).capitalize() for v in results.record.get("group_by", {}).values()
+    )
+
+
+def _design(results, book):
+    if not results.has(results.record["design"]):
+        return None
+    table = results.read_table(results.record["design"])
+    rows = table.iloc[:, 0].astype(str).tolist()
+    matrix = table.iloc[:, 1:].to_numpy(float)
+    alt = f"Group design matrix: {len(rows)} subjects by {matrix.shape[1]} columns"
+    height = 13.0 * len(rows) if len(rows) <= 40 else 360
+    return book.add(
+        draw_design(matrix, list(table.columns[1:]), rows=rows, height=height, alt=alt),
+        _path(results, "design"),
+        "exact",
+    )
+
+
+def _weights(results, book):
+    contrasts = [(c["group_contrast"], w) for c in results.record["contrasts"] for w in _rows(c["weights"])]
+    contrasts = list({repr(pair): pair for pair in contrasts}.values())
+    columns = list(dict.fromkeys(k for _, w in contrasts for k in w))
+    if not columns:
+        return None
+    matrix = np.array([[w.get(c, 0.0) for c in columns] for _, w in contrasts], float)
+    drawing = draw_contrasts(
+        matrix, columns, [name for name, _ in contrasts], alt="Weights of the group contrasts"
+    )
+    return book.add(drawing, _path(results, "contrasts"), "exact")
+
+
+def _rows(weights):
+    return weights if isinstance(weights, list) else [weights]
+
+
+def _coverage(results, book):
+    path = results.record.get("coverage")
+    if not results.has(path):
+        return None
+    volume = results.read_map(path)
+    n = sum(s["used"] for s in results.record["subjects"])
+    alt = f"Number of subjects with data at each voxel, axial slices, from 0 to {n}"
+    drawing = draw_map_mosaic(
+        volume, choose_cuts(volume, 7), low=0.0, high=float(n), colours=SEQUENTIAL, alt=alt
+    )
+    return book.add(drawing, _path(results, "coverage"), "keep")

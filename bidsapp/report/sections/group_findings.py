@@ -1,0 +1,56 @@
+"""What was found: one line a contrast and threshold."""
+
+from bidsapp.report.render import Section, render
+from bidsapp.report.sections.about import anchor
+
+
+def lead(all_results):
+    """Return the sentence below the title of the group page."""
+    if not all_results:
+        return "No group analysis is finished yet."
+    used = [sum(s["used"] for s in r.record["subjects"]) for r in all_results]
+    contrasts = sum(len(r.record["contrasts"]) for r in all_results)
+    subjects = f"{min(used)}" if min(used) == max(used) else f"{min(used)} to {max(used)}"
+    words = [f"{subjects} subjects", f"{contrasts} contrast{'s' if contrasts != 1 else ''}"]
+    if len(all_results) > 1:
+        words.append(f"{len(all_results)} group models")
+    return ", ".join(words)
+
+
+def make_section(results, book):
+    """Return the table of findings."""
+    rows = [_row(results, contrast) for contrast in results.record["contrasts"]]
+    content = render(
+        "group_findings.html", rows=rows, record=results.record, threshold=main_threshold(results.record)
+    )
+    return Section(f"Findings: {results.name}", f"findings-{anchor(results)}", content)
+
+
+def main_threshold(record):
+    """Return the threshold shown first, or None."""
+    return next((c["thresholds"][0] for c in record["contrasts"] if c["thresholds"]), None)
+
+
+def contrast_anchor(results, contrast):
+    """Return the anchor of the section of a contrast."""
+    index = [c["name"] for c in results.record["contrasts"]].index(contrast["name"])
+    return f"contrast-{anchor(results)}-{index + 1}"
+
+
+def _row(results, contrast):
+    main = contrast["thresholds"][0] if contrast["thresholds"] else None
+    strongest = None
+    if main and results.has(main["peaks"]):
+        peaks = results.read_table(main["peaks"])
+        if len(peaks):
+            strongest = peaks.loc[peaks[main["statistic"]].abs().idxmax()].to_dict()
+    return {
+        "contrast": contrast,
+        "anchor": contrast_anchor(results, contrast),
+        "main": main,
+        "others": contrast["thresholds"][1:],
+        "strongest": strongest,
+        "label": next(
+            (str(v) for k, v in (strongest or {}).items() if isinstance(v, str) and k != "sign"), ""
+        ),
+    }

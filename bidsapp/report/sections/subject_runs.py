@@ -1,0 +1,131 @@
+"""Each run of a subject: design, events, confounds, motion, model fit."""
+
+import numpy as np
+
+from bidsapp.outputs.names import figure_path
+from bidsapp.report.drawing.charts import draw_timeline, draw_traces
+from bidsapp.report.drawing.colours import SEQUENTIAL
+from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
+from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
+from bidsapp.report.render import Section, render
+
+FIT_MAPS = {
+    "tsnr": (
+        "Temporal signal-to-noise ratio",
+        "mean of a voxel's series over the standard deviation of its residuals",
+    ),
+    "rsquare": ("R squared", "share of the variance that the whole model explains"),
+    "ar1": ("Autocorrelation", "correlation of a residual with the next one, as the noise model has it"),
+    "sigmasquared": ("Residual variance", "variance of the whitened residuals"),
+}
+
+
+def make_sections(results, book):
+    """Return a section for every run."""
+    return [_run(results, book, run, i) for i, run in enumerate(results.record["runs"])]
+
+
+def _run(results, book, run, index):
+    table = results.read_table(run["design"])
+    columns = [c for c in table.columns if c != "frame_time"]
+    matrix = table[columns].to_numpy(float)
+    times = run["repetition_time"] * np.arange(run["n_volumes"]) + run["start_time"]
+    content = render(
+        "subject_run.html",
+        run=run,
+        design=_design(book, run, matrix, columns),
+        weights=_weights(book, run, columns),
+        correlations=_correlations(book, run, matrix, columns),
+        timeline=_timeline(book, run, times),
+        motion=_motion(book, run, times),
+        maps=_fit_maps(results, book, run),
+        nuisance=[c for c in columns if c in run["confounds"]],
+    )
+    return Section(run["label"].split(" ", 1)[-1], f"run-{index + 1}", content)
+
+
+def _path(run, kind, **more):
+    return figure_path(run["entities"], kind, node=run["node"], **more)
+
+
+def _design(book, run, matrix, columns):
+    alt = f"Design matrix of {run['label']}: {len(matrix)} volumes by {len(columns)} regressors"
+    return book.add(draw_design(matrix, columns, alt=alt), _path(run, "design"), "exact")
+
+
+def _weights(book, run, columns):
+    rows = [(c["name"], w) for c in run["contrasts"] for w in _as_list(c["weights"])]
+    if not rows:
+        return None
+    matrix = np.array([[w.get(column, 0.0) for column in columns] for _, w in rows], float)
+    used = np.flatnonzero(np.any(matrix != 0, axis=0))
+    alt = f"Contrast weights of {run['label']}, one row a contrast"
+    drawing = draw_contrasts(matrix[:, used], [columns[i] for i in used], [name for name, _ in rows], alt=alt)
+    return book.add(drawing, _path(run, "contrasts"), "exact")
+
+
+def _as_list(weights):
+    return weights if isinstance(weights, list) else [weights]
+
+
+def _correlations(book, run, matrix, columns):
+    varying = np.flatnonzero(matrix.std(axis=0) > 0)
+    if len(varying) < 2:
+        return None
+    alt = f"Correlations between the regressors of {run['label']}"
+    drawing = draw_correlations(np.corrcoef(matrix[:, varying].T), [columns[i] for i in varying], alt=alt)
+    return book.add(drawing, _path(run, "corr"), "exact")
+
+
+def _timeline(book, run, times):
+    if not run["events"]:
+        return None
+    end = times[-1] + run["repetition_time"]
+    alt = f"Events of {run['label']} over time, one lane a condition"
+    return book.add(draw_timeline(run["events"], end, alt=alt), _path(run, "events"), "keep")
+
+
+def _motion(book, run, times):
+    motion = {k: np.array(v, float) for k, v in (run.get("motion") or {}).items()}
+    marks = [times[i] for i in run["censored"]]
+    groups = {
+        "framewise_displacement": (
+            "FD (mm)",
+            {"framewise displacement": motion.get("framewise_displacement")},
+        ),
+        "translation": ("mm", {k: motion.get(k) for k in ("trans_x", "trans_y", "trans_z")}),
+        "rotation": ("rad", {k: motion.get(k) for k in ("rot_x", "rot_y", "rot_z")}),
+    }
+    drawings = []
+    for kind, (unit, series) in groups.items():
+        series = {k: v for k, v in series.items() if v is not None}
+        if series:
+            what = kind.replace("_", " ").capitalize()
+            alt = f"{what} of {run['label']} over time; censored volumes are shaded"
+            drawing = draw_traces(times, series, unit=unit, marks=marks, alt=alt)
+            drawings.append(book.add(drawing, _path(run, "motion", desc=kind), "keep"))
+    return drawings
+
+
+def _fit_maps(results, book, run):
+    maps = []
+    for stat, (title, words) in FIT_MAPS.items():
+        if not results.has(run["model_fit"].get(stat)):
+            continue
+        volume = results.read_map(run["model_fit"][stat])
+        inside = volume.values[np.isfinite(volume.values) & (volume.values != 0)]
+        high = float(np.percentile(inside, 98)) if len(inside) else 1.0
+        alt = f"{title} of {run['label']}, axial slices, from 0 to {high:.3g}"
+        drawing = draw_map_mosaic(
+            volume, choose_cuts(volume, 7), low=0.0, high=high, colours=SEQUENTIAL, alt=alt
+        )
+        median = float(np.median(inside)) if len(inside) else None
+        maps.append(
+            {
+                "drawing": book.add(drawing, _path(run, "slices", stat=stat), "keep"),
+                "title": title,
+                "words": words,
+                "median": median,
+            }
+        )
+    return maps
