@@ -130,6 +130,14 @@ class GroupOptions:
     )
     alpha: float = option(0.05, "Error rate of every corrected threshold.", kind="float")
     tail: str = option("two", "Alternative hypothesis.", choices=("two", "positive", "negative"))
+    atlas: tuple = option(
+        ("aal", "harvard_oxford", "talairach_ba"),
+        "Atlases that label clusters and peaks: aal, aicha, desikan_killiany, destrieux, harvard_oxford, juelich, "
+        "marsatlas, neuromorphometrics, talairach_ba, talairach_gyrus, or an own NIfTI image with a table "
+        "(index, name) of the same name.",
+        kind="list",
+        metavar="NAME|PATH",
+    )
 
 
 @dataclass(frozen=True)

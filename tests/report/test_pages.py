@@ -94,7 +94,7 @@ def test_group_page_shows_every_threshold_with_its_tables(output_folder):
     text = text_of(output_folder / "group.html")
     for title in ("largest t of each shuffle", "Uncorrected", "Bonferroni", "cluster size"):
         assert title in text
-    assert "sub-99: no run could be used" in text
+    assert "no run could be used: events are missing" in text
 
 
 def test_methods_text_names_settings_versions_and_references(output_folder):
