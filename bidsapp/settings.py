@@ -132,9 +132,9 @@ class GroupOptions:
     tail: str = option("two", "Alternative hypothesis.", choices=("two", "positive", "negative"))
     atlas: tuple = option(
         ("aal", "harvard_oxford", "talairach_ba"),
-        "Atlases that label clusters and peaks: aal, aicha, desikan_killiany, destrieux, harvard_oxford, juelich, "
-        "marsatlas, neuromorphometrics, talairach_ba, talairach_gyrus, or an own NIfTI image with a table "
-        "(index, name) of the same name.",
+        "Atlases that label clusters and peaks: aal, aicha, desikan_killiany, destrieux, harvard_oxford, "
+        "juelich, marsatlas, neuromorphometrics, talairach_ba, talairach_gyrus, or an own NIfTI image with a "
+        "table (index, name) of the same name.",
         kind="list",
         metavar="NAME|PATH",
     )

@@ -67,7 +67,7 @@ def test_f_of_one_row_is_the_square_of_t(effects, three_groups):
     ids=["one against two", "slope", "cell mean", "difference"],
 )
 def test_t_is_the_same_in_any_coding_of_the_design(weights, effects, three_groups, rng):
-    """X to XA with c to cA; nilearn's permuted_ols is 1.97 off in t for [1, -.5, -.5], 5.26 for a cell mean."""
+    """X to XA with c to cA; nilearn's permuted_ols: 1.97 off in t for [1, -.5, -.5], 5.26 for a cell mean."""
     change = rng.normal(size=(4, 4))
     (first,) = fit_group(effects, None, make_design(three_groups, ("t", weights)))
     recoded = make_design(three_groups @ change, ("t", np.asarray(weights) @ change))
@@ -77,7 +77,7 @@ def test_t_is_the_same_in_any_coding_of_the_design(weights, effects, three_group
 
 
 def test_slope_difference_is_the_same_in_any_coding(effects, rng):
-    """The design models both slopes; nilearn's permuted_ols leaves the common one out and is 3.09 off in t."""
+    """The design models both slopes; nilearn's permuted_ols leaves the common one out: 3.09 off in t."""
     group = np.repeat([1.0, 0.0], 6)
     age = rng.normal(size=12)
     cells = np.column_stack([group, 1 - group, group * age, (1 - group) * age])

@@ -1,0 +1,194 @@
+"""The two fits of the participant stage: a run, and estimates combined. What is fitted is written at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bidsapp.inputs.images import intersect_masks, read_mask
+from bidsapp.inputs.series import open_series
+from bidsapp.outputs import names
+from bidsapp.outputs.estimates import write_estimate, write_fit_maps
+from bidsapp.outputs.files import write_json
+from bidsapp.outputs.images import write_mask
+from bidsapp.outputs.records import describe_dof, describe_run
+from bidsapp.outputs.tables import write_contrasts, write_design
+from bidsapp.records import Estimate, EstimateKey, Geometry, JointEstimate
+from bidsapp.stats.autocorrelation import count_lags
+from bidsapp.stats.estimate_maps import make_f_maps, make_t_maps
+from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
+from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
+from bidsapp.stats.series_sums import accumulate, make_time_model
+
+# Volumes that are held at once; the 4-D series never is.
+BLOCK_VOLUMES = 32
+UNITS = {"percent": "% signal change", "none": "image units"}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An estimate with its key and geometry, and what the subject's record says of it."""
+
+    key: EstimateKey
+    geometry: Geometry
+    estimate: Estimate | JointEstimate
+    record: dict
+
+
+def fit_run(fit, settings, n_threads):
+    """Fit one run, write its estimates, and return them with the run's record.
+
+    Parameters
+    ----------
+    fit : RunFit
+    settings : Settings
+    n_threads : int
+
+    Returns
+    -------
+    fitted : list of Fitted
+        One for each contrast that this run can make.
+    record : dict
+    """
+    run = fit.runs[0]
+    geometry = read_mask(run.mask)
+    options = settings.run
+    series = open_series(run.bold, geometry, smoothing_fwhm_mm=options.smoothing_fwhm, n_threads=n_threads)
+    sums = accumulate(
+        series.blocks(BLOCK_VOLUMES),
+        make_time_model(fit.design.matrix, fit.keep),
+        n_lags=count_lags(options.noise_model),
+        slope=series.slope,
+        intercept=series.intercept,
+        n_threads=n_threads,
+    )
+    model = fit_run_glm(sums, noise_model=options.noise_model, scaling=options.scaling)
+    estimators = {"t": estimate_t, "F": estimate_f}
+    made = [(contrast, estimators[contrast.test](model, contrast)) for contrast in fit.contrasts]
+    files = write_run(fit, model, geometry, settings)
+    key = {"node": fit.node, "level": "run", "entities": tuple(fit.entities.items())}
+    about = {"method": "run GLM", "runs": [run.label], "left_out": []}
+    fitted = [
+        write_fitted(EstimateKey(contrast=contrast.name, **key), estimate, geometry, about, settings)
+        for contrast, estimate in made
+    ]
+    return fitted, describe_run(run, fit) | files | {"noise_model": options.noise_model}
+
+
+def write_run(fit, model, geometry, settings):
+    """Write the mask, design, weights and model-fit maps of a run; return what its record says of them."""
+    out, entities = settings.output_dir, fit.entities
+    mask = names.mask_path(entities)
+    write_mask(out / mask, geometry, space=entities.get("space"))
+    write_json(out / names.sidecar_path(mask), {"Type": "Brain", "Description": "Voxels analysed"})
+    design = names.design_path(entities, node=fit.node)
+    write_design(out / design, fit.design, {name: {"Description": d} for name, d in fit.descriptions.items()})
+    table = names.contrasts_path(entities, node=fit.node)
+    write_contrasts(out / table, fit.contrasts, fit.design.columns)
+    maps = {"rsquare": model.r_square, "sigmasquared": model.sigma_square, "tsnr": model.tsnr}
+    maps |= {f"ar{order + 1}": values for order, values in enumerate(model.autocorrelation)}
+    fields = sidecar_fields(fit.node, "run", entities, settings)
+    return {
+        "mask": mask,
+        "design": design,
+        "contrast_table": table,
+        "model_fit": write_fit_maps(out, fit.node, entities, maps, geometry, fields),
+        "n_voxels": geometry.n_points,
+        "dof": float(model.dof),
+        "censored": np.flatnonzero(~fit.keep).tolist(),
+    }
+
+
+def combine_fits(fit, fitted, settings):
+    """Combine estimates of a subject by fixed effects, write and return the results.
+
+    Parameters
+    ----------
+    fit : CombineFit
+    fitted : list of Fitted
+        Everything of the subject so far; inputs that are not there (a run failed) are left out.
+    settings : Settings
+
+    Returns
+    -------
+    list of Fitted
+        Empty where no input is there.
+    """
+    rows = [index for index, key in enumerate(fit.inputs) for entry in fitted if entry.key == key]
+    inputs = [entry for key in fit.inputs for entry in fitted if entry.key == key]
+    if not inputs:
+        return []
+    geometry = intersect_masks(
+        [entry.geometry for entry in inputs], [entry.record["mask"] for entry in inputs]
+    )
+    estimates = [restrict(entry, geometry) for entry in inputs]
+    about = {
+        "method": "passed through" if len(inputs) == 1 else fit.method_in_words,
+        "runs": sorted({label for entry in inputs for label in entry.record["runs"]}),
+        "left_out": [],
+    }
+    made = []
+    for contrast in fit.contrasts:
+        estimate = combine(estimates, fit.design.matrix[rows], contrast, fit.method)
+        key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
+        made.append(write_fitted(key, estimate, geometry, about, settings))
+    return made
+
+
+def combine(estimates, matrix, contrast, method):
+    """Return the combination of estimates: of effects for t, of joint effects for F."""
+    if isinstance(estimates[0], JointEstimate):
+        return combine_joint_estimates(estimates, name=contrast.name, method=method)
+    return combine_estimates(estimates, matrix, contrast.weights, method=method, name=contrast.name)
+
+
+def restrict(entry, geometry):
+    """Return an estimate on a geometry whose points all belong to its own."""
+    inside = geometry.mask[entry.geometry.mask]
+    estimate = entry.estimate
+    dof = estimate.dof[inside] if np.ndim(estimate.dof) else estimate.dof
+    if isinstance(estimate, Estimate):
+        return Estimate(estimate.contrast, estimate.effect[inside], estimate.variance[inside], dof)
+    covariance = estimate.covariance[..., inside]
+    return JointEstimate(estimate.contrast, estimate.effect[:, inside], covariance, dof)
+
+
+def write_fitted(key, estimate, geometry, about, settings):
+    """Write the maps of an estimate and return it with its record."""
+    is_t = isinstance(estimate, Estimate)
+    maps = make_t_maps(estimate) if is_t else make_f_maps(estimate)
+    entities = dict(key.entities)
+    units = UNITS[settings.run.scaling]
+    described = {
+        "node": key.node,
+        "level": key.level,
+        "entities": entities,
+        "contrast": key.contrast,
+        "test": "t" if is_t else "F",
+        "dof": describe_dof(estimate),
+        "units": units,
+        **about,
+    }
+    fields = sidecar_fields(key.node, key.level, entities, settings) | {
+        "ContrastName": key.contrast,
+        "Test": described["test"],
+        "EstimationMethod": about["method"],
+        "DegreesOfFreedom": described["dof"],
+        "Runs": about["runs"],
+    }
+    paths = write_estimate(settings.output_dir, key, maps, geometry, fields)
+    mask = names.mask_path(entities, node=None if key.level == "run" else key.node)
+    if key.level != "run":
+        write_mask(settings.output_dir / mask, geometry, space=entities.get("space"))
+        write_json(settings.output_dir / names.sidecar_path(mask), {"Type": "Brain"})
+    return Fitted(key, geometry, estimate, described | {"maps": paths, "mask": mask})
+
+
+def sidecar_fields(node, level, entities, settings):
+    """Return the fields that the sidecars of all maps of a fit share."""
+    return {
+        "SpatialReference": entities.get("space"),
+        "NodeName": node,
+        "NodeLevel": level.capitalize(),
+        "SmoothingFWHM": settings.run.smoothing_fwhm,
+        "Scaling": settings.run.scaling,
+    }

@@ -1,0 +1,276 @@
+"""What the group stage writes of each contrast: maps, thresholds, tables, nulls, its part of the record."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.outputs import names
+from bidsapp.outputs.estimates import write_described_map
+from bidsapp.outputs.files import write_json
+from bidsapp.outputs.images import write_labels, write_mask
+from bidsapp.outputs.records import describe_contrast
+from bidsapp.outputs.sidecars import map_sidecar
+from bidsapp.outputs.tables import write_contrasts, write_design, write_table
+from bidsapp.records import Contrast, EffectStack, GroupEstimate, Inference, Threshold
+from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
+from bidsapp.tables.clusters import describe_columns, make_cluster_table
+from bidsapp.tables.peaks import make_peak_effects
+
+# By the name of a statistic of the permutation engine: its label in files, its column in tables, its title.
+STATISTICS = {
+    "height": ("maxT", "p_fwe", "largest statistic of each shuffle"),
+    "extent": ("maxSize", "p_fwe_size", "largest cluster of each shuffle, in voxels"),
+    "mass": ("maxMass", "p_fwe_mass", "largest cluster mass of each shuffle"),
+    "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
+}
+# The maps whose values tables list at peaks, beside the statistic.
+LISTED = ("z", "effect", "p", "g")
+# Beyond it, -log10 p says nothing that float32 readers could use.
+MAX_LOGP = 300.0
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """Everything that was computed of one group contrast."""
+
+    fit: object
+    contrast: Contrast
+    stack: EffectStack
+    estimate: GroupEstimate
+    inference: Inference | None
+    thresholds: tuple[Threshold, ...]
+
+
+class ContrastWriter:
+    """Writes the files of one group contrast; all their names and sidecars share its entities and fields.
+
+    Parameters
+    ----------
+    result : GroupResult
+    settings : Settings
+    """
+
+    def __init__(self, result, settings):
+        self._result, self._settings, self._out = result, settings, settings.output_dir
+        self._where = {"node": result.fit.node, "contrast": result.contrast.name}
+        self._maps = collect_maps(result)
+
+    def write(self):
+        """Write everything and return the contrast's part of the record (see docs/records.md)."""
+        result, estimate = self._result, self._result.estimate
+        described = describe_contrast(result.contrast)
+        return {
+            "name": result.contrast.name,
+            "input_contrast": result.fit.contrast,
+            "group_contrast": result.fit.group_contrasts.get(result.contrast.name, "1"),
+            "test": estimate.test,
+            "dof": _common_dof(estimate),
+            "weights": described["weights"],
+            "n_subjects": len(result.stack.labels),
+            "maps": {stat: self.write_map(stat, values) for stat, values in self._maps.items()},
+            "inputs": [describe_input(entry) for entry in result.fit.inputs],
+            **self.write_inference(),
+            "thresholds": [self.write_threshold(threshold) for threshold in result.thresholds],
+        }
+
+    def write_map(self, stat, values, desc=None, **fields):
+        """Write a map of the contrast and return its path."""
+        result = self._result
+        path = names.map_path(result.fit.entities, stat=stat, desc=desc, **self._where)
+        shared = {
+            "SpatialReference": result.fit.entities.get("space"),
+            "ContrastName": result.contrast.name,
+            "InputContrast": result.fit.contrast,
+            "Test": result.estimate.test,
+            "NodeName": result.fit.node,
+            "NodeLevel": "Dataset",
+            "EstimationMethod": "ordinary least squares on the subjects' effects",
+            "DegreesOfFreedom": _common_dof(result.estimate),
+            "NumberOfSubjects": len(result.stack.labels),
+            "SmoothingFWHM": self._settings.group.group_smoothing_fwhm,
+        }
+        write_described_map(
+            self._out, path, values, result.stack.geometry, map_sidecar(stat, **shared | fields)
+        )
+        return path
+
+    def write_inference(self):
+        """Write the null distributions and permutation maps; return what the record says of them."""
+        inference = self._result.inference
+        if inference is None:
+            return {}
+        fields = conventions(inference)
+        nulls = []
+        columns = {}
+        for name, found in inference.statistics.items():
+            label, _, title = STATISTICS[name]
+            columns[label] = found.null_max
+            self.write_map("logp", minus_log10(found.p_fwe), label, Correction="FWE", **fields)
+            if name == "tfce":
+                self.write_map("tfce", found.observed, **fields)
+            nulls.append(
+                {"statistic": label, "title": title, "column": label, "observed": float(found.null_max[0])}
+            )
+        if inference.p is not None:
+            self.write_map("logp", minus_log10(inference.p), "permUnc", Correction="none", **fields)
+        table = names.table_path(self._result.fit.entities, "nullmax", **self._where)
+        write_table(
+            self._out / table, pd.DataFrame(columns), {name: {"Description": "Maximum"} for name in columns}
+        )
+        shuffling = {
+            "n_shuffles": inference.n_shuffles,
+            "n_distinct": inference.n_distinct,
+            "exact": inference.exact,
+            "scheme": inference.scheme,
+            "seed": inference.options.seed,
+            "smallest_p": inference.smallest_p,
+            "warnings": list(inference.warnings),
+        }
+        return {"nulls": [null | {"table": table} for null in nulls], "permutation": shuffling}
+
+    def write_threshold(self, threshold):
+        """Write the tables and maps of a threshold and return what the record says of it."""
+        statistic = "F" if "F" in self._maps else "t"
+        tables, found = self._write_tables(threshold, statistic)
+        adjusted = {}
+        if threshold.name.startswith("fdr") and threshold.adjusted is not None:
+            fields = {"Correction": "FDR", "Description": threshold.description}
+            adjusted["p_map"] = self.write_map("q", threshold.adjusted, threshold.name, **fields)
+        if threshold.name.startswith("max"):
+            surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
+            fields = {"Correction": "FWE", "Description": threshold.description}
+            adjusted["surviving"] = self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
+            adjusted["p_map"] = names.map_path(
+                self._result.fit.entities, stat="logp", desc=threshold.name, **self._where
+            )
+        return {
+            "method": threshold.name,
+            "title": threshold.description,
+            "alpha": threshold.alpha,
+            "tail": self._settings.group.tail,
+            "statistic": statistic,
+            "cutoff": float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
+            "scale": threshold.scale,
+            "reason": threshold.reason,
+            "n_voxels": int(np.count_nonzero(threshold.surviving)),
+            "n_clusters": len(found.clusters),
+            **adjusted,
+            **tables,
+        }
+
+    def _write_tables(self, threshold, statistic):
+        result, geometry = self._result, self._result.stack.geometry
+        listed = {statistic: self._maps[statistic], **{k: v for k, v in self._maps.items() if k in LISTED}}
+        for name, found in getattr(result.inference, "statistics", {}).items():
+            listed[STATISTICS[name][1]] = found.p_fwe
+        table = make_cluster_table(listed, threshold.surviving, geometry)
+        if not len(table.clusters):
+            return {"clusters": None, "peaks": None}, table
+        atlases = read_atlases(self._settings.group.atlas) if is_template(result.fit.entities) else []
+        clusters, peaks = add_labels(table, geometry, atlases)
+        place = {"desc": threshold.name, **self._where}
+        entities, paths = result.fit.entities, {}
+        for kind, frame in {"clusters": clusters, "peaks": peaks}.items():
+            paths[kind] = names.table_path(entities, kind, **place)
+            write_table(self._out / paths[kind], frame, describe_columns(frame, describe_atlases(atlases)))
+        paths["labels"] = names.clusters_label_path(entities, **place)
+        write_labels(self._out / paths["labels"], table.labels, geometry, space=entities.get("space"))
+        write_json(self._out / names.sidecar_path(paths["labels"]), {"Description": threshold.description})
+        effects = names.table_path(entities, "effects", **place)
+        write_table(self._out / effects, make_peak_effects(table.peaks, result.stack))
+        return paths | {"peak_effects": effects}, table
+
+
+def write_shared(model, fit, stack, settings):
+    """Write what all contrasts of a fit share: mask, coverage, design, weights; return the record's part."""
+    out, entities = settings.output_dir, fit.entities
+    mask = names.mask_path(entities, node=fit.node)
+    write_mask(out / mask, stack.geometry, space=entities.get("space"))
+    write_json(
+        out / names.sidecar_path(mask), {"Type": "Brain", "Description": "Voxels with data in all subjects"}
+    )
+    design = names.design_path(entities, node=fit.node, contrast=fit.contrast)
+    write_design(
+        out / design, fit.design, {name: {"Description": "Design column"} for name in fit.design.columns}
+    )
+    weights = names.contrasts_path(entities, node=fit.node)
+    write_contrasts(out / weights, fit.contrasts, fit.design.columns)
+    sizes = np.sqrt(np.square(stack.geometry.affine[:3, :3]).sum(axis=0))
+    return {
+        "mask": mask,
+        "design": design,
+        "contrast_table": weights,
+        "n_voxels": stack.geometry.n_points,
+        "voxel_size_mm": sizes.round(6).tolist(),
+        "description": describe_model(fit),
+        "formula": fit.formula or None,
+        "estimator": "ordinary least squares",
+        "subjects": describe_subjects(fit, stack),
+    }
+
+
+def describe_model(fit):
+    """Return the model of a fit in a sentence."""
+    if fit.design.matrix.shape[1] == 1 and (fit.design.matrix == 1).all():
+        return f"One-sample test: is the mean effect of {len(fit.subjects)} subjects different from zero?"
+    columns = ", ".join(fit.design.columns)
+    return f"General linear model of {len(fit.subjects)} subjects with the columns {columns}."
+
+
+def describe_subjects(fit, stack):
+    """Return who is in the model and who is not, and why."""
+    used = [
+        {"label": label, "used": True, "reason": "", "covariates": fit.covariates.get(label, {})}
+        for label in stack.labels
+    ]
+    return used + [
+        {"label": label, "used": False, "reason": reason} for label, reason in fit.excluded.items()
+    ]
+
+
+def collect_maps(result):
+    """Return the maps of a contrast by their stat label."""
+    estimate = result.estimate
+    if estimate.test == "t":
+        maps = {"effect": estimate.effect, "variance": estimate.variance, "t": estimate.statistic}
+    else:
+        maps = {"F": estimate.statistic}
+    return maps | {"z": estimate.z, "p": estimate.p, **estimate.maps}
+
+
+def conventions(inference):
+    """Return the sidecar fields that state how the shuffling was done."""
+    return {
+        "Permutations": inference.n_shuffles,
+        "Exact": inference.exact,
+        "Scheme": inference.scheme,
+        "Seed": inference.options.seed,
+        **inference.conventions,
+    }
+
+
+def minus_log10(p):
+    """Return -log10 p, finite."""
+    with np.errstate(divide="ignore"):
+        return np.minimum(-np.log10(p), MAX_LOGP)
+
+
+def describe_input(entry):
+    """Return the files of one input of a group model."""
+    return {
+        "subject": entry.label,
+        "effect": str(entry.effect),
+        "variance": str(entry.variance or "") or None,
+    }
+
+
+def is_template(entities):
+    """Tell whether maps are in a space that the atlases are drawn in."""
+    return entities.get("space", "MNI").startswith("MNI")
+
+
+def _common_dof(estimate):
+    dof = np.unique(estimate.dof[np.isfinite(estimate.dof)])
+    value = float(dof[0]) if len(dof) == 1 else None
+    return value if estimate.test == "t" else [estimate.dof_numerator, value]

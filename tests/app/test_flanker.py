@@ -1,0 +1,135 @@
+"""The whole line on the semi-real flanker dataset: agreement with nilearn, and the planted truth found."""
+
+import json
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn.glm.contrasts import compute_fixed_effects
+from nilearn.glm.first_level import FirstLevelModel
+from nilearn.glm.second_level import SecondLevelModel
+
+from bidsapp.cli import main
+
+pytestmark = pytest.mark.slow
+
+CONTRAST = "incongruentGtCongruent"
+EXPRESSION = f"{CONTRAST}=incongruent_correct - congruent_correct"
+# Ours is float32 streaming with double sums, nilearn's double on float32 maps.
+RELATIVE = 1e-4
+N_SUBJECTS = 8
+
+
+@pytest.fixture(scope="module")
+def flanker(shared, tmp_path_factory):
+    """Return the folders of the dataset and of the results of both levels."""
+    folder = tmp_path_factory.mktemp("flanker")
+    maker = shared / "tools" / "make_flanker_dataset.py"
+    command = [sys.executable, maker, folder / "bids", "--subjects", str(N_SUBJECTS)]
+    subprocess.run([*map(str, command)], check=True)
+    arguments = [str(folder / "bids"), str(folder / "out"), "participant", "group", "--noise-model", "ar1"]
+    assert main([*arguments, "--contrast", EXPRESSION, "--n-permutations", "500"]) == 0
+    return folder / "bids", folder / "out"
+
+
+@pytest.fixture(scope="module")
+def record(flanker):
+    """Return the record of the first subject."""
+    return json.loads((flanker[1] / "logs" / "sub-01_participant.json").read_text())
+
+
+def values(path, mask):
+    return np.asarray(nibabel.load(path).dataobj, float)[mask]
+
+
+def find_estimate(record, level, **entities):
+    matches = [
+        estimate
+        for estimate in record["estimates"]
+        if estimate["level"] == level
+        and estimate["contrast"] == CONTRAST
+        and all(estimate["entities"].get(key) == value for key, value in entities.items())
+    ]
+    assert len(matches) == 1
+    return matches[0]
+
+
+def assert_close(ours, theirs):
+    """Compare relative to the larger of the value and the map's typical size (effects cross zero)."""
+    scale = np.maximum(np.abs(theirs), np.nanmedian(np.abs(theirs)))
+    assert np.nanmax(np.abs(ours - theirs) / scale) < RELATIVE
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_run_agrees_with_nilearn_in_every_voxel(flanker, record, index):
+    run = record["runs"][index]
+    out = flanker[1]
+    design = pd.read_csv(out / run["design"], sep="\t")
+    mask_image = nibabel.load(out / run["mask"])
+    mask = np.asarray(mask_image.dataobj) > 0
+    model = FirstLevelModel(mask_img=mask_image, smoothing_fwhm=6, noise_model="ar1", minimize_memory=True)
+    model.fit(run["files"]["bold"], design_matrices=design.drop(columns="frame_time", errors="ignore"))
+    theirs = model.compute_contrast("incongruent_correct - congruent_correct", output_type="all")
+    estimate = find_estimate(record, "run", run=run["entities"]["run"])
+    kinds = {"effect": "effect_size", "variance": "effect_variance", "t": "stat", "z": "z_score"}
+    for ours, name in kinds.items():
+        expected = np.asarray(theirs[name].dataobj, float)[mask]
+        assert_close(values(out / estimate["maps"][ours], mask), expected)
+
+
+def test_a_subject_agrees_with_nilearns_weighted_fixed_effects(flanker, record):
+    out = flanker[1]
+    combined = find_estimate(record, "subject")
+    runs = [find_estimate(record, "run", run=run["entities"]["run"]) for run in record["runs"]]
+    mask_image = nibabel.load(out / combined["mask"])
+    mask = np.asarray(mask_image.dataobj) > 0
+    effect, variance, t, _ = compute_fixed_effects(
+        [out / run["maps"]["effect"] for run in runs],
+        [out / run["maps"]["variance"] for run in runs],
+        mask=mask_image,
+        precision_weighted=True,
+        dofs=[run["dof"] for run in runs],
+    )
+    for name, image in {"effect": effect, "variance": variance, "t": t}.items():
+        assert_close(values(out / combined["maps"][name], mask), np.asarray(image.dataobj, float)[mask])
+
+
+@pytest.fixture(scope="module")
+def group(flanker):
+    """Return what the group record says of the contrast, with the record."""
+    paths = sorted((flanker[1] / "logs").glob("*_group.json"))
+    records = [json.loads(path.read_text()) for path in paths]
+    return next((r, c) for r in records for c in r["contrasts"] if c["name"] == CONTRAST)
+
+
+def test_the_group_agrees_with_nilearns_second_level(flanker, group):
+    out, (record, contrast) = flanker[1], group
+    mask_image = nibabel.load(out / record["mask"])
+    mask = np.asarray(mask_image.dataobj) > 0
+    effects = [
+        find_estimate(json.loads(path.read_text()), "subject")["maps"]["effect"]
+        for path in sorted((out / "logs").glob("sub-*_participant.json"))
+    ]
+    model = SecondLevelModel(mask_img=mask_image, minimize_memory=True)
+    design = pd.DataFrame({"intercept": np.ones(len(effects))})
+    model.fit([str(out / path) for path in effects], design_matrix=design)
+    theirs = model.compute_contrast("intercept", output_type="all")
+    kinds = {"effect": "effect_size", "variance": "effect_variance", "t": "stat", "z": "z_score"}
+    for ours, name in kinds.items():
+        expected = np.asarray(theirs[name].dataobj, float)[mask]
+        assert_close(values(out / contrast["maps"][ours], mask), expected)
+
+
+def test_the_planted_effect_is_recovered(flanker, group):
+    bids, out = flanker
+    record, contrast = group
+    mask = np.asarray(nibabel.load(out / record["mask"]).dataobj) > 0
+    truth = values(bids / "truth" / "incongruentMinusCongruent.nii.gz", mask)
+    effect = values(out / contrast["maps"]["effect"], mask)
+    found = values(out / contrast["maps"]["t"], mask) > 3
+    assert np.corrcoef(truth, effect)[0, 1] > 0.5
+    assert np.mean(found[truth > 0.5]) > 0.5
+    assert np.mean(found[np.abs(truth) < 0.01]) < 0.05
