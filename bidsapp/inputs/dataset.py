@@ -1,0 +1,187 @@
+"""Find the runs to analyse: preprocessed BOLD with its mask, confounds, events and timing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError
+from bidsapp.inputs.candidates import Candidate, by_labels, of_one_grid, with_events, without_space
+from bidsapp.inputs.index import close_index, index_folder, read_filters
+from bidsapp.inputs.participants import find_participants
+from bidsapp.inputs.roots import find_roots, subject_labels
+from bidsapp.inputs.runs import Fault, find_events, find_files, make_run, run_entities, run_label
+from bidsapp.inputs.selection import natural_key, space_of, unknown_labels
+from bidsapp.records import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What was found.
+
+    Attributes
+    ----------
+    runs : tuple of Run
+        Every run with events that can be analysed, in natural order.
+    notes : tuple of str
+        What a user should know: the space chosen, runs left out and why.
+    faults : tuple of Fault
+        Faults that a user can fix; each is its message, and knows the entities of its run.
+    unusable : dict of str
+        Subjects asked for without any run that can be analysed -> the reason.
+    """
+
+    runs: tuple[Run, ...]
+    participants: Path | None
+    raw: Path
+    derivatives: dict[str, Path]
+    notes: tuple[str, ...]
+    faults: tuple[Fault, ...]
+    unusable: dict[str, str]
+
+
+def open_dataset(settings):
+    """Index the dataset and return its runs; no image data is read.
+
+    Raises
+    ------
+    InputError, SettingsError
+        Nothing can be analysed: no such folder or label, no preprocessed BOLD, several resolutions and
+        none chosen. Faults of single runs are collected in `Dataset.faults`.
+    """
+    selection = settings.selection
+    raw, derivatives = find_roots(settings.bids_dir, selection.derivatives)
+    subjects, absent = _choose_subjects(raw, derivatives, selection)
+    files = {name: _index(root, name, subjects, settings) for name, root in derivatives.items()}
+    same = [name for name, root in derivatives.items() if root == raw]
+    raw_files = files[same[0]] if same else _index(raw, "raw", subjects, settings)
+    candidates = [Candidate(bold, found) for found in files.values() for bold in found.bold]
+    candidates = [candidate for candidate in candidates if candidate.file.entities.get("sub") in subjects]
+    if not candidates:
+        raise _no_volumes(derivatives, files, subjects)
+    candidates = by_labels(candidates, selection)
+    candidates, left_out = with_events(candidates, raw_files, selection)
+    chosen, notes, outside = of_one_grid(candidates, settings)
+    runs, run_notes, faults = _make_runs(chosen, raw_files)
+    faults = [*outside, *faults, *without_space(candidates, chosen, notes[0])]
+    unusable = _unusable(subjects, runs, faults)
+    if selection.participant_label:
+        unusable |= {label: "no preprocessed data." for label in absent}
+    elif absent:
+        left_out.append(f"participants without preprocessed data, left out: {', '.join(absent)}")
+    return Dataset(
+        runs=tuple(runs),
+        participants=find_participants(raw, *derivatives.values()),
+        raw=raw,
+        derivatives={name: root for name, root in derivatives.items() if files[name].bold},
+        notes=(*notes, *left_out, *run_notes),
+        faults=tuple(fault for fault in faults if fault.entities.get("sub") not in unusable),
+        unusable=unusable,
+    )
+
+
+def _choose_subjects(raw, derivatives, selection):
+    """Return the labels to analyse, and those that only the raw dataset has."""
+    there = sorted(
+        {label for root in derivatives.values() for label in subject_labels(root)}, key=natural_key
+    )
+    known = sorted({*there, *subject_labels(raw)}, key=natural_key)
+    for labels in (selection.participant_label, selection.exclude_participant_label):
+        missing = [label for label in labels if label not in known]
+        if missing:
+            raise unknown_labels("sub", missing, known)
+    wanted = [
+        label
+        for label in selection.participant_label or known
+        if label not in selection.exclude_participant_label
+    ]
+    if not wanted:
+        raise InputError("All participants are excluded.", exit_code=EXIT_NOTHING_SELECTED)
+    return [label for label in wanted if label in there], [label for label in wanted if label not in there]
+
+
+def _index(root, name, subjects, settings):
+    selection = settings.selection
+    database = selection.bids_database_dir and Path(selection.bids_database_dir) / name
+    layout = index_folder(root, subjects, database)
+    try:
+        return find_files(layout, read_filters(selection.bids_filter_file))
+    finally:
+        close_index(layout)
+
+
+def _no_volumes(derivatives, files, subjects):
+    """Return the error for derivatives without any preprocessed volume."""
+    where = ", ".join(str(root) for root in derivatives.values())
+    surfaces = sorted({space_of(file) for found in files.values() for file in found.surfaces})
+    if surfaces:
+        message = (
+            f"{where} holds BOLD only on surfaces ({', '.join(surfaces)}); this app reads volumes. "
+            "Run fMRIPrep with --output-spaces MNI152NLin2009cAsym."
+        )
+    else:
+        who = f" of sub-{', sub-'.join(subjects)}" if 0 < len(subjects) <= 5 else ""
+        message = (
+            f"No preprocessed BOLD{who} in {where} (looked for *_desc-preproc_bold.nii.gz). "
+            "Name the folder of fMRIPrep's output with --derivatives, or other names with --bids-filter-file."
+        )
+    return InputError(message, exit_code=EXIT_NO_INPUT)
+
+
+def _make_runs(candidates, raw_files):
+    """Return the runs that can be analysed, the notes on them, and the faults of the others."""
+    runs, notes, faults = [], {}, []
+    for candidate in candidates:
+        entities = run_entities(candidate.file)
+        events = find_events(candidate.file, (raw_files, candidate.files))
+        try:
+            run, run_notes = make_run(
+                candidate.file, candidate.files, raw_files, _only_events(events, entities)
+            )
+            _check_mask(run)
+        except InputError as error:
+            faults.append(Fault(f"{run_label(entities)} {error}", entities))
+            continue
+        runs.append(run)
+        for note in run_notes:
+            notes.setdefault(note, []).append(run.label)
+    shown = [f"{note} ({_some(labels)})" for note, labels in notes.items()]
+    return runs, shown, faults
+
+
+def _only_events(found, entities):
+    if len(found) == 1:
+        return found[0].path
+    if found:
+        paths = ", ".join(str(file.path) for file in found)
+        raise InputError(f"has several events files that apply equally: {paths}. Keep one.")
+    name = "_".join(
+        f"{key}-{entities[key]}" for key in ("sub", "ses", "task", "acq", "dir", "run") if key in entities
+    )
+    raise InputError(
+        f"has no events file (expected {name}_events.tsv in the raw dataset). Add it, or leave the run out "
+        "with --run-label, --task-label or the model's Input."
+    )
+
+
+def _check_mask(run):
+    if run.mask is None:
+        expected = run.bold.name.replace("desc-preproc_bold", "desc-brain_mask")
+        raise InputError(
+            f"has no brain mask (expected {expected} beside the image). Add it, or name one with "
+            "--bids-filter-file."
+        )
+
+
+def _some(labels, most=3):
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(labels[:most]) + more
+
+
+def _unusable(subjects, runs, faults):
+    """Return the subjects without any run, with the reason."""
+    usable = {run.entities["sub"] for run in runs}
+    reasons = {}
+    for subject in subjects:
+        if subject not in usable:
+            own = [str(fault) for fault in faults if fault.entities.get("sub") == subject]
+            reasons[subject] = " ".join(own) or "no run of the tasks, sessions and runs analysed."
+    return reasons
