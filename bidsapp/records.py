@@ -254,3 +254,244 @@ class GroupEstimate:
     dof: np.ndarray
     dof_numerator: int
     maps: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InferenceOptions:
+    """How a contrast is tested by shuffling.
+
+    Attributes
+    ----------
+    n_shuffles : int
+        The observed arrangement among them; fewer are made where fewer exist.
+    tail : {"two", "positive", "negative"}
+        ``two`` pools both tails in one null, as the maximum of the absolute statistic.
+    statistics : tuple of str
+        Names in ``inference.statistics.STATISTICS``.
+    cluster_forming_p : float
+        One-sided p-value; with tail ``two`` it is used in each tail.
+    connectivity, tfce_connectivity : {6, 18, 26}
+    tfce_powers : tuple of float
+        Powers of extent and of height.
+    mass : {"excess", "raw"}
+        Sum of the statistic above the threshold, or of the whole statistic.
+    scale : {"t", "z"}
+        What cluster mass and TFCE are computed on. F, v and G are always turned into z.
+    scheme : {"auto", "sign-flip", "permutation", "both"}
+    blocks : ndarray, shape (n_subjects,), or None
+        Exchangeability blocks.
+    block_mode : {"auto", "within", "whole"}
+        Shuffle the rows of each block, or whole blocks.
+    variance_groups : ndarray, shape (n_subjects,), or None
+        Groups of rows with a variance of their own: the statistic is v (one row) or G.
+    uncorrected : bool
+        Whether to count exceedances in every voxel.
+    tail_approximation : {"none", "gpd", "gamma"}
+    stop_when_decided : bool
+        Stop early once no voxel's p_fwe can cross alpha any more.
+    n_threads : int
+    memory_gb : float
+    """
+
+    n_shuffles: int = 1000
+    seed: int = 0
+    alpha: float = 0.05
+    tail: str = "two"
+    statistics: tuple[str, ...] = ("height", "extent", "mass", "tfce")
+    cluster_forming_p: float = 0.001
+    connectivity: int = 26
+    tfce_connectivity: int = 6
+    tfce_powers: tuple[float, float] = (0.5, 2.0)
+    mass: str = "excess"
+    scale: str = "t"
+    scheme: str = "auto"
+    blocks: np.ndarray | None = None
+    block_mode: str = "auto"
+    variance_groups: np.ndarray | None = None
+    uncorrected: bool = True
+    tail_approximation: str = "none"
+    stop_when_decided: bool = False
+    n_threads: int = 1
+    memory_gb: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StatisticInference:
+    """One statistic of a map with its null distribution.
+
+    Attributes
+    ----------
+    observed : ndarray, shape (n_points,)
+        Signed; for cluster statistics the value of the point's cluster (0 outside clusters).
+    p_fwe : ndarray, shape (n_points,)
+        Corrected over the map; NaN where the test could not be made, 1 outside clusters.
+    null_max : ndarray, shape (n_shuffles,)
+        The first is the observed map's.
+    """
+
+    name: str
+    observed: np.ndarray
+    p_fwe: np.ndarray
+    null_max: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterInference:
+    """The clusters of the observed map.
+
+    Attributes
+    ----------
+    labels : ndarray of int32, shape (n_points,)
+        Cluster k holds k, 0 elsewhere; from the largest, both signs in one sequence.
+    sign, size, mass : ndarray, shape (n_clusters,)
+        Of cluster k + 1; sign is +1 or -1, size in points.
+    peak : ndarray of int, shape (n_clusters,)
+        The point with the largest statistic.
+    p_fwe : dict of str to ndarray, shape (n_clusters,)
+        By the name of the statistic ("extent", "mass").
+    cutoff : float
+        The cluster-forming threshold in units of the statistic.
+    """
+
+    labels: np.ndarray
+    sign: np.ndarray
+    size: np.ndarray
+    mass: np.ndarray
+    peak: np.ndarray
+    p_fwe: dict[str, np.ndarray]
+    cutoff: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inference:
+    """What shuffling says about one contrast.
+
+    Attributes
+    ----------
+    test : {"t", "F", "v", "G", "T2"}
+        The statistic of a voxel.
+    dof : tuple of float
+        (n_rows, residual); NaN as residual where it differs between voxels.
+    statistic : ndarray, shape (n_points,)
+        The observed map; NaN where the test could not be made.
+    scheme : {"sign-flip", "permutation", "both"}
+    n_distinct : int
+        How many different arrangements of the data exist.
+    exact : bool
+        All of them were used.
+    smallest_p : float
+        The smallest p-value that this test can give.
+    p : ndarray, shape (n_points,), or None
+        Uncorrected p of each voxel by shuffling.
+    statistics : dict of str to StatisticInference
+    clusters : ClusterInference or None
+    warnings : tuple of str
+        What a reader of the results must know, in sentences.
+    conventions : dict
+        Every convention behind the numbers, for sidecars.
+    """
+
+    test: str
+    dof: tuple[float, float]
+    statistic: np.ndarray
+    options: InferenceOptions
+    scheme: str
+    n_shuffles: int
+    n_distinct: int
+    exact: bool
+    smallest_p: float
+    p: np.ndarray | None
+    statistics: dict[str, StatisticInference]
+    clusters: ClusterInference | None
+    warnings: tuple[str, ...] = ()
+    conventions: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Threshold:
+    """A cut-off with its error rate, applied to one map.
+
+    Attributes
+    ----------
+    name : str
+        As in ``inference.thresholds.THRESHOLDS``.
+    description : str
+        In words, with the error rate.
+    cutoff : float
+        Smallest surviving value of ``scale``; NaN where nothing survives or no such value exists.
+    scale : str
+        What ``cutoff`` is a value of: "t", "F", "z", "voxels", "mass", "tfce", ...
+    surviving : ndarray of bool, shape (n_points,)
+    adjusted : ndarray, shape (n_points,), or None
+        Adjusted p or q of each point.
+    reason : str
+        Why the threshold could not be computed; empty where it could.
+    warnings : tuple of str
+    """
+
+    name: str
+    description: str
+    alpha: float
+    cutoff: float
+    scale: str
+    surviving: np.ndarray
+    adjusted: np.ndarray | None = None
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The maps of one contrast that thresholds are applied to.
+
+    Attributes
+    ----------
+    test : {"t", "F", "v", "G", "T2", "z"}
+    statistic, z : ndarray, shape (n_points,)
+        NaN where there is no test.
+    log_p : ndarray, shape (n_points,)
+        Natural logarithm of the uncorrected parametric p for ``tail``.
+    dof : tuple of float
+        (n_rows, residual).
+    tail : {"two", "positive", "negative"}
+        Always "positive" for tests without a sign.
+    geometry : Geometry
+    inference : Inference or None
+        None where nothing was shuffled.
+    cluster_forming_p : float
+        One-sided.
+    connectivity : {6, 18, 26}
+    smoothness : Smoothness or None
+        What random-field theory needs; None where residuals are not at hand.
+    """
+
+    test: str
+    statistic: np.ndarray
+    z: np.ndarray
+    log_p: np.ndarray
+    dof: tuple[float, float]
+    tail: str
+    geometry: Geometry
+    inference: Inference | None = None
+    cluster_forming_p: float = 0.001
+    connectivity: int = 26
+    smoothness: "Smoothness | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Smoothness:
+    """How smooth the noise of a map is (random-field theory).
+
+    Attributes
+    ----------
+    fwhm_voxels : ndarray, shape (3,)
+        Full width at half maximum along the axes of the grid.
+    resels : ndarray, shape (4,)
+        Resel counts of dimension 0 to 3.
+    n_points : int
+        Voxels of the search volume.
+    """
+
+    fwhm_voxels: np.ndarray
+    resels: np.ndarray
+    n_points: int

@@ -1,1 +1,27 @@
-"""One file per threshold."""
+"""Thresholds that can stand side by side: each takes the evidence of a contrast and an error rate."""
+
+from bidsapp.inference.thresholds.bonferroni import bonferroni, holm
+from bidsapp.inference.thresholds.false_discovery import benjamini_hochberg, benjamini_krieger_yekutieli
+from bidsapp.inference.thresholds.permutation_fdr import permutation_fdr
+from bidsapp.inference.thresholds.permutation_fwe import (
+    cluster_extent_fwe,
+    cluster_mass_fwe,
+    height_fwe,
+    tfce_fwe,
+)
+from bidsapp.inference.thresholds.uncorrected import uncorrected
+
+# Name -> function(Evidence, alpha) -> Threshold, in the order in which they are shown. The names also label
+# files (``desc-``).
+THRESHOLDS = {
+    "uncorrected": uncorrected,
+    "fdrBH": benjamini_hochberg,
+    "fdrBKY": benjamini_krieger_yekutieli,
+    "fdrPermutation": permutation_fdr,
+    "bonferroni": bonferroni,
+    "holm": holm,
+    "maxT": height_fwe,
+    "maxSize": cluster_extent_fwe,
+    "maxMass": cluster_mass_fwe,
+    "maxTFCE": tfce_fwe,
+}

@@ -1,0 +1,18 @@
+"""The number of points of a cluster."""
+
+import numpy as np
+
+from bidsapp.inference.statistics.statistic import Statistic
+
+
+def maxima(batch, space):
+    """Return the size of the largest cluster of each map."""
+    return batch.clusters[:, 0]
+
+
+def enhance(statistic, clusters, space):
+    """Return the size of each point's cluster, with the sign of the cluster."""
+    return np.append(0, clusters.size * clusters.sign)[clusters.labels].astype(float)
+
+
+EXTENT = Statistic("extent", "cluster extent", "maxSize", "clusters", maxima, enhance)

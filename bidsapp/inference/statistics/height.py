@@ -1,0 +1,16 @@
+"""The height of a point."""
+
+from bidsapp.inference.statistics.statistic import Statistic
+
+
+def maxima(batch, space):
+    """Return the highest point of each map."""
+    return batch.height
+
+
+def enhance(statistic, clusters, space):
+    """Return the map itself."""
+    return statistic
+
+
+HEIGHT = Statistic("height", "voxel height", "maxT", "height", maxima, enhance)

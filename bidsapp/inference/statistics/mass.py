@@ -1,0 +1,18 @@
+"""The mass of a cluster: the sum of its statistic, above the threshold or whole."""
+
+import numpy as np
+
+from bidsapp.inference.statistics.statistic import Statistic
+
+
+def maxima(batch, space):
+    """Return the mass of the heaviest cluster of each map."""
+    return batch.clusters[:, 1]
+
+
+def enhance(statistic, clusters, space):
+    """Return the mass of each point's cluster, with the sign of the cluster."""
+    return np.append(0.0, clusters.mass * clusters.sign)[clusters.labels]
+
+
+MASS = Statistic("mass", "cluster mass", "maxMass", "clusters", maxima, enhance)

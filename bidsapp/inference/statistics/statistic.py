@@ -1,0 +1,75 @@
+"""What a statistic of a map is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Space:
+    """Where the points are and what counts as a cluster.
+
+    Attributes
+    ----------
+    neighbours, tfce_neighbours : ndarray of int32, shape (n_points, k)
+    cutoff : float
+        Cluster-forming threshold, in units of the statistic of a voxel.
+    offset : float
+        Taken off each height before it is added to a cluster's mass.
+    two_tailed : bool
+    tfce_powers : tuple of float
+    """
+
+    neighbours: np.ndarray
+    tfce_neighbours: np.ndarray
+    cutoff: float
+    offset: float
+    two_tailed: bool
+    tfce_powers: tuple[float, float] = (0.5, 2.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What the engine hands to the statistics of some shuffles.
+
+    Attributes
+    ----------
+    height : ndarray, shape (n_shuffles,)
+        The largest value of each map.
+    clusters : ndarray, shape (n_shuffles, 2), or None
+        The largest cluster size and mass.
+    maps : ndarray, shape (n_shuffles, n_points), or None
+        Whole maps; negative values are of the other tail.
+    """
+
+    height: np.ndarray
+    clusters: np.ndarray | None = None
+    maps: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """One statistic of a map.
+
+    Attributes
+    ----------
+    name : str
+    label : str
+        In words.
+    desc : str
+        How file names call its corrected p.
+    needs : {"height", "clusters", "maps"}
+        The field of ``Batch`` that it reads.
+    maxima : function
+        (Batch, Space) -> ndarray, shape (n_shuffles,): the maximum of each map.
+    enhance : function
+        (map, Clusters or None, Space) -> ndarray, shape (n_points,): the observed map, signed.
+    """
+
+    name: str
+    label: str
+    desc: str
+    needs: str
+    maxima: Callable
+    enhance: Callable

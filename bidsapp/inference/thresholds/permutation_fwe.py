@@ -1,0 +1,44 @@
+"""Family-wise error by the null of the maximum, for every statistic of a map."""
+
+import numpy as np
+
+from bidsapp.inference.statistics import STATISTICS
+from bidsapp.inference.thresholds.surviving import not_available, smallest, words_for_tail
+from bidsapp.records import Threshold
+
+SCALES = {"extent": "voxels", "mass": "mass", "tfce": "tfce"}
+
+
+def height_fwe(evidence, alpha):
+    """Return the threshold on the height of a voxel."""
+    return _fwe(evidence, alpha, "height")
+
+
+def cluster_extent_fwe(evidence, alpha):
+    """Return the threshold on the size of a cluster."""
+    return _fwe(evidence, alpha, "extent")
+
+
+def cluster_mass_fwe(evidence, alpha):
+    """Return the threshold on the mass of a cluster."""
+    return _fwe(evidence, alpha, "mass")
+
+
+def tfce_fwe(evidence, alpha):
+    """Return the threshold on the enhanced value of a voxel."""
+    return _fwe(evidence, alpha, "tfce")
+
+
+def _fwe(evidence, alpha, name):
+    statistic, inference = STATISTICS[name], evidence.inference
+    words = f"{statistic.label}, family-wise error {alpha:g} by shuffling, {words_for_tail(evidence)}"
+    if statistic.needs == "clusters":
+        words += f"; clusters formed at one-sided p {evidence.cluster_forming_p:g}"
+    if inference is None or name not in inference.statistics:
+        return not_available(statistic.desc, words, evidence, alpha, f"no shuffles of the {statistic.label}")
+    found = inference.statistics[name]
+    with np.errstate(invalid="ignore"):
+        surviving = (found.p_fwe <= alpha) & (found.observed != 0)
+    scale = SCALES.get(name, evidence.test)
+    cutoff = smallest(found.observed, surviving)
+    return Threshold(statistic.desc, words, alpha, cutoff, scale, surviving, found.p_fwe)

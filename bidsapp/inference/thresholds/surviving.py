@@ -1,0 +1,37 @@
+"""What thresholds share: from surviving points to a record."""
+
+import numpy as np
+
+from bidsapp.records import Threshold
+
+TAILS = {
+    "two": "two-sided",
+    "positive": "one-sided, positive effects",
+    "negative": "one-sided, negative effects",
+}
+
+
+def make_threshold(name, description, evidence, alpha, adjusted):
+    """Return the threshold that lets points with an adjusted p or q up to alpha survive."""
+    with np.errstate(invalid="ignore"):
+        surviving = adjusted <= alpha
+    return Threshold(
+        name, description, alpha, smallest(evidence.statistic, surviving), evidence.test, surviving, adjusted
+    )
+
+
+def not_available(name, description, evidence, alpha, reason):
+    """Return the threshold that lets nothing survive, with the reason."""
+    nothing = np.zeros(len(evidence.statistic), bool)
+    return Threshold(name, description, alpha, np.nan, evidence.test, nothing, reason=reason)
+
+
+def smallest(statistic, surviving):
+    """Return the smallest absolute value that survives; NaN where none does."""
+    values = np.abs(np.asarray(statistic)[surviving])
+    return float(values.min()) if len(values) else float("nan")
+
+
+def words_for_tail(evidence):
+    """Return the alternative hypothesis in words."""
+    return TAILS[evidence.tail] if evidence.test not in ("F", "G", "T2") else "upper tail"

@@ -1,0 +1,159 @@
+"""The engine against brute force over all arrangements, and its invariances."""
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+from oracles import clusters_of, enhanced, f_map, t_map
+from scipy import stats
+
+from bidsapp.errors import SettingsError
+from bidsapp.inference.permutation import permute
+from bidsapp.records import Geometry, InferenceOptions
+
+SHAPE = (7, 6, 5)
+# Grid thresholds of the slow TFCE are this far apart; its error is about as large, relative to the exact one.
+STEP = 0.002
+
+
+@pytest.fixture
+def geometry():
+    mask = np.ones(SHAPE, bool)
+    mask[0, 0, :] = False
+    mask[3, 3, 3] = False
+    return Geometry(mask, np.diag([2.0, 2.0, 2.0, 1.0]))
+
+
+def smooth_data(rng, geometry, n_subjects):
+    volumes = rng.normal(size=(n_subjects, *SHAPE))
+    volumes = volumes + np.roll(volumes, 1, 1) + np.roll(volumes, 1, 2) + np.roll(volumes, 1, 3)
+    volumes[:, 4:, 3:, 2:] += 1.0
+    return volumes[:, geometry.mask]
+
+
+def brute_force(maps, geometry, cutoff, two_tailed):
+    """Return the maxima of height, extent, mass and TFCE of every map."""
+    maxima = []
+    for one in maps:
+        heights, sizes, masses, scores = [], [0], [0.0], [0.0]
+        for sign in (1, -1) if two_tailed else (1,):
+            volume = geometry.volume(sign * one, fill=0.0)
+            heights.append((sign * one).max())
+            _, size, mass = clusters_of(volume, cutoff, 3, cutoff)
+            sizes.extend(size)
+            masses.extend(mass)
+            scores.append(enhanced(np.maximum(volume, 0), STEP).max())
+        maxima.append([max(heights), max(sizes), max(masses), max(scores)])
+    return np.array(maxima).T
+
+
+def share_at_least(observed, null):
+    return (null[None, :] >= observed[:, None] - 1e-9).mean(axis=1)
+
+
+@pytest.mark.parametrize("tail", ["two", "positive"])
+def test_all_flips_equal_brute_force(tail, geometry, rng):
+    data = smooth_data(rng, geometry, 6)
+    flips = np.array(list(product((1, -1), repeat=6)))
+    ones = np.ones((6, 1))
+    maps = np.array([t_map(data * flip[:, None], ones, [1]) for flip in flips])
+    options = InferenceOptions(tail=tail, cluster_forming_p=0.05, n_shuffles=64, alpha=0.05)
+    result = permute(data, ones, [[1]], geometry, options)
+    expected = brute_force(maps, geometry, stats.t.isf(0.05, 5), tail == "two")
+    for name, null, tolerance in zip(
+        ("height", "extent", "mass", "tfce"), expected, (1e-9, 0, 1e-9, 0.01), strict=True
+    ):
+        np.testing.assert_allclose(
+            np.sort(result.statistics[name].null_max), np.sort(null), rtol=tolerance, atol=1e-9
+        )
+    sized = np.abs(maps) if tail == "two" else maps
+    np.testing.assert_array_equal(result.p, (sized >= sized[0] - 1e-9).mean(axis=0))
+    np.testing.assert_array_equal(result.statistics["height"].p_fwe, share_at_least(sized[0], expected[0]))
+
+
+def test_all_orders_of_a_covariate_equal_brute_force(geometry, rng):
+    data = smooth_data(rng, geometry, 5)
+    matrix = np.column_stack([np.array([0.3, -1.2, 0.8, 2.0, -0.1]), np.ones(5)])
+    maps = [t_map(data[list(order)], matrix, [1, 0]) for order in permutations(range(5))]
+    options = InferenceOptions(n_shuffles=120, statistics=("height",))
+    result = permute(data, matrix, [[1, 0]], geometry, options)
+    null = np.sort(np.abs(maps).max(axis=1))
+    np.testing.assert_allclose(np.sort(result.statistics["height"].null_max), null, rtol=1e-9)
+
+
+def test_nuisance_follows_freedman_and_lane(geometry, rng):
+    """Residuals on the nuisance are permuted and the whole model is fitted again."""
+    data = smooth_data(rng, geometry, 6)
+    nuisance = np.column_stack([np.ones(6), rng.normal(size=6)])
+    effect = np.array([1.0, 1, 1, 0, 0, 0])
+    matrix = np.column_stack([effect, nuisance])
+    residuals = data - nuisance @ np.linalg.pinv(nuisance) @ data
+    maps = [t_map(residuals[list(order)], matrix, [1, 0, 0]) for order in permutations(range(6))]
+    options = InferenceOptions(n_shuffles=720, statistics=("height",), tail="positive")
+    result = permute(data, matrix, [[1, 0, 0]], geometry, options)
+    null = np.sort(np.max(maps, axis=1))
+    np.testing.assert_allclose(np.sort(result.statistics["height"].null_max), null, rtol=1e-8)
+
+
+def test_f_of_three_groups_equals_brute_force(geometry, rng):
+    data = smooth_data(rng, geometry, 6)
+    matrix = np.kron(np.eye(3), np.ones((2, 1)))
+    weights = np.array([[1.0, -1, 0], [0, 1, -1]])
+    maps = np.array([f_map(data[list(order)], matrix, weights) for order in permutations(range(6))])
+    options = InferenceOptions(n_shuffles=90, statistics=("height", "tfce"))
+    result = permute(data, matrix, weights, geometry, options)
+    assert result.n_distinct == 90
+    np.testing.assert_array_equal(result.p, (maps >= maps[0] - 1e-9).mean(axis=0))
+
+
+def test_the_negative_tail_is_the_positive_one_of_the_opposite_contrast(geometry, rng):
+    data = smooth_data(rng, geometry, 8)
+    negative = permute(data, np.ones((8, 1)), [[1]], geometry, InferenceOptions(tail="negative"))
+    opposite = permute(data, np.ones((8, 1)), [[-1]], geometry, InferenceOptions(tail="positive"))
+    for name, found in negative.statistics.items():
+        np.testing.assert_array_equal(found.p_fwe, opposite.statistics[name].p_fwe)
+        np.testing.assert_allclose(found.observed, -opposite.statistics[name].observed)
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e-6])
+def test_units_of_the_data_do_not_matter(factor, geometry, rng):
+    data = smooth_data(rng, geometry, 9)
+    options = InferenceOptions(n_shuffles=200)
+    one, other = (
+        permute(values, np.ones((9, 1)), [[1]], geometry, options) for values in (data, data * factor)
+    )
+    for name, found in one.statistics.items():
+        np.testing.assert_array_equal(found.p_fwe, other.statistics[name].p_fwe)
+
+
+def test_points_without_a_test_are_nan_and_change_nothing_else(geometry, rng):
+    data = smooth_data(rng, geometry, 8)
+    data[:, 0] = 0.0
+    data[:, 1] = 3.0
+    data[2, 2] = np.nan
+    result = permute(data, np.ones((8, 1)), [[1]], geometry, InferenceOptions(n_shuffles=100))
+    assert np.isnan(result.statistic[:3]).all()
+    assert np.isnan(result.p[:3]).all()
+    assert np.isfinite(result.statistics["tfce"].p_fwe[3:]).all()
+
+
+def test_cluster_p_values_count_the_observed_map_and_the_background_is_1(geometry, rng):
+    data = smooth_data(rng, geometry, 8) + 3.0
+    result = permute(
+        data, np.ones((8, 1)), [[1]], geometry, InferenceOptions(tail="positive", n_shuffles=256)
+    )
+    outside = result.clusters.labels == 0
+    assert result.clusters.p_fwe["extent"].min() >= 1 / 256
+    assert (result.statistics["extent"].p_fwe[outside] == 1).all()
+
+
+@pytest.mark.parametrize("value", [2.3, 3.1])
+def test_a_z_value_as_cluster_forming_threshold_is_explained(value, geometry, rng):
+    options = InferenceOptions(cluster_forming_p=value)
+    with pytest.raises(SettingsError, match="looks like a z or t value"):
+        permute(smooth_data(rng, geometry, 8), np.ones((8, 1)), [[1]], geometry, options)
+
+
+def test_too_few_subjects_for_alpha_are_refused(geometry, rng):
+    with pytest.raises(SettingsError, match="16 distinct"):
+        permute(smooth_data(rng, geometry, 4), np.ones((4, 1)), [[1]], geometry, InferenceOptions())

@@ -1,0 +1,153 @@
+"""Which shuffles are made, how many exist, and that they depend on the seed alone."""
+
+from math import comb, factorial
+
+import numpy as np
+import pytest
+
+from bidsapp.errors import SettingsError
+from bidsapp.inference.partition import partition_design
+from bidsapp.inference.shuffles import check_attainable, choose_scheme, make_shuffles, smallest_p
+from bidsapp.records import InferenceOptions
+
+
+def shuffles(matrix, weights, **more):
+    return make_shuffles(partition_design(matrix, weights), InferenceOptions(**more))
+
+
+def two_groups(n_first, n_second):
+    first = np.repeat([1.0, 0.0], [n_first, n_second])
+    return np.column_stack([first, 1 - first])
+
+
+def test_a_mean_is_tested_by_sign_flips():
+    assert shuffles(np.ones((10, 1)), [[1]]).scheme == "sign-flip"
+
+
+def test_a_mean_beside_a_covariate_that_is_not_centred_is_tested_by_sign_flips(rng):
+    matrix = np.column_stack([np.ones(12), rng.normal(5, 1, size=12)])
+    assert shuffles(matrix, [[1, 0]]).scheme == "sign-flip"
+
+
+def test_a_cell_mean_is_tested_by_sign_flips():
+    assert shuffles(two_groups(6, 6), [[1, 0]]).scheme == "sign-flip"
+
+
+@pytest.mark.parametrize("with_intercept", [True, False])
+def test_the_scheme_of_a_group_difference_ignores_an_intercept_column(with_intercept, rng):
+    """An intercept column in the design makes nilearn flip signs here."""
+    cells = np.column_stack([two_groups(6, 6), rng.normal(size=12)])
+    by_intercept = np.column_stack([np.repeat([0.5, -0.5], 6), cells[:, 2], np.ones(12)])
+    matrix, weights = (by_intercept, [[1, 0, 0]]) if with_intercept else (cells, [[1, -1, 0]])
+    assert shuffles(matrix, weights, n_shuffles=50).scheme == "permutation"
+
+
+def test_same_shuffles_for_two_ways_to_write_two_groups():
+    by_cell = shuffles(two_groups(5, 7), [[1, -1]], n_shuffles=100)
+    group = np.repeat([1.0, -1.0], [5, 7])
+    by_intercept = shuffles(np.column_stack([group, np.ones(12)]), [[1, 0]], n_shuffles=100)
+    np.testing.assert_array_equal(by_cell.order, by_intercept.order)
+
+
+@pytest.mark.parametrize(("n_first", "n_second"), [(3, 3), (2, 5), (4, 6)])
+def test_arrangements_of_two_groups_are_counted_and_enumerated(n_first, n_second):
+    made = shuffles(two_groups(n_first, n_second), [[1, -1]], n_shuffles=1000)
+    labels = {tuple(order < n_first) for order in made.order}
+    assert (made.exact, made.n_distinct, len(made), len(labels)) == (
+        True,
+        *[comb(n_first + n_second, n_first)] * 3,
+    )
+
+
+def test_a_long_enumeration_has_all_arrangements():
+    made = shuffles(two_groups(2, 10), [[1, -1]], n_shuffles=100)
+    assert len({tuple(np.sort(np.flatnonzero(order < 2))) for order in made.order}) == comb(12, 2)
+
+
+def test_flips_are_enumerated_without_repeats():
+    made = shuffles(np.ones((5, 1)), [[1]], n_shuffles=1000)
+    assert (len(made), len(np.unique(made.signs, axis=0))) == (32, 32)
+
+
+def test_a_covariate_has_as_many_arrangements_as_orders(rng):
+    matrix = np.column_stack([rng.normal(size=5), np.ones(5)])
+    assert shuffles(matrix, [[1, 0]], n_shuffles=1000).n_distinct == factorial(5)
+
+
+def test_both_schemes_multiply():
+    made = shuffles(two_groups(2, 2), [[1, -1]], n_shuffles=1000, scheme="both")
+    assert (made.n_distinct, len(made)) == (6 * 16, 96)
+
+
+def test_the_first_shuffle_is_the_observed_arrangement(rng):
+    matrix = np.column_stack([rng.normal(size=30), np.ones(30)])
+    made = shuffles(matrix, [[1, 0]], n_shuffles=20)
+    np.testing.assert_array_equal(made.order[0], np.arange(30))
+
+
+@pytest.mark.parametrize("scheme", ["sign-flip", "permutation", "both"])
+def test_a_shuffle_depends_on_seed_and_number_alone(scheme):
+    few = shuffles(two_groups(12, 15), [[1, -1]], n_shuffles=20, scheme=scheme, seed=3)
+    many = shuffles(two_groups(12, 15), [[1, -1]], n_shuffles=9000, scheme=scheme, seed=3)
+    np.testing.assert_array_equal(few.order, many.order[:20])
+    np.testing.assert_array_equal(few.signs, many.signs[:20])
+
+
+def test_random_shuffles_do_not_repeat():
+    made = shuffles(np.ones((10, 1)), [[1]], n_shuffles=1000)
+    assert (made.exact, len(np.unique(made.signs, axis=0))) == (False, 1000)
+
+
+def test_applied_columns_meet_the_data_as_the_shuffle_says(rng):
+    made = shuffles(two_groups(4, 5), [[1, -1]], n_shuffles=30, scheme="both")
+    column, data = rng.normal(size=(9, 1)), rng.normal(size=9)
+    slow = [column[o, 0] @ (s * data) for o, s in zip(made.order, made.signs, strict=True)]
+    np.testing.assert_allclose(made.apply(column)[:, 0] @ data, slow)
+
+
+def test_rows_stay_in_their_blocks(rng):
+    blocks = np.repeat(np.arange(4), 3)
+    condition = np.tile([1.0, -1.0, 0.0], 4)
+    matrix = np.column_stack([condition, np.kron(np.eye(4), np.ones((3, 1)))])
+    made = shuffles(matrix, np.eye(5)[:1], n_shuffles=50, blocks=blocks)
+    assert (made.scheme, made.mode, made.n_distinct) == ("permutation", "within", 6**4)
+    np.testing.assert_array_equal(blocks[made.order], np.tile(blocks, (50, 1)))
+
+
+def test_whole_blocks_move_for_an_effect_between_them(rng):
+    blocks = np.repeat(np.arange(6), 2)
+    matrix = np.column_stack([np.repeat([1.0, 0.0], 6), np.ones(12)])
+    made = shuffles(matrix, [[1, 0]], n_shuffles=50, blocks=blocks)
+    assert (made.scheme, made.mode, made.n_distinct) == ("permutation", "whole", 20)
+    np.testing.assert_array_equal(made.order[:, 1::2], made.order[:, ::2] + 1)
+
+
+def test_whole_blocks_flip_for_a_mean(rng):
+    made = shuffles(np.ones((12, 1)), [[1]], n_shuffles=100, blocks=np.repeat(np.arange(6), 2))
+    assert (made.scheme, made.n_distinct) == ("sign-flip", 64)
+    np.testing.assert_array_equal(made.signs[:, ::2], made.signs[:, 1::2])
+
+
+def test_blocks_of_one_row_cannot_be_shuffled_within():
+    with pytest.raises(SettingsError, match="nothing to shuffle"):
+        shuffles(two_groups(3, 3), [[1, -1]], blocks=np.arange(6), block_mode="within")
+
+
+def test_both_tails_halve_the_attainable_p_of_flips():
+    part = partition_design(np.ones((6, 1)), [[1]])
+    for tail, p in (("two", 2 / 64), ("positive", 1 / 64)):
+        options = InferenceOptions(tail=tail)
+        assert smallest_p(make_shuffles(part, options), part, options, has_nuisance=False) == p
+
+
+def test_an_alpha_out_of_reach_is_refused_with_the_numbers():
+    with pytest.raises(SettingsError, match=r"smallest p-value it can give is 0.125 \(16 distinct"):
+        check_attainable(2 / 16, 0.05, 16)
+
+
+def test_an_alpha_nearly_out_of_reach_is_warned_of():
+    assert "few results can survive" in check_attainable(0.03, 0.05, 32)
+
+
+def test_a_regressor_that_sums_to_zero_is_permuted():
+    assert choose_scheme(np.array([[1.0], [-1.0], [0.0]]))[0] == "permutation"

@@ -1,0 +1,74 @@
+"""What holds for every threshold, and the corrections against other programs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from bidsapp.inference.permutation import permute
+from bidsapp.inference.thresholds import THRESHOLDS
+from bidsapp.inference.thresholds.bonferroni import holm_adjusted
+from bidsapp.inference.thresholds.false_discovery import bh_adjusted, bky_adjusted
+from bidsapp.records import Evidence, Geometry, InferenceOptions
+from bidsapp.stats.distributions import t_to_log_p, t_to_z
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    rng = np.random.default_rng(5)
+    geometry = Geometry(np.ones((8, 8, 8), bool), np.eye(4))
+    data = rng.normal(size=(12, 512))
+    data[:, :64] += 2.0
+    data[:, 0] = 0.0
+    inference = permute(data, np.ones((12, 1)), [[1]], geometry, InferenceOptions(n_shuffles=300))
+    t = inference.statistic
+    return Evidence("t", t, t_to_z(t, 11), t_to_log_p(t, 11), (1, 11), "two", geometry, inference)
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_a_threshold_says_what_it_is(name, evidence):
+    threshold = THRESHOLDS[name](evidence, 0.05)
+    assert threshold.name == name
+    assert threshold.description
+    assert threshold.surviving.any()
+    assert not threshold.surviving[0]
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_no_point_survives_a_map_of_nothing(name, evidence):
+    nothing = np.full(512, np.nan)
+    empty = replace(evidence, statistic=nothing, z=nothing, log_p=nothing, inference=None)
+    assert not THRESHOLDS[name](empty, 0.05).surviving.any()
+
+
+@pytest.mark.parametrize("name", ["maxT", "maxSize", "maxMass", "maxTFCE", "fdrPermutation"])
+def test_thresholds_by_shuffling_say_when_nothing_was_shuffled(name, evidence):
+    assert THRESHOLDS[name](replace(evidence, inference=None), 0.05).reason
+
+
+@pytest.mark.parametrize(
+    ("ours", "method"),
+    [(bh_adjusted, "fdr_bh"), (lambda p: holm_adjusted(np.log(p)), "holm")],
+)
+def test_adjusted_p_equal_statsmodels(ours, method, rng):
+    p = np.append(rng.uniform(size=80), rng.uniform(size=20) * 1e-3)
+    np.testing.assert_allclose(ours(p), multipletests(p, method=method)[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_true", [0, 5, 60, 100])
+def test_bky_rejects_what_statsmodels_rejects(n_true, rng):
+    p = np.append(rng.uniform(size=100 - n_true), rng.uniform(size=n_true) * 1e-3)
+    expected = multipletests(p, 0.05, method="fdr_tsbky")[0]
+    np.testing.assert_array_equal(bky_adjusted(p, 0.05) <= 0.05, expected)
+
+
+def test_holm_lets_everything_of_bonferroni_survive(evidence):
+    bonferroni, holm = (THRESHOLDS[name](evidence, 0.05).surviving for name in ("bonferroni", "holm"))
+    assert (holm | ~bonferroni).all()
+
+
+def test_the_uncorrected_threshold_is_one_sided_in_each_tail(evidence):
+    cutoff = THRESHOLDS["uncorrected"](evidence, 0.05).cutoff
+    assert cutoff >= stats.t.isf(0.001, 11)

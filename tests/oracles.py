@@ -1,0 +1,45 @@
+"""Slow, obvious versions of what the package computes fast."""
+
+import numpy as np
+from scipy import ndimage
+
+
+def t_map(y, matrix, weights):
+    """Return the OLS t map of a one-row contrast."""
+    weights = np.ravel(weights)
+    beta = np.linalg.pinv(matrix) @ y
+    dof = len(matrix) - np.linalg.matrix_rank(matrix)
+    variance = np.square(y - matrix @ beta).sum(axis=0) / dof
+    scale = weights @ np.linalg.pinv(matrix.T @ matrix) @ weights
+    return weights @ beta / np.sqrt(variance * scale)
+
+
+def f_map(y, matrix, weights):
+    """Return the OLS F map of a contrast with independent rows."""
+    beta = np.linalg.pinv(matrix) @ y
+    dof = len(matrix) - np.linalg.matrix_rank(matrix)
+    variance = np.square(y - matrix @ beta).sum(axis=0) / dof
+    effect = weights @ beta
+    inverse = np.linalg.inv(weights @ np.linalg.pinv(matrix.T @ matrix) @ weights.T)
+    return np.einsum("iv,ij,jv->v", effect, inverse, effect) / (len(weights) * variance)
+
+
+def clusters_of(volume, cutoff, structure_rank, offset):
+    """Return sizes and masses of the clusters of a volume at or above a cutoff, by scipy.ndimage."""
+    structure = ndimage.generate_binary_structure(3, structure_rank)
+    labels, count = ndimage.label(volume >= cutoff, structure)
+    index = np.arange(1, count + 1)
+    sizes = ndimage.sum(np.ones_like(volume), labels, index)
+    masses = ndimage.sum(volume - offset, labels, index)
+    return labels, np.atleast_1d(sizes), np.atleast_1d(masses)
+
+
+def enhanced(volume, step, powers=(0.5, 2.0)):
+    """Return the TFCE of the positive part of a volume on a fine grid of thresholds, 6 neighbours."""
+    total = np.zeros(volume.shape)
+    for threshold in np.arange(step / 2, volume.max(), step):
+        labels, count = ndimage.label(volume >= threshold)
+        sizes = np.bincount(labels.ravel()).astype(float)
+        sizes[0] = 0.0
+        total += sizes[labels] ** powers[0] * threshold ** powers[1] * step
+    return total
