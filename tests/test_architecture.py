@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "bidsapp"
-BASE = {"records", "settings", "errors", "version"}
+BASE = {"records", "model_records", "plan_records", "settings", "errors", "version"}
 ALLOWED = {
     "records": set(),
+    "model_records": set(),
+    "plan_records": {"records", "model_records"},
     "settings": set(),
     "errors": set(),
     "version": set(),

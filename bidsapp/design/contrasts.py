@@ -1,0 +1,114 @@
+"""From the contrasts that a model names to weights over the columns of a design."""
+
+import difflib
+
+import numpy as np
+
+from bidsapp.design.diagnostics import independent_rows, inestimable_reason
+from bidsapp.design.variables import aliases, is_wildcard, match_names
+from bidsapp.model_records import INTERCEPT, ContrastRule
+from bidsapp.records import Contrast
+
+
+def expand_rules(node, columns):
+    """Return a node's contrasts as rules: those written out, then one for each dummy condition.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The columns that X gave; a dummy contrast without a list is made for each of them.
+    """
+    rules = list(node.contrasts)
+    if node.dummy is None:
+        return rules
+    taken = {rule.name for rule in rules}
+    wanted = columns if node.dummy.contrasts is None else node.dummy.contrasts
+    for pattern in wanted:
+        names = match_names(pattern, columns) if is_wildcard(pattern) else [pattern]
+        for name in names:
+            if name not in taken:
+                taken.add(name)
+                where = f"{node.where}.DummyContrasts"
+                rules.append(ContrastRule(name, (name,), ((1.0,),), node.dummy.test, where))
+    return rules
+
+
+def make_contrasts(rules, design, missing_condition="drop"):
+    """Return the contrasts that a design can make, and why it can not make the others.
+
+    Parameters
+    ----------
+    rules : sequence of ContrastRule
+    design : Design
+    missing_condition : {"drop", "error", "zero"}
+        "zero" counts an absent condition as zero; the other weights stay as they are.
+
+    Returns
+    -------
+    contrasts : tuple of Contrast
+    skipped : dict of str to str
+        Contrast name to the reason.
+    """
+    contrasts, skipped = [], {}
+    for rule in rules:
+        weights, absent = _weights(rule, design.columns)
+        reason = _reason(weights, absent, design, missing_condition)
+        if reason:
+            skipped[rule.name] = reason
+            continue
+        test = "F" if rule.test == "F" else "t"
+        rows = weights[np.abs(weights).max(axis=1) > 0]
+        rows = independent_rows(rows) if test == "F" else rows
+        contrasts.append(Contrast(rule.name, test, design.columns, rows))
+    return tuple(contrasts), skipped
+
+
+def find_column(name, columns):
+    """Return the column that a condition stands for, or None.
+
+    A model may spell it otherwise (``g.1.0``, ``C(g)[T.x]``), or put the name of a factor before the
+    name of a column (``trial_type.rt_reg.rt`` for ``rt_reg.rt``), as some published models do.
+    """
+    for spelling in (name, *aliases(name)):
+        if spelling in columns:
+            return spelling
+    rest = name
+    while "." in rest:
+        rest = rest.partition(".")[2]
+        if "." in rest and rest in columns:
+            return rest
+    return None
+
+
+def near_match(name, names):
+    """Return a hint: the nearest name, or what there is."""
+    names = [other for other in names if other != INTERCEPT]
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    shown = ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
+    return f"There are: {shown}." if names else ""
+
+
+def _weights(rule, columns):
+    """Return weights over the columns, and the conditions with a weight that have no column."""
+    weights, absent = np.zeros((len(rule.weights), len(columns))), []
+    for index, condition in enumerate(rule.conditions):
+        values = [row[index] for row in rule.weights]
+        if not any(values):
+            continue
+        column = find_column(condition, columns)
+        if column is None:
+            absent.append(condition)
+        else:
+            weights[:, columns.index(column)] += values
+    return weights, absent
+
+
+def _reason(weights, absent, design, missing_condition):
+    if absent and missing_condition != "zero":
+        return f"no {', '.join(absent)} here"
+    if not weights.any():
+        return f"no {', '.join(absent)} here" if absent else "all its weights are zero"
+    rows = weights[np.abs(weights).max(axis=1) > 0]
+    return inestimable_reason(design.matrix, design.columns, rows)

@@ -1,0 +1,89 @@
+"""Turn events into values at the volumes: convolved with a response, or sampled as they are.
+
+The convolution is nilearn's, at the run's own frame times, so that columns equal those of
+``make_first_level_design_matrix``.
+"""
+
+import warnings
+
+import numpy as np
+from nilearn.glm.first_level.hemodynamic_models import compute_regressor
+
+from bidsapp.design.variables import Variable
+
+# nilearn's defaults; an event that begins earlier, in seconds before the first volume, begins here.
+MIN_ONSET = -24.0
+OVERSAMPLING = 50
+
+
+def convolve_variable(variable, name, model, delays, namespace):
+    """Return the convolved variables of an event variable, by name.
+
+    Parameters
+    ----------
+    model : str
+        One of HRF_MODELS; derivatives give further variables, ``<name>_derivative`` and so on.
+    delays : tuple of int
+        For "fir", in volumes.
+    """
+    events = _events(variable, namespace)
+    with warnings.catch_warnings():
+        # nilearn says that early events are not used; so does our own note, with their number.
+        warnings.simplefilter("ignore", UserWarning)
+        values, _ = compute_regressor(
+            events,
+            model,
+            namespace.frame_times,
+            con_id="condition",
+            oversampling=OVERSAMPLING,
+            fir_delays=list(delays) or None,
+            min_onset=MIN_ONSET,
+        )
+    names = response_names(name, model, delays)
+    return {key: Variable(key, column) for key, column in zip(names, values.T, strict=True)}
+
+
+def response_names(name, model, delays=()):
+    """Return the names of the columns that a response gives one condition."""
+    if model == "fir":
+        return [f"{name}_delay_{delay}" for delay in delays]
+    return [name, *(f"{name}_{part}" for part in model.split(" + ")[1:])]
+
+
+def sample_variable(variable, frame_times):
+    """Return a variable's values at the volumes, shape (n_volumes,).
+
+    The value of a volume is the mean of the events over the repetition time around it; events add up
+    where they overlap, and an event without duration lasts one volume.
+    """
+    if not variable.is_sparse:
+        return np.nan_to_num(variable.values)
+    step = float(np.min(np.diff(frame_times)))
+    there = ~np.isnan(variable.values) & ~np.isnan(variable.onset)
+    onset, amplitude = variable.onset[there], variable.values[there]
+    duration = np.where(variable.duration[there] > 0, variable.duration[there], step)
+    starts = frame_times[:, np.newaxis] - step / 2
+    overlap = np.minimum(starts + step, onset + duration) - np.maximum(starts, onset)
+    return np.clip(overlap, 0.0, None) @ amplitude / step
+
+
+def _events(variable, namespace):
+    """Return onsets, durations and amplitudes; a dense variable is one event a volume."""
+    times = namespace.frame_times
+    if not variable.is_sparse:
+        step = float(np.min(np.diff(times)))
+        return times, np.full(len(times), step), np.nan_to_num(variable.values)
+    there = ~np.isnan(variable.values) & ~np.isnan(variable.onset)
+    onset, duration = variable.onset[there], np.nan_to_num(variable.duration[there])
+    amplitude = variable.values[there]
+    real = amplitude != 0
+    early = real & (onset < times[0] + MIN_ONSET)
+    late = real & (onset > times[-1] + float(np.min(np.diff(times))))
+    if early.any():
+        namespace.notes.append(
+            f"{early.sum()} events of {variable.name!r} begin more than {-MIN_ONSET:g} s before the first "
+            "volume; only what is left of them then is used"
+        )
+    if late.any():
+        namespace.notes.append(f"{late.sum()} events of {variable.name!r} begin after the last volume")
+    return onset, np.maximum(duration, 0.0), amplitude

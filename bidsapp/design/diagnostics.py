@@ -1,0 +1,129 @@
+"""What can be known of a design before any data is read: rank, estimability, inflation of variance."""
+
+import numpy as np
+
+# Columns that depend on each other do so to rounding error, about 1e-15; real designs stay above 1e-8.
+RANK_TOLERANCE = 1e-9
+# Shares of a null vector below this are rounding error.
+SHARE_TOLERANCE = 1e-6
+
+
+def design_rank(matrix):
+    """Return the rank of a design, whatever the units of its columns."""
+    return len(_basis(matrix)[0])
+
+
+def condition_number(matrix):
+    """Return the condition number of a design with columns scaled to length 1; inf when deficient."""
+    if not matrix.size:
+        return float("nan")
+    values = np.linalg.svd(_scaled(matrix)[0], compute_uv=False)
+    if len(values) < matrix.shape[1] or values[-1] <= RANK_TOLERANCE * values[0]:
+        return float("inf")
+    return float(values[0] / values[-1])
+
+
+def dependent_columns(matrix, columns):
+    """Return the groups of columns that depend on each other, as tuples of names; zero columns alone."""
+    scaled, norms = _scaled(matrix)
+    groups = [(columns[index],) for index in np.flatnonzero(norms == 0)]
+    null = _null_space(scaled[:, norms > 0])
+    kept = [name for name, norm in zip(columns, norms, strict=True) if norm > 0]
+    if null.shape[1]:
+        involved = np.abs(null).max(axis=1) > SHARE_TOLERANCE
+        groups += _components(null, involved, kept)
+    return groups
+
+
+def inestimable_reason(matrix, columns, weights):
+    """Return why a contrast can not be estimated, or None when it can.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_rows, n_columns)
+    """
+    scaled, norms = _scaled(matrix)
+    used = np.abs(weights).max(axis=0) > 0
+    zero = [name for name, norm, use in zip(columns, norms, used, strict=True) if use and norm == 0]
+    if zero:
+        return f"{_listed(zero)} {'is' if len(zero) == 1 else 'are'} zero at every volume or input"
+    kept = norms > 0
+    null = _null_space(scaled[:, kept])
+    if not null.shape[1]:
+        return None
+    rows = weights[:, kept] / norms[kept]
+    shares = rows @ null
+    if (np.abs(shares) <= SHARE_TOLERANCE * np.linalg.norm(rows, axis=1, keepdims=True)).all():
+        return None
+    direction = null @ shares[np.abs(shares).max(axis=1).argmax()]
+    names = np.array(columns)[kept][np.abs(direction) > SHARE_TOLERANCE * np.abs(direction).max()]
+    return f"it can not be told apart: {_listed(names)} depend on each other"
+
+
+def variance_inflation(matrix, weights):
+    """Return how much the correlation between columns inflates the variance of a contrast.
+
+    The variance under this design over that with the same columns, centred and mutually orthogonal
+    (the largest over the rows of an F contrast); 1 is ideal. NaN where the contrast can not be estimated.
+    """
+    inverse = np.linalg.pinv(matrix.T @ matrix)
+    centred = np.square(matrix - matrix.mean(axis=0)).sum(axis=0)
+    plain = np.square(matrix).sum(axis=0)
+    sizes = np.where(centred > 1e-12 * np.maximum(plain, 1e-300), centred, plain)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        actual = np.einsum("ij,jk,ik->i", weights, inverse, weights)
+        ideal = np.nansum(np.where(weights != 0, np.square(weights) / sizes, 0.0), axis=1)
+        ratio = actual / ideal
+    return float(ratio.max()) if np.isfinite(ratio).all() else float("nan")
+
+
+def independent_rows(weights):
+    """Return the rows of a contrast without those that follow from the rows before them."""
+    kept = []
+    for row in weights:
+        if design_rank(np.array([*kept, row]).T) > len(kept):
+            kept.append(row)
+    return np.array(kept)
+
+
+def _scaled(matrix):
+    norms = np.linalg.norm(matrix, axis=0)
+    norms = np.where(norms > 1e-12 * norms.max(initial=0.0), norms, 0.0)
+    return matrix / np.where(norms > 0, norms, 1.0), norms
+
+
+def _basis(matrix):
+    if not matrix.size:
+        return np.zeros(0), np.zeros((0, matrix.shape[1]))
+    _, values, vectors = np.linalg.svd(_scaled(matrix)[0], full_matrices=False)
+    keep = values > RANK_TOLERANCE * values.max(initial=0.0)
+    return values[keep], vectors[keep]
+
+
+def _null_space(scaled):
+    """Return an orthonormal basis of what the columns can not tell, shape (n_columns, n_directions)."""
+    if not scaled.shape[1]:
+        return np.zeros((0, 0))
+    _, values, vectors = np.linalg.svd(scaled, full_matrices=True)
+    rank = int((values > RANK_TOLERANCE * values.max(initial=0.0)).sum())
+    return vectors[rank:].T
+
+
+def _components(null, involved, names):
+    """Group columns that stand together in a null direction."""
+    projector = null @ null.T
+    linked = (np.abs(projector) > SHARE_TOLERANCE) & involved & involved[:, np.newaxis]
+    left, groups = set(np.flatnonzero(involved).tolist()), []
+    while left:
+        group, frontier = set(), {min(left)}
+        while frontier:
+            group |= frontier
+            frontier = {int(k) for index in frontier for k in np.flatnonzero(linked[index])} - group
+        left -= group
+        groups.append(tuple(names[index] for index in sorted(group)))
+    return groups
+
+
+def _listed(names):
+    names = [str(name) for name in names]
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -1,0 +1,141 @@
+"""The design of a node above the run level: one row for each input."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bidsapp.design.formula import formula_words, make_formula_columns
+from bidsapp.design.transformations import transform
+from bidsapp.design.variables import Namespace, Variable, as_values, is_missing, is_wildcard
+from bidsapp.model_records import INTERCEPT
+from bidsapp.records import Design
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDesign:
+    """A design over inputs.
+
+    Attributes
+    ----------
+    design : Design
+    kept : tuple of int
+        The rows of the table that are in the design.
+    excluded : dict of int to str
+        The rows that are not, and why.
+    covariates : tuple of str
+        Columns of X other than the intercept.
+    missing : dict of str to str
+        Names that the model asks for and the table does not have, and where the model asks.
+    """
+
+    design: Design
+    kept: tuple[int, ...]
+    excluded: dict
+    covariates: tuple[str, ...]
+    missing: dict
+    notes: tuple[str, ...]
+
+
+def make_group_design(node, table, rows):
+    """Return the design of a node over its inputs.
+
+    An input whose covariate is missing is left out, before anything is centred or scaled; the reason
+    names the covariate.
+
+    Parameters
+    ----------
+    node : Node
+    table : DataFrame
+        One row an input: its entities (long names), its contrast, and the columns of the participants
+        table or of the tables of the node's level.
+    rows : sequence of str
+        The name of each input.
+
+    Raises
+    ------
+    ModelError
+        A transformation or formula that can not be applied.
+    """
+    kept, excluded = list(range(len(table))), {}
+    while True:
+        columns, namespace = _columns(node, table.iloc[kept])
+        holes = {
+            position: [name for name, values in columns.items() if np.isnan(values[position])]
+            for position in range(len(kept))
+        }
+        holes = {position: names for position, names in holes.items() if names}
+        if not holes or len(holes) == len(kept):
+            break
+        for position, names in holes.items():
+            excluded[kept[position]] = f"no value for {', '.join(_sources(names))}"
+        kept = [row for position, row in enumerate(kept) if position not in holes]
+    if holes:
+        excluded.update({kept[p]: f"no value for {', '.join(_sources(n))}" for p, n in holes.items()})
+        kept, columns = [], {name: values[:0] for name, values in columns.items()}
+    matrix = np.column_stack(list(columns.values())) if columns else np.zeros((len(kept), 0))
+    return GroupDesign(
+        design=Design(matrix, tuple(columns), tuple(rows[row] for row in kept)),
+        kept=tuple(kept),
+        excluded=excluded,
+        covariates=tuple(name for name in columns if name != INTERCEPT),
+        missing=dict(namespace.missing),
+        notes=tuple(dict.fromkeys(namespace.notes)),
+    )
+
+
+def _columns(node, table):
+    """Return the columns of X over these rows, by name; NaN where a value is missing."""
+    variables = {name: Variable(name, as_values(table[name].to_numpy())) for name in table.columns}
+    namespace = Namespace(variables)
+    transform(namespace, node.transformations)
+    if node.formula:
+        return _formula_columns(namespace, node, len(table)), namespace
+    columns = {}
+    for word in node.x:
+        if word == INTERCEPT:
+            columns[INTERCEPT] = np.ones(len(table))
+            continue
+        for name in _names_of(namespace, node, word):
+            columns.setdefault(name, namespace.variables[name].values)
+    return columns, namespace
+
+
+def _names_of(namespace, node, word):
+    """Return the variables of a word of X; a text column stands for its levels.
+
+    With an intercept in X, the first level is the reference and has no column.
+    """
+    if is_wildcard(word):
+        return [name for name in namespace.find(word) if not namespace.variables[name].is_text]
+    names = namespace.require(word, f"{node.where}.Model.X")
+    if not names or not namespace.variables[names[0]].is_text:
+        return names
+    levels = namespace.make_levels(names[0])
+    if INTERCEPT in node.x and len(levels) > 1:
+        namespace.notes.append(f"{word!r} is a factor; {levels[0]!r} is its reference level")
+        return levels[1:]
+    return levels
+
+
+def _formula_columns(namespace, node, n_rows):
+    words = dict.fromkeys([*formula_words(node.formula), *(word for word in node.x if word != INTERCEPT)])
+    values, holes = {}, np.zeros(n_rows, bool)
+    for word in words:
+        for name in namespace.require(word, f"{node.where}.Model.Formula"):
+            variable = namespace.variables[name]
+            missing = is_missing(variable.values)
+            holes |= missing
+            fill = np.where(missing, _first_there(variable.values, missing), variable.values)
+            values[name] = fill if variable.is_text else fill.astype(float)
+    columns = make_formula_columns(node.formula, values)
+    return {name: np.where(holes, np.nan, column) for name, column in columns.items()}
+
+
+def _first_there(values, missing):
+    there = values[~missing]
+    return there[0] if len(there) else 0.0
+
+
+def _sources(names):
+    """Return the covariates behind the columns of a factor, each once."""
+    return list(dict.fromkeys(name.partition(".")[0] if "." in name else name for name in names))

@@ -1,0 +1,219 @@
+"""The transformations that rearrange variables: their names, levels, events and values."""
+
+import numpy as np
+
+from bidsapp.design.expressions import evaluate_query
+from bidsapp.design.variables import (
+    Variable,
+    as_values,
+    factor_levels,
+    is_missing,
+    is_wildcard,
+    level_name,
+)
+from bidsapp.errors import ModelError
+
+
+def find_pairs(namespace, arguments, where):
+    """Return (input variable, name of the output) of every input that is there."""
+    inputs, outputs = arguments["Input"], arguments.get("Output", ())
+    if outputs and len(outputs) != len(inputs):
+        raise ModelError(
+            f"has {len(inputs)} inputs and {len(outputs)} outputs. Give one output for each input."
+        )
+    prefix, suffix = arguments.get("OutputPrefix", ""), arguments.get("OutputSuffix", "")
+    pairs = []
+    for index, pattern in enumerate(inputs):
+        names = namespace.require(pattern, where)
+        if outputs and (is_wildcard(pattern) or len(names) > 1) and len(names) > 1:
+            raise ModelError(f"{pattern!r} stands for {len(names)} variables, but has one output.")
+        for name in names:
+            target = outputs[index] if outputs else name
+            pairs.append((namespace.variables[name], f"{prefix}{target}{suffix}"))
+    return pairs
+
+
+def make_factor(namespace, arguments, where):
+    """Replace a variable by an indicator for each of its levels."""
+    sep, constraint = arguments.get("Sep", "."), arguments.get("Constraint", "none")
+    for variable, target in find_pairs(namespace, arguments, where):
+        levels = factor_levels(variable.with_values(variable.values, target), sep)
+        names = [level.name for level in levels]
+        reference = (
+            f"{target}{sep}{level_name(arguments['RefLevel'])}"
+            if arguments.get("RefLevel") is not None
+            else None
+        )
+        if constraint != "none" and len(levels) > 1:
+            reference = reference if reference in names else names[0]
+            base = next(level.values for level in levels if level.name == reference)
+            fill = -1.0 / (len(levels) - 1)
+            levels = [level for level in levels if level.name != reference]
+            if constraint == "mean_zero":
+                levels = [level.with_values(np.where(base == 1, fill, level.values)) for level in levels]
+        if target == variable.name:
+            namespace.variables.pop(variable.name)
+        namespace.variables.update({level.name: level for level in levels})
+
+
+def assign(namespace, arguments, where):
+    """Give one variable's amplitude, onset or duration to another; an event that gets none is no event."""
+    targets = arguments["Target"]
+    inputs = arguments["Input"] * len(targets) if len(arguments["Input"]) == 1 else arguments["Input"]
+    outputs = arguments.get("Output") or targets
+    if not len(inputs) == len(targets) == len(outputs):
+        raise ModelError(
+            f"has {len(inputs)} inputs and {len(targets)} targets. Give one input for each target."
+        )
+    for source_name, target_name, output in zip(inputs, targets, outputs, strict=True):
+        source, target = namespace.require(source_name, where), namespace.require(target_name, where)
+        if source and target:
+            made = _assigned(
+                namespace.variables[source[0]], namespace.variables[target[0]], arguments, namespace
+            )
+            name = output if arguments.get("Output") else target[0]
+            namespace.variables[name] = Variable(name, made.values, made.onset, made.duration)
+
+
+def _assigned(source, target, arguments, namespace):
+    if not (source.is_sparse and target.is_sparse):
+        raise ModelError(f"{source.name!r} and {target.name!r} must both be columns of the events.")
+    if len(source.values) != len(target.values):
+        raise ModelError(
+            f"{source.name!r} has {len(source.values)} events and {target.name!r} {len(target.values)}."
+        )
+    taken = {"amplitude": source.values, "onset": source.onset, "duration": source.duration}
+    given = as_values(taken[arguments.get("InputAttr", "amplitude")])
+    if given.dtype == object:
+        raise ModelError(f"{source.name!r} holds texts, not numbers.")
+    attribute = arguments.get("TargetAttr", "amplitude")
+    parts = {"amplitude": target.values.astype(float), "onset": target.onset, "duration": target.duration}
+    concerned = parts["amplitude"] != 0
+    lost = concerned & np.isnan(given) & ~np.isnan(parts["amplitude"])
+    if attribute == "duration" and (given[concerned] < 0).any():
+        lost |= concerned & (given < 0)
+    if lost.any():
+        namespace.notes.append(
+            f"{lost.sum()} of {concerned.sum()} events of {target.name!r} are left out: "
+            f"{source.name!r} gives no {attribute}"
+        )
+    parts[attribute] = np.where(lost | np.isnan(given), 0.0, given) if attribute != "amplitude" else given
+    parts["amplitude"] = np.where(lost, np.nan, parts["amplitude"])
+    return Variable(target.name, parts["amplitude"], parts["onset"], parts["duration"])
+
+
+def copy_variables(namespace, arguments, where):
+    """Copy variables."""
+    for variable, target in find_pairs(namespace, arguments, where):
+        namespace.variables[target] = variable.with_values(variable.values, target)
+
+
+def rename(namespace, arguments, where):
+    """Rename variables."""
+    for variable, target in find_pairs(namespace, arguments, where):
+        del namespace.variables[variable.name]
+        namespace.variables[target] = variable.with_values(variable.values, target)
+
+
+def delete(namespace, arguments, where):
+    """Remove variables."""
+    for variable, _ in find_pairs(namespace, arguments, where):
+        namespace.variables.pop(variable.name, None)
+
+
+def select(namespace, arguments, where):
+    """Remove all variables but these."""
+    kept = {variable.name: variable for variable, _ in find_pairs(namespace, arguments, where)}
+    namespace.variables.clear()
+    namespace.variables.update(kept)
+
+
+def group(namespace, arguments, where):
+    """Give a list of variables a name, which ``@name`` then stands for."""
+    namespace.groups[arguments["Output"][0]] = [
+        name for pattern in arguments["Input"] for name in namespace.require(pattern, where)
+    ]
+
+
+def replace_values(namespace, arguments, where):
+    """Replace amplitudes, onsets or durations by others."""
+    table = {
+        level_name(_number_or_text(old)): _number_or_text(new) for old, new in arguments["Replace"].items()
+    }
+    attribute = arguments.get("Attribute", "value")
+    for variable, target in find_pairs(namespace, arguments, where):
+        if attribute in ("value", "amplitude"):
+            namespace.variables[target] = variable.with_values(_replaced(variable.values, table), target)
+        elif variable.is_sparse:
+            times = {"onset": variable.onset, "duration": variable.duration}
+            times[attribute] = as_values(_replaced(times[attribute], table))
+            if times[attribute].dtype == object:
+                raise ModelError(f"the new {attribute} must be a number.")
+            namespace.variables[target] = Variable(target, variable.values, times["onset"], times["duration"])
+
+
+def _replaced(values, table):
+    return np.array([table.get(level_name(value), value) for value in values.tolist()], object)
+
+
+def _number_or_text(value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def filter_events(namespace, arguments, where):
+    """Keep the events that satisfy a query."""
+    query, others = arguments["Query"], arguments.get("By", ())
+    for variable, target in find_pairs(namespace, arguments, where):
+        columns = {variable.name: variable}
+        columns |= {name: namespace.variables[name] for by in others for name in namespace.require(by, where)}
+        columns = {name: v.values for name, v in columns.items() if len(v.values) == len(variable.values)}
+        kept = variable.rows(evaluate_query(query, columns))
+        namespace.variables[target] = kept.with_values(kept.values, target)
+
+
+def drop_missing(namespace, arguments, where):
+    """Remove the events without a value."""
+    for variable, target in find_pairs(namespace, arguments, where):
+        kept = variable.rows(~is_missing(variable.values))
+        namespace.variables[target] = kept.with_values(kept.values, target)
+
+
+def split(namespace, arguments, where):
+    """Split variables by the levels of others, or of an entity of the run."""
+    for variable, target in find_pairs(namespace, arguments, where):
+        if variable.is_text:
+            raise ModelError(f"{variable.name!r} holds texts, not numbers.")
+        made = {target: variable.values}
+        for by in arguments["By"]:
+            made = {
+                f"{name}.{by}[{level}]": np.where(inside, values, 0.0)
+                for name, values in made.items()
+                for level, inside in _levels_of(namespace, by, variable, where)
+            }
+        if target == variable.name:
+            namespace.variables.pop(variable.name, None)
+        namespace.variables.update(
+            {name: variable.with_values(values, name) for name, values in made.items()}
+        )
+
+
+def _levels_of(namespace, by, variable, where):
+    """Return the levels of a splitting variable, or of an entity of the run, with their rows."""
+    if by not in namespace.variables and by in namespace.labels:
+        return [(namespace.labels[by], np.ones(len(variable.values), bool))]
+    names = namespace.require(by, where)
+    if not names:
+        return []
+    splitting = namespace.variables[names[0]]
+    if len(splitting.values) != len(variable.values):
+        raise ModelError(f"{by!r} and {variable.name!r} have different numbers of rows.")
+    prefix = f"{splitting.name}."
+    return [(level.name.removeprefix(prefix), level.values == 1) for level in factor_levels(splitting)]
+
+
+def keep_events(namespace, arguments, where):
+    """Keep a variable as it is: everything is sampled at the volumes when it enters X."""
+    copy_variables(namespace, arguments, where)

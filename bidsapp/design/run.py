@@ -1,0 +1,218 @@
+"""The design of one run: events and confounds to columns at the volumes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from nilearn.glm.first_level.design_matrix import create_cosine_drift
+
+from bidsapp.design.convolution import convolve_variable, response_names, sample_variable
+from bidsapp.design.formula import formula_words, make_formula_columns
+from bidsapp.design.transformations import transform
+from bidsapp.design.variables import Namespace, Variable, as_values, is_wildcard, match_names
+from bidsapp.errors import InputError, ModelError
+from bidsapp.model_records import INTERCEPT
+from bidsapp.records import Design
+
+TIMES = ("onset", "duration")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDesign:
+    """The design of one run, and how it came about.
+
+    Attributes
+    ----------
+    x_columns : tuple of str
+        The columns that X named; filters and an added intercept are not among them.
+    conditions, confounds : tuple of str
+        Columns that come from the events, and from the confounds file.
+    missing : dict of str to str
+        Names that the model asks for and this run does not have, and where the model asks.
+    notes : tuple of str
+    """
+
+    design: Design
+    x_columns: tuple[str, ...]
+    conditions: tuple[str, ...]
+    confounds: tuple[str, ...]
+    missing: dict
+    notes: tuple[str, ...]
+
+
+def find_confounds(node, available):
+    """Return the columns of a confounds file that a node may use, in the order of the file.
+
+    Parameters
+    ----------
+    available : sequence of str
+    """
+    words = [*node.x, *(node.hrf.variables if node.hrf else ())]
+    words += formula_words(node.formula) if node.formula else []
+    for instruction in node.transformations:
+        for key in ("Input", "Other", "By", "Target"):
+            words += instruction.arguments.get(key, ())
+    found = {name for word in set(words) for name in match_names(word, available)}
+    return [name for name in available if name in found]
+
+
+def make_run_design(node, events, confounds, frame_times, labels=None):
+    """Return the design of a run.
+
+    Parameters
+    ----------
+    node : Node
+    events : DataFrame or None
+        With onset and duration in seconds and further columns.
+    confounds : DataFrame or None
+        One row a volume; only columns without missing values.
+    frame_times : ndarray, shape (n_volumes,)
+        Seconds; at least 2.
+    labels : dict, optional
+        The run's entities by their long names.
+
+    Raises
+    ------
+    ModelError
+        A transformation or formula that can not be applied.
+    InputError
+        Values that no design can have.
+    """
+    namespace = Namespace({}, np.asarray(frame_times, float), dict(labels or {}))
+    _add_events(namespace, events)
+    from_confounds = _add_confounds(namespace, confounds)
+    transform(namespace, node.transformations)
+    responses = _convolve_block(namespace, node)
+    columns = _formula_columns(namespace, node) if node.formula else _x_columns(namespace, node, responses)
+    named = tuple(columns)
+    if INTERCEPT not in columns:
+        columns[INTERCEPT] = np.ones(len(frame_times))
+        namespace.notes.append("X has no 1: an intercept is added, as images have a mean")
+    _add_filters(columns, node, namespace)
+    matrix = np.column_stack(list(columns.values()))
+    if not np.isfinite(matrix).all():
+        bad = [name for name, column in columns.items() if not np.isfinite(column).all()]
+        raise InputError(f"the columns {', '.join(bad)} have values that are not finite.")
+    named_confounds = tuple(name for name in named if name in from_confounds)
+    return RunDesign(
+        design=Design(matrix, tuple(columns)),
+        x_columns=named,
+        conditions=tuple(name for name in named if name not in from_confounds and name != INTERCEPT),
+        confounds=named_confounds,
+        missing=dict(namespace.missing),
+        notes=tuple(dict.fromkeys(namespace.notes)),
+    )
+
+
+def _add_events(namespace, events):
+    if events is None or not len(events):
+        return
+    onset, duration = (as_values(events[key].to_numpy()) for key in TIMES)
+    if onset.dtype == object or duration.dtype == object:
+        raise InputError("onset and duration must be numbers.")
+    there = ~np.isnan(onset)
+    if not there.all():
+        namespace.notes.append(f"{(~there).sum()} events without an onset are left out")
+    if np.isnan(duration[there]).any():
+        namespace.notes.append(
+            f"{np.isnan(duration[there]).sum()} events without a duration are taken as impulses"
+        )
+    onset, duration = onset[there], np.nan_to_num(duration[there])
+    for name in events.columns:
+        values = events[name].to_numpy()[there]
+        namespace.variables[str(name)] = Variable(str(name), as_values(values), onset, duration)
+
+
+def _add_confounds(namespace, confounds):
+    added = set()
+    for name in [] if confounds is None else confounds.columns:
+        if name not in namespace.variables:
+            namespace.variables[name] = Variable(name, np.asarray(confounds[name], float))
+            added.add(name)
+    return added
+
+
+def _convolve_block(namespace, node):
+    """Convolve the variables of the HRF block; return the columns that each gave."""
+    responses = {}
+    if node.hrf is None:
+        return responses
+    for pattern in node.hrf.variables:
+        for name in namespace.require(pattern, f"{node.where}.Model.HRF.Variables"):
+            variable = namespace.variables[name]
+            if name in responses or not variable.is_sparse:
+                continue
+            if variable.is_text:
+                raise ModelError(f"{node.where}.Model.HRF.Variables: {name!r} holds texts. Use Factor first.")
+            made = convolve_variable(variable, name, node.hrf.model, node.hrf.fir_delays, namespace)
+            responses[name] = response_names(name, node.hrf.model, node.hrf.fir_delays)
+            namespace.variables.update(made)
+    return responses
+
+
+def _x_columns(namespace, node, responses):
+    """Return the columns of X in its order, by name."""
+    columns = {}
+    n_volumes = len(namespace.frame_times)
+    for word in node.x:
+        if word == INTERCEPT:
+            columns[INTERCEPT] = np.ones(n_volumes)
+            continue
+        for name in _names_of(namespace, node, word):
+            for column in responses.get(name, [name]):
+                columns.setdefault(column, _sampled(namespace, column))
+    return columns
+
+
+def _names_of(namespace, node, word):
+    """Return the variables of a word of X; a text column stands for its levels."""
+    where = f"{node.where}.Model.X"
+    if is_wildcard(word):
+        names = namespace.find(word)
+        if not names:
+            namespace.notes.append(f"no column matches {word!r} of X")
+        return [name for name in names if not namespace.variables[name].is_text and name not in TIMES]
+    names = namespace.require(word, where)
+    if names and namespace.variables[names[0]].is_text:
+        return namespace.make_levels(names[0])
+    return names
+
+
+def _sampled(namespace, name):
+    variable = namespace.variables[name]
+    if variable.is_sparse:
+        namespace.notes.append(f"{name!r} is not convolved: its events enter X as they are")
+    return sample_variable(variable, namespace.frame_times)
+
+
+def _formula_columns(namespace, node):
+    words = set(formula_words(node.formula)) | set(node.x) - {INTERCEPT}
+    values = {}
+    for word in words:
+        for name in namespace.find(word):
+            if not namespace.variables[name].is_text:
+                values[name] = _sampled(namespace, name)
+    return make_formula_columns(node.formula, values)
+
+
+def _add_filters(columns, node, namespace):
+    """Add the cosine columns of the high-pass and low-pass filters of Options."""
+    times, options = namespace.frame_times, node.options
+    if options.high_pass_hz is not None:
+        if any(name.startswith("cosine") for name in columns):
+            namespace.notes.append("X has cosine columns: HighPassFilterCutoffHz adds no second filter")
+        else:
+            drifts = create_cosine_drift(options.high_pass_hz, times)[:, :-1]
+            columns.update({f"drift_{k + 1}": drift for k, drift in enumerate(drifts.T)})
+    if options.low_pass_hz is not None:
+        columns.update(_fast_cosines(options.low_pass_hz, times))
+
+
+def _fast_cosines(cutoff_hz, times):
+    """Return the cosine columns of all frequencies above a cut-off; with them in, data are low-passed."""
+    step = float(np.mean(np.diff(times)))
+    n_volumes = len(times)
+    first = int(np.floor(2 * n_volumes * cutoff_hz * step)) + 1
+    phase = np.pi / n_volumes * (np.arange(n_volumes) + 0.5)
+    orders = range(max(first, 1), n_volumes)
+    scale = np.sqrt(2.0 / n_volumes)
+    return {f"fast_{order}": scale * np.cos(order * phase) for order in orders}

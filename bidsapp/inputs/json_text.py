@@ -1,0 +1,145 @@
+"""Read JSON that a stranger may have written, and say on which line a value stands.
+
+Python's parser recurses with the depth of the text and accepts NaN and repeated keys; all three are
+refused here, before they can do harm.
+"""
+
+import json
+import re
+
+from bidsapp.errors import ModelError
+
+MAX_CHARACTERS = 1_000_000
+MAX_DEPTH = 40
+# Ends at the end of the text when a string is not closed, so that scanning stays linear.
+STRING = r'"(?:[^"\\]|\\.?)*(?:"|\Z)'
+BRACKETS = re.compile(STRING + r"|[\[\]{}]", re.DOTALL)
+TOKENS = re.compile(STRING + r"|[\[\]{}:,]|[^\s\[\]{}:,\"]+", re.DOTALL)
+
+
+def parse_json(text, name):
+    """Return the value of a JSON text.
+
+    Raises
+    ------
+    ModelError
+        Not JSON, too large, too deep, a key twice, or a number that is not finite; the message names the
+        file ``name`` and the line.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ModelError(f"{name} has {len(text):,} characters; a model has less than {MAX_CHARACTERS:,}.")
+    _check_depth(text, name)
+    try:
+        return json.loads(
+            text.removeprefix("\ufeff"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except json.JSONDecodeError as error:
+        what = f"{error.msg[0].lower()}{error.msg[1:]}.{_hint(text, error.pos)}"
+        message = f"{name}, line {error.lineno}, column {error.colno}: not JSON: {what}"
+        raise ModelError(message) from error
+    except ValueError as error:
+        raise ModelError(f"{name}: {error}") from error
+
+
+def line_of(text, path):
+    """Return the line on which the value of a path begins, that of the nearest parent if it has none.
+
+    Parameters
+    ----------
+    path : sequence of str and int
+        Keys and positions from the outermost value inwards.
+    """
+    wanted, position, depth_found = tuple(path), 0, -1
+    for here, start in _values(text):
+        depth = len(here)
+        if depth > depth_found and tuple(here) == wanted[:depth]:
+            position, depth_found = start, depth
+    return text.count("\n", 0, position) + 1
+
+
+def _values(text):
+    """Yield the path and the position of every value of a JSON text, without recursion."""
+    here, awaits_key = [], []
+    for token in TOKENS.finditer(text):
+        symbol = token[0]
+        if symbol in "}]":
+            del here[-1:], awaits_key[-1:]
+        elif symbol == ",":
+            _next_item(here, awaits_key)
+        elif symbol == ":":
+            continue
+        elif awaits_key and awaits_key[-1]:
+            here[-1], awaits_key[-1] = _key(symbol), False
+        else:
+            yield here, token.start()
+            if symbol in "{[":
+                here.append("" if symbol == "{" else 0)
+                awaits_key.append(symbol == "{")
+
+
+def _next_item(here, awaits_key):
+    if here and isinstance(here[-1], int):
+        here[-1] += 1
+    elif here:
+        awaits_key[-1] = True
+
+
+def show_path(path):
+    """Return a path as a user reads it: ``Nodes[0].Model.X``."""
+    shown = ""
+    for part in path:
+        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else str(part)
+    return shown or "the model"
+
+
+def _check_depth(text, name):
+    depth = 0
+    for token in BRACKETS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+        if depth > MAX_DEPTH:
+            line = text.count("\n", 0, token.start()) + 1
+            raise ModelError(f"{name}, line {line}: nested deeper than {MAX_DEPTH} levels; a model never is.")
+
+
+def _unique_keys(pairs):
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        for key, value in pairs:
+            if table[key] != value:
+                raise ValueError(
+                    f"the key {key!r} stands twice in one object, with different values. Keep one."
+                )
+    return table
+
+
+def _refuse_constant(constant):
+    raise ValueError(f"{constant} is not a number that JSON or a model knows.")
+
+
+def _finite(digits):
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {digits[:20]} is too large.")
+    return number
+
+
+def _key(token):
+    try:
+        return json.loads(token)
+    except ValueError:
+        return token
+
+
+def _hint(text, position):
+    before = text[:position].rstrip()
+    if before.endswith(","):
+        return " Is there a comma too many before it?"
+    if text[position : position + 2] in ("//", "/*") or text[position : position + 1] == "#":
+        return " JSON has no comments: use Description."
+    return ""

@@ -1,0 +1,236 @@
+"""Bring an older model into today's form, saying what was changed.
+
+Legacy models (``Steps``, lower-case levels, a plain list of transformations, FEMA, no version) and the
+slips that published models share (a task as plain text, keys in another case, ``skip``) have one meaning
+only; whatever could mean two things is left for the reader to refuse. Values of a wrong type pass
+through untouched.
+"""
+
+import copy
+
+from bidsapp.inputs.schema import KEYS
+from bidsapp.model_records import LEVELS, TRANSFORMERS
+
+TRANSFORMER_SET = "pybids-transforms-v1"
+RENAMED = {
+    "ConditionList": ("Condition_list", "condition_list", "Conditions"),
+    "Contrasts": ("Conditions", "ConditionList"),
+    "Test": ("Type", "ContrastType"),
+    "Nodes": ("Steps", "Blocks"),
+    "Input": ("Inputs",),
+}
+GROUPING = {
+    "Run": ["run", "subject"],
+    "Session": ["subject", "session", "contrast"],
+    "Subject": ["subject", "contrast"],
+    "Dataset": ["contrast"],
+}
+NODE_NAMES = {"Run": "run", "Session": "session", "Subject": "subject", "Dataset": "dataset"}
+
+
+def migrate(document):
+    """Return a model (a parsed JSON object) in today's form, and notes on what was changed."""
+    document, notes = copy.deepcopy(document), []
+    legacy = "Nodes" not in document and any(key in document for key in ("Steps", "steps", "Blocks"))
+    _rename_keys(document, "", notes)
+    if "BIDSModelVersion" not in document:
+        document["BIDSModelVersion"] = "1.0.0"
+        notes.append("BIDSModelVersion is missing: read as 1.0.0")
+    _listed_input(document, notes)
+    nodes = document.get("Nodes")
+    nodes = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    for node in nodes:
+        _migrate_node(node, notes)
+    if legacy:
+        _migrate_steps(document, nodes, notes)
+    _name_nodes(nodes, notes)
+    return document, notes
+
+
+def _migrate_node(node, notes):
+    _rename_keys(node, "Nodes", notes)
+    level = str(node.get("Level", "")).capitalize()
+    level = "Subject" if level == "Participant" else "Dataset" if level == "Group" else level
+    if level in LEVELS and level != node["Level"]:
+        notes.append(f"Level {node['Level']!r} is read as {level!r}")
+        node["Level"] = level
+    if "GroupBy" not in node and level in GROUPING:
+        node["GroupBy"] = list(GROUPING[level])
+        notes.append(f"a {level} node has no GroupBy: read as {node['GroupBy']}")
+    _migrate_transformations(node, notes)
+    if "Model" not in node and level != "Run":
+        node["Model"] = {"X": [1]}
+        notes.append(f"a {level} node has no Model: read as X [1]")
+    model = node.get("Model")
+    if isinstance(model, dict):
+        _rename_keys(model, "Model", notes)
+        for key in ("HRF", "Options"):
+            _rename_keys(model.get(key), key, notes)
+        if "Type" not in model:
+            model["Type"] = "meta" if _tests_are_fixed_effects(node) else "glm"
+            notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}")
+        elif isinstance(model["Type"], str) and model["Type"] != model["Type"].lower():
+            model["Type"] = model["Type"].lower()
+    _migrate_contrasts(node, notes)
+
+
+def _migrate_contrasts(node, notes):
+    contrasts = node.get("Contrasts")
+    if isinstance(contrasts, list):
+        if {} in contrasts:
+            contrasts[:] = [contrast for contrast in contrasts if contrast != {}]
+            notes.append("an empty contrast {} was left out")
+        for contrast in contrasts:
+            if isinstance(contrast, dict):
+                _rename_keys(contrast, "Contrasts", notes)
+                _migrate_test(contrast, notes)
+                if isinstance(contrast.get("Name"), int):
+                    contrast["Name"] = str(contrast["Name"])
+    dummy = node.get("DummyContrasts")
+    if isinstance(dummy, dict):
+        _rename_keys(dummy, "DummyContrasts", notes)
+        _migrate_test(dummy, notes)
+
+
+def _migrate_test(contrast, notes):
+    test = contrast.get("Test")
+    if test is None:
+        weights = contrast.get("Weights")
+        rows = isinstance(weights, list) and weights and isinstance(weights[0], list)
+        contrast["Test"] = "F" if rows else "t"
+        notes.append(f"a contrast has no Test: read as {contrast['Test']!r}")
+    elif test in ("skip", "FEMA", "T", "f", "Skip", "Pass"):
+        contrast["Test"] = {"skip": "pass", "Skip": "pass", "Pass": "pass", "f": "F"}.get(test, "t")
+        notes.append(f"Test {test!r} is read as {contrast['Test']!r}")
+
+
+def _tests_are_fixed_effects(node):
+    contrasts = node.get("Contrasts")
+    rules = [*(contrasts if isinstance(contrasts, list) else []), node.get("DummyContrasts")]
+    return any(isinstance(rule, dict) and "FEMA" in rule.values() for rule in rules)
+
+
+def _migrate_transformations(node, notes):
+    steps = node.get("Transformations")
+    if steps is None:
+        return
+    if steps in ({}, []):
+        del node["Transformations"]
+        return
+    if isinstance(steps, list):
+        steps = node["Transformations"] = {"Transformer": TRANSFORMER_SET, "Instructions": steps}
+        notes.append(f"Transformations are a plain list: read as {TRANSFORMER_SET}")
+    if isinstance(steps, dict):
+        _rename_keys(steps, "Transformations", notes)
+        for instruction in steps.get("Instructions") or []:
+            if isinstance(instruction, dict):
+                _migrate_instruction(instruction)
+
+
+def _migrate_instruction(instruction):
+    """Spell the transformer and its arguments as TRANSFORMERS does; pybids ignores case."""
+    names = {name.lower(): name for name in TRANSFORMERS}
+    name = instruction.get("Name")
+    if not isinstance(name, str):
+        return
+    instruction["Name"] = name = names.get(name.lower().rstrip("_"), name)
+    arguments = {argument.lower(): argument for argument in TRANSFORMERS.get(name, ())}
+    for key in list(instruction):
+        better = arguments.get(key.lower().replace("_", ""))
+        if better and better != key and key != "Name":
+            instruction[better] = instruction.pop(key)
+
+
+def _migrate_steps(document, nodes, notes):
+    """Chain legacy steps: what a step names in its dummy contrasts is what it takes from the step before."""
+    notes.append("the legacy Steps are read as Nodes, one after the other")
+    edges = []
+    _split_by_session(nodes, notes)
+    nodes[:] = [node for node in nodes if node not in ({},)]
+    document["Nodes"] = nodes
+    _name_nodes(nodes, notes)
+    for source, node in zip(nodes, nodes[1:], strict=False):
+        dummy = node.get("DummyContrasts")
+        wanted = dummy.pop("Contrasts", None) if isinstance(dummy, dict) else None
+        edge = {"Source": source.get("Name"), "Destination": node.get("Name")}
+        if isinstance(wanted, list):
+            edge["Filter"] = {"contrast": wanted}
+        edges.append(edge)
+    if "Edges" not in document and edges:
+        document["Edges"] = edges
+
+
+def _split_by_session(nodes, notes):
+    """Turn a step that only splits a contrast by session into a factor of the step that follows it."""
+    for step, following in zip(nodes, nodes[1:], strict=False):
+        splits = (step.get("Transformations") or {}).get("Instructions") or []
+        names = {split.get("Name") for split in splits if isinstance(split, dict)}
+        if step.get("Level") != "Session" or names != {"Split"} or "DummyContrasts" in step:
+            continue
+        contrast, by = (_first(splits[0].get(key)) for key in ("Input", "By"))
+        following["Transformations"] = {
+            "Transformer": TRANSFORMER_SET,
+            "Instructions": [{"Name": "Factor", "Input": [by]}],
+        }
+        _replace_prefix(following, f"{contrast}.", f"{by}.")
+        for rule in following.get("Contrasts") or []:
+            _replace_prefix(rule, f"{contrast}.", f"{by}.")
+        step.clear()
+        notes.append(f"the step that splits {contrast!r} by {by!r} is read as a Factor of {by!r}")
+
+
+def _first(value):
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _replace_prefix(table, old, new):
+    """Rename the columns of a model's X or a contrast's ConditionList that begin with a prefix."""
+    holder, key = (table["Model"], "X") if "Model" in table else (table, "ConditionList")
+    names = holder.get(key)
+    if isinstance(names, list):
+        holder[key] = [
+            new + name.removeprefix(old) if isinstance(name, str) and name.startswith(old) else name
+            for name in names
+        ]
+
+
+def _listed_input(document, notes):
+    entities = document.get("Input")
+    if isinstance(entities, dict):
+        for key, value in entities.items():
+            if isinstance(value, (str, int)) and not isinstance(value, bool):
+                entities[key] = [value]
+                notes.append(f"Input.{key} is not a list: read as [{value!r}]")
+
+
+def _name_nodes(nodes, notes):
+    taken = {node["Name"] for node in nodes if isinstance(node.get("Name"), str)}
+    for node in nodes:
+        if "Name" not in node and node.get("Level") in LEVELS:
+            base = name = NODE_NAMES[node["Level"]]
+            number = 1
+            while name in taken:
+                number += 1
+                name = f"{base}{number}"
+            taken.add(name)
+            node["Name"] = name
+            notes.append(f"a {node['Level']} node has no Name: named {name!r}")
+
+
+def _rename_keys(table, kind, notes):
+    """Give keys that differ by case, underscores or an old name their name of today."""
+    if not isinstance(table, dict):
+        return
+    for key in KEYS[kind]:
+        if key in table:
+            continue
+        names = [_plain(name) for name in (key, *RENAMED.get(key, ()))]
+        candidates = [name for name in table if _plain(name) in names and name not in KEYS[kind]]
+        old = min(candidates, key=lambda name: names.index(_plain(name)), default=None)
+        if old is not None:
+            table[key] = table.pop(old)
+            notes.append(f"{old!r} is read as {key!r}")
+
+
+def _plain(key):
+    return str(key).lower().replace("_", "")

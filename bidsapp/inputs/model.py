@@ -1,0 +1,180 @@
+"""Read a BIDS Stats Model: strictly, with the line and path of every fault, all faults together."""
+
+import difflib
+import json
+import re
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
+from bidsapp.inputs.json_text import MAX_CHARACTERS, line_of, parse_json, show_path
+from bidsapp.inputs.migrate import TRANSFORMER_SET, migrate
+from bidsapp.inputs.model_graph import make_edges, sort_nodes
+from bidsapp.inputs.model_nodes import make_node
+from bidsapp.inputs.model_text import MAX_NAME, check_name
+from bidsapp.inputs.schema import KEYS, DocumentShape
+from bidsapp.model_records import Model
+
+MAX_NODES = 100
+MAX_FAULTS_SHOWN = 12
+VERSIONS = re.compile(r"[01](\.\d{1,3}){0,2}([a-z0-9.-]{0,10})?")
+
+
+class Faults:
+    """The faults found in one model file, each with its path."""
+
+    def __init__(self, name, text):
+        self.name, self.text, self.found = name, text, []
+
+    def add(self, path, message):
+        """Note a fault."""
+        self.found.append((tuple(path), message))
+
+    def raise_any(self):
+        """Raise ModelError when there is a fault; the message lists all, in the order of the file."""
+        if not self.found:
+            return
+        lines = [(line_of(self.text, path), path, message) for path, message in self.found[:200]]
+        lines.sort(key=lambda item: item[0])
+        shown = [
+            f"{self.name}, line {line}, {show_path(path)}: {message}"
+            for line, path, message in lines[:MAX_FAULTS_SHOWN]
+        ]
+        if len(self.found) > MAX_FAULTS_SHOWN:
+            shown.append(f"... and {len(self.found) - MAX_FAULTS_SHOWN} more faults.")
+        raise ModelError("\n".join(shown))
+
+
+def read_model(path):
+    """Return the model of a file.
+
+    Raises
+    ------
+    InputError
+        The file can not be read.
+    ModelError
+        Every fault of the model, with line and path.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > 4 * MAX_CHARACTERS:
+            raise ModelError(f"{path.name} is larger than any model; is it the right file?")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"The model {path} can not be read: {error.strerror or error}.", exit_code=EXIT_NO_INPUT
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path.name} is not UTF-8 text at byte {error.start}.") from error
+    return parse_model(text, path.name)
+
+
+def parse_model(text, name="model"):
+    """Return the model of a JSON text; ``name`` stands for the file in messages.
+
+    Raises
+    ------
+    ModelError
+    """
+    faults = Faults(name, text)
+    document = parse_json(text, name)
+    _check_outline(document, faults)
+    document, notes = migrate(document)
+    shape = _check_shape(document, faults)
+    if not VERSIONS.fullmatch(shape.BIDSModelVersion):
+        faults.add(["BIDSModelVersion"], f"{shape.BIDSModelVersion[:40]!r} is not a version; write '1.0.0'.")
+    check_name(shape.Name, ["Name"], faults)
+    nodes = [make_node(node, ["Nodes", index], faults, notes) for index, node in enumerate(shape.Nodes)]
+    _check_unique(nodes, faults)
+    edges = make_edges(shape.Edges, nodes, faults)
+    faults.raise_any()
+    ordered = sort_nodes(nodes, edges, faults)
+    faults.raise_any()
+    return Model(
+        name=shape.Name,
+        nodes=ordered,
+        edges=edges,
+        input=_make_input(shape.Input, faults),
+        description=shape.Description or "",
+        text=json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _check_outline(document, faults):
+    """Refuse at once what is no model, or too large to be looked at closely."""
+    if not isinstance(document, dict):
+        raise ModelError(f"{faults.name}: a model is a JSON object, this is a {type(document).__name__}.")
+    nodes = document.get("Nodes", document.get("Steps"))
+    if isinstance(nodes, list) and len(nodes) > MAX_NODES:
+        faults.add(["Nodes"], f"has {len(nodes):,} nodes; at most {MAX_NODES} are accepted.")
+    if nodes is None:
+        faults.add([], "has no Nodes; is this a BIDS Stats Model?")
+    if nodes == []:
+        faults.add(["Nodes"], "is empty; a model has at least one node.")
+    faults.raise_any()
+
+
+def _check_shape(document, faults):
+    try:
+        return DocumentShape.model_validate(document)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            faults.add(fault["loc"], _explain(fault))
+        faults.raise_any()
+        raise
+
+
+def _explain(fault):
+    """Return a fault found by pydantic in plain words."""
+    path, kind = fault["loc"], fault["type"]
+    if kind == "extra_forbidden":
+        under = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
+        known = KEYS.get(under, ())
+        near = difflib.get_close_matches(str(path[-1])[:MAX_NAME], known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}."
+        return f"unknown key; {hint}"
+    if kind == "missing":
+        return "is missing."
+    if kind == "literal_error":
+        allowed = fault["ctx"]["expected"]
+        near = difflib.get_close_matches(str(fault["input"])[:MAX_NAME], re.findall(r"'(\w+)'", allowed), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"is {_short(fault['input'])}, but must be {allowed}.{hint}"
+    wanted = {
+        "string_type": "a text",
+        "list_type": "a list",
+        "dict_type": "an object",
+        "model_type": "an object",
+        "float_type": "a number",
+    }
+    return f"is {_short(fault['input'])}, but must be {wanted.get(kind, kind)}."
+
+
+def _short(value):
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def _check_unique(nodes, faults):
+    seen = set()
+    for index, node in enumerate(nodes):
+        if node.name in seen:
+            faults.add(["Nodes", index, "Name"], f"{node.name!r} is the name of an earlier node. Rename one.")
+        seen.add(node.name)
+
+
+def _make_input(entities, faults):
+    table = {}
+    for key, values in (entities or {}).items():
+        values = values if isinstance(values, list) else [values]
+        if not all(isinstance(value, (str, int)) for value in values):
+            faults.add(["Input", key], "must be a list of labels.")
+            continue
+        table[key] = tuple(str(value) for value in values)
+    faults.raise_any()
+    return table
+
+
+__all__ = ["TRANSFORMER_SET", "parse_model", "read_model"]

@@ -1,0 +1,151 @@
+"""Read the instructions of a node: which transformer, with which arguments."""
+
+import difflib
+
+from bidsapp.inputs.migrate import TRANSFORMER_SET
+from bidsapp.inputs.model_text import check_name, read_boolean
+from bidsapp.model_records import REQUIRED_ARGUMENTS, TRANSFORMERS, Instruction
+
+MAX_INSTRUCTIONS = 500
+MAX_FIR_DELAYS = 100
+MAX_TEXT = 1000
+MAX_NUMBER = 1e9
+NAMES = ("Input", "Output", "Target", "Other", "By", "GroupBy")
+BOOLEANS = {
+    "Convolve": ("Derivative", "Dispersion"),
+    "Threshold": ("Binarize", "Above", "Signed"),
+    "Scale": ("Demean", "Rescale"),
+    "Lag": ("Difference",),
+}
+CHOICES = {
+    "Model": ("spm", "glover", "fir"),
+    "Constraint": ("none", "drop_one", "mean_zero"),
+    "ReplaceNa": ("before", "after", "off", None),
+    "Attribute": ("value", "amplitude", "onset", "duration"),
+    "InputAttr": ("amplitude", "onset", "duration"),
+    "TargetAttr": ("amplitude", "onset", "duration"),
+    "Mode": ("nearest", "reflect", "constant"),
+}
+NUMBERS = ("Threshold", "Shift", "Order", "Constant", "SamplingRate")
+TEXTS = ("Query", "Sep", "OutputPrefix", "OutputSuffix")
+
+
+def make_instructions(shape, path, faults):
+    """Return the instructions of a Transformations block; another program's set is a fault."""
+    if shape is None:
+        return ()
+    if shape.Transformer != TRANSFORMER_SET:
+        faults.add(
+            [*path, "Transformer"],
+            f"{shape.Transformer!r:.60} is another program's set of transformers; TaskGLM knows "
+            f"{TRANSFORMER_SET!r}. Rewrite the Instructions with it.",
+        )
+        return ()
+    if len(shape.Instructions) > MAX_INSTRUCTIONS:
+        faults.add([*path, "Instructions"], f"has more than {MAX_INSTRUCTIONS} steps.")
+        return ()
+    steps = [
+        _instruction(table, [*path, "Instructions", index], faults)
+        for index, table in enumerate(shape.Instructions)
+    ]
+    return tuple(step for step in steps if step is not None)
+
+
+def read_delays(delays, path, faults):
+    """Return FIR delays in volumes as whole numbers."""
+    if delays is None:
+        return ()
+    whole = isinstance(delays, list) and all(map(_is_count, delays))
+    if not whole or len(set(delays)) != len(delays) or not 0 < len(delays) <= MAX_FIR_DELAYS:
+        faults.add(path, "the delays must be different whole numbers of volumes, 0 or more.")
+        return ()
+    return tuple(int(delay) for delay in delays)
+
+
+def _is_count(value):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= value < 1000 and value == int(value)
+
+
+def _instruction(table, path, faults):
+    name = table.get("Name")
+    if name not in TRANSFORMERS:
+        near = difflib.get_close_matches(str(name)[:80], TRANSFORMERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(TRANSFORMERS)}."
+        faults.add([*path, "Name"], f"there is no transformer {name!r:.60} in {TRANSFORMER_SET}.{hint}")
+        return None
+    arguments = {key: value for key, value in table.items() if key not in ("Name", "Description")}
+    _check_keys(name, arguments, path, faults)
+    for key, value in arguments.items():
+        arguments[key] = _argument(name, key, value, [*path, key], faults)
+    _check_values(name, arguments, path, faults)
+    if name == "Convolve":
+        arguments["FIRDelays"] = read_delays(arguments.get("FIRDelays"), [*path, "FIRDelays"], faults)
+    where = f"{path[0]}[{path[1]}].Transformations.Instructions[{path[-1]}]"
+    return Instruction(name, arguments, where)
+
+
+def _argument(name, key, value, path, faults):
+    """Return the value of an argument in the form that the transformers take."""
+    if key in NAMES:
+        return _names(value, path, faults)
+    if key in CHOICES:
+        return _choice(value, CHOICES[key], path, faults)
+    if key in BOOLEANS.get(name, ()):
+        return _boolean(value, path, faults)
+    return value
+
+
+def _check_keys(name, arguments, path, faults):
+    for key in arguments:
+        if key not in TRANSFORMERS[name]:
+            near = difflib.get_close_matches(key[:80], TRANSFORMERS[name], n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(TRANSFORMERS[name])}."
+            faults.add([*path, key], f"{name} has no such argument. {hint}")
+    for key in ("Input", *REQUIRED_ARGUMENTS.get(name, ())):
+        if arguments.get(key) in (None, [], ""):
+            faults.add(path, f"{name} needs {key}.")
+            arguments[key] = []
+
+
+def _choice(value, allowed, path, faults):
+    value = value.lower() if isinstance(value, str) else value
+    if value not in allowed:
+        faults.add(path, f"is {value!r:.40}, but must be one of {', '.join(map(str, allowed))}.")
+    return value
+
+
+def _boolean(value, path, faults):
+    boolean = read_boolean(value)
+    if boolean is None:
+        faults.add(path, "must be true or false.")
+    return boolean
+
+
+def _check_values(name, arguments, path, faults):
+    """Check the arguments that are numbers, texts and tables."""
+    for key in NUMBERS:
+        value = arguments.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > MAX_NUMBER:
+            faults.add([*path, key], "must be a number.")
+    for key in TEXTS:
+        value = arguments.get(key, "")
+        if not isinstance(value, str) or len(value) > MAX_TEXT:
+            faults.add([*path, key], "must be a text.")
+    if name == "Replace" and not isinstance(arguments["Replace"], dict):
+        faults.add([*path, "Replace"], "must be an object that maps old values to new ones.")
+    weights = arguments.get("Weights", [])
+    if not isinstance(weights, list) or not all(isinstance(w, (int, float)) for w in weights):
+        faults.add([*path, "Weights"], "must be a list of numbers.")
+
+
+def _names(value, path, faults):
+    """Return a text or a list of texts as a tuple."""
+    items = value if isinstance(value, list) else [value]
+    for index, item in enumerate(items):
+        here = [*path, index] if isinstance(value, list) else path
+        if isinstance(item, str):
+            check_name(item, here, faults)
+        else:
+            faults.add(here, "must be the name of a variable.")
+    return tuple(item for item in items if isinstance(item, str))

@@ -1,0 +1,193 @@
+"""Turn the shape of a node into its record, checking what its parts mean."""
+
+import difflib
+import re
+
+from bidsapp.inputs.model_instructions import make_instructions, read_delays
+from bidsapp.inputs.model_text import check_name, read_columns, read_weights
+from bidsapp.model_records import (
+    HRF_MODELS,
+    INTERCEPT,
+    SHORT_NAMES,
+    ContrastRule,
+    DummyRule,
+    ModelSettings,
+    Node,
+    ResponseRule,
+)
+from bidsapp.outputs.names import make_label
+
+GROUPINGS = (*SHORT_NAMES, "contrast")
+OURS = {"JointF": (True, False), "SubjectLevel": ("fixed", "ols")}
+
+
+def make_node(shape, path, faults, notes):
+    """Return the record of a node; faults and notes are added to their lists."""
+    check_name(shape.Name, [*path, "Name"], faults)
+    x = read_columns(shape.Model.X, [*path, "Model", "X"], faults)
+    if not x:
+        faults.add([*path, "Model", "X"], "is empty; name a column, or 1 for the intercept.")
+    hrf = _response(shape.Model.HRF, [*path, "Model", "HRF"], faults, notes)
+    _check_grouping(shape.GroupBy, [*path, "GroupBy"], faults)
+    _check_formula(shape.Model.Formula, [*path, "Model", "Formula"], faults)
+    _check_software(shape.Model.Software, [*path, "Model", "Software"], faults)
+    node = Node(
+        level=shape.Level,
+        name=shape.Name,
+        group_by=tuple(dict.fromkeys(shape.GroupBy)),
+        x=tuple(dict.fromkeys(x)),
+        type=shape.Model.Type,
+        transformations=make_instructions(shape.Transformations, [*path, "Transformations"], faults),
+        formula=shape.Model.Formula,
+        hrf=hrf,
+        options=_settings(shape.Model.Options, [*path, "Model", "Options"], faults, notes),
+        software=shape.Model.Software or {},
+        contrasts=_contrasts(shape.Contrasts or (), [*path, "Contrasts"], faults),
+        dummy=_dummy(shape.DummyContrasts, [*path, "DummyContrasts", "Contrasts"], faults),
+        where=f"{path[0]}[{path[1]}]",
+    )
+    _check_conditions(node, path, faults)
+    return node
+
+
+def _response(shape, path, faults, notes):
+    if shape is None:
+        return None
+    parts = [part.strip().lower() for part in shape.Model.replace("_", " ").split("+")]
+    name = " + ".join(part.removesuffix("s") if part.startswith("derivative") else part for part in parts)
+    parameters = dict(shape.Parameters or {})
+    if name in ("doublegamma", "double gamma", "canonical") and not parameters:
+        notes.append(f"the HRF {shape.Model!r} is read as 'spm'")
+        name = "spm"
+    delays = next((parameters.pop(key) for key in ("fir_delays", "FIRDelays") if key in parameters), None)
+    if name not in HRF_MODELS:
+        near = difflib.get_close_matches(name[:80], HRF_MODELS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        faults.add([*path, "Model"], f"is {shape.Model!r:.60}; there are {', '.join(HRF_MODELS)}.{hint}")
+    elif parameters:
+        faults.add(
+            [*path, "Parameters"], f"{_listed(parameters)}: the response {name!r} takes no such parameter."
+        )
+    if name == "fir" and delays is None:
+        faults.add(
+            [*path, "Parameters"], "the model 'fir' needs fir_delays, a list of whole numbers of volumes."
+        )
+    for index, variable in enumerate(shape.Variables):
+        check_name(variable, [*path, "Variables", index], faults)
+    return ResponseRule(tuple(shape.Variables), name, read_delays(delays, [*path, "Parameters"], faults))
+
+
+def _settings(shape, path, faults, notes):
+    if shape is None:
+        return ModelSettings()
+    for key in ("HighPassFilterCutoffHz", "LowPassFilterCutoffHz"):
+        value = getattr(shape, key)
+        if value is not None and not 0 < value < 100:
+            hint = f" Is it a period? Then write {1 / value:.4g}." if value >= 100 else ""
+            faults.add([*path, key], f"is {value:g}; it must be a frequency in Hz above 0.{hint}")
+    high, low = shape.HighPassFilterCutoffHz, shape.LowPassFilterCutoffHz
+    if high is not None and low is not None and high >= low:
+        faults.add(path, f"the high-pass cut-off {high:g} Hz is not below the low-pass cut-off {low:g} Hz.")
+    if shape.Aggregate not in (None, "none"):
+        faults.add(
+            [*path, "Aggregate"],
+            f"{shape.Aggregate!r} is not supported: every voxel is fitted. Leave Aggregate out and average "
+            "in the region afterwards.",
+        )
+    if shape.ReplaceVariables not in (None, "none", []):
+        notes.append(
+            "Options.ReplaceVariables changes nothing: filters are columns of the design, which filters data "
+            "and variables alike"
+        )
+    return ModelSettings(high, low, shape.Mask, shape.Aggregate or "none")
+
+
+def _contrasts(shapes, path, faults):
+    rules, labels = [], {}
+    for index, shape in enumerate(shapes):
+        here = [*path, index]
+        check_name(shape.Name, [*here, "Name"], faults)
+        label = make_label(shape.Name)
+        if label in labels:
+            other = labels[label]
+            message = (
+                "is the name of an earlier contrast."
+                if other == shape.Name
+                else (f"{shape.Name!r} and {other!r} give the same file name label {label!r}.")
+            )
+            faults.add([*here, "Name"], f"{message} Rename one.")
+        labels[label] = shape.Name
+        conditions = read_columns(shape.ConditionList, [*here, "ConditionList"], faults)
+        if len(set(conditions)) < len(conditions):
+            faults.add([*here, "ConditionList"], "names a condition twice.")
+        weights = read_weights(
+            shape.Weights, shape.Test, len(shape.ConditionList), [*here, "Weights"], faults
+        )
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in here).lstrip(".")
+        rules.append(ContrastRule(shape.Name, conditions, weights, shape.Test, where))
+    return tuple(rules)
+
+
+def _dummy(shape, path, faults):
+    if shape is None:
+        return None
+    names = None if shape.Contrasts is None else read_columns(shape.Contrasts, path, faults)
+    return DummyRule(shape.Test, names)
+
+
+def _check_grouping(names, path, faults):
+    for index, name in enumerate(names):
+        check_name(name, [*path, index], faults)
+        near = difflib.get_close_matches(name[:80], GROUPINGS, n=1, cutoff=0.85)
+        if name not in GROUPINGS and near:
+            faults.add([*path, index], f"{name!r}: did you mean {near[0]!r}?")
+
+
+def _check_formula(formula, path, faults):
+    if formula is None:
+        return
+    if len(formula) > 2000:
+        faults.add(path, "is longer than 2,000 characters.")
+    elif not re.search(r"(?<![\w.])[01](?![\w.])", formula):
+        faults.add(
+            path, "has neither 0 nor 1; say whether the model has an intercept ('1 + ...' or '0 + ...')."
+        )
+
+
+def _check_software(software, path, faults):
+    for key, value in (software or {}).get("TaskGLM", {}).items():
+        if key not in OURS:
+            faults.add([*path, "TaskGLM", key], f"unknown key; there are {', '.join(OURS)}.")
+        elif value not in OURS[key]:
+            faults.add([*path, "TaskGLM", key], f"must be one of {', '.join(map(str, OURS[key]))}.")
+
+
+def _check_conditions(node, path, faults):
+    """Note conditions that no column of X can be, as far as X tells without the data."""
+    if node.formula:
+        return
+    contrasts = [
+        (rule.conditions, [*path, "Contrasts", i, "ConditionList"]) for i, rule in enumerate(node.contrasts)
+    ]
+    if node.dummy and node.dummy.contrasts:
+        contrasts.append((node.dummy.contrasts, [*path, "DummyContrasts", "Contrasts"]))
+    patterns = [re.compile(_column_pattern(name)) for name in node.x]
+    for conditions, here in contrasts:
+        for index, name in enumerate(conditions):
+            if any(pattern.fullmatch(name) for pattern in patterns):
+                continue
+            near = difflib.get_close_matches(name, node.x, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" X has {_listed(node.x)}."
+            shown = 1 if name == INTERCEPT else repr(name)
+            faults.add([*here, index], f"{shown} is not in X.{hint}")
+
+
+def _column_pattern(name):
+    """Return what columns an entry of X may become: wildcards, levels of a factor, parts of a response."""
+    shown = re.escape(name).replace(r"\*", ".*").replace(r"\?", ".")
+    return rf"(C\()?{shown}(\)?\[.*\]|\..*|_derivative|_dispersion|_delay_\d+)?"
+
+
+def _listed(names):
+    names = list(names)
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

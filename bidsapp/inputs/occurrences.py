@@ -1,0 +1,48 @@
+"""What occurs in the events of a whole dataset, whichever participants are analysed now."""
+
+import csv
+import os
+import re
+from pathlib import Path
+
+# A text column with more levels than this is a description of single trials, not a condition.
+MAX_LEVELS = 300
+
+
+def find_levels(raw, tasks=()):
+    """Return the columns of all events files of a dataset, each with its levels.
+
+    Parameters
+    ----------
+    raw : Path
+    tasks : collection of str
+        Task labels; empty for all.
+
+    Returns
+    -------
+    dict of str to set of str
+        Missing values are no level. A column with more than MAX_LEVELS levels has none.
+    """
+    found = {}
+    for path in _events_files(Path(raw), tasks):
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = list(csv.DictReader(file, delimiter="\t"))
+        except (OSError, UnicodeDecodeError, csv.Error):
+            # The reader of this run's events says what is wrong with it.
+            continue
+        for row in rows:
+            for name, value in row.items():
+                if name and isinstance(value, str) and len(found.setdefault(name, set())) <= MAX_LEVELS:
+                    found[name].add(value.strip())
+    absent = {"", "n/a", "N/A", "nan", "NaN"}
+    return {name: set() if len(levels) > MAX_LEVELS else levels - absent for name, levels in found.items()}
+
+
+def _events_files(raw, tasks):
+    wanted = {f"task-{task}" for task in tasks}
+    for folder, folders, files in os.walk(raw):
+        folders[:] = [name for name in folders if re.match(r"sub-|ses-|func$|beh$", name)]
+        for name in sorted(files):
+            if name.endswith("_events.tsv") and (not wanted or wanted & set(name.split("_"))):
+                yield Path(folder) / name

@@ -1,0 +1,194 @@
+"""The records of a BIDS Stats Model, and the names that the specification knows.
+
+A model is read by ``inputs.model`` and never changed afterwards. ``INTERCEPT`` is the name of the column
+that a model writes as the number 1.
+"""
+
+from dataclasses import dataclass, field
+
+INTERCEPT = "intercept"
+LEVELS = ("Run", "Session", "Subject", "Dataset")
+# The long names of BIDS entities, as models write them, and the short ones of file names.
+SHORT_NAMES = {
+    "subject": "sub",
+    "session": "ses",
+    "task": "task",
+    "acquisition": "acq",
+    "ceagent": "ce",
+    "reconstruction": "rec",
+    "direction": "dir",
+    "run": "run",
+    "echo": "echo",
+    "part": "part",
+    "space": "space",
+    "resolution": "res",
+    "density": "den",
+    "description": "desc",
+    "hemisphere": "hemi",
+}
+LONG_NAMES = {short: name for name, short in SHORT_NAMES.items()}
+HRF_MODELS = (
+    "spm",
+    "spm + derivative",
+    "spm + derivative + dispersion",
+    "glover",
+    "glover + derivative",
+    "glover + derivative + dispersion",
+    "fir",
+)
+# The transformers of pybids-transforms-v1 and what each one takes.
+GENERIC = ("Input", "Output", "OutputPrefix", "OutputSuffix", "Dense", "GroupBy")
+TRANSFORMERS = {
+    name: (*GENERIC, *own.split())
+    for name, own in {
+        "And": "",
+        "Assign": "Target InputAttr TargetAttr",
+        "Convolve": "Model Derivative Dispersion FIRDelays",
+        "Copy": "",
+        "Delete": "",
+        "Demean": "",
+        "DropNA": "",
+        "Factor": "Constraint RefLevel Sep",
+        "Filter": "Query By",
+        "Group": "",
+        "Lag": "Shift Order Mode Constant Difference",
+        "Not": "",
+        "Or": "",
+        "Orthogonalize": "Other",
+        "Product": "",
+        "Rename": "",
+        "Replace": "Replace Attribute",
+        "Resample": "SamplingRate",
+        "Scale": "Demean Rescale ReplaceNa",
+        "Select": "",
+        "Split": "By",
+        "Sum": "Weights",
+        "Threshold": "Threshold Binarize Above Signed",
+        "ToDense": "SamplingRate",
+    }.items()
+}
+REQUIRED_ARGUMENTS = {
+    "And": ("Output",),
+    "Assign": ("Target",),
+    "Copy": ("Output",),
+    "Filter": ("Query",),
+    "Group": ("Output",),
+    "Or": ("Output",),
+    "Orthogonalize": ("Other",),
+    "Product": ("Output",),
+    "Rename": ("Output",),
+    "Replace": ("Replace",),
+    "Split": ("By",),
+    "Sum": ("Output",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One transformation; ``arguments`` by their names in TRANSFORMERS, ``where`` is its JSON path."""
+
+    name: str
+    arguments: dict
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastRule:
+    """A contrast as the model writes it: weights over named conditions, shape (n_rows, n_conditions).
+
+    ``test`` is "t", "F" or "pass".
+    """
+
+    name: str
+    conditions: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...]
+    test: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class DummyRule:
+    """One contrast for each of these columns (None: every column of X)."""
+
+    test: str
+    contrasts: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRule:
+    """The HRF block: which variables are convolved, with what."""
+
+    variables: tuple[str, ...]
+    model: str
+    fir_delays: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """The Options block; frequencies in Hz, None where not asked for."""
+
+    high_pass_hz: float | None = None
+    low_pass_hz: float | None = None
+    mask: dict | None = None
+    aggregate: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A step of the model. ``type`` is "glm" or "meta"; ``x`` holds INTERCEPT for the number 1."""
+
+    level: str
+    name: str
+    group_by: tuple[str, ...]
+    x: tuple[str, ...]
+    type: str = "glm"
+    transformations: tuple[Instruction, ...] = ()
+    formula: str | None = None
+    hrf: ResponseRule | None = None
+    options: ModelSettings = ModelSettings()
+    software: dict = field(default_factory=dict)
+    contrasts: tuple[ContrastRule, ...] = ()
+    dummy: DummyRule | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """From one node to another; ``filter`` maps a variable to the values that pass."""
+
+    source: str
+    destination: str
+    filter: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that has been checked.
+
+    Attributes
+    ----------
+    nodes : tuple of Node
+        In an order in which every node comes after those that feed it.
+    input : dict
+        Entity (long name) to the labels that the model is for.
+    text : str
+        The model as JSON in today's form, after migration.
+    notes : tuple of str
+        What was read otherwise than written.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    input: dict
+    description: str = ""
+    text: str = ""
+    notes: tuple[str, ...] = ()
+
+    def node(self, name):
+        """Return the node of a name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def edges_into(self, name):
+        """Return the edges that end at a node."""
+        return tuple(edge for edge in self.edges if edge.destination == name)

@@ -1,0 +1,198 @@
+"""The model that is made from the events when none is given."""
+
+import json
+from itertools import combinations
+
+from bidsapp.design.expressions import linear_weights
+from bidsapp.errors import InputError, ModelError, SettingsError
+from bidsapp.inputs.model import parse_model
+from bidsapp.inputs.selection import natural_key
+from bidsapp.model_records import HRF_MODELS, INTERCEPT
+from bidsapp.outputs.names import make_label
+
+MAX_CONDITIONS = 60
+# With more conditions, all pairs would be more contrasts than anybody looks at.
+MAX_PAIRED = 4
+EVENT_COLUMN = "trial_type"
+# The one regressor of events without a trial type, and the onset that every event is later than.
+ALL_EVENTS = "task"
+BEFORE_ALL = -1e6
+MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+CONFOUND_COLUMNS = {
+    "none": (),
+    "motion6": MOTION,
+    "motion12": (*MOTION, *(f"{name}_derivative1" for name in MOTION)),
+    "motion24": (
+        *MOTION,
+        *(f"{name}_derivative1" for name in MOTION),
+        *(f"{name}_power2" for name in MOTION),
+        *(f"{name}_derivative1_power2" for name in MOTION),
+    ),
+}
+F_NAME = "effectsOfInterest"
+
+
+def make_automatic_model(levels, task, options, *, sessions=False):
+    """Return the model made from the events of a task.
+
+    One regressor a trial type; each against baseline, all pairwise differences of up to MAX_PAIRED
+    conditions, an F test of all conditions, and the user's own contrasts.
+
+    Parameters
+    ----------
+    levels : dict of str to set of str
+        The columns of the events and their levels, as from `find_levels`.
+    options : ModelOptions
+    sessions : bool
+        Whether there are several sessions, which are then kept apart.
+
+    Raises
+    ------
+    SettingsError, InputError
+    """
+    if "onset" not in levels:
+        raise InputError(f"task-{task} has no events file with an onset column, which --model auto needs.")
+    columns, steps = _conditions(levels, task)
+    hrf = check_hrf(options.hrf_model)
+    document = {
+        "Name": f"{task} auto",
+        "BIDSModelVersion": "1.0.0",
+        "Description": "Made by TaskGLM from the events; copy it, change it, and give it with --model.",
+        "Input": {"task": [task]},
+        "Nodes": [
+            _run_node(columns, steps, hrf, options),
+            _subject_node(sessions),
+            _dataset_node(sessions),
+        ],
+    }
+    return parse_model(json.dumps(document), f"the automatic model of task-{task}")
+
+
+def check_hrf(name):
+    """Return the name of a response as HRF_MODELS spells it; raise SettingsError for an unknown one."""
+    spelled = " + ".join(part.strip() for part in name.lower().split("+"))
+    if spelled not in HRF_MODELS or spelled == "fir":
+        known = ", ".join(model for model in HRF_MODELS if model != "fir")
+        raise SettingsError(f"--hrf-model {name!r} is not known; there are {known}. FIR needs a model file.")
+    return spelled
+
+
+def _conditions(levels, task):
+    """Return condition name -> column, and the transformations that make the columns."""
+    names = sorted(levels.get(EVENT_COLUMN, ()), key=natural_key)
+    if len(names) > MAX_CONDITIONS:
+        raise InputError(
+            f"task-{task} has {len(names)} trial types, too many for one regressor each. Write a model that "
+            "joins them: python -m bidsapp.model new"
+        )
+    if not names:
+        step = {"Name": "Threshold", "Input": ["onset"], "Threshold": BEFORE_ALL, "Binarize": True}
+        return {ALL_EVENTS: ALL_EVENTS}, [step | {"Output": [ALL_EVENTS]}]
+    return {name: f"{EVENT_COLUMN}.{name}" for name in names}, [{"Name": "Factor", "Input": [EVENT_COLUMN]}]
+
+
+def _run_node(columns, steps, hrf, options):
+    parts = hrf.split(" + ")
+    convolve = {
+        "Name": "Convolve",
+        "Model": parts[0],
+        "Input": list(columns.values()),
+        "Derivative": "derivative" in parts,
+        "Dispersion": "dispersion" in parts,
+    }
+    modelled = [f"{c}{suffix}" for c in columns.values() for suffix in ("", *(f"_{p}" for p in parts[1:]))]
+    x, software = _confounds(options.confounds)
+    model = {"Type": "glm", "X": [*modelled, *x, 1]}
+    if options.high_pass > 0:
+        model["Options"] = {"HighPassFilterCutoffHz": 1.0 / options.high_pass}
+    if software:
+        model["Software"] = {"TaskGLM": software}
+    return {
+        "Level": "Run",
+        "Name": "runLevel",
+        "GroupBy": ["run", "subject"],
+        "Transformations": {"Transformer": "pybids-transforms-v1", "Instructions": [*steps, convolve]},
+        "Model": model,
+        "Contrasts": make_contrast_list(columns, options.contrast),
+    }
+
+
+def _confounds(strategy):
+    """Return the columns of X for a strategy, and what else the node says about it."""
+    if strategy in CONFOUND_COLUMNS:
+        return CONFOUND_COLUMNS[strategy], {}
+    return (), {"Confounds": strategy}
+
+
+def make_contrast_list(columns, asked):
+    """Return the contrasts of the run node, as a model writes them.
+
+    Parameters
+    ----------
+    columns : dict of str to str
+        Condition name -> column.
+    asked : sequence of str
+        ``NAME=EXPRESSION`` of the user.
+    """
+    own = dict(_read_contrast(text, columns) for text in asked)
+    contrasts = [_contrast(name, weights, "t") for name, weights in own.items()]
+    taken = {make_label(name) for name in own}
+    made = [(name, {column: 1.0}) for name, column in columns.items()]
+    if len(columns) <= MAX_PAIRED:
+        made += [(minus_name(a, b), {columns[a]: 1.0, columns[b]: -1.0}) for a, b in combinations(columns, 2)]
+    contrasts += [_contrast(name, weights, "t") for name, weights in made if make_label(name) not in taken]
+    if F_NAME not in taken:
+        identity = [[float(row == column) for column in columns] for row in columns]
+        conditions = list(columns.values())
+        contrasts.append({"Name": F_NAME, "ConditionList": conditions, "Weights": identity, "Test": "F"})
+    return contrasts
+
+
+def minus_name(first, second):
+    """Return the name of a difference, as nilearn labels it: aMinusB."""
+    label = make_label(second)
+    return f"{make_label(first)}Minus{label[0].upper()}{label[1:]}"
+
+
+def _contrast(name, weights, test):
+    return {"Name": name, "ConditionList": list(weights), "Weights": list(weights.values()), "Test": test}
+
+
+def _read_contrast(text, columns):
+    name, equals, expression = text.partition("=")
+    if not equals or not name.strip() or not expression.strip():
+        raise SettingsError(
+            f'--contrast {text!r}: write NAME=EXPRESSION, for example "conflict=incongruent - congruent".'
+        )
+    spellings = {**columns, **{column: column for column in columns.values()}}
+    try:
+        weights = linear_weights(expression, list(spellings))
+    except ModelError as error:
+        raise SettingsError(f"--contrast {name.strip()}: {error}") from error
+    joined = {}
+    for spelling, weight in weights.items():
+        joined[spellings[spelling]] = joined.get(spellings[spelling], 0.0) + weight
+    return name.strip(), joined
+
+
+def _subject_node(sessions):
+    return {
+        "Level": "Subject",
+        "Name": "subjectLevel",
+        "GroupBy": ["subject", "session", "contrast"] if sessions else ["subject", "contrast"],
+        "Model": {"Type": "meta", "X": [1], "Software": {"TaskGLM": {"JointF": True}}},
+        "DummyContrasts": {"Test": "t"},
+    }
+
+
+def _dataset_node(sessions):
+    return {
+        "Level": "Dataset",
+        "Name": "datasetLevel",
+        "GroupBy": ["session", "contrast"] if sessions else ["contrast"],
+        "Model": {"Type": "glm", "X": [1]},
+        "DummyContrasts": {"Test": "t"},
+    }
+
+
+__all__ = ["F_NAME", "INTERCEPT", "make_automatic_model", "make_contrast_list", "minus_name"]

@@ -1,0 +1,146 @@
+"""Plan the nodes between runs and the group: how the estimates of one subject are combined."""
+
+import pandas as pd
+
+from bidsapp.design.group import make_group_design
+from bidsapp.errors import ModelError
+from bidsapp.model_records import INTERCEPT, LONG_NAMES
+from bidsapp.plan.nodes import (
+    Flow,
+    explain_missing,
+    group_flows,
+    incoming,
+    incoming_contrast,
+    make_outputs,
+    output_entities,
+    wants_joint_f,
+)
+from bidsapp.plan_records import CombineFit
+from bidsapp.records import Contrast, Design, EstimateKey
+
+MIDDLE = ("Session", "Subject")
+
+
+def flows_of_run(fit):
+    """Return the estimates of a run fit as flows."""
+    flows = []
+    for contrast in fit.contrasts:
+        key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
+        flows.append(Flow(key, contrast.test, labels_of(fit.entities, contrast.name)))
+    return flows
+
+
+def labels_of(entities, contrast):
+    """Return what a flow of these entities can be asked for."""
+    return {LONG_NAMES.get(key, key): value for key, value in entities.items()} | {"contrast": contrast}
+
+
+def plan_combinations(model, run_fits, missing_condition, tables=None):
+    """Return the combinations of one subject in the order of the model, and what can not be combined.
+
+    Parameters
+    ----------
+    model : Model
+    run_fits : sequence of RunFit
+        Those of the subject.
+    tables : callable, optional
+        Gives the columns that the table of a node's level (scans, sessions) has for a flow.
+
+    Returns
+    -------
+    fits : list of CombineFit
+    problems : list of str
+
+    Raises
+    ------
+    ModelError
+    """
+    made = {}
+    for run_fit in run_fits:
+        made.setdefault(run_fit.node, []).extend(flows_of_run(run_fit))
+    fits, problems = [], []
+    for node in model.nodes:
+        if node.level not in MIDDLE:
+            continue
+        flows = incoming(model, node, made)
+        groups = group_flows(node, flows, always=("subject",))
+        for _, members in groups:
+            fit = _plan_group(node, members, groups, missing_condition, tables)
+            if not len(fit.design.matrix):
+                problems.append(f"{node.name}: no input is left: {'; '.join(fit.skipped.values())}")
+                continue
+            fits.append(fit)
+            made.setdefault(node.name, []).extend(flows_of(fit))
+    return fits, problems
+
+
+def flows_of(fit):
+    """Return the estimates of a combination as flows."""
+    return [
+        Flow(
+            EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items())),
+            contrast.test,
+            labels_of(fit.entities, contrast.name),
+        )
+        for contrast in fit.contrasts
+    ]
+
+
+def _plan_group(node, members, groups, missing_condition, tables):
+    contrast = incoming_contrast(node, members)
+    entities = output_entities(node, members, groups)
+    common = {
+        "node": node.name,
+        "level": node.level.lower(),
+        "entities": entities,
+        "contrast": contrast,
+        "method": _method(node),
+    }
+    if members[0].test == "F":
+        return _joint_fit(node, members, contrast, common)
+    rows = [dict(flow.labels) | (tables(node.level, flow.labels) if tables else {}) for flow in members]
+    names = [_row_name(flow) for flow in members]
+    made = make_group_design(node, pd.DataFrame(rows), names)
+    unknown = explain_missing(made.missing, [*made.design.columns, *rows[0]])
+    if unknown:
+        raise ModelError(" ".join(unknown))
+    contrasts, own, skipped = make_outputs(node, made, contrast, missing_condition)
+    skipped |= {names[row]: reason for row, reason in made.excluded.items()}
+    return CombineFit(
+        **common,
+        inputs=tuple(members[row].item for row in made.kept),
+        design=made.design,
+        contrasts=contrasts,
+        group_contrasts=own,
+        skipped=skipped,
+        notes=made.notes,
+    )
+
+
+def _joint_fit(node, members, contrast, common):
+    """Return the fit that joins an F contrast of the inputs."""
+    if node.x != (INTERCEPT,) or contrast is None:
+        raise ModelError(f"{node.where}: JointF needs X [1], and 'contrast' in GroupBy.")
+    matrix = pd.DataFrame({INTERCEPT: [1.0] * len(members)}).to_numpy()
+    design = Design(matrix, (INTERCEPT,), tuple(_row_name(flow) for flow in members))
+    joined = Contrast(contrast, "F", (INTERCEPT,), matrix[:1])
+    return CombineFit(
+        **common,
+        inputs=tuple(flow.item for flow in members),
+        design=design,
+        contrasts=(joined,),
+        group_contrasts={contrast: "1"},
+    )
+
+
+def _method(node):
+    """Return how estimates are combined; both types of a node mean fixed effects unless it says "ols"."""
+    return node.software.get("TaskGLM", {}).get("SubjectLevel", "fixed")
+
+
+def _row_name(flow):
+    shown = [key for key in ("session", "task", "run") if flow.labels.get(key)]
+    return " ".join([*(f"{key}-{flow.labels[key]}" for key in shown), flow.labels["contrast"]])
+
+
+__all__ = ["plan_combinations", "wants_joint_f"]

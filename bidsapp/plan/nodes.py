@@ -1,0 +1,176 @@
+"""How estimates travel through the nodes of a model: edges, filters, grouping, names of outputs."""
+
+from dataclasses import dataclass
+
+from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
+from bidsapp.errors import ModelError
+from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.records import Contrast
+
+# Entities that a node averages over unless it groups by them.
+AVERAGED = {"run": "run", "ses": "session"}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """An estimate on its way: its key or file, its test, and everything that can be asked of it.
+
+    ``labels`` holds its entities by their long names, ``contrast``, and what tables say of it.
+    """
+
+    item: object
+    test: str
+    labels: dict
+
+
+def incoming(model, node, made):
+    """Return the flows that enter a node.
+
+    Parameters
+    ----------
+    made : dict of str to list of Flow
+        What each node so far has made. F contrasts end where they are made, unless the node asks for
+        the joint F.
+    """
+    joint = wants_joint_f(node)
+    flows = []
+    for edge in model.edges_into(node.name):
+        for flow in made.get(edge.source, ()):
+            if (flow.test != "F" or joint) and passes(flow, edge.filter):
+                flows.append(flow)
+    return flows
+
+
+def wants_joint_f(node):
+    """Whether a node joins the F contrasts of its inputs."""
+    return bool(node.software.get("TaskGLM", {}).get("JointF")) and node.level in ("Session", "Subject")
+
+
+def passes(flow, rule):
+    """Whether a flow passes the filter of an edge: every variable has one of its values."""
+    return all(
+        any(same_value(flow.labels.get(key), value) for value in values) for key, values in rule.items()
+    )
+
+
+def same_value(first, second):
+    """Whether two labels are the same; numbers by their value (run 1 is run 01)."""
+    first, second = str(first), str(second)
+    if first.isdecimal() and second.isdecimal():
+        return int(first) == int(second)
+    return first == second
+
+
+def group_flows(node, flows, always=()):
+    """Return the groups of a node: a list of (values of GroupBy, flows), in the order met.
+
+    Raises
+    ------
+    ModelError
+        A variable of GroupBy that no input has.
+    """
+    names = [*dict.fromkeys((*always, *node.group_by))]
+    for name in names:
+        if name not in SHORT_NAMES and flows and not any(name in flow.labels for flow in flows):
+            known = sorted({key for flow in flows for key in flow.labels})
+            raise ModelError(
+                f"{node.where}.GroupBy: {name!r} is neither an entity nor a column here. "
+                f"There are {', '.join(known)}."
+            )
+    groups = {}
+    for flow in flows:
+        values = tuple((name, flow.labels.get(name)) for name in names)
+        groups.setdefault((values, flow.test == "F"), []).append(flow)
+    return [(dict(values), members) for (values, _), members in groups.items()]
+
+
+def output_entities(node, members, everything):
+    """Return the entities that name the outputs of a group.
+
+    An entity is kept when all inputs of every group share it, and the node does not average over it.
+    """
+    shared = dict(_entities(members[0]))
+    for member in members:
+        shared = {key: value for key, value in shared.items() if _entities(member).get(key) == value}
+    averaged = {short for short, name in AVERAGED.items() if name not in node.group_by}
+    varying = {
+        key
+        for _, group in everything
+        for key in _entities(group[0])
+        if len({_entities(flow).get(key) for flow in group}) > 1
+    }
+    dropped = averaged | {key for key in varying if LONG_NAMES.get(key, key) not in node.group_by}
+    return {key: value for key, value in shared.items() if key not in dropped}
+
+
+def _entities(flow):
+    return {short: flow.labels[name] for name, short in SHORT_NAMES.items() if flow.labels.get(name)}
+
+
+def incoming_contrast(node, members):
+    """Return the one contrast that comes into a group, or None when X tells the contrasts apart.
+
+    Raises
+    ------
+    ModelError
+        Several contrasts and nothing that tells them apart.
+    """
+    names = sorted({flow.labels["contrast"] for flow in members})
+    if len(names) == 1:
+        return names[0]
+    told_apart = {"contrast", *names} & {part for word in node.x for part in (word, word.split(".")[0])}
+    if told_apart or node.formula:
+        return None
+    raise ModelError(
+        f"{node.where}.GroupBy: {len(names)} contrasts ({', '.join(names[:5])}) come into one model, and X "
+        f"does not tell them apart. Add 'contrast' to GroupBy of {node.name!r}."
+    )
+
+
+def make_outputs(node, group_design, contrast, missing_condition):
+    """Return the contrasts of a node's group, named as its outputs.
+
+    On the intercept an output keeps the name of the incoming contrast; otherwise the node's own name
+    follows it.
+
+    Returns
+    -------
+    contrasts : tuple of Contrast
+    names : dict of str to str
+        Output name to the node's own name of the contrast ("1" on the intercept).
+    skipped : dict of str to str
+    """
+    design = group_design.design
+    rules = expand_rules(node, design.columns)
+    made, skipped = make_contrasts(rules, design, missing_condition)
+    by_rule = {rule.name: rule for rule in rules}
+    contrasts, names = [], {}
+    for item in made:
+        own = "1" if _is_mean(by_rule[item.name]) else item.name
+        name = output_name(contrast, own)
+        if name in names:
+            name = output_name(contrast, item.name)
+        names[name] = own
+        contrasts.append(Contrast(name, item.test, item.columns, item.weights))
+    return tuple(contrasts), names, {output_name(contrast, name): reason for name, reason in skipped.items()}
+
+
+def output_name(contrast, own):
+    """Return the name of an output: the incoming contrast's, the node's own, or both."""
+    if contrast is None:
+        return own
+    return contrast if own in ("1", INTERCEPT) else f"{contrast} {own}"
+
+
+def _is_mean(rule):
+    """Whether a contrast is the plain mean: the intercept, with weight 1 and a name that says no more."""
+    return rule.conditions == (INTERCEPT,) and rule.weights == ((1.0,),) and rule.test != "F"
+
+
+def explain_missing(missing, columns):
+    """Return what the model asks for and none of the inputs has, with a near match for each."""
+    return [
+        f"{where}: there is no {name!r}. {near_match(name, columns)}"
+        for name, where in missing.items()
+        if find_column(name, columns) is None
+    ]

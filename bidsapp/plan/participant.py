@@ -1,0 +1,193 @@
+"""Plan the participant stage: every look-up, every design, every fault, before an image is read."""
+
+from dataclasses import replace
+
+from bidsapp.design.contrasts import expand_rules
+from bidsapp.errors import EXIT_NOTHING_SELECTED, AppError, InputError, ModelError, SettingsError
+from bidsapp.inputs.dataset import open_dataset
+from bidsapp.inputs.model import read_model
+from bidsapp.inputs.occurrences import find_levels
+from bidsapp.model_records import SHORT_NAMES
+from bidsapp.plan.automatic import make_automatic_model
+from bidsapp.plan.combine import plan_combinations
+from bidsapp.plan.nodes import same_value
+from bidsapp.plan.runs import check_missing, group_runs, make_run_fit, prepare
+from bidsapp.plan.tables import level_tables
+from bidsapp.plan_records import ParticipantPlan, SubjectPlan
+
+AUTO = "auto"
+MAX_FAULTS_SHOWN = 20
+
+
+def make_participant_plan(settings):
+    """Return the plan of the participant stage.
+
+    Raises
+    ------
+    InputError, ModelError, SettingsError
+        Every fault that the user can fix, all together.
+    """
+    model = None if settings.model.model == AUTO else read_model(settings.model.model)
+    dataset = open_dataset(_for_model(settings, model))
+    runs, notes = list(dataset.runs), list(dataset.notes)
+    if model is None:
+        model = _automatic(dataset, runs, settings)
+    else:
+        runs, more = choose_runs(model, runs)
+        notes += more
+    notes += model.notes
+    node = model.nodes[0]
+    if node.level != "Run":
+        raise ModelError(
+            f"The model {model.name!r} begins at the {node.level} level: nothing is left to do at the "
+            "participant level. Run the group level, with --estimates."
+        )
+    prepared, faults = _prepare_all(node, runs, notes)
+    faults = [str(fault) for fault in dataset.faults] + faults
+    if not faults:
+        faults += _unknown_names(node, prepared, dataset, runs)
+    _raise_all(faults)
+    subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes)
+    return ParticipantPlan(
+        model=model,
+        model_name=model.name,
+        model_text=model.text,
+        subjects=subjects,
+        links={"raw": dataset.raw, **dataset.derivatives},
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _for_model(settings, model):
+    """Return the settings, restricted to the tasks of the model where the user names none."""
+    tasks = model.input.get("task", ()) if model else ()
+    if settings.selection.task_label or not tasks:
+        return settings
+    return replace(settings, selection=replace(settings.selection, task_label=tuple(tasks)))
+
+
+def _automatic(dataset, runs, settings):
+    tasks = sorted({run.entities.get("task", "") for run in runs})
+    if len(tasks) > 1:
+        raise SettingsError(
+            f"There are events of {len(tasks)} tasks ({', '.join(tasks)}), the automatic model is for one. "
+            "Choose it with --task-label."
+        )
+    if not tasks:
+        raise InputError("No run can be analysed.", exit_code=EXIT_NOTHING_SELECTED)
+    sessions = {run.entities.get("ses") for run in runs}
+    levels = find_levels(dataset.raw, tasks)
+    return make_automatic_model(levels, tasks[0], settings.model, sessions=len(sessions) > 1)
+
+
+def choose_runs(model, runs):
+    """Return the runs that the model's Input is for, and notes on labels that no run has."""
+    notes = []
+    for name, labels in model.input.items():
+        short = SHORT_NAMES.get(name, name)
+        there = {str(run.entities.get(short, run.metadata.get(name, ""))) for run in runs}
+        absent = [
+            label for label in labels if not any(same_value(_label(short, label), value) for value in there)
+        ]
+        chosen = [
+            run
+            for run in runs
+            if any(
+                same_value(_label(short, label), run.entities.get(short, run.metadata.get(name, "")))
+                for label in labels
+            )
+        ]
+        # Data without a run (or session) entity has one run, which any list of runs is taken to mean.
+        if there == {""}:
+            continue
+        if not chosen:
+            raise InputError(
+                f"The model's Input is for {name} {', '.join(labels[:10])}; the runs found have {name} "
+                f"{', '.join(sorted(there)[:10])}.",
+                exit_code=EXIT_NOTHING_SELECTED,
+            )
+        if absent:
+            notes.append(f"the model's Input names {name} {', '.join(absent[:10])}, which no run has")
+        if len(chosen) < len(runs):
+            notes.append(
+                f"{len(runs) - len(chosen)} runs are left out: the model's Input is for other {name}s"
+            )
+        runs = chosen
+    return runs, notes
+
+
+def _label(short, label):
+    return label.removeprefix(f"{short}-")
+
+
+def _prepare_all(node, runs, notes):
+    """Return the designs of all runs, and the faults met."""
+    groups, more = group_runs(node, runs)
+    notes += more
+    prepared, faults = [], []
+    for group in groups:
+        try:
+            prepared.append(prepare(node, group))
+        except ModelError as error:
+            faults.append(str(error))
+            if len(faults) > MAX_FAULTS_SHOWN:
+                break
+        except AppError as error:
+            faults.append(str(error))
+    return prepared, faults
+
+
+def _unknown_names(node, prepared, dataset, runs):
+    """Return faults for names of the model that occur nowhere; events of other participants count."""
+    faults = check_missing(node, prepared)
+    if not faults:
+        return []
+    levels = find_levels(dataset.raw, {run.entities.get("task", "") for run in runs})
+    elsewhere = [
+        name for column, values in levels.items() for name in (column, *(f"{column}.{v}" for v in values))
+    ]
+    return check_missing(node, prepared, elsewhere)
+
+
+def _plan_subjects(model, prepared, dataset, settings, notes):
+    node, missing_condition = model.nodes[0], settings.model.missing_condition
+    columns = tuple(dict.fromkeys(name for fit in prepared for made in fit.made for name in made.x_columns))
+    fits, faults = {}, []
+    for group in prepared:
+        try:
+            fit = make_run_fit(node, group, columns, missing_condition)
+            fits.setdefault(group.runs[0].entities["sub"], []).append(fit)
+        except AppError as error:
+            faults.append(str(error))
+    _raise_all(faults)
+    tables = level_tables(dataset.raw)
+    subjects = [SubjectPlan(subject, (), (), (reason,)) for subject, reason in dataset.unusable.items()]
+    for subject, run_fits in fits.items():
+        combined, problems = plan_combinations(model, run_fits, missing_condition, tables)
+        remarks = [f"{fit.label}: {note}" for fit in run_fits for note in fit.notes]
+        subjects.append(
+            SubjectPlan(subject, tuple(run_fits), tuple(combined), tuple(problems), tuple(remarks))
+        )
+    _raise_all(_never_made(node, columns, fits))
+    return tuple(sorted(subjects, key=lambda plan: plan.subject)), notes
+
+
+def _never_made(node, columns, fits):
+    """Return a fault where no run can make any contrast of the node."""
+    every = [fit for group in fits.values() for fit in group]
+    if expand_rules(node, columns) and every and not any(fit.contrasts for fit in every):
+        name, reason = next(iter(every[0].skipped.items()))
+        return [f"{node.where}: no run can make any contrast. {every[0].label}, contrast {name!r}: {reason}."]
+    return []
+
+
+def _raise_all(faults):
+    """Raise one error with all faults."""
+    faults = list(dict.fromkeys(faults))
+    if not faults:
+        return
+    shown = faults[:MAX_FAULTS_SHOWN]
+    if len(faults) > len(shown):
+        shown.append(f"... and {len(faults) - len(shown)} more faults.")
+    kind = ModelError if all(fault.startswith("Nodes[") for fault in faults) else InputError
+    raise kind("\n".join(shown))

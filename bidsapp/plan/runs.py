@@ -1,0 +1,264 @@
+"""Plan the fits of the run level: which runs go together, and the design of each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
+from bidsapp.design.diagnostics import design_rank
+from bidsapp.design.run import RunDesign, find_confounds, make_run_design
+from bidsapp.errors import AppError, InputError, ModelError
+from bidsapp.inputs.tables import read_header, read_table
+from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.plan_records import RunFit
+from bidsapp.records import Design
+
+ALWAYS_TOGETHER = ("subject",)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The runs of one fit with their designs, before contrasts are made."""
+
+    runs: tuple
+    made: tuple[RunDesign, ...]
+    events: tuple
+
+
+def group_runs(node, runs):
+    """Return the runs of each model of a Run node, and notes.
+
+    A node that groups by run fits every image by itself; one that does not joins the images that share
+    its GroupBy. Subjects are never joined.
+    """
+    notes = []
+    if "subject" not in node.group_by:
+        notes.append(f"{node.where}.GroupBy lacks 'subject': a Run node never joins subjects")
+    if "run" in node.group_by:
+        return [(run,) for run in runs], notes
+    names = [*ALWAYS_TOGETHER, *(SHORT_NAMES.get(name, name) for name in node.group_by)]
+    names = ["sub" if name == "subject" else name for name in names]
+    groups = {}
+    for run in runs:
+        groups.setdefault(tuple(run.entities.get(name) for name in names), []).append(run)
+    if any(len(group) > 1 for group in groups.values()):
+        notes.append(
+            f"{node.where}.GroupBy lacks 'run': the runs of each group are joined in one model, with "
+            "their own intercepts, filters and confounds"
+        )
+    return [tuple(group) for group in groups.values()], notes
+
+
+def prepare(node, runs):
+    """Return the designs of the runs of one fit.
+
+    Raises
+    ------
+    AppError
+        The message names the run.
+    """
+    made, events = [], []
+    for run in runs:
+        try:
+            table = _read_events(run)
+            made.append(_design_of(node, run, table))
+        except AppError as error:
+            raise type(error)(f"{run.label}: {error}") from error
+        events.append(table)
+    return Prepared(runs, tuple(made), tuple(events))
+
+
+def _design_of(node, run, events):
+    if run.n_volumes < 2:
+        raise InputError(f"has {run.n_volumes} volumes; a run level model needs more.")
+    frame_times = run.start_time + run.repetition_time * np.arange(run.n_volumes)
+    confounds = _read_confounds(node, run)
+    labels = {LONG_NAMES.get(key, key): value for key, value in run.entities.items()}
+    return make_run_design(node, events, confounds, frame_times, labels)
+
+
+def _read_events(run):
+    """Return the events of a run, or None where there is no file or it has no event."""
+    if run.events is None:
+        return None
+    table = read_table(run.events)
+    absent = [name for name in ("onset", "duration") if name not in table]
+    if len(table) and absent:
+        raise InputError(f"{run.events} has no column {absent[0]!r}, which every events file must have.")
+    return table if len(table) else None
+
+
+def _read_confounds(node, run):
+    """Return the confounds that the node uses; a value that is missing is 0."""
+    if run.confounds is None:
+        return None
+    wanted = find_confounds(node, read_header(run.confounds))
+    if not wanted:
+        return None
+    table = read_table(run.confounds, wanted).apply(pd.to_numeric, errors="coerce").fillna(0.0)
+    if len(table) != run.n_volumes:
+        raise InputError(
+            f"{run.confounds} has {len(table)} rows and the images have {run.n_volumes} volumes. "
+            "Run the preprocessing of this run again."
+        )
+    return table
+
+
+def check_missing(node, prepared, elsewhere=()):
+    """Return faults: what the model asks for and no run has.
+
+    Parameters
+    ----------
+    prepared : list of Prepared
+    elsewhere : collection of str
+        Levels and columns that occur in events of the dataset that are not analysed now.
+    """
+    designs = [design for fit in prepared for design in fit.made]
+    columns = list(dict.fromkeys(name for design in designs for name in design.design.columns))
+    faults = []
+    for name, where in _missing_everywhere(designs).items():
+        if not _occurs(name, elsewhere):
+            faults.append(f"{where}: no run has {name!r}. {near_match(name, [*columns, *elsewhere])}")
+    known = [*columns, *(name for design in designs for name in design.missing)]
+    for rule in expand_rules(node, tuple(columns)):
+        for condition in rule.conditions:
+            if find_column(condition, known) is None and not _occurs(condition, elsewhere):
+                faults.append(
+                    f"{rule.where}.ConditionList (contrast {rule.name!r}): no run has {condition!r}. "
+                    f"{near_match(condition, [*columns, *elsewhere])}"
+                )
+    return list(dict.fromkeys(faults))
+
+
+def _missing_everywhere(designs):
+    if not designs:
+        return {}
+    names = set.intersection(*(set(design.missing) for design in designs))
+    return {name: where for name, where in designs[0].missing.items() if name in names}
+
+
+def _occurs(name, elsewhere):
+    return any(name == other or name.endswith(f".{other}") for other in elsewhere)
+
+
+def make_run_fit(node, prepared, columns, missing_condition):
+    """Return the fit of one group of runs.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        What X gives in any run, which dummy contrasts without a list are made for.
+
+    Raises
+    ------
+    InputError
+        As many columns as volumes; or a missing condition where that is an error.
+    """
+    design = join_designs(prepared)
+    label = " + ".join(run.label for run in prepared.runs)
+    rank = design_rank(design.matrix)
+    if rank >= len(design.matrix):
+        raise InputError(
+            f"{label}: the design has {len(design.matrix)} volumes and rank {rank}: nothing is left to "
+            "estimate the noise from. Use fewer confounds or a slower filter."
+        )
+    contrasts, skipped = make_contrasts(expand_rules(node, columns), design, missing_condition)
+    if missing_condition == "error" and skipped:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise InputError(
+            f"{label}: contrasts can not be made ({reasons}). Leave the run out, or use "
+            "--missing-condition drop."
+        )
+    first = prepared.made[0]
+    return RunFit(
+        node=node.name,
+        runs=prepared.runs,
+        entities=_shared_entities(prepared.runs),
+        design=design,
+        contrasts=contrasts,
+        skipped=skipped,
+        conditions=tuple(dict.fromkeys(name for made in prepared.made for name in made.conditions)),
+        confounds=first.confounds if len(prepared.made) == 1 else _prefixed_confounds(prepared),
+        keep=np.ones(len(design.matrix), bool),
+        descriptions=describe_columns(design.columns, prepared),
+        events=_events_used(prepared),
+        high_pass_hz=node.options.high_pass_hz,
+        notes=tuple(dict.fromkeys(note for made in prepared.made for note in made.notes)),
+        mask_filter=node.options.mask,
+    )
+
+
+def join_designs(prepared):
+    """Return one design over the runs of a fit: conditions are shared, everything else is each run's own."""
+    if len(prepared.made) == 1:
+        return prepared.made[0].design
+    lengths = [len(made.design.matrix) for made in prepared.made]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    columns = {}
+    for index, made in enumerate(prepared.made):
+        for name, values in zip(made.design.columns, made.design.matrix.T, strict=True):
+            key = name if name in made.conditions else _own_name(prepared.runs[index], index, name)
+            column = columns.setdefault(key, np.zeros(starts[-1]))
+            column[starts[index] : starts[index + 1]] = values
+    return Design(np.column_stack(list(columns.values())), tuple(columns))
+
+
+def _own_name(run, index, name):
+    part = "_".join(f"{key}-{run.entities[key]}" for key in ("ses", "task", "run") if key in run.entities)
+    return f"{name}_{part or index + 1}"
+
+
+def _prefixed_confounds(prepared):
+    return tuple(
+        _own_name(prepared.runs[index], index, name)
+        for index, made in enumerate(prepared.made)
+        for name in made.confounds
+    )
+
+
+def _shared_entities(runs):
+    first = runs[0].entities
+    return {key: value for key, value in first.items() if all(run.entities.get(key) == value for run in runs)}
+
+
+def describe_columns(columns, prepared):
+    """Return what each column of a design is, in words."""
+    conditions = {name for made in prepared.made for name in made.conditions}
+    confounds = {*_prefixed_confounds(prepared), *(name for made in prepared.made for name in made.confounds)}
+    described = {}
+    for name in columns:
+        if name in conditions:
+            described[name] = "made from the events"
+        elif name in confounds:
+            described[name] = "confound"
+        elif name.startswith(INTERCEPT):
+            described[name] = "intercept"
+        else:
+            described[name] = "filter"
+    return described
+
+
+def _events_used(prepared):
+    used = []
+    for table in prepared.events:
+        if table is None:
+            continue
+        kinds = table["trial_type"] if "trial_type" in table else pd.Series(["event"] * len(table))
+        for onset, duration, kind in zip(table["onset"], table["duration"], kinds, strict=True):
+            used.append(
+                {
+                    "onset": _number(onset),
+                    "duration": _number(duration),
+                    "trial_type": None if pd.isna(kind) else str(kind),
+                }
+            )
+    return tuple(used)
+
+
+def _number(value):
+    value = pd.to_numeric(value, errors="coerce")
+    return None if pd.isna(value) else float(value)
+
+
+__all__ = ["ModelError", "check_missing", "group_runs", "make_run_fit", "prepare"]

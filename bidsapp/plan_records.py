@@ -1,0 +1,194 @@
+"""The records of a plan: what will be computed, from which files. No array in them is image data."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bidsapp.model_records import Model
+from bidsapp.records import Contrast, Design, EstimateKey, Run
+
+
+@dataclass(frozen=True, slots=True)
+class RunFit:
+    """One model over the volumes of one run (or of several, one after the other).
+
+    Attributes
+    ----------
+    node : str
+    runs : tuple of Run
+    entities : dict
+        What the outputs are named by.
+    design : Design
+        Rows are volumes, those of all runs one after the other.
+    contrasts : tuple of Contrast
+    skipped : dict of str to str
+        Contrasts that can not be made here, and why.
+    conditions, confounds : tuple of str
+        Columns that come from the events, and from the confounds.
+    keep : ndarray of bool, shape (n_volumes,)
+        False where a volume is censored.
+    descriptions : dict of str to str
+        What each column is.
+    events : tuple of dict
+        The events as used: onset, duration, trial_type.
+    notes : tuple of str
+    mask_filter : dict or None
+        Entities of the mask that the model asks for.
+    """
+
+    node: str
+    runs: tuple[Run, ...]
+    entities: dict
+    design: Design
+    contrasts: tuple[Contrast, ...]
+    skipped: dict
+    conditions: tuple[str, ...]
+    confounds: tuple[str, ...]
+    keep: np.ndarray
+    descriptions: dict
+    events: tuple[dict, ...] = ()
+    high_pass_hz: float | None = None
+    notes: tuple[str, ...] = ()
+    mask_filter: dict | None = None
+
+    @property
+    def label(self):
+        """The runs in words."""
+        return " + ".join(run.label for run in self.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class CombineFit:
+    """Estimates of one subject combined by a Session or Subject node.
+
+    Attributes
+    ----------
+    node, level : str
+        ``level`` is "session" or "subject".
+    entities : dict
+        Those that the node does not average over.
+    contrast : str or None
+        The incoming contrast; None where several come in.
+    inputs : tuple of EstimateKey
+        The rows of the design.
+    contrasts : tuple of Contrast
+        Named as the outputs are; "F" where a joint F is made from the inputs' joint effects.
+    group_contrasts : dict of str to str
+        The name of each output contrast to the name that the node gives it ("1" on the intercept).
+    method : str
+        "fixed" (weighted by precision, known variances) or "ols".
+    """
+
+    node: str
+    level: str
+    entities: dict
+    contrast: str | None
+    inputs: tuple[EstimateKey, ...]
+    design: Design
+    contrasts: tuple[Contrast, ...]
+    group_contrasts: dict
+    method: str
+    skipped: dict = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def method_in_words(self):
+        """The method as a report names it."""
+        return {"fixed": "fixed effects", "ols": "ordinary least squares"}[self.method]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPlan:
+    """What is computed for one subject.
+
+    Attributes
+    ----------
+    combinations : tuple of CombineFit
+        In an order in which inputs come first.
+    problems : tuple of str
+        Why the subject, or a part of it, can not be analysed; the others go on.
+    """
+
+    subject: str
+    runs: tuple[RunFit, ...]
+    combinations: tuple[CombineFit, ...]
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantPlan:
+    """The participant stage. ``model_text`` is the JSON that is kept beside the results.
+
+    ``links`` maps the name of each input dataset to its folder.
+    """
+
+    model: Model
+    model_name: str
+    model_text: str
+    subjects: tuple[SubjectPlan, ...]
+    links: dict[str, Path]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFit:
+    """One group design of a Dataset node, over the estimates of one incoming contrast.
+
+    Attributes
+    ----------
+    node : str
+        Named as its outputs are: with the value of a participants column that the node groups by.
+    contrast : str or None
+        The incoming contrast; None where several come in.
+    subjects : tuple of str
+        One for each row of the design.
+    inputs : tuple
+        The input of each row, as ``inputs.estimates`` found it.
+    group_contrasts : dict of str to str
+        The name of each output contrast to the name that the node gives it ("1" on the intercept).
+    excluded : dict of str to str
+        Subjects that are left out, and why.
+    covariates : dict of str to dict
+        Subject to its values of the columns that the design uses.
+    method : str
+        "glm" or "meta" (known variances), as the node's Type.
+    """
+
+    node: str
+    entities: dict
+    contrast: str | None
+    subjects: tuple[str, ...]
+    inputs: tuple
+    design: Design
+    contrasts: tuple[Contrast, ...]
+    group_contrasts: dict
+    excluded: dict
+    covariates: dict
+    method: str = "glm"
+    formula: str = ""
+    skipped: dict = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetModel:
+    """The fits of one Dataset node that share their entities; they make one record."""
+
+    node: str
+    entities: dict
+    group_by: dict
+    fits: tuple[DatasetFit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """The group stage."""
+
+    model: Model
+    model_name: str
+    model_text: str
+    models: tuple[DatasetModel, ...]
+    links: dict[str, Path]
+    notes: tuple[str, ...] = ()
