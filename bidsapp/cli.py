@@ -18,6 +18,8 @@ from bidsapp.settings import PARTS, Settings
 from bidsapp.version import __version__
 
 LEVELS = ("participant", "group")
+# What a flag means that is given without "=value".
+BARE_VALUES = {"--dry-run": "text", "--list-participants": "all"}
 EPILOG = """\
 Flags may be written with - or _, labels with or without their prefix, lists with spaces or commas.
 Exit codes: 0 done; 1 a participant or report failed; 16 not a BIDS dataset; 17 unknown level; 18 nothing
@@ -50,6 +52,8 @@ def run(settings):
     from bidsapp.environment import work_folder
 
     check_folders(settings)
+    if settings.control.list_participants:
+        return _stage("listing").show_participants(settings)
     if settings.control.dry_run:
         return _stage("plan").show_plans(settings)
     with work_folder(settings) as folder:
@@ -182,9 +186,9 @@ def _with_dashes(argument):
         return argument
     flag, equals, value = argument.partition("=")
     flag = flag.replace("_", "-")
-    # Without a value of its own, the flag would take the analysis level that follows it.
-    if not equals and flag == "--dry-run":
-        equals, value = "=", "text"
+    # Without a value of its own, such a flag would take the analysis level that follows it.
+    if not equals and flag in BARE_VALUES:
+        equals, value = "=", BARE_VALUES[flag]
     return flag + equals + value
 
 

@@ -179,6 +179,12 @@ class Control:
         "Print the plan, as text or json, and stop.",
         choices=("text", "json"),
     )
+    list_participants: str | None = option(
+        None,
+        "Print the labels of the participants, one a line, and stop; =unfinished leaves out those with "
+        "complete results of the same settings.",
+        choices=("all", "unfinished"),
+    )
     reports_only: bool = option(False, "Only rebuild the reports from the maps.", kind="flag")
     stop_on_first_crash: bool = option(False, "Stop at the first participant that fails.", kind="flag")
     skip_bids_validation: bool = option(
