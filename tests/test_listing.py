@@ -7,7 +7,12 @@ import pytest
 from bidsapp.cli import main
 from bidsapp.provenance import describe_settings
 
-PIPELINE = {"Name": "fMRIPrep", "BIDSVersion": "1.9.0", "DatasetType": "derivative", "GeneratedBy": [{"Name": "x"}]}
+PIPELINE = {
+    "Name": "fMRIPrep",
+    "BIDSVersion": "1.9.0",
+    "DatasetType": "derivative",
+    "GeneratedBy": [{"Name": "x"}],
+}
 
 
 def touch(path):
