@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.inputs.images import intersect_masks, read_mask
+from bidsapp.inputs.motion import read_motion
 from bidsapp.inputs.series import open_series
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_estimate, write_fit_maps
@@ -66,12 +67,13 @@ def fit_run(fit, settings, n_threads):
     made = [(contrast, estimators[contrast.test](model, contrast)) for contrast in fit.contrasts]
     files = write_run(fit, model, geometry, settings)
     key = {"node": fit.node, "level": "run", "entities": tuple(fit.entities.items())}
-    about = {"method": "run GLM", "runs": [run.label], "left_out": []}
+    about = {"method": "run GLM", "runs": [fit.label], "left_out": []}
     fitted = [
         write_fitted(EstimateKey(contrast=contrast.name, **key), estimate, geometry, about, settings)
         for contrast, estimate in made
     ]
-    return fitted, describe_run(run, fit) | files | {"noise_model": options.noise_model}
+    more = {"noise_model": options.noise_model, "motion": read_motion(run.confounds)}
+    return fitted, describe_run(run, fit) | files | more
 
 
 def write_run(fit, model, geometry, settings):
@@ -98,7 +100,7 @@ def write_run(fit, model, geometry, settings):
     }
 
 
-def combine_fits(fit, fitted, settings):
+def combine_fits(fit, fitted, runs, settings):
     """Combine estimates of a subject by fixed effects, write and return the results.
 
     Parameters
@@ -106,6 +108,8 @@ def combine_fits(fit, fitted, settings):
     fit : CombineFit
     fitted : list of Fitted
         Everything of the subject so far; inputs that are not there (a run failed) are left out.
+    runs : sequence of RunFit
+        Of the subject, to say which of them are left out and why.
     settings : Settings
 
     Returns
@@ -124,14 +128,23 @@ def combine_fits(fit, fitted, settings):
     about = {
         "method": "passed through" if len(inputs) == 1 else fit.method_in_words,
         "runs": sorted({label for entry in inputs for label in entry.record["runs"]}),
-        "left_out": [],
     }
+    about["left_out"] = describe_left_out(fit, runs, about["runs"])
     made = []
     for contrast in fit.contrasts:
         estimate = combine(estimates, fit.design.matrix[rows], contrast, fit.method)
         key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
         made.append(write_fitted(key, estimate, geometry, about, settings))
     return made
+
+
+def describe_left_out(fit, runs, used):
+    """Return the runs that could have been inputs of a combination and are not, with the reasons."""
+    return [
+        {"run": run.label, "reason": run.skipped.get(fit.contrast, "the run could not be fitted")}
+        for run in runs
+        if run.label not in used and fit.entities.items() <= run.entities.items()
+    ]
 
 
 def combine(estimates, matrix, contrast, method):

@@ -100,7 +100,7 @@ def run_subject(subject, settings, n_threads):
         fitted += estimates
         runs.append(run_record)
     for fit in subject.combinations:
-        fitted += combine_fits(fit, fitted, settings)
+        fitted += combine_fits(fit, fitted, subject.runs, settings)
     return {
         "runs": runs,
         "estimates": [entry.record for entry in fitted],

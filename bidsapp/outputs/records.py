@@ -2,8 +2,6 @@
 
 import math
 
-MOTION_COLUMNS = ("framewise_displacement", "trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
-
 
 def describe_contrast(contrast):
     """Return a contrast as plain values: its name, test and non-zero weights by column."""
@@ -34,8 +32,7 @@ def describe_run(run, fit):
         "start_time_source": run.start_time_source,
         "n_volumes": run.n_volumes,
         "confounds": list(fit.confounds),
-        "motion": fit.motion,
-        "events": fit.events,
+        "events": list(fit.events),
         "contrasts": [describe_contrast(contrast) for contrast in fit.contrasts],
         "skipped": [{"contrast": name, "reason": reason} for name, reason in fit.skipped.items()],
     }
