@@ -186,6 +186,8 @@ class EffectStack:
         None where the inputs come without variance maps.
     dof : ndarray, shape (n_inputs,)
         NaN where unknown.
+    coverage : ndarray of int, shape (x, y, z), or None
+        The number of inputs with data in every voxel of the grid, those outside the geometry included.
     """
 
     labels: tuple[str, ...]
@@ -193,6 +195,7 @@ class EffectStack:
     effect: np.ndarray
     variance: np.ndarray | None
     dof: np.ndarray
+    coverage: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -51,7 +51,7 @@ def read_mask(path):
     InputError
         Unreadable, not a volume, or without any voxel.
     """
-    values, affine = _read_volume(path)
+    values, affine = read_volume(path)
     mask = np.nan_to_num(values) != 0
     if not mask.any():
         raise InputError(
@@ -68,7 +68,7 @@ def read_map(path, geometry):
     InputError
         Unreadable, not a volume, or on another grid.
     """
-    values, affine = _read_volume(path)
+    values, affine = read_volume(path)
     check_grid(path, values.shape, affine, geometry)
     return values[geometry.mask].astype(np.float32, copy=False)
 
@@ -112,10 +112,11 @@ def _open(path):
     try:
         return nib.load(path)
     except READ_FAULTS as error:
-        raise InputError(f"{path} cannot be read as an image ({_reason(error)}).") from error
+        raise InputError(f"{path} is not an image, or is truncated or corrupt ({_reason(error)}).") from error
 
 
-def _read_volume(path):
+def read_volume(path):
+    """Return the values of a volume, float32, shape (x, y, z), and its affine; InputError names the file."""
     image = _open(path)
     if not isinstance(image, nib.spatialimages.SpatialImage) or image.ndim not in (3, 4):
         raise InputError(f"{path} is not a volume.")

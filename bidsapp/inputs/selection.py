@@ -31,7 +31,7 @@ def natural_key(text):
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def keep_labels(files, entity, labels):
+def keep_labels(files, entity, labels, what="preprocessed BOLD"):
     """Return the files with one of these labels (all files when there are none).
 
     Raises
@@ -44,7 +44,7 @@ def keep_labels(files, entity, labels):
     there = sorted({file.entities[entity] for file in files if entity in file.entities}, key=natural_key)
     missing = [label for label in labels if not any(same_label(entity, label, other) for other in there)]
     if missing:
-        raise unknown_labels(entity, missing, there)
+        raise unknown_labels(entity, missing, there, what)
     return [
         file
         for file in files
@@ -53,14 +53,14 @@ def keep_labels(files, entity, labels):
     ]
 
 
-def unknown_labels(entity, missing, there):
+def unknown_labels(entity, missing, there, what="preprocessed BOLD"):
     """Return the error about labels that do not exist."""
     names = ", ".join(f"{entity}-{label}" for label in missing)
     known = ", ".join(there) if there else "none"
     hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
     if not hint.startswith("; did"):
         hint = f"; there are: {known}"
-    message = f"No preprocessed BOLD of {names}{hint}"
+    message = f"No {what} of {names}{hint}"
     return InputError(message if message.endswith("?") else message + ".", exit_code=EXIT_NOTHING_SELECTED)
 
 

@@ -1,0 +1,285 @@
+"""Find effect and variance maps, ours or another program's, and read them as one stack.
+
+A voxel has no data where the effect is NaN or infinite, and where it is exactly 0 without a positive variance
+(programs that write 0 outside the brain); a zero effect with a positive variance is data. A variance that is
+not positive and finite is unknown (NaN).
+"""
+
+import json
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError
+from bidsapp.inputs.images import check_grid, read_volume
+from bidsapp.inputs.index import close_index, find, index_folder, parse_name, read_filters
+from bidsapp.inputs.selection import choose_resolution, choose_space, is_native, keep_labels, natural_key
+from bidsapp.records import EffectStack, EstimateKey, Geometry
+
+logger = logging.getLogger(__name__)
+
+VOLUMES = (".nii.gz", ".nii")
+# Entities that say which map it is, not what it was made from.
+MAP_ENTITIES = ("node", "contrast", "stat", "desc", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateFile:
+    """The maps of one estimate on disk.
+
+    Attributes
+    ----------
+    key : EstimateKey
+        Names as the sidecar gives them, else as the file's name does; node and level are "" where unknown.
+    variance : Path or None
+    dof : float
+        NaN where unknown.
+    dof_map : Path or None
+        Where the degrees of freedom vary over voxels; their median counts.
+    metadata : dict
+        The sidecar of the effect map.
+    """
+
+    key: EstimateKey
+    effect: Path
+    variance: Path | None
+    dof: float
+    dof_map: Path | None = None
+    metadata: dict = field(default_factory=dict)
+
+
+def find_estimates(settings):
+    """Return the estimates of single subjects, sorted: in ``selection.estimates``, else in the output folder.
+
+    All levels and nodes are returned (a subject's runs and their combination); no image is read.
+
+    Raises
+    ------
+    InputError, SettingsError
+        No folder or map, no such label, a native space, several resolutions and none chosen.
+    """
+    selection = settings.selection
+    roots = [Path(str(path)).expanduser() for path in selection.estimates] or [Path(settings.output_dir)]
+    filters = read_filters(selection.bids_filter_file)
+    pairs = {}
+    for root in roots:
+        if not root.is_dir():
+            message = (
+                f"--estimates: there is no folder {root}. Run the participant level first, or name another."
+            )
+            raise InputError(message, exit_code=EXIT_NO_INPUT)
+        for file, variance in _find_maps(root, filters):
+            pairs[file.path] = (file, variance)
+    if not pairs:
+        raise InputError(
+            f"No effect maps (sub-*_contrast-*_stat-effect_statmap.nii.gz) in {', '.join(map(str, roots))}. "
+            "Run the participant level first, name their folder with --estimates, or other names with "
+            "--bids-filter-file (effect, variance).",
+            exit_code=EXIT_NO_INPUT,
+        )
+    files = _select([file for file, _ in pairs.values()], selection)
+    estimates = [_describe(file, pairs[file.path][1]) for file in files]
+    return tuple(sorted(estimates, key=_order))
+
+
+def _find_maps(root, filters):
+    """Yield every effect map of a subject with the path of its variance map, or None."""
+    if "effect" in filters:
+        yield from _find_filtered(root, filters)
+        return
+    for extension in VOLUMES:
+        for path in root.rglob(f"*_stat-effect_statmap{extension}"):
+            file = parse_name(path)
+            if "sub" in file.entities and "contrast" in file.entities:
+                yield file, _existing(path, "variance")
+
+
+def _find_filtered(root, filters):
+    """Find maps by the user's pybids filters; a variance map is that of the same entities."""
+    layout = index_folder(root, None)
+    try:
+        effects, variances = (
+            find(layout, **{"extension": list(VOLUMES), **filters[kind]}) if kind in filters else []
+            for kind in ("effect", "variance")
+        )
+    finally:
+        close_index(layout)
+    by_entities = {_without_stat(file): file.path for file in variances}
+    for file in effects:
+        if "sub" in file.entities:
+            yield file, by_entities.get(_without_stat(file))
+
+
+def _without_stat(file):
+    return tuple(sorted((key, label) for key, label in file.entities.items() if key != "stat"))
+
+
+def _existing(path, stat):
+    other = path.with_name(path.name.replace("_stat-effect_", f"_stat-{stat}_"))
+    return other if other.is_file() else None
+
+
+def _select(files, selection):
+    """Return the files with the labels, space and resolution asked for."""
+    labels = {
+        "sub": selection.participant_label,
+        "ses": selection.session_label,
+        "task": selection.task_label,
+        "run": selection.run_label,
+    }
+    for entity, wanted in labels.items():
+        files = keep_labels(files, entity, wanted, what="effect maps")
+    files = [file for file in files if file.entities["sub"] not in selection.exclude_participant_label]
+    if not files:
+        raise InputError("No effect map has these labels together.", exit_code=EXIT_NOTHING_SELECTED)
+    if any("space" in file.entities for file in files) or selection.space:
+        space, note = choose_space(files, selection.space)
+        logger.info("%s", note)
+        files = [file for file in files if file.entities.get("space", "native") == space]
+        if is_native(space):
+            raise SettingsError(
+                f"The maps are in space {space}, which differs between participants, so a group cannot be "
+                "analysed. Run the participant level in a standard space (--space)."
+            )
+    else:
+        logger.info("the names of the maps say no space; they are taken to be in one standard space")
+    resolution = choose_resolution(files, selection.res)
+    return [file for file in files if file.entities.get("res") == resolution]
+
+
+def _describe(file, variance):
+    metadata = _sidecar(file.path)
+    folder = next((part for part in file.path.parts if part.startswith("node-")), "node-")
+    labels = file.entities
+    contrast = labels.get("contrast") or labels.get("desc") or labels.get("label") or file.suffix
+    key = EstimateKey(
+        node=str(metadata.get("NodeName") or labels.get("node") or folder.removeprefix("node-")),
+        level=str(metadata.get("NodeLevel") or "").lower(),
+        contrast=str(metadata.get("ContrastName") or contrast),
+        entities=tuple((name, label) for name, label in labels.items() if name not in MAP_ENTITIES),
+    )
+    dof = metadata.get("DegreesOfFreedom")
+    known = isinstance(dof, (int, float)) and not isinstance(dof, bool)
+    return EstimateFile(
+        key=key,
+        effect=file.path,
+        variance=variance,
+        dof=float(dof) if known else math.nan,
+        dof_map=_existing(file.path, "dof"),
+        metadata=metadata,
+    )
+
+
+def _sidecar(path):
+    """Return the sidecar of a map, {} where there is none or it is not readable: it only adds names."""
+    name = path.name.removesuffix(".gz").removesuffix(".nii") + ".json"
+    try:
+        content = json.loads(path.with_name(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _order(estimate):
+    entities = [(name, natural_key(label)) for name, label in estimate.key.entities]
+    return entities, estimate.key.node, estimate.key.contrast, str(estimate.effect)
+
+
+def read_stack(files, *, minimum_share=1.0):
+    """Read the maps of one contrast from many inputs.
+
+    Every file is read once and only voxels with data are held, so memory is that of the stack itself and
+    one volume.
+
+    Parameters
+    ----------
+    files : sequence of EstimateFile
+    minimum_share : float
+        The geometry holds the voxels where at least this share of the inputs has data (1: all of them).
+
+    Returns
+    -------
+    EffectStack
+
+    Raises
+    ------
+    InputError
+        A file is unreadable, on another grid than the first, or no voxel is left.
+    """
+    rows, grid, coverage = [], None, None
+    for file in files:
+        effect, variance, affine = _read_pair(file, grid)
+        if grid is None:
+            grid = Geometry(np.ones(effect.shape, bool), affine)
+            coverage = np.zeros(effect.shape, np.int32)
+        there = np.isfinite(effect)
+        if not there.any():
+            raise InputError(
+                f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out."
+            )
+        coverage += there
+        dof = _read_dof(file, there, grid)
+        rows.append((np.packbits(there), effect[there], None if variance is None else variance[there], dof))
+    needed = max(1, math.ceil(minimum_share * len(files) - 1e-9))
+    mask = coverage >= needed
+    if not mask.any():
+        raise InputError(
+            f"No voxel has data in {needed} of {len(files)} inputs. "
+            f"The smallest is {_smallest(files, rows)}. Leave it out, or ask for a smaller share."
+        )
+    return _assemble(files, rows, Geometry(mask, grid.affine), coverage)
+
+
+def _smallest(files, rows):
+    sizes = [len(values) for _, values, _, _ in rows]
+    index = int(np.argmin(sizes))
+    return f"{files[index].effect} with {sizes[index]} voxels"
+
+
+def _read_pair(file, grid):
+    """Return the effect with NaN where there is no data, the variance or None, and the affine."""
+    effect, affine = read_volume(file.effect)
+    if grid is not None:
+        check_grid(file.effect, effect.shape, affine, grid, reference="the first of the maps")
+    effect[~np.isfinite(effect)] = np.nan
+    if file.variance is None:
+        effect[effect == 0] = np.nan
+        return effect, None, affine
+    variance, other = read_volume(file.variance)
+    check_grid(
+        file.variance, variance.shape, other, Geometry(effect == effect, affine), reference="its effect map"
+    )
+    variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
+    effect[(effect == 0) & np.isnan(variance)] = np.nan
+    return effect, variance, affine
+
+
+def _read_dof(file, there, grid):
+    if file.dof_map is None or not math.isnan(file.dof):
+        return file.dof
+    values, affine = read_volume(file.dof_map)
+    check_grid(file.dof_map, values.shape, affine, grid, reference="its effect map")
+    values = values[there & np.isfinite(values)]
+    return float(np.median(values)) if values.size else math.nan
+
+
+def _assemble(files, rows, geometry, coverage):
+    """Return the stack; each row is let go as soon as it is copied."""
+    shape = (len(rows), geometry.n_points)
+    effect = np.full(shape, np.nan, np.float32)
+    any_variance = any(row[2] is not None for row in rows)
+    variance = np.full(shape, np.nan, np.float32) if any_variance else None
+    dof = np.array([row[3] for row in rows])
+    for index in range(len(rows)):
+        packed, values, variances, _ = rows[index]
+        rows[index] = None
+        there = np.unpackbits(packed, count=geometry.mask.size).astype(bool).reshape(geometry.mask.shape)
+        target, source = there[geometry.mask], geometry.mask[there]
+        effect[index, target] = values[source]
+        if variances is not None:
+            variance[index, target] = variances[source]
+    labels = tuple(f"sub-{file.key.entity('sub')}" for file in files)
+    return EffectStack(labels, geometry, effect, variance, dof, coverage)

@@ -1,0 +1,180 @@
+"""Effect and variance maps of subjects, found and read as one stack."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp.errors import InputError, SettingsError
+from bidsapp.inputs.estimates import find_estimates, read_stack
+from bidsapp.settings import Selection, Settings
+
+SHAPE = (4, 5, 6)
+
+
+def save(path, values, affine=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(np.asarray(values, np.float32), np.eye(4) if affine is None else affine), path)
+
+
+def settings(folder, **selection):
+    return Settings(folder, folder / "out", ("group",), Selection(estimates=(str(folder),), **selection))
+
+
+@pytest.fixture
+def maps(tmp_path, rng):
+    for subject in ("01", "02", "10"):
+        stem = f"sub-{subject}/func/sub-{subject}_task-x_space-MNI152NLin6Asym_contrast-aMinusB_stat"
+        save(tmp_path / f"{stem}-effect_statmap.nii.gz", rng.standard_normal(SHAPE))
+        save(tmp_path / f"{stem}-variance_statmap.nii.gz", rng.random(SHAPE) + 0.1)
+        sidecar = {"ContrastName": "a - b", "NodeName": "subject level", "NodeLevel": "Subject"}
+        (tmp_path / f"{stem}-effect_statmap.json").write_text(json.dumps(sidecar | {"DegreesOfFreedom": 50}))
+    return tmp_path
+
+
+def path_of(maps, subject, stat="effect"):
+    return next(maps.glob(f"sub-{subject}/func/*stat-{stat}_statmap.nii.gz"))
+
+
+def test_sidecars_name_the_estimate(maps):
+    first = find_estimates(settings(maps))[0]
+    assert (first.key.contrast, first.key.node, first.key.level) == ("a - b", "subject level", "subject")
+    assert first.dof == 50
+
+
+def test_subjects_are_in_natural_order(maps):
+    assert [file.key.entity("sub") for file in find_estimates(settings(maps))] == ["01", "02", "10"]
+
+
+def test_group_maps_are_not_inputs(maps):
+    save(
+        maps / "group/task-x_space-MNI152NLin6Asym_contrast-aMinusB_stat-effect_statmap.nii.gz",
+        np.ones(SHAPE),
+    )
+    assert len(find_estimates(settings(maps))) == 3
+
+
+def test_fitlins_folders_name_the_node(tmp_path):
+    name = "node-subjectLevel/sub-01/sub-01_contrast-a_stat-effect_statmap.nii.gz"
+    save(tmp_path / name, np.ones(SHAPE))
+    assert find_estimates(settings(tmp_path))[0].key.node == "subjectLevel"
+
+
+def test_other_names_are_found_with_a_filter_file(tmp_path):
+    for suffix, value in (("effect", 2.0), ("variance", 3.0)):
+        save(tmp_path / f"sub-01/sub-01_desc-famous_{suffix}.nii.gz", np.full(SHAPE, value))
+    filters = tmp_path / "filter.json"
+    filters.write_text(json.dumps({"effect": {"suffix": "effect"}, "variance": {"suffix": "variance"}}))
+    files = find_estimates(settings(tmp_path, bids_filter_file=filters))
+    stack = read_stack(files)
+    assert files[0].key.contrast == "famous"
+    assert (stack.effect[0, 0], stack.variance[0, 0]) == (2.0, 3.0)
+
+
+def test_stack_holds_the_values_of_every_file(maps):
+    files = find_estimates(settings(maps))
+    stack = read_stack(files)
+    expected = [nib.load(file.effect).get_fdata().ravel() for file in files]
+    np.testing.assert_allclose(stack.effect, expected, rtol=1e-6)
+    np.testing.assert_array_equal(stack.dof, [50, 50, 50])
+
+
+def test_geometry_is_the_intersection_and_coverage_counts_the_inputs(maps):
+    values = np.ones(SHAPE)
+    values[0, 0, :3] = np.nan
+    save(path_of(maps, "02"), values)
+    stack = read_stack(find_estimates(settings(maps)))
+    assert stack.geometry.n_points == np.prod(SHAPE) - 3
+    np.testing.assert_array_equal(stack.coverage[0, 0], [2, 2, 2, 3, 3, 3])
+
+
+def test_smaller_share_keeps_voxels_that_some_inputs_lack_as_nan(maps):
+    values = np.ones(SHAPE)
+    values[0, 0, :3] = np.nan
+    save(path_of(maps, "02"), values)
+    stack = read_stack(find_estimates(settings(maps)), minimum_share=0.6)
+    np.testing.assert_array_equal(np.isnan(stack.effect).sum(axis=1), [0, 3, 0])
+
+
+def test_zero_effect_without_variance_is_no_data(tmp_path):
+    values = np.ones(SHAPE)
+    values[1] = 0
+    save(tmp_path / "sub-01/sub-01_contrast-a_stat-effect_statmap.nii.gz", values)
+    assert read_stack(find_estimates(settings(tmp_path))).geometry.n_points == np.prod(SHAPE) - 30
+
+
+def test_zero_effect_with_positive_variance_is_data(maps):
+    save(path_of(maps, "01"), np.zeros(SHAPE))
+    assert read_stack(find_estimates(settings(maps))).geometry.n_points == np.prod(SHAPE)
+
+
+def test_variance_that_is_not_positive_is_unknown(maps):
+    values = np.ones(SHAPE)
+    values[0, 0] = [0, -1, np.inf, np.nan, 1, 1]
+    save(path_of(maps, "01", "variance"), values)
+    stack = read_stack(find_estimates(settings(maps)))
+    np.testing.assert_array_equal(np.isnan(stack.variance[0, :6]), [1, 1, 1, 1, 0, 0])
+
+
+def test_stack_without_variance_maps_has_none(maps):
+    for path in maps.rglob("*variance*"):
+        path.unlink()
+    assert read_stack(find_estimates(settings(maps))).variance is None
+
+
+def test_map_on_another_grid_is_named(maps):
+    save(path_of(maps, "10"), np.ones((4, 5, 7)))
+    with pytest.raises(InputError, match=r"sub-10_.*another grid.*4 x 5 x 7 voxels instead of 4 x 5 x 6"):
+        read_stack(find_estimates(settings(maps)))
+
+
+def test_truncated_map_is_named(maps):
+    path = path_of(maps, "10")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"sub-10_.*truncated or corrupt"):
+        read_stack(find_estimates(settings(maps)))
+
+
+def test_map_without_data_is_named(maps):
+    save(path_of(maps, "10"), np.full(SHAPE, np.nan))
+    with pytest.raises(InputError, match=r"sub-10_.*every voxel is 0 or NaN"):
+        read_stack(find_estimates(settings(maps)))
+
+
+def test_inputs_without_a_common_voxel_are_refused(maps):
+    values = np.full(SHAPE, np.nan)
+    values[0, 0, 0] = 1
+    save(path_of(maps, "01"), values)
+    values = np.full(SHAPE, np.nan)
+    values[0, 0, 1:3] = 1
+    save(path_of(maps, "02"), values)
+    with pytest.raises(InputError, match=r"sub-01_.* with 1 voxels"):
+        read_stack(find_estimates(settings(maps)))
+
+
+def test_native_space_is_refused(tmp_path):
+    save(tmp_path / "sub-01/sub-01_space-T1w_contrast-a_stat-effect_statmap.nii.gz", np.ones(SHAPE))
+    with pytest.raises(SettingsError, match="T1w, which differs between participants"):
+        find_estimates(settings(tmp_path))
+
+
+def test_folder_without_maps_is_refused_with_code_66(tmp_path):
+    with pytest.raises(InputError, match="Run the participant level first") as caught:
+        find_estimates(settings(tmp_path))
+    assert caught.value.exit_code == 66
+
+
+def test_unknown_participant_is_refused_with_code_18(maps):
+    with pytest.raises(InputError, match="No effect maps of sub-3") as caught:
+        find_estimates(settings(maps, participant_label=("3",)))
+    assert caught.value.exit_code == 18
+
+
+def test_maps_of_another_program_are_read(shared):
+    selection = Selection(estimates=(str(shared / "data/words-contrast-maps"),))
+    files = find_estimates(Settings(Path("unused"), Path("unused"), ("group",), selection))
+    stack = read_stack(files)
+    assert stack.effect.shape == (14, 50256)
+    assert np.isfinite(stack.effect).all()
