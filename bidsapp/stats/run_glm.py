@@ -1,0 +1,209 @@
+"""The run level: from sums over time to effects, variances, and the quality of the fit.
+
+model = make_time_model(matrix, keep)
+sums = accumulate(series.blocks(32), model, n_lags=count_lags(noise_model), slope=..., intercept=...)
+fitted = fit_run_glm(sums, noise_model=noise_model, scaling="percent")
+estimate = estimate_t(fitted, contrast)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bidsapp.errors import ModelError
+from bidsapp.records import Contrast, Estimate, JointEstimate
+from bidsapp.stats import whitening
+from bidsapp.stats.autocorrelation import CHUNK, Noise, estimate_noise
+from bidsapp.stats.series_sums import SeriesSums, TimeModel, rescale
+
+# Relative length by which a contrast may leave the row space of the design, from rounding.
+ESTIMABLE_TOLERANCE = 1e-7
+# A residual sum of squares below this part of the total is rounding: the fit is perfect, the noise unknown.
+PERFECT_FIT = 1e-13
+# A mean below this part of the standard deviation over time is no baseline to take percents of.
+SMALLEST_BASELINE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedRun:
+    """A fitted run; NaN where a voxel is constant, or has no baseline to take percents of.
+
+    Attributes
+    ----------
+    parameters : ndarray, shape (n_voxels, rank)
+        Of the model's basis.
+    covariances : ndarray, shape (n_bins, rank, rank)
+        Of the parameters, for noise of variance 1.
+    noise : autocorrelation.Noise
+    dof : float
+    sigma_square : ndarray, shape (n_voxels,)
+        Variance of the innovations, in the squared unit of the effects.
+    r_square : ndarray, shape (n_voxels,)
+        Part of the variance about the mean that the design explains, after whitening.
+    mean, tsnr : ndarray, shape (n_voxels,)
+        Mean over the baseline volumes, and the mean over the standard deviation.
+    """
+
+    model: TimeModel
+    parameters: np.ndarray
+    covariances: np.ndarray
+    noise: Noise
+    dof: float
+    sigma_square: np.ndarray
+    r_square: np.ndarray
+    mean: np.ndarray
+    tsnr: np.ndarray
+
+    @property
+    def autocorrelation(self):
+        """The noise coefficients, shape (order, n_voxels); NaN where there is no noise to model."""
+        return _by_voxel(self, self.noise.coefficients).T
+
+
+def fit_run_glm(sums: SeriesSums, *, noise_model, scaling="percent"):
+    """Return the fitted run.
+
+    Parameters
+    ----------
+    noise_model : str
+        ``ar1-reml``, ``ar1`` (nilearn's), ``ols``; see ``autocorrelation.parse_noise_model``.
+    scaling : {"percent", "none"}
+        Percent: effects are in percent of the voxel's mean over the baseline volumes, and the series is
+        taken about that mean (as nilearn does). None: the image's units.
+    """
+    unit, usable = _find_unit(sums, scaling)
+    # A design that spans a constant gives the same fit about the mean, with less rounding.
+    is_about_mean = scaling == "percent" or sums.model.has_constant
+    scaled = rescale(sums, sums.reference - (sums.mean if is_about_mean else 0.0), unit)
+    noise = estimate_noise(scaled, noise_model, usable)
+    n_voxels, rank = len(unit), sums.model.rank
+    parameters = np.full((n_voxels, rank), np.nan)
+    sigma_square, r_square = np.full(n_voxels, np.nan), np.full(n_voxels, np.nan)
+    covariances = np.zeros((len(noise.precisions), rank, rank))
+    for number, voxels in _members(noise.bins):
+        covariances[number] = np.linalg.inv(whitening.gram(sums.model, noise.precisions[number]))
+        for start in range(0, len(voxels), CHUNK):
+            chunk = voxels[start : start + CHUNK]
+            fit = _fit_bin(scaled, noise.precisions[number], covariances[number], chunk)
+            parameters[chunk], sigma_square[chunk], r_square[chunk] = fit
+    if scaling == "none" and is_about_mean:
+        parameters += np.outer(sums.mean, sums.model.basis.sum(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tsnr = np.where(sums.deviation > 0, sums.mean / sums.deviation, np.nan)
+    return FittedRun(
+        model=sums.model,
+        parameters=parameters,
+        covariances=covariances,
+        noise=noise,
+        dof=float(sums.model.dof),
+        sigma_square=sigma_square,
+        r_square=r_square,
+        mean=sums.mean,
+        tsnr=tsnr,
+    )
+
+
+def estimate_t(fitted: FittedRun, contrast: Contrast):
+    """Return the estimate of a contrast of one row.
+
+    Raises
+    ------
+    ModelError
+        Where the design cannot estimate it.
+    """
+    check_estimable(fitted.model, contrast)
+    weights = (np.atleast_2d(contrast.weights) @ fitted.model.to_basis)[0]
+    variance = fitted.sigma_square * _by_voxel(fitted, fitted.covariances @ weights @ weights)
+    return Estimate(contrast.name, fitted.parameters @ weights, variance, fitted.dof)
+
+
+def estimate_f(fitted: FittedRun, contrast: Contrast):
+    """Return the joint estimate of a contrast, its rows reduced to independent ones."""
+    check_estimable(fitted.model, contrast)
+    rows = reduce_rows(np.atleast_2d(contrast.weights)) @ fitted.model.to_basis
+    covariances = rows @ fitted.covariances @ rows.T
+    covariance = np.moveaxis(_by_voxel(fitted, covariances), 0, -1) * fitted.sigma_square
+    return JointEstimate(contrast.name, rows @ fitted.parameters.T, covariance, fitted.dof)
+
+
+def reduce_rows(weights):
+    """Return independent rows that test the same: those given where they are independent."""
+    left, singular, right = np.linalg.svd(weights, full_matrices=False)
+    rank = int(np.count_nonzero(singular > 1e-10 * singular.max(initial=0.0)))
+    return weights if rank == len(weights) else singular[:rank, None] * right[:rank]
+
+
+def check_estimable(model: TimeModel, contrast: Contrast):
+    """Raise ModelError where a design cannot estimate a contrast, naming the columns at fault."""
+    weights = np.atleast_2d(np.asarray(contrast.weights, float))
+    rest = weights - weights @ model.estimable
+    length = np.abs(weights).max(initial=0.0)
+    if length == 0:
+        raise ModelError(f"Contrast {contrast.name!r} has no weight other than zero.")
+    at_fault = np.abs(rest).max(axis=0) > ESTIMABLE_TOLERANCE * length
+    if at_fault.any():
+        names = [name for name, wrong in zip(contrast.columns, at_fault, strict=True) if wrong]
+        raise ModelError(
+            f"Contrast {contrast.name!r} cannot be estimated: the design does not tell {', '.join(names)} "
+            "apart (collinear or empty columns). Remove one, or weigh them so that their common part cancels."
+        )
+
+
+def f_statistic(estimate: JointEstimate):
+    """Return F of a joint estimate, shape (n_voxels,)."""
+    covariance = np.moveaxis(estimate.covariance, -1, 0)
+    effect = estimate.effect.T
+    bad = ~np.isfinite(covariance).all(axis=(1, 2))
+    covariance = np.where(bad[:, None, None], np.eye(len(estimate.effect)), covariance)
+    solved = np.linalg.solve(covariance, effect[..., None])[..., 0]
+    return np.einsum("vr,vr->v", effect, solved) / len(estimate.effect)
+
+
+def _find_unit(sums, scaling):
+    """Return the factor from the image's units to the unit of the effects, and which voxels can be fitted."""
+    usable = (sums.deviation > 0) & np.isfinite(sums.mean)
+    if scaling == "none":
+        return np.ones(len(usable)), usable
+    usable &= sums.mean > SMALLEST_BASELINE * sums.deviation
+    return 100.0 / np.where(usable, sums.mean, 100.0), usable
+
+
+def _members(bins):
+    """Yield every bin in use and its voxels."""
+    order = np.argsort(bins, kind="stable")
+    numbers, starts = np.unique(bins[order], return_index=True)
+    for number, voxels in zip(numbers, np.split(order, starts[1:]), strict=True):
+        if number >= 0:
+            yield number, voxels
+
+
+def _fit_bin(sums, precision, covariance, voxels):
+    """Return parameters, innovation variance and R2 of voxels that share a precision."""
+    model = sums.model
+    cross = whitening.cross(sums, precision, voxels)
+    parameters = cross @ covariance
+    total = whitening.square(sums, precision, voxels)
+    rest = total - np.einsum("vr,vr->v", parameters, cross)
+    rest = np.where(rest > PERFECT_FIT * total, rest, np.nan)
+    constant = model.basis.T @ np.ones(model.n_volumes)
+    return (
+        parameters,
+        rest / model.dof,
+        1.0 - rest / _about_constant(total, cross, constant, model, precision),
+    )
+
+
+def _about_constant(total, cross, constant, model, precision):
+    """Return the weighted sum of squares about the weighted mean."""
+    if not model.has_constant:
+        return total
+    weight = constant @ whitening.gram(model, precision) @ constant
+    return total - np.square(cross @ constant) / weight
+
+
+def _by_voxel(fitted, by_bin):
+    """Return per-bin values for every voxel, NaN where a voxel has no bin."""
+    values = np.full((len(fitted.noise.bins), *by_bin.shape[1:]), np.nan)
+    known = fitted.noise.bins >= 0
+    values[known] = by_bin[fitted.noise.bins[known]]
+    return values

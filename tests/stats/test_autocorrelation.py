@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from scipy.linalg import toeplitz
+
+from bidsapp.errors import SettingsError
+from bidsapp.stats.autocorrelation import estimate_noise, parse_noise_model
+from bidsapp.stats.series_sums import accumulate, make_time_model
+
+N_VOLUMES = 100
+
+
+def simulate(rng, rho, n_voxels):
+    noise = rng.normal(size=(N_VOLUMES, n_voxels))
+    noise[0] /= np.sqrt(1 - rho**2)
+    for t in range(1, N_VOLUMES):
+        noise[t] += rho * noise[t - 1]
+    return noise
+
+
+def sums_of(series, matrix, n_lags=1):
+    return accumulate([series[:40], series[40:]], make_time_model(matrix), n_lags=n_lags)
+
+
+def make_matrix(rng, n_columns=9):
+    return np.column_stack([rng.normal(size=(N_VOLUMES, n_columns - 1)), np.ones(N_VOLUMES)])
+
+
+def restricted_deviance(series, matrix, rho):
+    covariance = toeplitz(rho ** np.arange(N_VOLUMES)) / (1 - rho**2)
+    precision = np.linalg.inv(covariance)
+    inner = matrix.T @ precision @ matrix
+    rest = series - matrix @ np.linalg.solve(inner, matrix.T @ precision @ series)
+    q = rest @ precision @ rest
+    dof = N_VOLUMES - matrix.shape[1]
+    return dof * np.log(q) + np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(inner)[1]
+
+
+@pytest.mark.parametrize("rho", [-0.4, 0.0, 0.3, 0.8])
+def test_reml_has_the_greatest_restricted_likelihood(rng, rho):
+    matrix = make_matrix(rng)
+    series = simulate(rng, rho, 6)
+    noise = estimate_noise(sums_of(series, matrix), "ar1-reml", np.ones(6, bool))
+    grid = noise.coefficients[:, 0]
+    brute = [grid[np.argmin([restricted_deviance(y, matrix, r) for r in grid])] for y in series.T]
+    np.testing.assert_allclose(grid[noise.bins], brute, atol=1e-12)
+
+
+def test_reml_is_nearly_unbiased_where_yule_walker_is_not(rng):
+    matrix = make_matrix(rng, 20)
+    sums = sums_of(simulate(rng, 0.4, 2000), matrix)
+    reml, raw = (estimate_noise(sums, name, np.ones(2000, bool)) for name in ("ar1-reml", "ar1"))
+    assert reml.coefficients[reml.bins].mean() == pytest.approx(0.4, abs=0.03)
+    assert raw.coefficients[raw.bins].mean() < 0.32
+
+
+def test_voxels_that_are_not_usable_have_no_bin(rng):
+    usable = np.arange(6) != 2
+    for name in ("ols", "ar1", "ar1-reml"):
+        noise = estimate_noise(sums_of(simulate(rng, 0.3, 6), make_matrix(rng)), name, usable)
+        np.testing.assert_array_equal(noise.bins < 0, ~usable)
+
+
+def test_nilearn_bins_cut_towards_zero(rng):
+    noise = estimate_noise(sums_of(simulate(rng, 0.0, 500), make_matrix(rng)), "ar1", np.ones(500, bool))
+    np.testing.assert_allclose(noise.coefficients * 100, np.round(noise.coefficients * 100), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["ar0", "ar7", "arma", "ar", "ar12"])
+def test_unknown_noise_models_are_refused(name):
+    with pytest.raises(SettingsError, match="Unknown noise model"):
+        parse_noise_model(name)

@@ -1,0 +1,217 @@
+import numpy as np
+import pytest
+from nilearn.glm.contrasts import compute_contrast
+from nilearn.glm.first_level import mean_scaling, run_glm
+from scipy.linalg import solve, toeplitz
+
+from bidsapp.errors import ModelError
+from bidsapp.records import Contrast
+from bidsapp.stats import whitening
+from bidsapp.stats.autocorrelation import count_lags
+from bidsapp.stats.distributions import f_to_z, t_to_z
+from bidsapp.stats.run_glm import estimate_f, estimate_t, f_statistic, fit_run_glm
+from bidsapp.stats.series_sums import accumulate, make_time_model
+
+N_VOLUMES, N_VOXELS = 120, 400
+# The same model in double precision on both sides.
+RELATIVE = 1e-8
+
+
+@pytest.fixture
+def matrix(rng):
+    return np.column_stack(
+        [rng.normal(size=(N_VOLUMES, 6)), np.linspace(-1, 1, N_VOLUMES), np.ones(N_VOLUMES)]
+    )
+
+
+@pytest.fixture
+def series(rng, matrix):
+    noise = rng.normal(size=(N_VOLUMES, N_VOXELS))
+    for t in range(1, N_VOLUMES):
+        noise[t] += 0.5 * noise[t - 1]
+    return 500 + 1000 * rng.random(N_VOXELS) + 20 * noise + matrix @ rng.normal(size=(8, N_VOXELS)) * 10
+
+
+def fit(series, matrix, noise_model, *, scaling="percent", keep=None):
+    blocks = (series[start : start + 13] for start in range(0, len(series), 13))
+    sums = accumulate(blocks, make_time_model(matrix, keep), n_lags=count_lags(noise_model))
+    return fit_run_glm(sums, noise_model=noise_model, scaling=scaling)
+
+
+def contrast(weights, test="t"):
+    weights = np.atleast_2d(np.asarray(weights, float))
+    return Contrast("c", test, tuple(f"column{i}" for i in range(weights.shape[1])), weights)
+
+
+def difference(n_columns):
+    weights = np.zeros(n_columns)
+    weights[:2] = 1, -1
+    return weights
+
+
+def t_of(estimate):
+    return estimate.effect / np.sqrt(estimate.variance)
+
+
+@pytest.mark.parametrize("noise_model", ["ols", "ar1"])
+@pytest.mark.parametrize("with_constant", [True, False])
+def test_t_contrast_equals_nilearn(series, matrix, noise_model, with_constant):
+    matrix = matrix if with_constant else matrix[:, :-1]
+    weights = difference(matrix.shape[1])
+    theirs = compute_contrast(*run_glm(mean_scaling(series)[0], matrix, noise_model), weights)
+    ours = estimate_t(fit(series, matrix, noise_model), contrast(weights))
+    np.testing.assert_allclose(ours.effect, theirs.effect_size(), rtol=RELATIVE)
+    np.testing.assert_allclose(ours.variance, theirs.effect_variance(), rtol=RELATIVE)
+    np.testing.assert_allclose(t_of(ours), theirs.stat(), rtol=RELATIVE)
+    np.testing.assert_allclose(t_to_z(t_of(ours), ours.dof), theirs.z_score(), rtol=RELATIVE)
+
+
+@pytest.mark.parametrize("noise_model", ["ols", "ar1"])
+def test_f_contrast_equals_nilearn(series, matrix, noise_model):
+    rows = np.eye(8)[:3]
+    theirs = compute_contrast(*run_glm(mean_scaling(series)[0], matrix, noise_model), rows, stat_type="F")
+    ours = estimate_f(fit(series, matrix, noise_model), contrast(rows, "F"))
+    f = f_statistic(ours)
+    np.testing.assert_allclose(f, theirs.stat(), rtol=RELATIVE)
+    np.testing.assert_allclose(f_to_z(f, 3, ours.dof), theirs.z_score(), rtol=1e-6)
+
+
+def test_dependent_rows_of_f_are_reduced(series, matrix):
+    fitted = fit(series, matrix, "ar1")
+    rows = np.eye(8)[:3]
+    more = np.vstack([rows, rows[0] - 2 * rows[1]])
+    joint = estimate_f(fitted, contrast(more, "F"))
+    assert len(joint.effect) == 3
+    np.testing.assert_allclose(
+        f_statistic(joint), f_statistic(estimate_f(fitted, contrast(rows, "F"))), rtol=1e-9
+    )
+
+
+def test_f_of_one_row_is_t_squared(series, matrix):
+    fitted = fit(series, matrix, "ar1-reml")
+    t = t_of(estimate_t(fitted, contrast(difference(8))))
+    np.testing.assert_allclose(f_statistic(estimate_f(fitted, contrast(difference(8), "F"))), t**2, rtol=1e-9)
+
+
+def gls(series, matrix, covariance):
+    """Return effects, covariance of the effects without sigma^2, and sigma^2, from the formula."""
+    inner = matrix.T @ solve(covariance, matrix)
+    beta = solve(inner, matrix.T @ solve(covariance, series))
+    rest = series - matrix @ beta
+    sigma_square = rest @ solve(covariance, rest) / (len(matrix) - matrix.shape[1])
+    return beta, np.linalg.inv(inner), sigma_square
+
+
+def ar1_covariance(rho, times):
+    return rho ** np.abs(np.subtract.outer(times, times)) / (1 - rho**2)
+
+
+@pytest.mark.parametrize("scaling", ["none", "percent"])
+@pytest.mark.parametrize("voxel", range(0, 400, 80))
+def test_reml_fit_equals_generalised_least_squares(series, matrix, scaling, voxel):
+    fitted = fit(series, matrix, "ar1-reml", scaling=scaling)
+    rho = fitted.autocorrelation[0, voxel]
+    beta, inner, sigma_square = gls(series[:, voxel], matrix, ar1_covariance(rho, np.arange(N_VOLUMES)))
+    unit = 100 / series[:, voxel].mean() if scaling == "percent" else 1.0
+    ours = estimate_t(fitted, contrast(difference(8)))
+    c = difference(8)
+    np.testing.assert_allclose(ours.effect[voxel], unit * c @ beta, rtol=RELATIVE)
+    np.testing.assert_allclose(ours.variance[voxel], unit**2 * sigma_square * c @ inner @ c, rtol=RELATIVE)
+
+
+def test_effect_of_the_constant_is_the_baseline_without_scaling(series, matrix):
+    fitted = fit(series, matrix, "ols", scaling="none")
+    expected = np.linalg.lstsq(matrix, series)[0][-1]
+    np.testing.assert_allclose(estimate_t(fitted, contrast(np.eye(8)[-1])).effect, expected, rtol=RELATIVE)
+
+
+def test_dropped_volumes_equal_the_covariance_of_the_kept_times(series, matrix):
+    keep = np.ones(N_VOLUMES, bool)
+    keep[[0, 17, 18, 19, 60, 119]] = False
+    fitted = fit(series, matrix, "ar1-reml", keep=keep, scaling="none")
+    rho = fitted.autocorrelation[0, 3]
+    times = np.flatnonzero(keep)
+    beta, inner, sigma_square = gls(series[keep, 3], matrix[keep], ar1_covariance(rho, times))
+    ours = estimate_t(fitted, contrast(difference(8)))
+    assert fitted.dof == keep.sum() - 8
+    np.testing.assert_allclose(ours.effect[3], difference(8) @ beta, rtol=RELATIVE)
+    variance = sigma_square * difference(8) @ inner @ difference(8)
+    np.testing.assert_allclose(ours.variance[3], variance, rtol=RELATIVE)
+
+
+def test_dropped_volumes_equal_one_hot_columns(series, matrix):
+    keep = np.ones(N_VOLUMES, bool)
+    keep[[5, 30, 31]] = False
+    with_columns = np.column_stack([matrix, np.eye(N_VOLUMES)[:, ~keep]])
+    dropped = estimate_t(fit(series, matrix, "ar1-reml", keep=keep), contrast(difference(8)))
+    spiked = estimate_t(fit(series, with_columns, "ar1-reml"), contrast(difference(11)))
+    np.testing.assert_allclose(t_of(dropped), t_of(spiked), rtol=RELATIVE)
+    assert dropped.dof == spiked.dof
+
+
+def test_dropped_volumes_have_no_influence(series, matrix):
+    keep = np.ones(N_VOLUMES, bool)
+    keep[[5, 30, 31]] = False
+    wild = series.copy()
+    wild[~keep] *= 7
+    one, other = (
+        estimate_t(fit(s, matrix, "ar1-reml", keep=keep), contrast(difference(8))) for s in (series, wild)
+    )
+    np.testing.assert_allclose(one.effect, other.effect, rtol=1e-7)
+    np.testing.assert_allclose(one.variance, other.variance, rtol=1e-7)
+
+
+def test_constant_and_empty_voxels_are_nan(series, matrix):
+    series[:, 3], series[:, 4] = 0.0, 812.3
+    for noise_model in ("ols", "ar1", "ar1-reml"):
+        fitted = fit(series, matrix, noise_model)
+        estimate = estimate_t(fitted, contrast(difference(8)))
+        joint = estimate_f(fitted, contrast(np.eye(8)[:2], "F"))
+        for values in (estimate.effect, estimate.variance, f_statistic(joint), fitted.r_square, fitted.tsnr):
+            assert np.isnan(values[3:5]).all()
+            assert np.isfinite(np.delete(values, [3, 4])).all()
+
+
+def test_series_without_a_baseline_has_no_percent(series, matrix):
+    centred = series - series.mean(axis=0)
+    assert np.isnan(estimate_t(fit(centred, matrix, "ar1"), contrast(difference(8))).effect).all()
+    ours = estimate_t(fit(centred, matrix, "ols", scaling="none"), contrast(difference(8)))
+    np.testing.assert_allclose(ours.effect, difference(8) @ np.linalg.lstsq(matrix, series)[0], rtol=RELATIVE)
+
+
+def test_r_square_of_least_squares_is_the_explained_part(series, matrix):
+    fitted = fit(series, matrix, "ols")
+    rest = series - matrix @ np.linalg.lstsq(matrix, series)[0]
+    np.testing.assert_allclose(fitted.r_square, 1 - rest.var(axis=0) / series.var(axis=0), rtol=RELATIVE)
+    np.testing.assert_allclose(fitted.tsnr, series.mean(axis=0) / series.std(axis=0, ddof=1), rtol=RELATIVE)
+    sigma_square = np.sum(rest**2, axis=0) / (N_VOLUMES - 8) * (100 / series.mean(axis=0)) ** 2
+    np.testing.assert_allclose(fitted.sigma_square, sigma_square, rtol=RELATIVE)
+
+
+def test_collinear_columns_change_nothing_that_can_be_estimated(series, matrix):
+    more = np.column_stack([matrix, matrix[:, 4] + matrix[:, 5]])
+    plain = estimate_t(fit(series, matrix, "ar1"), contrast(difference(8)))
+    collinear = estimate_t(fit(series, more, "ar1"), contrast(difference(9)))
+    np.testing.assert_allclose(collinear.effect, plain.effect, rtol=RELATIVE)
+    np.testing.assert_allclose(collinear.variance, plain.variance, rtol=RELATIVE)
+    assert collinear.dof == plain.dof
+
+
+def test_contrast_that_cannot_be_estimated_names_the_columns(series, matrix):
+    fitted = fit(series, np.column_stack([matrix, matrix[:, 4]]), "ols")
+    with pytest.raises(ModelError, match="does not tell column4, column8 apart"):
+        estimate_t(fitted, contrast(np.eye(9)[4]))
+
+
+def test_scale_of_a_column_does_not_change_t(series, matrix):
+    scaled = matrix * np.array([1e-9, 1e-9, 1, 1e7, 1, 1, 1, 1])
+    plain = t_of(estimate_t(fit(series, matrix, "ar1-reml"), contrast(difference(8))))
+    tiny = t_of(estimate_t(fit(series, scaled, "ar1-reml"), contrast(difference(8))))
+    np.testing.assert_allclose(tiny, plain, rtol=1e-7)
+
+
+def test_autocorrelated_precision_is_the_inverse_of_the_covariance():
+    covariance = toeplitz(0.6 ** np.arange(30)) / (1 - 0.36)
+    model = make_time_model(np.eye(30)[:, :29])
+    expected = model.basis.T @ np.linalg.inv(covariance) @ model.basis
+    np.testing.assert_allclose(whitening.gram(model, whitening.make_precision([0.6])), expected, atol=1e-12)

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from bidsapp.errors import InputError
+from bidsapp.stats.series_sums import accumulate, lagged, make_time_model, rescale
+
+# Sums in double precision in another order.
+RELATIVE = 1e-11
+
+
+@pytest.fixture
+def matrix(rng):
+    return np.column_stack([rng.normal(size=(40, 4)), np.ones(40)])
+
+
+@pytest.fixture
+def series(rng):
+    return 900 + 10 * rng.normal(size=(40, 5000))
+
+
+def blocks(series, size):
+    return (series[start : start + size] for start in range(0, len(series), size))
+
+
+def direct(matrix, series, k):
+    basis = make_time_model(matrix).basis
+    return (basis.T @ lagged(series, k)).T
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_sums_equal_those_of_the_whole_series(matrix, series, size, k):
+    sums = accumulate(blocks(series, size), make_time_model(matrix), n_lags=3, n_threads=2)
+    about = series - sums.reference
+    np.testing.assert_allclose(sums.cross[:, k], direct(matrix, about, k), rtol=RELATIVE, atol=1e-9)
+    np.testing.assert_allclose(sums.squares[k], np.sum(about * lagged(about, k), axis=0), rtol=1e-9)
+    np.testing.assert_allclose(sums.head, about[:3], atol=1e-9)
+    np.testing.assert_allclose(sums.tail, about[-3:], atol=1e-9)
+    np.testing.assert_allclose(sums.mean, series.mean(axis=0), rtol=RELATIVE)
+    np.testing.assert_allclose(sums.deviation, series.std(axis=0, ddof=1), rtol=RELATIVE)
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_rescaled_sums_are_those_of_the_rescaled_series(matrix, series, k):
+    sums = accumulate(blocks(series, 8), make_time_model(matrix), n_lags=2)
+    unit = np.linspace(0.5, 2, series.shape[1])
+    moved = rescale(sums, np.full(series.shape[1], 3.0), unit)
+    expected = unit * (series - sums.reference + 3.0)
+    np.testing.assert_allclose(moved.cross[:, k], direct(matrix, expected, k), rtol=1e-9, atol=1e-8)
+    np.testing.assert_allclose(moved.squares[k], np.sum(expected * lagged(expected, k), axis=0), rtol=1e-8)
+    np.testing.assert_allclose(moved.totals, expected.sum(axis=0), rtol=RELATIVE, atol=1e-8)
+
+
+def test_slope_and_intercept_are_applied(matrix, series):
+    model = make_time_model(matrix)
+    plain = accumulate(blocks(0.5 * series - 20, 8), model)
+    scaled = accumulate(blocks(series, 8), model, slope=0.5, intercept=-20.0)
+    for name in ("reference", "cross", "totals", "squares", "head", "tail", "mean", "deviation"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(plain, name), rtol=1e-9, atol=1e-9)
+
+
+def test_constant_voxels_have_exactly_zero_sums(matrix, series):
+    series[:, 7] = 0.1
+    sums = accumulate(blocks(series, 7), make_time_model(matrix))
+    assert sums.deviation[7] == 0.0
+    assert sums.mean[7] == pytest.approx(0.1)
+
+
+def test_dropped_and_own_column_volumes_stay_out_of_the_mean(matrix, series):
+    keep = np.ones(40, bool)
+    keep[5] = False
+    spike = np.eye(40)[:, [9]]
+    sums = accumulate(blocks(series, 7), make_time_model(np.hstack([matrix, spike]), keep))
+    kept = np.delete(series, [5, 9], axis=0)
+    np.testing.assert_allclose(sums.mean, kept.mean(axis=0), rtol=RELATIVE)
+    np.testing.assert_allclose(sums.deviation, kept.std(axis=0, ddof=1), rtol=RELATIVE)
+
+
+def test_rank_counts_collinear_columns_once(matrix):
+    model = make_time_model(np.column_stack([matrix, matrix[:, 0] - matrix[:, 2]]))
+    assert (model.rank, model.dof) == (5, 35)
+
+
+def test_more_regressors_than_volumes_are_refused(rng):
+    with pytest.raises(InputError, match="12 regressors of rank 12 for 12 volumes"):
+        make_time_model(rng.normal(size=(12, 12)))
+
+
+def test_too_many_dropped_volumes_are_refused(matrix):
+    with pytest.raises(InputError, match="36 dropped"):
+        make_time_model(matrix, np.arange(40) < 4)
+
+
+def test_another_number_of_volumes_is_refused(matrix, series):
+    with pytest.raises(InputError, match="39 volumes and the design 40 rows"):
+        accumulate([series[:-1]], make_time_model(matrix))
