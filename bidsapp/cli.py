@@ -6,6 +6,7 @@ The only place that exits, prints or configures logging. The flags are made from
 import argparse
 import difflib
 import importlib
+import json
 import logging
 import re
 import sys
@@ -146,7 +147,18 @@ def make_parser():
         "--quiet", action="store_const", const=2, default=0, help="Only warnings and errors."
     )
     control.add_argument("--version", action="version", version=f"TaskGLM {__version__}")
+    control.add_argument(
+        "--bids-exec-spec", action=_ShowDescriptor, nargs=0, help="Print the Boutiques descriptor and exit."
+    )
     return parser
+
+
+class _ShowDescriptor(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        from bidsapp.descriptor import make_descriptor
+
+        print(json.dumps(make_descriptor(parser), indent=2))
+        parser.exit()
 
 
 def _add_flag(group, setting):

@@ -22,6 +22,7 @@ def test_every_setting_has_one_flag_and_every_flag_one_setting():
     not_settings = {
         "help",
         "version",
+        "bids_exec_spec",
         "verbose",
         "quiet",
         "config_file",
