@@ -18,7 +18,7 @@ TEST = $(VENV)/.test
 DATA = $(DEMO)/data
 OUT = $(DEMO)/out
 
-.PHONY: help demo test test-slow bench lint lock clean
+.PHONY: help demo test test-slow bench docs lint lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -60,6 +60,10 @@ test-slow: $(TEST)
 
 bench: $(TEST)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+# docs/usage.md and descriptor.json, made from the command line itself.
+docs: $(APP)
+	PYTHONPATH=. $(PY) docs/write_usage.py
 
 lint: $(TEST)
 	$(VENV)/bin/ruff format --check .

@@ -1,9 +1,11 @@
-"""Write docs/usage.md from the command line's own help: python docs/write_usage.py."""
+"""Write docs/usage.md and descriptor.json from the command line itself: PYTHONPATH=. python docs/write_usage.py."""
 
+import json
 import os
 from pathlib import Path
 
 from bidsapp.cli import make_parser
+from bidsapp.descriptor import make_descriptor
 
 HEAD = """# Usage
 
@@ -16,11 +18,13 @@ The text of `run.py --help`; `python docs/write_usage.py` writes this page.
 
 
 def main():
-    """Write the page."""
+    """Write both files."""
     os.environ["COLUMNS"] = "100"
     Path(__file__).with_name("usage.md").write_text(
         HEAD.format(help=make_parser().format_help().rstrip("\n") + "\n")
     )
+    descriptor = json.dumps(make_descriptor(make_parser()), indent=2) + "\n"
+    Path(__file__).parents[1].joinpath("descriptor.json").write_text(descriptor)
 
 
 if __name__ == "__main__":

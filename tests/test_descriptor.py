@@ -18,7 +18,7 @@ EXAMPLES = {"Flag": [], "File": ["x"], "String": ["8"], "Number": ["1"]}
 def test_the_stored_descriptor_is_that_of_the_parser():
     stored = json.loads((ROOT / "descriptor.json").read_text())
 
-    assert stored == DESCRIPTOR, "run: ./run.py --bids-exec-spec > descriptor.json"
+    assert stored == DESCRIPTOR, "run: PYTHONPATH=. python docs/write_usage.py"
 
 
 def test_the_descriptor_is_printed_on_request(capsys):

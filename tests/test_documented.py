@@ -14,5 +14,5 @@ def test_the_usage_page_shows_the_help(action):
     """The layout of argparse differs between versions of Python; flags and texts must be there."""
     page = " ".join((ROOT / "docs" / "usage.md").read_text().split())
     text = " ".join(action.help.replace("%%", "%").split())
-    assert text in page, "run: python docs/write_usage.py"
+    assert text in page, "run: PYTHONPATH=. python docs/write_usage.py"
     assert all(flag in page for flag in action.option_strings)
