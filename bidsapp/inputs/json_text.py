@@ -44,20 +44,25 @@ def parse_json(text, name):
         raise ModelError(f"{name}: {error}") from error
 
 
-def line_of(text, path):
-    """Return the line on which the value of a path begins, that of the nearest parent if it has none.
+def lines_of(text, paths):
+    """Return the line on which the value of each path begins, that of the nearest parent if it has none.
 
     Parameters
     ----------
-    path : sequence of str and int
+    paths : sequence of sequences of str and int
         Keys and positions from the outermost value inwards.
     """
-    wanted, position, depth_found = tuple(path), 0, -1
+    wanted = {tuple(path)[:depth] for path in paths for depth in range(len(path) + 1)}
+    positions = {}
     for here, start in _values(text):
-        depth = len(here)
-        if depth > depth_found and tuple(here) == wanted[:depth]:
-            position, depth_found = start, depth
-    return text.count("\n", 0, position) + 1
+        if tuple(here) in wanted:
+            positions.setdefault(tuple(here), start)
+    lines = []
+    for path in paths:
+        known = (tuple(path)[:depth] for depth in range(len(path), -1, -1))
+        position = next((positions[part] for part in known if part in positions), 0)
+        lines.append(text.count("\n", 0, position) + 1)
+    return lines
 
 
 def _values(text):

@@ -130,6 +130,8 @@ def _migrate_transformations(node, notes):
 def _migrate_instruction(instruction):
     """Spell the transformer and its arguments as TRANSFORMERS does; pybids ignores case."""
     names = {name.lower(): name for name in TRANSFORMERS}
+    if "name" in instruction and "Name" not in instruction:
+        instruction["Name"] = instruction.pop("name")
     name = instruction.get("Name")
     if not isinstance(name, str):
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
-from bidsapp.inputs.json_text import MAX_CHARACTERS, line_of, parse_json, show_path
+from bidsapp.inputs.json_text import MAX_CHARACTERS, lines_of, parse_json, show_path
 from bidsapp.inputs.migrate import TRANSFORMER_SET, migrate
 from bidsapp.inputs.model_graph import make_edges, sort_nodes
 from bidsapp.inputs.model_nodes import make_node
@@ -18,6 +18,7 @@ from bidsapp.model_records import Model
 
 MAX_NODES = 100
 MAX_FAULTS_SHOWN = 12
+MAX_FAULTS_PLACED = 200
 VERSIONS = re.compile(r"[01](\.\d{1,3}){0,2}([a-z0-9.-]{0,10})?")
 
 
@@ -35,11 +36,12 @@ class Faults:
         """Raise ModelError when there is a fault; the message lists all, in the order of the file."""
         if not self.found:
             return
-        lines = [(line_of(self.text, path), path, message) for path, message in self.found[:200]]
-        lines.sort(key=lambda item: item[0])
+        found = self.found[:MAX_FAULTS_PLACED]
+        lines = lines_of(self.text, [path for path, _ in found])
+        order = sorted(zip(lines, found, strict=True), key=lambda item: item[0])
         shown = [
             f"{self.name}, line {line}, {show_path(path)}: {message}"
-            for line, path, message in lines[:MAX_FAULTS_SHOWN]
+            for line, (path, message) in order[:MAX_FAULTS_SHOWN]
         ]
         if len(self.found) > MAX_FAULTS_SHOWN:
             shown.append(f"... and {len(self.found) - MAX_FAULTS_SHOWN} more faults.")

@@ -55,7 +55,7 @@ def passes(flow, rule):
 
 def same_value(first, second):
     """Whether two labels are the same; numbers by their value (run 1 is run 01)."""
-    first, second = str(first), str(second)
+    first, second = ("" if value is None else str(value) for value in (first, second))
     if first.isdecimal() and second.isdecimal():
         return int(first) == int(second)
     return first == second

@@ -1,0 +1,256 @@
+"""Plan the group stage: which estimates enter which group model, its design, who is left out and why."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.design.diagnostics import design_rank
+from bidsapp.design.group import make_group_design
+from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
+from bidsapp.inputs.estimates import find_estimates
+from bidsapp.inputs.participants import find_participants
+from bidsapp.inputs.selection import natural_key
+from bidsapp.inputs.tables import read_table
+from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.outputs.names import make_label
+from bidsapp.plan.group_model import find_group_model
+from bidsapp.plan.nodes import (
+    Flow,
+    explain_missing,
+    group_flows,
+    incoming_contrast,
+    make_outputs,
+    output_entities,
+    passes,
+)
+from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
+
+ID_COLUMN = "participant_id"
+MAX_FAULTS_SHOWN = 20
+
+
+def make_group_plan(settings):
+    """Return the plan of the group stage.
+
+    Raises
+    ------
+    InputError, ModelError, SettingsError
+        Every fault that the user can fix.
+    """
+    model = find_group_model(settings)
+    entries = find_estimates(settings)
+    people = read_participants(settings)
+    flows = [make_flow(entry, people, known_names(model)) for entry in entries]
+    nodes = [node for node in model.nodes if node.level == "Dataset"]
+    if not nodes:
+        raise ModelError(
+            f"The model {model.name!r} has no Dataset node: there is nothing to do at the group level."
+        )
+    fits, notes = [], list(model.notes)
+    for node in nodes:
+        made, more = plan_node(model, node, flows, settings.model.missing_condition)
+        fits += made
+        notes += more
+    if not fits:
+        reasons = "\n".join(notes[:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
+        raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
+    return GroupPlan(
+        model=model,
+        model_name=model.name,
+        model_text=model.text,
+        models=_by_record(fits),
+        links={"raw": Path(settings.bids_dir)},
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def read_participants(settings):
+    """Return subject label -> columns of participants.tsv; empty where there is none."""
+    path = find_participants(settings.bids_dir, *(Path(p) for p in settings.selection.estimates))
+    if path is None:
+        return {}
+    table = read_table(path)
+    if ID_COLUMN not in table:
+        raise InputError(f"{path} has no column {ID_COLUMN!r}.")
+    people = {}
+    for row in table.to_dict("records"):
+        label = str(row.pop(ID_COLUMN)).removeprefix("sub-")
+        if label in people:
+            raise InputError(f"{path} has two rows for sub-{label}. Keep one.")
+        people[label] = row
+    return people
+
+
+def known_names(model):
+    """Return label -> name of the contrasts that a model speaks of, as files hold only the label."""
+    names = []
+    for node in model.nodes:
+        names += [rule.name for rule in node.contrasts]
+        names += [*node.x, *(node.dummy.contrasts or () if node.dummy else ())]
+    names += [value for edge in model.edges for value in edge.filter.get("contrast", ())]
+    return {make_label(name): name for name in reversed(names)}
+
+
+def make_flow(entry, people, names):
+    """Return an estimate as what flows into a Dataset node."""
+    entities = dict(entry.key.entities)
+    row = people.get(entities.get("sub"), {})
+    labels = {LONG_NAMES.get(key, key): value for key, value in entities.items()}
+    contrast = names.get(make_label(entry.key.contrast), entry.key.contrast)
+    columns = {name: None for person in people.values() for name in person}
+    said = {key: value for key, value in entry.metadata.items() if isinstance(value, (str, int, float))}
+    return Flow(entry, "t", {**said, **columns, **row, **labels, "contrast": contrast})
+
+
+def plan_node(model, node, flows, missing_condition):
+    """Return the fits of a Dataset node, and notes on what could not be fitted."""
+    if "subject" in node.group_by:
+        raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
+    members = _entering(model, node, flows)
+    everyone = sorted({_subject(flow) for flow in members}, key=natural_key)
+    groups = group_flows(node, members)
+    fits, notes = [], []
+    for values, group in groups:
+        group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
+        fit, note = _plan_fit(node, values, group, groups, missing_condition)
+        if fit is None:
+            notes.append(note)
+            continue
+        absent = [name for name in everyone if name not in {_subject(flow) for flow in group}]
+        own = {key: value for key, value in values.items() if key not in SHORT_NAMES and key != "contrast"}
+        if not own:
+            for name in absent:
+                fit.excluded[name] = "no estimate of this contrast; its own record says why"
+        fits.append((fit, own))
+    return fits, notes
+
+
+def _entering(model, node, flows):
+    """Return the estimates that the edges lead into a node."""
+    edges = model.edges_into(node.name)
+    if not edges:
+        return _of_one_step(flows)
+    entering = []
+    for edge in edges:
+        label = make_label(edge.source)
+        made_there = [
+            flow for flow in flows if not flow.item.key.node or make_label(flow.item.key.node) == label
+        ]
+        entering += [flow for flow in made_there if passes(flow, edge.filter)]
+    return entering
+
+
+def _of_one_step(flows):
+    """Return the estimates of the last step, where a folder holds those of several."""
+    nodes = {}
+    for flow in flows:
+        nodes.setdefault(flow.item.key.node, []).append(flow)
+    whole = {
+        node: group for node, group in nodes.items() if not any(flow.labels.get("run") for flow in group)
+    }
+    if len(whole) == 1 or len(nodes) == 1:
+        return next(iter((whole or nodes).values()))
+    raise ModelError(
+        f"The estimates come from several nodes ({', '.join(str(name) for name in nodes)}), and the "
+        "model begins at the Dataset level. Give the model that made them, or other --estimates."
+    )
+
+
+def _plan_fit(node, values, group, groups, missing_condition):
+    """Return the fit of one group, or None and why there is none."""
+    contrast = incoming_contrast(node, group)
+    table = pd.DataFrame([flow.labels for flow in group]).astype(object)
+    rows = [_row_name(flow, group) for flow in group]
+    made = make_group_design(node, table, rows)
+    unknown = explain_missing(
+        made.missing, [*made.design.columns, *table.columns, *table["contrast"].unique()]
+    )
+    if unknown:
+        raise ModelError("\n".join(unknown))
+    subjects = [_subject(group[row]) for row in made.kept]
+    _check_repeats(node, made, subjects)
+    where = f"{node.name}, {contrast or 'all contrasts'}"
+    rank = design_rank(made.design.matrix) if len(subjects) else 0
+    excluded = {_subject(group[row]): reason for row, reason in made.excluded.items()}
+    if len(subjects) <= rank or not subjects:
+        left = f"{len(subjects)} inputs are left" + (f" (left out: {_said(excluded)})" if excluded else "")
+        return None, f"{where}: {left}, the design has rank {rank}; more inputs than that are needed."
+    contrasts, own, skipped = make_outputs(node, made, contrast, missing_condition)
+    if not contrasts:
+        return None, f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
+    entities = {k: v for k, v in output_entities(node, group, groups).items() if k not in ("sub", "run")}
+    own_values = [str(v) for k, v in values.items() if k not in SHORT_NAMES and k != "contrast"]
+    return DatasetFit(
+        node=" ".join([node.name, *own_values]),
+        entities=entities,
+        contrast=contrast,
+        subjects=tuple(subjects),
+        inputs=tuple(group[row].item for row in made.kept),
+        design=made.design,
+        contrasts=contrasts,
+        group_contrasts=own,
+        excluded=excluded,
+        covariates=_covariates(made.design, subjects),
+        method=node.type,
+        formula=f"effect {_formula(node)}",
+        skipped=skipped,
+        notes=made.notes,
+    ), None
+
+
+def _check_repeats(node, made, subjects):
+    """Refuse several inputs of one subject that the design does not tell apart."""
+    repeated = [name for name in dict.fromkeys(subjects) if subjects.count(name) > 1]
+    if not repeated:
+        return
+    rows = made.design.matrix[[index for index, name in enumerate(subjects) if name == repeated[0]]]
+    if np.ptp(rows, axis=0).max(initial=0.0) == 0:
+        raise ModelError(
+            f"{node.where}: {repeated[0]} enters {len(rows)} times with the same row of the design, "
+            f"as if it were {len(rows)} subjects. Combine its runs or sessions in a Subject node before, or group by "
+            "what differs."
+        )
+
+
+def _covariates(design, subjects):
+    names = [name for name in design.columns if name != INTERCEPT]
+    values = dict(zip(design.columns, design.matrix.T, strict=True))
+    return {
+        subject: {name: float(values[name][row]) for name in names} for row, subject in enumerate(subjects)
+    }
+
+
+def _formula(node):
+    if node.formula:
+        return node.formula if node.formula.strip().startswith("~") else f"~ {node.formula}"
+    words = ["1" if word == INTERCEPT else word for word in node.x]
+    return "~ " + " + ".join(words if "1" in words else ["0", *words])
+
+
+def _by_record(fits):
+    """Put together the fits that share a record: node, entities and group."""
+    models = {}
+    for fit, group_by in fits:
+        key = (fit.node, tuple(fit.entities.items()))
+        models.setdefault(key, (group_by, []))[1].append(fit)
+    return tuple(
+        DatasetModel(node, dict(entities), group_by, tuple(members))
+        for (node, entities), (group_by, members) in models.items()
+    )
+
+
+def _subject(flow):
+    return f"sub-{flow.labels['subject']}"
+
+
+def _row_name(flow, group):
+    name = _subject(flow)
+    if sum(_subject(other) == name for other in group) == 1:
+        return name
+    parts = [f"{key[:3]}-{flow.labels[key]}" for key in ("session", "run") if flow.labels.get(key)]
+    return " ".join([name, *parts, str(flow.labels["contrast"])])
+
+
+def _said(table):
+    return "; ".join(f"{key}: {value}" for key, value in list(table.items())[:8])

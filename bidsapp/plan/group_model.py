@@ -1,0 +1,58 @@
+"""Which model the group stage follows."""
+
+import json
+from pathlib import Path
+
+from bidsapp.errors import SettingsError
+from bidsapp.inputs.model import parse_model, read_model
+
+AUTO = "auto"
+
+
+def find_group_model(settings):
+    """Return the model of the group stage.
+
+    With ``--model auto`` it is the one that the participant stage wrote into ``code/``, or, where there
+    is none (estimates of another program), a one-sample model of every contrast.
+
+    Raises
+    ------
+    SettingsError
+        Several automatic models and none chosen.
+    """
+    if settings.model.model != AUTO:
+        return read_model(settings.model.model)
+    found = [] if settings.selection.estimates else _automatic_models(Path(settings.output_dir), settings)
+    if len(found) > 1:
+        names = ", ".join(str(path) for path in found)
+        raise SettingsError(f"There are several automatic models: {names}. Choose one with --model.")
+    return read_model(found[0]) if found else one_sample_model()
+
+
+def one_sample_model():
+    """Return the model that tests the mean of every contrast."""
+    document = {
+        "Name": "one sample",
+        "BIDSModelVersion": "1.0.0",
+        "Description": "Made by TaskGLM: the mean of every contrast over subjects.",
+        "Nodes": [
+            {
+                "Level": "Dataset",
+                "Name": "datasetLevel",
+                "GroupBy": ["contrast", "session", "task"],
+                "Model": {"Type": "glm", "X": [1]},
+                "DummyContrasts": {"Test": "t"},
+            }
+        ],
+    }
+    return parse_model(json.dumps(document), "the one-sample model")
+
+
+def _automatic_models(output_dir, settings):
+    paths = sorted((output_dir / "code").glob("model-*Auto_smdl.json"))
+    tasks = settings.selection.task_label
+    return [
+        path
+        for path in paths
+        if not tasks or any(path.name.startswith(f"model-{task}Auto") for task in tasks)
+    ]

@@ -1,0 +1,251 @@
+"""Show a plan before anything is computed, as text or as JSON."""
+
+import json
+import sys
+
+import numpy as np
+
+from bidsapp.design.diagnostics import (
+    condition_number,
+    dependent_columns,
+    design_rank,
+    variance_inflation,
+)
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError
+from bidsapp.model_records import SHORT_NAMES
+from bidsapp.outputs import names
+from bidsapp.plan.forecast import forecast_run
+from bidsapp.plan.group import make_group_plan
+from bidsapp.plan.participant import make_participant_plan
+
+# Inflation above this is worth a look (a common rule of thumb for regression).
+HIGH_INFLATION = 5.0
+
+
+def show_plans(settings, stream=None):
+    """Print the plans of the levels asked for and return the exit code; nothing is computed."""
+    stream = stream or sys.stdout
+    code, plans = EXIT_OK, {}
+    for level in settings.levels:
+        if level == "participant":
+            plan = make_participant_plan(settings)
+            plans[level] = describe_participant_plan(plan)
+            code = EXIT_FAILURE if any(not subject.runs for subject in plan.subjects) else code
+        elif len(settings.levels) == 1:
+            plans[level] = describe_group_plan(make_group_plan(settings))
+        else:
+            plans[level] = _group_plan_if_ready(settings)
+    if settings.control.dry_run == "json":
+        json.dump(plans, stream, indent=2, allow_nan=False)
+        stream.write("\n")
+    else:
+        stream.write("\n".join(plan_text(level, described) for level, described in plans.items()))
+    return code
+
+
+def _group_plan_if_ready(settings):
+    """Return the group plan, or why it can not be made before the participant level has run."""
+    try:
+        return describe_group_plan(make_group_plan(settings))
+    except InputError as error:
+        return {"notes": [f"The group level is planned when the participant level has run: {error}"]}
+
+
+def describe_participant_plan(plan):
+    """Return a participant plan as plain numbers, texts and lists."""
+    return {
+        "model": plan.model_name,
+        "notes": list(plan.notes),
+        "subjects": [
+            {
+                "subject": subject.subject,
+                "problems": list(subject.problems),
+                "notes": list(subject.notes),
+                "runs": [describe_run_fit(fit) for fit in subject.runs],
+                "combinations": [describe_fit(fit, len(fit.inputs)) for fit in subject.combinations],
+            }
+            for subject in plan.subjects
+        ],
+        "missing": missing_table(plan),
+        "forecast": _forecast(plan),
+    }
+
+
+def missing_table(plan):
+    """Return which run makes which contrast.
+
+    Returns
+    -------
+    dict
+        ``contrasts``: names; ``rows``: one a run, its label and for every contrast "" or the reason why
+        it is not made.
+    """
+    fits = [fit for subject in plan.subjects for fit in subject.runs]
+    contrasts = dict.fromkeys(c.name for fit in fits for c in fit.contrasts)
+    contrasts |= dict.fromkeys(name for fit in fits for name in fit.skipped)
+    return {
+        "contrasts": list(contrasts),
+        "rows": [
+            {"run": fit.label, "reasons": [fit.skipped.get(name, "") for name in contrasts]} for fit in fits
+        ],
+    }
+
+
+def describe_run_fit(fit):
+    """Return a run fit as plain values."""
+    described = describe_fit(fit, len(fit.design.matrix))
+    first = fit.runs[0]
+    inputs = [
+        str(path) for run in fit.runs for path in (run.bold, run.mask, run.events, run.confounds) if path
+    ]
+    return described | {
+        "run": fit.label,
+        "inputs": inputs,
+        "n_volumes": len(fit.design.matrix),
+        "repetition_time": first.repetition_time,
+        "start_time": first.start_time,
+        "start_time_source": first.start_time_source,
+        "confounds": list(fit.confounds),
+        "conditions": list(fit.conditions),
+        "censored": int((~fit.keep).sum()),
+    }
+
+
+def describe_fit(fit, n_rows):
+    """Return the design of a fit and its contrasts as plain values."""
+    matrix, columns = fit.design.matrix, fit.design.columns
+    rank = design_rank(matrix)
+    level = getattr(fit, "level", None) or ("run" if hasattr(fit, "runs") else "dataset")
+    described = {
+        "node": fit.node,
+        "level": level,
+        "entities": fit.entities,
+        "columns": list(columns),
+        "n_rows": n_rows,
+        "rank": rank,
+        "condition_number": _finite(condition_number(matrix)),
+        "dependent_columns": [list(group) for group in dependent_columns(matrix, columns)],
+        "dof": None if getattr(fit, "method", "") == "fixed" else n_rows - rank,
+        "contrasts": [_describe_contrast(contrast, fit) for contrast in fit.contrasts],
+        "skipped": dict(fit.skipped),
+        "notes": list(fit.notes),
+    }
+    if level != "run":
+        described |= {"input_contrast": fit.contrast, "rows": list(fit.design.rows), "method": fit.method}
+    return described
+
+
+def describe_group_plan(plan):
+    """Return a group plan as plain numbers, texts and lists."""
+    fits = [fit for model in plan.models for fit in model.fits]
+    return {
+        "model": plan.model_name,
+        "notes": list(plan.notes),
+        "fits": [
+            describe_fit(fit, len(fit.inputs))
+            | {
+                "formula": fit.formula,
+                "subjects": list(fit.subjects),
+                "excluded": fit.excluded,
+                "inputs": [str(entry.effect) for entry in fit.inputs],
+            }
+            for fit in fits
+        ],
+    }
+
+
+def _describe_contrast(contrast, fit):
+    statistics = ("F", "z", "p") if contrast.test == "F" else ("effect", "variance", "t", "z", "p")
+    entities = {key: value for key, value in fit.entities.items() if key in SHORT_NAMES.values()}
+    stem = {"entities": entities, "node": fit.node, "contrast": contrast.name}
+    weights = [
+        {name: float(w) for name, w in zip(contrast.columns, row, strict=True) if w}
+        for row in contrast.weights
+    ]
+    return {
+        "name": contrast.name,
+        "test": contrast.test,
+        "weights": weights if contrast.test == "F" else weights[0],
+        "variance_inflation": _finite(variance_inflation(fit.design.matrix, contrast.weights)),
+        "outputs": [
+            names.map_path(stem["entities"], node=stem["node"], contrast=stem["contrast"], stat=stat)
+            for stat in statistics
+        ],
+    }
+
+
+def _forecast(plan):
+    """Return the seconds and the memory that the runs will take, roughly."""
+    costs = [forecast_run(fit) for subject in plan.subjects for fit in subject.runs]
+    if not costs:
+        return {"seconds": 0.0, "memory_gb": 0.0}
+    return {
+        "seconds": round(sum(cost.seconds for cost in costs), 1),
+        "memory_gb": round(max(cost.memory_gb for cost in costs), 3),
+    }
+
+
+def _finite(number):
+    return float(number) if np.isfinite(number) else None
+
+
+def plan_text(level, described):
+    """Return a described plan as lines for a terminal."""
+    lines = [f"== {level} level: model {described.get('model', 'not known yet')}", *described["notes"], ""]
+    if level == "group":
+        for fit in described.get("fits", ()):
+            lines += _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
+            lines += [f"    left out: {name}: {reason}" for name, reason in fit["excluded"].items()]
+        return "\n".join(lines) + "\n"
+    for subject in described["subjects"]:
+        lines.append(f"sub-{subject['subject']}")
+        lines += [f"  PROBLEM: {problem}" for problem in subject["problems"]]
+        for fit in subject["runs"]:
+            lines += _fit_lines(fit, fit["run"])
+        lines += [_combination_line(fit) for fit in subject["combinations"]]
+    lines += ["", *_table_lines(described["missing"])]
+    cost = described["forecast"]
+    lines.append(
+        f"Forecast (rough): {cost['seconds']:.0f} s of one processor, {cost['memory_gb']:.2f} GB for the "
+        "largest run"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _fit_lines(fit, title):
+    condition = "deficient" if fit["condition_number"] is None else f"{fit['condition_number']:.3g}"
+    lines = [
+        f"  {title}: {fit['n_rows']} rows, {len(fit['columns'])} columns, rank {fit['rank']}, "
+        f"dof {fit['dof']}, condition number {condition}",
+        f"    columns: {', '.join(fit['columns'])}",
+    ]
+    lines += [f"    depend on each other: {', '.join(group)}" for group in fit["dependent_columns"]]
+    for contrast in fit["contrasts"]:
+        inflation = contrast["variance_inflation"]
+        mark = " (high)" if inflation and inflation > HIGH_INFLATION else ""
+        shown = "" if inflation is None else f", variance inflation {inflation:.2f}{mark}"
+        lines.append(f"    {contrast['test']} {contrast['name']}{shown}")
+    lines += [f"    NOT MADE {name}: {reason}" for name, reason in fit["skipped"].items()]
+    lines += [f"    note: {note}" for note in fit["notes"]]
+    return lines
+
+
+def _combination_line(fit):
+    made = ", ".join(contrast["name"] for contrast in fit["contrasts"])
+    return f"  {fit['node']}: {made} from {fit['n_rows']} inputs ({fit['method']}): {'; '.join(fit['rows'])}"
+
+
+def _table_lines(table):
+    """Return the table of runs and contrasts; only where something is not made."""
+    missing = [row for row in table["rows"] if any(row["reasons"])]
+    if not missing:
+        return [f"Every run makes all {len(table['contrasts'])} contrasts."]
+    width = max(len(row["run"]) for row in table["rows"])
+    head = ["Contrasts by run: + made, - not made"]
+    head += [f"  {number + 1:>3} {name}" for number, name in enumerate(table["contrasts"])]
+    numbers = " ".join(f"{number + 1:>3}" for number in range(len(table["contrasts"])))
+    marks = [
+        f"{row['run']:<{width}} " + " ".join(f"{'-' if reason else '+':>3}" for reason in row["reasons"])
+        for row in table["rows"]
+    ]
+    return [*head, f"{'':<{width}} {numbers}", *marks]
