@@ -1,14 +1,22 @@
 """What the job may use: processors, memory, and folders for temporary files."""
 
+import fcntl
 import os
+import platform
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 from bidsapp.outputs.files import make_folder
 
 WORK_PREFIX = ".taskglm-work-"
+LOCK = "lock"
+# The image holds compiled kernels and the list of fonts here; both take seconds to make.
+PREPARED_CACHES = Path(sys.prefix, "share", "taskglm", "caches")
 # Libraries would otherwise use every processor in every worker process.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -51,11 +59,13 @@ def _cgroup_value(name):
 def work_folder(settings):
     """Give a work folder, point every library's temporary files and caches to it, remove it at the end.
 
-    Nothing outside the output and work folders is written: the root may be read-only, HOME unset.
+    Nothing outside the output and work folders is written: the root may be read-only, HOME unset. The end
+    comes also by SIGTERM, which schedulers and container engines send before they kill.
     """
     parent = settings.control.work_dir or settings.output_dir
     make_folder(parent)
-    folder = Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=parent))
+    remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{platform.node()}-", dir=parent))
     before = dict(os.environ)
     os.environ.update({"TMPDIR": str(folder), "MPLCONFIGDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)})
     os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
@@ -63,10 +73,57 @@ def work_folder(settings):
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
     tempfile.tempdir = None
+    if PREPARED_CACHES.is_dir():
+        shutil.copytree(PREPARED_CACHES, folder, dirs_exist_ok=True)
     try:
-        yield folder
+        with _locked(folder), _ending_by_signal():
+            yield folder
     finally:
         os.environ.clear()
         os.environ.update(before)
         tempfile.tempdir = None
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(parent):
+    """Remove the work folders that killed processes of this machine left.
+
+    The lock of a folder tells whether its process lives: it is the kernel's, so it holds across containers
+    and ends with the process. Other machines' locks are not always seen; their folders are left alone.
+    """
+    for lock in Path(parent).glob(f"{WORK_PREFIX}{platform.node()}-*/{LOCK}"):
+        try:
+            with lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder):
+    # Under its name the file is locked from the start: nobody can take the folder for abandoned.
+    new = folder / f"new-{LOCK}"
+    with new.open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            new.rename(folder / LOCK)
+        except OSError:  # a file system without locks: such a folder is never taken for abandoned
+            new.unlink()
+        yield
+
+
+@contextmanager
+def _ending_by_signal():
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_number, _frame):
+    raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Write docs/usage.md and descriptor.json from the command line itself: PYTHONPATH=. python docs/write_usage.py."""
+"""Write docs/usage.md and descriptor.json from the command line itself: PYTHONPATH=. python (this file)."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from bidsapp.descriptor import make_descriptor
 
 HEAD = """# Usage
 
-The text of `run.py --help`; `python docs/write_usage.py` writes this page.
+The text of `run.py --help`; `make docs` writes this page.
 
 ```
 {help}

@@ -1,13 +1,17 @@
 """What the job may use, and the work folder."""
 
 import os
+import platform
+import signal
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bidsapp.environment import count_cpus, find_memory_gb, work_folder
+from bidsapp import environment
+from bidsapp.environment import WORK_PREFIX, count_cpus, find_memory_gb, work_folder
 from bidsapp.settings import Control, Settings
 
 
@@ -49,3 +53,45 @@ def test_the_environment_is_as_before(settings):
     with work_folder(settings):
         pass
     assert dict(os.environ) == before
+
+
+def test_the_folder_of_a_killed_process_is_removed(settings):
+    abandoned = settings.output_dir / f"{WORK_PREFIX}{platform.node()}-x"
+    abandoned.mkdir(parents=True)
+    (abandoned / "lock").touch()
+    with work_folder(settings):
+        assert not abandoned.exists()
+
+
+def test_the_folder_of_a_living_process_is_kept(settings):
+    with work_folder(settings) as first, work_folder(settings) as second:
+        assert first.is_dir()
+        assert second.is_dir()
+
+
+def test_folders_of_other_machines_are_kept(settings):
+    other = settings.output_dir / f"{WORK_PREFIX}elsewhere-x"
+    other.mkdir(parents=True)
+    (other / "lock").touch()
+    with work_folder(settings):
+        assert other.is_dir()
+
+
+def be_terminated(settings):
+    with work_folder(settings):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+
+def test_a_termination_signal_removes_the_work_folder(settings):
+    with pytest.raises(KeyboardInterrupt):
+        be_terminated(settings)
+    assert list(settings.output_dir.iterdir()) == []
+
+
+def test_prepared_caches_are_copied(settings, tmp_path, monkeypatch):
+    (tmp_path / "caches").mkdir()
+    (tmp_path / "caches" / "kernel.nbi").write_text("compiled")
+    monkeypatch.setattr(environment, "PREPARED_CACHES", tmp_path / "caches")
+    with work_folder(settings) as folder:
+        assert (folder / "kernel.nbi").read_text() == "compiled"
