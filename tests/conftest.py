@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bidsapp.demo import make_demo
+
 
 @pytest.fixture
 def rng():
@@ -20,4 +22,12 @@ def shared():
     folder = Path(os.environ.get("TASKGLM_SHARED", beside))
     if not folder.is_dir():
         pytest.skip("needs the development data in ../shared")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory):
+    """Return a dataset of 4 subjects x 2 runs with known effects; read only."""
+    folder = tmp_path_factory.mktemp("tiny") / "dataset"
+    make_demo(folder, n_subjects=4, voxel_size_mm=8.0, n_volumes=80)
     return folder
