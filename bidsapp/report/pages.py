@@ -11,13 +11,14 @@ from bidsapp.report.sections import (
     group_contrast,
     group_design,
     group_findings,
+    group_quality,
     methods,
     overview,
     subject_contrasts,
     subject_runs,
     subject_summary,
 )
-from bidsapp.version import __version__
+from bidsapp.report.viewer import render_viewer
 
 SUBJECT_SECTIONS = (
     subject_summary.make_section,
@@ -30,6 +31,7 @@ GROUP_SECTIONS = (
     group_findings.make_section,
     group_design.make_section,
     group_contrast.make_sections,
+    group_quality.make_section,
     methods.make_section,
     about.make_section,
 )
@@ -40,7 +42,7 @@ def write_subject_report(output_dir, subject):
     results = read_subject_results(output_dir, subject)
     book = FigureBook()
     sections = _make(SUBJECT_SECTIONS, results, book)
-    page = render_page(results.name, subject_summary.lead(results), sections, book, version=__version__)
+    page = render_page(results.name, subject_summary.lead(results), sections, book)
     return _write(Path(output_dir), subject_report_path(subject), page, book)
 
 
@@ -50,7 +52,7 @@ def write_group_report(output_dir):
     all_results = read_group_results(output_dir)
     sections = [section for results in all_results for section in _make(GROUP_SECTIONS, results, book)]
     lead = group_findings.lead(all_results)
-    page = render_page("Group report", lead, sections, book, version=__version__)
+    page = render_page("Group report", lead, sections, book, render_viewer(book.anatomy, book.viewer))
     return _write(Path(output_dir), GROUP_REPORT, page, book)
 
 
@@ -59,7 +61,7 @@ def write_overview(output_dir):
     book = FigureBook()
     subjects, groups = read_all_subject_results(output_dir), read_group_results(output_dir)
     sections = overview.make_sections(subjects, groups, book)
-    page = render_page("Overview", overview.lead(subjects, groups), sections, book, version=__version__)
+    page = render_page("Overview", overview.lead(subjects, groups), sections, book)
     return _write(Path(output_dir), OVERVIEW_REPORT, page, book)
 
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from bidsapp.outputs.files import write_text
 from bidsapp.report.drawing.scale import short
+from bidsapp.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,16 @@ class Section:
 
 @dataclass(slots=True)
 class FigureBook:
-    """Collects the figures of one page: their symbols for the page and their files for ``figures/``."""
+    """Collects what a page needs beside its sections.
+
+    The files of its figures, the symbols that the figures share, and the viewer's data (anchor, text) of
+    each contrast with the anatomy behind them.
+    """
 
     files: dict = field(default_factory=dict)
     symbols: dict = field(default_factory=dict)
+    viewer: list = field(default_factory=list)
+    anatomy: object = None
 
     def add(self, figure, path, style=""):
         """Return a figure as HTML for the page; ``path`` is that of its file."""
@@ -49,15 +56,17 @@ def render(template, **values):
     return Markup(_environment().get_template(template).render(**values))
 
 
-def render_page(title, lead, sections, book, **values):
-    """Return a whole page."""
+def render_page(title, lead, sections, book, script=""):
+    """Return a whole page; ``script`` is safe HTML for its end."""
+    symbols = Markup("".join(book.symbols.values()))
     return render(
         "page.html",
         title=title,
         lead=lead,
         sections=sections,
-        symbols=Markup("".join(book.symbols.values())),
-        **values,
+        symbols=symbols,
+        script=script,
+        version=__version__,
     )
 
 

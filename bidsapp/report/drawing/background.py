@@ -37,13 +37,28 @@ def template():
     return _make(np.asarray(image.dataobj), image.affine, "MNI152 T1-weighted template")
 
 
+def crop(values, affine, margin_mm=5.0):
+    """Return the box around everything that is not zero, with a margin, and its affine."""
+    start, affine = [], affine.copy()
+    for axis in range(3):
+        filled = np.flatnonzero(np.any(values != 0, axis=tuple({0, 1, 2} - {axis})))
+        if len(filled):
+            margin = int(margin_mm / affine[axis, axis])
+            low, high = max(filled[0] - margin, 0), filled[-1] + margin + 1
+        else:
+            low, high = 0, values.shape[axis]
+        start.append(slice(low, high))
+        affine[axis, 3] += affine[axis, axis] * low
+    return values[tuple(start)], affine
+
+
 def from_volume(volume, name):
     """Return any image as a background."""
     return _make(np.nan_to_num(volume.values), volume.affine, name)
 
 
 def _make(values, affine, name):
-    values, affine = upright(values, affine)
+    values, affine = crop(*upright(values, affine))
     inside = values[values > 0]
     top = np.percentile(inside[:: max(len(inside) // 100000, 1)], 99.5) if len(inside) else 1.0
     return Background(np.clip(values / top, 0, 1).astype(np.float32), affine, name)

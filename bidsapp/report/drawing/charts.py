@@ -3,6 +3,8 @@
 import numpy as np
 
 from bidsapp.report.drawing import svg
+from bidsapp.report.drawing.colours import GREYS, code_range, opaque
+from bidsapp.report.drawing.png import png_address
 from bidsapp.report.drawing.scale import round_ticks, short
 
 # Okabe and Ito's colours, told apart with any colour vision; each trace has a name beside it, too.
@@ -38,32 +40,42 @@ def draw_traces(times, series, *, alt, unit, marks=()):
     return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
 
 
+def draw_carpet(times, matrix, columns, *, alt):
+    """Return the design over time: one row a regressor, each scaled by itself, grey where it is constant."""
+    low, high = matrix.min(axis=0), matrix.max(axis=0)
+    flat = high == low
+    scaled = np.where(flat, 0.5, (matrix - low) / np.where(flat, 1.0, high - low))
+    row = 13.0 if len(columns) <= 40 else max(520.0 / len(columns), 3.0)
+    depth = row * len(columns)
+    frame = Frame((times[0], times[-1]), (0, 1), depth + TOP + BOTTOM)
+    half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.5
+    left, right = frame.x(times[0] - half), frame.x(times[-1] + half)
+    address = png_address(code_range(scaled, 0, 1).T, opaque(GREYS))
+    picture = svg.image(left, TOP, right - left, depth, address, style="image-rendering:pixelated")
+    parts = [picture, *frame.time_axis("time (s)")]
+    for i, name in enumerate(columns if row >= 8 else ()):
+        parts.append(svg.text(right + 6, TOP + (i + 0.5) * row + 3, svg.cut(name, 20), size=9))
+    return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
+
+
 def draw_timeline(events, end, *, alt):
     """Return the events of a run: one lane a condition, a bar from onset over the duration."""
     names = sorted({event["trial_type"] for event in events})
-    left = max((len(svg.cut(name, 30)) for name in names), default=0) * 5.6 + 12
-    scale = (WIDTH - left - 14) / max(end, 1e-9)
+    frame = Frame((0.0, end), (0, 1), LANE * len(names) + TOP + BOTTOM)
     parts = []
     for i, name in enumerate(names):
         y = TOP + i * LANE
-        parts.append(svg.text(left - 6, y + 11, svg.cut(name, 30), size=10, anchor="end"))
-        parts.append(svg.line(left, y + LANE - 2, WIDTH - 14, y + LANE - 2, stroke_width=0.4))
-        bars = [_bar(left, y, event, scale) for event in events if event["trial_type"] == name]
+        parts.append(svg.text(WIDTH - RIGHT + 6, y + 11, svg.cut(name, 20), size=9.5))
+        parts.append(svg.line(LEFT, y + LANE - 2, WIDTH - RIGHT, y + LANE - 2, stroke_width=0.4))
+        bars = [_bar(frame, y, event) for event in events if event["trial_type"] == name]
         parts.append(svg.tag("path", d="".join(bars), fill=SERIES[i % len(SERIES)], opacity=0.85))
-    base = TOP + len(names) * LANE
-    for tick in round_ticks(0, end, 8):
-        x = left + tick * scale
-        parts += [
-            svg.line(x, base, x, base + 4),
-            svg.text(x, base + 14, short(tick), size=9, anchor="middle"),
-        ]
-    parts.append(svg.text(WIDTH - 14, base + 26, "time (s)", size=9, anchor="end", fill=svg.FAINT))
-    return svg.Figure("".join(parts), WIDTH, base + BOTTOM + 4, alt, {})
+    return svg.Figure("".join(parts + frame.time_axis("time (s)")), WIDTH, frame.height, alt, {})
 
 
-def _bar(left, top, event, scale):
-    x, width = left + event["onset"] * scale, max((event["duration"] or 0) * scale, 1.4)
-    return f"M{svg.number(x)} {svg.number(top)}h{svg.number(width)}v{LANE - 4}h-{svg.number(width)}z"
+def _bar(frame, top, event):
+    start = frame.x(max(event["onset"], 0.0))
+    width = svg.number(max(frame.x(event["onset"] + (event["duration"] or 0)) - start, 1.4))
+    return f"M{svg.number(start)} {svg.number(top)}h{width}v{svg.number(LANE - 4)}h-{width}z"
 
 
 class Frame:
@@ -91,19 +103,23 @@ class Frame:
 
     def axes(self, across, up):
         """Return both axes with ticks and their names."""
-        base, end, parts = TOP + self.depth, WIDTH - RIGHT, []
+        end, parts = WIDTH - RIGHT, []
         for tick in round_ticks(self.low, self.high, 3):
             parts.append(svg.line(LEFT, self.y(tick), end, self.y(tick), stroke_width=0.35))
             parts.append(svg.text(LEFT - 5, self.y(tick) + 3, short(tick), size=9, anchor="end"))
-        parts.append(svg.line(LEFT, base, end, base))
-        for tick in round_ticks(self.left, self.right, 8):
-            parts.append(svg.line(self.x(tick), base, self.x(tick), base + 4))
-            parts.append(svg.text(self.x(tick), base + 14, short(tick), size=9, anchor="middle"))
-        parts.append(svg.text(end + 8, base + 14, across, size=9, fill=svg.FAINT))
         middle = TOP + self.depth / 2
         turn = f"rotate(-90 10 {svg.number(middle)})"
         parts.append(svg.text(10, middle, up, size=9, anchor="middle", fill=svg.FAINT, transform=turn))
-        return parts
+        return parts + self.time_axis(across)
+
+    def time_axis(self, name):
+        """Return the horizontal axis with its ticks and name."""
+        base, end = TOP + self.depth, WIDTH - RIGHT
+        parts = [svg.line(LEFT, base, end, base)]
+        for tick in round_ticks(self.left, self.right, 8):
+            parts.append(svg.line(self.x(tick), base, self.x(tick), base + 4))
+            parts.append(svg.text(self.x(tick), base + 14, short(tick), size=9, anchor="middle"))
+        return [*parts, svg.text(end + 8, base + 14, name, size=9, fill=svg.FAINT)]
 
 
 def _legend(x, y, colour, name):

@@ -37,7 +37,7 @@ def colour_bar(palette, low, high, *, height, hide=0.0):
     Values up to ``hide`` (either sign), which are not drawn, are left blank. Signs are written out.
     """
     coded = np.arange(255, -1, -1, dtype="u1")
-    value = low + (high - low) * coded / 255.0
+    value = low + (high - low) * (coded / 255.0)
     palette = palette.copy()
     if hide:
         palette[coded[np.abs(value) <= hide], 3] = 0

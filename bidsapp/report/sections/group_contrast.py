@@ -1,24 +1,29 @@
-"""One group contrast: maps, thresholds, tables."""
+"""One group contrast: maps, thresholds, viewer, null distributions, effects of subjects, tables."""
 
 import numpy as np
 
 from bidsapp.inputs.results import Volume
 from bidsapp.outputs.names import figure_path
 from bidsapp.report.drawing import background
+from bidsapp.report.drawing.distributions import draw_null
 from bidsapp.report.drawing.glass import draw_glass_brain
 from bidsapp.report.drawing.slices import choose_cuts, draw_cut, draw_mosaic
+from bidsapp.report.drawing.surface import draw_surface
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.group_design import group_node
 from bidsapp.report.sections.group_findings import contrast_anchor
+from bidsapp.report.sections.peak_effects import draw_strips, place_key, read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
+from bidsapp.report.viewer import pack_contrast
 
-N_PEAKS, N_ROWS = 5, 40
+N_PEAKS, N_CLUSTERS, N_ROWS = 5, 8, 40
+KNOWN = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
 
 
 def make_sections(results, book):
     """Return a section for every contrast."""
     under = anatomy(results)
-    return [_section(results, book, contrast, under) for contrast in results.record["contrasts"]]
+    return [_Maker(results, book, contrast, under).section() for contrast in results.record["contrasts"]]
 
 
 def anatomy(results):
@@ -31,95 +36,172 @@ def anatomy(results):
     return background.from_volume(results.read_map(record["mask"]), "analysis mask")
 
 
-def surviving(results, contrast, threshold):
-    """Return the map of a threshold with everything that does not survive set to 0."""
-    if results.has(threshold.get("surviving")):
-        return results.read_map(threshold["surviving"])
-    volume = results.read_map(contrast["maps"][threshold["statistic"]])
-    values = np.nan_to_num(volume.values)
-    cutoff = threshold["cutoff"]
-    if cutoff is None:
-        return Volume(np.zeros_like(values), volume.affine)
-    kept = {"two": np.abs(values) >= cutoff, "positive": values >= cutoff, "negative": values <= -cutoff}
-    return Volume(np.where(kept[threshold["tail"]], values, 0), volume.affine)
+class _Maker:
+    """Makes the section of one contrast; holds what its parts share."""
 
+    def __init__(self, results, book, contrast, under):
+        self.results, self.book, self.contrast, self.under = results, book, contrast, under
+        self.thresholds = contrast["thresholds"]
+        self.anchor = contrast_anchor(results, contrast)
+        main = self.thresholds[0] if self.thresholds else None
+        self.statistic = main["statistic"] if main else "z"
+        self.whole = results.read_map(contrast["maps"][self.statistic])
+        self.limit = colour_limit(self.whole)
+        self.peaks = self._read(main, "peaks") if main else None
+        effects = read_effects(results, contrast, self.peaks)
+        self.strips = {} if effects is None else draw_strips(results, contrast, effects)
 
-def _section(results, book, contrast, under):
-    whole = results.read_map(contrast["maps"]["z"])
-    limit = colour_limit(whole)
-    parts = {"whole": _whole(results, book, contrast, whole, limit), "thresholds": []}
-    for threshold in contrast["thresholds"]:
-        parts["thresholds"].append(_threshold(results, book, contrast, threshold, limit))
-    if contrast["thresholds"]:
-        main = contrast["thresholds"][0]
-        parts |= _slices(results, book, contrast, surviving(results, contrast, main), under, limit)
-    content = render(
-        "group_contrast.html", contrast=contrast, under=under.name, **{"cuts": [], "mosaic": None, **parts}
-    )
-    return Section(contrast["name"], contrast_anchor(results, contrast), content, level=2)
+    def section(self):
+        """Return the whole section; the viewer's data go to the book."""
+        kept = [self.surviving(threshold) for threshold in self.thresholds]
+        content = render(
+            "group_contrast.html",
+            contrast=self.contrast,
+            anchor=self.anchor,
+            under=self.under.name,
+            whole=self._glass(self.whole, "whole map, no threshold"),
+            surface=self._surface(kept),
+            nulls=self._nulls(),
+            thresholds=[self._threshold(t, v) for t, v in zip(self.thresholds, kept, strict=True)],
+            mosaic=self._mosaic(kept),
+            cuts=self._cuts(kept),
+            clusters=self._cluster_pictures(),
+        )
+        self._give_to_viewer(kept)
+        return Section(self.contrast["name"], self.anchor, content, level=2)
 
+    def surviving(self, threshold):
+        """Return the map of a threshold with everything that does not survive set to 0."""
+        if self.results.has(threshold.get("surviving")):
+            return self.results.read_map(threshold["surviving"])
+        volume = self.results.read_map(self.contrast["maps"][threshold["statistic"]])
+        values, cutoff = np.nan_to_num(volume.values), threshold["cutoff"]
+        if cutoff is None:
+            return Volume(np.zeros_like(values), volume.affine)
+        kept = {"two": np.abs(values), "positive": values, "negative": -values}[threshold["tail"]] >= cutoff
+        return Volume(np.where(kept, values, 0), volume.affine)
 
-def _path(results, contrast, kind, **more):
-    entities = results.record["entities"]
-    return figure_path(entities, kind, node=group_node(results), contrast=contrast["name"], **more)
+    def _path(self, kind, **more):
+        entities = self.results.record["entities"]
+        return figure_path(
+            entities, kind, node=group_node(self.results), contrast=self.contrast["name"], **more
+        )
 
+    def _words(self, threshold=None):
+        return f"{self.contrast['name']}, {threshold['title']}" if threshold else self.contrast["name"]
 
-def _whole(results, book, contrast, volume, limit):
-    alt = (
-        f"Glass brain of the unthresholded z map of {contrast['name']}, colours from -{limit:g} to {limit:g}"
-    )
-    return book.add(
-        draw_glass_brain(volume, limit=limit, alt=alt), _path(results, contrast, "glass", stat="z")
-    )
+    def _glass(self, volume, what, **more):
+        alt = (
+            f"Glass brain of {self.contrast['name']}: {what}; colours from -{self.limit:g} to {self.limit:g}"
+        )
+        figure = draw_glass_brain(volume, limit=self.limit, alt=alt)
+        return self.book.add(figure, self._path("glass", stat=self.statistic, **more))
 
+    def _surface(self, kept):
+        if not kept or not background.is_mni(self.results.record["entities"].get("space")):
+            return None
+        alt = (
+            f"Inflated cortex of {self._words(self.thresholds[0])}, both hemispheres from outside and inside"
+        )
+        figure = draw_surface(kept[0], limit=self.limit, alt=alt)
+        path = self._path("surface", stat=self.statistic, desc=self.thresholds[0]["method"])
+        return self.book.add(figure, path)
 
-def _threshold(results, book, contrast, threshold, limit):
-    volume = surviving(results, contrast, threshold)
-    counts = f"{threshold['n_clusters']} clusters, {threshold['n_voxels']} voxels"
-    alt = f"Glass brain of {contrast['name']}, {threshold['title']}: {counts}"
-    drawing = draw_glass_brain(volume, limit=limit, alt=alt)
-    path = _path(results, contrast, "glass", stat=threshold["statistic"], desc=threshold["method"])
-    tables = {kind: _table(results, threshold[kind]) for kind in ("clusters", "peaks")}
-    return {**threshold, "drawing": book.add(drawing, path), "tables": tables}
+    def _mosaic(self, kept):
+        if not kept:
+            return None
+        alt = f"Axial slices of {self._words(self.thresholds[0])}"
+        figure = draw_mosaic(self.under, kept[0], choose_cuts(self.whole, 8), limit=self.limit, alt=alt)
+        path = self._path("slices", stat=self.statistic, desc=self.thresholds[0]["method"])
+        return self.book.add(figure, path, "keep")
 
+    def _cuts(self, kept):
+        """Return slices through the highest peaks, with the effects of the subjects there."""
+        if self.peaks is None or not len(self.peaks):
+            return []
+        order = self.peaks[self.statistic].abs().sort_values(ascending=False, kind="stable").index[:N_PEAKS]
+        return [
+            self._cut(kept[0], row, i + 1) for i, row in enumerate(self.peaks.loc[order].to_dict("records"))
+        ]
 
-def _table(results, path):
-    """Return a table for the template: columns of numbers, columns of labels, rows."""
-    if not results.has(path):
-        return None
-    frame = results.read_table(path)
-    labels = [c for c in frame.columns if frame[c].dtype.kind not in "iuf" and c != "sign"]
-    known = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
-    values = [c for c in frame.columns if c not in labels and c not in known]
-    return {
-        "rows": frame.head(N_ROWS).to_dict("records"),
-        "n": len(frame),
-        "values": values,
-        "labels": labels,
-        "path": path,
-    }
+    def _cut(self, volume, peak, rank):
+        at = [peak[f"peak_{axis}"] for axis in "xyz"]
+        alt = f"Slices of {self._words(self.thresholds[0])} through the peak at {place_key(peak)} mm"
+        figure = draw_cut(self.under, volume, at, limit=self.limit, alt=alt)
+        desc = f"{self.thresholds[0]['method']}Peak{rank}"
+        strip = self.strips.get(place_key(peak))
+        return {
+            "peak": peak,
+            "value": peak[self.statistic],
+            "statistic": self.statistic,
+            "label": next((v for k, v in peak.items() if isinstance(v, str) and k not in KNOWN), ""),
+            "drawing": self.book.add(figure, self._path("slices", stat=self.statistic, desc=desc)),
+            "strip": strip and self.book.add(strip, self._path("effects", desc=desc)),
+        }
 
+    def _cluster_pictures(self):
+        """Return a picture of each of the largest clusters by itself, through its peak."""
+        main = self.thresholds[0] if self.thresholds else None
+        if not main or not self.results.has(main.get("labels")):
+            return []
+        frame = self._read(main, "clusters")
+        if frame is None:
+            return []
+        labels = self.results.read_map(main["labels"]).values
+        rows = frame.head(N_CLUSTERS).to_dict("records")
+        return [self._cluster_picture(row, labels, main) for row in rows]
 
-def _slices(results, book, contrast, volume, under, limit):
-    main = contrast["thresholds"][0]
-    words = f"{contrast['name']}, {main['title']}"
-    mosaic = draw_mosaic(under, volume, choose_cuts(volume, 7), limit=limit, alt=f"Axial slices of {words}")
-    drawn = {
-        "mosaic": book.add(mosaic, _path(results, contrast, "slices", stat="z", desc=main["method"]), "keep"),
-        "cuts": [],
-    }
-    if not results.has(main["peaks"]):
+    def _cluster_picture(self, row, labels, main):
+        values = np.where(labels == row["cluster_id"], np.nan_to_num(self.whole.values), 0)
+        at = [row[f"peak_{axis}"] for axis in "xyz"]
+        alt = f"Cluster {row['cluster_id']} of {self._words(main)} by itself"
+        figure = draw_cut(self.under, Volume(values, self.whole.affine), at, limit=self.limit, alt=alt)
+        path = self._path("slices", stat=self.statistic, desc=f"{main['method']}Cluster{row['cluster_id']}")
+        return {"row": row, "drawing": self.book.add(figure, path)}
+
+    def _nulls(self):
+        drawn = []
+        for null in self.contrast.get("nulls") or []:
+            if not self.results.has(null["table"]):
+                continue
+            values = self.results.read_table(null["table"])[null["column"]].to_numpy(float)
+            alt = f"Null distribution of the {null['title']}, observed {null['observed']:.3g}"
+            options = {"cutoff": null.get("cutoff"), "name": null["title"], "alt": alt}
+            figure = draw_null(values, null["observed"], **options)
+            drawn.append(self.book.add(figure, self._path("nullmax", desc=null["statistic"]), "exact"))
         return drawn
-    peaks = results.read_table(main["peaks"])
-    order = peaks[main["statistic"]].abs().sort_values(ascending=False, kind="stable").index[:N_PEAKS]
-    for rank, peak in enumerate(peaks.loc[order].to_dict("records"), start=1):
-        at = [peak["peak_x"], peak["peak_y"], peak["peak_z"]]
-        place = ", ".join(f"{v:.0f}" for v in at)
-        figure = draw_cut(
-            under, volume, at, limit=limit, alt=f"Slices of {words} through its peak at {place} mm"
-        )
-        path = _path(results, contrast, "slices", stat="z", desc=f"{main['method']}Peak{rank}")
-        drawn["cuts"].append(
-            {"drawing": book.add(figure, path), "peak": peak, "statistic": main["statistic"]}
-        )
-    return drawn
+
+    def _threshold(self, threshold, volume):
+        counts = f"{threshold['n_clusters']} clusters, {threshold['n_voxels']} voxels"
+        drawing = self._glass(volume, f"{threshold['title']}, {counts}", desc=threshold["method"])
+        tables = {kind: self._table(threshold, kind) for kind in ("clusters", "peaks")}
+        return {**threshold, "drawing": drawing, "tables": tables}
+
+    def _read(self, threshold, kind):
+        path = threshold.get(kind)
+        return self.results.read_table(path) if self.results.has(path) else None
+
+    def _table(self, threshold, kind):
+        """Return a table for the template: columns of numbers, columns of labels, rows."""
+        frame = self._read(threshold, kind)
+        if frame is None:
+            return None
+        labels = [c for c in frame.columns if frame[c].dtype.kind not in "iuf" and c not in KNOWN]
+        values = [c for c in frame.columns if c not in labels and c not in KNOWN]
+        rows = frame.head(N_ROWS).to_dict("records")
+        return {"rows": rows, "n": len(frame), "values": values, "labels": labels, "path": threshold[kind]}
+
+    def _is_plain(self, threshold):
+        """Whether a threshold is a cut-off of the very map that the viewer shows."""
+        if threshold["cutoff"] is None or threshold["statistic"] != self.statistic:
+            return False
+        return not self.results.has(threshold.get("surviving"))
+
+    def _give_to_viewer(self, kept):
+        pairs = [(t, None if self._is_plain(t) else v) for t, v in zip(self.thresholds, kept, strict=True)]
+        known = self.peaks is not None and len(self.peaks) > 0
+        start = [self.peaks.iloc[0][f"peak_{a}"] for a in "xyz"] if known else [0.0, 0.0, 0.0]
+        strips = {key: strip.inline() for key, strip in self.strips.items()}
+        data = pack_contrast(self.statistic, self.whole, pairs, limit=self.limit, start=start, strips=strips)
+        self.book.viewer.append((self.anchor, data))
+        self.book.anatomy = self.under

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bidsapp.outputs.names import figure_path
-from bidsapp.report.drawing.charts import draw_timeline, draw_traces
+from bidsapp.report.drawing.charts import draw_carpet, draw_timeline, draw_traces
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
@@ -37,6 +37,7 @@ def _run(results, book, run, index):
         weights=_weights(book, run, columns),
         correlations=_correlations(book, run, matrix, columns),
         timeline=_timeline(book, run, times),
+        carpet=_carpet(book, run, matrix, columns, times),
         motion=_motion(book, run, times),
         maps=_fit_maps(results, book, run),
         nuisance=[c for c in columns if c in run["confounds"]],
@@ -83,6 +84,13 @@ def _timeline(book, run, times):
     end = times[-1] + run["repetition_time"]
     alt = f"Events of {run['label']} over time, one lane a condition"
     return book.add(draw_timeline(run["events"], end, alt=alt), _path(run, "events"), "keep")
+
+
+def _carpet(book, run, matrix, columns, times):
+    if len(times) != len(matrix):
+        return None
+    alt = f"Design and confounds of {run['label']} over time, one row a regressor"
+    return book.add(draw_carpet(times, matrix, columns, alt=alt), _path(run, "carpet"), "keep")
 
 
 def _motion(book, run, times):

@@ -1,0 +1,79 @@
+"""The effect of each subject at each peak, with the mean of each group and its confidence interval."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from bidsapp.report.drawing.distributions import draw_strip
+
+KEYS = ["cluster_id", "peak", "peak_x", "peak_y", "peak_z"]
+
+
+def read_effects(results, contrast, peaks):
+    """Return one row a peak and one column a subject, or None.
+
+    From the table that the group stage wrote; else from the subjects' maps, where they are there.
+    """
+    if results.has(contrast.get("peak_effects")):
+        return results.read_table(contrast["peak_effects"])
+    inputs = contrast.get("inputs") or []
+    if peaks is None or not inputs or not all(results.has(i["effect"]) for i in inputs):
+        return None
+    values = {i["subject"]: _values_at(results.read_map(i["effect"]), peaks) for i in inputs}
+    return pd.concat([peaks[KEYS].reset_index(drop=True), pd.DataFrame(values)], axis=1)
+
+
+def draw_strips(results, contrast, effects):
+    """Return the drawing of every row of effects by ``place_key``."""
+    groups = find_groups(results)
+    unit = contrast.get("units") or "effect"
+    strips = {}
+    for row in effects.to_dict("records"):
+        place = ", ".join(f"{row[k]:.0f}".replace("-", "−") for k in KEYS[2:])
+        chosen = {name: _group(row, subjects) for name, subjects in groups.items()}
+        chosen = {name: group for name, group in chosen.items() if group}
+        if chosen:
+            title = f"Effect of each subject at {place} mm"
+            alt = f"{title}, {contrast['name']}, with mean and 95 % confidence interval"
+            strips[place_key(row)] = draw_strip(chosen, unit=unit, title=title, alt=alt)
+    return strips
+
+
+def place_key(row):
+    """Return the name of a position, as the viewer looks it up."""
+    return ",".join(f"{row[k] + 0.0:.0f}" for k in KEYS[2:])
+
+
+def find_groups(results):
+    """Return the subjects of each group: of each 0/1 column of the design where these split everybody."""
+    labels = [s["label"] for s in results.record["subjects"] if s["used"]]
+    if not results.has(results.record["design"]):
+        return {"": labels}
+    table = results.read_table(results.record["design"])
+    columns = [c for c in table.columns[1:] if set(table[c].unique()) <= {0, 1} and table[c].nunique() == 2]
+    if not columns or not (table[columns].sum(axis=1) == 1).all():
+        return {"": labels}
+    names = table.iloc[:, 0].astype(str)
+    return {column: names[table[column] == 1].tolist() for column in columns}
+
+
+def summarise(values):
+    """Return mean and 95 % confidence interval (t); no interval for a single value."""
+    values = np.asarray(values, float)
+    mean, n = values.mean(), len(values)
+    if n < 2:
+        return mean, np.nan, np.nan
+    half = student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return mean, mean - half, mean + half
+
+
+def _group(row, subjects):
+    known = [(s, float(row[s])) for s in subjects if s in row and pd.notna(row[s])]
+    return (known, summarise([v for _, v in known])) if known else None
+
+
+def _values_at(volume, peaks):
+    inverse = np.linalg.inv(volume.affine)
+    positions = peaks[KEYS[2:]].to_numpy(float)
+    voxels = np.rint(positions @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+    return volume.values[tuple(voxels.T)]

@@ -1,0 +1,122 @@
+"""The data of the interactive viewer: NiiVue (as nilearn ships it), the anatomy and the maps, packed.
+
+All of it is gzip in base64: small, and unpacked by the browser only when somebody opens the viewer.
+"""
+
+import base64
+import gzip
+import json
+from functools import lru_cache
+from importlib.resources import files
+
+import nibabel as nib
+import numpy as np
+from markupsafe import Markup
+from scipy.ndimage import zoom
+
+from bidsapp.report.drawing.glass import upright
+from bidsapp.report.render import render
+
+# z and t to a hundredth: finer than anybody can see, and half the bytes of float32.
+SLOPE, LARGEST = 0.01, 327.0
+ANATOMY_STEP_MM = 2.0
+# All maps of a page together; with the rest the page stays below 15 MB.
+MAX_BYTES = 9_000_000
+
+
+def pack_contrast(statistic, volume, thresholds, *, limit, start, strips):
+    """Return the data of one contrast as JSON text that is safe inside a script element.
+
+    Parameters
+    ----------
+    statistic : str
+        The name of the map's values: "z", "t", "F".
+    volume : Volume
+    thresholds : list of (dict, Volume or None)
+        A threshold of the record, and its surviving values where it is not a plain cut-off.
+    limit : float
+        The value of the strongest colour.
+    start : sequence of float
+        Where the cross hair begins, in mm.
+    strips : dict of str to str
+        "x,y,z" to an SVG of the subjects' effects there.
+    """
+    values, affine = upright(np.nan_to_num(volume.values), volume.affine)
+    coded = np.rint(np.clip(values, -LARGEST, LARGEST) / SLOPE).astype(np.int16)
+    bits = {i: k for k, i in enumerate(i for i, (_, kept) in enumerate(thresholds) if kept is not None)}
+    combined = np.zeros(coded.shape, np.uint16)
+    for i, bit in bits.items():
+        kept = thresholds[i][1]
+        combined |= (upright(np.nan_to_num(kept.values), kept.affine)[0] != 0).astype(np.uint16) << bit
+    data = {
+        "statistic": statistic,
+        "signed": bool((values < 0).any()),
+        "limit": limit,
+        "slope": SLOPE,
+        "start": [float(v) for v in start],
+        "grid": {
+            "shape": list(coded.shape),
+            "step": np.diag(affine)[:3].tolist(),
+            "corner": affine[:3, 3].tolist(),
+        },
+        "map": _pack_image(coded, affine),
+        "mask": _pack_image(combined, affine) if bits else None,
+        "methods": [_method(t, bits.get(i)) for i, (t, _) in enumerate(thresholds)],
+        "strips": strips,
+    }
+    return Markup(json.dumps(data, ensure_ascii=True).replace("<", "\\u003c"))
+
+
+def render_viewer(background, contrasts):
+    """Return the viewer's HTML, or nothing when there is no contrast.
+
+    Parameters
+    ----------
+    background : Background
+    contrasts : list of (anchor, data)
+        Data as from ``pack_contrast``.
+    """
+    kept, size = [], 0
+    for anchor, data in contrasts:
+        size += len(data)
+        if size <= MAX_BYTES:
+            kept.append((anchor, data))
+    if not kept:
+        return Markup("")
+    return render("viewer.html", library=_library(), anatomy=_pack_anatomy(background), contrasts=kept)
+
+
+def _method(threshold, bit):
+    return {
+        "key": threshold["method"],
+        "title": threshold["title"],
+        "cutoff": threshold["cutoff"] if bit is None else None,
+        "forming": threshold.get("forming"),
+        "tail": threshold["tail"],
+        "bit": bit,
+    }
+
+
+def _pack_anatomy(background):
+    steps = np.diag(background.affine)[:3]
+    factors = np.minimum(steps / ANATOMY_STEP_MM, 1.0)
+    values = zoom(background.values, factors, order=1)
+    affine = np.diag([*(steps * np.array(background.values.shape) / values.shape), 1.0])
+    affine[:3, 3] = background.affine[:3, 3] + (np.diag(affine)[:3] - steps) / 2
+    return _pack_image((np.clip(values, 0, 1) * 255).astype(np.uint8), affine)
+
+
+def _pack_image(values, affine):
+    image = nib.Nifti1Image(values, affine)
+    return _pack(image.to_bytes())
+
+
+@lru_cache(maxsize=1)
+def _library():
+    """Return NiiVue as nilearn ships it; packed once."""
+    return Markup(_pack(files("nilearn").joinpath("_assets/js/niivue.umd.js").read_bytes()))
+
+
+def _pack(content):
+    # A fixed time makes equal content equal bytes.
+    return Markup(base64.b64encode(gzip.compress(content, 9, mtime=0)).decode())
