@@ -20,6 +20,8 @@ CONTRAST = "incongruentGtCongruent"
 EXPRESSION = f"{CONTRAST}=incongruent_correct - congruent_correct"
 # Ours is float32 streaming with double sums, nilearn's double on float32 maps.
 RELATIVE = 1e-4
+# nilearn cuts autocorrelations to bins of 0.01; a coefficient on an edge may fall to either side.
+MAX_ON_BIN_EDGE = 3
 N_SUBJECTS = 8
 
 
@@ -72,12 +74,16 @@ def test_a_run_agrees_with_nilearn_in_every_voxel(flanker, record, index):
     mask = np.asarray(mask_image.dataobj) > 0
     model = FirstLevelModel(mask_img=mask_image, smoothing_fwhm=6, noise_model="ar1", minimize_memory=True)
     model.fit(run["files"]["bold"], design_matrices=design.drop(columns="frame_time", errors="ignore"))
-    theirs = model.compute_contrast("incongruent_correct - congruent_correct", output_type="all")
+    weights = next(made["weights"] for made in run["contrasts"] if made["name"] == CONTRAST)
+    columns = [name for name in design.columns if name != "frame_time"]
+    theirs = model.compute_contrast([weights.get(name, 0.0) for name in columns], output_type="all")
+    same_bin = np.isclose(values(out / run["model_fit"]["ar1"], mask), model.labels_[0].astype(float))
+    assert np.count_nonzero(~same_bin) <= MAX_ON_BIN_EDGE
     estimate = find_estimate(record, "run", run=run["entities"]["run"])
     kinds = {"effect": "effect_size", "variance": "effect_variance", "t": "stat", "z": "z_score"}
     for ours, name in kinds.items():
         expected = np.asarray(theirs[name].dataobj, float)[mask]
-        assert_close(values(out / estimate["maps"][ours], mask), expected)
+        assert_close(values(out / estimate["maps"][ours], mask)[same_bin], expected[same_bin])
 
 
 def test_a_subject_agrees_with_nilearns_weighted_fixed_effects(flanker, record):
