@@ -188,6 +188,7 @@ def write_fitted(key, estimate, geometry, about, settings):
         "DegreesOfFreedom": described["dof"],
         "Runs": about["runs"],
     }
+    fields["effect_units"] = units
     paths = write_estimate(settings.output_dir, key, maps, geometry, fields)
     mask = names.mask_path(entities, node=None if key.level == "run" else key.node)
     if key.level != "run":

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from bidsapp.environment import count_cpus, find_memory_gb
-from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, SettingsError
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_shared
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.thresholds import THRESHOLDS
@@ -54,27 +54,27 @@ def run_models(plan, settings):
 def run_model(model, plan, settings):
     """Run the fits of one Dataset node and write its record; return the progress line."""
     path = settings.output_dir / names.group_record_path(model.entities, model.node)
-    fingerprint = make_fingerprint(
-        plan.model_text,
-        settings.group,
-        settings.permutation,
-        *(part for fit in model.fits for part in parts_of(fit)),
-    )
+    parts = [part for fit in model.fits for part in parts_of(fit)]
+    fingerprint = make_fingerprint(plan.model_text, settings.group, settings.permutation, *parts)
     if is_finished(path, fingerprint):
         return f"{model.node}: finished before, nothing changed"
     path.unlink(missing_ok=True)
     with Stopwatch() as watch:
-        content = {"contrasts": []}
+        content = {"contrasts": [], "warnings": []}
         for fit in model.fits:
             stack = read_stack(fit.inputs)
-            content |= write_shared(model, fit, stack, settings)
-            content["contrasts"] += [
-                ContrastWriter(result, settings).write() for result in analyse(fit, stack, settings)
-            ]
+            content |= write_shared(fit, stack, settings)
+            for result in analyse(fit, stack, settings):
+                content["contrasts"].append(ContrastWriter(result, settings).write())
+                content["warnings"] += result.warnings
     common = common_record("group", plan, settings, fingerprint, watch)
-    write_json(
-        path, common | {"status": "complete", "node": model.node, "entities": model.entities} | content
-    )
+    about = {"status": "complete", "node": model.node, "entities": model.entities, "group_by": model.group_by}
+    write_json(path, common | about | content)
+    for warning in content["warnings"]:
+        logger.warning("%s", warning)
+    untested = [entry for entry in content["contrasts"] if "permutation" not in entry]
+    if settings.permutation.n_permutations and len(untested) == len(content["contrasts"]):
+        raise SettingsError(f"no contrast could be tested by shuffling: {content['warnings'][0]}")
     return f"{model.node}: {len(content['contrasts'])} contrasts, {watch.seconds:.0f} s"
 
 
@@ -83,10 +83,30 @@ def analyse(fit, stack, settings):
     design = GroupDesign(fit.design.matrix, fit.contrasts)
     estimates = fit_group(stack.effect, stack.variance, design, tail=settings.group.tail)
     for contrast, estimate in zip(fit.contrasts, estimates, strict=True):
-        inference = shuffle(fit, contrast, stack, settings)
+        inference, warnings = None, []
+        if settings.permutation.n_permutations:
+            try:
+                inference = shuffle(fit, contrast, stack, settings)
+            except SettingsError as error:
+                # The other contrasts may have more subjects, and the maps of this one are right.
+                warnings = [f"{contrast.name}: {error}"]
         evidence = make_evidence(estimate, inference, stack.geometry, settings)
         thresholds = tuple(make(evidence, settings.group.alpha) for make in THRESHOLDS.values())
-        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds)
+        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, warnings)
+
+
+def shuffle(fit, contrast, stack, settings):
+    """Return the permutation inference of a contrast."""
+    options = InferenceOptions(
+        n_shuffles=settings.permutation.n_permutations,
+        seed=settings.permutation.seed,
+        alpha=settings.group.alpha,
+        tail=settings.group.tail,
+        cluster_forming_p=settings.permutation.cluster_forming_p,
+        n_threads=count_cpus(settings.control.n_cpus),
+        memory_gb=find_memory_gb(settings.control.mem_gb),
+    )
+    return permute(stack.effect, fit.design.matrix, contrast.weights, stack.geometry, options)
 
 
 def make_evidence(estimate, inference, geometry, settings):
@@ -104,28 +124,6 @@ def make_evidence(estimate, inference, geometry, settings):
         geometry=geometry,
         inference=inference,
         cluster_forming_p=settings.permutation.cluster_forming_p,
-    )
-
-
-def shuffle(fit, contrast, stack, settings):
-    """Return the permutation inference of a contrast, or None where none is asked for."""
-    options = settings.permutation
-    if options.n_permutations == 0:
-        return None
-    return permute(
-        stack.effect,
-        fit.design.matrix,
-        contrast.weights,
-        stack.geometry,
-        InferenceOptions(
-            n_shuffles=options.n_permutations,
-            seed=options.seed,
-            alpha=settings.group.alpha,
-            tail=settings.group.tail,
-            cluster_forming_p=options.cluster_forming_p,
-            n_threads=count_cpus(settings.control.n_cpus),
-            memory_gb=find_memory_gb(settings.control.mem_gb),
-        ),
     )
 
 

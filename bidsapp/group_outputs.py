@@ -12,7 +12,7 @@ from bidsapp.outputs.images import write_labels, write_mask
 from bidsapp.outputs.records import describe_contrast
 from bidsapp.outputs.sidecars import map_sidecar
 from bidsapp.outputs.tables import write_contrasts, write_design, write_table
-from bidsapp.records import Contrast, EffectStack, GroupEstimate, Inference, Threshold
+from bidsapp.records import Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
 from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
 from bidsapp.tables.clusters import describe_columns, make_cluster_table
 from bidsapp.tables.peaks import make_peak_effects
@@ -40,6 +40,7 @@ class GroupResult:
     estimate: GroupEstimate
     inference: Inference | None
     thresholds: tuple[Threshold, ...]
+    warnings: list
 
 
 class ContrastWriter:
@@ -68,6 +69,7 @@ class ContrastWriter:
             "dof": _common_dof(estimate),
             "weights": described["weights"],
             "n_subjects": len(result.stack.labels),
+            "units": result.fit.inputs[0].metadata.get("Units"),
             "maps": {stat: self.write_map(stat, values) for stat, values in self._maps.items()},
             "inputs": [describe_input(entry) for entry in result.fit.inputs],
             **self.write_inference(),
@@ -79,6 +81,7 @@ class ContrastWriter:
         result = self._result
         path = names.map_path(result.fit.entities, stat=stat, desc=desc, **self._where)
         shared = {
+            "effect_units": result.fit.inputs[0].metadata.get("Units"),
             "SpatialReference": result.fit.entities.get("space"),
             "ContrastName": result.contrast.name,
             "InputContrast": result.fit.contrast,
@@ -137,7 +140,7 @@ class ContrastWriter:
         if threshold.name.startswith("fdr") and threshold.adjusted is not None:
             fields = {"Correction": "FDR", "Description": threshold.description}
             adjusted["p_map"] = self.write_map("q", threshold.adjusted, threshold.name, **fields)
-        if threshold.name.startswith("max"):
+        if threshold.name.startswith("max") and not threshold.reason:
             surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
             fields = {"Correction": "FWE", "Description": threshold.description}
             adjusted["surviving"] = self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
@@ -182,7 +185,7 @@ class ContrastWriter:
         return paths | {"peak_effects": effects}, table
 
 
-def write_shared(model, fit, stack, settings):
+def write_shared(fit, stack, settings):
     """Write what all contrasts of a fit share: mask, coverage, design, weights; return the record's part."""
     out, entities = settings.output_dir, fit.entities
     mask = names.mask_path(entities, node=fit.node)
@@ -196,9 +199,11 @@ def write_shared(model, fit, stack, settings):
     )
     weights = names.contrasts_path(entities, node=fit.node)
     write_contrasts(out / weights, fit.contrasts, fit.design.columns)
+    coverage = write_coverage(fit, stack, settings)
     sizes = np.sqrt(np.square(stack.geometry.affine[:3, :3]).sum(axis=0))
     return {
         "mask": mask,
+        "coverage": coverage,
         "design": design,
         "contrast_table": weights,
         "n_voxels": stack.geometry.n_points,
@@ -208,6 +213,16 @@ def write_shared(model, fit, stack, settings):
         "estimator": "ordinary least squares",
         "subjects": describe_subjects(fit, stack),
     }
+
+
+def write_coverage(fit, stack, settings):
+    """Write how many inputs have data in each voxel, over all voxels that any has; return the path."""
+    everywhere = Geometry(stack.coverage > 0, stack.geometry.affine)
+    path = names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast)
+    fields = {"SpatialReference": fit.entities.get("space"), "NumberOfSubjects": len(stack.labels)}
+    sidecar = map_sidecar("coverage", NodeName=fit.node, **fields)
+    write_described_map(settings.output_dir, path, stack.coverage[everywhere.mask], everywhere, sidecar)
+    return path
 
 
 def describe_model(fit):
@@ -236,7 +251,8 @@ def collect_maps(result):
         maps = {"effect": estimate.effect, "variance": estimate.variance, "t": estimate.statistic}
     else:
         maps = {"F": estimate.statistic}
-    return maps | {"z": estimate.z, "p": estimate.p, **estimate.maps}
+    more = {stat: values for stat, values in estimate.maps.items() if stat != "n" or np.ptp(values)}
+    return maps | {"z": estimate.z, "p": estimate.p, **more}
 
 
 def conventions(inference):
@@ -258,11 +274,8 @@ def minus_log10(p):
 
 def describe_input(entry):
     """Return the files of one input of a group model."""
-    return {
-        "subject": entry.label,
-        "effect": str(entry.effect),
-        "variance": str(entry.variance or "") or None,
-    }
+    variance = str(entry.variance) if entry.variance else None
+    return {"subject": f"sub-{entry.key.entity('sub')}", "effect": str(entry.effect), "variance": variance}
 
 
 def is_template(entities):

@@ -77,9 +77,9 @@ def mask_path(entities, *, node=None):
     return f"{folder_of(entities)}/{make_name(full, 'mask', '.nii.gz')}"
 
 
-def coverage_path(entities, *, node):
+def coverage_path(entities, *, node, contrast):
     """Return the path of the map of how many inputs cover each voxel."""
-    return model_fit_path(entities, node=node, stat="coverage")
+    return map_path(entities, node=node, contrast=contrast, stat="coverage")
 
 
 def residuals_path(entities):

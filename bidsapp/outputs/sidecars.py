@@ -28,9 +28,11 @@ MAP_MEANING = {
 }
 
 
-def map_sidecar(stat, **fields):
+def map_sidecar(stat, *, effect_units=None, **fields):
     """Return the sidecar of a map; fields that are None are left out."""
     description, units = MAP_MEANING.get(stat, (stat, "arbitrary"))
+    if effect_units:
+        units = {"effect": effect_units, "variance": f"({effect_units})^2"}.get(stat, units)
     content = {
         "Description": description,
         "Units": units,
