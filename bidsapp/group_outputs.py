@@ -24,6 +24,7 @@ STATISTICS = {
     "mass": ("maxMass", "p_fwe_mass", "largest cluster mass of each shuffle"),
     "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
 }
+CLUSTER_THRESHOLDS = ("maxSize", "maxMass")
 # The maps whose values tables list at peaks, beside the statistic.
 LISTED = ("z", "effect", "p", "g")
 # Beyond it, -log10 p says nothing that float32 readers could use.
@@ -155,12 +156,17 @@ class ContrastWriter:
             "statistic": statistic,
             "cutoff": float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
             "scale": threshold.scale,
+            "forming": self._forming(threshold),
             "reason": threshold.reason,
             "n_voxels": int(np.count_nonzero(threshold.surviving)),
             "n_clusters": len(found.clusters),
             **adjusted,
             **tables,
         }
+
+    def _forming(self, threshold):
+        clusters = getattr(self._result.inference, "clusters", None)
+        return clusters.cutoff if clusters is not None and threshold.name in CLUSTER_THRESHOLDS else None
 
     def _write_tables(self, threshold, statistic):
         result, geometry = self._result, self._result.stack.geometry
