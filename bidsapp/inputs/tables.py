@@ -1,16 +1,20 @@
 """Read tab-separated tables as text, saying what is wrong with a file and where."""
 
+import csv
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError
 
-MISSING = ("n/a", "N/A", "na", "NA", "nan", "NaN", "")
+MISSING = frozenset(("n/a", "N/A", "na", "NA", "nan", "NaN", ""))
 
 
 def read_table(path, columns=None):
     """Return a table as text; None where a value is missing (``n/a`` or empty).
+
+    Blank lines are skipped, and the cells that a short line lacks are missing.
 
     Parameters
     ----------
@@ -21,28 +25,28 @@ def read_table(path, columns=None):
     Raises
     ------
     InputError
+        No such file, not text, a line with more cells than columns, two columns of one name.
     """
-    path = Path(path)
-    try:
-        table = pd.read_csv(
-            path,
-            sep="\t",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            usecols=None if columns is None else list(columns),
-            skipinitialspace=True,
-        )
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing.", exit_code=EXIT_NO_INPUT) from error
-    except pd.errors.EmptyDataError:
+    lines = _read_rows(path)
+    if not lines:
         return pd.DataFrame()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise InputError(f"{path} is not a tab-separated table: {reason}") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    table = table.apply(lambda column: column.str.strip())
-    return table.astype(object).where(~table.isin(MISSING), None)
+    header = [name.strip() for name in lines[0][1]]
+    wanted = [index for index, name in enumerate(header) if columns is None or name in columns]
+    names = [header[index] for index in wanted]
+    doubled = [name for name in names if names.count(name) > 1]
+    if doubled:
+        raise InputError(f"{path} has several columns {doubled[0]!r}. Rename one.")
+    cells = np.full((len(lines) - 1, len(wanted)), None, dtype=object)
+    for row, (number, line) in enumerate(lines[1:]):
+        if len(line) > len(header) and any(cell.strip() for cell in line[len(header) :]):
+            raise InputError(
+                f"{path} is not a tab-separated table: line {number} has {len(line)} cells, the first line "
+                f"{len(header)}. Correct it."
+            )
+        for column, index in enumerate(wanted):
+            value = line[index].strip() if index < len(line) else ""
+            cells[row, column] = None if value in MISSING else value
+    return pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
 
 
 def read_header(path):
@@ -51,5 +55,30 @@ def read_header(path):
         with Path(path).open(encoding="utf-8-sig") as file:
             line = file.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} can not be read: {error}.") from error
-    return [name.strip() for name in line.split("\t")] if line.strip() else []
+        raise _unreadable(path, error) from error
+    return [name.strip().strip('"') for name in line.split("\t")] if line.strip() else []
+
+
+def _read_rows(path):
+    """Return the lines that are not blank, each with its number and its cells."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    lines = text.split("\n")
+    if '"' in text:
+        try:
+            rows = list(csv.reader(lines, delimiter="\t", strict=True))
+        except csv.Error as error:
+            raise InputError(f"{path} is not a tab-separated table: {error}. Check its quotes.") from error
+    else:
+        rows = [line.split("\t") for line in lines]
+    return [(number, row) for number, row in enumerate(rows, start=1) if any(cell.strip() for cell in row)]
+
+
+def _unreadable(path, error):
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path} is missing.", exit_code=EXIT_NO_INPUT)
+    if isinstance(error, UnicodeDecodeError):
+        return InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.")
+    return InputError(f"{path} cannot be read: {error}.")

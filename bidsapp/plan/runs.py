@@ -9,7 +9,9 @@ from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, 
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.run import RunDesign, find_confounds, make_run_design
 from bidsapp.errors import AppError, InputError, ModelError
-from bidsapp.inputs.tables import read_header, read_table
+from bidsapp.inputs.confounds import read_confounds
+from bidsapp.inputs.events import read_events
+from bidsapp.inputs.tables import read_header
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan_records import RunFit
 from bidsapp.records import Design
@@ -82,27 +84,16 @@ def _read_events(run):
     """Return the events of a run, or None where there is no file or it has no event."""
     if run.events is None:
         return None
-    table = read_table(run.events)
-    absent = [name for name in ("onset", "duration") if name not in table]
-    if len(table) and absent:
-        raise InputError(f"{run.events} has no column {absent[0]!r}, which every events file must have.")
+    table = read_events(run.events)
     return table if len(table) else None
 
 
 def _read_confounds(node, run):
-    """Return the confounds that the node uses; a value that is missing is 0."""
+    """Return the confounds that the node uses, or None."""
     if run.confounds is None:
         return None
     wanted = find_confounds(node, read_header(run.confounds))
-    if not wanted:
-        return None
-    table = read_table(run.confounds, wanted).apply(pd.to_numeric, errors="coerce").fillna(0.0)
-    if len(table) != run.n_volumes:
-        raise InputError(
-            f"{run.confounds} has {len(table)} rows and the images have {run.n_volumes} volumes. "
-            "Run the preprocessing of this run again."
-        )
-    return table
+    return read_confounds(run.confounds, wanted, run.n_volumes) if wanted else None
 
 
 def check_missing(node, prepared, elsewhere=()):
@@ -184,7 +175,9 @@ def make_run_fit(node, prepared, columns, missing_condition):
         descriptions=describe_columns(design.columns, prepared),
         events=_events_used(prepared),
         high_pass_hz=node.options.high_pass_hz,
-        notes=tuple(dict.fromkeys(note for made in prepared.made for note in made.notes)),
+        notes=tuple(
+            dict.fromkeys([*_notes_on_events(prepared), *(n for made in prepared.made for n in made.notes)])
+        ),
         mask_filter=node.options.mask,
     )
 
@@ -237,6 +230,10 @@ def describe_columns(columns, prepared):
         else:
             described[name] = "filter"
     return described
+
+
+def _notes_on_events(prepared):
+    return [note for table in prepared.events if table is not None for note in table.attrs.get("notes", ())]
 
 
 def _events_used(prepared):

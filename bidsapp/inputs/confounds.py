@@ -1,0 +1,276 @@
+"""Read the columns of a confounds file that are needed, and choose them by a named strategy.
+
+Missing values: fMRIPrep leaves the first rows of temporal differences (``*_derivative1``, framewise
+displacement, DVARS) n/a. Leading n/a are set to the mean of the column's other rows, where they say nothing
+about the first volumes. A column that is missing anywhere else, or everywhere, is an error.
+"""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.errors import InputError, SettingsError
+from bidsapp.inputs.index import did_you_mean
+from bidsapp.inputs.tables import read_header, read_table
+
+MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+MOTION_SUFFIXES = {
+    "motion6": ("",),
+    "motion12": ("", "_derivative1"),
+    "motion24": ("", "_derivative1", "_power2", "_derivative1_power2"),
+}
+# Columns of fMRIPrep before 1.2, by today's names.
+OLD_NAMES = {
+    "trans_x": "X",
+    "trans_y": "Y",
+    "trans_z": "Z",
+    "rot_x": "RotX",
+    "rot_y": "RotY",
+    "rot_z": "RotZ",
+    "csf": "CSF",
+    "white_matter": "WhiteMatter",
+    "global_signal": "GlobalSignal",
+    "framewise_displacement": "FramewiseDisplacement",
+    "std_dvars": "stdDVARS",
+}
+# Numbered columns: today's name and that before 1.2.
+NUMBERED = {
+    "acompcor": r"a_comp_cor_\d+|aCompCor\d+",
+    "tcompcor": r"t_comp_cor_\d+|tCompCor\d+",
+    "aroma": r"aroma_motion_\d+|AROMAAggrComp\d+",
+    "cosine": r"cosine_?\d+|Cosine\d+",
+    "nonsteady": r"non_steady_state_outlier_?\d+|NonSteadyStateOutlier\d+",
+}
+NAMED = {"wmcsf": ("white_matter", "csf"), "globalsignal": ("global_signal",)}
+# fMRIPrep 1.x keeps six of each; later versions as many as explain half of the variance.
+DEFAULT_COMPONENTS = 6
+# fMRIPrep's own thresholds for motion outliers: displacement in mm, standardised DVARS.
+DEFAULT_SCRUB = (0.5, 1.5)
+KNOWN = ("none", *MOTION_SUFFIXES, *NUMBERED, *NAMED, "scrub")
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """Parts of a strategy with their numbers, None where the default counts: ``{"acompcor": 5}``.
+
+    ``scrub`` is the pair of thresholds above which a volume is censored, or None.
+    """
+
+    text: str
+    parts: dict[str, int | None]
+    scrub: tuple[float, float] | None
+
+
+def parse_strategy(text):
+    """Return the strategy of a text such as ``motion24+acompcor5+scrub[0.5,1.5]``.
+
+    Raises
+    ------
+    SettingsError
+    """
+    parts, scrub = {}, None
+    for word in re.split(r"\s*\+\s*", text.strip().lower()):
+        name, numbers = _split(word)
+        if name == "scrub":
+            scrub = _thresholds(word, numbers)
+        elif numbers is not None and (
+            name not in ("acompcor", "tcompcor") or not numbers.isdecimal() or int(numbers) < 1
+        ):
+            raise SettingsError(f"--confounds: {word!r}: {name} takes no such number.")
+        elif name != "none":
+            parts[name] = None if numbers is None else int(numbers)
+    motions = [name for name in parts if name in MOTION_SUFFIXES]
+    if len(motions) > 1:
+        raise SettingsError(f"--confounds: {' and '.join(motions)} exclude each other. Choose one.")
+    return Strategy(text, parts, scrub)
+
+
+def _split(word):
+    """Return the name of a part and its numbers as text, None where it has none."""
+    if word in KNOWN:
+        return word, None
+    for name in KNOWN:
+        rest = word.removeprefix(name)
+        if rest != word and re.fullmatch(r"\[?[\d.,\s]*\]?", rest):
+            return name, rest.strip("[] ") or None
+    raise SettingsError(f"--confounds: unknown strategy {word!r}{did_you_mean(word, KNOWN)}")
+
+
+def _thresholds(word, numbers):
+    if numbers is None:
+        return DEFAULT_SCRUB
+    try:
+        values = [float(part) for part in numbers.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2) or min(values) <= 0:
+        raise SettingsError(f"--confounds: {word!r}: write scrub[FD,DVARS], for example scrub[0.5,1.5].")
+    return (values[0], values[1] if len(values) == 2 else DEFAULT_SCRUB[1])
+
+
+def select_confounds(columns, metadata, strategy):
+    """Return the columns of a confounds file that a strategy asks for, as regressors.
+
+    Censored volumes are no columns of the file; see `find_outliers`.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The header of the file, of any version of fMRIPrep since 1.0.
+    metadata : dict
+        Its JSON sidecar; says which mask a CompCor component is from ({}: the first ones are taken).
+    strategy : str or Strategy
+
+    Raises
+    ------
+    SettingsError, InputError
+        The strategy is unknown; a column is not in the file.
+    """
+    strategy = strategy if isinstance(strategy, Strategy) else parse_strategy(strategy)
+    chosen = []
+    for name, number in strategy.parts.items():
+        if name in MOTION_SUFFIXES:
+            wanted = [f"{axis}{suffix}" for suffix in MOTION_SUFFIXES[name] for axis in MOTION]
+            chosen += [_spelled(column, columns, name) for column in wanted]
+        elif name in NAMED:
+            chosen += [_spelled(column, columns, name) for column in NAMED[name]]
+        else:
+            chosen += _numbered(name, number, columns, metadata)
+    return chosen
+
+
+def _spelled(wanted, columns, part):
+    """Return a column as this version of fMRIPrep names it."""
+    for name in (wanted, OLD_NAMES.get(wanted)):
+        if name in columns:
+            return name
+    raise InputError(
+        f"the confounds file has no column {wanted!r}, which {part} needs{did_you_mean(wanted, columns)} "
+        "Choose another --confounds strategy, or run a later version of fMRIPrep."
+    )
+
+
+def _numbered(part, number, columns, metadata):
+    found = [name for name in columns if re.fullmatch(NUMBERED[part], name)]
+    if part in ("acompcor", "tcompcor"):
+        found = _of_combined_mask(found, metadata) if part == "acompcor" else found
+        if len(found) < (number or 1):
+            raise InputError(
+                f"the confounds file has {len(found)} components for {part}{number or ''}. "
+                "Ask for fewer in --confounds."
+            )
+        return found[: number or DEFAULT_COMPONENTS]
+    if part == "aroma" and not found:
+        raise InputError(
+            "the confounds file has no ICA-AROMA columns (aroma_motion_*). Run fMRIPrep up to 23.0 with "
+            "--use-aroma, or choose another --confounds strategy."
+        )
+    return found
+
+
+def _of_combined_mask(names, metadata):
+    """Return the components of the combined white matter and CSF mask, all where no mask is known."""
+    masks = {name: _field(metadata, name, "Mask") for name in names}
+    combined = [name for name in names if str(masks[name]).lower() == "combined"]
+    return [name for name in combined or names if _field(metadata, name, "Retained") is not False]
+
+
+def _field(metadata, name, field):
+    entry = metadata.get(name)
+    return entry.get(field) if isinstance(entry, dict) else None
+
+
+def expand_patterns(patterns, columns, where="the confounds file"):
+    """Return the columns that names and patterns (``*``, ``?``) stand for, each once.
+
+    Raises
+    ------
+    InputError
+        A name, not a pattern, that is not there. A pattern may match nothing.
+    """
+    chosen = []
+    for pattern in patterns:
+        if pattern in columns:
+            chosen.append(pattern)
+        elif any(mark in pattern for mark in "*?"):
+            chosen += [name for name in columns if fnmatchcase(name, pattern)]
+        else:
+            raise InputError(f"{where} has no column {pattern!r}{did_you_mean(pattern, columns)}")
+    return list(dict.fromkeys(chosen))
+
+
+def read_confounds(path, patterns, n_volumes=None):
+    """Return columns of a confounds file as numbers; only they are read.
+
+    Parameters
+    ----------
+    path : Path
+    patterns : sequence of str
+        Names, or patterns with ``*`` and ``?``.
+    n_volumes : int, optional
+        The number of rows that the file must have.
+
+    Returns
+    -------
+    DataFrame of float
+        Leading n/a set to the mean of the column.
+
+    Raises
+    ------
+    InputError
+    """
+    table = _read_numbers(path, expand_patterns(patterns, read_header(path), str(path)))
+    if n_volumes is not None and len(table.columns) and len(table) != n_volumes:
+        raise InputError(
+            f"{path} has {len(table)} rows and the images have {n_volumes} volumes. "
+            "Run the preprocessing of this run again."
+        )
+    return table.apply(lambda column: _fill_leading(column, path))
+
+
+def find_outliers(path, strategy):
+    """Return the volumes (from 0) whose displacement or standardised DVARS exceeds the strategy's thresholds.
+
+    A value that is n/a exceeds nothing.
+    """
+    if strategy.scrub is None:
+        return ()
+    header = read_header(path)
+    names = [_spelled(name, header, "scrub") for name in ("framewise_displacement", "std_dvars")]
+    table = _read_numbers(path, names)
+    with np.errstate(invalid="ignore"):
+        above = table.to_numpy() > np.array(strategy.scrub)
+    return tuple(int(volume) for volume in np.flatnonzero(above.any(axis=1)))
+
+
+def _read_numbers(path, names):
+    """Return columns as numbers in the order of ``names``, NaN where n/a."""
+    if not names:
+        return pd.DataFrame()
+    table = read_table(path, names)[names]
+    numbers = table.apply(pd.to_numeric, errors="coerce")
+    wrong = np.argwhere(((numbers.isna() & table.notna()) | np.isinf(numbers)).to_numpy())
+    if wrong.size:
+        row, column = wrong[0]
+        value, name = table.iat[row, column], table.columns[column]
+        raise InputError(f"{path}, column {name}, line {row + 2}: {value!r} is not a number.")
+    return numbers.astype(float)
+
+
+def _fill_leading(column, path):
+    first = column.first_valid_index()
+    if first is None:
+        raise InputError(
+            f"{path}: all values of column {column.name} are missing. Leave it out of the model."
+        )
+    later = np.flatnonzero(column.isna().to_numpy()[first:])
+    if later.size:
+        line = int(later[0]) + first + 2
+        raise InputError(
+            f"{path}, column {column.name}, line {line}: a value is missing after the first ones. "
+            "Leave the column out of the model, or correct the file."
+        )
+    return column.fillna(column.mean())

@@ -1,0 +1,92 @@
+"""Read events files.
+
+What becomes of missing values (``n/a`` or an empty cell):
+
+* onset: the row is dropped, with a note;
+* duration: kept as missing; the design takes it as an impulse, with a note;
+* trial_type, or any other column: the row makes no event of that column, and others may still use it.
+
+Onsets may be negative (the event began before the first volume). A file without rows is a table
+without rows.
+"""
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.errors import InputError
+from bidsapp.inputs.index import did_you_mean
+from bidsapp.inputs.tables import read_table
+
+REQUIRED = ("onset", "duration")
+
+
+def read_events(path, label=""):
+    """Return the events of a run as text, None where a value is missing.
+
+    Parameters
+    ----------
+    path : Path
+    label : str
+        The run in words, for messages.
+
+    Returns
+    -------
+    DataFrame
+        All columns of the file in their order; ``attrs["notes"]`` says what was dropped.
+
+    Raises
+    ------
+    InputError
+        Naming run, file, column and line.
+    """
+    try:
+        table = read_table(path)
+    except InputError as error:
+        raise InputError(f"{label}: {error}" if label else str(error), exit_code=error.exit_code) from error
+    where = f"{label}: {path}" if label else str(path)
+    if table.empty and not len(table.columns):
+        return _noted(pd.DataFrame(columns=list(REQUIRED), dtype=object), ["the events file is empty"])
+    _check_columns(table, where)
+    onset = _numbers(table, "onset", where)
+    duration = _numbers(table, "duration", where)
+    if (duration < 0).any():
+        line = int(np.flatnonzero(duration < 0)[0]) + 2
+        raise InputError(f"{where}, column duration, line {line}: a duration is negative. Correct it.")
+    notes = []
+    there = ~np.isnan(onset)
+    if not there.all():
+        notes.append(f"{(~there).sum()} events without an onset are left out")
+        table = table[there].reset_index(drop=True)
+    if not len(table):
+        notes.append("the events file has no event")
+    return _noted(table, notes)
+
+
+def _check_columns(table, where):
+    names = list(table.columns)
+    for name in REQUIRED:
+        if name in names:
+            continue
+        if len(names) == 1 and any(mark in names[0] for mark in ",; "):
+            raise InputError(
+                f"{where} is not tab-separated: its first line is {names[0]!r}. Save it with tabs."
+            )
+        raise InputError(f"{where} has no column {name!r}{did_you_mean(name, names)}")
+
+
+def _numbers(table, name, where):
+    """Return a column as numbers, NaN where a value is missing."""
+    values = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
+    wrong = np.flatnonzero((np.isnan(values) & table[name].notna().to_numpy()) | np.isinf(values))
+    if wrong.size:
+        row = int(wrong[0])
+        raise InputError(
+            f"{where}, column {name}, line {row + 2}: {table[name].iloc[row]!r} is not a number of seconds. "
+            "Correct it, or write n/a."
+        )
+    return values
+
+
+def _noted(table, notes):
+    table.attrs["notes"] = tuple(notes)
+    return table
