@@ -10,13 +10,11 @@ import numpy as np
 
 from bidsapp.errors import SettingsError
 from bidsapp.stats import whitening
+from bidsapp.stats.reml import REML_GRID, find_reml_bins
 
 MAX_ORDER = 6
 # nilearn cuts AR(1) coefficients to this many bins a unit (towards zero).
 NILEARN_BINS = 100
-# Coefficients that the restricted likelihood is compared at; +-1 is no stationary process.
-REML_STEP = 0.01
-REML_RANGE = (-0.9, 0.98)
 # Voxels treated at a time.
 CHUNK = 8192
 
@@ -61,7 +59,7 @@ def count_lags(name):
     return parse_noise_model(name)[1]
 
 
-def estimate_noise(sums, name, usable):
+def estimate_noise(sums, name, usable, *, unit=None, n_threads=1):
     """Return the noise of the usable voxels.
 
     Parameters
@@ -70,90 +68,53 @@ def estimate_noise(sums, name, usable):
     name : str
         As in ``parse_noise_model``.
     usable : ndarray of bool, shape (n_voxels,)
+    unit : ndarray, shape (n_voxels,), or None
+        The factor to the unit of the effects; only nilearn's estimator, which takes the grand mean of
+        the residuals away, depends on it, and only without a constant in the design.
     """
     kind, _ = parse_noise_model(name)
-    return ESTIMATORS[kind](sums, usable)
+    if kind == "ols":
+        return Noise(np.zeros((1, 0)), np.where(usable, 0, -1), (whitening.make_precision([]),))
+    if kind == "nilearn":
+        return estimate_like_nilearn(sums, usable, np.ones(len(usable)) if unit is None else unit)
+    bins = np.full(len(usable), -1)
+    bins[usable] = find_reml_bins(sums, np.flatnonzero(usable), n_threads=n_threads)
+    return Noise(REML_GRID[:, None], bins, tuple(whitening.make_precision([rho]) for rho in REML_GRID))
 
 
-def estimate_white(sums, usable):
-    """Return white noise everywhere."""
-    return Noise(np.zeros((1, 0)), np.where(usable, 0, -1), (whitening.make_precision([]),))
-
-
-def estimate_like_nilearn(sums, usable):
+def estimate_like_nilearn(sums, usable, unit):
     """Return AR(1) noise by nilearn's estimator: Yule-Walker on the residuals, cut to bins of 0.01."""
     n_volumes = sums.model.n_volumes
-    with np.errstate(divide="ignore", invalid="ignore"):
-        none, one = residual_autocovariances(sums, usable, demean=not sums.model.has_constant)
-        rho = (one / (n_volumes - 1)) / (none / n_volumes)
-    cut = np.trunc(rho[usable] * NILEARN_BINS).astype(int)
-    levels, inverse = np.unique(cut, return_inverse=True)
+    none, one = residual_autocovariances(sums)
+    if not sums.model.has_constant:
+        change = _without_grand_mean(sums, usable, unit)
+        none, one = none + change[0], one + change[1]
+    rho = (one[usable] / (n_volumes - 1)) / (none[usable] / n_volumes)
+    levels, inverse = np.unique(np.trunc(rho * NILEARN_BINS).astype(int), return_inverse=True)
     bins = np.full(len(usable), -1)
     bins[usable] = inverse
     coefficients = levels[:, None] / NILEARN_BINS
     return Noise(coefficients, bins, tuple(map(whitening.make_plain_precision, coefficients)))
 
 
-def estimate_by_reml(sums, usable):
-    """Return AR(1) noise whose coefficient has the greatest restricted likelihood on a grid.
-
-    Minimises (T - p) log q + log|V| + log|X'V^-1 X|, q the weighted residual sum of squares (statistics:
-    Patterson & Thompson 1971; used per voxel by AFNI's 3dREMLfit).
-    """
-    model = sums.model
-    first, last = REML_RANGE
-    grid = np.round(np.arange(first, last + REML_STEP / 2, REML_STEP), 10)
-    precisions = tuple(whitening.make_precision([rho]) for rho in grid)
-    factors, offsets = zip(
-        *(_reml_terms(model, rho, p) for rho, p in zip(grid, precisions, strict=True)), strict=True
-    )
-    bins = np.full(len(usable), -1)
-    voxels = np.flatnonzero(usable)
-    for start in range(0, len(voxels), CHUNK):
-        chunk = voxels[start : start + CHUNK]
-        best = np.full(len(chunk), np.inf)
-        choice = np.zeros(len(chunk), int)
-        for number, precision in enumerate(precisions):
-            fitted = whitening.cross(sums, precision, chunk) @ factors[number]
-            rest = whitening.square(sums, precision, chunk) - np.einsum("vr,vr->v", fitted, fitted)
-            deviance = model.dof * np.log(np.maximum(rest, np.finfo(float).tiny)) + offsets[number]
-            better = deviance < best
-            best[better], choice[better] = deviance[better], number
-        bins[chunk] = choice
-    return Noise(grid[:, None], bins, precisions)
-
-
-def residual_autocovariances(sums, usable, *, demean=False, n_lags=1):
-    """Return r'D_k r / 2 (lag 0: r'r) of the least-squares residuals r, shape (n_lags + 1, n_voxels).
-
-    ``demean`` first takes the mean of all residuals of all voxels away.
-    """
-    model = sums.model
-    beta = sums.cross[:, 0]
-    result = np.empty((n_lags + 1, len(beta)))
+def residual_autocovariances(sums, n_lags=1):
+    """Return the sum of r_t r_(t+k) of the least-squares residuals r, shape (n_lags + 1, n_voxels)."""
+    basis = sums.model.basis
+    result = np.empty((n_lags + 1, len(sums.cross)))
     for k in range(n_lags + 1):
-        inner = model.basis.T @ whitening.lagged(model.basis, k)
-        result[k] = sums.squares[k] + np.einsum("vr,vr->v", beta @ inner - 2 * sums.cross[:, k], beta)
-        result[k] *= 0.5 if k else 1.0
-    if demean:
-        total = sums.totals - beta @ model.basis.sum(axis=0)
-        first = sums.head[0] - beta @ model.basis[0]
-        last = sums.tail[-1] - beta @ model.basis[-1]
-        mean = total[usable].sum() / (model.n_volumes * np.count_nonzero(usable))
-        result[0] += mean * (model.n_volumes * mean - 2 * total)
-        result[1] += mean * ((model.n_volumes - 1) * mean - 2 * total + first + last)
+        inner = basis.T @ whitening.lagged(basis, k)
+        for start in range(0, len(sums.cross), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            beta = sums.cross[chunk, 0]
+            fitted = np.einsum("vr,vr->v", beta @ inner - 2 * sums.cross[chunk, k], beta)
+            result[k, chunk] = (sums.squares[k, chunk] + fitted) * (0.5 if k else 1.0)
     return result
 
 
-def _reml_terms(model, rho, precision):
-    """Return the factor F with F F' = (Q'PQ)^-1, and the part of the deviance that no voxel changes."""
-    factor = np.linalg.cholesky(whitening.gram(model, precision))
-    log_volume = 2 * np.log(np.diag(factor)).sum() - np.log(1 - rho**2)
-    return np.linalg.inv(factor).T, log_volume
-
-
-ESTIMATORS = {
-    "ols": estimate_white,
-    "nilearn": estimate_like_nilearn,
-    "reml": estimate_by_reml,
-}
+def _without_grand_mean(sums, usable, unit):
+    """Return how lags 0 and 1 change when the mean of all residuals of all voxels is taken away."""
+    basis, beta, n_volumes = sums.model.basis, sums.cross[:, 0], sums.model.n_volumes
+    total = sums.totals - beta @ basis.sum(axis=0)
+    ends = sums.head[0] + sums.tail[-1] - beta @ (basis[0] + basis[-1])
+    mean = (total * unit)[usable].mean() / n_volumes / unit
+    return mean * (n_volumes * mean - 2 * total), mean * ((n_volumes - 1) * mean - 2 * total + ends)

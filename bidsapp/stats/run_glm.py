@@ -6,15 +6,16 @@ fitted = fit_run_glm(sums, noise_model=noise_model, scaling="percent")
 estimate = estimate_t(fitted, contrast)
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from bidsapp.errors import ModelError
+from bidsapp.errors import InputError, ModelError
 from bidsapp.records import Contrast, Estimate, JointEstimate
 from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import CHUNK, Noise, estimate_noise
-from bidsapp.stats.series_sums import SeriesSums, TimeModel, rescale
+from bidsapp.stats.series_sums import SeriesSums, TimeModel, add_constant
 
 # Relative length by which a contrast may leave the row space of the design, from rounding.
 ESTIMABLE_TOLERANCE = 1e-7
@@ -22,6 +23,8 @@ ESTIMABLE_TOLERANCE = 1e-7
 PERFECT_FIT = 1e-13
 # A mean below this part of the standard deviation over time is no baseline to take percents of.
 SMALLEST_BASELINE = 1e-6
+# With fewer of its voxels having a baseline, a series has been centred.
+LEAST_WITH_BASELINE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +63,7 @@ class FittedRun:
         return _by_voxel(self, self.noise.coefficients).T
 
 
-def fit_run_glm(sums: SeriesSums, *, noise_model, scaling="percent"):
+def fit_run_glm(sums: SeriesSums, *, noise_model, scaling="percent", n_threads=1):
     """Return the fitted run.
 
     Parameters
@@ -70,24 +73,32 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, scaling="percent"):
     scaling : {"percent", "none"}
         Percent: effects are in percent of the voxel's mean over the baseline volumes, and the series is
         taken about that mean (as nilearn does). None: the image's units.
+
+    Raises
+    ------
+    InputError
+        Where no voxel changes over time, or most have no mean to take percents of.
     """
     unit, usable = _find_unit(sums, scaling)
-    # A design that spans a constant gives the same fit about the mean, with less rounding.
-    is_about_mean = scaling == "percent" or sums.model.has_constant
-    scaled = rescale(sums, sums.reference - (sums.mean if is_about_mean else 0.0), unit)
-    noise = estimate_noise(scaled, noise_model, usable)
-    n_voxels, rank = len(unit), sums.model.rank
-    parameters = np.full((n_voxels, rank), np.nan)
-    sigma_square, r_square = np.full(n_voxels, np.nan), np.full(n_voxels, np.nan)
-    covariances = np.zeros((len(noise.precisions), rank, rank))
-    for number, voxels in _members(noise.bins):
-        covariances[number] = np.linalg.inv(whitening.gram(sums.model, noise.precisions[number]))
-        for start in range(0, len(voxels), CHUNK):
-            chunk = voxels[start : start + CHUNK]
-            fit = _fit_bin(scaled, noise.precisions[number], covariances[number], chunk)
-            parameters[chunk], sigma_square[chunk], r_square[chunk] = fit
-    if scaling == "none" and is_about_mean:
-        parameters += np.outer(sums.mean, sums.model.basis.sum(axis=0))
+    model, needs_mean = sums.model, scaling == "none"
+    if needs_mean and not model.has_constant:
+        sums, needs_mean = add_constant(sums, sums.mean), False
+    noise = estimate_noise(sums, noise_model, usable, unit=unit, n_threads=n_threads)
+    covariances = np.linalg.inv(whitening.grams(model, noise.precisions))
+    parameters = np.full((len(unit), model.rank), np.nan)
+    sigma_square, r_square = np.full((2, len(unit)), np.nan)
+
+    def fit(job):
+        number, voxels = job
+        found = _fit_bin(sums, noise.precisions[number], covariances[number], voxels)
+        parameters[voxels] = found[0] * unit[voxels, None]
+        sigma_square[voxels], r_square[voxels] = found[1] * np.square(unit[voxels]), found[2]
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(fit, _members(noise.bins)))
+    if needs_mean:
+        # A design that spans a constant gives the same fit about the mean, with less rounding.
+        parameters += np.outer(sums.mean, model.basis.sum(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
         tsnr = np.where(sums.deviation > 0, sums.mean / sums.deviation, np.nan)
     return FittedRun(
@@ -161,20 +172,27 @@ def f_statistic(estimate: JointEstimate):
 
 def _find_unit(sums, scaling):
     """Return the factor from the image's units to the unit of the effects, and which voxels can be fitted."""
-    usable = (sums.deviation > 0) & np.isfinite(sums.mean)
+    varies = (sums.deviation > 0) & np.isfinite(sums.mean)
+    if not varies.any():
+        raise InputError("No voxel of the mask changes over time. Check the series and its mask.")
     if scaling == "none":
-        return np.ones(len(usable)), usable
-    usable &= sums.mean > SMALLEST_BASELINE * sums.deviation
+        return np.ones(len(varies)), varies
+    usable = varies & (sums.mean > SMALLEST_BASELINE * sums.deviation)
+    if np.count_nonzero(usable) < LEAST_WITH_BASELINE * np.count_nonzero(varies):
+        raise InputError(
+            f"{np.count_nonzero(usable):,} of {np.count_nonzero(varies):,} voxels have a mean above zero, so "
+            "percent of the mean has no meaning: was the mean taken away from the series? Use --scaling none."
+        )
     return 100.0 / np.where(usable, sums.mean, 100.0), usable
 
 
 def _members(bins):
-    """Yield every bin in use and its voxels."""
+    """Yield every bin in use and its voxels, a chunk at a time."""
     order = np.argsort(bins, kind="stable")
     numbers, starts = np.unique(bins[order], return_index=True)
     for number, voxels in zip(numbers, np.split(order, starts[1:]), strict=True):
         if number >= 0:
-            yield number, voxels
+            yield from ((number, voxels[start : start + CHUNK]) for start in range(0, len(voxels), CHUNK))
 
 
 def _fit_bin(sums, precision, covariance, voxels):
@@ -185,20 +203,13 @@ def _fit_bin(sums, precision, covariance, voxels):
     total = whitening.square(sums, precision, voxels)
     rest = total - np.einsum("vr,vr->v", parameters, cross)
     rest = np.where(rest > PERFECT_FIT * total, rest, np.nan)
-    constant = model.basis.T @ np.ones(model.n_volumes)
-    return (
-        parameters,
-        rest / model.dof,
-        1.0 - rest / _about_constant(total, cross, constant, model, precision),
-    )
-
-
-def _about_constant(total, cross, constant, model, precision):
-    """Return the weighted sum of squares about the weighted mean."""
-    if not model.has_constant:
-        return total
-    weight = constant @ whitening.gram(model, precision) @ constant
-    return total - np.square(cross @ constant) / weight
+    about = total
+    if model.has_constant:
+        # The weighted sum of squares about the weighted mean.
+        constant = model.basis.sum(axis=0)
+        weight = constant @ np.linalg.solve(covariance, constant)
+        about = total - np.square(cross @ constant) / weight
+    return parameters, rest / model.dof, 1.0 - rest / about
 
 
 def _by_voxel(fitted, by_bin):

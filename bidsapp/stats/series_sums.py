@@ -6,7 +6,7 @@ D_p up to its corners. ``basis`` Q holds orthonormal columns that span the desig
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import numpy as np
@@ -18,7 +18,7 @@ from bidsapp.errors import InputError
 # counts as collinear.
 RANK_TOLERANCE = 1e-10
 # Voxels converted to double and multiplied at a time: the pieces stay in the processor's cache.
-CHUNK = 4096
+CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,8 @@ class TimeModel:
     Attributes
     ----------
     basis : ndarray, shape (n_volumes, rank)
-        Orthonormal columns that span the design (and the dropped volumes, one column each).
+        Orthonormal columns that span the design (and the dropped volumes, one column each), rotated so
+        that Q'D_1Q is diagonal.
     to_basis : ndarray, shape (n_columns, rank)
         Parameters of the design's columns = to_basis @ parameters of the basis.
     estimable : ndarray, shape (n_columns, n_columns)
@@ -61,27 +62,24 @@ class TimeModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesSums:
-    """Sums over time of y - reference, in double precision.
+    """Sums over time of a series y, first taken about its mean, in double precision.
 
     Attributes
     ----------
     model : TimeModel
-    reference : ndarray, shape (n_voxels,)
-        Mean of the first block.
     cross : ndarray, shape (n_voxels, n_lags + 1, rank)
-        Q'D_k(y - reference).
+        Q'D_k y.
     totals : ndarray, shape (n_voxels,)
         Sum over all volumes.
     squares : ndarray, shape (n_lags + 1, n_voxels)
-        (y - reference)'D_k(y - reference).
+        y'D_k y.
     head, tail : ndarray, shape (n_lags, n_voxels)
-        The first and last volumes, less the reference.
+        The first and last volumes.
     mean, deviation : ndarray, shape (n_voxels,)
         Of y over the baseline volumes; the standard deviation over time.
     """
 
     model: TimeModel
-    reference: np.ndarray
     cross: np.ndarray
     totals: np.ndarray
     squares: np.ndarray
@@ -120,8 +118,10 @@ def make_time_model(matrix, keep=None):
             f"({np.count_nonzero(~keep)} dropped): nothing is left to estimate the noise from. "
             "Use fewer confounds or drop fewer volumes."
         )
-    basis, right = left[:, :rank], right[:rank]
-    to_basis = (right / singular[:rank, None] / length).T
+    # Any rotation of the basis will do; this one makes Q'D_1Q diagonal (see ``reml``).
+    _, rotation = np.linalg.eigh(left[:, :rank].T @ lagged(left[:, :rank], 1))
+    basis = left[:, :rank] @ rotation
+    to_basis = (right[:rank] / singular[:rank, None] / length).T @ rotation
     own = (np.count_nonzero(full, axis=0) == 1).nonzero()[0]
     baseline = keep.copy()
     baseline[np.abs(full[:, own]).argmax(axis=0)] = False
@@ -178,30 +178,31 @@ def lagged(series, k):
     return result
 
 
-def rescale(sums, shift, unit):
-    """Return the sums of unit * (y - reference + shift), exactly; both shape (n_voxels,)."""
-    model, n_lags = sums.model, len(sums.squares) - 1
-    constant = np.ones(model.n_volumes)
-    cross, squares = np.empty(sums.cross.shape), np.empty_like(sums.squares)
+def add_constant(sums, constant):
+    """Return the sums of y + constant, shape (n_voxels,), exactly."""
+    pieces = (sums.cross, sums.totals, sums.squares, sums.head, sums.tail)
+    copies = [np.array(piece) for piece in pieces]
+    _shift(sums.model, copies, constant)
+    return replace(sums, **dict(zip(("cross", "totals", "squares", "head", "tail"), copies, strict=True)))
+
+
+def _shift(model, pieces, constant):
+    """Add a constant to the series whose sums these are, in place."""
+    cross, totals, squares, head, tail = pieces
+    n_lags = len(head)
+    ones = np.ones(model.n_volumes)
     for k in range(n_lags + 1):
-        of_constant = lagged(constant, k)
+        partners = lagged(ones, k)
         # 1'D_k y: every volume counts twice but those without a partner at this lag.
-        ends = sums.head[:k].sum(axis=0) + sums.tail[n_lags - k :].sum(axis=0) if k else 0.0
-        with_constant = 2 * sums.totals - ends if k else sums.totals
-        np.add(sums.cross[:, k], np.outer(shift, model.basis.T @ of_constant), out=cross[:, k])
-        squares[k] = sums.squares[k] + 2 * shift * with_constant + np.square(shift) * of_constant.sum()
-    cross *= unit[:, None, None]
-    return SeriesSums(
-        model=model,
-        reference=sums.reference - shift,
-        cross=cross,
-        totals=unit * (sums.totals + model.n_volumes * shift),
-        squares=squares * np.square(unit),
-        head=unit * (sums.head + shift),
-        tail=unit * (sums.tail + shift),
-        mean=sums.mean,
-        deviation=sums.deviation,
-    )
+        ends = head[:k].sum(axis=0) + tail[n_lags - k :].sum(axis=0)
+        with_ones = 2 * totals - ends if k else totals
+        squares[k] += constant * (2 * with_ones + constant * partners.sum())
+        step = model.basis.T @ partners
+        for start in range(0, len(cross), CHUNK):
+            cross[start : start + CHUNK, k] += constant[start : start + CHUNK, None] * step
+    totals += model.n_volumes * constant
+    head += constant
+    tail += constant
 
 
 class _State:
@@ -249,17 +250,21 @@ class _State:
         inside = self.squares[0] - self.squares[-1]
         spread = np.maximum(inside - count * np.square(centre), 0.0) / max(count - 1, 1)
         n_cross = self.sums.shape[1] - 2
+        cross = self.sums[:, :n_cross].reshape(len(self.sums), self.n_lags + 1, -1)
+        pieces = cross, self.sums[:, -2], self.squares[:-1], self.head, self.tail
+        _shift(model, pieces, -centre)
         if slope != 1.0:
-            self.sums *= slope
-            self.squares *= slope**2
+            for piece in pieces:
+                piece *= slope
+            self.squares *= slope
+        cross, totals, squares, head, tail = pieces
         return SeriesSums(
             model=model,
-            reference=slope * self.reference + intercept,
-            cross=self.sums[:, :n_cross].reshape(len(self.sums), self.n_lags + 1, -1),
-            totals=self.sums[:, -2],
-            squares=self.squares[:-1],
-            head=slope * self.head,
-            tail=slope * self.tail,
+            cross=cross,
+            totals=totals,
+            squares=squares,
+            head=head,
+            tail=tail,
             mean=slope * (self.reference + centre) + intercept,
             deviation=abs(slope) * np.sqrt(spread),
         )

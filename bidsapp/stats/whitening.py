@@ -46,21 +46,20 @@ def make_plain_precision(coefficients):
     return Precision(exact.lags, head=np.zeros_like(exact.head), tail=exact.tail)
 
 
-def gram(model, precision):
-    """Return Q'PQ, shape (rank, rank)."""
-    basis, p = model.basis, len(precision.head)
-    result = sum(weight * (basis.T @ lagged(basis, k)) for k, weight in enumerate(precision.lags))
-    if p:
-        result = (
-            result - basis[:p].T @ precision.head @ basis[:p] - basis[-p:].T @ precision.tail @ basis[-p:]
-        )
-    return result
+def grams(model, precisions):
+    """Return Q'PQ of several precisions of the same order, shape (n_precisions, rank, rank)."""
+    basis, p = model.basis, len(precisions[0].head)
+    of_lags = np.stack([basis.T @ lagged(basis, k) for k in range(p + 1)])
+    return np.stack([_gram(basis, of_lags, precision) for precision in precisions])
 
 
 def cross(sums, precision, voxels):
     """Return Q'Py of some voxels, shape (n, rank)."""
     p = len(precision.head)
-    result = np.tensordot(sums.cross[voxels, : p + 1], precision.lags, axes=(1, 0))
+    rows = sums.cross[voxels]
+    result = precision.lags[0] * rows[:, 0]
+    for k in range(1, p + 1):
+        result += precision.lags[k] * rows[:, k]
     if p:
         basis = sums.model.basis
         result -= sums.head[:p, voxels].T @ (precision.head @ basis[:p])
@@ -76,4 +75,14 @@ def square(sums, precision, voxels):
         head, tail = sums.head[:p, voxels], sums.tail[-p:, voxels]
         result -= np.einsum("iv,ij,jv->v", head, precision.head, head)
         result -= np.einsum("iv,ij,jv->v", tail, precision.tail, tail)
+    return result
+
+
+def _gram(basis, of_lags, precision):
+    p = len(precision.head)
+    result = np.tensordot(precision.lags, of_lags, axes=1)
+    if p:
+        result = (
+            result - basis[:p].T @ precision.head @ basis[:p] - basis[-p:].T @ precision.tail @ basis[-p:]
+        )
     return result

@@ -4,7 +4,7 @@ from nilearn.glm.contrasts import compute_contrast
 from nilearn.glm.first_level import mean_scaling, run_glm
 from scipy.linalg import solve, toeplitz
 
-from bidsapp.errors import ModelError
+from bidsapp.errors import InputError, ModelError
 from bidsapp.records import Contrast
 from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import count_lags
@@ -174,9 +174,21 @@ def test_constant_and_empty_voxels_are_nan(series, matrix):
 
 def test_series_without_a_baseline_has_no_percent(series, matrix):
     centred = series - series.mean(axis=0)
-    assert np.isnan(estimate_t(fit(centred, matrix, "ar1"), contrast(difference(8))).effect).all()
+    with pytest.raises(InputError, match="Use --scaling none"):
+        fit(centred, matrix, "ar1")
     ours = estimate_t(fit(centred, matrix, "ols", scaling="none"), contrast(difference(8)))
     np.testing.assert_allclose(ours.effect, difference(8) @ np.linalg.lstsq(matrix, series)[0], rtol=RELATIVE)
+
+
+def test_series_that_never_changes_is_refused(matrix):
+    with pytest.raises(InputError, match="No voxel of the mask changes"):
+        fit(np.zeros((N_VOLUMES, 5)), matrix, "ar1-reml")
+
+
+def test_voxels_without_a_baseline_are_nan(series, matrix):
+    series[:, 3] -= 3000
+    effect = estimate_t(fit(series, matrix, "ar1-reml"), contrast(difference(8))).effect
+    assert np.flatnonzero(np.isnan(effect)) == [3]
 
 
 def test_r_square_of_least_squares_is_the_explained_part(series, matrix):
@@ -214,4 +226,6 @@ def test_autocorrelated_precision_is_the_inverse_of_the_covariance():
     covariance = toeplitz(0.6 ** np.arange(30)) / (1 - 0.36)
     model = make_time_model(np.eye(30)[:, :29])
     expected = model.basis.T @ np.linalg.inv(covariance) @ model.basis
-    np.testing.assert_allclose(whitening.gram(model, whitening.make_precision([0.6])), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        whitening.grams(model, [whitening.make_precision([0.6])])[0], expected, atol=1e-12
+    )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.stats.series_sums import accumulate, lagged, make_time_model, rescale
+from bidsapp.stats.series_sums import accumulate, add_constant, lagged, make_time_model
 
 # Sums in double precision in another order.
 RELATIVE = 1e-11
@@ -31,8 +31,8 @@ def direct(matrix, series, k):
 @pytest.mark.parametrize("k", [0, 1, 3])
 def test_sums_equal_those_of_the_whole_series(matrix, series, size, k):
     sums = accumulate(blocks(series, size), make_time_model(matrix), n_lags=3, n_threads=2)
-    about = series - sums.reference
-    np.testing.assert_allclose(sums.cross[:, k], direct(matrix, about, k), rtol=RELATIVE, atol=1e-9)
+    about = series - sums.mean
+    np.testing.assert_allclose(sums.cross[:, k], direct(matrix, about, k), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(sums.squares[k], np.sum(about * lagged(about, k), axis=0), rtol=1e-9)
     np.testing.assert_allclose(sums.head, about[:3], atol=1e-9)
     np.testing.assert_allclose(sums.tail, about[-3:], atol=1e-9)
@@ -41,11 +41,10 @@ def test_sums_equal_those_of_the_whole_series(matrix, series, size, k):
 
 
 @pytest.mark.parametrize("k", [0, 1, 2])
-def test_rescaled_sums_are_those_of_the_rescaled_series(matrix, series, k):
+def test_sums_with_a_constant_added_are_those_of_that_series(matrix, series, k):
     sums = accumulate(blocks(series, 8), make_time_model(matrix), n_lags=2)
-    unit = np.linspace(0.5, 2, series.shape[1])
-    moved = rescale(sums, np.full(series.shape[1], 3.0), unit)
-    expected = unit * (series - sums.reference + 3.0)
+    moved = add_constant(sums, np.linspace(-5, 5, series.shape[1]))
+    expected = series - sums.mean + np.linspace(-5, 5, series.shape[1])
     np.testing.assert_allclose(moved.cross[:, k], direct(matrix, expected, k), rtol=1e-9, atol=1e-8)
     np.testing.assert_allclose(moved.squares[k], np.sum(expected * lagged(expected, k), axis=0), rtol=1e-8)
     np.testing.assert_allclose(moved.totals, expected.sum(axis=0), rtol=RELATIVE, atol=1e-8)
@@ -55,7 +54,7 @@ def test_slope_and_intercept_are_applied(matrix, series):
     model = make_time_model(matrix)
     plain = accumulate(blocks(0.5 * series - 20, 8), model)
     scaled = accumulate(blocks(series, 8), model, slope=0.5, intercept=-20.0)
-    for name in ("reference", "cross", "totals", "squares", "head", "tail", "mean", "deviation"):
+    for name in ("cross", "totals", "squares", "head", "tail", "mean", "deviation"):
         np.testing.assert_allclose(getattr(scaled, name), getattr(plain, name), rtol=1e-9, atol=1e-9)
 
 
