@@ -1,12 +1,13 @@
 """The group stage: read the subjects' estimates, fit every group model, test it, write tables and reports."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
 from bidsapp.environment import count_cpus, find_memory_gb
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, SettingsError
-from bidsapp.group_outputs import ContrastWriter, GroupResult, write_shared
+from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.inputs.estimates import read_stack
@@ -60,13 +61,15 @@ def run_model(model, plan, settings):
         return f"{model.node}: finished before, nothing changed"
     path.unlink(missing_ok=True)
     with Stopwatch() as watch:
-        content = {"contrasts": [], "warnings": []}
+        content, stacks = {"contrasts": [], "warnings": []}, []
         for fit in model.fits:
             stack = read_stack(fit.inputs)
-            content |= write_shared(fit, stack, settings)
+            stacks.append(replace(stack, effect=None, variance=None))
+            write_fit(fit, stack, settings)
             for result in analyse(fit, stack, settings):
                 content["contrasts"].append(ContrastWriter(result, settings).write())
                 content["warnings"] += result.warnings
+        content |= write_shared(model, stacks, settings)
     common = common_record("group", plan, settings, fingerprint, watch)
     about = {"status": "complete", "node": model.node, "entities": model.entities, "group_by": model.group_by}
     write_json(path, common | about | content)
@@ -91,7 +94,9 @@ def analyse(fit, stack, settings):
                 # The other contrasts may have more subjects, and the maps of this one are right.
                 warnings = [f"{contrast.name}: {error}"]
         evidence = make_evidence(estimate, inference, stack.geometry, settings)
-        thresholds = tuple(make(evidence, settings.group.alpha) for make in THRESHOLDS.values())
+        thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
+        # The first is the main one of tables and figures: one that could be computed.
+        thresholds.sort(key=lambda threshold: bool(threshold.reason))
         yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, warnings)
 
 

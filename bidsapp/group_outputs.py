@@ -40,7 +40,7 @@ class GroupResult:
     stack: EffectStack
     estimate: GroupEstimate
     inference: Inference | None
-    thresholds: tuple[Threshold, ...]
+    thresholds: list[Threshold]
     warnings: list
 
 
@@ -65,6 +65,8 @@ class ContrastWriter:
         return {
             "name": result.contrast.name,
             "input_contrast": result.fit.contrast,
+            "design": group_design_path(result.fit),
+            "excluded": [{"subject": s, "reason": reason} for s, reason in result.fit.excluded.items()],
             "group_contrast": result.fit.group_contrasts.get(result.contrast.name, "1"),
             "test": estimate.test,
             "dof": _common_dof(estimate),
@@ -191,44 +193,62 @@ class ContrastWriter:
         return paths | {"peak_effects": effects}, table
 
 
-def write_shared(fit, stack, settings):
-    """Write what all contrasts of a fit share: mask, coverage, design, weights; return the record's part."""
-    out, entities = settings.output_dir, fit.entities
-    mask = names.mask_path(entities, node=fit.node)
-    write_mask(out / mask, stack.geometry, space=entities.get("space"))
-    write_json(
-        out / names.sidecar_path(mask), {"Type": "Brain", "Description": "Voxels with data in all subjects"}
-    )
-    design = names.design_path(entities, node=fit.node, contrast=fit.contrast)
-    write_design(
-        out / design, fit.design, {name: {"Description": "Design column"} for name in fit.design.columns}
-    )
-    weights = names.contrasts_path(entities, node=fit.node)
+def write_shared(model, stacks, settings):
+    """Write what all contrasts of a Dataset node share and return the record's part.
+
+    The mask holds the voxels that any contrast was tested in; design and weights are those of the fit with
+    the most subjects, the first of them.
+
+    Parameters
+    ----------
+    model : DatasetModel
+    stacks : list of EffectStack
+        Of each fit; the effects are not used.
+    settings : Settings
+    """
+    out, entities = settings.output_dir, model.entities
+    fit = max(model.fits, key=lambda fit: len(fit.subjects))
+    affine = stacks[0].geometry.affine
+    geometry = Geometry(np.any([stack.geometry.mask for stack in stacks], axis=0), affine)
+    mask = names.mask_path(entities, node=model.node)
+    write_mask(out / mask, geometry, space=entities.get("space"))
+    sidecar = {"Type": "Brain", "Description": "Voxels that a contrast was tested in"}
+    write_json(out / names.sidecar_path(mask), sidecar)
+    weights = names.contrasts_path(entities, node=model.node)
     write_contrasts(out / weights, fit.contrasts, fit.design.columns)
-    coverage = write_coverage(fit, stack, settings)
-    sizes = np.sqrt(np.square(stack.geometry.affine[:3, :3]).sum(axis=0))
     return {
         "mask": mask,
-        "coverage": coverage,
-        "design": design,
+        "coverage": names.coverage_path(entities, node=model.node, contrast=fit.contrast or "all"),
+        "design": group_design_path(fit),
         "contrast_table": weights,
-        "n_voxels": stack.geometry.n_points,
-        "voxel_size_mm": sizes.round(6).tolist(),
+        "n_voxels": geometry.n_points,
+        "voxel_size_mm": np.sqrt(np.square(affine[:3, :3]).sum(axis=0)).round(6).tolist(),
         "description": describe_model(fit),
         "formula": fit.formula or None,
         "estimator": "ordinary least squares",
-        "subjects": describe_subjects(fit, stack),
+        "subjects": describe_subjects(model),
     }
 
 
+def group_design_path(fit):
+    """Return the path of the design of a fit."""
+    return names.design_path(fit.entities, node=fit.node, contrast=fit.contrast)
+
+
+def write_fit(fit, stack, settings):
+    """Write the design of a fit and its coverage."""
+    descriptions = {name: {"Description": "Column of the group design"} for name in fit.design.columns}
+    write_design(settings.output_dir / group_design_path(fit), fit.design, descriptions)
+    write_coverage(fit, stack, settings)
+
+
 def write_coverage(fit, stack, settings):
-    """Write how many inputs have data in each voxel, over all voxels that any has; return the path."""
+    """Write how many inputs have data in each voxel, over all voxels that any has."""
     everywhere = Geometry(stack.coverage > 0, stack.geometry.affine)
-    path = names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast)
+    path = names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
     fields = {"SpatialReference": fit.entities.get("space"), "NumberOfSubjects": len(stack.labels)}
     sidecar = map_sidecar("coverage", NodeName=fit.node, **fields)
     write_described_map(settings.output_dir, path, stack.coverage[everywhere.mask], everywhere, sidecar)
-    return path
 
 
 def describe_model(fit):
@@ -239,14 +259,23 @@ def describe_model(fit):
     return f"General linear model of {len(fit.subjects)} subjects with the columns {columns}."
 
 
-def describe_subjects(fit, stack):
-    """Return who is in the model and who is not, and why."""
-    used = [
-        {"label": label, "used": True, "reason": "", "covariates": fit.covariates.get(label, {})}
-        for label in stack.labels
-    ]
-    return used + [
-        {"label": label, "used": False, "reason": reason} for label, reason in fit.excluded.items()
+def describe_subjects(model):
+    """Return who is in the model and who is not, and why; a subject may be in some contrasts only."""
+    described = {}
+    for fit in model.fits:
+        for label, reason in fit.excluded.items():
+            described.setdefault(label, {"missing": []})["missing"].append((fit.contrast, reason))
+        for label in fit.design.rows:
+            entry = described.setdefault(label, {"missing": []})
+            entry["covariates"] = fit.covariates.get(label, {})
+    return [
+        {
+            "label": label,
+            "used": "covariates" in entry,
+            "reason": "; ".join(f"{contrast}: {reason}" for contrast, reason in entry["missing"]),
+            "covariates": entry.get("covariates", {}),
+        }
+        for label, entry in sorted(described.items())
     ]
 
 

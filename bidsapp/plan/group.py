@@ -207,8 +207,8 @@ def _check_repeats(node, made, subjects):
     rows = made.design.matrix[[index for index, name in enumerate(subjects) if name == repeated[0]]]
     if np.ptp(rows, axis=0).max(initial=0.0) == 0:
         raise ModelError(
-            f"{node.where}: {repeated[0]} enters {len(rows)} times with the same row of the design, as if "
-            f"it were {len(rows)} subjects. Combine its runs or sessions in a Subject node before, or group by "
+            f"{node.where}: {repeated[0]} enters {len(rows)} times with the same row of the design, as if it "
+            f"were {len(rows)} subjects. Combine its runs or sessions in a Subject node before, or group by "
             "what differs."
         )
 

@@ -11,17 +11,17 @@ from bidsapp.inference.thresholds.permutation_fwe import (
 )
 from bidsapp.inference.thresholds.uncorrected import uncorrected
 
-# Name -> function(Evidence, alpha) -> Threshold, in the order in which they are shown. The names also label
-# files (``desc-``).
+# Name -> function(Evidence, alpha) -> Threshold, in the order in which they are shown, the main one
+# first. The names also label files (``desc-``).
 THRESHOLDS = {
-    "uncorrected": uncorrected,
+    "maxTFCE": tfce_fwe,
+    "maxMass": cluster_mass_fwe,
+    "maxSize": cluster_extent_fwe,
+    "maxT": height_fwe,
     "fdrBH": benjamini_hochberg,
     "fdrBKY": benjamini_krieger_yekutieli,
     "fdrPermutation": permutation_fdr,
-    "bonferroni": bonferroni,
     "holm": holm,
-    "maxT": height_fwe,
-    "maxSize": cluster_extent_fwe,
-    "maxMass": cluster_mass_fwe,
-    "maxTFCE": tfce_fwe,
+    "bonferroni": bonferroni,
+    "uncorrected": uncorrected,
 }
