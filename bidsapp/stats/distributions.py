@@ -95,10 +95,29 @@ def _log_tails_f(f, dof_numerator, dof):
     f, dof_numerator, dof = np.broadcast_arrays(f, dof_numerator, dof)
     with np.errstate(divide="ignore"):
         upper = np.array(np.log(special.fdtrc(dof_numerator, dof, f)))
-        lower = np.log(special.fdtr(dof_numerator, dof, f))
-    tiny = (upper < SMALLEST_DIRECT) & np.isfinite(f)
+        lower = np.array(np.log(special.fdtr(dof_numerator, dof, f)))
+    # Infinite degrees of freedom: F times its numerator's is chi-square.
+    chi = np.isinf(dof)
+    upper[chi], lower[chi] = _log_tails_chi_square(f[chi], dof_numerator[chi])
+    tiny = (upper < SMALLEST_DIRECT) & np.isfinite(f) & ~chi
     half_numerator, half = 0.5 * dof_numerator[tiny], 0.5 * dof[tiny]
     upper[tiny] = _log_beta_fraction(half, half_numerator, f[tiny] * half_numerator / half)
+    return upper, lower
+
+
+def _log_tails_chi_square(f, dof):
+    """Return log P(X / dof > f) and log P(X / dof < f) of a chi-square variable X."""
+    half, shape = 0.5 * f * dof, 0.5 * dof
+    with np.errstate(divide="ignore"):
+        upper, lower = np.log(special.gammaincc(shape, half)), np.log(special.gammainc(shape, half))
+    tiny = (upper < SMALLEST_DIRECT) & np.isfinite(f)
+    half, shape = half[tiny], shape[tiny]
+    # DLMF 8.11.2; the terms fall by (shape - k) / half, far below 1 where the probability is tiny.
+    term, series = np.ones_like(half), np.ones_like(half)
+    for k in range(1, 40):
+        term = term * (shape - k) / half
+        series += term
+    upper[tiny] = (shape - 1) * np.log(half) - half - special.gammaln(shape) + np.log(series)
     return upper, lower
 
 

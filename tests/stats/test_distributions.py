@@ -35,6 +35,16 @@ def test_z_of_t_with_infinite_dof_is_t():
     np.testing.assert_allclose(d.t_to_z(t, np.inf), t, rtol=RELATIVE)
 
 
+def test_f_with_infinite_dof_is_chi_square():
+    f = np.array([0.01, 0.7, 3.0, 100.0])
+    np.testing.assert_allclose(d.f_to_log_p(f, 4, np.inf), stats.chi2.logsf(4 * f, 4), rtol=RELATIVE)
+
+
+@pytest.mark.parametrize("z", [30.0, 40.0, 60.0])
+def test_f_with_one_and_infinite_dof_is_the_square_of_z(z):
+    np.testing.assert_allclose(d.f_to_log_p(z**2, 1, np.inf), d.z_to_log_p(z), rtol=RELATIVE)
+
+
 def test_z_of_t_equals_scipy_where_scipy_is_good():
     t = np.linspace(-8, 8, 33)
     z = np.sign(t) * stats.norm.isf(stats.t.sf(np.abs(t), 25))
