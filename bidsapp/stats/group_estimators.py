@@ -13,10 +13,22 @@ from bidsapp.records import GroupEstimate
 from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
 from bidsapp.stats.estimability import check_contrasts, find_rank, is_estimable, reduce_rows
 from bidsapp.stats.group_glm import fit_ols
+from bidsapp.stats.mixed_effects import fit_dl, fit_fixed, fit_flame1, fit_reml
+from bidsapp.stats.robust import fit_huber
+from bidsapp.stats.sandwich import fit_sandwich
+from bidsapp.stats.variance_groups import fit_variance_groups
 
 ESTIMATORS = {
     "ols": fit_ols,
+    "reml": fit_reml,
+    "flame1": fit_flame1,
+    "dl": fit_dl,
+    "fixed": fit_fixed,
+    "huber": fit_huber,
+    "sandwich": fit_sandwich,
 }
+# What fits a design with variance groups; the other estimators have one variance for all.
+GROUPWISE = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
 # The estimators that weigh inputs by their variance maps.
 USES_VARIANCES = frozenset({"reml", "flame1", "dl", "fixed"})
 # Numbers of a block in double precision: 32 MB, so that a fit of any number of inputs stays small.
@@ -55,6 +67,7 @@ def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, t
     """
     _check(effects, variances, design, estimator)
     check_contrasts(design)
+    fit = ESTIMATORS[estimator] if design.variance_groups is None else GROUPWISE[estimator]
     reduced = replace(design, contrasts=tuple(_reduce(contrast) for contrast in design.contrasts))
     weighing = variances if estimator in USES_VARIANCES else None
     n_voxels = effects.shape[1]
@@ -69,7 +82,7 @@ def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, t
         counts[block] = present.sum(axis=0)
         needed = len(effects) if min_inputs is None else min_inputs
         for rows, voxels in find_patterns(present, needed):
-            found = _fit_pattern(ESTIMATORS[estimator], (values, spread), reduced, (rows, voxels))
+            found = _fit_pattern(fit, (values, spread), reduced, (rows, voxels))
             _store(results, found, start + voxels)
     return [_finish(result, tail, counts) for result in results]
 
@@ -104,6 +117,11 @@ def _check(effects, variances, design, estimator):
     if estimator in USES_VARIANCES and variances is None:
         message = f"The estimator {estimator!r} needs variance maps, and some inputs have none. Use ols."
         raise ModelError(message)
+    if design.variance_groups is not None and estimator not in GROUPWISE:
+        message = f"The estimator {estimator!r} knows no variance groups; {', '.join(GROUPWISE)} do."
+        raise ModelError(message)
+    if estimator == "sandwich" and design.clusters is None:
+        raise ModelError("The estimator 'sandwich' needs to know which inputs come from one subject.")
     n_inputs, rank = len(design.matrix), find_rank(design.matrix)
     if n_inputs <= rank:
         message = (

@@ -1,0 +1,180 @@
+"""The variance between inputs, tau2, by restricted maximum likelihood, in many voxels at once.
+
+Words: ``spread`` is s_i^2 + tau2; the score is y'PPy - tr P and the expected information tr PP (both
+twice the derivatives of the restricted log-likelihood; Viechtbauer 2005, Raudenbush 2009).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bidsapp.stats.weighted_solve import invert_all, weighted_gram
+
+MAX_ITERATIONS = 200
+# Relative to tau2 plus the typical variance; metafor's 1e-8 needs a margin.
+TOLERANCE = 1e-11
+# Numbers of the arrays in the loop, so that they stay in the processor's cache.
+BLOCK_NUMBERS = 2**17
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What the restricted likelihood needs at one tau2; every array has shape (n_voxels,).
+
+    ``q`` is y'Py, ``score_square`` y'PPy, ``trace`` tr P, ``information`` tr PP.
+    """
+
+    q: np.ndarray
+    score_square: np.ndarray
+    trace: np.ndarray
+    information: np.ndarray
+
+
+def project(effects, spread, basis):
+    """Return the Projection at weights 1 / spread, shape (n_inputs, n_voxels)."""
+    weights = 1.0 / spread
+    squares = weights * weights
+    inverse = invert_all(weighted_gram(basis, weights))
+    coefficients = np.einsum("vij,jv->iv", inverse, basis.T @ (weights * effects))
+    residuals = effects - basis @ coefficients
+    turned = inverse @ weighted_gram(basis, squares)
+    cubes = weighted_gram(basis, squares * weights)
+    square = np.einsum("vij,vji->v", turned, turned)
+    return Projection(
+        q=np.einsum("iv,iv,iv->v", weights, residuals, residuals),
+        score_square=np.einsum("iv,iv,iv->v", squares, residuals, residuals),
+        trace=weights.sum(axis=0) - np.einsum("vii->v", turned),
+        information=squares.sum(axis=0) - 2.0 * np.einsum("vij,vji->v", inverse, cubes) + square,
+    )
+
+
+def estimate_tau2(effects, variances, basis):
+    """Return the REML tau2 of every voxel, shape (n_voxels,); NaN where it is not found.
+
+    Fisher scoring, sped up by secant steps and kept within the bracket that the signs of the score give,
+    so that it always ends at a maximum of the restricted likelihood, or at 0.
+
+    Parameters
+    ----------
+    effects, variances : ndarray, shape (n_inputs, n_voxels)
+    basis : ndarray, shape (n_inputs, rank)
+        Orthonormal columns.
+    """
+    tau2 = np.empty(effects.shape[1])
+    step = max(1, BLOCK_NUMBERS // len(effects))
+    for start in range(0, len(tau2), step):
+        block = slice(start, start + step)
+        tau2[block] = _search(effects[:, block], variances[:, block], basis)
+    return tau2
+
+
+def start_tau2(effects, variances, basis):
+    """Return the moment estimate without weights (Hedges and Olkin 1985), the start of the search."""
+    residuals = effects - basis @ (basis.T @ effects)
+    kept = 1.0 - np.einsum("ir,ir->i", basis, basis)
+    dof = len(effects) - basis.shape[1]
+    return np.maximum(0.0, (np.einsum("iv,iv->v", residuals, residuals) - kept @ variances) / dof)
+
+
+def _search(effects, variances, basis):
+    n_voxels = effects.shape[1]
+    result = np.full(n_voxels, np.nan)
+    active = np.arange(n_voxels)
+    typical = variances.mean(axis=0)
+    tau2 = start_tau2(effects, variances, basis)
+    low, high = np.zeros(n_voxels), np.full(n_voxels, np.inf)
+    before, step_before = np.full(n_voxels, np.nan), np.full(n_voxels, np.nan)
+    for _ in range(MAX_ITERATIONS):
+        state = project(effects, variances + tau2, basis)
+        step = (state.score_square - state.trace) / state.information
+        low, high = np.where(step > 0, tau2, low), np.where(step > 0, high, tau2)
+        following = _next_tau2((tau2, step), (before, step_before), (low, high))
+        moved = np.abs(following - tau2)
+        done = ~(moved > TOLERANCE * (tau2 + typical))
+        result[active[done]] = following[done]
+        before, step_before, tau2 = tau2, step, following
+        if done.all():
+            break
+        if done.any():
+            keep = ~done
+            active, effects, variances = active[keep], effects[:, keep], variances[:, keep]
+            arrays = (tau2, before, step_before, low, high, typical)
+            tau2, before, step_before, low, high, typical = (array[keep] for array in arrays)
+    return result
+
+
+def _next_tau2(now, last, bracket):
+    """Return the secant step where it falls inside the bracket, else the scoring step, else the middle."""
+    (tau2, step), (before, step_before), (low, high) = now, last, bracket
+    with np.errstate(divide="ignore", invalid="ignore"):
+        secant = tau2 - step * (tau2 - before) / (step - step_before)
+    # At 0 with a falling likelihood the bracket is [0, 0]: the estimate stays there.
+    scoring = np.maximum(tau2 + step, 0.0)
+    middle = 0.5 * (low + np.where(np.isfinite(high), high, low))
+    inside = (secant > low) & (secant < high)
+    following = np.where(inside, secant, scoring)
+    outside = ~inside & ((scoring < low) | (scoring > high))
+    return np.where(outside, middle, following)
+
+
+def estimate_tau2_by_group(effects, variances, basis, groups):
+    """Return the REML tau2 of each group of inputs in every voxel, shape (n_groups, n_voxels).
+
+    Fisher scoring with the block information matrix; a group whose estimate is at 0 and whose score is
+    negative rests there. Steps that swing back are halved. NaN where the search does not end.
+
+    Parameters
+    ----------
+    effects, variances : ndarray, shape (n_inputs, n_voxels)
+    basis : ndarray, shape (n_inputs, rank)
+    groups : ndarray of int, shape (n_inputs,)
+        0, 1, ...
+    """
+    members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+    tau2 = np.tile(start_tau2(effects, variances, basis), (len(members), 1))
+    result = np.full(tau2.shape, np.nan)
+    active = np.arange(effects.shape[1])
+    typical = variances.mean(axis=0)
+    damping, before = np.ones(len(active)), np.zeros(tau2.shape)
+    for _ in range(MAX_ITERATIONS):
+        step = _group_step(effects, variances + tau2[groups], basis, (members, tau2))
+        swings = (step * before).sum(axis=0) < -0.5 * np.square(before).sum(axis=0)
+        damping = np.where(swings, 0.5 * damping, damping)
+        following = np.maximum(tau2 + damping * step, 0.0)
+        done = ~(np.abs(following - tau2) > TOLERANCE * (tau2 + typical)).any(axis=0)
+        result[:, active[done]] = following[:, done]
+        keep = ~done
+        if not keep.any():
+            break
+        tau2, before = following[:, keep], step[:, keep]
+        active, effects, variances = active[keep], effects[:, keep], variances[:, keep]
+        damping, typical = damping[keep], typical[keep]
+    return result
+
+
+def _group_step(effects, spread, basis, state):
+    """Return the scoring step of each group, shape (n_groups, n_voxels)."""
+    members, tau2 = state
+    weights = 1.0 / spread
+    inverse = invert_all(weighted_gram(basis, weights))
+    coefficients = np.einsum("vij,jv->iv", inverse, basis.T @ (weights * effects))
+    turned_residuals = np.square(weights * (effects - basis @ coefficients))
+    squares = weights * weights
+    score, turned, diagonal = [], [], []
+    for rows in members:
+        part = inverse @ weighted_gram(basis[rows], squares[rows])
+        cubes = weighted_gram(basis[rows], squares[rows] * weights[rows])
+        trace = weights[rows].sum(axis=0) - np.einsum("vii->v", part)
+        score.append(turned_residuals[rows].sum(axis=0) - trace)
+        diagonal.append(squares[rows].sum(axis=0) - 2.0 * np.einsum("vij,vji->v", inverse, cubes))
+        turned.append(part)
+    score = np.stack(score, axis=-1)
+    turned = np.stack(turned, axis=1)
+    information = np.einsum("vgij,vhji->vgh", turned, turned)
+    groups = np.arange(len(members))
+    information[:, groups, groups] += np.stack(diagonal, axis=-1)
+    resting = (tau2.T <= 0) & (score <= 0)
+    score[resting] = 0.0
+    information = np.where(resting[:, :, None] | resting[:, None, :], 0.0, information)
+    information[:, groups, groups] += resting
+    return np.linalg.solve(information, score[:, :, None])[:, :, 0].T
