@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pingouin
+import pytest
+from scipy import stats
+
+from bidsapp.stats.repeated_measures import (
+    fit_greenhouse_geisser,
+    fit_hotelling,
+    make_scores,
+    orthonormalise_rows,
+)
+
+DIFFERENCES = np.array([[1.0, -1, 0, 0], [0, 1, -1, 0], [0, 0, 1, -1]])
+
+
+@pytest.fixture
+def cells(rng):
+    """Values of 4 cells of 11 subjects in 6 voxels, correlated and with unequal variances."""
+    mixing = rng.normal(size=(4, 4)) + 2
+    return np.einsum("ck,kiv->civ", mixing, rng.normal(size=(4, 11, 6)))
+
+
+def scores_of(weights, cells):
+    return make_scores(weights, cells)
+
+
+ONE_GROUP = (np.ones((11, 1)), np.ones(1))
+
+
+def test_hotelling_equals_pingouin(cells):
+    scores = scores_of(DIFFERENCES, cells)
+    found = fit_hotelling(scores, *ONE_GROUP)
+    for voxel in range(6):
+        peer = pingouin.multivariate_ttest(scores[:, :, voxel].T)
+        assert found.statistic[voxel] == pytest.approx(peer["F"].iloc[0], rel=1e-9)
+        assert found.p[voxel] == pytest.approx(peer.filter(regex="^p").iloc[0, 0], rel=1e-8)
+
+
+def test_hotelling_of_one_row_is_the_square_of_t(cells):
+    scores = scores_of(DIFFERENCES[:1], cells)
+    found = fit_hotelling(scores, *ONE_GROUP)
+    expected = stats.ttest_1samp(scores[0], 0)
+    np.testing.assert_allclose(found.statistic, expected.statistic**2, rtol=1e-10)
+    np.testing.assert_allclose(found.p, expected.pvalue, rtol=1e-9)
+
+
+def test_hotelling_does_not_depend_on_which_rows_span_the_contrast(cells, rng):
+    first = fit_hotelling(scores_of(DIFFERENCES, cells), *ONE_GROUP)
+    second = fit_hotelling(scores_of(rng.normal(size=(3, 3)) @ DIFFERENCES, cells), *ONE_GROUP)
+    np.testing.assert_allclose(second.statistic, first.statistic, rtol=1e-7)
+
+
+def test_hotelling_of_two_groups_equals_pingouin(cells):
+    scores = scores_of(DIFFERENCES[:2], cells)
+    matrix = np.repeat(np.eye(2), [5, 6], axis=0)
+    found = fit_hotelling(scores, matrix, np.array([1.0, -1.0]))
+    for voxel in range(6):
+        peer = pingouin.multivariate_ttest(scores[:, :5, voxel].T, scores[:, 5:, voxel].T)
+        assert found.statistic[voxel] == pytest.approx(peer["F"].iloc[0], rel=1e-9)
+
+
+def test_hotelling_of_dependent_rows_is_nan(cells):
+    scores = scores_of(np.array([[1.0, -1, 0, 0], [1, -1, 0, 0]]), cells)
+    assert np.isnan(fit_hotelling(scores, *ONE_GROUP).statistic).all()
+
+
+def test_hotelling_needs_more_subjects_than_rows(cells):
+    with pytest.raises(ValueError, match="2 degrees of freedom cannot estimate the covariance of 3 rows"):
+        fit_hotelling(scores_of(DIFFERENCES, cells)[:, :3], np.ones((3, 1)), np.ones(1))
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+def test_greenhouse_geisser_equals_pingouin(cells):
+    found = fit_greenhouse_geisser(scores_of(orthonormalise_rows(DIFFERENCES), cells), *ONE_GROUP)
+    for voxel in range(6):
+        wide = pd.DataFrame(cells[:, :, voxel].T).melt(ignore_index=False).reset_index()
+        peer = pingouin.rm_anova(
+            wide, dv="value", within="variable", subject="index", correction=True, detailed=True
+        )
+        assert found.statistic[voxel] == pytest.approx(peer["F"].iloc[0], rel=1e-9)
+        assert found.epsilon_gg[voxel] == pytest.approx(peer["eps"].iloc[0], rel=1e-6)
+
+
+def test_epsilon_is_one_for_one_row_and_the_test_is_t(cells):
+    found = fit_greenhouse_geisser(scores_of(orthonormalise_rows(DIFFERENCES[:1]), cells), *ONE_GROUP)
+    np.testing.assert_allclose(found.epsilon_gg, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(found.p, stats.ttest_1samp(cells[0] - cells[1], 0).pvalue, rtol=1e-9)
+
+
+def test_epsilon_lies_between_its_bounds(cells):
+    found = fit_greenhouse_geisser(scores_of(orthonormalise_rows(DIFFERENCES), cells), *ONE_GROUP)
+    assert ((found.epsilon_gg >= 1 / 3) & (found.epsilon_gg <= 1)).all()
+
+
+def test_constant_voxel_is_nan(cells):
+    cells[:, :, 2] = 1.0
+    scores = scores_of(orthonormalise_rows(DIFFERENCES), cells)
+    assert np.isnan(fit_hotelling(scores, *ONE_GROUP).p[2])
+    assert np.isnan(fit_greenhouse_geisser(scores, *ONE_GROUP).p[2])
