@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+from bidsapp.stats import influence as module
+from bidsapp.stats.influence import flag_outliers, measure_influence
+
+
+@pytest.fixture
+def effects(rng):
+    return rng.normal(size=(14, 60)) + 2 * rng.normal(size=60)
+
+
+@pytest.fixture
+def matrix(rng):
+    return np.column_stack([np.ones(14), rng.normal(size=14)])
+
+
+def test_measures_equal_statsmodels(effects, matrix):
+    found = measure_influence(effects, matrix)
+    peers = [sm.OLS(effects[:, voxel], matrix).fit().get_influence() for voxel in range(60)]
+    cook = np.mean([peer.cooks_distance[0] for peer in peers], axis=0)
+    deleted = np.array([peer.resid_studentized_external for peer in peers])
+    np.testing.assert_allclose(found.leverage, peers[0].hat_matrix_diag, rtol=1e-10)
+    np.testing.assert_allclose(found.cooks_distance, cook, rtol=1e-10)
+    np.testing.assert_allclose(found.residual_rms, np.sqrt((deleted**2).mean(axis=0)), rtol=1e-10)
+    np.testing.assert_allclose(found.residual_large, (np.abs(deleted) > 3.29).mean(axis=0), rtol=1e-10)
+
+
+def test_correlation_is_with_the_mean_of_the_others(effects):
+    found = measure_influence(effects, np.ones((14, 1)))
+    others = [np.delete(effects, row, axis=0).mean(axis=0) for row in range(14)]
+    expected = [np.corrcoef(row, other)[0, 1] for row, other in zip(effects, others, strict=True)]
+    np.testing.assert_allclose(found.correlation, expected, rtol=1e-10)
+
+
+def test_blocks_change_nothing(effects, matrix, monkeypatch):
+    whole = measure_influence(effects, matrix)
+    monkeypatch.setattr(module, "BLOCK_NUMBERS", 14 * 7)
+    blocks = measure_influence(effects, matrix)
+    np.testing.assert_allclose(blocks.correlation, whole.correlation, rtol=1e-9)
+    np.testing.assert_allclose(blocks.cooks_distance, whole.cooks_distance, rtol=1e-9)
+
+
+def test_voxels_with_missing_inputs_are_left_out(effects, matrix):
+    complete = measure_influence(effects[:, 10:], matrix)
+    effects[3, :10] = np.nan
+    np.testing.assert_allclose(
+        measure_influence(effects, matrix).cooks_distance, complete.cooks_distance, rtol=1e-10
+    )
+
+
+def test_input_alone_in_its_group_has_no_measures(effects):
+    matrix = np.column_stack([np.ones(14), np.eye(14)[0]])
+    found = measure_influence(effects, matrix)
+    assert found.leverage[0] == pytest.approx(1.0)
+    assert np.isnan([found.cooks_distance[0], found.residual_rms[0], found.correlation[0]]).all()
+    assert np.isfinite(found.cooks_distance[1:]).all()
+
+
+def test_flipped_input_is_flagged_and_nobody_else(effects):
+    effects[5] *= -3
+    flags = flag_outliers(measure_influence(effects, np.ones((14, 1))))
+    assert "unlike the others" in flags[5]
+    assert not any(words for row, words in enumerate(flags) if row != 5)
+
+
+def test_nobody_is_flagged_in_ordinary_data(effects):
+    assert not any(flag_outliers(measure_influence(effects, np.ones((14, 1)))))
