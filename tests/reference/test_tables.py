@@ -1,0 +1,103 @@
+"""Mixed effects, sandwich, repeated measures and effect sizes against R; see tables/README.md."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bidsapp.records import Contrast, GroupDesign
+from bidsapp.stats.effect_sizes import standardise
+from bidsapp.stats.group_estimators import fit_group
+from bidsapp.stats.repeated_measures import fit_greenhouse_geisser, orthonormalise_rows
+
+TABLES = Path(__file__).parent / "tables"
+# The tables hold 15 digits.
+DIGITS = 1e-12
+# effectsize finds the limits with an optimiser that stops at about this.
+OPTIMISER = 1e-6
+
+
+def read(name):
+    return pd.read_csv(TABLES / f"{name}.csv")
+
+
+def make_design(matrix, rows, **more):
+    columns = tuple(f"x{index}" for index in range(matrix.shape[1]))
+    contrasts = [Contrast(f"c{i}", "t", columns, np.atleast_2d(row)) for i, row in enumerate(rows)]
+    return GroupDesign(matrix, tuple(contrasts), **more)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "method", "test"),
+    [("fixed", "FE", "z"), ("dl", "DL", "knha"), ("reml", "REML", "knha")],
+)
+def test_mixed_effects_equal_metafor(estimator, method, test):
+    data, table = read("mixed_effects_data"), read("mixed_effects_metafor")
+    expected = table[table["method"] == f"{method} {test}"]
+    matrix = np.column_stack([np.ones(12), data["g"], data["x"]])
+    found = fit_group(
+        data[["y"]].to_numpy(), data[["v"]].to_numpy(), make_design(matrix, np.eye(3)), estimator=estimator
+    )
+    ours = np.array([[e.effect[0], np.sqrt(e.variance[0]), e.p[0]] for e in found])
+    np.testing.assert_allclose(ours, expected[["b", "se", "p"]], rtol=DIGITS)
+    if estimator != "fixed":
+        np.testing.assert_allclose(found[0].maps["tau2"][0], expected["tau2"].iloc[0], rtol=DIGITS)
+
+
+def test_flame1_has_the_tau2_and_standard_error_of_metafors_wald_test():
+    data, table = read("mixed_effects_data"), read("mixed_effects_metafor")
+    expected = table[table["method"] == "REML z"]
+    matrix = np.column_stack([np.ones(12), data["g"], data["x"]])
+    found = fit_group(
+        data[["y"]].to_numpy(), data[["v"]].to_numpy(), make_design(matrix, np.eye(3)), estimator="flame1"
+    )
+    np.testing.assert_allclose([e.variance[0] ** 0.5 for e in found], expected["se"], rtol=DIGITS)
+    assert [e.dof[0] for e in found] == [9, 9, 9]
+
+
+def repeated_measures():
+    """Return the values (conditions, subjects) and whether a subject is in the second group."""
+    data = read("repeated_measures_data")
+    return data["y"].to_numpy().reshape(10, 3).T, data["grp"].to_numpy(bool)[::3]
+
+
+def test_sandwich_equals_clubsandwich():
+    data, table = read("repeated_measures_data"), read("sandwich_clubsandwich")
+    expected = table[table["type"] == "CR2"]
+    group, one, two = (values.astype(float) for values in (data["grp"], data["cond"] == 1, data["cond"] == 2))
+    matrix = np.column_stack([np.ones(30), one, two, group, one * group, two * group])
+    design = make_design(matrix, np.eye(6), clusters=data["sub"].to_numpy())
+    found = fit_group(data[["y"]].to_numpy(), None, design, estimator="sandwich")
+    ours = np.array([[e.effect[0], np.sqrt(e.variance[0]), e.dof[0], e.p[0]] for e in found])
+    np.testing.assert_allclose(ours, expected[["b", "se", "df", "p"]], rtol=DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("between", "f", "p_gg", "epsilon_gg", "epsilon_hf"),
+    [([0.5, 0.5], 4.2029, 0.03446, 0.99352, 1.320769), ([1, -1], 0.9012, 0.42524, 0.99352, 1.320769)],
+    ids=["condition", "group by condition"],
+)
+def test_greenhouse_geisser_equals_car(between, f, p_gg, epsilon_gg, epsilon_hf):
+    values, second = repeated_measures()
+    rows = orthonormalise_rows([[1, -1, 0], [0, 1, -1]])
+    scores = np.einsum("rc,ci->ri", rows, values)[:, :, None]
+    matrix = np.column_stack([~second, second]).astype(float)
+    found = fit_greenhouse_geisser(scores, matrix, np.array(between))
+    assert found.statistic[0] == pytest.approx(f, abs=5e-5)
+    assert found.p[0] == pytest.approx(p_gg, abs=5e-6)
+    assert found.epsilon_gg[0] == pytest.approx(epsilon_gg, abs=5e-6)
+    assert found.epsilon_hf[0] == pytest.approx(epsilon_hf, abs=5e-7)
+
+
+@pytest.mark.parametrize(("row", "weights"), [(0, [1.0, -1.0]), (1, None)], ids=["two groups", "one sample"])
+def test_hedges_g_equals_effectsize(row, weights):
+    values, second = repeated_measures()
+    matrix = np.column_stack([~second, second]).astype(float) if weights else np.ones((10, 1))
+    weights = np.array(weights or [1.0])
+    (found,) = fit_group(values[2][:, None], None, make_design(matrix, [weights]))
+    ours = standardise(found.statistic, found.dof, matrix, weights)
+    expected = read("hedges_g").iloc[row]
+    assert ours.g[0] == pytest.approx(expected["Hedges_g"], rel=DIGITS)
+    assert ours.low[0] == pytest.approx(expected["CI_low"], abs=OPTIMISER)
+    assert ours.high[0] == pytest.approx(expected["CI_high"], abs=OPTIMISER)
