@@ -9,10 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.errors import InputError
-from bidsapp.outputs.names import record_path
-
-GROUP_RECORDS = "logs/*_group.json"
-SUBJECT_RECORDS = "logs/sub-*_participant.json"
+from bidsapp.outputs.names import GROUP_RECORDS, SUBJECT_RECORDS, record_path, sidecar_path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +46,11 @@ class Results:
     def read_table(self, path):
         """Return a table of the record; ``n/a`` is missing."""
         return pd.read_csv(self.folder / path, sep="\t", na_values="n/a", keep_default_na=False)
+
+    def describe(self, path):
+        """Return the column descriptions of a table: its JSON sidecar, empty where there is none."""
+        sidecar = self.folder / sidecar_path(path)
+        return json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
 
 
 def read_subject_results(output_dir, subject):

@@ -144,6 +144,12 @@ def subject_report_path(subject):
     return f"sub-{make_label(subject)}.html"
 
 
+def citation_path(extension):
+    """Return the path of the methods text; extension is ``.html``, ``.md``, ``.tex`` or ``.bib``."""
+    return f"logs/CITATION{extension}"
+
+
+SUBJECT_RECORDS, GROUP_RECORDS = "logs/sub-*_participant.json", "logs/*_group.json"
 GROUP_REPORT = "group.html"
 OVERVIEW_REPORT = "index.html"
 

@@ -29,9 +29,12 @@ NOISE = {
 TAILS = {"two": "two-sided", "positive": "one-sided (positive)", "negative": "one-sided (negative)"}
 
 
-def describe_participant(record):
-    """Return the paragraphs on the run and subject level of one subject's record."""
-    paragraphs = [_software(record), *([_run_level(record)] if record["runs"] else [])]
+def describe_participant(record, n_subjects=1):
+    """Return the paragraphs on the run and subject level of one subject's record.
+
+    ``n_subjects`` is their number where the record holds the runs and estimates of several.
+    """
+    paragraphs = [_software(record), *([_run_level(record, n_subjects)] if record["runs"] else [])]
     combined = [e for e in record["estimates"] if e["level"] != "run"]
     return [*paragraphs, _combination(combined)] if combined else paragraphs
 
@@ -53,17 +56,18 @@ def _software(record):
     )
 
 
-def _run_level(record):
+def _run_level(record, n_subjects):
     settings, runs = record["settings"], record["runs"]
     options, model = settings.get("run", {}), settings.get("model", {})
     volumes, interval = _span(run["n_volumes"] for run in runs), _span(run["repetition_time"] for run in runs)
     sources = sorted({f"{short(run['start_time'])} s ({run['start_time_source']})" for run in runs})
     n_confounds = _span(len(run["confounds"]) for run in runs)
     noise = sorted({run["noise_model"] for run in runs})
+    whose = f" of {n_subjects} subjects" if n_subjects > 1 else ""
     sentences = [
         _smoothing(options.get("smoothing_fwhm") or 0),
-        f"Each of the {len(runs)} runs ({volumes} volumes, repetition time {interval} s) was fitted by a "
-        "general linear model.",
+        f"Each of the {len(runs)} runs{whose} ({volumes} volumes, repetition time {interval} s) was fitted "
+        "by a general linear model.",
         _regressors(model) if record["model"].get("automatic") else "",
         f"Regressors were sampled at k × TR + {' or '.join(sources)} for volume k, counted from 0.",
         f"{n_confounds} confound regressors entered the design of each run: {_listing(runs)}.",
@@ -146,10 +150,11 @@ def _rule(method, rule):
 
 
 def _permutation(permutation):
-    kind = "all of the possible" if permutation["exact"] else "randomly drawn"
+    number, scheme = permutation["n_shuffles"], permutation["scheme"]
+    every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
+    shuffles = every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
     return (
-        f"Null distributions came from {permutation['n_shuffles']} {kind} {permutation['scheme']}, the "
-        f"observed data among them (seed {permutation['seed']}) [@nichols2002; @winkler2014]."
+        f"Null distributions came from {shuffles}, the observed data among them [@nichols2002; @winkler2014]."
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from bidsapp.inputs.results import read_all_subject_results, read_group_results, read_subject_results
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.names import GROUP_REPORT, OVERVIEW_REPORT, subject_report_path
+from bidsapp.report.citation import write_citation
 from bidsapp.report.render import FigureBook, render_page
 from bidsapp.report.sections import (
     about,
@@ -57,11 +58,12 @@ def write_group_report(output_dir):
 
 
 def write_overview(output_dir):
-    """Write the overview of all subjects and reports; return its path."""
+    """Write the overview of all subjects and reports, and the methods text; return the overview's path."""
     book = FigureBook()
     subjects, groups = read_all_subject_results(output_dir), read_group_results(output_dir)
     sections = overview.make_sections(subjects, groups, book)
     page = render_page("Overview", overview.lead(subjects, groups), sections, book)
+    write_citation(output_dir)
     return _write(Path(output_dir), OVERVIEW_REPORT, page, book)
 
 

@@ -36,5 +36,25 @@ def references():
     return {key: _reference(key, dict(re.findall(r"(\w+) = \{(.*)\},", body))) for key, body in entries}
 
 
+def split_citations(paragraph):
+    """Return words and citations of a paragraph in turns: (words, keys) pairs.
+
+    Only keys that are known make a citation; names of a dataset that look like one stay words.
+    """
+    pieces, start = [], 0
+    for match in re.finditer(r"\[(@\w+(?:; @\w+)*)\]", paragraph):
+        keys = re.findall(r"@(\w+)", match[1])
+        if all(key in references() for key in keys):
+            pieces.append((paragraph[start : match.start()], keys))
+            start = match.end()
+    return [*pieces, (paragraph[start:], [])]
+
+
+def cited(paragraphs):
+    """Return the keys that paragraphs cite, in the order of their first appearance."""
+    keys = [key for p in paragraphs for _, found in split_citations(p) for key in found]
+    return list(dict.fromkeys(keys))
+
+
 def _reference(key, fields):
     return Reference(key, fields["short"], {k: v for k, v in fields.items() if k != "short"})

@@ -82,6 +82,7 @@ def _environment():
     environment.filters["short"] = short
     environment.filters["position"] = lambda value: f"{value:.0f}".replace("-", "−")
     environment.filters["p"] = show_p
+    environment.filters["first_regions"] = first_regions
     environment.globals["include_raw"] = _include_raw
     return environment
 
@@ -91,6 +92,14 @@ def show_p(value):
     if value is None or value != value:
         return "n/a"
     return "< .0001" if value < 0.0001 else f"{value:.4f}".lstrip("0") if value < 1 else "1"
+
+
+def first_regions(label, n=3):
+    """Return the first regions of a label; its file and its title have all."""
+    if not isinstance(label, str):
+        return "–"
+    regions = label.split("; ")
+    return "; ".join(regions[:n]) + (" …" if len(regions) > n else "")
 
 
 def _include_raw(name):

@@ -22,6 +22,8 @@ SLOPE, LARGEST = 0.01, 327.0
 ANATOMY_STEP_MM = 2.0
 # All maps of a page together; with the rest the page stays below 15 MB.
 MAX_BYTES = 9_000_000
+# The bits of the mask.
+MAX_METHODS = 16
 
 
 def pack_contrast(statistic, volume, thresholds, *, limit, start, strips):
@@ -32,8 +34,8 @@ def pack_contrast(statistic, volume, thresholds, *, limit, start, strips):
     statistic : str
         The name of the map's values: "z", "t", "F".
     volume : Volume
-    thresholds : list of (dict, Volume or None)
-        A threshold of the record, and its surviving values where it is not a plain cut-off.
+    thresholds : list of (dict, Volume)
+        A threshold of the record (its cut-off only if on the scale of the map), and its surviving values.
     limit : float
         The value of the strongest colour.
     start : sequence of float
@@ -43,11 +45,9 @@ def pack_contrast(statistic, volume, thresholds, *, limit, start, strips):
     """
     values, affine = upright(np.nan_to_num(volume.values), volume.affine)
     coded = np.rint(np.clip(values, -LARGEST, LARGEST) / SLOPE).astype(np.int16)
-    bits = {i: k for k, i in enumerate(i for i, (_, kept) in enumerate(thresholds) if kept is not None)}
-    combined = np.zeros(coded.shape, np.uint16)
-    for i, bit in bits.items():
-        kept = thresholds[i][1]
-        combined |= (upright(np.nan_to_num(kept.values), kept.affine)[0] != 0).astype(np.uint16) << bit
+    mask = np.zeros(coded.shape, np.uint16)
+    for bit, (_, kept) in enumerate(thresholds[:MAX_METHODS]):
+        mask |= (upright(np.nan_to_num(kept.values), kept.affine)[0] != 0).astype(np.uint16) << np.uint16(bit)
     data = {
         "statistic": statistic,
         "signed": bool((values < 0).any()),
@@ -60,8 +60,8 @@ def pack_contrast(statistic, volume, thresholds, *, limit, start, strips):
             "corner": affine[:3, 3].tolist(),
         },
         "map": _pack_image(coded, affine),
-        "mask": _pack_image(combined, affine) if bits else None,
-        "methods": [_method(t, bits.get(i)) for i, (t, _) in enumerate(thresholds)],
+        "mask": _pack_image(mask, affine),
+        "methods": [_method(t, bit) for bit, (t, _) in enumerate(thresholds[:MAX_METHODS])],
         "strips": strips,
     }
     return Markup(json.dumps(data, ensure_ascii=True).replace("<", "\\u003c"))
@@ -90,9 +90,8 @@ def _method(threshold, bit):
     return {
         "key": threshold["method"],
         "title": threshold["title"],
-        "cutoff": threshold["cutoff"] if bit is None else None,
+        "cutoff": threshold["cutoff"],
         "forming": threshold.get("forming"),
-        "tail": threshold["tail"],
         "bit": bit,
     }
 

@@ -16,7 +16,7 @@ from bidsapp.report.sections.peak_effects import draw_strips, place_key, read_ef
 from bidsapp.report.sections.subject_contrasts import colour_limit
 from bidsapp.report.viewer import pack_contrast
 
-N_PEAKS, N_CLUSTERS, N_ROWS = 5, 8, 40
+N_PEAKS, N_CLUSTERS, N_ROWS = 5, 8, 60
 KNOWN = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
 
 
@@ -189,16 +189,24 @@ class _Maker:
         labels = [c for c in frame.columns if frame[c].dtype.kind not in "iuf" and c not in KNOWN]
         values = [c for c in frame.columns if c not in labels and c not in KNOWN]
         rows = frame.head(N_ROWS).to_dict("records")
-        return {"rows": rows, "n": len(frame), "values": values, "labels": labels, "path": threshold[kind]}
+        columns = self.results.describe(threshold[kind])
+        return {
+            "rows": rows,
+            "n": len(frame),
+            "values": values,
+            "labels": labels,
+            "path": threshold[kind],
+            "words": {c: columns.get(c, {}).get("Description", c) for c in values},
+            "atlases": [columns[c] for c in labels if columns.get(c, {}).get("Citation")],
+        }
 
-    def _is_plain(self, threshold):
-        """Whether a threshold is a cut-off of the very map that the viewer shows."""
-        if threshold["cutoff"] is None or threshold["statistic"] != self.statistic:
-            return False
-        return not self.results.has(threshold.get("surviving"))
+    def _for_viewer(self, threshold):
+        """Return a threshold; without its cut-off where that is not one of the map in the viewer."""
+        plain = threshold["statistic"] == self.statistic and not self.results.has(threshold.get("surviving"))
+        return threshold if plain else {**threshold, "cutoff": None}
 
     def _give_to_viewer(self, kept):
-        pairs = [(t, None if self._is_plain(t) else v) for t, v in zip(self.thresholds, kept, strict=True)]
+        pairs = [(self._for_viewer(t), v) for t, v in zip(self.thresholds, kept, strict=True)]
         known = self.peaks is not None and len(self.peaks) > 0
         start = [self.peaks.iloc[0][f"peak_{a}"] for a in "xyz"] if known else [0.0, 0.0, 0.0]
         strips = {key: strip.inline() for key, strip in self.strips.items()}

@@ -99,7 +99,7 @@
     overlay.colormapNegative = view.data.signed ? "taskNegative" : "";
     view.original = overlay.img.slice();
     view.values = Float32Array.from(view.original, (v) => v * view.data.slope);
-    view.mask = view.data.mask ? (await image(view.data.mask, "gray")).img : null;
+    view.mask = (await image(view.data.mask, "gray")).img;
     view.nv.addVolume(overlay);
     view.nv.updateInterpolation(0, true);
     offerMethods();
@@ -109,7 +109,7 @@
 
   function offerMethods() {
     const list = view.panel.querySelector(".methods");
-    const names = view.data.methods.map((m) => m.title).concat("No threshold");
+    const names = view.data.methods.map((m) => m.title).concat("Own cut-off");
     list.replaceChildren(...names.map((name, i) => {
       const option = document.createElement("option");
       option.textContent = name;
@@ -121,37 +121,44 @@
     slider.step = view.data.limit / 200;
   }
 
-  // A method is a cut-off of the map, or a set of surviving voxels (a bit of the mask), then cut further.
+  // The voxels that survive a method are a bit of the mask.
   function choose(index) {
     const method = view.data.methods[index];
     view.method = method || null;
     view.panel.querySelector(".methods").value = index;
-    const slider = view.panel.querySelector("input[type=range]");
-    slider.value = method ? method.cutoff ?? method.forming ?? 0 : 0;
-    const overlay = view.nv.volumes[1];
-    const kept = method && method.bit !== null ? 1 << method.bit : 0;
-    for (let i = 0; i < overlay.img.length; i++) {
-      const stays = (!kept || view.mask[i] & kept) && allowed(view.original[i], method);
-      overlay.img[i] = stays ? view.original[i] : 0;
-    }
-    cut(Number(slider.value));
+    const start = method ? method.cutoff ?? method.forming ?? 0 : 0;
+    view.panel.querySelector("input[type=range]").value = start;
+    keep(method ? 1 << method.bit : 0);
+    cut(start);
   }
 
-  function allowed(value, method) {
-    if (!method || method.tail === "two") return true;
-    return method.tail === "positive" ? value > 0 : value < 0;
+  function keep(bit) {
+    const overlay = view.nv.volumes[1];
+    for (let i = 0; i < overlay.img.length; i++) {
+      overlay.img[i] = !bit || view.mask[i] & bit ? view.original[i] : 0;
+    }
+  }
+
+  // A cut-off of one's own replaces that of the method; clusters and the like stay, and are cut further.
+  function slide(threshold) {
+    if (view.method && view.method.cutoff !== null) {
+      view.method = null;
+      view.panel.querySelector(".methods").value = -1;
+      keep(0);
+    }
+    cut(threshold);
   }
 
   function cut(threshold) {
     const overlay = view.nv.volumes[1];
-    // The map is coded in whole numbers; NiiVue sees those.
-    overlay.cal_min = Math.max(threshold / view.data.slope - 0.5, 0.5);
+    // The map is coded in whole numbers; NiiVue sees those. What survives a method is never rounded away.
+    const lowest = Math.max(threshold / view.data.slope - 1, 0.5);
+    overlay.cal_min = lowest;
     overlay.cal_max = Math.max(view.data.limit, threshold * 1.05) / view.data.slope;
     view.nv.updateGLVolume();
     const used = view.data.signed ? `|${view.data.statistic}|` : view.data.statistic;
     let count = 0;
-    const lowest = threshold / view.data.slope;
-    for (const value of overlay.img) if (value && Math.abs(value) >= lowest - 0.5) count++;
+    for (const value of overlay.img) if (Math.abs(value) >= lowest) count++;
     view.panel.querySelector("output").textContent = `${used} ≥ ${threshold.toFixed(2)}: ${count} voxels`;
   }
 
@@ -207,7 +214,7 @@
   if (!template) return;
   view.panel = template.content.firstElementChild.cloneNode(true);
   view.panel.querySelector(".methods").addEventListener("change", (e) => choose(Number(e.target.value)));
-  view.panel.querySelector("input[type=range]").addEventListener("input", (e) => cut(Number(e.target.value)));
+  view.panel.querySelector("input[type=range]").addEventListener("input", (e) => slide(Number(e.target.value)));
   view.panel.querySelector(".layout-choice").addEventListener("change", (e) => view.nv.setSliceType(Number(e.target.value)));
   view.panel.querySelector("canvas").addEventListener("keydown", moveWithKeys, true);
   for (const slot of document.querySelectorAll(".explore")) {
