@@ -3,6 +3,8 @@
 import difflib
 import re
 
+from bidsapp.errors import SettingsError
+from bidsapp.inputs.confounds import parse_strategy
 from bidsapp.inputs.model_instructions import make_instructions, read_delays
 from bidsapp.inputs.model_text import check_name, read_columns, read_weights
 from bidsapp.model_records import (
@@ -156,10 +158,19 @@ def _check_formula(formula, path, faults):
 
 def _check_software(software, path, faults):
     for key, value in (software or {}).get("TaskGLM", {}).items():
-        if key not in OURS:
-            faults.add([*path, "TaskGLM", key], f"unknown key; there are {', '.join(OURS)}.")
+        if key == "Confounds":
+            _check_strategy(value, [*path, "TaskGLM", key], faults)
+        elif key not in OURS:
+            faults.add([*path, "TaskGLM", key], f"unknown key; there are {', '.join(OURS)}, Confounds.")
         elif value not in OURS[key]:
             faults.add([*path, "TaskGLM", key], f"must be one of {', '.join(map(str, OURS[key]))}.")
+
+
+def _check_strategy(text, path, faults):
+    try:
+        parse_strategy(str(text))
+    except SettingsError as error:
+        faults.add(path, str(error).removeprefix("--confounds: "))
 
 
 def _check_conditions(node, path, faults):

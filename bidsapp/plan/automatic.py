@@ -5,6 +5,7 @@ from itertools import combinations
 
 from bidsapp.design.expressions import linear_weights
 from bidsapp.errors import InputError, ModelError, SettingsError
+from bidsapp.inputs.confounds import parse_strategy
 from bidsapp.inputs.model import parse_model
 from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import HRF_MODELS, INTERCEPT
@@ -103,7 +104,7 @@ def _run_node(columns, steps, hrf, options):
     modelled = [f"{c}{suffix}" for c in columns.values() for suffix in ("", *(f"_{p}" for p in parts[1:]))]
     x, software = _confounds(options.confounds)
     model = {"Type": "glm", "X": [*modelled, *x, 1]}
-    if options.high_pass > 0:
+    if options.high_pass > 0 and "cosine" not in parse_strategy(options.confounds).parts:
         model["Options"] = {"HighPassFilterCutoffHz": 1.0 / options.high_pass}
     if software:
         model["Software"] = {"TaskGLM": software}
@@ -121,7 +122,7 @@ def _confounds(strategy):
     """Return the columns of X for a strategy, and what else the node says about it."""
     if strategy in CONFOUND_COLUMNS:
         return CONFOUND_COLUMNS[strategy], {}
-    return (), {"Confounds": strategy}
+    return (), {"Confounds": parse_strategy(strategy).text}
 
 
 def make_contrast_list(columns, asked):

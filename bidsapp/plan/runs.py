@@ -1,6 +1,6 @@
 """Plan the fits of the run level: which runs go together, and the design of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,9 @@ from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, 
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.run import RunDesign, find_confounds, make_run_design
 from bidsapp.errors import AppError, InputError, ModelError
-from bidsapp.inputs.confounds import read_confounds
+from bidsapp.inputs.confounds import find_outliers, parse_strategy, read_confounds, select_confounds
 from bidsapp.inputs.events import read_events
+from bidsapp.inputs.index import read_json
 from bidsapp.inputs.tables import read_header
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan_records import RunFit
@@ -26,6 +27,7 @@ class Prepared:
     runs: tuple
     made: tuple[RunDesign, ...]
     events: tuple
+    keep: np.ndarray
 
 
 def group_runs(node, runs):
@@ -60,24 +62,54 @@ def prepare(node, runs):
     AppError
         The message names the run.
     """
-    made, events = [], []
+    made, events, keep = [], [], []
     for run in runs:
         try:
             table = _read_events(run)
             made.append(_design_of(node, run, table))
+            keep.append(_volumes_kept(node, run))
         except AppError as error:
             raise type(error)(f"{run.label}: {error}") from error
         events.append(table)
-    return Prepared(runs, tuple(made), tuple(events))
+    return Prepared(runs, tuple(made), tuple(events), np.concatenate(keep))
 
 
 def _design_of(node, run, events):
     if run.n_volumes < 2:
         raise InputError(f"has {run.n_volumes} volumes; a run level model needs more.")
     frame_times = run.start_time + run.repetition_time * np.arange(run.n_volumes)
+    node = _with_strategy(node, run)
     confounds = _read_confounds(node, run)
     labels = {LONG_NAMES.get(key, key): value for key, value in run.entities.items()}
     return make_run_design(node, events, confounds, frame_times, labels)
+
+
+def _strategy(node):
+    """Return the confound strategy that a node names beside its X, or None."""
+    text = node.software.get("TaskGLM", {}).get("Confounds")
+    return parse_strategy(text) if text else None
+
+
+def _with_strategy(node, run):
+    """Return the node with the columns that its confound strategy chooses in this run."""
+    strategy = _strategy(node)
+    if strategy is None:
+        return node
+    if run.confounds is None:
+        raise InputError(f"has no confounds file, which the confound strategy {strategy.text} needs.")
+    sidecar = run.confounds.with_suffix(".json")
+    metadata = read_json(sidecar) if sidecar.is_file() else {}
+    chosen = select_confounds(read_header(run.confounds), metadata, strategy)
+    return replace(node, x=tuple(dict.fromkeys([*node.x, *chosen])))
+
+
+def _volumes_kept(node, run):
+    """Return which volumes of a run count: all but those that the strategy censors."""
+    keep = np.ones(run.n_volumes, bool)
+    strategy = _strategy(node)
+    if strategy is not None and strategy.scrub:
+        keep[list(find_outliers(run.confounds, strategy))] = False
+    return keep
 
 
 def _read_events(run):
@@ -148,11 +180,11 @@ def make_run_fit(node, prepared, columns, missing_condition):
     """
     design = join_designs(prepared)
     label = " + ".join(run.label for run in prepared.runs)
-    rank = design_rank(design.matrix)
-    if rank >= len(design.matrix):
+    rank, n_kept = design_rank(design.matrix[prepared.keep]), np.count_nonzero(prepared.keep)
+    if rank >= n_kept:
         raise InputError(
-            f"{label}: the design has {len(design.matrix)} volumes and rank {rank}: nothing is left to "
-            "estimate the noise from. Use fewer confounds or a slower filter."
+            f"{label}: the design has {n_kept} volumes and rank {rank}: nothing is left to "
+            "estimate the noise from. Use fewer confounds or a slower filter, or censor less."
         )
     contrasts, skipped = make_contrasts(expand_rules(node, columns), design, missing_condition)
     if missing_condition == "error" and skipped:
@@ -171,7 +203,7 @@ def make_run_fit(node, prepared, columns, missing_condition):
         skipped=skipped,
         conditions=tuple(dict.fromkeys(name for made in prepared.made for name in made.conditions)),
         confounds=first.confounds if len(prepared.made) == 1 else _prefixed_confounds(prepared),
-        keep=np.ones(len(design.matrix), bool),
+        keep=prepared.keep,
         descriptions=describe_columns(design.columns, prepared),
         events=_events_used(prepared),
         high_pass_hz=node.options.high_pass_hz,
