@@ -246,7 +246,10 @@ class Example:
             self.folder / weights,
             weight_table([{"name": "1", "test": "t", "weights": {"intercept": 1.0}}], ["intercept"]),
         )
-        mask, coverage = names.mask_path(entities, node=node), names.coverage_path(entities, node=node)
+        mask, coverage = (
+            names.mask_path(entities, node=node),
+            names.coverage_path(entities, node=node, contrast="all"),
+        )
         write_mask(self.folder / mask, self.geometry, space=SPACE)
         self.put(coverage, np.full(self.geometry.n_points, len(labels)))
         subjects = [
@@ -313,9 +316,6 @@ class Example:
         ]
         null = names.table_path(entities, "nullmax", node=node, contrast=name)
         write_table(self.folder / null, pd.DataFrame({"maxT": self.rng.gumbel(4, 0.8, 256)}))
-        effects_path = names.table_path(entities, "effects", node=node, contrast=name)
-        table = make_cluster_table(chosen, np.abs(z) > 3.09, self.geometry)
-        write_table(self.folder / effects_path, make_peak_effects(table.peaks, stack))
         influence = names.table_path(entities, "influence", node=node, contrast=name)
         write_table(
             self.folder / influence,
@@ -341,7 +341,6 @@ class Example:
                 {"subject": s, "effect": m["effect"], "variance": m["variance"]}
                 for s, (_, _, m) in zip(labels, self.estimates[name], strict=True)
             ],
-            "peak_effects": effects_path,
             "influence": influence,
             "thresholds": thresholds,
             "nulls": [
@@ -382,6 +381,8 @@ class Example:
         more = describe_atlases(atlases)
         for kind, frame in (("clusters", clusters), ("peaks", peaks)):
             write_table(self.folder / paths[kind], frame, describe_columns(frame, more))
+        effects = names.table_path(entities, "effects", **options)
+        write_table(self.folder / effects, make_peak_effects(table.peaks, stack))
         labels = names.clusters_label_path(entities, **options)
         write_labels(self.folder / labels, table.labels, stack.geometry, space=SPACE)
         path = None
@@ -396,7 +397,10 @@ class Example:
             "alpha": 0.001 if method == "uncorrected" else 0.05,
             "tail": "two",
             "statistic": "z",
-            "cutoff": cutoff,
+            "cutoff": cutoff or 12.0,
+            "scale": "z" if cutoff else "size",
+            "reason": "",
+            "peak_effects": effects,
             "forming": forming,
             "n_voxels": int(surviving.sum()),
             "n_clusters": len(clusters),

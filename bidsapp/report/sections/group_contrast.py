@@ -26,6 +26,16 @@ def make_sections(results, book):
     return [_Maker(results, book, contrast, under).section() for contrast in results.record["contrasts"]]
 
 
+def count_words(threshold):
+    """Return how much survives a threshold."""
+    return f"{threshold['n_clusters']} clusters, {threshold['n_voxels']} voxels"
+
+
+def is_plain(threshold):
+    """Whether a threshold is a cut-off of its map."""
+    return threshold.get("scale") in (None, threshold["statistic"])
+
+
 def anatomy(results):
     """Return what to draw slices on: the given image, the MNI template, or the mask."""
     record = results.record
@@ -76,7 +86,7 @@ class _Maker:
             return self.results.read_map(threshold["surviving"])
         volume = self.results.read_map(self.contrast["maps"][threshold["statistic"]])
         values, cutoff = np.nan_to_num(volume.values), threshold["cutoff"]
-        if cutoff is None:
+        if cutoff is None or not is_plain(threshold):
             return Volume(np.zeros_like(values), volume.affine)
         kept = {"two": np.abs(values), "positive": values, "negative": -values}[threshold["tail"]] >= cutoff
         return Volume(np.where(kept, values, 0), volume.affine)
@@ -166,13 +176,15 @@ class _Maker:
                 continue
             values = self.results.read_table(null["table"])[null["column"]].to_numpy(float)
             alt = f"Null distribution of the {null['title']}, observed {null['observed']:.3g}"
-            options = {"cutoff": null.get("cutoff"), "name": null["title"], "alt": alt}
+            rule = next((t for t in self.thresholds if t["method"] == null["statistic"]), {})
+            cutoff = null.get("cutoff") or rule.get("cutoff")
+            options = {"cutoff": cutoff, "name": null["title"], "alt": alt}
             figure = draw_null(values, null["observed"], **options)
             drawn.append(self.book.add(figure, self._path("nullmax", desc=null["statistic"]), "exact"))
         return drawn
 
     def _threshold(self, threshold, volume):
-        counts = f"{threshold['n_clusters']} clusters, {threshold['n_voxels']} voxels"
+        counts = threshold.get("reason") or count_words(threshold)
         drawing = self._glass(volume, f"{threshold['title']}, {counts}", desc=threshold["method"])
         tables = {kind: self._table(threshold, kind) for kind in ("clusters", "peaks")}
         return {**threshold, "drawing": drawing, "tables": tables}
@@ -202,7 +214,7 @@ class _Maker:
 
     def _for_viewer(self, threshold):
         """Return a threshold; without its cut-off where that is not one of the map in the viewer."""
-        plain = threshold["statistic"] == self.statistic and not self.results.has(threshold.get("surviving"))
+        plain = threshold["statistic"] == self.statistic and is_plain(threshold)
         return threshold if plain else {**threshold, "cutoff": None}
 
     def _give_to_viewer(self, kept):

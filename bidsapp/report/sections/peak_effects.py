@@ -6,16 +6,21 @@ from scipy.stats import t as student
 
 from bidsapp.report.drawing.distributions import draw_strip
 
+# Beyond it, pages grow large and nobody clicks.
+MAX_PEAKS = 150
 KEYS = ["cluster_id", "peak", "peak_x", "peak_y", "peak_z"]
 
 
 def read_effects(results, contrast, peaks):
     """Return one row a peak and one column a subject, or None.
 
-    From the table that the group stage wrote; else from the subjects' maps, where they are there.
+    From the tables that the group stage wrote for its thresholds, each peak once; else from the subjects'
+    maps, where they are there.
     """
-    if results.has(contrast.get("peak_effects")):
-        return results.read_table(contrast["peak_effects"])
+    paths = [t["peak_effects"] for t in contrast["thresholds"] if results.has(t.get("peak_effects"))]
+    if paths:
+        frame = pd.concat([results.read_table(path) for path in paths], ignore_index=True)
+        return frame.drop_duplicates(KEYS[2:]).head(MAX_PEAKS)
     inputs = contrast.get("inputs") or []
     if peaks is None or not inputs or not all(results.has(i["effect"]) for i in inputs):
         return None
