@@ -5,8 +5,10 @@ The convolution is nilearn's, at the run's own frame times, so that columns equa
 """
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
+from nilearn.glm.first_level import hemodynamic_models as nilearn_hrf
 from nilearn.glm.first_level.hemodynamic_models import compute_regressor
 
 from bidsapp.design.variables import Variable
@@ -32,7 +34,7 @@ def convolve_variable(variable, name, model, delays, namespace):
         warnings.simplefilter("ignore", UserWarning)
         values, _ = compute_regressor(
             events,
-            model,
+            model if model == "fir" else _kernels(model),
             namespace.frame_times,
             con_id="condition",
             oversampling=OVERSAMPLING,
@@ -41,6 +43,15 @@ def convolve_variable(variable, name, model, delays, namespace):
         )
     names = response_names(name, model, delays)
     return {key: Variable(key, column) for key, column in zip(names, values.T, strict=True)}
+
+
+@lru_cache
+def _kernels(model):
+    """Return nilearn's kernels of a response, each computed once for a repetition time."""
+    base, *parts = model.split(" + ")
+    names = {"derivative": "time_derivative", "dispersion": "dispersion_derivative"}
+    functions = [f"{base}_hrf", *(f"{base}_{names[part]}" for part in parts)]
+    return [lru_cache(getattr(nilearn_hrf, name)) for name in functions]
 
 
 def response_names(name, model, delays=()):

@@ -40,7 +40,7 @@ def make_group_plan(settings):
     """
     model = find_group_model(settings)
     entries = find_estimates(settings)
-    people = read_participants(settings)
+    people = find_people(settings)
     flows = [make_flow(entry, people, known_names(model)) for entry in entries]
     nodes = [node for node in model.nodes if node.level == "Dataset"]
     if not nodes:
@@ -53,7 +53,9 @@ def make_group_plan(settings):
         fits += made
         notes += more
     if not fits:
-        reasons = "\n".join(notes[:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
+        reasons = (
+            "\n".join(notes[len(model.notes) :][:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
+        )
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
     return GroupPlan(
         model=model,
@@ -65,7 +67,7 @@ def make_group_plan(settings):
     )
 
 
-def read_participants(settings):
+def find_people(settings):
     """Return subject label -> columns of participants.tsv; empty where there is none."""
     path = find_participants(settings.bids_dir, *(Path(p) for p in settings.selection.estimates))
     if path is None:

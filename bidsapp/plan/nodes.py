@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
 from bidsapp.errors import ModelError
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.outputs.names import make_label
 from bidsapp.records import Contrast
 
 # Entities that a node averages over unless it groups by them.
@@ -49,8 +50,17 @@ def wants_joint_f(node):
 def passes(flow, rule):
     """Whether a flow passes the filter of an edge: every variable has one of its values."""
     return all(
-        any(same_value(flow.labels.get(key), value) for value in values) for key, values in rule.items()
+        any(_passes_one(key, flow.labels.get(key), value) for value in values) for key, values in rule.items()
     )
+
+
+def _passes_one(key, label, value):
+    """Whether a label is a value of a filter; a contrast may go by its last name, or by its label."""
+    if same_value(label, value):
+        return True
+    if key != "contrast":
+        return False
+    return make_label(str(label)) == make_label(value) or str(label).endswith(f" {value}")
 
 
 def same_value(first, second):

@@ -11,7 +11,7 @@ from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import make_automatic_model
 from bidsapp.plan.combine import plan_combinations
 from bidsapp.plan.nodes import same_value
-from bidsapp.plan.runs import check_missing, group_runs, make_run_fit, prepare
+from bidsapp.plan.runs import check_missing, find_respellings, group_runs, make_run_fit, prepare
 from bidsapp.plan.tables import level_tables
 from bidsapp.plan_records import ParticipantPlan, SubjectPlan
 
@@ -47,6 +47,7 @@ def make_participant_plan(settings):
     if not faults:
         faults += _unknown_names(node, prepared, dataset, runs)
     _raise_all(faults)
+    notes += find_respellings(node, prepared)
     subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes)
     return ParticipantPlan(
         model=model,

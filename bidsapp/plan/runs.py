@@ -154,6 +154,18 @@ def check_missing(node, prepared, elsewhere=()):
     return list(dict.fromkeys(faults))
 
 
+def find_respellings(node, prepared):
+    """Return notes on conditions that stand for a column of another spelling."""
+    columns = {name: None for fit in prepared for made in fit.made for name in made.design.columns}
+    notes = []
+    for rule in node.contrasts:
+        for condition in rule.conditions:
+            column = find_column(condition, columns)
+            if column not in (None, condition):
+                notes.append(f"contrast {rule.name!r}: there is no {condition!r}; it is read as {column!r}")
+    return notes
+
+
 def _missing_everywhere(designs):
     if not designs:
         return {}
