@@ -20,6 +20,7 @@ from bidsapp.model_records import (
 from bidsapp.outputs.names import make_label
 
 GROUPINGS = (*SHORT_NAMES, "contrast")
+# Our keys of Software and their values; Confounds takes a strategy.
 OURS = {"JointF": (True, False), "SubjectLevel": ("fixed", "ols")}
 
 

@@ -5,7 +5,7 @@ from itertools import combinations
 
 from bidsapp.design.expressions import linear_weights
 from bidsapp.errors import InputError, ModelError, SettingsError
-from bidsapp.inputs.confounds import parse_strategy
+from bidsapp.inputs.confounds import MOTION, MOTION_SUFFIXES, parse_strategy
 from bidsapp.inputs.model import parse_model
 from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import HRF_MODELS, INTERCEPT
@@ -18,17 +18,13 @@ EVENT_COLUMN = "trial_type"
 # The one regressor of events without a trial type, and the onset that every event is later than.
 ALL_EVENTS = "task"
 BEFORE_ALL = -1e6
-MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+# Strategies that every derivative has the columns of, so that the model can name them.
 CONFOUND_COLUMNS = {
     "none": (),
-    "motion6": MOTION,
-    "motion12": (*MOTION, *(f"{name}_derivative1" for name in MOTION)),
-    "motion24": (
-        *MOTION,
-        *(f"{name}_derivative1" for name in MOTION),
-        *(f"{name}_power2" for name in MOTION),
-        *(f"{name}_derivative1_power2" for name in MOTION),
-    ),
+    **{
+        name: tuple(f"{axis}{suffix}" for suffix in suffixes for axis in MOTION)
+        for name, suffixes in MOTION_SUFFIXES.items()
+    },
 }
 F_NAME = "effectsOfInterest"
 
@@ -120,7 +116,8 @@ def _run_node(columns, steps, hrf, options):
 
 def _confounds(strategy):
     """Return the columns of X for a strategy, and what else the node says about it."""
-    if strategy in CONFOUND_COLUMNS:
+    parsed = parse_strategy(strategy)
+    if parsed.scrub is None and strategy in CONFOUND_COLUMNS:
         return CONFOUND_COLUMNS[strategy], {}
     return (), {"Confounds": parse_strategy(strategy).text}
 

@@ -9,9 +9,8 @@ from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group import make_group_design
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
 from bidsapp.inputs.estimates import find_estimates
-from bidsapp.inputs.participants import find_participants
+from bidsapp.inputs.participants import find_participants, read_participants
 from bidsapp.inputs.selection import natural_key
-from bidsapp.inputs.tables import read_table
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
 from bidsapp.plan.group_model import find_group_model
@@ -26,7 +25,6 @@ from bidsapp.plan.nodes import (
 )
 from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
 
-ID_COLUMN = "participant_id"
 MAX_FAULTS_SHOWN = 20
 
 
@@ -68,20 +66,9 @@ def make_group_plan(settings):
 
 
 def find_people(settings):
-    """Return subject label -> columns of participants.tsv; empty where there is none."""
-    path = find_participants(settings.bids_dir, *(Path(p) for p in settings.selection.estimates))
-    if path is None:
-        return {}
-    table = read_table(path)
-    if ID_COLUMN not in table:
-        raise InputError(f"{path} has no column {ID_COLUMN!r}.")
-    people = {}
-    for row in table.to_dict("records"):
-        label = str(row.pop(ID_COLUMN)).removeprefix("sub-")
-        if label in people:
-            raise InputError(f"{path} has two rows for sub-{label}. Keep one.")
-        people[label] = row
-    return people
+    """Return subject label -> columns of participants.tsv and phenotype tables; empty where there is none."""
+    path = find_participants(settings.bids_dir, *(Path(str(p)) for p in settings.selection.estimates))
+    return {} if path is None else read_participants(path).to_dict("index")
 
 
 def known_names(model):

@@ -7,13 +7,11 @@ import pandas as pd
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
 from bidsapp.design.diagnostics import design_rank
-from bidsapp.design.run import RunDesign, find_confounds, make_run_design
+from bidsapp.design.run import RunDesign, make_run_design
 from bidsapp.errors import AppError, InputError, ModelError
-from bidsapp.inputs.confounds import find_outliers, parse_strategy, read_confounds, select_confounds
 from bidsapp.inputs.events import read_events
-from bidsapp.inputs.index import read_json
-from bidsapp.inputs.tables import read_header
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.plan.confounds import choose_confounds
 from bidsapp.plan_records import RunFit
 from bidsapp.records import Design
 
@@ -65,12 +63,14 @@ def prepare(node, runs):
     made, events, keep = [], [], []
     for run in runs:
         try:
-            table = _read_events(run)
-            made.append(_design_of(node, run, table))
-            keep.append(_volumes_kept(node, run))
+            table = read_events(run.events) if run.events else None
+            design, kept = _design_of(node, run, table)
         except AppError as error:
             raise type(error)(f"{run.label}: {error}") from error
+        remarks = (*table.attrs["notes"], *design.notes) if run.events else design.notes
+        made.append(replace(design, notes=remarks))
         events.append(table)
+        keep.append(kept)
     return Prepared(runs, tuple(made), tuple(events), np.concatenate(keep))
 
 
@@ -78,54 +78,9 @@ def _design_of(node, run, events):
     if run.n_volumes < 2:
         raise InputError(f"has {run.n_volumes} volumes; a run level model needs more.")
     frame_times = run.start_time + run.repetition_time * np.arange(run.n_volumes)
-    node = _with_strategy(node, run)
-    confounds = _read_confounds(node, run)
     labels = {LONG_NAMES.get(key, key): value for key, value in run.entities.items()}
-    return make_run_design(node, events, confounds, frame_times, labels)
-
-
-def _strategy(node):
-    """Return the confound strategy that a node names beside its X, or None."""
-    text = node.software.get("TaskGLM", {}).get("Confounds")
-    return parse_strategy(text) if text else None
-
-
-def _with_strategy(node, run):
-    """Return the node with the columns that its confound strategy chooses in this run."""
-    strategy = _strategy(node)
-    if strategy is None:
-        return node
-    if run.confounds is None:
-        raise InputError(f"has no confounds file, which the confound strategy {strategy.text} needs.")
-    sidecar = run.confounds.with_suffix(".json")
-    metadata = read_json(sidecar) if sidecar.is_file() else {}
-    chosen = select_confounds(read_header(run.confounds), metadata, strategy)
-    return replace(node, x=tuple(dict.fromkeys([*node.x, *chosen])))
-
-
-def _volumes_kept(node, run):
-    """Return which volumes of a run count: all but those that the strategy censors."""
-    keep = np.ones(run.n_volumes, bool)
-    strategy = _strategy(node)
-    if strategy is not None and strategy.scrub:
-        keep[list(find_outliers(run.confounds, strategy))] = False
-    return keep
-
-
-def _read_events(run):
-    """Return the events of a run, or None where there is no file or it has no event."""
-    if run.events is None:
-        return None
-    table = read_events(run.events)
-    return table if len(table) else None
-
-
-def _read_confounds(node, run):
-    """Return the confounds that the node uses, or None."""
-    if run.confounds is None:
-        return None
-    wanted = find_confounds(node, read_header(run.confounds))
-    return read_confounds(run.confounds, wanted, run.n_volumes) if wanted else None
+    chosen = choose_confounds(node, run)
+    return make_run_design(chosen.node, events, chosen.table, frame_times, labels), chosen.keep
 
 
 def check_missing(node, prepared, elsewhere=()):
@@ -192,13 +147,14 @@ def make_run_fit(node, prepared, columns, missing_condition):
     """
     design = join_designs(prepared)
     label = " + ".join(run.label for run in prepared.runs)
-    rank, n_kept = design_rank(design.matrix[prepared.keep]), np.count_nonzero(prepared.keep)
+    rank, n_kept = design_rank(design.matrix[prepared.keep]), int(prepared.keep.sum())
     if rank >= n_kept:
         raise InputError(
             f"{label}: the design has {n_kept} volumes and rank {rank}: nothing is left to "
             "estimate the noise from. Use fewer confounds or a slower filter, or censor less."
         )
-    contrasts, skipped = make_contrasts(expand_rules(node, columns), design, missing_condition)
+    kept = Design(design.matrix[prepared.keep], design.columns)
+    contrasts, skipped = make_contrasts(expand_rules(node, columns), kept, missing_condition)
     if missing_condition == "error" and skipped:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
         raise InputError(

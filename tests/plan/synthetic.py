@@ -118,7 +118,23 @@ def named_by_model(document):
     """
     node = document["Nodes"][0]
     steps = node.get("Transformations", {}).get("Instructions", [])
-    origin, produced, columns, levels = {}, set(), [], {}
+    origin, produced, levels = _followed(steps)
+    columns = []
+    factors = {name for step in steps if step["Name"] == "Factor" for name in step["Input"]}
+    for word in _words(node, steps):
+        base, _, level = word.partition(".")
+        if word in produced or "*" in word or word == "1":
+            continue
+        if base not in factors:
+            columns.append(word)
+        elif level and "." not in level and (base in origin or base not in produced):
+            levels.setdefault(origin.get(base, base), []).append(level)
+    return columns, {name: list(dict.fromkeys(values)) for name, values in levels.items()}
+
+
+def _followed(steps):
+    """Return which column each copy comes from, the names that steps make, and the levels they replace."""
+    origin, produced, levels = {}, set(), {}
     for step in steps:
         inputs, outputs = step.get("Input", []), step.get("Output", [])
         for source, target in zip(inputs, outputs, strict=False):
@@ -128,23 +144,12 @@ def named_by_model(document):
         for name in inputs if step["Name"] == "Replace" else ():
             levels.setdefault(origin.get(name, name), []).extend(step["Replace"])
             produced |= {f"{name}.{value}" for value in step["Replace"].values()}
-    factors = [name for step in steps if step["Name"] == "Factor" for name in step["Input"]]
-    words = [
-        *node["Model"]["X"],
-        *(name for rule in node.get("Contrasts", []) for name in rule["ConditionList"]),
-    ]
-    words += [
-        name
-        for step in steps
-        if step["Name"] in ("Convolve", "Assign", "Demean", "Scale")
-        for name in step["Input"]
-    ]
-    for word in dict.fromkeys(map(str, words)):
-        base, _, level = word.partition(".")
-        if word in produced or "*" in word or word == "1":
-            continue
-        if base in factors and level and "." not in level and base not in produced - set(origin):
-            levels.setdefault(origin.get(base, base), []).append(level)
-        elif base not in factors:
-            columns.append(word)
-    return columns, {name: list(dict.fromkeys(values)) for name, values in levels.items()}
+    return origin, produced, levels
+
+
+def _words(node, steps):
+    words = list(node["Model"]["X"])
+    words += [name for rule in node.get("Contrasts", []) for name in rule["ConditionList"]]
+    for step in steps:
+        words += step["Input"] if step["Name"] in ("Convolve", "Assign", "Demean", "Scale") else []
+    return dict.fromkeys(map(str, words))

@@ -1,0 +1,77 @@
+"""Which confounds of a run enter its design, and which volumes are censored."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.design.run import find_confounds
+from bidsapp.errors import InputError
+from bidsapp.inputs.confounds import (
+    OLD_NAMES,
+    find_outliers,
+    parse_strategy,
+    read_confounds,
+    select_confounds,
+)
+from bidsapp.inputs.index import read_json
+from bidsapp.inputs.tables import read_header
+from bidsapp.model_records import INTERCEPT, Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """The confounds of a run: as columns of a table (None: none), as part of X, and the volumes to keep."""
+
+    node: Node
+    table: pd.DataFrame | None
+    keep: np.ndarray
+
+
+def choose_confounds(node, run):
+    """Return the confounds that a node asks for, by name in X or by a strategy.
+
+    Raises
+    ------
+    InputError, SettingsError
+    """
+    keep = np.ones(run.n_volumes, bool)
+    strategy = node.software.get("TaskGLM", {}).get("Confounds")
+    if run.confounds is None:
+        if strategy and parse_strategy(strategy).text != "none":
+            raise InputError(f"has no confounds file, which the confound strategy {strategy!r} needs.")
+        return Chosen(node, None, keep)
+    header = read_header(run.confounds)
+    named = _named_in_model(node, header)
+    if strategy:
+        parsed = parse_strategy(strategy)
+        selected = select_confounds(header, _sidecar(run.confounds), parsed)
+        keep[list(find_outliers(run.confounds, parsed))] = False
+        node = _with_columns(node, selected)
+        named |= {name: name for name in selected}
+    if not named:
+        return Chosen(node, None, keep)
+    table = read_confounds(run.confounds, list(named.values()), run.n_volumes)
+    return Chosen(node, table.rename(columns={old: new for new, old in named.items()}), keep)
+
+
+def _named_in_model(node, header):
+    """Return the name in the model -> the name in the file; files before fMRIPrep 1.2 have other names."""
+    spelled = {name: name for name in header}
+    spelled |= {new: old for new, old in OLD_NAMES.items() if old in header and new not in header}
+    return {name: spelled[name] for name in find_confounds(node, list(spelled))}
+
+
+def _with_columns(node, columns):
+    """Return the node with these columns in X, before its intercept."""
+    names = [name for name in columns if name not in node.x]
+    before = [name for name in node.x if name != INTERCEPT]
+    after = [name for name in node.x if name == INTERCEPT]
+    return replace(node, x=(*before, *names, *after))
+
+
+def _sidecar(path):
+    """Return the JSON beside a confounds file, {} where there is none."""
+    sidecar = Path(path).with_suffix(".json")
+    return read_json(sidecar) if sidecar.is_file() else {}
