@@ -250,14 +250,18 @@ def _read_numbers(path, names):
     """Return columns as numbers in the order of ``names``, NaN where n/a."""
     if not names:
         return pd.DataFrame()
-    table = read_table(path, names)[names]
-    numbers = table.apply(pd.to_numeric, errors="coerce")
+    table = read_table(path, names)
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        raise InputError(f"{path} has no column {absent[0]!r}. Check the quotes in its first line.")
+    table = table[names]
+    numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
     wrong = np.argwhere(((numbers.isna() & table.notna()) | np.isinf(numbers)).to_numpy())
     if wrong.size:
         row, column = wrong[0]
         value, name = table.iat[row, column], table.columns[column]
         raise InputError(f"{path}, column {name}, line {row + 2}: {value!r} is not a number.")
-    return numbers.astype(float)
+    return numbers
 
 
 def _fill_leading(column, path):

@@ -50,13 +50,14 @@ def read_table(path, columns=None):
 
 
 def read_header(path):
-    """Return the names of the columns of a table; none where the file is empty."""
+    """Return the names of the columns of a table, reading no further; none where the file is empty."""
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
-            line = file.readline().rstrip("\r\n")
+            line = next((line.rstrip("\r\n") for line in file if line.strip()), "")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
-    return [name.strip().strip('"') for name in line.split("\t")] if line.strip() else []
+    rows = _split_lines(path, [line]) if line else [[]]
+    return [name.strip() for name in rows[0]]
 
 
 def _read_rows(path):
@@ -65,15 +66,18 @@ def _read_rows(path):
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
-    lines = text.split("\n")
-    if '"' in text:
-        try:
-            rows = list(csv.reader(lines, delimiter="\t", strict=True))
-        except csv.Error as error:
-            raise InputError(f"{path} is not a tab-separated table: {error}. Check its quotes.") from error
-    else:
-        rows = [line.split("\t") for line in lines]
+    rows = _split_lines(path, text.split("\n"))
     return [(number, row) for number, row in enumerate(rows, start=1) if any(cell.strip() for cell in row)]
+
+
+def _split_lines(path, lines):
+    """Return the cells of every line; quotes are undone where there are any."""
+    if not any('"' in line for line in lines):
+        return [line.split("\t") for line in lines]
+    try:
+        return list(csv.reader(lines, delimiter="\t", strict=True))
+    except csv.Error as error:
+        raise InputError(f"{path} is not a tab-separated table: {error}. Check its quotes.") from error
 
 
 def _unreadable(path, error):
