@@ -10,6 +10,7 @@ import numpy as np
 
 from bidsapp.errors import SettingsError
 from bidsapp.stats import whitening
+from bidsapp.stats.autoregression import find_partials, make_bins, to_coefficients
 from bidsapp.stats.reml import REML_GRID, find_reml_bins
 
 MAX_ORDER = 6
@@ -72,11 +73,13 @@ def estimate_noise(sums, name, usable, *, unit=None, n_threads=1):
         The factor to the unit of the effects; only nilearn's estimator, which takes the grand mean of
         the residuals away, depends on it, and only without a constant in the design.
     """
-    kind, _ = parse_noise_model(name)
+    kind, order = parse_noise_model(name)
     if kind == "ols":
         return Noise(np.zeros((1, 0)), np.where(usable, 0, -1), (whitening.make_precision([]),))
     if kind == "nilearn":
         return estimate_like_nilearn(sums, usable, np.ones(len(usable)) if unit is None else unit)
+    if kind == "corrected":
+        return estimate_corrected(sums, usable, order)
     bins = np.full(len(usable), -1)
     bins[usable] = find_reml_bins(sums, np.flatnonzero(usable), n_threads=n_threads)
     return Noise(REML_GRID[:, None], bins, tuple(whitening.make_precision([rho]) for rho in REML_GRID))
@@ -95,6 +98,16 @@ def estimate_like_nilearn(sums, usable, unit):
     bins[usable] = inverse
     coefficients = levels[:, None] / NILEARN_BINS
     return Noise(coefficients, bins, tuple(map(whitening.make_plain_precision, coefficients)))
+
+
+def estimate_corrected(sums, usable, order):
+    """Return AR(p) noise from bias-corrected autocovariances; voxels share bins of coefficients."""
+    partials = find_partials(residual_autocovariances(sums, order)[:, usable], sums.model)
+    centres, members = make_bins(partials.T)
+    bins = np.full(len(usable), -1)
+    bins[usable] = members
+    coefficients = to_coefficients(centres)
+    return Noise(coefficients, bins, tuple(map(whitening.make_precision, coefficients)))
 
 
 def residual_autocovariances(sums, n_lags=1):
