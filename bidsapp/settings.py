@@ -103,7 +103,12 @@ class ModelOptions:
 class RunOptions:
     """How a run is fitted."""
 
-    noise_model: str = option("ar1", "Noise model of the run level.")
+    noise_model: str = option(
+        "ar1-reml",
+        "Noise of the run level: ar1-reml (first-order autoregressive, restricted likelihood), ar1 (nilearn's "
+        "estimator, for comparison), ar2 to ar6 (bias-corrected, for short repetition times), ols (white).",
+        choices=("ar1-reml", "ar1", "ar2", "ar3", "ar4", "ar5", "ar6", "ols"),
+    )
     scaling: str = option(
         "percent",
         "Unit of the effects: percent of the voxel's mean, or none (the images' own).",
@@ -114,6 +119,11 @@ class RunOptions:
         "Full width at half maximum of the smoothing of the BOLD images in mm (0: none).",
         kind="float",
         metavar="MM",
+    )
+    fixed_effects: str = option(
+        "precision",
+        "How the runs of a subject are combined: weighted by the precision of their estimates, or equally.",
+        choices=("precision", "equal"),
     )
     residuals: bool = option(False, "Write the residual series of every run.", kind="flag")
 

@@ -25,6 +25,17 @@ NOISE = {
         "Serial correlation was modelled in every voxel as a first-order autoregressive process "
         "and removed by prewhitening [@worsley2002]."
     ),
+    "ar1-reml": (
+        "Serial correlation was modelled in every voxel as a first-order autoregressive process, its "
+        "coefficient estimated by restricted maximum likelihood, and removed by prewhitening [@worsley2002]."
+    ),
+    **{
+        f"ar{order}": (
+            f"Serial correlation was modelled in every voxel as an autoregressive process of order {order}, "
+            "its coefficients corrected for the bias of residuals, and removed by prewhitening [@worsley2002]."
+        )
+        for order in range(2, 7)
+    },
 }
 TAILS = {"two": "two-sided", "positive": "one-sided (positive)", "negative": "one-sided (negative)"}
 
