@@ -62,7 +62,7 @@ def fit_run(fit, settings, n_threads):
         intercept=series.intercept,
         n_threads=n_threads,
     )
-    model = fit_run_glm(sums, noise_model=options.noise_model, scaling=options.scaling)
+    model = fit_run_glm(sums, noise_model=options.noise_model, scaling=options.scaling, n_threads=n_threads)
     estimators = {"t": estimate_t, "F": estimate_f}
     made = [(contrast, estimators[contrast.test](model, contrast)) for contrast in fit.contrasts]
     files = write_run(fit, model, geometry, settings)
@@ -132,7 +132,8 @@ def combine_fits(fit, fitted, runs, settings):
     about["left_out"] = describe_left_out(fit, runs, about["runs"])
     made = []
     for contrast in fit.contrasts:
-        estimate = combine(estimates, fit.design.matrix[rows], contrast, fit.method)
+        method = settings.run.fixed_effects if fit.method == "fixed" else fit.method
+        estimate = combine(estimates, fit.design.matrix[rows], contrast, method)
         key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
         made.append(write_fitted(key, estimate, geometry, about, settings))
     return made

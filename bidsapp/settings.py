@@ -105,8 +105,8 @@ class RunOptions:
 
     noise_model: str = option(
         "ar1-reml",
-        "Noise of the run level: ar1-reml (first-order autoregressive, restricted likelihood), ar1 (nilearn's "
-        "estimator, for comparison), ar2 to ar6 (bias-corrected, for short repetition times), ols (white).",
+        "Noise of a run: autoregressive of first order by restricted likelihood; ar1, by the estimator "
+        "of nilearn; ar2 to ar6, corrected for bias, for short repetition times; ols, white.",
         choices=("ar1-reml", "ar1", "ar2", "ar3", "ar4", "ar5", "ar6", "ols"),
     )
     scaling: str = option(

@@ -32,7 +32,7 @@ NOISE = {
     **{
         f"ar{order}": (
             f"Serial correlation was modelled in every voxel as an autoregressive process of order {order}, "
-            "its coefficients corrected for the bias of residuals, and removed by prewhitening [@worsley2002]."
+            "its coefficients corrected for bias, and removed by prewhitening [@worsley2002]."
         )
         for order in range(2, 7)
     },

@@ -160,16 +160,6 @@ def check_estimable(model: TimeModel, contrast: Contrast):
         )
 
 
-def f_statistic(estimate: JointEstimate):
-    """Return F of a joint estimate, shape (n_voxels,)."""
-    covariance = np.moveaxis(estimate.covariance, -1, 0)
-    effect = estimate.effect.T
-    bad = ~np.isfinite(covariance).all(axis=(1, 2))
-    covariance = np.where(bad[:, None, None], np.eye(len(estimate.effect)), covariance)
-    solved = np.linalg.solve(covariance, effect[..., None])[..., 0]
-    return np.einsum("vr,vr->v", effect, solved) / len(estimate.effect)
-
-
 def _find_unit(sums, scaling):
     """Return the factor from the image's units to the unit of the effects, and which voxels can be fitted."""
     varies = (sums.deviation > 0) & np.isfinite(sums.mean)

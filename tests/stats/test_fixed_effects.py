@@ -1,8 +1,15 @@
+import nibabel
 import numpy as np
 import pytest
+from nilearn.glm.contrasts import compute_fixed_effects
+from scipy import stats
 
-from bidsapp.records import Estimate, JointEstimate
+from bidsapp.records import Contrast, Estimate, JointEstimate
+from bidsapp.stats.distributions import t_to_log_p
+from bidsapp.stats.estimate_maps import joint_f
 from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
+from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
+from bidsapp.stats.series_sums import accumulate, make_time_model
 
 
 @pytest.fixture
@@ -86,6 +93,104 @@ def test_precision_weights_do_not_depend_on_the_unit(runs):
     np.testing.assert_allclose(
         combine_estimates(tiny).effect, 1e-9 * combine_estimates(runs).effect, rtol=1e-10
     )
+
+
+def test_ols_takes_the_variance_from_the_differences(runs):
+    combined = combine_estimates(runs, method="ols")
+    t = stats.ttest_1samp([r.effect for r in runs], 0.0)
+    np.testing.assert_allclose(combined.effect / np.sqrt(combined.variance), t.statistic, rtol=1e-10)
+    assert np.unique(combined.dof) == 2.0
+
+
+def test_small_dof_get_the_correction_of_meier():
+    runs = [Estimate("c", np.zeros(1), np.array([v]), d) for v, d in ((0.1, 4.0), (0.3, 6.0))]
+    p = 10 / (10 + 1 / 0.3)
+    expected = (1 + 4 * p * (1 - p) * (1 / 4 + 1 / 6)) / (10 + 1 / 0.3)
+    np.testing.assert_allclose(combine_estimates(runs).variance, expected, rtol=1e-12)
+    np.testing.assert_allclose(combine_estimates(runs, np.eye(2), [1, -1]).variance, 0.4, rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["precision", "equal"])
+def test_size_with_few_and_unequal_dof_is_near_nominal(rng, method):
+    n_voxels, dof, truth = 40_000, 4.0, (0.1, 10.0)
+    runs = [
+        Estimate("c", rng.normal(size=n_voxels) * v**0.5, v * rng.chisquare(dof, n_voxels) / dof, dof)
+        for v in truth
+    ]
+    combined = combine_estimates(runs, method=method)
+    p = np.exp(t_to_log_p(combined.effect / np.sqrt(combined.variance), combined.dof))
+    # nilearn: 0.090 and 0.082 (dof summed). The tolerance is the remaining error of the approximation.
+    assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.015)
+
+
+def gls(matrix, series, covariance):
+    inner = np.linalg.inv(matrix.T @ np.linalg.solve(covariance, matrix))
+    return inner @ matrix.T @ np.linalg.solve(covariance, series), inner
+
+
+def two_runs(rng):
+    """Return designs, series and estimates of two runs with 3 conditions and own nuisance, and sigma^2."""
+    made = []
+    for n_volumes, sigma in ((60, 1.0), (90, 4.0)):
+        matrix = np.column_stack([rng.normal(size=(n_volumes, 6)), np.ones(n_volumes)])
+        series = 500 + sigma * rng.normal(size=(n_volumes, 5))
+        sums = accumulate([series], make_time_model(matrix), n_lags=0)
+        made.append((matrix, series, fit_run_glm(sums, noise_model="ols", scaling="none")))
+    return made
+
+
+def named(weights, test):
+    weights = np.atleast_2d(weights)
+    return Contrast("c", test, tuple("abcdefg"), weights)
+
+
+def joint_glm(made, voxel, shared):
+    """Return parameters and covariance of one GLM over both runs; the first ``shared`` columns are common."""
+    (first, y1, fit1), (second, y2, fit2) = made
+    own = [np.hstack([m[:, shared:], np.zeros((len(m), 7 - shared))]) for m in (first, second)]
+    own[1] = np.roll(own[1], 7 - shared, axis=1)
+    matrix = np.vstack([np.hstack([m[:, :shared], o]) for m, o in zip((first, second), own, strict=True)])
+    sigma = [np.full(len(m), f.sigma_square[voxel]) for m, f in ((first, fit1), (second, fit2))]
+    return gls(matrix, np.concatenate([y1[:, voxel], y2[:, voxel]]), np.diag(np.concatenate(sigma)))
+
+
+def test_difference_between_runs_equals_the_joint_glm(rng):
+    made = two_runs(rng)
+    weights = np.eye(7)[0] - np.eye(7)[1]
+    estimates = [estimate_t(fit, named(weights, "t")) for _, _, fit in made]
+    combined = combine_estimates(estimates, np.eye(2), [1, -1])
+    beta, covariance = joint_glm(made, 2, shared=0)
+    c = np.concatenate([weights, -weights])
+    np.testing.assert_allclose(combined.effect[2], c @ beta, rtol=1e-8)
+    np.testing.assert_allclose(combined.variance[2], c @ covariance @ c, rtol=1e-8)
+
+
+def test_f_over_runs_equals_the_joint_glm(rng):
+    made = two_runs(rng)
+    joints = [estimate_f(fit, named(np.eye(7)[:3], "F")) for _, _, fit in made]
+    combined = combine_joint_estimates(joints)
+    beta, covariance = joint_glm(made, 2, shared=3)
+    expected = beta[:3] @ np.linalg.solve(covariance[:3, :3], beta[:3]) / 3
+    np.testing.assert_allclose(combined.effect[:, 2], beta[:3], rtol=1e-7)
+    np.testing.assert_allclose(joint_f(combined.effect, combined.covariance)[2], expected, rtol=1e-7)
+
+
+def test_default_equals_nilearn(rng, geometry_of):
+    runs = [Estimate("c", rng.normal(size=27), rng.uniform(0.1, 3, 27), dof) for dof in (80.0, 95.0)]
+    images = [[geometry_of(getattr(r, name)) for r in runs] for name in ("effect", "variance")]
+    effect, variance, t, _ = compute_fixed_effects(
+        *images, mask=geometry_of(np.ones(27)), precision_weighted=True, dofs=[80, 95]
+    )
+    ours = combine_estimates(runs)
+    np.testing.assert_allclose(ours.effect, effect.get_fdata().ravel(), rtol=1e-6)
+    np.testing.assert_allclose(ours.variance, variance.get_fdata().ravel(), rtol=1e-6)
+    np.testing.assert_allclose(ours.effect / np.sqrt(ours.variance), t.get_fdata().ravel(), rtol=1e-6)
+
+
+@pytest.fixture
+def geometry_of():
+    """Return a maker of 3 x 3 x 3 images."""
+    return lambda values: nibabel.Nifti1Image(np.reshape(values, (3, 3, 3)), np.eye(4))
 
 
 def test_joint_estimate_equals_the_formula(rng):
