@@ -182,3 +182,20 @@ def _collect(forest, order, gathered, size, level, extent_power):
             step = forest[step]
         scores[point] = total + gathered[step] + size[step] ** extent_power * level[step]
     return scores
+
+
+@compiled
+def cluster_maxima_of_points(starts, points, heights, neighbours, offset):
+    """Return the largest cluster size and mass of each map, shape (n_maps, 2).
+
+    ``points[starts[j]:starts[j + 1]]`` are those of map j above the threshold, with their heights.
+    """
+    n_maps = len(starts) - 1
+    maxima = np.zeros((n_maps, 2))
+    forest = np.full(len(neighbours), -1, np.int32)
+    for j in range(n_maps):
+        chosen = slice(starts[j], starts[j + 1])
+        largest, heaviest = largest_clusters(points[chosen], heights[chosen], neighbours, forest, offset)
+        maxima[j, 0] = largest
+        maxima[j, 1] = heaviest
+    return maxima

@@ -1,21 +1,26 @@
 """The t or F statistic of every voxel under every shuffle (Freedman-Lane 1983, as in Winkler 2014).
 
-Instead of the data, the rows of the orthonormal basis are shuffled; so all shuffles of a voxel are one matrix
-product. With e the residuals of the data on the nuisance, scaled to length 1, b the coefficients of
-the effect's basis on shuffled e and a those of the nuisance's basis, ``|b|**2 / (1 - |a|**2)`` is the share
-of the variance that the effect explains; t and F are monotone functions of it.
+Instead of the data, the rows of the orthonormal basis are shuffled. With e the residuals of the data on
+the nuisance, scaled to length 1, b the coefficients of the effect's basis on shuffled e and a those of the
+nuisance's basis, ``w**2 = |b|**2 / (1 - |a|**2)`` is the share of variance that the effect explains; t and F
+are monotone functions of w.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from bidsapp.inference.partition import Partition
+from bidsapp.inference.screening import GROUP
+from bidsapp.stats.distributions import f_to_z, t_to_z
 
 # A residual below this share of the data is rounding: the voxel is constant.
 CONSTANT = 1e-10
 # Keeps t finite where a shuffle explains a voxel completely.
 SMALLEST_REST = 1e-14
+# Points prepared together.
+STRETCH = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,16 +54,83 @@ class LinearTest:
         """Numerator and residual degrees of freedom."""
         return float(self.partition.n_rows), float(self.partition.dof)
 
+    def weights(self, shuffles, which):
+        """Return the shuffled basis, shape (n, n_rows + n_nuisance, n_subjects)."""
+        basis = np.hstack([self.partition.effect * self.direction, self.nuisance])
+        return np.ascontiguousarray(shuffles.apply(basis, which))
+
+    def sign_tables(self, shuffles, weights):
+        """Return rows of the tables of signed sums and the scale of each subject, where these suffice.
+
+        That is so when the weights are a fixed scale times signs; a permuted regressor of two values is, up
+        to a constant, which means nothing to residuals that sum to zero. Elsewhere there are no columns.
+        """
+        n_shuffles, n_subjects = len(weights), len(self.data)
+        nothing = np.zeros((n_shuffles, 0), np.int32), np.ones(n_subjects)
+        if weights.shape[1] > 1:
+            return nothing
+        if shuffles.scheme == "sign-flip":
+            scale = self.partition.effect[:, 0] * self.direction
+            return table_rows(weights[:, 0] * np.sign(scale) < 0), scale
+        values = self.partition.effect[:, 0] * self.direction
+        low, high = values.min(), values.max()
+        is_high = values > (low + high) / 2
+        two_valued = np.ptp(values[is_high]) < 1e-9 and np.ptp(values[~is_high]) < 1e-9
+        if shuffles.scheme != "permutation" or not two_valued or not self._sums_to_zero():
+            return nothing
+        return table_rows(weights[:, 0] < (low + high) / 2), np.full(n_subjects, (high - low) / 2)
+
+    def _sums_to_zero(self):
+        ones = np.ones(len(self.data))
+        nuisance = self.partition.nuisance
+        return np.abs(ones - nuisance @ (nuisance.T @ ones)).max() < 1e-9
+
+    def statistic(self, w):
+        """Return t or F from w."""
+        n_rows, dof = self.dof
+        ratio = np.square(w) / np.maximum(1.0 - np.square(w), SMALLEST_REST) * (dof / n_rows)
+        return np.copysign(np.sqrt(ratio), w) if n_rows == 1 else ratio
+
+    def to_w(self, statistic):
+        """Return w from t or F."""
+        n_rows, dof = self.dof
+        ratio = np.square(statistic) if n_rows == 1 else statistic * n_rows
+        return np.copysign(np.sqrt(ratio / (dof + ratio)), statistic)
+
+    def z(self, statistic):
+        """Return z-values of the same p; F below its median is negative."""
+        n_rows, dof = self.dof
+        return t_to_z(statistic, dof) if self.name == "t" else f_to_z(statistic, n_rows, dof)
+
+    def cutoff(self, p):
+        """Return the statistic with an upper-tail p."""
+        n_rows, dof = self.dof
+        return float(-special.stdtrit(dof, p) if n_rows == 1 else special.fdtri(n_rows, dof, 1 - p))
+
     def maps(self, shuffles, which):
         """Return the statistic of some shuffles, shape (n, n_points); t has a sign."""
         n_rows = self.partition.n_rows
-        basis = np.hstack([self.partition.effect * self.direction, self.nuisance])
-        rows = shuffles.apply(basis, which)
-        coefficients = (rows.reshape(-1, rows.shape[2]) @ self.data).reshape(*rows.shape[:2], -1)
-        explained = np.square(coefficients[:, :n_rows]).sum(axis=1)
-        rest = 1.0 - np.square(coefficients[:, n_rows:]).sum(axis=1) - explained
-        ratio = explained / np.maximum(rest, SMALLEST_REST) * (self.partition.dof / n_rows)
-        return np.copysign(np.sqrt(ratio), coefficients[:, 0]) if n_rows == 1 else ratio
+        weights = self.weights(shuffles, which)
+        n_shuffles, n_weights, n_subjects = weights.shape
+        w = np.empty((n_shuffles, self.data.shape[1]))
+        for start in range(0, w.shape[1], STRETCH):
+            points = slice(start, start + STRETCH)
+            product = weights.reshape(-1, n_subjects) @ self.data[:, points]
+            coefficients = product.reshape(n_shuffles, n_weights, -1)
+            explained = np.square(coefficients[:, :n_rows]).sum(axis=1)
+            rest = 1.0 - np.square(coefficients[:, n_rows:]).sum(axis=1)
+            sign = np.sign(coefficients[:, 0]) if n_rows == 1 else 1.0
+            w[:, points] = sign * np.sqrt(explained / np.maximum(rest, SMALLEST_REST))
+        return self.statistic(w)
+
+
+def table_rows(is_minus):
+    """Return the rows of the tables of signed sums (``screening.build_tables``) for patterns of signs."""
+    columns = []
+    for start in range(0, is_minus.shape[1], GROUP):
+        bits = is_minus[:, start : start + GROUP]
+        columns.append(bits @ (1 << np.arange(bits.shape[1])) + ((start // GROUP) << GROUP))
+    return np.ascontiguousarray(np.stack(columns, axis=1), np.int32)
 
 
 def prepare_linear_test(effects, partition, nuisance, *, direction=1):
@@ -67,9 +139,11 @@ def prepare_linear_test(effects, partition, nuisance, *, direction=1):
     finite = np.isfinite(data).all(axis=0)
     data[:, ~finite] = 0.0
     total = np.sqrt(np.square(data).sum(axis=0))
-    data -= partition.nuisance @ (partition.nuisance.T @ data)
-    length = np.sqrt(np.square(data).sum(axis=0))
-    rest = np.square(data).sum(axis=0) - np.square(partition.effect.T @ data).sum(axis=0)
+    if partition.nuisance.shape[1]:
+        data -= partition.nuisance @ (partition.nuisance.T @ data)
+    squares = np.square(data).sum(axis=0)
+    length = np.sqrt(squares)
+    rest = squares - np.square(partition.effect.T @ data).sum(axis=0)
     usable = finite & (length > CONSTANT * total) & (rest > CONSTANT * np.square(total))
     data *= np.where(usable, 1.0 / np.where(usable, length, 1.0), 0.0)
     return LinearTest(partition, nuisance, data, usable, direction)

@@ -10,18 +10,14 @@ from scipy import special
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.clusters import find_clusters
-from bidsapp.inference.kernels import cluster_maxima_of_maps
+from bidsapp.inference.engine import batches, follow, make_job
 from bidsapp.inference.linear_test import prepare_linear_test
 from bidsapp.inference.partition import drop_fixed, partition_design
-from bidsapp.inference.pvalues import TIE, p_from_counts, p_from_null
+from bidsapp.inference.pvalues import p_from_counts, p_from_null
 from bidsapp.inference.shuffles import check_attainable, fixed_directions, make_shuffles, smallest_p
 from bidsapp.inference.statistics import STATISTICS
-from bidsapp.inference.statistics.statistic import Batch, Space
+from bidsapp.inference.statistics.statistic import Space
 from bidsapp.records import ClusterInference, Inference, StatisticInference
-from bidsapp.stats.distributions import f_to_z, t_to_z
-
-# Shuffles computed together.
-BATCH = 16
 
 
 def permute(effects, matrix, weights, geometry, options, *, monitor=None):
@@ -64,11 +60,9 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     test = prepare_linear_test(effects, partition, nuisance, direction=direction)
     observed = np.where(test.usable, test.maps(shuffles, slice(0, 1))[0], np.nan)
     space = make_space(test, geometry, options)
-    nulls, counts = _run(test, shuffles, space, options, observed, monitor)
-    clusters = _observed_clusters(observed, test, space, options, nulls)
-    results = {
-        name: _result(STATISTICS[name], observed, test, space, options, null) for name, null in nulls.items()
-    }
+    nulls, counts = _run(make_job(test, shuffles, space, options, observed), monitor)
+    clusters = _observed_clusters(observed, test, space, nulls)
+    results = {name: _result(STATISTICS[name], observed, test, space, null) for name, null in nulls.items()}
     return Inference(
         test=test.name,
         dof=test.dof,
@@ -103,79 +97,48 @@ def check_options(options):
 
 def make_space(test, geometry, options):
     """Return neighbours and thresholds, in units of the map that clusters are formed on."""
-    if on_z(test, options):
-        cutoff = float(special.ndtri(1 - options.cluster_forming_p))
-    else:
-        cutoff = float(-special.stdtrit(test.dof[1], options.cluster_forming_p))
+    p = options.cluster_forming_p
+    on_z = options.scale == "z" or test.name != "t"
+    statistic_cutoff = test.cutoff(p)
+    cutoff = float(-special.ndtri(p)) if on_z else statistic_cutoff
     return Space(
         neighbours=geometry.neighbours(options.connectivity),
         tfce_neighbours=geometry.neighbours(options.tfce_connectivity),
         cutoff=cutoff,
+        statistic_cutoff=statistic_cutoff,
+        scale=test.z if on_z else as_it_is,
         offset=cutoff if options.mass == "excess" else 0.0,
-        two_tailed=is_two_tailed(test, options),
+        two_tailed=test.name == "t" and options.tail == "two",
         tfce_powers=options.tfce_powers,
     )
 
 
-def on_z(test, options):
-    """Return whether clusters and TFCE are computed on z."""
-    return options.scale == "z" or test.name != "t"
+def as_it_is(statistic):
+    """Return the statistic: t maps are their own scale."""
+    return statistic
 
 
-def is_two_tailed(test, options):
-    """Return whether both tails are pooled."""
-    return test.name == "t" and options.tail == "two"
-
-
-def to_spatial(maps, test, options):
-    """Return maps of the statistic on the scale that clusters and TFCE are computed on."""
-    if not on_z(test, options):
-        return maps
-    n_rows, dof = test.dof
-    return t_to_z(maps, dof) if test.name == "t" else f_to_z(maps, n_rows, dof)
-
-
-def _run(test, shuffles, space, options, observed, monitor):
+def _run(job, monitor):
     """Return the null maxima of each statistic and the exceedance counts of each voxel."""
-    needs = {STATISTICS[name].needs for name in options.statistics}
-    nulls = {name: np.empty(len(shuffles)) for name in options.statistics}
-    two = space.two_tailed
-    reached = np.nan_to_num(np.abs(observed) if two else observed)
-    reached = reached - TIE * np.abs(reached)
-    counts = np.zeros(len(observed)) if options.uncorrected else None
-    for start in range(0, len(shuffles), BATCH):
-        which = slice(start, start + BATCH)
-        maps = test.maps(shuffles, which)
-        batch = _summarise(maps, test, space, options, needs)
-        for name in options.statistics:
-            nulls[name][which] = STATISTICS[name].maxima(batch, space)
+    nulls = {name: np.empty(len(job.shuffles)) for name in job.statistics}
+    counts = None if job.reached is None else np.zeros(len(job.reached), np.int64)
+    for which in batches(job):
+        maxima, reached = follow(job, which)
+        for name in job.statistics:
+            nulls[name][which] = maxima[name]
         if counts is not None:
-            counts += ((np.abs(maps) if two else maps) >= reached).sum(axis=0)
+            counts += reached
         if monitor is not None:
-            monitor.progress(min(start + BATCH, len(shuffles)), len(shuffles))
+            monitor.progress(which.stop, len(job.shuffles))
     return nulls, counts
 
 
-def _summarise(maps, test, space, options, needs):
-    """Return what the statistics need to know about the maps of a batch."""
-    height = np.abs(maps).max(axis=1) if space.two_tailed else maps.max(axis=1)
-    if needs == {"height"}:
-        return Batch(height)
-    spatial = to_spatial(maps, test, options)
-    clusters = None
-    if "clusters" in needs:
-        clusters = cluster_maxima_of_maps(
-            spatial, space.cutoff, space.two_tailed, space.neighbours, space.offset
-        )
-    return Batch(height, clusters, spatial)
-
-
-def _result(statistic, observed, test, space, options, null):
+def _result(statistic, observed, test, space, null):
     """Return the observed map of a statistic with its corrected p."""
     if statistic.needs == "height":
         enhanced = observed
     else:
-        spatial = np.nan_to_num(to_spatial(observed, test, options))
+        spatial = np.nan_to_num(space.scale(observed))
         clusters = find_clusters(
             spatial, space.cutoff, space.neighbours, two_tailed=space.two_tailed, offset=space.offset
         )
@@ -185,11 +148,11 @@ def _result(statistic, observed, test, space, options, null):
     return StatisticInference(statistic.name, test.direction * enhanced, p, null)
 
 
-def _observed_clusters(observed, test, space, options, nulls):
+def _observed_clusters(observed, test, space, nulls):
     """Return the clusters of the observed map with their corrected p."""
     if not {"extent", "mass"} & set(nulls):
         return None
-    spatial = np.nan_to_num(to_spatial(observed, test, options))
+    spatial = np.nan_to_num(space.scale(observed))
     found = find_clusters(
         spatial, space.cutoff, space.neighbours, two_tailed=space.two_tailed, offset=space.offset
     )

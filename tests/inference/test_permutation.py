@@ -157,3 +157,49 @@ def test_a_z_value_as_cluster_forming_threshold_is_explained(value, geometry, rn
 def test_too_few_subjects_for_alpha_are_refused(geometry, rng):
     with pytest.raises(SettingsError, match="16 distinct"):
         permute(smooth_data(rng, geometry, 4), np.ones((4, 1)), [[1]], geometry, InferenceOptions())
+
+
+@pytest.mark.parametrize("tail", ["two", "positive", "negative"])
+@pytest.mark.parametrize("design", ["mean", "groups", "covariate", "three groups"])
+def test_screened_points_and_whole_maps_give_the_same_numbers(design, tail, geometry, rng):
+    matrix, weights = {
+        "mean": (np.ones((12, 1)), [[1]]),
+        "groups": (np.repeat(np.eye(2), [5, 7], axis=0), [[1, -1]]),
+        "covariate": (np.column_stack([rng.normal(size=(12, 3)), np.ones(12)]), [[1, 0, 0, 0]]),
+        "three groups": (np.repeat(np.eye(3), 4, axis=0), [[1, -1, 0], [0, 1, -1]]),
+    }[design]
+    data = smooth_data(rng, geometry, 12)
+    few = ("height", "extent", "mass")
+    screened, whole = (
+        permute(
+            data,
+            matrix,
+            weights,
+            geometry,
+            InferenceOptions(tail=tail, n_shuffles=300, cluster_forming_p=0.02, statistics=names),
+        )
+        for names in (few, (*few, "tfce"))
+    )
+    np.testing.assert_array_equal(screened.p, whole.p)
+    for name in few:
+        np.testing.assert_allclose(
+            screened.statistics[name].null_max, whole.statistics[name].null_max, rtol=1e-9
+        )
+
+
+@pytest.mark.parametrize("statistics", [("height",), ("height", "extent"), ("height", "tfce")])
+def test_results_do_not_depend_on_threads(statistics, geometry, rng):
+    data = smooth_data(rng, geometry, 12)
+    one, two = (
+        permute(
+            data,
+            np.ones((12, 1)),
+            [[1]],
+            geometry,
+            InferenceOptions(n_shuffles=300, statistics=statistics, n_threads=n),
+        )
+        for n in (1, 2)
+    )
+    np.testing.assert_array_equal(one.p, two.p)
+    for name in statistics:
+        assert one.statistics[name].null_max.tobytes() == two.statistics[name].null_max.tobytes()

@@ -1,7 +1,7 @@
 """What a statistic of a map is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,19 +14,35 @@ class Space:
     ----------
     neighbours, tfce_neighbours : ndarray of int32, shape (n_points, k)
     cutoff : float
-        Cluster-forming threshold, in units of the statistic of a voxel.
+        Cluster-forming threshold, on the scale that clusters are formed on.
+    statistic_cutoff : float
+        The same in units of the statistic of a voxel.
+    scale : function
+        From the statistic of a voxel to the scale of clusters and TFCE.
     offset : float
         Taken off each height before it is added to a cluster's mass.
     two_tailed : bool
     tfce_powers : tuple of float
+        Of extent and of height.
     """
 
     neighbours: np.ndarray
     tfce_neighbours: np.ndarray
     cutoff: float
+    statistic_cutoff: float
+    scale: Callable
     offset: float
     two_tailed: bool
     tfce_powers: tuple[float, float] = (0.5, 2.0)
+    tfce_table: np.ndarray = field(init=False)
+    size_powers: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        """Prepare what every sweep reads: neighbours without negative numbers, sizes to their power."""
+        n_points = len(self.tfce_neighbours)
+        table = np.where(self.tfce_neighbours < 0, n_points, self.tfce_neighbours).astype(np.uint32)
+        object.__setattr__(self, "tfce_table", table)
+        object.__setattr__(self, "size_powers", np.arange(n_points + 1.0) ** self.tfce_powers[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

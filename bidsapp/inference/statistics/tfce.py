@@ -4,11 +4,14 @@ import numpy as np
 
 from bidsapp.inference.kernels import enhance_sweep
 from bidsapp.inference.statistics.statistic import Statistic
+from bidsapp.inference.sweep import largest_enhanced
 
 
 def maxima(batch, space):
     """Return the largest enhanced value of each map."""
-    return np.array([np.abs(enhance(statistic, None, space)).max(initial=0.0) for statistic in batch.maps])
+    return largest_enhanced(
+        batch.maps, space.tfce_table, space.size_powers, space.tfce_powers[1], space.two_tailed
+    )
 
 
 def enhance(statistic, clusters, space):

@@ -1,0 +1,189 @@
+"""Follow all shuffles of a test, in batches, on several threads.
+
+Two routes lead to the same numbers. Where only the height and the clusters of a linear test are asked for,
+points are screened stretch by stretch and never become a map (``screening.py``). Everything else takes
+whole maps. Neither the threads nor the memory change a result: batches are cut at fixed numbers of shuffles,
+and maxima and counts do not depend on the order in which they are taken.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bidsapp.inference.kernels import cluster_maxima_of_maps, cluster_maxima_of_points
+from bidsapp.inference.linear_test import STRETCH, LinearTest
+from bidsapp.inference.pvalues import TIE
+from bidsapp.inference.screening import screen_points
+from bidsapp.inference.simd import BLOCK
+from bidsapp.inference.statistics import STATISTICS
+from bidsapp.inference.statistics.statistic import Batch
+
+# Shuffles screened together, without and with points of clusters to remember; and whole maps at a time.
+SCREENED, SCREENED_WITH_CLUSTERS, WHOLE = 16384, 2048, 8
+# No w reaches this: there are no clusters to form.
+NO_CUTOFF = 2.0
+EVENTS = 200_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """What the engine follows: a test, its shuffles, what to look at, and on how many threads.
+
+    ``reached`` (n_points,) are the values that count as reaching the observed map, in units of the
+    statistic; None when exceedances are not counted.
+    """
+
+    test: object
+    shuffles: object
+    space: object
+    statistics: tuple
+    reached: np.ndarray | None
+    n_threads: int
+
+    @property
+    def needs(self):
+        """The fields of ``Batch`` that the statistics read."""
+        return {STATISTICS[name].needs for name in self.statistics}
+
+
+def make_job(test, shuffles, space, options, observed):
+    """Return the job of a test with its observed map (n_points,)."""
+    reached = None
+    if options.uncorrected:
+        size = np.abs(observed) if space.two_tailed else observed
+        reached = np.where(np.isfinite(size), size - TIE * np.abs(size), np.inf)
+    return Job(test, shuffles, space, options.statistics, reached, max(options.n_threads, 1))
+
+
+def batches(job):
+    """Return the slices of shuffles that are followed together."""
+    size = WHOLE * 8
+    if is_screened(job):
+        size = SCREENED_WITH_CLUSTERS if "clusters" in job.needs else SCREENED
+    return [slice(i, min(i + size, len(job.shuffles))) for i in range(0, len(job.shuffles), size)]
+
+
+def follow(job, which):
+    """Return the maxima of every statistic (name -> (n,)) and how many shuffles reach each point.
+
+    Parameters
+    ----------
+    which : slice
+        Of the shuffles.
+    """
+    with threadpool_limits(1), ThreadPoolExecutor(job.n_threads) as pool:
+        batch, counts = _screen(job, which, pool) if is_screened(job) else _map(job, which, pool)
+    return {name: batch[name] for name in job.statistics}, counts
+
+
+def is_screened(job):
+    """Return whether the fast route serves."""
+    return isinstance(job.test, LinearTest) and "maps" not in job.needs
+
+
+def _screen(job, which, pool):
+    """Follow a batch point by point."""
+    test, space = job.test, job.space
+    weights = test.weights(job.shuffles, which)
+    rows, scale = test.sign_tables(job.shuffles, weights)
+    n_points = test.data.shape[1]
+    parts = _cut(n_points, job.n_threads, STRETCH)
+    has_clusters = "clusters" in job.needs
+    cutoff = float(test.to_w(space.statistic_cutoff)) if has_clusters else NO_CUTOFF
+    settings = (test.partition.n_rows, space.two_tailed, cutoff, _margin(weights))
+    reached = None if job.reached is None else test.to_w(job.reached)
+
+    def look(part):
+        return _screen_part(part, test.data, (weights, rows, scale), settings, reached)
+
+    found = list(pool.map(look, parts))
+    height = test.statistic(np.max([best for best, _, _ in found], axis=0))
+    counts = None if reached is None else np.concatenate([counts for _, counts, _ in found])
+    clusters = None
+    if has_clusters:
+        events = [np.concatenate(columns) for columns in zip(*[e for _, _, e in found], strict=True)]
+        clusters = _clusters_of_events(events, len(weights), job, pool)
+    batch = Batch(height, clusters)
+    return {name: STATISTICS[name].maxima(batch, space) for name in job.statistics}, counts
+
+
+def _screen_part(part, data, shuffled, settings, reached):
+    """Screen the points of one thread, a stretch at a time; return best, counts and events."""
+    best = np.full(len(shuffled[0]), 0.0 if settings[1] or settings[0] > 1 else -1.0)
+    counts = np.zeros(part.stop - part.start, np.int32)
+    kept = []
+    capacity = EVENTS
+    for start in range(part.start, part.stop, STRETCH):
+        stop = min(start + STRETCH, part.stop)
+        room = -(-(stop - start) // BLOCK) * BLOCK
+        stretch = np.zeros((len(data), room))
+        stretch[:, : stop - start] = data[:, start:stop]
+        goal = np.zeros(0)
+        if reached is not None:
+            goal = np.full(room, np.inf)
+            goal[: stop - start] = reached[start:stop]
+        while True:
+            events = (np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.empty(capacity))
+            here = np.zeros(room, np.int32)
+            found = (best, here)
+            n_events = screen_points(stretch, shuffled, settings, goal, found, events)
+            if n_events <= capacity:
+                break
+            capacity = 2 * n_events
+        counts[start - part.start : stop - part.start] = here[: stop - start]
+        kept.append((events[0][:n_events].copy(), events[1][:n_events] + start, events[2][:n_events].copy()))
+    return best, counts, [np.concatenate(columns) for columns in zip(*kept, strict=True)]
+
+
+def _clusters_of_events(events, n_shuffles, job, pool):
+    """Return the largest cluster size and mass of each shuffle from its points above the cutoff."""
+    shuffle, point, w = events
+    order = np.argsort(shuffle, kind="stable")
+    starts = np.searchsorted(shuffle[order], np.arange(n_shuffles + 1))
+    heights = job.space.scale(job.test.statistic(w[order]))
+    point = np.ascontiguousarray(point[order], np.int32)
+
+    def look(part):
+        return cluster_maxima_of_points(
+            starts[part.start : part.stop + 1], point, heights, job.space.neighbours, job.space.offset
+        )
+
+    return np.concatenate(list(pool.map(look, _cut(n_shuffles, job.n_threads, 1))))
+
+
+def _map(job, which, pool):
+    """Follow a batch by whole maps."""
+    pieces = [slice(i, min(i + WHOLE, which.stop)) for i in range(which.start, which.stop, WHOLE)]
+    results = list(pool.map(lambda piece: _map_piece(job, piece), pieces))
+    maxima = {name: np.concatenate([m[name] for m, _ in results]) for name in job.statistics}
+    return maxima, None if job.reached is None else np.sum([counts for _, counts in results], axis=0)
+
+
+def _map_piece(job, piece):
+    space = job.space
+    maps = job.test.maps(job.shuffles, piece)
+    size = np.abs(maps) if space.two_tailed else maps
+    counts = None if job.reached is None else np.count_nonzero(size >= job.reached, axis=0)
+    height, clusters, spatial = size.max(axis=1), None, None
+    if job.needs != {"height"}:
+        spatial = space.scale(maps)
+    if "clusters" in job.needs:
+        clusters = cluster_maxima_of_maps(
+            spatial, space.cutoff, space.two_tailed, space.neighbours, space.offset
+        )
+    batch = Batch(height, clusters, spatial)
+    return {name: STATISTICS[name].maxima(batch, space) for name in job.statistics}, counts
+
+
+def _cut(n, n_parts, unit):
+    """Return slices of 0 to n, about equal, at multiples of a unit."""
+    n_units = -(-n // unit)
+    edges = [min(n, unit * (n_units * k // n_parts)) for k in range(n_parts + 1)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+
+
+def _margin(weights):
+    """Return how far single-precision sums over the subjects may be off in w."""
+    return 1e-6 + 4e-7 * np.sqrt(weights.shape[2]) * weights.shape[1]

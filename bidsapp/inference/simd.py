@@ -1,0 +1,168 @@
+"""Sums over rows of 64 points at a time, as vector instructions.
+
+LLVM does not turn the loops of the screening kernels into vector code by itself: it keeps NaN semantics in
+a maximum and cannot tell the arrays apart. These functions spell the vectors out (they are legal on every
+processor; a narrow one splits them) and run about ten times faster. ``add_rows`` and ``weigh_rows`` add
+``n_rows`` rows of BLOCK float32 values, store the sums and return the largest absolute one. Arrays are
+passed by address: the caller keeps them alive.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+# Points side by side: four vectors of 16 lanes, enough independent sums to hide the latency of an addition.
+BLOCK = 64
+LANES = 16
+N_VECTORS = BLOCK // LANES
+FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+VECTOR, INT_VECTOR = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
+
+
+@intrinsic
+def add_rows(typingctx, table, rows, n_rows, sums):
+    """Add the rows of a table whose numbers are listed.
+
+    ``table`` float32 (n, BLOCK), ``rows`` int32 (n_rows,), ``sums`` float32 (BLOCK,).
+    """
+    signature = types.float32(types.uintp, types.uintp, types.intp, types.uintp)
+
+    def generate(context, builder, signature, arguments):
+        table, rows, n_rows, sums = arguments
+        numbers = builder.inttoptr(rows, INT32.as_pointer())
+
+        def row(i, k):
+            number = builder.zext(builder.load(builder.gep(numbers, [i])), INT64)
+            return _load(builder, table, number, k)
+
+        total = _accumulate(builder, n_rows, lambda i, k, so_far: builder.fadd(so_far, row(i, k)))
+        return _finish(builder, total, sums)
+
+    return signature, generate
+
+
+@intrinsic
+def weigh_rows(typingctx, data, weights, n_rows, sums):
+    """Add the rows of a block of data, each times its weight.
+
+    ``data`` float32 (n_rows, BLOCK), ``weights`` float32 (n_rows,), ``sums`` float32 (BLOCK,).
+    """
+    signature = types.float32(types.uintp, types.uintp, types.intp, types.uintp)
+
+    def generate(context, builder, signature, arguments):
+        data, weights, n_rows, sums = arguments
+        scalars = builder.inttoptr(weights, FLOAT.as_pointer())
+
+        def step(i, k, so_far):
+            weight = builder.load(builder.gep(scalars, [i]))
+            product = builder.fmul(
+                _load(builder, data, i, k), _spread(builder, weight, VECTOR), flags=("contract",)
+            )
+            return builder.fadd(so_far, product, flags=("contract",))
+
+        return _finish(builder, _accumulate(builder, n_rows, step), sums)
+
+    return signature, generate
+
+
+@intrinsic
+def count_reached(typingctx, sums, observed, counts, margin, is_absolute):
+    """Add 1 to ``counts`` int32 (BLOCK,) where the sums reach ``observed`` float32 (BLOCK,).
+
+    Return whether any is nearer to its observed value than ``margin``.
+    """
+    signature = types.boolean(types.uintp, types.uintp, types.uintp, types.float32, types.boolean)
+
+    def generate(context, builder, signature, arguments):
+        sums, observed, counts, margin, is_absolute = arguments
+        kept = builder.select(is_absolute, INT32(0x7FFFFFFF), INT32(0xFFFFFFFF))
+        kept, margin = _spread(builder, kept, INT_VECTOR), _spread(builder, margin, VECTOR)
+        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        near = ir.Constant(ir.VectorType(ir.IntType(1), LANES), [0] * LANES)
+        for k in range(N_VECTORS):
+            bits = builder.bitcast(_load(builder, sums, INT64(0), k), INT_VECTOR)
+            size = builder.bitcast(builder.and_(bits, kept), VECTOR)
+            excess = builder.fsub(size, _load(builder, observed, INT64(0), k))
+            start = builder.inttoptr(counts, INT32.as_pointer())
+            pointer = builder.bitcast(builder.gep(start, [INT64(k * LANES)]), INT_VECTOR.as_pointer())
+            reached = builder.zext(builder.fcmp_ordered(">=", excess, zero), INT_VECTOR)
+            builder.store(builder.add(builder.load(pointer, align=4), reached), pointer, align=4)
+            within = builder.fcmp_ordered("<", excess, margin)
+            above = builder.fcmp_ordered(">", excess, builder.fsub(zero, margin))
+            near = builder.or_(near, builder.and_(within, above))
+        packed = builder.bitcast(near, ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", packed, ir.IntType(LANES)(0))
+
+    return signature, generate
+
+
+def _spread(builder, scalar, vector):
+    """Return a vector of one value."""
+    nothing = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(nothing, scalar, INT32(0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(INT_VECTOR, [0] * LANES))
+
+
+def _load(builder, base, row, k):
+    """Load vector k of a row."""
+    start = builder.inttoptr(base, FLOAT.as_pointer())
+    offset = builder.add(builder.mul(row, INT64(BLOCK)), INT64(k * LANES))
+    pointer = builder.bitcast(builder.gep(start, [offset]), VECTOR.as_pointer())
+    return builder.load(pointer, align=4)
+
+
+def _accumulate(builder, n_rows, step):
+    """Build the loop over rows; return the vectors of sums."""
+    before = builder.block
+    loop, done = builder.append_basic_block("rows"), builder.append_basic_block("rows.done")
+    zero = ir.Constant(VECTOR, [0.0] * LANES)
+    builder.cbranch(builder.icmp_signed(">", n_rows, INT64(0)), loop, done)
+    builder.position_at_end(loop)
+    i = builder.phi(INT64)
+    so_far = [builder.phi(VECTOR) for _ in range(N_VECTORS)]
+    after = [step(i, k, total) for k, total in enumerate(so_far)]
+    following = builder.add(i, INT64(1))
+    i.add_incoming(INT64(0), before)
+    i.add_incoming(following, loop)
+    for total, new in zip(so_far, after, strict=True):
+        total.add_incoming(zero, before)
+        total.add_incoming(new, loop)
+    builder.cbranch(builder.icmp_signed("<", following, n_rows), loop, done)
+    builder.position_at_end(done)
+    totals = [builder.phi(VECTOR) for _ in range(N_VECTORS)]
+    for total, new in zip(totals, after, strict=True):
+        total.add_incoming(zero, before)
+        total.add_incoming(new, loop)
+    return totals
+
+
+def _finish(builder, totals, sums):
+    """Store the sums; return the largest absolute one.
+
+    The bit patterns of positive floats are in the order of the floats.
+    """
+    start = builder.inttoptr(sums, FLOAT.as_pointer())
+    sizes = []
+    for k, total in enumerate(totals):
+        pointer = builder.bitcast(builder.gep(start, [INT64(k * LANES)]), VECTOR.as_pointer())
+        builder.store(total, pointer, align=4)
+        no_sign = ir.Constant(INT_VECTOR, [0x7FFFFFFF] * LANES)
+        sizes.append(builder.and_(builder.bitcast(total, INT_VECTOR), no_sign))
+    while len(sizes) > 1:
+        sizes = [_larger(builder, a, b) for a, b in zip(sizes[::2], sizes[1::2], strict=True)]
+    (largest,), width = sizes, LANES
+    while width > 1:
+        width //= 2
+        halves = [_lanes(builder, largest, range(start, start + width)) for start in (0, width)]
+        largest = _larger(builder, *halves)
+    return builder.bitcast(builder.extract_element(largest, INT32(0)), FLOAT)
+
+
+def _larger(builder, a, b):
+    return builder.select(builder.icmp_signed(">", a, b), a, b)
+
+
+def _lanes(builder, vector, which):
+    """Return some lanes of a vector."""
+    mask = ir.Constant(ir.VectorType(INT32, len(which)), list(which))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
