@@ -10,7 +10,7 @@ import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-ANY_LABEL = re.compile(r"(?<=(?:sub|run|con|ask)-)[0-9A-Za-z]+|(?<=contrast-)[0-9A-Za-z]+")
+ANY_LABEL = re.compile(r"(?<=sub-)[0-9A-Za-z]+|(?<=(?:run|ask|ast|esc)-)[0-9A-Za-z]+")
 SIDECAR_OF = (".nii.gz", ".tsv")
 UNLISTED = {".bidsignore", "README", "README.md"}
 
@@ -46,7 +46,7 @@ def expand_braces(text):
 
 
 def is_described(path, patterns):
-    """Tell whether any pattern describes the file, whatever its subject, run, task or contrast."""
+    """Tell whether any pattern describes the file, whatever its subject, run, task, contrast or description."""
     for pattern in patterns:
         wide = ANY_LABEL.sub("*", pattern)
         if fnmatchcase(path, wide + "*" if pattern.endswith("/") else wide):
