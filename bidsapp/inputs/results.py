@@ -11,6 +11,18 @@ import pandas as pd
 from bidsapp.errors import InputError
 from bidsapp.outputs.names import GROUP_RECORDS, SUBJECT_RECORDS, record_path, sidecar_path
 
+# The keys that may be absent, by the list that holds the objects (docs/records.md); read as None.
+OPTIONAL = {
+    None: ("message", "command", "group_by", "formula", "coverage", "background", "qc"),
+    "runs": ("motion", "vif"),
+    "estimates": ("left_out", "units"),
+    "subjects": ("coverage", "covariates"),
+    "contrasts": ("design", "excluded", "units", "inputs", "influence", "nulls", "permutation"),
+    "thresholds": (
+        "scale", "reason", "forming", "surviving", "p_map", "labels", "peak_effects", "clusters", "peaks",
+    ),
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:
@@ -82,7 +94,16 @@ def _read_record(folder, path):
     except json.JSONDecodeError as error:
         message = f"{folder / path} is not valid JSON ({error}). Remove it and run its stage again."
         raise InputError(message) from error
-    return Results(folder, record)
+    return Results(folder, _complete(record))
+
+
+def _complete(entry, kind=None):
+    """Return an object of a record with None for the keys that may be absent and are."""
+    full = {**dict.fromkeys(OPTIONAL.get(kind, ())), **entry}
+    for name, value in full.items():
+        if name in OPTIONAL and isinstance(value, list):
+            full[name] = [_complete(item, name) if isinstance(item, dict) else item for item in value]
+    return full
 
 
 def _read_volume(path):

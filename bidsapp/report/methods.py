@@ -37,6 +37,7 @@ NOISE = {
         for order in range(2, 7)
     },
 }
+SCHEMES = {"sign-flip": "sign flips", "permutation": "permutations", "both": "permutations with sign flips"}
 TAILS = {"two": "two-sided", "positive": "one-sided (positive)", "negative": "one-sided (negative)"}
 
 
@@ -155,13 +156,15 @@ def _inference(record):
 def _rule(method, rule):
     cite = f" [@{CITED[method]}]" if method in CITED else ""
     forming = (
-        f", clusters formed at {rule['statistic']} = {short(rule['forming'])}" if rule.get("forming") else ""
+        f"clusters formed at {rule['statistic']} = {short(rule['forming'])}" if rule.get("forming") else ""
     )
-    return f"{rule['title']} (α = {rule['alpha']}{forming}){cite}"
+    alpha = "" if str(rule["alpha"]) in rule["title"] else f"α = {rule['alpha']}"
+    details = ", ".join(filter(None, [alpha, forming]))
+    return f"{rule['title']}{f' ({details})' if details else ''}{cite}"
 
 
 def _permutation(permutation):
-    number, scheme = permutation["n_shuffles"], permutation["scheme"]
+    number, scheme = permutation["n_shuffles"], SCHEMES.get(permutation["scheme"], permutation["scheme"])
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
     shuffles = every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
     return (

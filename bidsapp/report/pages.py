@@ -53,7 +53,9 @@ def write_group_report(output_dir):
     all_results = read_group_results(output_dir)
     sections = [section for results in all_results for section in _make(GROUP_SECTIONS, results, book)]
     lead = group_findings.lead(all_results)
-    page = render_page("Group report", lead, sections, book, render_viewer(book.anatomy, book.viewer))
+    size = sum(len(section.content) for section in sections)
+    viewer = render_viewer(book.anatomy, book.viewer, size)
+    page = render_page("Group report", lead, sections, book, viewer)
     return _write(Path(output_dir), GROUP_REPORT, page, book)
 
 

@@ -83,6 +83,9 @@ def _environment():
     environment.filters["position"] = lambda value: f"{value:.0f}".replace("-", "−")
     environment.filters["p"] = show_p
     environment.filters["first_regions"] = first_regions
+    environment.filters["sentence"] = lambda words: words[:1].upper() + words[1:]
+    environment.filters["by_reason"] = by_reason
+    environment.filters["in_subject"] = lambda label: label.split(" ", 1)[-1]
     environment.globals["include_raw"] = _include_raw
     return environment
 
@@ -92,6 +95,14 @@ def show_p(value):
     if value is None or value != value:
         return "n/a"
     return "< .0001" if value < 0.0001 else f"{value:.4f}".lstrip("0") if value < 1 else "1"
+
+
+def by_reason(skipped, name="contrast"):
+    """Return (reason, names) pairs of what was left out, each reason once."""
+    reasons = {}
+    for item in skipped:
+        reasons.setdefault(item["reason"], []).append(item[name])
+    return list(reasons.items())
 
 
 def first_regions(label, n=3):

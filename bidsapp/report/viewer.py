@@ -20,8 +20,8 @@ from bidsapp.report.render import render
 # z and t to a hundredth: finer than anybody can see, and half the bytes of float32.
 SLOPE, LARGEST = 0.01, 327.0
 ANATOMY_STEP_MM = 2.0
-# All maps of a page together; with the rest the page stays below 15 MB.
-MAX_BYTES = 9_000_000
+# What a page may weigh; contrasts whose maps would go beyond it have no viewer.
+MAX_PAGE_BYTES = 14_500_000
 # The bits of the mask.
 MAX_METHODS = 16
 
@@ -62,28 +62,31 @@ def pack_contrast(statistic, volume, thresholds, *, limit, start, strips):
         "map": _pack_image(coded, affine),
         "mask": _pack_image(mask, affine),
         "methods": [_method(t, bit) for bit, (t, _) in enumerate(thresholds[:MAX_METHODS])],
-        "strips": strips,
+        "strips": _pack(json.dumps(strips).encode()),
     }
     return Markup(json.dumps(data, ensure_ascii=True).replace("<", "\\u003c"))
 
 
-def render_viewer(background, contrasts):
+def render_viewer(background, contrasts, size):
     """Return the viewer's HTML, or nothing when there is no contrast.
 
     Parameters
     ----------
+    size : int
+        Bytes of the rest of the page.
     background : Background
     contrasts : list of (anchor, data)
         Data as from ``pack_contrast``.
     """
-    kept, size = [], 0
-    for anchor, data in contrasts:
-        size += len(data)
-        if size <= MAX_BYTES:
-            kept.append((anchor, data))
-    if not kept:
+    if not contrasts:
         return Markup("")
-    return render("viewer.html", library=_library(), anatomy=_pack_anatomy(background), contrasts=kept)
+    library, anatomy, kept = _library(), _pack_anatomy(background), []
+    size += len(library) + len(anatomy)
+    for anchor, data in contrasts:
+        if size + len(data) <= MAX_PAGE_BYTES:
+            size += len(data)
+            kept.append((anchor, data))
+    return render("viewer.html", library=library, anatomy=anatomy, contrasts=kept)
 
 
 def _method(threshold, bit):

@@ -84,8 +84,8 @@ def test_figures_are_also_files_and_well_formed(hostile_folder):
 
 def test_subject_page_says_which_runs_made_each_estimate(output_folder):
     text = text_of(output_folder / "sub-01.html")
-    assert "fixed effects 200 sub-01 task-stroop run-1, sub-01 task-stroop run-2" in text
-    assert "error was not made: run-2 has no event of error" in text
+    assert "fixed effects 200 task-stroop run-1, task-stroop run-2" in text
+    assert "Not made here, run-2 has no event of error: error" in text
 
 
 def test_subject_page_shows_every_run_and_contrast(output_folder):

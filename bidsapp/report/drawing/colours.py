@@ -12,7 +12,8 @@ DIVERGING = ("#123f85", "#3f97e8", "#b9d9f5", "#f7f7f7", "#f9d3ad", "#ee7f1a", "
 GLASS = ("#123f85", "#1d5fb4", "#3f97e8", "#7fbdf2", "#f6b26b", "#ee7f1a", "#c8460a", "#8f2500")
 SEQUENTIAL = ("#0d1b2a", "#1b4965", "#2a8f8a", "#7bc96f", "#f7e06e")
 GREYS = ("#000000", "#ffffff")
-N_GREYS, N_SIGNED = 100, 78
+# The eye does not tell more greys apart, and PNG packs fewer better.
+N_GREYS, N_SIGNED = 64, 96
 
 
 def ramp(colours, n=256):
@@ -31,10 +32,13 @@ def opaque(colours):
     return np.column_stack([ramp(colours), np.full(256, 255, "u1")])
 
 
-def glass_palette():
-    """Return the palette of glass brains: transparent up to a tenth of the range, opaque from a half."""
+def glass_palette(faintest=0.0):
+    """Return the palette of glass brains: more opaque with the distance from 0, full from four fifths on.
+
+    ``faintest`` is the opacity of the weakest values: 0 for whole maps, whose noise shall not hide the rest.
+    """
     distance = np.abs(np.arange(256) - 128) / 127
-    alpha = np.clip((distance - 0.1) / 0.4, 0, 1) * 255
+    alpha = np.clip((distance - 0.2) / 0.6, faintest, 1) * np.where(distance > 0, 255, 0)
     return np.column_stack([ramp(GLASS), alpha.round().astype("u1")])
 
 
@@ -51,7 +55,7 @@ def code_range(values, low, high):
 
 
 def slice_palette():
-    """Return the palette of overlaid slices: 0 to 99 greys, 100 to 177 negative, 178 to 255 positive."""
+    """Return the palette of overlaid slices: greys, then negative, then positive."""
     both = ramp(SLICES, 2 * N_SIGNED)
     return np.column_stack([np.concatenate([ramp(GREYS, N_GREYS), both]), np.full(256, 255, "u1")])
 

@@ -27,28 +27,29 @@ GAP, LABEL = 6.0, 12.0
 TITLES = {"l": "left", "y": "from behind", "r": "right", "z": "from above"}
 
 
-def draw_glass_brain(volume, *, limit, threshold=0.0, alt):
+def draw_glass_brain(volume, *, limit, alt, faintest=0.0):
     """Return a glass brain with the left, back, right and top views.
 
     Parameters
     ----------
     volume : Volume
-        NaN and values up to the threshold (either sign) are not drawn.
+        NaN and 0 are not drawn.
     limit : float
         The value of the strongest colour.
-    threshold : float
     alt : str
+    faintest : float
+        The opacity of the weakest values; above 0 for thresholded maps.
     """
     values, affine = upright(np.nan_to_num(volume.values), volume.affine)
-    values = np.where(np.abs(values) > threshold, values, 0)
+    palette = glass_palette(faintest)
     height = SPAN[1][1] - SPAN[1][0] + LABEL
     body, x = [], 0.0
     for view in VIEWS:
-        drawing, width = _draw_view(view, values, affine, limit)
+        drawing, width = _draw_view(view, values, affine, (limit, palette))
         tall = _extent(view)[1] + LABEL
         body.append(svg.group(drawing, x, (height - tall) / 2))
         x += width + GAP
-    bar, bar_width = colour_bar(glass_palette(), -limit, limit, height=height * 0.62, hide=threshold)
+    bar, bar_width = colour_bar(palette, -limit, limit, height=height * 0.62)
     body.append(svg.group(bar, x + 4, height * 0.19))
     return svg.Figure("".join(body), x + bar_width + 4, height, alt, _symbols())
 
@@ -76,18 +77,18 @@ def _extent(view):
     return SPAN[across][1] - SPAN[across][0], SPAN[up][1] - SPAN[up][0]
 
 
-def _draw_view(view, values, affine, limit):
+def _draw_view(view, values, affine, colours):
     """Return one view and its width; y points downwards in SVG."""
     across, up = VIEWS[view][3]
     depth = 3 - across - up
     seen = _half(values, affine, view)
     strongest = _strongest(seen, depth)
-    pixels = code_signed(strongest.T[::-1], limit)
+    pixels = code_signed(strongest.T[::-1], colours[0])
     step, start = np.diag(affine)[:3], affine[:3, 3]
     left = start[across] - step[across] / 2 - SPAN[across][0]
     top = SPAN[up][1] - (start[up] + step[up] * (values.shape[up] - 0.5))
     wide, tall = step[across] * values.shape[across], step[up] * values.shape[up]
-    picture = svg.image(left, top, wide, tall, png_address(pixels, glass_palette()))
+    picture = svg.image(left, top, wide, tall, png_address(pixels, colours[1]))
     width, height = _extent(view)
     use = svg.tag("use", href=f"#outline-{VIEWS[view][0]}")
     words = svg.text(width / 2, height + 8, TITLES[view], size=7.5, anchor="middle", fill=svg.FAINT)

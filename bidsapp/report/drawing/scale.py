@@ -31,21 +31,14 @@ def short(value):
     return words.replace("-", "−")
 
 
-def colour_bar(palette, low, high, *, height, hide=0.0):
-    """Return a vertical colour bar with its numbers, and its width.
-
-    Values up to ``hide`` (either sign), which are not drawn, are left blank. Signs are written out.
-    """
+def colour_bar(palette, low, high, *, height):
+    """Return a vertical colour bar with its numbers, and its width. Signs are written out."""
     coded = np.arange(255, -1, -1, dtype="u1")
-    value = low + (high - low) * (coded / 255.0)
-    palette = palette.copy()
-    if hide:
-        palette[coded[np.abs(value) <= hide], 3] = 0
     parts = [
         svg.image(0, 0, 7, height, png_address(coded[:, None], palette)),
         svg.rectangle(0, 0, 7, height, fill="none", stroke=svg.FAINT, stroke_width=0.5),
     ]
-    ticks = [low, high] if not low < 0 < high else [low, *([-hide, hide] if hide else [0.0]), high]
+    ticks = [low, 0.0, high] if low < 0 < high else [low, high]
     for tick in ticks:
         y = height * (high - tick) / (high - low)
         sign = "+" if tick > 0 and low < 0 else ""

@@ -1,7 +1,6 @@
 """Slices through a map, on the anatomy."""
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.colours import code_slice, opaque, signed_slice_palette, slice_palette
@@ -12,39 +11,41 @@ from bidsapp.report.drawing.scale import colour_bar
 # Axes (across, up) of the sagittal, coronal and axial slice.
 PLANES = {"x": (1, 2), "y": (0, 2), "z": (0, 1)}
 BAR = 96.0
+# Small pictures need no finer pixels.
+COARSE_MM = 1.5
 BLACK, WHITE = "#000000", "#ffffff"
 
 
-def draw_cut(background, volume, position, *, limit, threshold=0.0, alt):
+def draw_cut(background, volume, position, *, limit, alt, step_mm=1.0):
     """Return the three slices through a position, with a cross hair and the coordinates."""
-    slicer = Slicer(background, volume, limit, threshold)
+    slicer = Slicer(background, volume, limit, step_mm)
     panels = [slicer.slice(axis, position[i], cross=position) for i, axis in enumerate("xyz")]
     return _row(panels, alt, slicer)
 
 
-def draw_mosaic(background, volume, cuts, *, limit, threshold=0.0, alt):
+def draw_mosaic(background, volume, cuts, *, limit, alt):
     """Return axial slices at the given heights in mm."""
-    slicer = Slicer(background, volume, limit, threshold)
+    slicer = Slicer(background, volume, limit, COARSE_MM)
     return _row([slicer.slice("z", cut) for cut in cuts], alt, slicer, size=118.0)
 
 
 class Slicer:
-    """Cuts a background and a map alike; prepared once for many slices."""
+    """Cuts a background and a map alike; prepared once for many slices. What is 0 in the map is not drawn."""
 
-    def __init__(self, background, volume, limit, threshold):
-        values, self.affine = upright(np.nan_to_num(volume.values), volume.affine)
-        self.values = np.where(np.abs(values) > threshold, values, 0)
-        self.background, self.limit, self.threshold = background, limit, threshold
+    def __init__(self, background, volume, limit, step_mm):
+        self.values, self.affine = upright(np.nan_to_num(volume.values), volume.affine)
+        self.background, self.limit, self.step = background, limit, step_mm
         self.palette = slice_palette()
 
     def slice(self, axis, at, cross=None):
         """Return a panel (SVG, width, height) of the slice at a position in mm along an axis."""
         across, up = PLANES[axis]
-        grid, low, step = self._plane("xyz".index(axis), across, up, at)
-        below = _sample(self.background.values, self.background.affine, grid, order=1)
-        above = _sample(self.values, self.affine, grid, order=0)
+        places = self._places("xyz".index(axis), at)
+        low = places[across][0], places[up][0]
+        below = _nearest(self.background.values, self.background.affine, places)
+        above = _nearest(self.values, self.affine, places)
         pixels = code_slice(below, above, self.limit).T[::-1]
-        height, width = pixels.shape[0] * step, pixels.shape[1] * step
+        height, width = pixels.shape[0] * self.step, pixels.shape[1] * self.step
         parts = [svg.image(0, 0, width, height, png_address(pixels, self.palette))]
         if cross is not None:
             x, y = cross[across] - low[0], height - (cross[up] - low[1])
@@ -59,15 +60,13 @@ class Slicer:
             ]
         return "".join(parts), width, height
 
-    def _plane(self, axis, across, up, at):
-        """Return positions (3, n_across, n_up) on a 1 mm grid over the background, its corner and step."""
+    def _places(self, axis, at):
+        """Return positions in mm along x, y and z, over the background; one position along the axis."""
         start = self.background.affine[:3, 3]
-        extent = (np.array(self.background.values.shape) - 1) * np.diag(self.background.affine)[:3]
-        step = 1.0
-        lines = [np.arange(start[i], start[i] + extent[i] + step / 2, step) for i in (across, up)]
-        grid = np.empty((3, len(lines[0]), len(lines[1])))
-        grid[across], grid[up], grid[axis] = lines[0][:, None], lines[1][None, :], at
-        return grid, (lines[0][0], lines[1][0]), step
+        end = start + (np.array(self.background.values.shape) - 1) * np.diag(self.background.affine)[:3]
+        places = [np.arange(a, b + self.step / 2, self.step) for a, b in zip(start, end, strict=True)]
+        places[axis] = np.array([float(at)])
+        return places
 
 
 def draw_map_mosaic(volume, cuts, *, low, high, colours, alt):
@@ -98,15 +97,26 @@ def choose_cuts(volume, n):
     return [float(affine[2, 3] + affine[2, 2] * k) for k in at]
 
 
-def _sample(values, affine, grid, order):
-    voxels = (grid - affine[:3, 3][:, None, None]) / np.diag(affine)[:3][:, None, None]
-    return map_coordinates(values, voxels, order=order, mode="constant", cval=0.0)
+def _nearest(values, affine, places):
+    """Return the values of the nearest voxels at all combinations of positions, 0 outside the grid."""
+    voxels = [np.rint((p - affine[i, 3]) / affine[i, i]).astype(int) for i, p in enumerate(places)]
+    inside = [(v >= 0) & (v < n) for v, n in zip(voxels, values.shape, strict=True)]
+    chosen = values[np.ix_(*(np.where(ok, v, 0) for v, ok in zip(voxels, inside, strict=True)))]
+    return np.squeeze(np.where(_all(inside), chosen, 0), axis=_only(places))
+
+
+def _all(inside):
+    x, y, z = inside
+    return x[:, None, None] & y[None, :, None] & z[None, None, :]
+
+
+def _only(places):
+    """Return the axis with one position."""
+    return next(i for i, p in enumerate(places) if len(p) == 1)
 
 
 def _row(panels, alt, slicer, size=None):
-    bar, width = colour_bar(
-        signed_slice_palette(), -slicer.limit, slicer.limit, height=BAR, hide=slicer.threshold
-    )
+    bar, width = colour_bar(signed_slice_palette(), -slicer.limit, slicer.limit, height=BAR)
     return _assemble(panels, bar, width, alt, size)
 
 

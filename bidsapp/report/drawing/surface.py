@@ -21,17 +21,17 @@ from bidsapp.report.drawing.scale import colour_bar
 # Side of the brain, name, and the direction of the eye: +1 from the right, -1 from the left.
 VIEWS = (("left", "outside", -1), ("left", "inside", 1), ("right", "inside", -1), ("right", "outside", 1))
 DEPTHS = (0.1, 0.3, 0.5, 0.7, 0.9)
-PIXELS_PER_MM, SUBDIVISIONS = 2.0, 9
+PIXELS_PER_MM, SUBDIVISIONS = 1.6, 8
 GAP, BAR = 8.0, 90.0
 
 
-def draw_surface(volume, *, limit, threshold=0.0, alt):
+def draw_surface(volume, *, limit, alt):
     """Return a map on the cortex: of the values across its thickness the one farthest from zero.
 
     Parameters
     ----------
     volume : Volume
-        In MNI space; values up to the threshold (either sign) are not drawn.
+        In MNI space; 0 is not drawn.
     limit : float
         The value of the strongest colour.
     """
@@ -41,7 +41,6 @@ def draw_surface(volume, *, limit, threshold=0.0, alt):
     for view in VIEWS:
         raster = _view(*view)
         shown = raster.look_up(sampled[view[0]])
-        shown = np.where(np.abs(shown) > threshold, shown, 0)
         pixels = np.where(raster.seen, code_slice(raster.shade, shown, limit), 0)
         address = png_address(pixels[::-1].astype("u1"), _palette())
         parts.append(svg.image(x, height - raster.height, raster.width, raster.height, address))
@@ -50,7 +49,7 @@ def draw_surface(volume, *, limit, threshold=0.0, alt):
             svg.text(x + raster.width / 2, height + 9, words, size=8, anchor="middle", fill=svg.FAINT)
         )
         x += raster.width + GAP
-    bar, width = colour_bar(signed_slice_palette(), -limit, limit, height=BAR, hide=threshold)
+    bar, width = colour_bar(signed_slice_palette(), -limit, limit, height=BAR)
     parts.append(svg.group(bar, x + 4, (height - BAR) / 2))
     return svg.Figure("".join(parts), x + width + 4, height + 13, alt, {})
 

@@ -22,7 +22,7 @@ def anchor(results):
     parts = [
         results.name,
         *(f"{k}-{v}" for k, v in entities.items()),
-        *results.record.get("group_by", {}).values(),
+        *(results.record["group_by"] or {}).values(),
     ]
     return "-".join("".join(c if c.isascii() and c.isalnum() else "_" for c in str(part)) for part in parts)
 

@@ -7,7 +7,7 @@ from bidsapp.outputs.names import figure_path
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.distributions import draw_null
 from bidsapp.report.drawing.glass import draw_glass_brain
-from bidsapp.report.drawing.slices import choose_cuts, draw_cut, draw_mosaic
+from bidsapp.report.drawing.slices import COARSE_MM, choose_cuts, draw_cut, draw_mosaic
 from bidsapp.report.drawing.surface import draw_surface
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.group_design import group_node
@@ -17,6 +17,8 @@ from bidsapp.report.sections.subject_contrasts import colour_limit
 from bidsapp.report.viewer import pack_contrast
 
 N_PEAKS, N_CLUSTERS, N_ROWS = 5, 8, 60
+# Pages with more of them show fewer clusters, and stay below 15 MB.
+MANY_CONTRASTS = 8
 KNOWN = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
 
 
@@ -53,11 +55,12 @@ class _Maker:
         self.results, self.book, self.contrast, self.under = results, book, contrast, under
         self.thresholds = contrast["thresholds"]
         self.anchor = contrast_anchor(results, contrast)
-        main = self.thresholds[0] if self.thresholds else None
-        self.statistic = main["statistic"] if main else "z"
+        self.main = next((t for t in self.thresholds if t["n_voxels"]), None)
+        self.statistic = self.thresholds[0]["statistic"] if self.thresholds else "z"
         self.whole = results.read_map(contrast["maps"][self.statistic])
         self.limit = colour_limit(self.whole)
-        self.peaks = self._read(main, "peaks") if main else None
+        self.kept = self.surviving(self.main) if self.main else None
+        self.peaks = self._read(self.main, "peaks") if self.main else None
         effects = read_effects(results, contrast, self.peaks)
         self.strips = {} if effects is None else draw_strips(results, contrast, effects)
 
@@ -70,11 +73,12 @@ class _Maker:
             anchor=self.anchor,
             under=self.under.name,
             whole=self._glass(self.whole, "whole map, no threshold"),
-            surface=self._surface(kept),
+            main=self.main,
+            surface=self._surface(),
             nulls=self._nulls(),
             thresholds=[self._threshold(t, v) for t, v in zip(self.thresholds, kept, strict=True)],
-            mosaic=self._mosaic(kept),
-            cuts=self._cuts(kept),
+            mosaic=self._mosaic(),
+            cuts=self._cuts(),
             clusters=self._cluster_pictures(),
         )
         self._give_to_viewer(kept)
@@ -100,45 +104,41 @@ class _Maker:
     def _words(self, threshold=None):
         return f"{self.contrast['name']}, {threshold['title']}" if threshold else self.contrast["name"]
 
-    def _glass(self, volume, what, **more):
+    def _glass(self, volume, what, faintest=0.0, **more):
         alt = (
             f"Glass brain of {self.contrast['name']}: {what}; colours from -{self.limit:g} to {self.limit:g}"
         )
-        figure = draw_glass_brain(volume, limit=self.limit, alt=alt)
+        figure = draw_glass_brain(volume, limit=self.limit, alt=alt, faintest=faintest)
         return self.book.add(figure, self._path("glass", stat=self.statistic, **more))
 
-    def _surface(self, kept):
-        if not kept or not background.is_mni(self.results.record["entities"].get("space")):
+    def _surface(self):
+        if not self.main or not background.is_mni(self.results.record["entities"].get("space")):
             return None
-        alt = (
-            f"Inflated cortex of {self._words(self.thresholds[0])}, both hemispheres from outside and inside"
-        )
-        figure = draw_surface(kept[0], limit=self.limit, alt=alt)
-        path = self._path("surface", stat=self.statistic, desc=self.thresholds[0]["method"])
+        alt = f"Inflated cortex of {self._words(self.main)}, both hemispheres from outside and inside"
+        figure = draw_surface(self.kept, limit=self.limit, alt=alt)
+        path = self._path("surface", stat=self.statistic, desc=self.main["method"])
         return self.book.add(figure, path)
 
-    def _mosaic(self, kept):
-        if not kept:
+    def _mosaic(self):
+        if not self.main:
             return None
-        alt = f"Axial slices of {self._words(self.thresholds[0])}"
-        figure = draw_mosaic(self.under, kept[0], choose_cuts(self.whole, 8), limit=self.limit, alt=alt)
-        path = self._path("slices", stat=self.statistic, desc=self.thresholds[0]["method"])
+        alt = f"Axial slices of {self._words(self.main)}"
+        figure = draw_mosaic(self.under, self.kept, choose_cuts(self.whole, 8), limit=self.limit, alt=alt)
+        path = self._path("slices", stat=self.statistic, desc=self.main["method"])
         return self.book.add(figure, path, "keep")
 
-    def _cuts(self, kept):
+    def _cuts(self):
         """Return slices through the highest peaks, with the effects of the subjects there."""
         if self.peaks is None or not len(self.peaks):
             return []
         order = self.peaks[self.statistic].abs().sort_values(ascending=False, kind="stable").index[:N_PEAKS]
-        return [
-            self._cut(kept[0], row, i + 1) for i, row in enumerate(self.peaks.loc[order].to_dict("records"))
-        ]
+        return [self._cut(row, i + 1) for i, row in enumerate(self.peaks.loc[order].to_dict("records"))]
 
-    def _cut(self, volume, peak, rank):
+    def _cut(self, peak, rank):
         at = [peak[f"peak_{axis}"] for axis in "xyz"]
-        alt = f"Slices of {self._words(self.thresholds[0])} through the peak at {place_key(peak)} mm"
-        figure = draw_cut(self.under, volume, at, limit=self.limit, alt=alt)
-        desc = f"{self.thresholds[0]['method']}Peak{rank}"
+        alt = f"Slices of {self._words(self.main)} through the peak at {place_key(peak)} mm"
+        figure = draw_cut(self.under, self.kept, at, limit=self.limit, alt=alt)
+        desc = f"{self.main['method']}Peak{rank}"
         strip = self.strips.get(place_key(peak))
         return {
             "peak": peak,
@@ -151,21 +151,24 @@ class _Maker:
 
     def _cluster_pictures(self):
         """Return a picture of each of the largest clusters by itself, through its peak."""
-        main = self.thresholds[0] if self.thresholds else None
+        main = self.main
         if not main or not self.results.has(main.get("labels")):
             return []
         frame = self._read(main, "clusters")
         if frame is None:
             return []
         labels = self.results.read_map(main["labels"]).values
-        rows = frame.head(N_CLUSTERS).to_dict("records")
+        n_contrasts = len(self.results.record["contrasts"])
+        number = N_CLUSTERS if n_contrasts <= MANY_CONTRASTS else N_CLUSTERS // 4
+        rows = frame.head(number).to_dict("records")
         return [self._cluster_picture(row, labels, main) for row in rows]
 
     def _cluster_picture(self, row, labels, main):
         values = np.where(labels == row["cluster_id"], np.nan_to_num(self.whole.values), 0)
         at = [row[f"peak_{axis}"] for axis in "xyz"]
         alt = f"Cluster {row['cluster_id']} of {self._words(main)} by itself"
-        figure = draw_cut(self.under, Volume(values, self.whole.affine), at, limit=self.limit, alt=alt)
+        volume = Volume(values, self.whole.affine)
+        figure = draw_cut(self.under, volume, at, limit=self.limit, alt=alt, step_mm=COARSE_MM)
         path = self._path("slices", stat=self.statistic, desc=f"{main['method']}Cluster{row['cluster_id']}")
         return {"row": row, "drawing": self.book.add(figure, path)}
 
@@ -185,7 +188,9 @@ class _Maker:
 
     def _threshold(self, threshold, volume):
         counts = threshold.get("reason") or count_words(threshold)
-        drawing = self._glass(volume, f"{threshold['title']}, {counts}", desc=threshold["method"])
+        what = f"{threshold['title']}, {counts}"
+        found = threshold["n_voxels"] > 0
+        drawing = self._glass(volume, what, 0.55, desc=threshold["method"]) if found else None
         tables = {kind: self._table(threshold, kind) for kind in ("clusters", "peaks")}
         return {**threshold, "drawing": drawing, "tables": tables}
 

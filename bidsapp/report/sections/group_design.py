@@ -13,7 +13,7 @@ from bidsapp.report.sections.about import anchor
 def make_section(results, book):
     """Return the section on the group model."""
     record = results.record
-    columns = sorted({key for s in record["subjects"] for key in s.get("covariates", {})})
+    columns = sorted({key for s in record["subjects"] for key in (s["covariates"] or {})})
     content = render(
         "group_design.html",
         record=record,
@@ -34,7 +34,7 @@ def _path(results, kind, **more):
 def group_node(results):
     """Return the node's name with the values of its group, as in file names."""
     return results.record["node"] + "".join(
-        str(v).capitalize() for v in results.record.get("group_by", {}).values()
+        str(v).capitalize() for v in (results.record["group_by"] or {}).values()
     )
 
 

@@ -3,7 +3,7 @@
 from bidsapp.outputs.names import GROUP_REPORT, figure_path, subject_report_path
 from bidsapp.report.drawing.glass import draw_glass_brain
 from bidsapp.report.render import Section, render
-from bidsapp.report.sections.subject_contrasts import colour_limit
+from bidsapp.report.sections.subject_contrasts import colour_limit, read_z
 from bidsapp.report.sections.subject_summary import final
 
 
@@ -38,7 +38,7 @@ def _grid(subjects, name, index, book):
     for subject in subjects:
         for estimate in final(subject):
             if estimate["contrast"] == name and subject.has(estimate["maps"].get("z")):
-                cells.append((subject, estimate, subject.read_map(estimate["maps"]["z"])))
+                cells.append((subject, estimate, read_z(subject, estimate)))
     limit = colour_limit(*(volume for _, _, volume in cells))
     drawn = [_cell(book, *cell, limit) for cell in cells]
     return Section(name, f"grid-{index}", render("overview_grid.html", cells=drawn, limit=limit), level=2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bidsapp.inputs.results import Volume
 from bidsapp.outputs.names import figure_path
 from bidsapp.report.drawing.glass import draw_glass_brain
 from bidsapp.report.render import Section, render
@@ -38,10 +39,13 @@ def colour_limit(*volumes):
 def _contrast(results, book, name, last, others):
     mine = [e for e in last if e["contrast"] == name] + [e for e in others if e["contrast"] == name]
     mine = [e for e in mine if results.has(e["maps"].get("z"))]
-    volumes = [results.read_map(e["maps"]["z"]) for e in mine]
+    volumes = [read_z(results, e) for e in mine]
     limit = colour_limit(*volumes)
     figures = [_draw(book, e, v, limit) for e, v in zip(mine, volumes, strict=True)]
     n_last = sum(e in last for e in mine)
+    if n_last == len(figures) - 1 == 1:
+        # One run made the estimate: the two pictures are the same.
+        figures = figures[:1]
     return {
         "name": name,
         "test": mine[0]["test"] if mine else "",
@@ -49,6 +53,14 @@ def _contrast(results, book, name, last, others):
         "single": figures[n_last:],
         "limit": limit,
     }
+
+
+def read_z(results, estimate):
+    """Return the z map of an estimate; of an F test, which has no direction, what lies above zero."""
+    volume = results.read_map(estimate["maps"]["z"])
+    if estimate["test"] != "F":
+        return volume
+    return Volume(np.maximum(np.nan_to_num(volume.values), 0), volume.affine)
 
 
 def _draw(book, estimate, volume, limit):

@@ -9,6 +9,8 @@ from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, d
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
 from bidsapp.report.render import Section, render
 
+# The usual column of conditions, which need not be named again and again.
+IMPLIED = "trial_type."
 FIT_MAPS = {
     "tsnr": (
         "Temporal signal-to-noise ratio",
@@ -29,6 +31,7 @@ def _run(results, book, run, index):
     table = results.read_table(run["design"])
     columns = [c for c in table.columns if c != "frame_time"]
     matrix = table[columns].to_numpy(float)
+    columns = [c.removeprefix(IMPLIED) for c in columns]
     times = run["repetition_time"] * np.arange(run["n_volumes"]) + run["start_time"]
     content = render(
         "subject_run.html",
@@ -55,7 +58,11 @@ def _design(book, run, matrix, columns):
 
 
 def _weights(book, run, columns):
-    rows = [(c["name"], w) for c in run["contrasts"] for w in _as_list(c["weights"])]
+    rows = [
+        (c["name"], {k.removeprefix(IMPLIED): v for k, v in w.items()})
+        for c in run["contrasts"]
+        for w in _as_list(c["weights"])
+    ]
     if not rows:
         return None
     matrix = np.array([[w.get(column, 0.0) for column in columns] for _, w in rows], float)

@@ -72,6 +72,7 @@
 
   async function open(anchor) {
     const slot = document.querySelector(`.explore[data-contrast="${anchor}"]`);
+    if (!byId(`data-${anchor}`)) return false;
     if (view.busy || view.contrast === anchor) return view.contrast === anchor;
     view.busy = true;
     slot.append(view.panel);
@@ -93,6 +94,7 @@
 
   async function show(anchor) {
     view.data = JSON.parse(byId(`data-${anchor}`).textContent);
+    view.strips = JSON.parse(new TextDecoder().decode(await unpack(view.data.strips)));
     view.contrast = anchor;
     while (view.nv.volumes.length > 1) view.nv.removeVolume(view.nv.volumes[1]);
     const overlay = await image(view.data.map, "taskPositive");
@@ -166,8 +168,7 @@
     view.nv.scene.crosshairPos = view.nv.mm2frac(position);
     view.nv.createOnLocationChange();
     view.nv.drawScene();
-    const strips = view.data.strips || {};
-    view.panel.querySelector(".strip").innerHTML = strips[position.map((v) => Math.round(v)).join(",")] || "";
+    view.panel.querySelector(".strip").innerHTML = view.strips[position.map((v) => Math.round(v)).join(",")] || "";
   }
 
   function say(words) {
@@ -218,6 +219,7 @@
   view.panel.querySelector(".layout-choice").addEventListener("change", (e) => view.nv.setSliceType(Number(e.target.value)));
   view.panel.querySelector("canvas").addEventListener("keydown", moveWithKeys, true);
   for (const slot of document.querySelectorAll(".explore")) {
+    if (!byId(`data-${slot.dataset.contrast}`)) continue;
     slot.hidden = false;
     slot.querySelector(".open").addEventListener("click", () => open(slot.dataset.contrast));
   }
