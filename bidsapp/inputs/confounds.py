@@ -254,14 +254,24 @@ def _read_numbers(path, names):
     absent = [name for name in names if name not in table.columns]
     if absent:
         raise InputError(f"{path} has no column {absent[0]!r}. Check the quotes in its first line.")
-    table = table[names]
-    numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
-    wrong = np.argwhere(((numbers.isna() & table.notna()) | np.isinf(numbers)).to_numpy())
-    if wrong.size:
-        row, column = wrong[0]
-        value, name = table.iat[row, column], table.columns[column]
-        raise InputError(f"{path}, column {name}, line {row + 2}: {value!r} is not a number.")
-    return numbers
+    return pd.DataFrame({name: _as_numbers(table[name], path) for name in names})
+
+
+def _as_numbers(column, path):
+    """Return a column of text as numbers, NaN where a value is missing."""
+    text = column.to_numpy()
+    values = np.full(len(text), np.nan)
+    there = text != None  # noqa: E711 - elementwise
+    try:
+        values[there] = text[there].astype(float)
+        wrong = np.isinf(values)
+    except ValueError:
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(float)
+        wrong = there & ~np.isfinite(numbers)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(f"{path}, column {column.name}, line {row + 2}: {text[row]!r} is not a number.")
+    return values
 
 
 def _fill_leading(column, path):

@@ -1,0 +1,222 @@
+"""Time to find and read the tables of a large dataset: ours, and pybids' own collection loading.
+
+``python -m benchmarks.planning``: 100 subjects x 2 runs, 300-column confounds files, about 90 files a
+subject as fMRIPrep writes them. Each measurement is a process of its own; memory is its peak.
+
+* one: index one subject, read its events and the columns of the default confounds (motion)
+* all: the same for all subjects
+* plan: the whole plan of the participant stage for all subjects, designs and diagnostics included
+* pybids: BIDSLayout and ``load_collections`` of the run level, restricted to the same columns
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+N_COLUMNS, N_VOLUMES = 300, 190
+SPACES = ("space-MNI152NLin2009cAsym_res-2", "space-MNI152NLin6Asym_res-2", "space-T1w")
+FUNC_EXTRAS = (
+    "desc-coreg_boldref.nii.gz",
+    "desc-hmc_boldref.nii.gz",
+    "from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt",
+    "from-orig_to-boldref_mode-image_desc-hmc_xfm.txt",
+    "hemi-L_space-fsaverage5_bold.func.gii",
+    "hemi-R_space-fsaverage5_bold.func.gii",
+)
+ANATOMY = (
+    "T1w.nii.gz",
+    "dseg.nii.gz",
+    "label-GM_probseg.nii.gz",
+    "hemi-L_pial.surf.gii",
+    "mode-image_xfm.h5",
+)
+LIMITS = {"one": (3.0, None), "all": (20.0, 500.0)}
+
+
+def main(argv=None):
+    """Write the dataset, measure, and print a table; return 0 when the limits hold."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--subjects", type=int, default=100)
+    parser.add_argument("--peer-subjects", type=int, default=100, help="subjects for pybids; 0: leave it out")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--folder", type=Path, help="where to write the dataset (default: a temporary folder)"
+    )
+    args = parser.parse_args(argv)
+    if args.measure:
+        write_line(json.dumps(measure(args.measure, args.folder, args.peer_subjects)))
+        return 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.folder or Path(temporary) / "dataset"
+        if not folder.exists():
+            write_dataset(folder, args.subjects)
+        n_files = sum(1 for path in folder.rglob("*") if path.is_file())
+        write_line(f"{args.subjects} subjects x 2 runs, {n_files} files, {N_COLUMNS} confound columns")
+        return compare(folder, args)
+
+
+def compare(folder, args):
+    """Print one line a measurement and return the exit code."""
+    results = {}
+    names = ["one", "all", "plan"] + (["pybids"] if args.peer_subjects else [])
+    for name in names:
+        command = [sys.executable, "-m", "benchmarks.planning", "--measure", name, "--folder", str(folder)]
+        command += ["--peer-subjects", str(args.peer_subjects)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        results[name] = json.loads(done.stdout.splitlines()[-1])
+        write_line(
+            "{:8s} {seconds:7.1f} s ({cpu_seconds:.1f} s of processor)  {megabytes:6.0f} MB  {runs} runs".format(
+                name, **results[name]
+            )
+        )
+    if "pybids" in results:
+        ours, peer = (results[name]["cpu_seconds"] / results[name]["runs"] for name in ("all", "pybids"))
+        write_line(f"pybids / ours, processor time a run: {peer / ours:.0f}")
+    kept = [
+        results[name]["seconds"] < seconds and (megabytes is None or results[name]["megabytes"] < megabytes)
+        for name, (seconds, megabytes) in LIMITS.items()
+    ]
+    write_line(f"limits (one: 3 s; all: 20 s and 500 MB): {'kept' if all(kept) else 'NOT kept'}")
+    return 0 if all(kept) else 1
+
+
+def measure(name, folder, peer_subjects):
+    """Return seconds, peak memory and the number of runs of one measurement, imports included."""
+    start = time.perf_counter()
+    work = {"one": read_one, "all": read_all, "plan": make_plan, "pybids": load_with_pybids}[name]
+    runs = work(folder, peer_subjects) if name == "pybids" else work(folder)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "megabytes": used.ru_maxrss / 1024,
+        "runs": runs,
+    }
+
+
+def read_one(folder):
+    """Read the tables of the first subject."""
+    return read_all(folder, ("001",))
+
+
+def read_all(folder, labels=()):
+    """Index the dataset and read the tables of its runs; return how many there were."""
+    from bidsapp.inputs.confounds import read_confounds
+    from bidsapp.inputs.dataset import open_dataset
+    from bidsapp.inputs.events import read_events
+    from bidsapp.settings import Selection, Settings
+
+    selection = Selection(participant_label=labels, space="MNI152NLin2009cAsym")
+    dataset = open_dataset(Settings(folder, folder / "out", ("participant",), selection))
+    for run in dataset.runs:
+        events = read_events(run.events, run.label)
+        confounds = read_confounds(run.confounds, MOTION, run.n_volumes)
+        assert len(events) == 36
+        assert confounds.shape == (N_VOLUMES, len(MOTION))
+    return len(dataset.runs)
+
+
+def make_plan(folder):
+    """Plan the participant stage with the automatic model."""
+    from bidsapp.plan import make_participant_plan
+    from bidsapp.settings import Selection, Settings
+
+    selection = Selection(space="MNI152NLin2009cAsym")
+    plan = make_participant_plan(Settings(folder, folder / "out", ("participant",), selection))
+    return sum(len(subject.runs) for subject in plan.subjects)
+
+
+def load_with_pybids(folder, n_subjects):
+    """Do with pybids what FitLins does before its first fit."""
+    import warnings
+
+    from bids import BIDSLayout
+
+    warnings.simplefilter("ignore")
+    labels = [f"{number:03d}" for number in range(1, n_subjects + 1)]
+    layout = BIDSLayout(folder, derivatives=folder / "derivatives" / "fmriprep")
+    runs = 0
+    for label in labels:
+        wanted = {"subject": label, "task": "gamble", "space": "MNI152NLin2009cAsym", "desc": "preproc"}
+        collections = layout.get_collections("run", types=["events", "regressors"], **wanted)
+        runs += len(collections)
+    return runs
+
+
+def write_dataset(folder, n_subjects):
+    """Write the dataset; images hold a header and a few voxels."""
+    derivative = folder / "derivatives" / "fmriprep"
+    image = _image_bytes()
+    confounds, events = _tables()
+    for number in range(1, n_subjects + 1):
+        subject = f"sub-{number:03d}"
+        _write(folder / subject / "anat" / f"{subject}_T1w.nii.gz", b"")
+        for name in ANATOMY:
+            _write(derivative / subject / "anat" / f"{subject}_{name}", b"")
+        for run in (1, 2):
+            raw = folder / subject / "func" / f"{subject}_task-gamble_run-{run:02d}"
+            _write(Path(f"{raw}_bold.nii.gz"), image)
+            _write(Path(f"{raw}_events.tsv"), events)
+            stem = derivative / subject / "func" / f"{subject}_task-gamble_run-{run}"
+            _write(Path(f"{stem}_desc-confounds_timeseries.tsv"), confounds)
+            _write(Path(f"{stem}_desc-confounds_timeseries.json"), b"{}")
+            for name in FUNC_EXTRAS:
+                _write(Path(f"{stem}_{name}"), b"")
+            for space in SPACES:
+                _write(Path(f"{stem}_{space}_desc-preproc_bold.nii.gz"), image)
+                _write(Path(f"{stem}_{space}_desc-preproc_bold.json"), b'{"RepetitionTime": 2.0}')
+                _write(Path(f"{stem}_{space}_desc-brain_mask.nii.gz"), b"")
+                _write(Path(f"{stem}_{space}_desc-brain_mask.json"), b"{}")
+                _write(Path(f"{stem}_{space}_boldref.nii.gz"), b"")
+        for number_of_figure in range(30):
+            name = f"{subject}_task-gamble_run-1_desc-figure{number_of_figure}_bold.svg"
+            _write(derivative / subject / "figures" / name, b"")
+    _write(folder / "task-gamble_bold.json", b'{"TaskName": "gamble", "RepetitionTime": 2.0}')
+    about = {"Name": "benchmark", "BIDSVersion": "1.8.0", "GeneratedBy": [{"Name": "fMRIPrep"}]}
+    for root, kind in ((folder, "raw"), (derivative, "derivative")):
+        _write(root / "dataset_description.json", json.dumps(about | {"DatasetType": kind}).encode())
+
+
+def _image_bytes():
+    image = nib.Nifti1Image(np.zeros((2, 2, 2, N_VOLUMES), np.int16), np.eye(4))
+    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_zooms((2, 2, 2, 2))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.nii.gz"
+        nib.save(image, path)
+        return path.read_bytes()
+
+
+def _tables():
+    rng = np.random.default_rng(0)
+    names = [*MOTION, *(f"a_comp_cor_{number:03d}" for number in range(N_COLUMNS - len(MOTION)))]
+    rows = [
+        "\t".join(f"{value:.10f}" for value in row) for row in rng.standard_normal((N_VOLUMES, N_COLUMNS))
+    ]
+    confounds = "\n".join(["\t".join(names), *rows]) + "\n"
+    trials = [f"{10 * number}\t2\t{'ab'[number % 2]}" for number in range(36)]
+    return confounds.encode(), "\n".join(["onset\tduration\ttrial_type", *trials, ""]).encode()
+
+
+def _write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def write_line(text):
+    """Write a line at once, also into a pipe."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
