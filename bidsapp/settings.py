@@ -82,7 +82,10 @@ class ModelOptions:
         metavar="NAME=EXPRESSION",
     )
     confounds: str = option(
-        "motion6", "Automatic model: confound strategy, parts joined by +.", metavar="STRATEGY"
+        "motion6",
+        "Automatic model: confound strategy, parts joined by +; all but none also model volumes before the "
+        "steady state.",
+        metavar="STRATEGY",
     )
     high_pass: float = option(
         128.0,

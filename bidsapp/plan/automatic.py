@@ -65,6 +65,10 @@ def make_automatic_model(levels, task, options, *, sessions=False):
     return parse_model(json.dumps(document), f"the automatic model of task-{task}")
 
 
+# Names of fMRIPrep from 1.2 on, and before.
+NON_STEADY_COLUMNS = ("non_steady_state_outlier*", "NonSteadyStateOutlier*")
+
+
 def check_hrf(name):
     """Return the name of a response as HRF_MODELS spells it; raise SettingsError for an unknown one."""
     spelled = " + ".join(part.strip() for part in name.lower().split("+"))
@@ -99,7 +103,7 @@ def _run_node(columns, steps, hrf, options):
     }
     modelled = [f"{c}{suffix}" for c in columns.values() for suffix in ("", *(f"_{p}" for p in parts[1:]))]
     x, software = _confounds(options.confounds)
-    model = {"Type": "glm", "X": [*modelled, *x, 1]}
+    model = {"Type": "glm", "X": [*modelled, *x, *_non_steady(options.confounds), 1]}
     if options.high_pass > 0 and "cosine" not in parse_strategy(options.confounds).parts:
         model["Options"] = {"HighPassFilterCutoffHz": 1.0 / options.high_pass}
     if software:
@@ -120,6 +124,15 @@ def _confounds(strategy):
     if parsed.scrub is None and strategy in CONFOUND_COLUMNS:
         return CONFOUND_COLUMNS[strategy], {}
     return (), {"Confounds": parse_strategy(strategy).text}
+
+
+def _non_steady(strategy):
+    """Return the columns of volumes before the steady state, which are far off the baseline.
+
+    Part of every strategy but ``none``: left in the data they bias every effect against the baseline.
+    """
+    parts = parse_strategy(strategy).parts
+    return [] if strategy == "none" or "nonsteady" in parts else list(NON_STEADY_COLUMNS)
 
 
 def make_contrast_list(columns, asked):

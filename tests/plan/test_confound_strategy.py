@@ -24,9 +24,13 @@ def first_fit(dataset, strategy):
 
 def test_columns_of_the_strategy_are_confounds_of_the_design(tiny_dataset):
     fit = first_fit(tiny_dataset, "motion6+acompcor3+wmcsf")
-    expected = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"]
+    expected = ["non_steady_state_outlier00", "trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"]
     expected += ["a_comp_cor_00", "a_comp_cor_01", "a_comp_cor_02", "white_matter", "csf"]
     assert list(fit.confounds) == expected
+
+
+def test_no_confounds_leave_the_first_volumes_in(tiny_dataset):
+    assert first_fit(tiny_dataset, "none").confounds == ()
 
 
 def test_cosines_of_the_strategy_replace_the_filter(tiny_dataset):
