@@ -60,7 +60,7 @@ def count_lags(name):
     return parse_noise_model(name)[1]
 
 
-def estimate_noise(sums, name, usable, *, unit=None, n_threads=1):
+def estimate_noise(sums, name, *, n_threads=1):
     """Return the noise of the usable voxels.
 
     Parameters
@@ -68,46 +68,41 @@ def estimate_noise(sums, name, usable, *, unit=None, n_threads=1):
     sums : SeriesSums
     name : str
         As in ``parse_noise_model``.
-    usable : ndarray of bool, shape (n_voxels,)
-    unit : ndarray, shape (n_voxels,), or None
-        The factor to the unit of the effects; only nilearn's estimator, which takes the grand mean of
-        the residuals away, depends on it, and only without a constant in the design.
     """
     kind, order = parse_noise_model(name)
     if kind == "ols":
-        return Noise(np.zeros((1, 0)), np.where(usable, 0, -1), (whitening.make_precision([]),))
+        return _share_bins(sums, np.zeros((1, 0)), np.zeros(np.count_nonzero(sums.usable), int))
     if kind == "nilearn":
-        return estimate_like_nilearn(sums, usable, np.ones(len(usable)) if unit is None else unit)
+        return estimate_like_nilearn(sums)
     if kind == "corrected":
-        return estimate_corrected(sums, usable, order)
-    bins = np.full(len(usable), -1)
-    bins[usable] = find_reml_bins(sums, np.flatnonzero(usable), n_threads=n_threads)
-    return Noise(REML_GRID[:, None], bins, tuple(whitening.make_precision([rho]) for rho in REML_GRID))
+        return estimate_corrected(sums, order)
+    found = find_reml_bins(sums, np.flatnonzero(sums.usable), n_threads=n_threads)
+    return _share_bins(sums, REML_GRID[:, None], found)
 
 
-def estimate_like_nilearn(sums, usable, unit):
+def estimate_like_nilearn(sums):
     """Return AR(1) noise by nilearn's estimator: Yule-Walker on the residuals, cut to bins of 0.01."""
     n_volumes = sums.model.n_volumes
     none, one = residual_autocovariances(sums)
     if not sums.model.has_constant:
-        change = _without_grand_mean(sums, usable, unit)
+        change = _without_grand_mean(sums)
         none, one = none + change[0], one + change[1]
-    rho = (one[usable] / (n_volumes - 1)) / (none[usable] / n_volumes)
-    levels, inverse = np.unique(np.trunc(rho * NILEARN_BINS).astype(int), return_inverse=True)
-    bins = np.full(len(usable), -1)
-    bins[usable] = inverse
-    coefficients = levels[:, None] / NILEARN_BINS
-    return Noise(coefficients, bins, tuple(map(whitening.make_plain_precision, coefficients)))
+    rho = (one[sums.usable] / (n_volumes - 1)) / (none[sums.usable] / n_volumes)
+    levels, bins = np.unique(np.trunc(rho * NILEARN_BINS).astype(int), return_inverse=True)
+    return _share_bins(sums, levels[:, None] / NILEARN_BINS, bins, whitening.make_plain_precision)
 
 
-def estimate_corrected(sums, usable, order):
+def estimate_corrected(sums, order):
     """Return AR(p) noise from bias-corrected autocovariances; voxels share bins of coefficients."""
-    partials = find_partials(residual_autocovariances(sums, order)[:, usable], sums.model)
-    centres, members = make_bins(partials.T)
-    bins = np.full(len(usable), -1)
-    bins[usable] = members
-    coefficients = to_coefficients(centres)
-    return Noise(coefficients, bins, tuple(map(whitening.make_precision, coefficients)))
+    partials = find_partials(residual_autocovariances(sums, order)[:, sums.usable], sums.model)
+    centres, bins = make_bins(partials.T)
+    return _share_bins(sums, to_coefficients(centres), bins)
+
+
+def _share_bins(sums, coefficients, found, make_precision=whitening.make_precision):
+    bins = np.full(len(sums.usable), -1)
+    bins[sums.usable] = found
+    return Noise(coefficients, bins, tuple(map(make_precision, coefficients)))
 
 
 def residual_autocovariances(sums, n_lags=1):
@@ -115,7 +110,7 @@ def residual_autocovariances(sums, n_lags=1):
     basis = sums.model.basis
     result = np.empty((n_lags + 1, len(sums.cross)))
     for k in range(n_lags + 1):
-        inner = basis.T @ whitening.lagged(basis, k)
+        inner = basis.T @ sums.model.lagged(k)
         for start in range(0, len(sums.cross), CHUNK):
             chunk = slice(start, start + CHUNK)
             beta = sums.cross[chunk, 0]
@@ -124,10 +119,10 @@ def residual_autocovariances(sums, n_lags=1):
     return result
 
 
-def _without_grand_mean(sums, usable, unit):
+def _without_grand_mean(sums):
     """Return how lags 0 and 1 change when the mean of all residuals of all voxels is taken away."""
     basis, beta, n_volumes = sums.model.basis, sums.cross[:, 0], sums.model.n_volumes
     total = sums.totals - beta @ basis.sum(axis=0)
-    ends = sums.head[0] + sums.tail[-1] - beta @ (basis[0] + basis[-1])
-    mean = (total * unit)[usable].mean() / n_volumes / unit
+    ends = sums.head[0, 0] + sums.tail[-1, -1] - beta @ (basis[0] + basis[-1])
+    mean = total[sums.usable].mean() / n_volumes
     return mean * (n_volumes * mean - 2 * total), mean * ((n_volumes - 1) * mean - 2 * total + ends)

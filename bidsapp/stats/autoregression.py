@@ -44,7 +44,7 @@ def find_partials(autocovariances, model):
 def make_bias_matrix(model, n_lags):
     """Return M with E[sums of lagged products of residuals] = M @ autocovariances of the noise."""
     residual_maker = np.eye(model.n_volumes) - model.basis @ model.basis.T
-    moved = [lagged(residual_maker, k) for k in range(n_lags)]
+    moved = [np.concatenate([lagged(residual_maker[run], k) for run in model.runs]) for k in range(n_lags)]
     # tr(S_l R D_j R), S_l being D_l / 2 (identity at lag 0), as r'S_l r is the sum of r_t r_(t+l).
     traces = np.array([[np.sum(left * right.T) for right in moved] for left in moved])
     return traces * np.where(np.arange(n_lags) == 0, 1.0, 0.5)[:, None]

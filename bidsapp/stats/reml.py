@@ -26,6 +26,8 @@ CHUNK = 4096
 def find_reml_bins(sums, voxels, *, n_threads=1):
     """Return the index into ``REML_GRID`` of the best coefficient of each voxel."""
     chunks = [voxels[start : start + CHUNK] for start in range(0, len(voxels), CHUNK)]
+    if len(sums.model.starts) > 1:
+        return _find_by_solving(sums, voxels)
     table = make_table(sums.model)
     with ThreadPoolExecutor(n_threads) as pool:
         found = list(pool.map(lambda chunk: _find_chunk(sums, chunk, table), chunks))
@@ -94,7 +96,7 @@ class Table:
 def make_table(model, rho=REML_GRID):
     """Return the table of a TimeModel."""
     basis = model.basis
-    eigenvalues = np.einsum("tr,tr->r", basis, whitening.lagged(basis, 1))
+    eigenvalues = np.einsum("tr,tr->r", basis, model.lagged(1))
     inverse = 1.0 / (1.0 + np.square(rho)[:, None] - rho[:, None] * eigenvalues)
     first, last = basis[0] * inverse, basis[-1] * inverse
     grams = whitening.grams(model, [whitening.make_precision([value]) for value in rho])
@@ -142,12 +144,32 @@ def _residual_square(values, table):
     return values.squares @ np.stack([one, -r]) - ends * square - length
 
 
+def _find_by_solving(sums, voxels):
+    """Return the best grid indices of runs that are fitted together: every run adds corners to V^-1."""
+    model, best = sums.model, np.full(len(voxels), np.inf)
+    choice = np.zeros(len(voxels), int)
+    precisions = [whitening.make_precision([rho]) for rho in REML_GRID]
+    offsets = -len(model.starts) * np.log(1.0 - np.square(REML_GRID))
+    for number, gram in enumerate(whitening.grams(model, precisions)):
+        factor = np.linalg.cholesky(gram)
+        offset = offsets[number] + 2 * np.log(np.diag(factor)).sum()
+        for start in range(0, len(voxels), CHUNK):
+            part = slice(start, start + CHUNK)
+            cross = whitening.cross(sums, precisions[number], voxels[part])
+            fitted = np.linalg.solve(factor, cross.T)
+            rest = whitening.square(sums, precisions[number], voxels[part]) - np.square(fitted).sum(axis=0)
+            values = model.dof * np.log(np.maximum(rest, np.finfo(float).tiny)) + offset
+            better = values < best[part]
+            choice[part][better], best[part][better] = number, values[better]
+    return choice
+
+
 def _gather(sums, voxels):
     rows = sums.cross[voxels]
     return VoxelValues(
         a=np.ascontiguousarray(rows[:, 0]),
         b=np.ascontiguousarray(rows[:, 1]),
         squares=sums.squares[:2, voxels].T,
-        first=sums.head[0, voxels][:, None],
-        last=sums.tail[-1, voxels][:, None],
+        first=sums.head[0, 0, voxels][:, None],
+        last=sums.tail[0, -1, voxels][:, None],
     )

@@ -11,20 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bidsapp.errors import InputError, ModelError
+from bidsapp.errors import ModelError
 from bidsapp.records import Contrast, Estimate, JointEstimate
 from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import CHUNK, Noise, estimate_noise
-from bidsapp.stats.series_sums import SeriesSums, TimeModel, add_constant
+from bidsapp.stats.series_sums import SeriesSums, TimeModel
 
 # Relative length by which a contrast may leave the row space of the design, from rounding.
 ESTIMABLE_TOLERANCE = 1e-7
 # A residual sum of squares below this part of the total is rounding: the fit is perfect, the noise unknown.
 PERFECT_FIT = 1e-13
-# A mean below this part of the standard deviation over time is no baseline to take percents of.
-SMALLEST_BASELINE = 1e-6
-# With fewer of its voxels having a baseline, a series has been centred.
-LEAST_WITH_BASELINE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,50 +59,38 @@ class FittedRun:
         return _by_voxel(self, self.noise.coefficients).T
 
 
-def fit_run_glm(sums: SeriesSums, *, noise_model, scaling="percent", n_threads=1):
+def fit_run_glm(sums: SeriesSums, *, noise_model, n_threads=1):
     """Return the fitted run.
 
     Parameters
     ----------
     noise_model : str
-        ``ar1-reml``, ``ar1`` (nilearn's), ``ols``; see ``autocorrelation.parse_noise_model``.
-    scaling : {"percent", "none"}
-        Percent: effects are in percent of the voxel's mean over the baseline volumes, and the series is
-        taken about that mean (as nilearn does). None: the image's units.
-
-    Raises
-    ------
-    InputError
-        Where no voxel changes over time, or most have no mean to take percents of.
+        ``ar1-reml``, ``ar1`` (nilearn's), ``ar2`` to ``ar6``, ``ols``; see
+        ``autocorrelation.parse_noise_model``.
     """
-    unit, usable = _find_unit(sums, scaling)
-    model, needs_mean = sums.model, scaling == "none"
-    if needs_mean and not model.has_constant:
-        sums, needs_mean = add_constant(sums, sums.mean), False
-    noise = estimate_noise(sums, noise_model, usable, unit=unit, n_threads=n_threads)
+    model, n_voxels = sums.model, len(sums.usable)
+    noise = estimate_noise(sums, noise_model, n_threads=n_threads)
     covariances = np.linalg.inv(whitening.grams(model, noise.precisions))
-    parameters = np.full((len(unit), model.rank), np.nan)
-    sigma_square, r_square = np.full((2, len(unit)), np.nan)
+    parameters = np.full((n_voxels, model.rank), np.nan)
+    sigma_square, r_square = np.full((2, n_voxels), np.nan)
 
     def fit(job):
         number, voxels = job
         found = _fit_bin(sums, noise.precisions[number], covariances[number], voxels)
-        parameters[voxels] = found[0] * unit[voxels, None]
-        sigma_square[voxels], r_square[voxels] = found[1] * np.square(unit[voxels]), found[2]
+        parameters[voxels], sigma_square[voxels], r_square[voxels] = found
 
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(fit, _members(noise.bins)))
-    if needs_mean:
-        # A design that spans a constant gives the same fit about the mean, with less rounding.
-        parameters += np.outer(sums.mean, model.basis.sum(axis=0))
+    if sums.level.any():
+        parameters += np.outer(sums.level, model.basis.sum(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
         tsnr = np.where(sums.deviation > 0, sums.mean / sums.deviation, np.nan)
     return FittedRun(
-        model=sums.model,
+        model=model,
         parameters=parameters,
         covariances=covariances,
         noise=noise,
-        dof=float(sums.model.dof),
+        dof=float(model.dof),
         sigma_square=sigma_square,
         r_square=r_square,
         mean=sums.mean,
@@ -158,22 +142,6 @@ def check_estimable(model: TimeModel, contrast: Contrast):
             f"Contrast {contrast.name!r} cannot be estimated: the design does not tell {', '.join(names)} "
             "apart (collinear or empty columns). Remove one, or weigh them so that their common part cancels."
         )
-
-
-def _find_unit(sums, scaling):
-    """Return the factor from the image's units to the unit of the effects, and which voxels can be fitted."""
-    varies = (sums.deviation > 0) & np.isfinite(sums.mean)
-    if not varies.any():
-        raise InputError("No voxel of the mask changes over time. Check the series and its mask.")
-    if scaling == "none":
-        return np.ones(len(varies)), varies
-    usable = varies & (sums.mean > SMALLEST_BASELINE * sums.deviation)
-    if np.count_nonzero(usable) < LEAST_WITH_BASELINE * np.count_nonzero(varies):
-        raise InputError(
-            f"{np.count_nonzero(usable):,} of {np.count_nonzero(varies):,} voxels have a mean above zero, so "
-            "percent of the mean has no meaning: was the mean taken away from the series? Use --scaling none."
-        )
-    return 100.0 / np.where(usable, sums.mean, 100.0), usable
 
 
 def _members(bins):

@@ -7,7 +7,7 @@ D_p up to its corners. ``basis`` Q holds orthonormal columns that span the desig
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import pairwise, repeat
 
 import numpy as np
 from scipy.linalg.blas import dgemm
@@ -19,6 +19,10 @@ from bidsapp.errors import InputError
 RANK_TOLERANCE = 1e-10
 # Voxels converted to double and multiplied at a time: the pieces stay in the processor's cache.
 CHUNK = 1024
+# A mean below this part of the standard deviation over time is no baseline to take percents of.
+SMALLEST_BASELINE = 1e-6
+# With fewer of its voxels having a baseline, a series has been centred.
+LEAST_WITH_BASELINE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +43,9 @@ class TimeModel:
     dof : int
         Number of volumes less the rank.
     has_constant : bool
-        Whether the design spans a constant.
+        Whether the design spans a constant in every run.
+    starts : tuple of int
+        The first volume of each run; runs that are fitted together share no lag.
     """
 
     basis: np.ndarray
@@ -48,6 +54,7 @@ class TimeModel:
     baseline: np.ndarray
     dof: int
     has_constant: bool
+    starts: tuple[int, ...] = (0,)
 
     @property
     def n_volumes(self):
@@ -59,10 +66,23 @@ class TimeModel:
         """The rank of the design, dropped volumes included."""
         return self.basis.shape[1]
 
+    @property
+    def runs(self):
+        """The volumes of each run, as slices."""
+        return [slice(*ends) for ends in pairwise((*self.starts, self.n_volumes))]
+
+    def lagged(self, k):
+        """Return D_k times the basis, run by run."""
+        return np.concatenate([lagged(self.basis[run], k) for run in self.runs])
+
+    def of_run(self, run):
+        """Return the model's part over one run, which sums are made with; its basis is not orthonormal."""
+        return replace(self, basis=self.basis[run], baseline=self.baseline[run], starts=(0,))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesSums:
-    """Sums over time of a series y, first taken about its mean, in double precision.
+    """Sums over time, in double precision, of y = unit * (series - offset).
 
     Attributes
     ----------
@@ -73,10 +93,15 @@ class SeriesSums:
         Sum over all volumes.
     squares : ndarray, shape (n_lags + 1, n_voxels)
         y'D_k y.
-    head, tail : ndarray, shape (n_lags, n_voxels)
-        The first and last volumes.
+    head, tail : ndarray, shape (n_runs, n_lags, n_voxels)
+        The first and last volumes of each run.
+    unit, offset : ndarray, shape (n_runs, n_voxels)
+    usable : ndarray of bool, shape (n_voxels,)
+        Voxels that change over time and, for percent, have a baseline.
+    level : ndarray, shape (n_voxels,)
+        What was taken from y and belongs to its model: a constant to give back to the parameters.
     mean, deviation : ndarray, shape (n_voxels,)
-        Of y over the baseline volumes; the standard deviation over time.
+        Of the series over the baseline volumes; the standard deviation over time.
     """
 
     model: TimeModel
@@ -85,11 +110,15 @@ class SeriesSums:
     squares: np.ndarray
     head: np.ndarray
     tail: np.ndarray
+    unit: np.ndarray
+    offset: np.ndarray
+    usable: np.ndarray
+    level: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
 
 
-def make_time_model(matrix, keep=None):
+def make_time_model(matrix, keep=None, starts=(0,)):
     """Prepare a design.
 
     Parameters
@@ -98,6 +127,8 @@ def make_time_model(matrix, keep=None):
     keep : ndarray of bool, shape (n_volumes,), or None
         False drops a volume. The time axis stays whole: the volume gets a column of its own, which for
         least squares with any noise covariance is the same as leaving it out.
+    starts : sequence of int
+        The first volume of each run, where runs are fitted together.
 
     Raises
     ------
@@ -118,39 +149,63 @@ def make_time_model(matrix, keep=None):
             f"({np.count_nonzero(~keep)} dropped): nothing is left to estimate the noise from. "
             "Use fewer confounds or drop fewer volumes."
         )
-    # Any rotation of the basis will do; this one makes Q'D_1Q diagonal (see ``reml``).
-    _, rotation = np.linalg.eigh(left[:, :rank].T @ lagged(left[:, :rank], 1))
-    basis = left[:, :rank] @ rotation
-    to_basis = (right[:rank] / singular[:rank, None] / length).T @ rotation
-    own = (np.count_nonzero(full, axis=0) == 1).nonzero()[0]
-    baseline = keep.copy()
-    baseline[np.abs(full[:, own]).argmax(axis=0)] = False
-    constant = np.ones(n_volumes)
-    rest = constant - basis @ (basis.T @ constant)
-    return TimeModel(
-        basis=np.ascontiguousarray(basis),
-        to_basis=to_basis[:n_columns],
+    basis = left[:, :rank]
+    model = TimeModel(
+        basis=basis,
+        to_basis=(right[:rank] / singular[:rank, None] / length).T[:n_columns],
         estimable=_row_space(matrix),
-        baseline=baseline if baseline.any() else keep,
+        baseline=_find_baseline(full, keep),
         dof=n_volumes - rank,
-        has_constant=bool(np.linalg.norm(rest) < 1e-8 * np.sqrt(n_volumes)),
+        has_constant=False,
+        starts=tuple(starts),
+    )
+    # Any rotation of the basis will do; this one makes Q'D_1Q diagonal (see ``reml``).
+    _, rotation = np.linalg.eigh(basis.T @ model.lagged(1))
+    basis = np.ascontiguousarray(basis @ rotation)
+    ones = np.zeros((n_volumes, len(model.starts)))
+    for number, run in enumerate(model.runs):
+        ones[run, number] = 1.0
+    rest = ones - basis @ (basis.T @ ones)
+    return replace(
+        model,
+        basis=basis,
+        to_basis=model.to_basis @ rotation,
+        has_constant=bool((np.linalg.norm(rest, axis=0) < 1e-8 * np.sqrt(n_volumes)).all()),
     )
 
 
-def accumulate(blocks, model, *, n_lags=1, slope=1.0, intercept=0.0, n_threads=1):
-    """Return the sums over time of a series that comes in blocks of volumes.
+def _find_baseline(full, keep):
+    """Return the volumes that are kept and have no column of their own."""
+    own = (np.count_nonzero(full, axis=0) == 1).nonzero()[0]
+    baseline = keep.copy()
+    baseline[np.abs(full[:, own]).argmax(axis=0)] = False
+    return baseline if baseline.any() else keep
+
+
+def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0), n_threads=1):
+    """Return the sums over time of one run that comes in blocks of volumes.
 
     Parameters
     ----------
     blocks : iterable of ndarray, shape (n_volumes_in_block, n_voxels)
     model : TimeModel
+        Of this run alone (``of_run``).
     n_lags : int
         The order of the noise model.
-    slope, intercept : float
-        y = slope * value + intercept.
+    scaling : {"percent", "none"}
+        Percent: y is the change from the mean over the baseline volumes, in percent of it. None: y is in
+        the image's units.
+    stored : tuple of float
+        Slope and intercept: series = slope * value + intercept.
+
+    Raises
+    ------
+    InputError
+        Another number of volumes than the model has; no voxel changes over time; or most have no mean to
+        take percents of.
     """
-    rows = np.column_stack([*(lagged(model.basis, k) for k in range(n_lags + 1)), np.ones(model.n_volumes)])
-    rows = np.column_stack([rows, model.baseline])
+    rows = [*(model.lagged(k) for k in range(n_lags + 1)), np.ones((model.n_volumes, 1))]
+    rows = np.column_stack([*rows, model.baseline])
     state = None
     start = 0
     with ThreadPoolExecutor(n_threads) as pool:
@@ -165,7 +220,26 @@ def accumulate(blocks, model, *, n_lags=1, slope=1.0, intercept=0.0, n_threads=1
             f"The series has {start} volumes and the design {model.n_volumes} rows. "
             "Check the events, the confounds and the series of this run."
         )
-    return state.finish(model, slope, intercept)
+    return state.finish(model, scaling, stored)
+
+
+def join_sums(model, parts):
+    """Return the sums of runs that are fitted together from those of each, in their order."""
+    first = parts[0]
+    return SeriesSums(
+        model=model,
+        cross=sum(part.cross for part in parts),
+        totals=sum(part.totals for part in parts),
+        squares=sum(part.squares for part in parts),
+        head=np.concatenate([part.head for part in parts]),
+        tail=np.concatenate([part.tail for part in parts]),
+        unit=np.concatenate([part.unit for part in parts]),
+        offset=np.concatenate([part.offset for part in parts]),
+        usable=np.logical_and.reduce([part.usable for part in parts]),
+        level=first.level if len(parts) == 1 else sum(part.level for part in parts),
+        mean=np.mean([part.mean for part in parts], axis=0),
+        deviation=np.sqrt(np.mean([np.square(part.deviation) for part in parts], axis=0)),
+    )
 
 
 def lagged(series, k):
@@ -176,14 +250,6 @@ def lagged(series, k):
     result[k:] += series[:-k]
     result[:-k] += series[k:]
     return result
-
-
-def add_constant(sums, constant):
-    """Return the sums of y + constant, shape (n_voxels,), exactly."""
-    pieces = (sums.cross, sums.totals, sums.squares, sums.head, sums.tail)
-    copies = [np.array(piece) for piece in pieces]
-    _shift(sums.model, copies, constant)
-    return replace(sums, **dict(zip(("cross", "totals", "squares", "head", "tail"), copies, strict=True)))
 
 
 def _shift(model, pieces, constant):
@@ -243,31 +309,54 @@ class _State:
         self.tail[:, chunk] = values[len(values) - n_lags :]
         self.n_seen[part] += len(new)
 
-    def finish(self, model, slope, intercept):
-        """Return the record, in the units of the image."""
+    def finish(self, model, scaling, stored):
+        """Return the record."""
+        slope, intercept = stored
         count = np.count_nonzero(model.baseline)
         centre = self.sums[:, -1] / count
         inside = self.squares[0] - self.squares[-1]
         spread = np.maximum(inside - count * np.square(centre), 0.0) / max(count - 1, 1)
+        mean, deviation = slope * (self.reference + centre) + intercept, abs(slope) * np.sqrt(spread)
+        unit, usable = _find_unit(mean, deviation, scaling)
+        # A design that spans a constant gives the same fit about the mean, with less rounding.
+        is_centred = scaling == "percent" or model.has_constant
         n_cross = self.sums.shape[1] - 2
         cross = self.sums[:, :n_cross].reshape(len(self.sums), self.n_lags + 1, -1)
         pieces = cross, self.sums[:, -2], self.squares[:-1], self.head, self.tail
-        _shift(model, pieces, -centre)
-        if slope != 1.0:
-            for piece in pieces:
-                piece *= slope
-            self.squares *= slope
-        cross, totals, squares, head, tail = pieces
+        _shift(model, pieces, -centre if is_centred else self.reference + intercept / slope)
+        factor = slope * unit
+        for start in range(0, len(cross), CHUNK):
+            cross[start : start + CHUNK] *= factor[start : start + CHUNK, None, None]
         return SeriesSums(
             model=model,
             cross=cross,
-            totals=totals,
-            squares=squares,
-            head=head,
-            tail=tail,
-            mean=slope * (self.reference + centre) + intercept,
-            deviation=abs(slope) * np.sqrt(spread),
+            totals=factor * pieces[1],
+            squares=np.square(factor) * pieces[2],
+            head=(factor * self.head)[None],
+            tail=(factor * self.tail)[None],
+            unit=unit[None],
+            offset=(mean if is_centred else np.zeros_like(mean))[None],
+            usable=usable,
+            level=mean if scaling == "none" and is_centred else np.zeros_like(mean),
+            mean=mean,
+            deviation=deviation,
         )
+
+
+def _find_unit(mean, deviation, scaling):
+    """Return the factor from the image's units to those of the effects, and which voxels can be fitted."""
+    varies = (deviation > 0) & np.isfinite(mean)
+    if not varies.any():
+        raise InputError("No voxel of the mask changes over time. Check the series and its mask.")
+    if scaling == "none":
+        return np.ones(len(varies)), varies
+    usable = varies & (mean > SMALLEST_BASELINE * deviation)
+    if np.count_nonzero(usable) < LEAST_WITH_BASELINE * np.count_nonzero(varies):
+        raise InputError(
+            f"{np.count_nonzero(usable):,} of {np.count_nonzero(varies):,} voxels have a mean above zero, so "
+            "percent of the mean has no meaning: was the mean taken away from the series? Use --scaling none."
+        )
+    return 100.0 / np.where(usable, mean, 100.0), usable
 
 
 def _row_space(matrix):

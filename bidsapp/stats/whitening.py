@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bidsapp.stats.series_sums import lagged
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Precision:
@@ -49,8 +47,13 @@ def make_plain_precision(coefficients):
 def grams(model, precisions):
     """Return Q'PQ of several precisions of the same order, shape (n_precisions, rank, rank)."""
     basis, p = model.basis, len(precisions[0].head)
-    of_lags = np.stack([basis.T @ lagged(basis, k) for k in range(p + 1)])
-    return np.stack([_gram(basis, of_lags, precision) for precision in precisions])
+    of_lags = np.stack([basis.T @ model.lagged(k) for k in range(p + 1)])
+    result = np.empty((len(precisions), model.rank, model.rank))
+    for number, precision in enumerate(precisions):
+        result[number] = np.tensordot(precision.lags, of_lags, axes=1)
+        for head, tail in _ends(model, p):
+            result[number] -= head.T @ precision.head @ head + tail.T @ precision.tail @ tail
+    return result
 
 
 def cross(sums, precision, voxels):
@@ -60,10 +63,9 @@ def cross(sums, precision, voxels):
     result = precision.lags[0] * rows[:, 0]
     for k in range(1, p + 1):
         result += precision.lags[k] * rows[:, k]
-    if p:
-        basis = sums.model.basis
-        result -= sums.head[:p, voxels].T @ (precision.head @ basis[:p])
-        result -= sums.tail[-p:, voxels].T @ (precision.tail @ basis[-p:])
+    for number, (head, tail) in enumerate(_ends(sums.model, p)):
+        result -= sums.head[number, :p, voxels] @ (precision.head @ head)
+        result -= sums.tail[number, -p:, voxels] @ (precision.tail @ tail)
     return result
 
 
@@ -71,18 +73,15 @@ def square(sums, precision, voxels):
     """Return y'Py of some voxels, shape (n,)."""
     p = len(precision.head)
     result = precision.lags @ sums.squares[: p + 1, voxels]
-    if p:
-        head, tail = sums.head[:p, voxels], sums.tail[-p:, voxels]
-        result -= np.einsum("iv,ij,jv->v", head, precision.head, head)
-        result -= np.einsum("iv,ij,jv->v", tail, precision.tail, tail)
+    for number in range(len(sums.head) if p else 0):
+        head, tail = sums.head[number, :p, voxels], sums.tail[number, -p:, voxels]
+        result -= np.einsum("vi,ij,vj->v", head, precision.head, head)
+        result -= np.einsum("vi,ij,vj->v", tail, precision.tail, tail)
     return result
 
 
-def _gram(basis, of_lags, precision):
-    p = len(precision.head)
-    result = np.tensordot(precision.lags, of_lags, axes=1)
-    if p:
-        result = (
-            result - basis[:p].T @ precision.head @ basis[:p] - basis[-p:].T @ precision.tail @ basis[-p:]
-        )
-    return result
+def _ends(model, p):
+    """Yield the first and last p rows of the basis in every run."""
+    for run in model.runs if p else ():
+        rows = model.basis[run]
+        yield rows[:p], rows[-p:]

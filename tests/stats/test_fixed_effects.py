@@ -134,8 +134,8 @@ def two_runs(rng):
     for n_volumes, sigma in ((60, 1.0), (90, 4.0)):
         matrix = np.column_stack([rng.normal(size=(n_volumes, 6)), np.ones(n_volumes)])
         series = 500 + sigma * rng.normal(size=(n_volumes, 5))
-        sums = accumulate([series], make_time_model(matrix), n_lags=0)
-        made.append((matrix, series, fit_run_glm(sums, noise_model="ols", scaling="none")))
+        sums = accumulate([series], make_time_model(matrix), n_lags=0, scaling="none")
+        made.append((matrix, series, fit_run_glm(sums, noise_model="ols")))
     return made
 
 

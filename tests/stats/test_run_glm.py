@@ -35,8 +35,8 @@ def series(rng, matrix):
 
 def fit(series, matrix, noise_model, *, scaling="percent", keep=None):
     blocks = (series[start : start + 13] for start in range(0, len(series), 13))
-    sums = accumulate(blocks, make_time_model(matrix, keep), n_lags=count_lags(noise_model))
-    return fit_run_glm(sums, noise_model=noise_model, scaling=scaling)
+    sums = accumulate(blocks, make_time_model(matrix, keep), n_lags=count_lags(noise_model), scaling=scaling)
+    return fit_run_glm(sums, noise_model=noise_model)
 
 
 def contrast(weights, test="t"):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.stats.series_sums import accumulate, add_constant, lagged, make_time_model
+from bidsapp.stats.series_sums import accumulate, lagged, make_time_model
 
 # Sums in double precision in another order.
 RELATIVE = 1e-11
@@ -30,32 +30,39 @@ def direct(matrix, series, k):
 @pytest.mark.parametrize("size", [1, 7, 40])
 @pytest.mark.parametrize("k", [0, 1, 3])
 def test_sums_equal_those_of_the_whole_series(matrix, series, size, k):
-    sums = accumulate(blocks(series, size), make_time_model(matrix), n_lags=3, n_threads=2)
+    sums = accumulate(blocks(series, size), make_time_model(matrix), n_lags=3, scaling="none", n_threads=2)
     about = series - sums.mean
     np.testing.assert_allclose(sums.cross[:, k], direct(matrix, about, k), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(sums.squares[k], np.sum(about * lagged(about, k), axis=0), rtol=1e-9)
-    np.testing.assert_allclose(sums.head, about[:3], atol=1e-9)
-    np.testing.assert_allclose(sums.tail, about[-3:], atol=1e-9)
+    np.testing.assert_allclose(sums.head[0], about[:3], atol=1e-9)
+    np.testing.assert_allclose(sums.tail[0], about[-3:], atol=1e-9)
     np.testing.assert_allclose(sums.mean, series.mean(axis=0), rtol=RELATIVE)
     np.testing.assert_allclose(sums.deviation, series.std(axis=0, ddof=1), rtol=RELATIVE)
 
 
-@pytest.mark.parametrize("k", [0, 1, 2])
-def test_sums_with_a_constant_added_are_those_of_that_series(matrix, series, k):
-    sums = accumulate(blocks(series, 8), make_time_model(matrix), n_lags=2)
-    moved = add_constant(sums, np.linspace(-5, 5, series.shape[1]))
-    expected = series - sums.mean + np.linspace(-5, 5, series.shape[1])
-    np.testing.assert_allclose(moved.cross[:, k], direct(matrix, expected, k), rtol=1e-9, atol=1e-8)
-    np.testing.assert_allclose(moved.squares[k], np.sum(expected * lagged(expected, k), axis=0), rtol=1e-8)
-    np.testing.assert_allclose(moved.totals, expected.sum(axis=0), rtol=RELATIVE, atol=1e-8)
+@pytest.mark.parametrize("scaling", ["percent", "none"])
+@pytest.mark.parametrize("columns", [5, 4])
+def test_sums_are_those_of_the_scaled_series(matrix, series, scaling, columns):
+    matrix = matrix[:, :columns]
+    sums = accumulate(blocks(series, 8), make_time_model(matrix), n_lags=2, scaling=scaling)
+    y = sums.unit * (series - sums.offset)
+    expected = 100 * (series / series.mean(axis=0) - 1) if scaling == "percent" else series
+    np.testing.assert_allclose(y + sums.level, expected, rtol=1e-8, atol=1e-8)
+    for k in range(3):
+        np.testing.assert_allclose(sums.cross[:, k], direct(matrix, y, k), rtol=1e-8, atol=1e-7)
+        np.testing.assert_allclose(sums.squares[k], np.sum(y * lagged(y, k), axis=0), rtol=1e-8)
+    np.testing.assert_allclose(sums.totals, y.sum(axis=0), rtol=1e-8, atol=1e-7)
+    np.testing.assert_allclose(sums.head[0], y[:2], atol=1e-8)
+    np.testing.assert_allclose(sums.tail[0], y[-2:], atol=1e-8)
 
 
-def test_slope_and_intercept_are_applied(matrix, series):
+@pytest.mark.parametrize("scaling", ["percent", "none"])
+def test_stored_units_are_turned_into_those_of_the_image(matrix, series, scaling):
     model = make_time_model(matrix)
-    plain = accumulate(blocks(0.5 * series - 20, 8), model)
-    scaled = accumulate(blocks(series, 8), model, slope=0.5, intercept=-20.0)
-    for name in ("cross", "totals", "squares", "head", "tail", "mean", "deviation"):
-        np.testing.assert_allclose(getattr(scaled, name), getattr(plain, name), rtol=1e-9, atol=1e-9)
+    plain = accumulate(blocks(0.5 * series - 20, 8), model, scaling=scaling)
+    stored = accumulate(blocks(series, 8), model, scaling=scaling, stored=(0.5, -20.0))
+    for name in ("cross", "totals", "squares", "head", "tail", "unit", "offset", "mean", "deviation"):
+        np.testing.assert_allclose(getattr(stored, name), getattr(plain, name), rtol=1e-9, atol=1e-8)
 
 
 def test_constant_voxels_have_exactly_zero_sums(matrix, series):
