@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bidsapp.inputs.images import intersect_masks, read_mask
+from bidsapp.inputs.images import intersect_masks
 from bidsapp.inputs.motion import read_motion
-from bidsapp.inputs.series import open_series
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_estimate, write_fit_maps
 from bidsapp.outputs.files import write_json
@@ -14,14 +13,11 @@ from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.records import describe_dof, describe_run
 from bidsapp.outputs.tables import write_contrasts, write_design
 from bidsapp.records import Estimate, EstimateKey, Geometry, JointEstimate
-from bidsapp.stats.autocorrelation import count_lags
+from bidsapp.run_series import fit_series, write_residuals
 from bidsapp.stats.estimate_maps import make_f_maps, make_t_maps
 from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
-from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.run_glm import estimate_f, estimate_t
 
-# Volumes that are held at once; the 4-D series never is.
-BLOCK_VOLUMES = 32
 UNITS = {"percent": "% signal change", "none": "image units"}
 
 
@@ -51,28 +47,19 @@ def fit_run(fit, settings, n_threads):
     record : dict
     """
     run = fit.runs[0]
-    geometry = read_mask(run.mask)
-    options = settings.run
-    series = open_series(run.bold, geometry, smoothing_fwhm_mm=options.smoothing_fwhm, n_threads=n_threads)
-    sums = accumulate(
-        series.blocks(BLOCK_VOLUMES),
-        make_time_model(fit.design.matrix, fit.keep),
-        n_lags=count_lags(options.noise_model),
-        slope=series.slope,
-        intercept=series.intercept,
-        n_threads=n_threads,
-    )
-    model = fit_run_glm(sums, noise_model=options.noise_model, scaling=options.scaling, n_threads=n_threads)
+    geometry, model = fit_series(fit, settings, n_threads)
     estimators = {"t": estimate_t, "F": estimate_f}
     made = [(contrast, estimators[contrast.test](model, contrast)) for contrast in fit.contrasts]
     files = write_run(fit, model, geometry, settings)
+    if settings.run.residuals:
+        files["residuals"] = write_residuals(fit, model, geometry, settings, n_threads)
     key = {"node": fit.node, "level": "run", "entities": tuple(fit.entities.items())}
     about = {"method": "run GLM", "runs": [fit.label], "left_out": []}
     fitted = [
         write_fitted(EstimateKey(contrast=contrast.name, **key), estimate, geometry, about, settings)
         for contrast, estimate in made
     ]
-    more = {"noise_model": options.noise_model, "motion": read_motion(run.confounds)}
+    more = {"noise_model": settings.run.noise_model, "motion": read_motion(run.confounds)}
     return fitted, describe_run(run, fit) | files | more
 
 

@@ -3,10 +3,12 @@
 import logging
 
 from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
-from bidsapp.environment import count_cpus
+from bidsapp.environment import count_cpus, find_memory_gb
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError
 from bidsapp.fitting import combine_fits, fit_run
+from bidsapp.memory import count_workers, forecast_gb, peak_gb
 from bidsapp.outputs import names
 from bidsapp.outputs.files import remove_unfinished, write_json, write_text
 from bidsapp.outputs.sidecars import write_dataset_description
@@ -41,8 +43,18 @@ def prepare_output(plan, settings):
 
 def run_subjects(plan, settings):
     """Yield the failure of each subject, in words, or None; subjects run side by side."""
-    n_cpus = count_cpus(settings.control.n_cpus)
-    n_workers = max(1, min(n_cpus, len(plan.subjects)))
+    n_cpus, limit = count_cpus(settings.control.n_cpus), find_memory_gb(settings.control.mem_gb)
+    n_workers, forecast = count_workers(plan.subjects, settings, n_cpus, limit)
+    logger.info(
+        "%d subjects, %d side by side with %d threads each; forecast: %.2f GB each, limit %.1f GB",
+        len(plan.subjects),
+        n_workers,
+        n_cpus // n_workers,
+        forecast,
+        limit,
+    )
+    if forecast > limit:
+        logger.warning("One subject may need more than the limit of %.1f GB. Raise --mem-gb.", limit)
     progress = Progress(len(plan.subjects), "participant")
     jobs = (delayed(try_subject)(s, plan, settings, n_cpus // n_workers) for s in plan.subjects)
     for message, failure in Parallel(n_jobs=n_workers, return_as="generator_unordered")(jobs):
@@ -65,7 +77,8 @@ def try_subject(subject, plan, settings, n_threads):
         return f"{label}: finished before, nothing changed", None
     remove_unfinished(settings.output_dir / label)
     path.unlink(missing_ok=True)
-    with Stopwatch() as watch:
+    forecast = forecast_gb(subject, settings, n_threads)
+    with Stopwatch() as watch, threadpool_limits(1):
         content, failures = run_subject(subject, settings, n_threads)
     status = ("partial" if content["estimates"] else "failed") if failures else "complete"
     common = common_record("participant", plan, settings, fingerprint, watch)
@@ -74,7 +87,8 @@ def try_subject(subject, plan, settings, n_threads):
     write_subject_report(settings.output_dir, subject.subject)
     counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
     return (
-        f"{label}: {status}, {counts}, {watch.seconds:.0f} s",
+        f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
+        f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
         f"{label}: {' '.join(failures)}" if failures else None,
     )
 

@@ -22,7 +22,6 @@ FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
 KERNEL_REACH = 4.0
 # Positions in mm (and mm per voxel) that two affines may differ by and still be the same grid.
 AFFINE_TOLERANCE = 1e-3
-SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 READ_ERRORS = (OSError, EOFError, zlib.error, isal_zlib.error)
 
 
@@ -32,8 +31,6 @@ class Series:
 
     Attributes
     ----------
-    repetition_time : float
-        From the header, in seconds; 0 where the header has none.
     slope, intercept : float
         Image value = slope * value in a block + intercept.
     """
@@ -44,7 +41,6 @@ class Series:
     offset: int
     slope: float
     intercept: float
-    repetition_time: float
     crop: tuple[slice, ...]
     kernels: tuple[np.ndarray, ...] | None
     index: np.ndarray
@@ -159,18 +155,11 @@ def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1)
         offset=int(scale.offset),
         slope=float(scale.slope),
         intercept=float(scale.inter),
-        repetition_time=read_repetition_time(image.header),
         crop=tuple(slice(*ends) for ends in outer[::-1]),
         kernels=kernels[::-1] if smoothing_fwhm_mm > 0 else None,
         index=np.ascontiguousarray(order[inside]),
         n_threads=max(1, n_threads),
     )
-
-
-def read_repetition_time(header):
-    """Return the repetition time of a NIfTI header in seconds; a header without a time unit means seconds."""
-    zooms = header.get_zooms()
-    return float(zooms[3]) * SECONDS.get(header.get_xyzt_units()[1], 1.0) if len(zooms) > 3 else 0.0
 
 
 def _load(path):

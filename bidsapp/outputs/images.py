@@ -1,5 +1,7 @@
 """Writers of NIfTI images."""
 
+import gzip
+
 import nibabel
 import numpy as np
 
@@ -11,6 +13,31 @@ MNI_SPACES = ("MNI152", "MNI305", "MNIPediatric", "MNIInfant", "MNIColin")
 def write_map(path, values, geometry, *, space=None):
     """Write a map (n_points,) as float32 NIfTI, NaN outside the mask."""
     _write_volume(path, geometry.volume(np.asarray(values, np.float32)), geometry, space)
+
+
+def write_series(path, blocks, geometry, *, n_volumes, repetition_time, space=None):
+    """Write a series that comes in blocks (n_volumes_in_block, n_points) as float32 NIfTI.
+
+    NaN outside the mask. Volumes are packed as they come, so that the series is never held; the same
+    values give the same bytes.
+    """
+    image = nibabel.Nifti1Image(np.zeros((1, 1, 1, 1), np.float32), geometry.affine)
+    header = image.header
+    header.set_data_shape((*geometry.mask.shape, n_volumes))
+    header.set_zooms((*header.get_zooms()[:3], repetition_time))
+    header.set_xyzt_units("mm", "sec")
+    for place in (header.set_sform, header.set_qform):
+        place(geometry.affine, _space_code(space))
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    with (
+        replacing(path) as temporary,
+        temporary.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as file,
+    ):
+        file.write(header.binaryblock + bytes(4))
+        for block in blocks:
+            for values in np.asarray(block, np.float32):
+                file.write(geometry.volume(values).tobytes("F"))
 
 
 def write_mask(path, geometry, *, space=None):
@@ -27,9 +54,14 @@ def write_labels(path, labels, geometry, *, space=None):
 
 def _write_volume(path, volume, geometry, space):
     image = nibabel.Nifti1Image(volume, geometry.affine)
-    code = 4 if space and space.startswith(MNI_SPACES) else 2  # NIfTI codes: 4 MNI 152, 2 aligned to another
+    code = _space_code(space)
     image.set_sform(geometry.affine, code)
     image.set_qform(geometry.affine, code)
     image.header.set_xyzt_units("mm")
     with replacing(path) as temporary:
         nibabel.save(image, temporary)
+
+
+def _space_code(space):
+    """Return the NIfTI code of a space: 4 MNI 152, 2 aligned to another image."""
+    return 4 if space and space.startswith(MNI_SPACES) else 2

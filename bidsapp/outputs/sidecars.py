@@ -23,7 +23,8 @@ MAP_MEANING = {
     "rsquare": ("share of variance that the model explains (R squared)", "fraction"),
     "sigmasquared": ("residual variance of the whitened model", "squared unit of the effect"),
     "ar1": ("first autoregressive coefficient of the noise", "arbitrary"),
-    "tsnr": ("temporal signal-to-noise ratio: mean over residual standard deviation", "arbitrary"),
+    **{f"ar{k}": (f"autoregressive coefficient {k} of the noise", "arbitrary") for k in range(2, 7)},
+    "tsnr": ("temporal signal-to-noise ratio: mean over standard deviation over time", "arbitrary"),
     "coverage": ("number of inputs with data", "count"),
 }
 

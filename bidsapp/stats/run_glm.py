@@ -41,6 +41,8 @@ class FittedRun:
         Part of the variance about the mean that the design explains, after whitening.
     mean, tsnr : ndarray, shape (n_voxels,)
         Mean over the baseline volumes, and the mean over the standard deviation.
+    unit, shift : ndarray, shape (n_runs, n_voxels)
+        The fitted series is unit * series + shift.
     """
 
     model: TimeModel
@@ -52,6 +54,8 @@ class FittedRun:
     r_square: np.ndarray
     mean: np.ndarray
     tsnr: np.ndarray
+    unit: np.ndarray
+    shift: np.ndarray
 
     @property
     def autocorrelation(self):
@@ -95,7 +99,30 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, n_threads=1):
         r_square=r_square,
         mean=sums.mean,
         tsnr=tsnr,
+        unit=sums.unit,
+        shift=sums.level - sums.unit * sums.offset,
     )
+
+
+def make_residuals(blocks, fitted, *, run=0, stored=(1.0, 0.0)):
+    """Yield the residuals of one run, before whitening, in the unit of the effects.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray, shape (n_volumes_in_block, n_voxels)
+        The series that was fitted.
+    run : int
+        Which of the runs that were fitted together.
+    stored : tuple of float
+        As in ``accumulate``.
+    """
+    start = fitted.model.starts[run]
+    for block in blocks:
+        basis = fitted.model.basis[start : start + len(block)]
+        start += len(block)
+        series = (stored[0] * fitted.unit[run]) * block
+        series += stored[1] * fitted.unit[run] + fitted.shift[run]
+        yield series - basis @ fitted.parameters.T
 
 
 def estimate_t(fitted: FittedRun, contrast: Contrast):

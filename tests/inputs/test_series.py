@@ -6,7 +6,7 @@ import pytest
 from nilearn.image import smooth_img
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.series import open_series, read_repetition_time
+from bidsapp.inputs.series import open_series
 from bidsapp.records import Geometry
 
 AFFINE = np.array([[2.0, 0, 0, -10], [0, 3, 0, 5], [0, 0, 2.5, 3], [0, 0, 0, 1]])
@@ -135,12 +135,3 @@ def test_a_wrong_checksum_is_found(tmp_path, geometry, values):
     path.write_bytes(content)
     with pytest.raises(InputError, match="is damaged"):
         read_all(open_series(path, geometry))
-
-
-@pytest.mark.parametrize(("unit", "value"), [("sec", 2.0), ("msec", 2000.0), ("unknown", 2.0)])
-def test_repetition_time_is_in_seconds(unit, value):
-    header = nib.Nifti1Header()
-    header.set_data_shape((2, 2, 2, 5))
-    header.set_zooms((1, 1, 1, value))
-    header.set_xyzt_units("mm", unit)
-    np.testing.assert_allclose(read_repetition_time(header), 2.0)

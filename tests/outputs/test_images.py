@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from bidsapp.outputs.images import write_labels, write_map, write_mask
+from bidsapp.outputs.images import write_labels, write_map, write_mask, write_series
 from bidsapp.records import Geometry
 
 
@@ -41,3 +41,15 @@ def test_masks_and_labels_are_integers_with_zero_outside(tmp_path, geometry):
     mask, labels = (nibabel.load(tmp_path / name) for name in ("m.nii.gz", "l.nii.gz"))
     assert (mask.get_data_dtype(), labels.get_data_dtype()) == (np.uint8, np.int16)
     assert np.asarray(labels.dataobj).sum() == 6
+
+
+def test_a_series_is_written_volume_by_volume(tmp_path, rng):
+    geometry = Geometry(rng.random((4, 5, 6)) < 0.5, np.diag([2.0, 3, 4, 1]))
+    values = rng.normal(size=(7, geometry.n_points))
+    path = tmp_path / "series.nii.gz"
+    write_series(path, (values[:4], values[4:]), geometry, n_volumes=7, repetition_time=1.5)
+    image = nibabel.load(path)
+    np.testing.assert_allclose(image.get_fdata()[geometry.mask].T, values.astype(np.float32))
+    assert np.isnan(image.get_fdata()[~geometry.mask]).all()
+    np.testing.assert_allclose(image.header.get_zooms(), (2, 3, 4, 1.5))
+    np.testing.assert_array_equal(image.affine, geometry.affine)

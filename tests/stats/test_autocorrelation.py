@@ -6,7 +6,7 @@ from scipy.linalg import toeplitz
 
 from bidsapp.errors import SettingsError
 from bidsapp.stats.autocorrelation import estimate_noise, parse_noise_model
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.series_sums import accumulate, join_sums, make_time_model
 
 N_VOLUMES = 100
 
@@ -72,3 +72,25 @@ def test_nilearn_bins_cut_towards_zero(rng):
 def test_unknown_noise_models_are_refused(name):
     with pytest.raises(SettingsError, match="Unknown noise model"):
         parse_noise_model(name)
+
+
+def test_reml_of_runs_fitted_together_has_the_greatest_restricted_likelihood(rng):
+    matrix = np.kron(np.eye(2), np.ones((50, 1)))
+    matrix = np.column_stack([rng.normal(size=(N_VOLUMES, 4)), matrix])
+    series = simulate(rng, 0.5, 3)
+    model = make_time_model(matrix, starts=(0, 50))
+    parts = [accumulate([series[run]], model.of_run(run), scaling="none") for run in model.runs]
+    noise = estimate_noise(join_sums(model, parts), "ar1-reml")
+    grid = noise.coefficients[:, 0]
+    for voxel in range(3):
+        deviances = [block_deviance(series[:, voxel], matrix, rho) for rho in grid]
+        assert noise.bins[voxel] == np.argmin(deviances)
+
+
+def block_deviance(series, matrix, rho):
+    covariance = np.kron(np.eye(2), toeplitz(rho ** np.arange(50)) / (1 - rho**2))
+    precision = np.linalg.inv(covariance)
+    inner = matrix.T @ precision @ matrix
+    rest = series - matrix @ np.linalg.solve(inner, matrix.T @ precision @ series)
+    log_q = np.log(rest @ precision @ rest)
+    return (N_VOLUMES - 6) * log_q + np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(inner)[1]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from nilearn.glm.contrasts import compute_contrast
 from nilearn.glm.first_level import mean_scaling, run_glm
-from scipy.linalg import solve, toeplitz
+from scipy.linalg import block_diag, solve, toeplitz
 
 from bidsapp.errors import InputError, ModelError
 from bidsapp.records import Contrast
@@ -10,8 +10,8 @@ from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import count_lags
 from bidsapp.stats.distributions import f_to_z, t_to_z
 from bidsapp.stats.estimate_maps import joint_f
-from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm, make_residuals
+from bidsapp.stats.series_sums import accumulate, join_sums, lagged, make_time_model
 
 N_VOLUMES, N_VOXELS = 120, 400
 # The same model in double precision on both sides.
@@ -232,3 +232,70 @@ def test_autocorrelated_precision_is_the_inverse_of_the_covariance():
     np.testing.assert_allclose(
         whitening.grams(model, [whitening.make_precision([0.6])])[0], expected, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("scaling", ["none", "percent"])
+@pytest.mark.parametrize("columns", [8, 7])
+def test_residuals_are_the_series_less_the_fit(series, matrix, scaling, columns):
+    matrix = matrix[:, :columns]
+    fitted = fit(series, matrix, "ols", scaling=scaling)
+    got = np.concatenate(list(make_residuals((series[:50], series[50:]), fitted)))
+    y = mean_scaling(series)[0] if scaling == "percent" else series
+    np.testing.assert_allclose(got, y - matrix @ np.linalg.lstsq(matrix, y)[0], atol=1e-8)
+
+
+def test_residuals_of_stored_values_are_those_of_the_image(series, matrix):
+    fitted = fit(series, matrix, "ar1-reml")
+    plain = next(make_residuals([series], fitted))
+    stored = next(make_residuals([(series - 7) / 0.5], fitted, stored=(0.5, 7.0)))
+    np.testing.assert_allclose(stored, plain, atol=1e-9)
+
+
+def join(series, matrix, lengths, noise_model):
+    """Return the fit of runs one after the other."""
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    model = make_time_model(matrix, starts=starts)
+    n_lags = count_lags(noise_model)
+    parts = [
+        accumulate([series[run]], model.of_run(run), n_lags=n_lags, scaling="none") for run in model.runs
+    ]
+    return fit_run_glm(join_sums(model, parts), noise_model=noise_model)
+
+
+@pytest.mark.parametrize("noise_model", ["ols", "ar1-reml", "ar3"])
+def test_runs_fitted_together_share_no_lag(rng, series, matrix, noise_model):
+    own = np.zeros((N_VOLUMES, 2))
+    own[:70, 0] = own[70:, 1] = 1
+    matrix = np.hstack([matrix[:, :6], own])
+    series = series[:, :30].copy()
+    series[70:] += 300
+    fitted = join(series, matrix, [70, 50], noise_model)
+    precision = whitening.make_precision(np.atleast_1d(fitted.autocorrelation[:, 3]))
+    blocks = [np.linalg.inv(precision_matrix(precision, n)) for n in (70, 50)]
+    beta, inner, sigma_square = gls(series[:, 3], matrix, block_diag(*blocks))
+    ours = estimate_t(fitted, contrast(difference(8)))
+    np.testing.assert_allclose(ours.effect[3], difference(8) @ beta, rtol=1e-7)
+    variance = sigma_square * difference(8) @ inner @ difference(8)
+    np.testing.assert_allclose(ours.variance[3], variance, rtol=1e-7)
+
+
+def precision_matrix(precision, n_volumes):
+    p = len(precision.head)
+    result = sum(weight * lagged(np.eye(n_volumes), k) for k, weight in enumerate(precision.lags))
+    if p:
+        result[:p, :p] -= precision.head
+        result[-p:, -p:] -= precision.tail
+    return result
+
+
+def test_one_run_joined_is_that_run(series, matrix):
+    plain = estimate_t(fit(series, matrix, "ar1-reml", scaling="none"), contrast(difference(8)))
+    joined = estimate_t(join(series, matrix, [N_VOLUMES], "ar1-reml"), contrast(difference(8)))
+    np.testing.assert_allclose(joined.effect, plain.effect, rtol=1e-10)
+
+
+def test_threads_change_nothing(series, matrix):
+    sums = accumulate([series], make_time_model(matrix))
+    one, two = (fit_run_glm(sums, noise_model="ar1-reml", n_threads=n) for n in (1, 2))
+    np.testing.assert_array_equal(one.parameters, two.parameters)
+    np.testing.assert_array_equal(one.noise.bins, two.noise.bins)

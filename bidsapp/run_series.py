@@ -1,0 +1,99 @@
+"""From the files of a run to its fitted model, and back to its residual series; both times as a stream."""
+
+import numpy as np
+
+from bidsapp.errors import AppError
+from bidsapp.inputs.images import intersect_masks, read_mask
+from bidsapp.inputs.series import open_series
+from bidsapp.outputs import names
+from bidsapp.outputs.files import write_json
+from bidsapp.outputs.images import write_series
+from bidsapp.stats.autocorrelation import count_lags
+from bidsapp.stats.run_glm import fit_run_glm, make_residuals
+from bidsapp.stats.series_sums import accumulate, join_sums, make_time_model
+
+# Volumes that are held at once; the 4-D series never is.
+BLOCK_VOLUMES = 32
+
+
+def fit_series(fit, settings, n_threads):
+    """Read and fit the runs of one model.
+
+    Parameters
+    ----------
+    fit : RunFit
+    settings : Settings
+    n_threads : int
+
+    Returns
+    -------
+    geometry : Geometry
+        Voxels in the masks of all its runs.
+    fitted : run_glm.FittedRun
+
+    Raises
+    ------
+    AppError
+        The message names the run.
+    """
+    try:
+        masks = [read_mask(run.mask) for run in fit.runs]
+        geometry = masks[0] if len(masks) == 1 else intersect_masks(masks, [run.mask for run in fit.runs])
+        lengths = [run.n_volumes for run in fit.runs]
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).tolist()
+        model = make_time_model(fit.design.matrix, fit.keep, starts)
+        parts = [
+            _sum_run(run, model.of_run(rows), geometry, settings.run, n_threads)
+            for run, rows in zip(fit.runs, model.runs, strict=True)
+        ]
+        sums = parts[0] if len(parts) == 1 else join_sums(model, parts)
+        return geometry, fit_run_glm(sums, noise_model=settings.run.noise_model, n_threads=n_threads)
+    except AppError as error:
+        raise type(error)(f"{fit.label}: {error}", exit_code=error.exit_code) from error
+
+
+def _sum_run(run, model, geometry, options, n_threads):
+    """Return the sums over time of one run."""
+    series = open_series(run.bold, geometry, smoothing_fwhm_mm=options.smoothing_fwhm, n_threads=n_threads)
+    return accumulate(
+        series.blocks(BLOCK_VOLUMES),
+        model,
+        n_lags=count_lags(options.noise_model),
+        scaling=options.scaling,
+        stored=(series.slope, series.intercept),
+        n_threads=n_threads,
+    )
+
+
+def write_residuals(fit, fitted, geometry, settings, n_threads):
+    """Write the residual series of every run of a fit, by a second pass; return their paths."""
+    paths = []
+    for number, run in enumerate(fit.runs):
+        series = open_series(
+            run.bold, geometry, smoothing_fwhm_mm=settings.run.smoothing_fwhm, n_threads=n_threads
+        )
+        blocks = make_residuals(
+            series.blocks(BLOCK_VOLUMES), fitted, run=number, stored=(series.slope, series.intercept)
+        )
+        path = names.residuals_path(run.entities)
+        write_series(
+            settings.output_dir / path,
+            blocks,
+            geometry,
+            n_volumes=run.n_volumes,
+            repetition_time=run.repetition_time,
+            space=run.entities.get("space"),
+        )
+        sidecar = {
+            "Description": "data less the fitted model, before whitening; zero in dropped volumes",
+            "RepetitionTime": run.repetition_time,
+            "StartTime": run.start_time,
+            "NodeName": fit.node,
+            "Scaling": settings.run.scaling,
+            "SmoothingFWHM": settings.run.smoothing_fwhm,
+            "SkullStripped": True,
+            "TaskName": run.entities.get("task"),
+        }
+        write_json(settings.output_dir / names.sidecar_path(path), sidecar)
+        paths.append(path)
+    return paths
