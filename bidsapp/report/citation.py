@@ -10,7 +10,7 @@ from bidsapp.outputs.names import citation_path
 from bidsapp.report.methods import describe_group, describe_participant
 from bidsapp.report.references import cited, references, split_citations
 from bidsapp.report.render import render
-from bidsapp.report.sections.methods import in_words
+from bidsapp.report.sections.methods import find_atlases, in_words
 
 # Settings on which the text of the participant level depends.
 TEXT_PARTS = ("run", "model")
@@ -62,7 +62,10 @@ def _participant_chapters(folder):
 
 
 def _group_chapters(folder):
-    return [(f"Group level: {r.name}", describe_group(r.record)) for r in read_group_results(folder)]
+    return [
+        (f"Group level: {r.name}", describe_group(r.record, find_atlases(r)))
+        for r in read_group_results(folder)
+    ]
 
 
 def _markdown(chapters, works):

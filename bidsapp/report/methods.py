@@ -12,7 +12,9 @@ BUILDS_ON = {
     "pybids": "yarkoni2019",
 }
 CITED = {
-    "fdr": "benjamini1995",
+    "fdrBH": "benjamini1995",
+    "fdrBKY": "benjamini2006",
+    "holm": "holm1979",
     "maxT": "nichols2002",
     "maxSize": "nichols2002",
     "maxMass": "nichols2002",
@@ -51,10 +53,11 @@ def describe_participant(record, n_subjects=1):
     return [*paragraphs, _combination(combined)] if combined else paragraphs
 
 
-def describe_group(record):
-    """Return the paragraphs on a Dataset node."""
+def describe_group(record, atlases=()):
+    """Return the paragraphs on a Dataset node; ``atlases`` are (title, citation) pairs."""
     inference = _inference(record)
-    return [_software(record), _group_model(record), *([inference] if inference else []), _tables(record)]
+    tables = _tables(record, atlases)
+    return [_software(record), _group_model(record), *([inference] if inference else []), tables]
 
 
 def _software(record):
@@ -172,11 +175,13 @@ def _permutation(permutation):
     )
 
 
-def _tables(record):
+def _tables(record, atlases):
+    named = "; ".join(f"{title} ({citation})" for title, citation in atlases)
+    labels = f" Anatomical labels are from {named}." if named else ""
     return (
         "Clusters are sets of surviving voxels of one sign that touch (faces, edges or corners), numbered by "
         "size; peaks are local extremes at least 8 mm apart. Coordinates are in mm of the space "
-        f"{record['entities'].get('space', 'of the images')}."
+        f"{record['entities'].get('space', 'of the images')}.{labels}"
     )
 
 

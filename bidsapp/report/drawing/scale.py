@@ -24,7 +24,7 @@ def short(value):
     if value is None or value != value:
         return "n/a"
     size = abs(value)
-    if size and (size < 0.001 or size >= 100000):
+    if size and (size < 0.001 or size >= 1e7):
         words = f"{value:.1e}"
     else:
         words = f"{value:.3g}" if size < 1000 else f"{value:.0f}"

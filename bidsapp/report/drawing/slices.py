@@ -99,7 +99,7 @@ def choose_cuts(volume, n):
 
 def _nearest(values, affine, places):
     """Return the values of the nearest voxels at all combinations of positions, 0 outside the grid."""
-    voxels = [np.rint((p - affine[i, 3]) / affine[i, i]).astype(int) for i, p in enumerate(places)]
+    voxels = [np.floor((p - affine[i, 3]) / affine[i, i] + 0.5).astype(int) for i, p in enumerate(places)]
     inside = [(v >= 0) & (v < n) for v, n in zip(voxels, values.shape, strict=True)]
     chosen = values[np.ix_(*(np.where(ok, v, 0) for v, ok in zip(voxels, inside, strict=True)))]
     return np.squeeze(np.where(_all(inside), chosen, 0), axis=_only(places))

@@ -11,7 +11,10 @@ from bidsapp.report.sections.about import anchor
 def make_section(results, book):
     """Return the methods section of a subject or group page."""
     record = results.record
-    paragraphs = describe_participant(record) if record["kind"] == "participant" else describe_group(record)
+    if record["kind"] == "participant":
+        paragraphs = describe_participant(record)
+    else:
+        paragraphs = describe_group(record, find_atlases(results))
     keys = cited(paragraphs)
     content = render(
         "methods.html",
@@ -19,6 +22,16 @@ def make_section(results, book):
         references=[references()[key].text() for key in keys],
     )
     return Section("Methods", f"methods-{anchor(results)}", content)
+
+
+def find_atlases(results):
+    """Return title and citation of the atlases that labelled the peaks of a group record."""
+    for contrast in results.record["contrasts"]:
+        for threshold in contrast["thresholds"]:
+            if results.has(threshold["peaks"]):
+                columns = results.describe(threshold["peaks"]).values()
+                return [(c["LongName"], c["Citation"]) for c in columns if c.get("Citation")]
+    return []
 
 
 def in_words(paragraph):
