@@ -1,0 +1,107 @@
+"""One subject: fit its runs, combine them, write both. Worker processes import this, not the planning."""
+
+import json
+
+from threadpoolctl import threadpool_limits
+
+from bidsapp.errors import AppError
+from bidsapp.fitting import combine_fits, fit_run
+from bidsapp.memory import forecast_gb, peak_gb
+from bidsapp.outputs import names
+from bidsapp.outputs.files import remove_unfinished, write_json
+from bidsapp.provenance import Stopwatch, common_record, is_finished, make_fingerprint
+from bidsapp.report.pages import write_subject_report
+
+
+def try_subject(subject, plan, settings, n_threads):
+    """Run one subject; return its progress line and, where something failed, the reason."""
+    label = f"sub-{subject.subject}"
+    path = settings.output_dir / names.record_path(subject.subject)
+    fingerprint = fingerprint_of(subject, plan, settings)
+    if settings.control.reports_only:
+        write_subject_report(settings.output_dir, subject.subject)
+        return f"{label}: report made", None
+    if is_finished(path, fingerprint):
+        return f"{label}: finished before, nothing changed", None
+    remove_unfinished(settings.output_dir / label)
+    before = take_record(path)
+    forecast = forecast_gb(subject, settings, n_threads)
+    with Stopwatch() as watch, threadpool_limits(1):
+        content, failures = run_subject(subject, settings, n_threads)
+    status = ("partial" if content["estimates"] else "failed") if failures else "complete"
+    common = common_record("participant", plan, settings, fingerprint, watch)
+    message = {"message": " ".join(failures)} if failures else {}
+    remove_outdated(settings.output_dir, files_of(before) - files_of(content))
+    write_json(path, common | {"status": status, "subject": subject.subject} | message | content)
+    write_subject_report(settings.output_dir, subject.subject)
+    counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
+    return (
+        f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
+        f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
+        f"{label}: {' '.join(failures)}" if failures else None,
+    )
+
+
+def take_record(path):
+    """Remove a subject's record and return what it said; empty where there was none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = {}
+    path.unlink(missing_ok=True)
+    return record if isinstance(record, dict) else {}
+
+
+def files_of(record):
+    """Return the paths of the maps that a record names."""
+    runs = [path for run in record.get("runs", []) for path in run.get("model_fit", {}).values()]
+    return {path for entry in record.get("estimates", []) for path in entry["maps"].values()} | set(runs)
+
+
+def remove_outdated(output_dir, paths):
+    """Remove maps of an earlier analysis that this one did not make: the group stage would take them."""
+    folder = output_dir.resolve()
+    for path in paths:
+        # A record is a file that anybody may have edited: nothing outside the output folder is touched.
+        if (folder / path).resolve().is_relative_to(folder):
+            for name in (path, names.sidecar_path(path)):
+                (folder / name).unlink(missing_ok=True)
+
+
+def run_subject(subject, settings, n_threads):
+    """Fit the runs of a subject and combine them.
+
+    Returns
+    -------
+    content : dict
+        What the subject's record says of runs and estimates.
+    failures : list of str
+        A run that fails is named here; the others go on.
+    """
+    failures = list(subject.problems)
+    fitted, runs = [], []
+    for fit in subject.runs:
+        try:
+            estimates, run_record = fit_run(fit, settings, n_threads)
+        except AppError as error:
+            failures.append(str(error))
+            continue
+        fitted += estimates
+        runs.append(run_record)
+    for fit in subject.combinations:
+        fitted += combine_fits(fit, fitted, subject.runs, settings)
+    return {
+        "runs": runs,
+        "estimates": [entry.record for entry in fitted],
+        "warnings": list(subject.notes),
+    }, failures
+
+
+def fingerprint_of(subject, plan, settings):
+    """Return the digest of everything that a subject's results depend on."""
+    parts = [plan.model_text, settings.run, list(subject.problems)]
+    for fit in subject.runs:
+        parts += [fit.design.matrix, list(fit.design.columns), sorted(fit.skipped)]
+        parts += [contrast.weights for contrast in fit.contrasts]
+        parts += [path for run in fit.runs for path in (run.bold, run.mask) if path]
+    return make_fingerprint(*parts)

@@ -1,0 +1,125 @@
+"""The whole line on a small dataset: both levels, their outputs, reruns, failures."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+
+import nibabel
+import numpy as np
+import pytest
+
+from bidsapp.cli import main
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK
+
+# With 4 subjects there are 16 sign flips: no smaller alpha can be reached.
+GROUP_OPTIONS = ["--alpha", "0.13", "--n-permutations", "16"]
+
+
+def analyse(dataset, out, *options, levels=("participant", "group")):
+    return main([str(dataset), str(out), *levels, *GROUP_OPTIONS, *options])
+
+
+@pytest.fixture(scope="module")
+def results(tiny_dataset, tmp_path_factory):
+    """Return the output folder of both levels."""
+    out = tmp_path_factory.mktemp("line") / "out"
+    assert analyse(tiny_dataset, out, "--n-cpus", "1") == EXIT_OK
+    return out
+
+
+def digests(folder):
+    """Return the digest of every result; records and reports hold times."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in (".gz", ".tsv") or path.name.endswith("statmap.json")
+    }
+
+
+def test_every_map_and_table_has_a_complete_sidecar(results):
+    data = [p for p in results.rglob("*") if p.name.endswith(("statmap.nii.gz", "mask.nii.gz", ".tsv"))]
+    without = [p.name for p in data if not p.with_name(p.name.split(".")[0] + ".json").exists()]
+    assert len(data) > 100
+    assert without == []
+
+
+def test_statistical_maps_name_what_the_validator_needs(results):
+    for path in results.rglob("*_statmap.json"):
+        assert {"Description", "Units", "SkullStripped", "Resolution"} <= set(json.loads(path.read_text()))
+
+
+def test_nothing_unfinished_is_left(results):
+    assert [p for p in results.rglob(".*") if p.name != ".bidsignore"] == []
+
+
+def test_the_output_is_a_valid_bids_dataset(results):
+    validator = shutil.which("bids-validator-deno")
+    if validator is None:
+        pytest.skip("needs bids-validator-deno on the path")
+    done = subprocess.run([validator, str(results)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_the_number_of_processors_changes_no_byte(results, tiny_dataset, tmp_path):
+    assert analyse(tiny_dataset, tmp_path / "out", "--n-cpus", "2") == EXIT_OK
+    assert digests(tmp_path / "out") == digests(results)
+
+
+def test_one_job_a_participant_gives_the_same_bytes(results, tiny_dataset, tmp_path):
+    for label in ("01", "02", "03", "04"):
+        assert (
+            analyse(tiny_dataset, tmp_path, "--participant-label", label, levels=("participant",)) == EXIT_OK
+        )
+    assert analyse(tiny_dataset, tmp_path, levels=("group",)) == EXIT_OK
+    assert digests(tmp_path) == digests(results)
+
+
+def test_finished_work_is_not_done_again(results, tiny_dataset, capsys):
+    before = {p: p.stat().st_mtime_ns for p in results.rglob("*.nii.gz")}
+    assert analyse(tiny_dataset, results) == EXIT_OK
+    assert {p: p.stat().st_mtime_ns for p in results.rglob("*.nii.gz")} == before
+    assert "sub-01: finished before, nothing changed" in capsys.readouterr().err
+
+
+def test_changed_settings_redo_the_work(results, tiny_dataset, tmp_path):
+    shutil.copytree(results, tmp_path / "out")
+    assert (
+        analyse(tiny_dataset, tmp_path / "out", "--smoothing-fwhm", "0", levels=("participant",)) == EXIT_OK
+    )
+    name = next(p.relative_to(results) for p in results.rglob("sub-01*run-1*stat-t_statmap.nii.gz"))
+    assert (tmp_path / "out" / name).read_bytes() != (results / name).read_bytes()
+
+
+def test_a_broken_run_does_not_stop_the_others(tiny_dataset, tmp_path, capsys):
+    dataset = tmp_path / "data"
+    shutil.copytree(tiny_dataset, dataset)
+    broken = next(dataset.rglob("sub-02*run-1*desc-preproc_bold.nii.gz"))
+    content = broken.read_bytes()
+    broken.write_bytes(content[: len(content) // 2])
+    assert analyse(dataset, tmp_path / "out", levels=("participant",)) == EXIT_FAILURE
+    assert broken.name in capsys.readouterr().err
+    records = [json.loads(p.read_text()) for p in sorted((tmp_path / "out" / "logs").glob("sub-*.json"))]
+    assert [r["status"] for r in records] == ["complete", "partial", "complete", "complete"]
+    combined = [e for e in records[1]["estimates"] if e["level"] == "subject"]
+    assert all(len(estimate["runs"]) == 1 for estimate in combined)
+    assert not list((tmp_path / "out" / "sub-02").rglob("*run-1*"))
+
+
+def test_reports_are_rebuilt_from_the_maps(results, tiny_dataset, tmp_path):
+    shutil.copytree(results, tmp_path / "out")
+    for page in (tmp_path / "out").glob("*.html"):
+        page.unlink()
+    assert analyse(tiny_dataset, tmp_path / "out", "--reports-only") == EXIT_OK
+    pages = {p.name for p in (tmp_path / "out").glob("*.html")}
+    assert pages == {p.name for p in results.glob("*.html")}
+
+
+def test_the_planted_effect_is_found(results, tiny_dataset):
+    record = json.loads(next((results / "logs").glob("*_group.json")).read_text())
+    truth_path = sorted((tiny_dataset / "truth").glob("*.nii.gz"))[0]
+    truth = np.asarray(nibabel.load(truth_path).dataobj, float)
+    name = truth_path.name.split(".")[0]
+    contrast = next(entry for entry in record["contrasts"] if entry["name"] == name)
+    t = np.asarray(nibabel.load(results / contrast["maps"]["t"]).dataobj, float)
+    assert np.nanmean(t[truth > 0.5 * truth.max()]) > 5
