@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from bidsapp.design.contrasts import expand_rules
+from bidsapp.design.run import TIMES
 from bidsapp.errors import EXIT_NOTHING_SELECTED, AppError, InputError, ModelError, SettingsError
 from bidsapp.inputs.dataset import open_dataset
 from bidsapp.inputs.model import read_model
@@ -17,6 +18,8 @@ from bidsapp.plan_records import ParticipantPlan, SubjectPlan
 
 AUTO = "auto"
 MAX_FAULTS_SHOWN = 20
+# A column of numbers with more values than this is a measure, not a condition.
+FEW_LEVELS = 20
 
 
 def make_participant_plan(settings):
@@ -144,10 +147,30 @@ def _unknown_names(node, prepared, dataset, runs):
     if not faults:
         return []
     levels = find_levels(dataset.raw, {run.entities.get("task", "") for run in runs})
-    elsewhere = [
-        name for column, values in levels.items() for name in (column, *(f"{column}.{v}" for v in values))
-    ]
+    elsewhere = _names_of(levels)
     return check_missing(node, prepared, elsewhere)
+
+
+def _names_of(levels):
+    """Return the names that columns of events give a model: themselves, and the levels of texts."""
+    names = []
+    for column, values in levels.items():
+        if column in TIMES:
+            continue
+        texts = all(_is_text(value) for value in values)
+        names += [
+            column,
+            *(f"{column}.{value}" for value in sorted(values) if texts or len(values) <= FEW_LEVELS),
+        ]
+    return names
+
+
+def _is_text(value):
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 def _plan_subjects(model, prepared, dataset, settings, notes):

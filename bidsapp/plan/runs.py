@@ -94,17 +94,19 @@ def check_missing(node, prepared, elsewhere=()):
     """
     designs = [design for fit in prepared for design in fit.made]
     columns = list(dict.fromkeys(name for design in designs for name in design.design.columns))
+    named = list(dict.fromkeys(name for design in designs for name in design.x_columns))
+    without = "" if any(run.confounds for fit in prepared for run in fit.runs) else " (nor a confounds file)"
     faults = []
     for name, where in _missing_everywhere(designs).items():
         if not _occurs(name, elsewhere):
-            faults.append(f"{where}: no run has {name!r}. {near_match(name, [*columns, *elsewhere])}")
+            faults.append(f"{where}: no run has {name!r}{without}. {near_match(name, [*named, *elsewhere])}")
     known = [*columns, *(name for design in designs for name in design.missing)]
     for rule in expand_rules(node, tuple(columns)):
         for condition in rule.conditions:
             if find_column(condition, known) is None and not _occurs(condition, elsewhere):
                 faults.append(
                     f"{rule.where}.ConditionList (contrast {rule.name!r}): no run has {condition!r}. "
-                    f"{near_match(condition, [*columns, *elsewhere])}"
+                    f"{near_match(condition, [*named, *elsewhere])}"
                 )
     return list(dict.fromkeys(faults))
 
