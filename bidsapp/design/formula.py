@@ -25,7 +25,7 @@ def formula_words(formula):
     return [quoted or plain for quoted, plain in words if (quoted or plain) != "C"]
 
 
-def make_formula_columns(formula, variables):
+def make_formula_columns(formula, variables, n_rows):
     """Return the columns of a formula, a dict of name to values.
 
     Parameters
@@ -40,15 +40,15 @@ def make_formula_columns(formula, variables):
     """
     plain, names = _plain_names(formula, variables)
     _check(formula, plain, variables)
-    table = pd.DataFrame({key: variables[name] for key, name in names.items()})
+    table = pd.DataFrame({key: variables[name] for key, name in names.items()}, index=range(n_rows))
     try:
         matrix = Formula(plain.partition("~")[2] if "~" in plain else plain).get_model_matrix(
             table, na_action="ignore"
         )
     except (FormulaicError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelError(f"the formula {formula!r:.100} can not be evaluated: {error!s:.200}") from error
-    if matrix.shape[0] != len(table):
-        raise ModelError(f"the formula {formula!r:.100} loses rows.")
+    if matrix.shape[0] != n_rows or not matrix.shape[1]:
+        raise ModelError(f"the formula {formula!r:.100} gives a design without rows or columns.")
     return {_original_name(column, names): matrix[column].to_numpy(float) for column in matrix.columns}
 
 

@@ -127,7 +127,7 @@ def _formula_columns(namespace, node, n_rows):
             holes |= missing
             fill = np.where(missing, _first_there(variable.values, missing), variable.values)
             values[name] = fill if variable.is_text else fill.astype(float)
-    columns = make_formula_columns(node.formula, values)
+    columns = make_formula_columns(node.formula, values, n_rows)
     return {name: np.where(holes, np.nan, column) for name, column in columns.items()}
 
 

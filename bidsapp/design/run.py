@@ -191,7 +191,7 @@ def _formula_columns(namespace, node):
         for name in namespace.find(word):
             if not namespace.variables[name].is_text:
                 values[name] = _sampled(namespace, name)
-    return make_formula_columns(node.formula, values)
+    return make_formula_columns(node.formula, values, len(namespace.frame_times))
 
 
 def _add_filters(columns, node, namespace):

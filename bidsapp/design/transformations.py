@@ -84,10 +84,9 @@ def _mean(values):
 
 def _threshold(values, arguments):
     cut = float(arguments.get("Threshold", 0.0))
-    compared = values
     if not arguments.get("Signed", True):
-        cut, compared = abs(cut), np.abs(values)
-    keep = compared >= cut if arguments.get("Above", True) else compared <= cut
+        cut, values = abs(cut), np.abs(values)
+    keep = values >= cut if arguments.get("Above", True) else values <= cut
     kept = np.where(keep, 1.0 if arguments.get("Binarize", False) else values, 0.0)
     return np.where(np.isnan(values), np.nan, kept)
 

@@ -69,7 +69,7 @@ def _is_count(value):
 
 def _instruction(table, path, faults):
     name = table.get("Name")
-    if name not in TRANSFORMERS:
+    if not isinstance(name, str) or name not in TRANSFORMERS:
         near = difflib.get_close_matches(str(name)[:80], TRANSFORMERS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(TRANSFORMERS)}."
         faults.add([*path, "Name"], f"there is no transformer {name!r:.60} in {TRANSFORMER_SET}.{hint}")
