@@ -37,8 +37,7 @@ def migrate(document):
         document["BIDSModelVersion"] = "1.0.0"
         notes.append("BIDSModelVersion is missing: read as 1.0.0")
     _listed_input(document, notes)
-    nodes = document.get("Nodes")
-    nodes = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    nodes = _objects(document.get("Nodes"))
     for node in nodes:
         _migrate_node(node, notes)
     if legacy:
@@ -122,9 +121,8 @@ def _migrate_transformations(node, notes):
         notes.append(f"Transformations are a plain list: read as {TRANSFORMER_SET}")
     if isinstance(steps, dict):
         _rename_keys(steps, "Transformations", notes)
-        for instruction in steps.get("Instructions") or []:
-            if isinstance(instruction, dict):
-                _migrate_instruction(instruction)
+        for instruction in _objects(steps.get("Instructions")):
+            _migrate_instruction(instruction)
 
 
 def _migrate_instruction(instruction):
@@ -165,17 +163,18 @@ def _migrate_steps(document, nodes, notes):
 def _split_by_session(nodes, notes):
     """Turn a step that only splits a contrast by session into a factor of the step that follows it."""
     for step, following in zip(nodes, nodes[1:], strict=False):
-        splits = (step.get("Transformations") or {}).get("Instructions") or []
-        names = {split.get("Name") for split in splits if isinstance(split, dict)}
-        if step.get("Level") != "Session" or names != {"Split"} or "DummyContrasts" in step:
+        steps = step.get("Transformations")
+        splits = _objects(steps.get("Instructions")) if isinstance(steps, dict) else []
+        only_splits = bool(splits) and all(split.get("Name") == "Split" for split in splits)
+        if step.get("Level") != "Session" or not only_splits or "DummyContrasts" in step:
             continue
         contrast, by = (_first(splits[0].get(key)) for key in ("Input", "By"))
         following["Transformations"] = {
             "Transformer": TRANSFORMER_SET,
             "Instructions": [{"Name": "Factor", "Input": [by]}],
         }
-        _replace_prefix(following, f"{contrast}.", f"{by}.")
-        for rule in following.get("Contrasts") or []:
+        _replace_prefix(following.get("Model"), f"{contrast}.", f"{by}.")
+        for rule in _objects(following.get("Contrasts")):
             _replace_prefix(rule, f"{contrast}.", f"{by}.")
         step.clear()
         notes.append(f"the step that splits {contrast!r} by {by!r} is read as a Factor of {by!r}")
@@ -187,13 +186,17 @@ def _first(value):
 
 def _replace_prefix(table, old, new):
     """Rename the columns of a model's X or a contrast's ConditionList that begin with a prefix."""
-    holder, key = (table["Model"], "X") if "Model" in table else (table, "ConditionList")
-    names = holder.get(key)
-    if isinstance(names, list):
-        holder[key] = [
-            new + name.removeprefix(old) if isinstance(name, str) and name.startswith(old) else name
-            for name in names
-        ]
+    for key in ("X", "ConditionList") if isinstance(table, dict) else ():
+        if isinstance(table.get(key), list):
+            table[key] = [
+                new + name.removeprefix(old) if isinstance(name, str) and name.startswith(old) else name
+                for name in table[key]
+            ]
+
+
+def _objects(value):
+    """Return the objects of a list; nothing where the value is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _listed_input(document, notes):
