@@ -9,8 +9,9 @@ import re
 
 from bidsapp.errors import ModelError
 
-MAX_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 500_000
 MAX_DEPTH = 40
+LINE_WIDTH = 100
 # Ends at the end of the text when a string is not closed, so that scanning stays linear.
 STRING = r'"(?:[^"\\]|\\.?)*(?:"|\Z)'
 BRACKETS = re.compile(STRING + r"|[\[\]{}]", re.DOTALL)
@@ -90,6 +91,22 @@ def _next_item(here, awaits_key):
         here[-1] += 1
     elif here:
         awaits_key[-1] = True
+
+
+def format_json(value, indent=0):
+    """Return JSON text in which whatever fits on a line stands on one."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(line) + indent <= LINE_WIDTH or not isinstance(value, (dict, list)) or not value:
+        return line
+    inner = " " * (indent + 2)
+    if isinstance(value, list):
+        parts = [format_json(item, indent + 2) for item in value]
+        opening, closing = "[]"
+    else:
+        keys = ((json.dumps(key, ensure_ascii=False), item) for key, item in value.items())
+        parts = [f"{key}: {format_json(item, indent + 2)}" for key, item in keys]
+        opening, closing = "{}"
+    return f"{opening}\n{inner}" + f",\n{inner}".join(parts) + f"\n{' ' * indent}{closing}"
 
 
 def show_path(path):

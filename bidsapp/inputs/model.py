@@ -1,14 +1,13 @@
 """Read a BIDS Stats Model: strictly, with the line and path of every fault, all faults together."""
 
 import difflib
-import json
 import re
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
-from bidsapp.inputs.json_text import MAX_CHARACTERS, lines_of, parse_json, show_path
+from bidsapp.inputs.json_text import MAX_CHARACTERS, format_json, lines_of, parse_json, show_path
 from bidsapp.inputs.migrate import TRANSFORMER_SET, migrate
 from bidsapp.inputs.model_graph import make_edges, sort_nodes
 from bidsapp.inputs.model_nodes import make_node
@@ -99,7 +98,7 @@ def parse_model(text, name="model"):
         edges=edges,
         input=_make_input(shape.Input, faults),
         description=shape.Description or "",
-        text=json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+        text=format_json(document) + "\n",
         notes=tuple(dict.fromkeys(notes)),
     )
 

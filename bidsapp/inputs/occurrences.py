@@ -46,3 +46,9 @@ def _events_files(raw, tasks):
         for name in sorted(files):
             if name.endswith("_events.tsv") and (not wanted or wanted & set(name.split("_"))):
                 yield Path(folder) / name
+
+
+def find_tasks(raw):
+    """Return the labels of the tasks that have events files, sorted."""
+    labels = {re.search(r"(?:^|_)task-([^_]+)_", path.name) for path in _events_files(Path(raw), ())}
+    return sorted({match[1] for match in labels if match})

@@ -1,0 +1,1 @@
+"""Commands about model files: ``python -m bidsapp.model check`` and ``new``."""

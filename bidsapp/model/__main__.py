@@ -1,0 +1,53 @@
+"""Check a model file, or write a model to start from.
+
+python -m bidsapp.model check FILE [--bids-dir DIR] [--derivatives PATH ...]
+python -m bidsapp.model new BIDS_DIR --task TASK [-o FILE] [--contrast NAME=EXPRESSION ...]
+"""
+
+import argparse
+import sys
+
+from bidsapp.errors import EXIT_USAGE, AppError
+from bidsapp.model.commands import check, new
+
+
+def main(argv=None):
+    """Run a command and return its exit code."""
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except AppError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return EXIT_USAGE
+
+
+def make_parser():
+    """Return the parser of both commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bidsapp.model", description="Check or write a model file."
+    )
+    commands = parser.add_subparsers(required=True, metavar="{check,new}")
+    checking = commands.add_parser("check", help="check a model file, alone or against a dataset")
+    checking.add_argument("file", help="BIDS Stats Model (JSON)")
+    checking.add_argument("--bids-dir", "--bids_dir", help="plan the model on this dataset")
+    checking.add_argument(
+        "-d", "--derivatives", nargs="+", default=[], help="preprocessed derivatives of the dataset"
+    )
+    checking.set_defaults(run=check)
+    making = commands.add_parser("new", help="write a model to start from, made from the events")
+    making.add_argument("bids_dir", help="dataset with events files")
+    making.add_argument("-t", "--task", help="task label (needed where there are several)")
+    making.add_argument("-o", "--output", help="file to write (default: standard output)")
+    making.add_argument("--contrast", action="append", default=[], metavar="NAME=EXPRESSION")
+    making.add_argument("--confounds", help="confound strategy")
+    making.add_argument("--hrf-model", "--hrf_model", help="haemodynamic response")
+    making.add_argument("--high-pass", "--high_pass", type=float, metavar="SECONDS")
+    making.set_defaults(run=new)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

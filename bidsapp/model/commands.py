@@ -1,0 +1,102 @@
+"""The two commands about model files."""
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_NO_INPUT, EXIT_OK, AppError, InputError, SettingsError
+from bidsapp.inputs.model import read_model
+from bidsapp.inputs.occurrences import find_levels, find_tasks
+from bidsapp.plan.automatic import make_automatic_model
+from bidsapp.plan.show import describe_participant_plan, plan_text
+from bidsapp.settings import ModelOptions, Selection, Settings
+
+
+def check(arguments):
+    """Read a model, and plan it on a dataset where one is given; print what it is."""
+    model = read_model(arguments.file)
+    print(f"{arguments.file}: {model.name!r} is a model that can be read.")
+    for note in model.notes:
+        print(f"  note: {note}")
+    for node in model.nodes:
+        print(f"  {node.level} {node.name!r}: X {', '.join(node.x)}; {describe_contrasts(node)}")
+    if arguments.bids_dir:
+        _check_on_dataset(arguments)
+    return EXIT_OK
+
+
+def describe_contrasts(node):
+    """Return the contrasts of a node in words."""
+    names = [f"{rule.test} {rule.name}" for rule in node.contrasts]
+    if node.dummy:
+        wanted = "every column" if node.dummy.contrasts is None else ", ".join(node.dummy.contrasts)
+        names.append(f"{node.dummy.test} of {wanted}")
+    return "; ".join(names) if names else "no contrasts"
+
+
+def _check_on_dataset(arguments):
+    from bidsapp.plan.participant import make_participant_plan
+
+    settings = Settings(
+        Path(arguments.bids_dir),
+        Path(arguments.bids_dir),
+        ("participant",),
+        selection=Selection(derivatives=tuple(arguments.derivatives)),
+        model=ModelOptions(model=arguments.file),
+    )
+    plan = make_participant_plan(settings)
+    print(plan_text("participant", describe_participant_plan(plan)))
+
+
+def new(arguments):
+    """Write the automatic model of a task, for the user to change."""
+    bids_dir = Path(arguments.bids_dir)
+    if not bids_dir.is_dir():
+        raise InputError(f"There is no folder {bids_dir}.", exit_code=EXIT_NO_INPUT)
+    task = _choose_task(bids_dir, arguments.task)
+    options = {
+        "contrast": tuple(arguments.contrast),
+        "confounds": arguments.confounds,
+        "hrf_model": arguments.hrf_model,
+        "high_pass": arguments.high_pass,
+    }
+    defaults = {field.name: field.default for field in fields(ModelOptions)}
+    options = {name: defaults[name] if value is None else value for name, value in options.items()}
+    sessions = any(bids_dir.glob("sub-*/ses-*"))
+    model = make_automatic_model(
+        find_levels(bids_dir, [task]), task, ModelOptions(**options), sessions=sessions
+    )
+    _write(model.text, arguments.output)
+    return EXIT_OK
+
+
+def _choose_task(bids_dir, task):
+    tasks = find_tasks(bids_dir)
+    wanted = (task or "").removeprefix("task-")
+    if not tasks:
+        raise InputError(f"{bids_dir} has no events files.", exit_code=EXIT_NO_INPUT)
+    if not wanted and len(tasks) == 1:
+        return tasks[0]
+    if wanted not in tasks:
+        raise SettingsError(f"--task {wanted or '...'}: the dataset has events of {', '.join(tasks)}.")
+    return wanted
+
+
+def _write(text, path):
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        with Path(path).open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise AppError(
+            f"{path} is there already. Choose another name.", exit_code=EXIT_CANNOT_CREATE
+        ) from error
+    except OSError as error:
+        raise AppError(
+            f"{path} can not be written: {error.strerror}.", exit_code=EXIT_CANNOT_CREATE
+        ) from error
+    print(
+        f"{path}: change it, check it with `python -m bidsapp.model check {path}`, and give it with --model."
+    )
