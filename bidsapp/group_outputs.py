@@ -24,6 +24,11 @@ STATISTICS = {
     "mass": ("maxMass", "p_fwe_mass", "largest cluster mass of each shuffle"),
     "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
 }
+EFFECT_COLUMNS = {
+    "Description": "Effect of every participant at every peak, in the unit of the effect maps",
+    "cluster_id": {"Description": "Cluster number, as in the table of clusters"},
+    "peak": {"Description": "Rank of the peak in its cluster"},
+}
 CLUSTER_THRESHOLDS = ("maxSize", "maxMass")
 # The maps whose values tables list at peaks, beside the statistic.
 LISTED = ("z", "effect", "p", "g")
@@ -189,7 +194,7 @@ class ContrastWriter:
         write_labels(self._out / paths["labels"], table.labels, geometry, space=entities.get("space"))
         write_json(self._out / names.sidecar_path(paths["labels"]), {"Description": threshold.description})
         effects = names.table_path(entities, "effects", **place)
-        write_table(self._out / effects, make_peak_effects(table.peaks, result.stack))
+        write_table(self._out / effects, make_peak_effects(table.peaks, result.stack), EFFECT_COLUMNS)
         return paths | {"peak_effects": effects}, table
 
 
