@@ -46,7 +46,7 @@ def expand_braces(text):
 
 
 def is_described(path, patterns):
-    """Tell whether any pattern describes the file, whatever its subject, run, task, contrast or description."""
+    """Tell whether any pattern describes the file, whatever its labels."""
     for pattern in patterns:
         wide = ANY_LABEL.sub("*", pattern)
         if fnmatchcase(path, wide + "*" if pattern.endswith("/") else wide):
