@@ -6,7 +6,7 @@ from functools import cache
 from bidsapp.errors import EXIT_OK
 from bidsapp.inputs.roots import find_roots, subject_labels
 from bidsapp.inputs.selection import natural_key
-from bidsapp.outputs.names import record_path
+from bidsapp.outputs.names import record_path, subject_report_path
 from bidsapp.provenance import describe_settings
 
 BOLD = "*_bold.nii*"
@@ -79,4 +79,5 @@ def _is_complete(label, settings):
         return False
     wanted = json.loads(json.dumps(describe_settings(settings), default=str))
     same = all(record["settings"].get(part) == wanted[part] for part in RESULT_PARTS)
-    return record["status"] == "complete" and same
+    reported = (settings.output_dir / subject_report_path(label)).is_file()
+    return record["status"] == "complete" and same and reported

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 from joblib import Parallel, delayed
 
@@ -17,6 +18,7 @@ from bidsapp.report.pages import write_overview
 from bidsapp.subject import try_subject
 
 logger = logging.getLogger(__name__)
+MOST_IN_OVERVIEW = 200
 
 
 def run_stage(settings, work_dir):
@@ -28,8 +30,32 @@ def run_stage(settings, work_dir):
     failures = [failure for failure in run_subjects(plan, settings) if failure]
     for failure in failures:
         logger.error("%s", failure)
-    write_overview(settings.output_dir)
+    keep_overview(settings.output_dir)
     return EXIT_FAILURE if failures else EXIT_OK
+
+
+def keep_overview(output_dir):
+    """Write the overview of all subjects, again while other jobs finish subjects in the same folder.
+
+    A large folder gets its overview by the group stage: not from each of its thousands of jobs.
+    """
+    seen, now = None, _finished_records(output_dir)
+    while seen != now and len(now) <= MOST_IN_OVERVIEW:
+        seen = now
+        write_overview(output_dir)
+        now = _finished_records(output_dir)
+
+
+def _finished_records(output_dir):
+    paths = (Path(output_dir) / "logs").glob("*_participant.json")
+    return sorted((path.name, _time_of(path)) for path in paths)
+
+
+def _time_of(path):
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # another job does its subject again
+        return 0
 
 
 def prepare_output(plan, settings):

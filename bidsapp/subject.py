@@ -22,6 +22,8 @@ def try_subject(subject, plan, settings, n_threads):
         write_subject_report(settings.output_dir, subject.subject)
         return f"{label}: report made", None
     if is_finished(path, fingerprint):
+        if not (settings.output_dir / names.subject_report_path(subject.subject)).exists():
+            write_subject_report(settings.output_dir, subject.subject)
         return f"{label}: finished before, nothing changed", None
     remove_unfinished(settings.output_dir / label)
     before = take_record(path)

@@ -81,6 +81,7 @@ def test_complete_results_of_the_same_settings_are_left_out(
     record = {"status": status, "settings": describe_settings(settings)}
     (out / "logs").mkdir(parents=True)
     (out / "logs/sub-01_participant.json").write_text(json.dumps(record, default=str))
+    (out / "sub-01.html").touch()
 
     found = listed(capsys, bids_dir, out, "participant", "--list-participants=unfinished", *options)
 
