@@ -73,11 +73,8 @@ def compare(folder, args):
         command += ["--peer-subjects", str(args.peer_subjects)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         results[name] = json.loads(done.stdout.splitlines()[-1])
-        write_line(
-            "{:8s} {seconds:7.1f} s ({cpu_seconds:.1f} s of processor)  {megabytes:6.0f} MB  {runs} runs".format(
-                name, **results[name]
-            )
-        )
+        line = "{:8s} {seconds:7.1f} s ({cpu_seconds:.1f} s of processor)  {megabytes:6.0f} MB  {runs} runs"
+        write_line(line.format(name, **results[name]))
     if "pybids" in results:
         ours, peer = (results[name]["cpu_seconds"] / results[name]["runs"] for name in ("all", "pybids"))
         write_line(f"pybids / ours, processor time a run: {peer / ours:.0f}")
@@ -155,7 +152,7 @@ def load_with_pybids(folder, n_subjects):
 def write_dataset(folder, n_subjects):
     """Write the dataset; images hold a header and a few voxels."""
     derivative = folder / "derivatives" / "fmriprep"
-    image = _image_bytes()
+    image, mask = _image_bytes((2, 2, 2, N_VOLUMES)), _image_bytes((2, 2, 2))
     confounds, events = _tables()
     for number in range(1, n_subjects + 1):
         subject = f"sub-{number:03d}"
@@ -174,7 +171,7 @@ def write_dataset(folder, n_subjects):
             for space in SPACES:
                 _write(Path(f"{stem}_{space}_desc-preproc_bold.nii.gz"), image)
                 _write(Path(f"{stem}_{space}_desc-preproc_bold.json"), b'{"RepetitionTime": 2.0}')
-                _write(Path(f"{stem}_{space}_desc-brain_mask.nii.gz"), b"")
+                _write(Path(f"{stem}_{space}_desc-brain_mask.nii.gz"), mask)
                 _write(Path(f"{stem}_{space}_desc-brain_mask.json"), b"{}")
                 _write(Path(f"{stem}_{space}_boldref.nii.gz"), b"")
         for number_of_figure in range(30):
@@ -186,10 +183,10 @@ def write_dataset(folder, n_subjects):
         _write(root / "dataset_description.json", json.dumps(about | {"DatasetType": kind}).encode())
 
 
-def _image_bytes():
-    image = nib.Nifti1Image(np.zeros((2, 2, 2, N_VOLUMES), np.int16), np.eye(4))
+def _image_bytes(shape):
+    image = nib.Nifti1Image(np.ones(shape, np.int16), np.diag([2, 2, 2, 1]))
     image.header.set_xyzt_units("mm", "sec")
-    image.header.set_zooms((2, 2, 2, 2))
+    image.header.set_zooms([2] * len(shape))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.nii.gz"
         nib.save(image, path)

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bidsapp.outputs.files import make_folder
@@ -63,6 +63,7 @@ def work_folder(settings):
     comes also by SIGTERM, which schedulers and container engines send before they kill.
     """
     parent = settings.control.work_dir or settings.output_dir
+    is_new = not Path(parent).exists()
     make_folder(parent)
     remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{platform.node()}-", dir=parent))
@@ -83,6 +84,14 @@ def work_folder(settings):
         os.environ.update(before)
         tempfile.tempdir = None
         shutil.rmtree(folder, ignore_errors=True)
+        if is_new:
+            _remove_empty(parent)
+
+
+def _remove_empty(folder):
+    """Leave no empty folder where the app stopped before it wrote anything."""
+    with suppress(OSError):
+        Path(folder).rmdir()
 
 
 def remove_abandoned(parent):

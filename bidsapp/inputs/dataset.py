@@ -136,7 +136,6 @@ def _make_runs(candidates, raw_files):
             run, run_notes = make_run(
                 candidate.file, candidate.files, raw_files, _only_events(events, entities)
             )
-            _check_mask(run)
         except InputError as error:
             faults.append(Fault(f"{run_label(entities)} {error}", entities))
             continue
@@ -160,15 +159,6 @@ def _only_events(found, entities):
         f"has no events file (expected {name}_events.tsv in the raw dataset). Add it, or leave the run out "
         "with --run-label, --task-label or the model's Input."
     )
-
-
-def _check_mask(run):
-    if run.mask is None:
-        expected = run.bold.name.replace("desc-preproc_bold", "desc-brain_mask")
-        raise InputError(
-            f"has no brain mask (expected {expected} beside the image). Add it, or name one with "
-            "--bids-filter-file."
-        )
 
 
 def _some(labels, most=3):

@@ -3,12 +3,14 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
+
 from bidsapp.errors import InputError
-from bidsapp.inputs.images import read_header
+from bidsapp.inputs.images import check_grid, read_header
 from bidsapp.inputs.index import find, inherited_metadata, most_specific
 from bidsapp.inputs.selection import space_of
 from bidsapp.inputs.timing import read_timing
-from bidsapp.records import Run
+from bidsapp.records import Geometry, Run
 
 VOLUMES = (".nii.gz", ".nii")
 SURFACES = (".func.gii", ".dtseries.nii", ".gii")
@@ -140,10 +142,12 @@ def make_run(bold, derivative, raw, events):
         shape = " x ".join(map(str, header.shape))
         raise InputError(f"is not a series of volumes: {bold.path} has the shape {shape}.")
     timing = read_timing(metadata, header.time_step, header.time_unit)
+    mask = _find_mask(bold, derivative)
+    _check_mask(mask, bold.path, header)
     run = Run(
         entities=run_entities(bold),
         bold=bold.path,
-        mask=_find_mask(bold, derivative),
+        mask=mask,
         events=events,
         confounds=_find_confounds(bold, derivative),
         repetition_time=timing.repetition_time,
@@ -162,6 +166,21 @@ def _find_mask(bold, files):
     ]
     found = most_specific(masks, bold.entities, ignoring=("desc", "label"))
     return found[0].path if found else None
+
+
+def _check_mask(mask, bold, header):
+    if mask is None:
+        expected = bold.name.replace("desc-preproc_bold", "desc-brain_mask")
+        raise InputError(
+            f"has no brain mask (expected {expected} beside the image). Add it, or name one with "
+            "--bids-filter-file."
+        )
+    about = read_header(mask)
+    grid = Geometry(np.broadcast_to(np.True_, header.shape[:3]), header.affine)
+    try:
+        check_grid(mask, about.shape, about.affine, grid, reference="its BOLD image")
+    except InputError as error:
+        raise InputError(f"has a mask that does not fit: {error}") from error
 
 
 def _find_confounds(bold, files):

@@ -1,5 +1,6 @@
 """Which confounds of a run enter its design, and which volumes are censored."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from bidsapp.inputs.confounds import (
 from bidsapp.inputs.index import read_json
 from bidsapp.inputs.tables import read_header
 from bidsapp.model_records import INTERCEPT, Node
+
+# Columns of which runs have different numbers.
+NUMBERED = re.compile(r"(cosine|non_steady_state_outlier|motion_outlier|aroma_motion_|\w_comp_cor_)_?\d+$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +58,33 @@ def choose_confounds(node, run):
         return Chosen(node, None, keep)
     table = read_confounds(run.confounds, list(named.values()), run.n_volumes)
     return Chosen(node, table.rename(columns={old: new for new, old in named.items()}), keep)
+
+
+def find_absent(prepared):
+    """Return faults: confounds that the model names, other runs have, and a run has not.
+
+    Numbered columns (cosines, components, outliers) differ in number between runs and are no faults.
+
+    Parameters
+    ----------
+    prepared : list of Prepared
+    """
+    known = {name for fit in prepared for made in fit.made for name in made.confounds}
+    faults = []
+    for fit in prepared:
+        for run, made in zip(fit.runs, fit.made, strict=True):
+            absent = [name for name in made.missing if name in known and not NUMBERED.match(name)]
+            if absent and run.confounds is None:
+                faults.append(
+                    f"{run.label} has no confounds file, which the model needs ({', '.join(absent)})."
+                )
+            elif absent:
+                faults.append(
+                    f"{run.label}: {run.confounds} has no column {', '.join(map(repr, absent))}, which "
+                    "other runs have and the model names. Run the preprocessing of this run again, or leave "
+                    "the column out of the model."
+                )
+    return faults
 
 
 def _named_in_model(node, header):

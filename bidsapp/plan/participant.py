@@ -11,6 +11,7 @@ from bidsapp.inputs.occurrences import find_levels
 from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import make_automatic_model
 from bidsapp.plan.combine import plan_combinations
+from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.nodes import same_value
 from bidsapp.plan.runs import check_missing, find_respellings, group_runs, make_run_fit, prepare
 from bidsapp.plan.tables import level_tables
@@ -46,7 +47,7 @@ def make_participant_plan(settings):
             "participant level. Run the group level, with --estimates."
         )
     prepared, faults = _prepare_all(node, runs, notes)
-    faults = [str(fault) for fault in dataset.faults] + faults
+    faults = [*_faults_of_input(dataset.faults, model), *faults, *find_absent(prepared)]
     if not faults:
         faults += _unknown_names(node, prepared, dataset, runs)
     _raise_all(faults)
@@ -118,6 +119,20 @@ def choose_runs(model, runs):
             )
         runs = chosen
     return runs, notes
+
+
+def _faults_of_input(faults, model):
+    """Return the faults of the dataset, without those of runs that the model's Input leaves out."""
+    wanted = {SHORT_NAMES.get(name, name): labels for name, labels in model.input.items()}
+    return [
+        str(fault)
+        for fault in faults
+        if all(
+            name not in fault.entities
+            or any(same_value(_label(name, label), fault.entities[name]) for label in labels)
+            for name, labels in wanted.items()
+        )
+    ]
 
 
 def _label(short, label):
