@@ -1,0 +1,70 @@
+"""Run-level maps of SPM12 (no autocorrelation) on the synthetic run of ../shared/reference."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp.inputs.series import open_series
+from bidsapp.records import Contrast, Geometry
+from bidsapp.stats.estimate_maps import joint_f
+from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
+from bidsapp.stats.series_sums import accumulate, make_time_model
+
+# SPM writes float32.
+TOLERANCE = 1e-5
+# SPM filters with the cosines of its 128-s cutoff; as regressors they give the same.
+N_COSINES = 3
+# SPM multiplies the series by 100 over the grand mean; it has no influence on t and F.
+GRAND_MEAN = 100.0
+
+
+@pytest.fixture(scope="module")
+def folder(shared):
+    return shared / "reference" / "run_level"
+
+
+@pytest.fixture(scope="module")
+def geometry(folder):
+    image = nib.load(folder / "spm_none_t.nii.gz")
+    values = image.get_fdata()
+    return Geometry(np.isfinite(values) & (values != 0), image.affine)
+
+
+@pytest.fixture(scope="module")
+def read(folder, geometry):
+    return lambda name: nib.load(folder / f"spm_none_{name}.nii.gz").get_fdata()[geometry.mask]
+
+
+@pytest.fixture(scope="module")
+def fitted(folder, geometry):
+    matrix = np.loadtxt(folder / "spm_none_design.csv", delimiter=",")
+    time = np.arange(len(matrix)) + 0.5
+    cosines = np.cos(np.outer(time, np.arange(1, N_COSINES + 1)) * np.pi / len(matrix))
+    series = open_series(folder / "bold.nii.gz", geometry)
+    model = make_time_model(np.hstack([matrix, cosines]))
+    stored = series.slope, series.intercept
+    sums = accumulate(series.blocks(32), model, n_lags=0, scaling="none", stored=stored)
+    return fit_run_glm(sums, noise_model="ols")
+
+
+def contrast(rows, test):
+    return Contrast("c", test, tuple("abcdefg"), np.eye(7)[:rows])
+
+
+def test_t_equals_spm(fitted, read):
+    estimate = estimate_t(fitted, contrast(1, "t"))
+    assert estimate.dof == 113
+    np.testing.assert_allclose(estimate.effect / np.sqrt(estimate.variance), read("t"), atol=TOLERANCE)
+
+
+def test_f_equals_spm(fitted, read):
+    joint = estimate_f(fitted, contrast(3, "F"))
+    np.testing.assert_allclose(joint_f(joint.effect, joint.covariance), read("F"), rtol=TOLERANCE)
+
+
+def test_effect_and_residual_variance_equal_spm_but_for_its_grand_mean_scaling(fitted, read):
+    effect = estimate_t(fitted, contrast(1, "t")).effect
+    scale = np.linalg.lstsq(read("effect")[:, None], effect)[0][0]
+    np.testing.assert_allclose(effect, scale * read("effect"), atol=TOLERANCE * np.abs(effect).max())
+    np.testing.assert_allclose(fitted.sigma_square, scale**2 * read("residual_variance"), rtol=TOLERANCE)
+    assert scale == pytest.approx(fitted.mean.mean() / GRAND_MEAN, rel=0.02)
