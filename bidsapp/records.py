@@ -276,6 +276,8 @@ class InferenceOptions:
     connectivity, tfce_connectivity : {6, 18, 26}
     tfce_powers : tuple of float
         Powers of extent and of height.
+    tfce_steps : int
+        0: the exact integral; else a sum over so many steps of each map's maximum, as PALM does.
     mass : {"excess", "raw"}
         Sum of the statistic above the threshold, or of the whole statistic.
     scale : {"t", "z"}
@@ -305,6 +307,7 @@ class InferenceOptions:
     connectivity: int = 26
     tfce_connectivity: int = 6
     tfce_powers: tuple[float, float] = (0.5, 2.0)
+    tfce_steps: int = 0
     mass: str = "excess"
     scale: str = "t"
     scheme: str = "auto"

@@ -50,6 +50,11 @@ class LinearTest:
         return "t" if self.partition.n_rows == 1 else "F"
 
     @property
+    def is_signed(self):
+        """Whether the statistic has two tails."""
+        return self.partition.n_rows == 1
+
+    @property
     def dof(self):
         """Numerator and residual degrees of freedom."""
         return float(self.partition.n_rows), float(self.partition.dof)
@@ -101,6 +106,10 @@ class LinearTest:
         """Return z-values of the same p; F below its median is negative."""
         n_rows, dof = self.dof
         return t_to_z(statistic, dof) if self.name == "t" else f_to_z(statistic, n_rows, dof)
+
+    def observed(self, shuffles):
+        """Return the observed t or F, shape (n_points,)."""
+        return self.direction * self.maps(shuffles, slice(0, 1))[0]
 
     def cutoff(self, p):
         """Return the statistic with an upper-tail p."""

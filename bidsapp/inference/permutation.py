@@ -5,16 +5,26 @@ every shuffle, is the null against which each point's own value is compared. The
 name; it hands each what it needs.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import special
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.clusters import find_clusters
 from bidsapp.inference.engine import batches, follow, make_job
+from bidsapp.inference.grouped_test import GroupedTest
+from bidsapp.inference.hotelling_test import prepare_hotelling_test
 from bidsapp.inference.linear_test import prepare_linear_test
 from bidsapp.inference.partition import drop_fixed, partition_design
 from bidsapp.inference.pvalues import p_from_counts, p_from_null
-from bidsapp.inference.shuffles import check_attainable, fixed_directions, make_shuffles, smallest_p
+from bidsapp.inference.shuffles import (
+    check_attainable,
+    choose_scheme,
+    fixed_directions,
+    make_shuffles,
+    smallest_p,
+)
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.statistic import Space
 from bidsapp.records import ClusterInference, Inference, StatisticInference
@@ -26,6 +36,7 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     Parameters
     ----------
     effects : ndarray, shape (n_subjects, n_points)
+        With three axes (n_subjects, n_maps, n_points) the test is Hotelling's T2 of all maps.
         Points with a value that is not finite, or that do not vary, are left out: NaN.
     matrix : ndarray, shape (n_subjects, n_columns)
     weights : ndarray, shape (n_rows, n_columns)
@@ -48,36 +59,83 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     """
     check_options(options)
     partition = partition_design(matrix, weights)
-    shuffles = make_shuffles(partition, options)
-    nuisance = drop_fixed(
-        partition.nuisance, fixed_directions(shuffles, options.blocks, len(partition.effect))
+    options, notes = place_in_variance_groups(partition, options)
+    shuffles, nuisance = _shuffle_design(partition, options)
+    test = _prepare(effects, partition, nuisance, options)
+    lowest = smallest_p(
+        shuffles,
+        partition,
+        even=not test.is_signed or options.tail == "two",
+        has_nuisance=nuisance.shape[1] > 0,
     )
-    if nuisance.shape[1]:
-        shuffles = make_shuffles(partition, options, changing=nuisance)
-    lowest = smallest_p(shuffles, partition, options, has_nuisance=nuisance.shape[1] > 0)
-    warning = check_attainable(lowest, options.alpha, shuffles.n_distinct)
-    direction = -1 if options.tail == "negative" and partition.n_rows == 1 else 1
-    test = prepare_linear_test(effects, partition, nuisance, direction=direction)
+    notes.append(check_attainable(lowest, options.alpha, shuffles.n_distinct))
     observed = np.where(test.usable, test.maps(shuffles, slice(0, 1))[0], np.nan)
     space = make_space(test, geometry, options)
     nulls, counts = _run(make_job(test, shuffles, space, options, observed), monitor)
-    clusters = _observed_clusters(observed, test, space, nulls)
-    results = {name: _result(STATISTICS[name], observed, test, space, null) for name, null in nulls.items()}
+    n_shuffles = len(shuffles)
     return Inference(
         test=test.name,
         dof=test.dof,
-        statistic=direction * observed,
+        statistic=np.where(test.usable, test.observed(shuffles), np.nan),
         options=options,
         scheme=shuffles.scheme,
-        n_shuffles=len(shuffles),
+        n_shuffles=n_shuffles,
         n_distinct=shuffles.n_distinct,
         exact=shuffles.exact,
         smallest_p=lowest,
-        p=None if counts is None else np.where(test.usable, p_from_counts(counts, len(shuffles)), np.nan),
-        statistics=results,
-        clusters=clusters,
-        warnings=tuple(filter(None, [warning])),
+        p=None if counts is None else np.where(test.usable, p_from_counts(counts, n_shuffles), np.nan),
+        statistics={
+            name: _result(STATISTICS[name], observed, test, space, null) for name, null in nulls.items()
+        },
+        clusters=_observed_clusters(observed, test, space, nulls),
+        warnings=tuple(filter(None, notes)),
     )
+
+
+def place_in_variance_groups(partition, options):
+    """Return options whose blocks respect the variance groups, and what a reader must know of that.
+
+    Rows of different variance are not exchangeable: they are permuted within their groups where the effect
+    can be tested there. An effect between the groups leaves only free permutation, which the studentised
+    statistic makes right for many subjects (Janssen 1997), or sign flips.
+    """
+    groups = options.variance_groups
+    if groups is None or options.blocks is not None or options.scheme == "sign-flip":
+        return options, []
+    if choose_scheme(partition.effect)[0] == "sign-flip":
+        return options, []
+    if choose_scheme(partition.effect, groups) == ("permutation", "within"):
+        return replace(options, blocks=np.asarray(groups), block_mode="within"), []
+    return options, [
+        "Rows of different variance are permuted, for the effect lies between the variance groups: the "
+        "p-values are right for many subjects, not exact for few."
+    ]
+
+
+def _shuffle_design(partition, options):
+    """Return the shuffles and the nuisance that they change."""
+    shuffles = make_shuffles(partition, options)
+    fixed = fixed_directions(shuffles, options.blocks, len(partition.effect))
+    nuisance = drop_fixed(partition.nuisance, fixed)
+    changing = nuisance
+    if options.variance_groups is not None:
+        groups = np.unique(options.variance_groups, return_inverse=True)[1]
+        changing = np.column_stack([nuisance, groups])
+    if changing.shape[1]:
+        shuffles = make_shuffles(partition, options, changing=changing)
+    return shuffles, nuisance
+
+
+def _prepare(effects, partition, nuisance, options):
+    """Return the test that the data and the options ask for."""
+    direction = -1 if options.tail == "negative" and partition.n_rows == 1 else 1
+    if np.ndim(effects) == 3:
+        return prepare_hotelling_test(effects, partition, nuisance)
+    test = prepare_linear_test(effects, partition, nuisance, direction=direction)
+    if options.variance_groups is None or len(np.unique(options.variance_groups)) == 1:
+        return test
+    groups = np.unique(options.variance_groups, return_inverse=True)[1]
+    return GroupedTest(partition, groups, test.data, test.usable, direction)
 
 
 def check_options(options):
@@ -108,8 +166,9 @@ def make_space(test, geometry, options):
         statistic_cutoff=statistic_cutoff,
         scale=test.z if on_z else as_it_is,
         offset=cutoff if options.mass == "excess" else 0.0,
-        two_tailed=test.name == "t" and options.tail == "two",
+        two_tailed=test.is_signed and options.tail == "two",
         tfce_powers=options.tfce_powers,
+        tfce_steps=options.tfce_steps,
     )
 
 

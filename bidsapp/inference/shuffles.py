@@ -172,17 +172,18 @@ def count_orders(units):
     return total
 
 
-def smallest_p(shuffles, partition, options, *, has_nuisance):
+def smallest_p(shuffles, partition, *, even, has_nuisance):
     """Return the smallest p that these shuffles can give.
 
-    With both tails pooled, an arrangement that turns the sign of the statistic ties with the observed one.
+    Where the statistic is ``even`` (both tails, F), the arrangement that turns all signs ties with the
+    observed one.
     """
     n_ties = 1
-    if shuffles.exact and options.tail == "two" and not has_nuisance:
+    if shuffles.exact and even:
         column = np.sort(partition.effect[:, 0])
-        mirrored = partition.n_rows == 1 and np.allclose(column, -column[::-1], atol=SAME_ROW)
-        if shuffles.scheme != "permutation" or (mirrored and shuffles.mode == "free"):
-            n_ties = 2
+        mirrored = np.allclose(column, -column[::-1], atol=SAME_ROW)
+        mirrored &= partition.n_rows == 1 and not has_nuisance and shuffles.mode == "free"
+        n_ties = 2 if shuffles.scheme != "permutation" or mirrored else 1
     return n_ties / len(shuffles)
 
 

@@ -24,6 +24,8 @@ class Space:
     two_tailed : bool
     tfce_powers : tuple of float
         Of extent and of height.
+    tfce_steps : int
+        0: the exact integral.
     """
 
     neighbours: np.ndarray
@@ -34,6 +36,7 @@ class Space:
     offset: float
     two_tailed: bool
     tfce_powers: tuple[float, float] = (0.5, 2.0)
+    tfce_steps: int = 0
     tfce_table: np.ndarray = field(init=False)
     size_powers: np.ndarray = field(init=False)
 

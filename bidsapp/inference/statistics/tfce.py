@@ -1,14 +1,16 @@
-"""Threshold-free cluster enhancement (Smith & Nichols 2009), by the exact integral."""
+"""Threshold-free cluster enhancement (Smith & Nichols 2009) by the exact integral, or on PALM's grid."""
 
 import numpy as np
 
-from bidsapp.inference.kernels import enhance_sweep
+from bidsapp.inference.kernels import enhance_on_grid, enhance_sweep
 from bidsapp.inference.statistics.statistic import Statistic
 from bidsapp.inference.sweep import largest_enhanced
 
 
 def maxima(batch, space):
     """Return the largest enhanced value of each map."""
+    if space.tfce_steps:
+        return np.array([np.abs(enhance(one, None, space)).max() for one in batch.maps])
     return largest_enhanced(
         batch.maps, space.tfce_table, space.size_powers, space.tfce_powers[1], space.two_tailed
     )
@@ -19,6 +21,11 @@ def enhance(statistic, clusters, space):
     values = np.nan_to_num(statistic, nan=0.0, posinf=np.inf, neginf=-np.inf)
     if not space.two_tailed:
         values = np.maximum(values, 0.0)
+    if space.tfce_steps:
+        steps = (space.tfce_neighbours, space.tfce_steps, *space.tfce_powers)
+        return enhance_on_grid(np.maximum(values, 0.0), *steps) - enhance_on_grid(
+            np.maximum(-values, 0.0), *steps
+        )
     order = np.argsort(-np.abs(values), kind="stable")
     order = order[: np.count_nonzero(values)]
     return np.sign(values) * enhance_sweep(values, order, space.tfce_neighbours, *space.tfce_powers)

@@ -8,10 +8,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bidsapp.inference.permutation import permute
+from bidsapp.inference.random_field import count_resels
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.inference.thresholds.bonferroni import holm_adjusted
+from bidsapp.inference.thresholds.discoveries import region_proportions
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted, bky_adjusted
-from bidsapp.records import Evidence, Geometry, InferenceOptions
+from bidsapp.records import Evidence, Geometry, InferenceOptions, Smoothness
 from bidsapp.stats.distributions import t_to_log_p, t_to_z
 
 
@@ -24,7 +26,10 @@ def evidence():
     data[:, 0] = 0.0
     inference = permute(data, np.ones((12, 1)), [[1]], geometry, InferenceOptions(n_shuffles=300))
     t = inference.statistic
-    return Evidence("t", t, t_to_z(t, 11), t_to_log_p(t, 11), (1, 11), "two", geometry, inference)
+    smooth = Smoothness(np.full(3, 1.5), count_resels(geometry.mask, np.full(3, 1.5)), 511)
+    return Evidence(
+        "t", t, t_to_z(t, 11), t_to_log_p(t, 11), (1, 11), "two", geometry, inference, smoothness=smooth
+    )
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
@@ -72,3 +77,21 @@ def test_holm_lets_everything_of_bonferroni_survive(evidence):
 def test_the_uncorrected_threshold_is_one_sided_in_each_tail(evidence):
     cutoff = THRESHOLDS["uncorrected"](evidence, 0.05).cutoff
     assert cutoff >= stats.t.isf(0.001, 11)
+
+
+def test_random_field_thresholds_say_that_smoothness_is_missing(evidence):
+    for name in ("rftPeak", "rftSize"):
+        assert "smoothness" in THRESHOLDS[name](replace(evidence, smoothness=None), 0.05).reason
+
+
+def test_random_field_clusters_formed_low_are_warned_of(evidence):
+    low = replace(evidence, cluster_forming_p=0.01)
+    assert "Eklund" in THRESHOLDS["rftSize"](low, 0.05).warnings[0]
+
+
+def test_region_shares_are_of_both_signs_and_at_most_1(evidence):
+    regions = np.zeros(512, int)
+    regions[1:64], regions[300:400] = 7, 9
+    shares = region_proportions(evidence, 0.05, regions)
+    assert 0.2 < shares[7]["positive"] <= 1
+    assert shares[9] == {"positive": 0.0, "negative": 0.0}

@@ -1,0 +1,80 @@
+"""Family-wise error by random-field theory, for peaks and for clusters."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import special
+
+from bidsapp.inference.clusters import find_clusters
+from bidsapp.inference.random_field import cluster_p, expected_clusters
+from bidsapp.inference.thresholds.surviving import make_threshold, not_available, words_for_tail
+
+# Clusters formed at a larger p have false-positive rates far above alpha (Eklund, Nichols & Knutsson 2016).
+LARGEST_FORMING_P = 0.001
+# The theory needs noise smooth against the voxels; below this width its p-values are too large.
+SMOOTH_ENOUGH = 3.0
+UNKNOWN = "the smoothness of the residuals is not known"
+
+
+def random_field_peak(evidence, alpha):
+    """Return the threshold on the height of a voxel by the expected number of clusters."""
+    words = f"voxel height, family-wise error {alpha:g} by random-field theory, {words_for_tail(evidence)}"
+    if evidence.smoothness is None:
+        return not_available("rftPeak", words, evidence, alpha, UNKNOWN)
+    heights, field, n_tails = _field(evidence)
+    expected = expected_clusters(heights, *field) * n_tails
+    # Low down the expected Euler characteristic counts holes, and falls: no p-value there.
+    grid = np.linspace(0, np.nanmax(heights, initial=1.0), 500)
+    turn = grid[np.argmax(expected_clusters(grid, *field))]
+    adjusted = np.where(heights < turn, 1.0, -np.expm1(-np.maximum(expected, 0.0)))
+    adjusted[~np.isfinite(evidence.statistic)] = np.nan
+    return _with_warnings(make_threshold("rftPeak", words, evidence, alpha, adjusted), evidence, ())
+
+
+def random_field_cluster(evidence, alpha):
+    """Return the threshold on the size of a cluster."""
+    p = evidence.cluster_forming_p
+    words = f"cluster extent, family-wise error {alpha:g} by random-field theory, {words_for_tail(evidence)}"
+    words += f"; clusters formed at one-sided p {p:g}"
+    if evidence.smoothness is None:
+        return not_available("rftSize", words, evidence, alpha, UNKNOWN)
+    _, (test, dof, resels), n_tails = _field(evidence)
+    cutoff = _cutoff(p, test, dof)
+    signed = evidence.statistic if test == evidence.test else evidence.z
+    signed = -signed if evidence.tail == "negative" else signed
+    neighbours = evidence.geometry.neighbours(evidence.connectivity)
+    clusters = find_clusters(signed, cutoff, neighbours, two_tailed=n_tails == 2, offset=0.0)
+    sizes = clusters.size / np.prod(evidence.smoothness.fwhm_voxels)
+    _, corrected = cluster_p(sizes, cutoff, test, dof, resels)
+    adjusted = np.append(1.0, np.minimum(corrected * n_tails, 1.0))[clusters.labels]
+    adjusted[~np.isfinite(evidence.statistic)] = np.nan
+    notes = ()
+    if p > LARGEST_FORMING_P:
+        notes = (
+            f"Clusters formed at p = {p:g}: above {LARGEST_FORMING_P:g} random-field p-values of clusters "
+            "are far too small (Eklund 2016). Use the p-values by shuffling.",
+        )
+    return _with_warnings(make_threshold("rftSize", words, evidence, alpha, adjusted), evidence, notes)
+
+
+def _field(evidence):
+    """Return the heights, the field (test, dof, resels) and the number of tails."""
+    known = evidence.test in ("t", "F") and np.isfinite(evidence.dof).all()
+    test = evidence.test if known else "z"
+    values = evidence.statistic if known else evidence.z
+    heights = {"two": np.abs(values), "positive": values, "negative": -values}[evidence.tail]
+    n_tails = 2 if evidence.tail == "two" else 1
+    return heights, (test, evidence.dof, evidence.smoothness.resels), n_tails
+
+
+def _cutoff(p, test, dof):
+    if test == "F":
+        return float(special.fdtri(*dof, 1 - p))
+    return float(-special.stdtrit(dof[1], p) if test == "t" else -special.ndtri(p))
+
+
+def _with_warnings(threshold, evidence, notes):
+    width = float(np.prod(evidence.smoothness.fwhm_voxels) ** (1 / 3))
+    if width < SMOOTH_ENOUGH:
+        notes = (*notes, f"The noise is only {width:.1f} voxels wide; random-field theory needs about 3.")
+    return replace(threshold, warnings=tuple(notes))

@@ -1,0 +1,109 @@
+"""v, G and Hotelling's T2 against formulas and brute force."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bidsapp.errors import ModelError
+from bidsapp.inference.permutation import permute
+from bidsapp.records import Geometry, InferenceOptions
+
+
+@pytest.fixture
+def geometry():
+    return Geometry(np.ones((4, 3, 2), bool), np.eye(4))
+
+
+TWO = np.repeat(np.eye(2), [4, 16], axis=0)
+GROUPS = np.repeat([0, 1], [4, 16])
+
+
+def test_v_of_two_groups_is_welch(geometry, rng):
+    data = rng.normal(size=(20, 24)) * np.where(GROUPS, 1.0, 3.0)[:, None]
+    options = InferenceOptions(n_shuffles=50, statistics=("height",), variance_groups=GROUPS)
+    result = permute(data, TWO, [[1, -1]], geometry, options)
+    expected = stats.ttest_ind(data[:4], data[4:], equal_var=False).statistic
+    assert result.test == "v"
+    np.testing.assert_allclose(result.statistic, expected, rtol=1e-9)
+
+
+def test_v_z_of_two_groups_has_welch_degrees_of_freedom(geometry, rng):
+    data = rng.normal(size=(20, 24))
+    options = InferenceOptions(n_shuffles=50, statistics=("height",), variance_groups=GROUPS)
+    z = permute(data, TWO, [[1, -1]], geometry, options).statistics["height"].observed
+    p = stats.ttest_ind(data[:4], data[4:], equal_var=False).pvalue
+    np.testing.assert_allclose(2 * stats.norm.sf(np.abs(z)), p, rtol=1e-9)
+
+
+def test_v_of_one_group_is_t(geometry, rng):
+    data = rng.normal(size=(12, 24))
+    matrix = np.column_stack([np.ones(12), rng.normal(size=12)])
+    plain = InferenceOptions(n_shuffles=50, statistics=("height",))
+    grouped = InferenceOptions(n_shuffles=50, statistics=("height",), variance_groups=np.zeros(12))
+    t, v = (permute(data, matrix, [[1, 0]], geometry, options) for options in (plain, grouped))
+    np.testing.assert_allclose(v.statistic, t.statistic, rtol=1e-9)
+    np.testing.assert_array_equal(v.p, t.p)
+
+
+def test_g_of_one_group_is_f(geometry, rng):
+    data = rng.normal(size=(12, 24))
+    matrix, weights = np.repeat(np.eye(3), 4, axis=0), [[1, -1, 0], [0, 1, -1]]
+    plain = InferenceOptions(n_shuffles=50, statistics=("height",))
+    grouped = InferenceOptions(n_shuffles=50, statistics=("height",), variance_groups=np.zeros(12))
+    f, g = (permute(data, matrix, weights, geometry, options) for options in (plain, grouped))
+    np.testing.assert_allclose(g.statistic, f.statistic, rtol=1e-9)
+    np.testing.assert_array_equal(g.p, f.p)
+
+
+def test_a_covariate_is_permuted_within_variance_groups(geometry, rng):
+    matrix = np.column_stack([rng.normal(size=20), TWO])
+    matrix[:4, 0] -= matrix[:4, 0].mean()
+    matrix[4:, 0] -= matrix[4:, 0].mean()
+    options = InferenceOptions(n_shuffles=50, statistics=("height",), variance_groups=GROUPS)
+    result = permute(rng.normal(size=(20, 24)), matrix, [[1, 0, 0]], geometry, options)
+    assert result.options.block_mode == "within"
+
+
+def test_permuting_across_variance_groups_is_said(geometry, rng):
+    options = InferenceOptions(n_shuffles=50, statistics=("height",), variance_groups=GROUPS)
+    result = permute(rng.normal(size=(20, 24)), TWO, [[1, -1]], geometry, options)
+    assert "not exact for few" in result.warnings[0]
+
+
+def hotelling(data):
+    """Return T2 as F of data (n_subjects, n_maps)."""
+    n, q = data.shape
+    mean = data.mean(axis=0)
+    t2 = n * mean @ np.linalg.solve(np.cov(data.T), mean)
+    return (n - q) / (q * (n - 1)) * t2
+
+
+def test_hotelling_over_all_flips_equals_brute_force(geometry, rng):
+    data = rng.normal(size=(7, 2, 24)) + 0.5
+    options = InferenceOptions(n_shuffles=128, statistics=("height",))
+    result = permute(data, np.ones((7, 1)), [[1]], geometry, options)
+    flips = np.array(list(product((1, -1), repeat=7)))
+    maps = np.array([[hotelling(data[:, :, v] * f[:, None]) for v in range(24)] for f in flips])
+    np.testing.assert_allclose(result.statistic, maps[0], rtol=1e-9)
+    np.testing.assert_allclose(
+        np.sort(result.statistics["height"].null_max), np.sort(maps.max(axis=1)), rtol=1e-8
+    )
+    np.testing.assert_array_equal(result.p, (maps >= maps[0] * (1 - 1e-9)).mean(axis=0))
+    assert result.smallest_p == 2 / 128
+
+
+def test_hotelling_of_one_map_is_t_squared(geometry, rng):
+    data = rng.normal(size=(12, 24))
+    matrix = np.column_stack([np.repeat([1.0, -1.0], 6), rng.normal(size=12), np.ones(12)])
+    options = InferenceOptions(n_shuffles=60, statistics=("height",))
+    t = permute(data, matrix, [[1, 0, 0]], geometry, options)
+    t2 = permute(data[:, None], matrix, [[1, 0, 0]], geometry, options)
+    np.testing.assert_allclose(t2.statistic, t.statistic**2, rtol=1e-8)
+    np.testing.assert_array_equal(t2.p, t.p)
+
+
+def test_hotelling_needs_more_subjects_than_maps(geometry, rng):
+    with pytest.raises(ModelError, match="more subjects"):
+        permute(rng.normal(size=(6, 6, 24)), np.ones((6, 1)), [[1]], geometry, InferenceOptions())

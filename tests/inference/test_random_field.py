@@ -1,0 +1,74 @@
+"""Random-field theory against SPM's values."""
+
+import csv
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from bidsapp.inference.random_field import (
+    cluster_p,
+    count_resels,
+    ec_densities,
+    estimate_smoothness,
+    expected_clusters,
+    set_p,
+)
+from bidsapp.records import Geometry
+
+# The table's search volume; its Ec column gives these resel counts back by least squares.
+RESELS = np.array([1.0, 16.7, 74.9, 90.3])
+# SPM adds the machine epsilon to Ec and takes tails as 1 - cdf.
+TOLERANCE = 6e-5
+
+
+@pytest.fixture(scope="module")
+def table(shared):
+    with (shared / "reference" / "tables" / "random_field_spm.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["STAT"] != "X"]
+    names = {"Z": "z", "T": "t", "F": "F"}
+    return [
+        (
+            names[r["STAT"]],
+            (float(r["df1"]), float(r["df2"])),
+            {k: float(v) for k, v in r.items() if k != "STAT"},
+        )
+        for r in rows
+    ]
+
+
+def test_expected_clusters_equal_spm(table):
+    ours = [expected_clusters(row["u"], test, dof, RESELS) for test, dof, row in table]
+    np.testing.assert_allclose(ours, [row["Ec"] for *_, row in table], rtol=1e-7)
+
+
+def test_cluster_p_equals_spm(table):
+    ours = [cluster_p(row["k"], row["u"], test, dof, RESELS)[0] for test, dof, row in table if test != "F"]
+    spm = [row["p"] for test, _, row in table if test != "F"]
+    np.testing.assert_allclose(ours, spm, rtol=TOLERANCE, atol=1e-15)
+
+
+def test_set_p_equals_spm(table):
+    ours = [set_p(row["c"], row["k"], row["u"], test, dof, RESELS) for test, dof, row in table]
+    # The F tails at u = 36 are 1 - cdf in SPM, good to 1e-16 absolute.
+    np.testing.assert_allclose(ours, [row["P"] for *_, row in table], rtol=TOLERANCE, atol=1e-9)
+
+
+def test_f_of_one_row_is_two_t_tails():
+    t, f = ec_densities(3.0, "t", (1, 12)), ec_densities(9.0, "F", (1, 12))
+    np.testing.assert_allclose(f, 2 * t, rtol=1e-10)
+
+
+def test_resels_of_a_box():
+    resels = count_resels(np.ones((11, 21, 31), bool), [2.0, 4.0, 5.0])
+    sides = np.array([10 / 2, 20 / 4, 30 / 5])
+    expected = [1, sides.sum(), sides[0] * sides[1] + sides[0] * sides[2] + sides[1] * sides[2], sides.prod()]
+    np.testing.assert_allclose(resels, expected)
+
+
+def test_smoothness_of_smoothed_noise_is_found(rng):
+    geometry = Geometry(np.ones((40, 40, 40), bool), np.eye(4))
+    noise = np.array([ndimage.gaussian_filter(rng.normal(size=(40, 40, 40)), 2.5).ravel() for _ in range(12)])
+    residuals = noise - noise.mean(axis=0)
+    fwhm = estimate_smoothness(residuals, geometry, 11).fwhm_voxels
+    np.testing.assert_allclose(fwhm, 2.5 * 2.355, rtol=0.05)
