@@ -14,6 +14,8 @@ from bidsapp.model_records import INTERCEPT
 from bidsapp.records import Design
 
 TIMES = ("onset", "duration")
+# fMRIPrep writes these columns only for runs with such volumes: that there are none is no news.
+ONLY_WHERE_NEEDED = ("non_steady_state_outlier", "nonsteadystateoutlier", "motion_outlier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _names_of(namespace, node, word):
     where = f"{node.where}.Model.X"
     if is_wildcard(word):
         names = namespace.find(word)
-        if not names:
+        if not names and not word.lower().startswith(ONLY_WHERE_NEEDED):
             namespace.notes.append(f"no column matches {word!r} of X")
         return [name for name in names if not namespace.variables[name].is_text and name not in TIMES]
     names = namespace.require(word, where)
