@@ -144,7 +144,7 @@ def test_count_in_the_viewer_is_that_of_the_table(viewer):
     page = viewer.page
     for title in ("Bonferroni", "Family-wise error, cluster size"):
         page.select_option(".viewer .methods", label=title)
-        shown = int(page.text_content(".viewer output").split(":")[1].split()[0])
+        shown = int(page.text_content(".viewer output").split(":")[-1].split()[0])
         caption = page.locator("figcaption", has_text=title).first.text_content()
         assert f"{shown} voxels in" in caption
 

@@ -10,7 +10,7 @@ from bidsapp.report.drawing.scale import colour_bar
 
 # Axes (across, up) of the sagittal, coronal and axial slice.
 PLANES = {"x": (1, 2), "y": (0, 2), "z": (0, 1)}
-BAR = 96.0
+BAR, GAP = 96.0, 5.0
 # Small pictures need no finer pixels.
 COARSE_MM = 1.5
 BLACK, WHITE = "#000000", "#ffffff"
@@ -49,8 +49,7 @@ class Slicer:
         parts = [svg.image(0, 0, width, height, png_address(pixels, self.palette))]
         if cross is not None:
             x, y = cross[across] - low[0], height - (cross[up] - low[1])
-            hair = {"stroke": "#7ef0c8", "stroke_width": 0.6, "opacity": 0.8}
-            parts += [svg.line(x, 0, x, height, **hair), svg.line(0, y, width, y, **hair)]
+            parts += _cross_hair(x, y, width, height)
         words = f"{axis} = {at:.0f} mm".replace("-", "−")
         parts.append(svg.text(4, height - 4, words, size=10, fill=WHITE))
         if axis != "x":
@@ -67,6 +66,13 @@ class Slicer:
         places = [np.arange(a, b + self.step / 2, self.step) for a, b in zip(start, end, strict=True)]
         places[axis] = np.array([float(at)])
         return places
+
+
+def _cross_hair(x, y, width, height):
+    """Return lines to a position that leave it free."""
+    look = {"stroke": "#7ef0c8", "stroke_width": 0.7, "opacity": 0.85}
+    ends = [(x, 0, x, y - GAP), (x, y + GAP, x, height), (0, y, x - GAP, y), (x + GAP, y, width, y)]
+    return [svg.line(*end, **look) for end in ends]
 
 
 def draw_map_mosaic(volume, cuts, *, low, high, colours, alt):
@@ -88,13 +94,13 @@ def draw_map_mosaic(volume, cuts, *, low, high, colours, alt):
 
 
 def choose_cuts(volume, n):
-    """Return n heights in mm that spread over the brain of a map."""
+    """Return n heights in mm that spread over the brain of a map; fewer where it has fewer slices."""
     values, affine = upright(np.nan_to_num(volume.values), volume.affine)
     filled = np.flatnonzero(np.any(values != 0, axis=(0, 1)))
     if not len(filled):
-        return [0.0] * n
+        return [0.0]
     at = np.linspace(filled[0], filled[-1], n + 2)[1:-1].round()
-    return [float(affine[2, 3] + affine[2, 2] * k) for k in at]
+    return [float(affine[2, 3] + affine[2, 2] * k) for k in dict.fromkeys(at)]
 
 
 def _nearest(values, affine, places):

@@ -37,7 +37,7 @@
     if (!canvas.getContext("webgl2")) throw new Error("this browser has no WebGL 2");
     await loadLibrary();
     const nv = new niivue.Niivue({
-      backColor: [0, 0, 0, 1], crosshairColor: [0.49, 0.94, 0.78, 0.9], crosshairWidth: 1, show3Dcrosshair: true,
+      backColor: [0, 0, 0, 1], crosshairColor: [0.49, 0.94, 0.78, 0.9], crosshairWidth: 1, crosshairGap: 5, show3Dcrosshair: true,
       dragAndDropEnabled: false, isNearestInterpolation: true, isRadiologicalConvention: false, loadingText: "",
       multiplanarShowRender: niivue.SHOW_RENDER.ALWAYS, multiplanarLayout: 0, logLevel: "error",
     });
@@ -161,7 +161,8 @@
     const used = view.data.signed ? `|${view.data.statistic}|` : view.data.statistic;
     let count = 0;
     for (const value of overlay.img) if (Math.abs(value) >= lowest) count++;
-    view.panel.querySelector("output").textContent = `${used} ≥ ${threshold.toFixed(2)}: ${count} voxels`;
+    const rule = threshold > 0 ? `${used} ≥ ${threshold.toFixed(2)}: ` : "";
+    view.panel.querySelector("output").textContent = `${rule}${count} voxel${count === 1 ? "" : "s"}`;
   }
 
   function jump(position) {
