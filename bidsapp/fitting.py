@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.design.diagnostics import variance_inflation
 from bidsapp.inputs.images import intersect_masks
 from bidsapp.inputs.motion import read_motion
 from bidsapp.outputs import names
@@ -59,7 +60,11 @@ def fit_run(fit, settings, n_threads):
         write_fitted(EstimateKey(contrast=contrast.name, **key), estimate, geometry, about, settings)
         for contrast, estimate in made
     ]
-    more = {"noise_model": settings.run.noise_model, "motion": read_motion(run.confounds)}
+    more = {
+        "noise_model": settings.run.noise_model,
+        "motion": read_motion(run.confounds),
+        "vif": {c.name: variance_inflation(fit.design.matrix, c.weights) for c in fit.contrasts},
+    }
     return fitted, describe_run(run, fit) | files | more
 
 

@@ -168,7 +168,7 @@ class Example:
             ]
             if run == "2"
             else [],
-            "vif": {c: 1.0 + 0.4 * i for i, c in enumerate(columns[:3])},
+            "vif": {c["name"]: 1.0 + 4.5 * i for i, c in enumerate(contrasts)},
             "mask": mask,
             "model_fit": fit,
             "noise_model": "ar1",
