@@ -169,7 +169,7 @@ def _add_flag(group, setting):
     if kind == "flag":
         group.add_argument(*flags, action="store_true", **options)
         return
-    if kind in ("labels", "list", "paths"):
+    if kind in ("labels", "list", "paths", "words"):
         options["nargs"] = "+"
     if kind == "repeat":
         options["action"] = "append"
@@ -295,6 +295,7 @@ READERS = {
     ),
     "paths": lambda value, _details: tuple(str(item) for item in _as_list(value)),
     "repeat": lambda value, _details: tuple(str(item) for item in _as_list(value)),
+    "words": lambda value, _details: tuple(str(item) for item in _as_list(value)),
     "memory": _read_memory,
 }
 

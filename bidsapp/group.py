@@ -7,20 +7,21 @@ import numpy as np
 
 from bidsapp.environment import count_cpus, find_memory_gb
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, SettingsError
+from bidsapp.group_conjunctions import Conjunctions
+from bidsapp.group_influence import write_influence
+from bidsapp.group_models import ESTIMATOR_WORDS, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.thresholds import THRESHOLDS
-from bidsapp.inputs.estimates import read_stack
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.participant import prepare_output
 from bidsapp.plan import make_group_plan
 from bidsapp.progress import Progress
 from bidsapp.provenance import Stopwatch, common_record, is_finished, make_fingerprint
-from bidsapp.records import Evidence, GroupDesign, InferenceOptions
+from bidsapp.records import Evidence, InferenceOptions
 from bidsapp.report.pages import write_group_report, write_overview
 from bidsapp.stats.distributions import z_to_log_p
-from bidsapp.stats.group_estimators import fit_group
 
 logger = logging.getLogger(__name__)
 
@@ -62,34 +63,42 @@ def run_model(model, plan, settings):
     path.unlink(missing_ok=True)
     with Stopwatch() as watch:
         content, stacks = {"contrasts": [], "warnings": []}, []
+        conjunctions = Conjunctions(settings)
         for fit in model.fits:
-            stack = read_stack(fit.inputs)
-            stacks.append(replace(stack, effect=None, variance=None))
-            write_fit(fit, stack, settings)
-            for result in analyse(fit, stack, settings):
-                content["contrasts"].append(ContrastWriter(result, settings).write())
+            fitted = fit_inputs(fit, read_inputs(fit, settings), settings)
+            stacks.append(replace(fitted.stack, effect=None, variance=None))
+            write_fit(fit, fitted.stack, settings)
+            shared = write_influence(fit, fitted, settings)
+            content["warnings"] += [w for w in fitted.warnings if w not in content["warnings"]]
+            for result in analyse(fit, fitted, settings):
+                content["contrasts"].append(ContrastWriter(result, settings).write() | shared)
                 content["warnings"] += result.warnings
-        content |= write_shared(model, stacks, settings)
+                conjunctions.add(result)
+        for result in conjunctions.conjoin():
+            content["contrasts"].append(ContrastWriter(result, settings).write())
+        content |= write_shared(model, stacks, settings, estimator=ESTIMATOR_WORDS[fitted.estimator])
     common = common_record("group", plan, settings, fingerprint, watch)
     about = {"status": "complete", "node": model.node, "entities": model.entities, "group_by": model.group_by}
     write_json(path, common | about | content)
     for warning in content["warnings"]:
         logger.warning("%s", warning)
     untested = [entry for entry in content["contrasts"] if "permutation" not in entry]
-    if settings.permutation.n_permutations and len(untested) == len(content["contrasts"]):
-        raise SettingsError(f"no contrast could be tested by shuffling: {content['warnings'][0]}")
+    failed = [warning for warning in content["warnings"] if "not shuffled" not in warning]
+    if settings.permutation.n_permutations and failed and len(untested) == len(content["contrasts"]):
+        raise SettingsError(f"no contrast could be tested by shuffling: {failed[0]}")
     return f"{model.node}: {len(content['contrasts'])} contrasts, {watch.seconds:.0f} s"
 
 
-def analyse(fit, stack, settings):
+def analyse(fit, fitted, settings):
     """Yield the result of every contrast of a fit."""
-    design = GroupDesign(fit.design.matrix, fit.contrasts)
-    estimates = fit_group(stack.effect, stack.variance, design, tail=settings.group.tail)
-    for contrast, estimate in zip(fit.contrasts, estimates, strict=True):
+    stack = fitted.stack
+    for contrast, estimate in zip(fit.contrasts, fitted.estimates, strict=True):
         inference, warnings = None, []
-        if settings.permutation.n_permutations:
+        if settings.permutation.n_permutations and fitted.no_shuffling:
+            warnings = [f"{contrast.name}: not shuffled, {fitted.no_shuffling}"]
+        elif settings.permutation.n_permutations:
             try:
-                inference = shuffle(fit, contrast, stack, settings)
+                inference = shuffle(fitted, contrast, settings)
             except SettingsError as error:
                 # The other contrasts may have more subjects, and the maps of this one are right.
                 warnings = [f"{contrast.name}: {error}"]
@@ -97,21 +106,28 @@ def analyse(fit, stack, settings):
         thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
         # The first is the main one of tables and figures: one that could be computed.
         thresholds.sort(key=lambda threshold: bool(threshold.reason))
-        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, warnings)
+        words = ESTIMATOR_WORDS[fitted.estimator]
+        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, warnings, words)
 
 
-def shuffle(fit, contrast, stack, settings):
-    """Return the permutation inference of a contrast."""
+def shuffle(fitted, contrast, settings):
+    """Return the permutation inference of a contrast; rows of one subject are shuffled among themselves."""
+    design = fitted.design
+    repeated = len(np.unique(design.clusters)) < len(design.clusters)
     options = InferenceOptions(
         n_shuffles=settings.permutation.n_permutations,
         seed=settings.permutation.seed,
         alpha=settings.group.alpha,
         tail=settings.group.tail,
         cluster_forming_p=settings.permutation.cluster_forming_p,
+        blocks=design.clusters if repeated else None,
+        block_mode="within" if repeated else "auto",
+        variance_groups=design.variance_groups,
         n_threads=count_cpus(settings.control.n_cpus),
         memory_gb=find_memory_gb(settings.control.mem_gb),
     )
-    return permute(stack.effect, fit.design.matrix, contrast.weights, stack.geometry, options)
+    stack = fitted.stack
+    return permute(stack.effect, design.matrix, contrast.weights, stack.geometry, options)
 
 
 def make_evidence(estimate, inference, geometry, settings):
@@ -135,4 +151,6 @@ def make_evidence(estimate, inference, geometry, settings):
 def parts_of(fit):
     """Return everything that the results of a fit depend on, for its fingerprint."""
     files = [path for entry in fit.inputs for path in (entry.effect, entry.variance) if path]
-    return [fit.design.matrix, *(contrast.weights for contrast in fit.contrasts), *files]
+    within = [] if fit.within is None else [fit.within.weights, *fit.within.cells]
+    weights = [contrast.weights for contrast in fit.contrasts]
+    return [fit.design.matrix, *weights, *fit.variance_groups, *within, *files]

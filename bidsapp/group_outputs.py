@@ -47,6 +47,7 @@ class GroupResult:
     inference: Inference | None
     thresholds: list[Threshold]
     warnings: list
+    estimator: str = "ordinary least squares"
 
 
 class ContrastWriter:
@@ -96,7 +97,7 @@ class ContrastWriter:
             "Test": result.estimate.test,
             "NodeName": result.fit.node,
             "NodeLevel": "Dataset",
-            "EstimationMethod": "ordinary least squares on the subjects' effects",
+            "EstimationMethod": f"{result.estimator}, on the subjects' effects",
             "DegreesOfFreedom": _common_dof(result.estimate),
             "NumberOfSubjects": len(result.stack.labels),
             "SmoothingFWHM": self._settings.group.group_smoothing_fwhm,
@@ -142,7 +143,7 @@ class ContrastWriter:
 
     def write_threshold(self, threshold):
         """Write the tables and maps of a threshold and return what the record says of it."""
-        statistic = "F" if "F" in self._maps else "t"
+        statistic = next(name for name in ("F", "t", "z") if name in self._maps)
         tables, found = self._write_tables(threshold, statistic)
         adjusted = {}
         if threshold.name.startswith("fdr") and threshold.adjusted is not None:
@@ -193,12 +194,14 @@ class ContrastWriter:
         paths["labels"] = names.clusters_label_path(entities, **place)
         write_labels(self._out / paths["labels"], table.labels, geometry, space=entities.get("space"))
         write_json(self._out / names.sidecar_path(paths["labels"]), {"Description": threshold.description})
+        if result.stack.effect is None:
+            return paths, table
         effects = names.table_path(entities, "effects", **place)
         write_table(self._out / effects, make_peak_effects(table.peaks, result.stack), EFFECT_COLUMNS)
         return paths | {"peak_effects": effects}, table
 
 
-def write_shared(model, stacks, settings):
+def write_shared(model, stacks, settings, *, estimator):
     """Write what all contrasts of a Dataset node share and return the record's part.
 
     The mask holds the voxels that any contrast was tested in; design and weights are those of the fit with
@@ -210,6 +213,8 @@ def write_shared(model, stacks, settings):
     stacks : list of EffectStack
         Of each fit; the effects are not used.
     settings : Settings
+    estimator : str
+        In words.
     """
     out, entities = settings.output_dir, model.entities
     fit = max(model.fits, key=lambda fit: len(fit.subjects))
@@ -230,7 +235,7 @@ def write_shared(model, stacks, settings):
         "voxel_size_mm": np.sqrt(np.square(affine[:3, :3]).sum(axis=0)).round(6).tolist(),
         "description": describe_model(fit),
         "formula": fit.formula or None,
-        "estimator": "ordinary least squares",
+        "estimator": estimator,
         "subjects": describe_subjects(model),
     }
 
@@ -287,7 +292,9 @@ def describe_subjects(model):
 def collect_maps(result):
     """Return the maps of a contrast by their stat label."""
     estimate = result.estimate
-    if estimate.test == "t":
+    if estimate.test == "z":
+        maps = {}
+    elif estimate.test == "t":
         maps = {"effect": estimate.effect, "variance": estimate.variance, "t": estimate.statistic}
     else:
         maps = {"F": estimate.statistic}
@@ -326,4 +333,4 @@ def is_template(entities):
 def _common_dof(estimate):
     dof = np.unique(estimate.dof[np.isfinite(estimate.dof)])
     value = float(dof[0]) if len(dof) == 1 else None
-    return value if estimate.test == "t" else [estimate.dof_numerator, value]
+    return value if estimate.test in ("t", "z") else [estimate.dof_numerator, value]

@@ -133,6 +133,23 @@ class ParticipantPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """A contrast within subjects: one map a subject and row is made from the maps of the cells.
+
+    The inputs of the fit are those of the first subject in the order of ``cells``, then of the next.
+
+    Attributes
+    ----------
+    cells : tuple of str
+        Contrasts of the subjects.
+    weights : ndarray, shape (n_rows, n_cells)
+    """
+
+    cells: tuple[str, ...]
+    weights: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetFit:
     """One group design of a Dataset node, over the estimates of one incoming contrast.
 
@@ -154,6 +171,10 @@ class DatasetFit:
         Subject to its values of the columns that the design uses.
     method : str
         "glm" or "meta" (known variances), as the node's Type.
+    variance_groups : tuple of str
+        The variance group of each row; empty where all share one.
+    within : Within or None
+        Where the rows of the design are made from several inputs each.
     """
 
     node: str
@@ -170,6 +191,8 @@ class DatasetFit:
     formula: str = ""
     skipped: dict = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    variance_groups: tuple[str, ...] = ()
+    within: Within | None = None
 
 
 @dataclass(frozen=True, slots=True)

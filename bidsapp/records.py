@@ -188,6 +188,8 @@ class EffectStack:
         NaN where unknown.
     coverage : ndarray of int, shape (x, y, z), or None
         The number of inputs with data in every voxel of the grid, those outside the geometry included.
+    shares : ndarray, shape (n_inputs,), or None
+        The share of each input in the voxels that at least half of the inputs cover.
     """
 
     labels: tuple[str, ...]
@@ -196,6 +198,7 @@ class EffectStack:
     variance: np.ndarray | None
     dof: np.ndarray
     coverage: np.ndarray | None = None
+    shares: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

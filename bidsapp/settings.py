@@ -13,7 +13,7 @@ def option(default, text, **details):
     """Declare a setting: its default, its help text and how its flag reads a value.
 
     ``details``: ``kind`` ("text", "int", "float", "path", "flag", "labels" for lists by spaces or commas
-    whose ``prefix-`` is optional, "list", "paths", "memory"), ``aliases``, ``choices``, ``metavar``,
+    whose ``prefix-`` is optional, "list", "paths", "words", "memory"), ``aliases``, ``choices``, ``metavar``,
     ``prefix``.
     """
     return field(default=default, metadata={"help": text, "kind": "text", **details})
@@ -140,6 +140,69 @@ class GroupOptions:
         "Smoothing of the subjects' effect maps in mm before the group level (0: none).",
         kind="float",
         metavar="MM",
+    )
+    group_design: tuple = option(
+        (),
+        "Group model instead of the model's Dataset nodes: one-sample | paired A B | two-sample COLUMN | "
+        "anova COLUMN | covariate COLUMN ... | repeated-measures FACTOR=LEVEL,LEVEL ... (A, B: contrasts of "
+        "the subjects; COLUMN: of participants.tsv or phenotype/; every contrast whose name holds one level "
+        "of each FACTOR is a cell).",
+        kind="words",
+        metavar="WORD",
+    )
+    group_contrast: tuple = option(
+        (),
+        "With --group-design: a contrast (repeatable) over the columns of the design, or over the cells and "
+        'levels of repeated measures, for example "faces=(FF + UF) / 2 - SF"; rows of an F test are '
+        "separated by semicolons.",
+        kind="repeat",
+        metavar="NAME=EXPRESSION",
+    )
+    error_term: str = option(
+        "partitioned",
+        "Repeated measures: partitioned (one map a subject and contrast; several rows by Hotelling's T2), or "
+        "pooled (one model of all cells with a column a subject; assumes sphericity).",
+        choices=("partitioned", "pooled"),
+    )
+    conjunction: tuple = option(
+        (),
+        "Conjunction (minimum statistic) of group contrasts of one node (repeatable), for example "
+        '"both=faces,houses".',
+        kind="repeat",
+        metavar="NAME=CONTRAST,CONTRAST",
+    )
+    group_estimator: str = option(
+        "ols",
+        "Estimator of the group level: ols; with the variance maps reml (mixed effects, Knapp-Hartung), flame1 "
+        "(the same variance between subjects, t as FSL), dl (DerSimonian-Laird), fixed (fixed effects); huber "
+        "(robust); sandwich (CR2, for several inputs of a subject).",
+        choices=("ols", "reml", "flame1", "dl", "fixed", "huber", "sandwich"),
+    )
+    variance_groups: str | None = option(
+        None,
+        "Column of participants.tsv whose values are groups with a variance of their own (ols: v and G "
+        "statistics; reml, flame1: a variance between subjects each).",
+        metavar="COLUMN",
+    )
+    min_subjects: str = option(
+        "all",
+        "Analyse voxels with data of at least so many inputs: a number, or a fraction below 1.",
+        metavar="N|FRACTION",
+    )
+    mask: str | None = option(
+        None,
+        "Analyse only inside this image, or inside grey-matter (nilearn's MNI152 template above 0.2).",
+        metavar="FILE|grey-matter",
+    )
+    resample: bool = option(
+        False, "Resample maps and masks that are on another grid to that of the first map.", kind="flag"
+    )
+    roi: tuple = option(
+        (),
+        "Regions (repeatable): an atlas as --atlas names them, or a label image with an optional table of "
+        "names (index, name). Mean effects of each subject, group tests, false discovery rate over regions.",
+        kind="repeat",
+        metavar="ATLAS|IMAGE[,LABELS.tsv]",
     )
     alpha: float = option(0.05, "Error rate of every corrected threshold.", kind="float")
     tail: str = option("two", "Alternative hypothesis.", choices=("two", "positive", "negative"))

@@ -16,6 +16,7 @@ import numpy as np
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError
 from bidsapp.inputs.images import check_grid, read_volume
 from bidsapp.inputs.index import close_index, find, index_folder, parse_name, read_filters
+from bidsapp.inputs.resampling import resample_map
 from bidsapp.inputs.selection import choose_resolution, choose_space, is_native, keep_labels, natural_key
 from bidsapp.records import EffectStack, EstimateKey, Geometry
 
@@ -188,7 +189,7 @@ def _order(estimate):
     return entities, estimate.key.node, estimate.key.contrast, str(estimate.effect)
 
 
-def read_stack(files, *, minimum_share=1.0):
+def read_stack(files, *, minimum_share=1.0, resample=False):
     """Read the maps of one contrast from many inputs.
 
     Every file is read once and only voxels with data are held, so memory is that of the stack itself and
@@ -199,6 +200,8 @@ def read_stack(files, *, minimum_share=1.0):
     files : sequence of EstimateFile
     minimum_share : float
         The geometry holds the voxels where at least this share of the inputs has data (1: all of them).
+    resample : bool
+        Bring maps that are on another grid to that of the first; otherwise they are refused.
 
     Returns
     -------
@@ -211,7 +214,7 @@ def read_stack(files, *, minimum_share=1.0):
     """
     rows, grid, coverage = [], None, None
     for file in files:
-        effect, variance, affine = _read_pair(file, grid)
+        effect, variance, affine = _read_pair(file, grid, resample)
         if grid is None:
             grid = Geometry(np.ones(effect.shape, bool), affine)
             coverage = np.zeros(effect.shape, np.int32)
@@ -221,7 +224,7 @@ def read_stack(files, *, minimum_share=1.0):
                 f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out."
             )
         coverage += there
-        dof = _read_dof(file, there, grid)
+        dof = _read_dof(file)
         rows.append((np.packbits(there), effect[there], None if variance is None else variance[there], dof))
     needed = max(1, math.ceil(minimum_share * len(files) - 1e-9))
     mask = coverage >= needed
@@ -239,11 +242,23 @@ def _smallest(files, rows):
     return f"{files[index].effect} with {sizes[index]} voxels"
 
 
-def _read_pair(file, grid):
+def _read_pair(file, grid, resample):
     """Return the effect with NaN where there is no data, the variance or None, and the affine."""
-    effect, affine = read_volume(file.effect)
-    if grid is not None:
+    effect, variance, affine = _read_own_grid(file)
+    if grid is None or (effect.shape == grid.mask.shape and np.allclose(affine, grid.affine, atol=1e-3)):
+        return effect, variance, affine
+    if not resample:
         check_grid(file.effect, effect.shape, affine, grid, reference="the first of the maps")
+        return effect, variance, affine
+    return (
+        resample_map(effect, affine, grid),
+        None if variance is None else resample_map(variance, affine, grid),
+        grid.affine,
+    )
+
+
+def _read_own_grid(file):
+    effect, affine = read_volume(file.effect)
     effect[~np.isfinite(effect)] = np.nan
     if file.variance is None:
         effect[effect == 0] = np.nan
@@ -257,12 +272,12 @@ def _read_pair(file, grid):
     return effect, variance, affine
 
 
-def _read_dof(file, there, grid):
+def _read_dof(file):
     if file.dof_map is None or not math.isnan(file.dof):
         return file.dof
-    values, affine = read_volume(file.dof_map)
-    check_grid(file.dof_map, values.shape, affine, grid, reference="its effect map")
-    values = values[there & np.isfinite(values)]
+    values, _ = read_volume(file.dof_map)
+    # Its own grid does not matter; a dof of 0 stands for no data.
+    values = values[np.isfinite(values) & (values > 0)]
     return float(np.median(values)) if values.size else math.nan
 
 
@@ -272,14 +287,16 @@ def _assemble(files, rows, geometry, coverage):
     effect = np.full(shape, np.nan, np.float32)
     any_variance = any(row[2] is not None for row in rows)
     variance = np.full(shape, np.nan, np.float32) if any_variance else None
-    dof = np.array([row[3] for row in rows])
+    dof, shares = np.array([row[3] for row in rows]), np.empty(len(rows))
+    common = 2 * coverage >= len(rows)
     for index in range(len(rows)):
         packed, values, variances, _ = rows[index]
         rows[index] = None
         there = np.unpackbits(packed, count=geometry.mask.size).astype(bool).reshape(geometry.mask.shape)
+        shares[index] = there[common].mean() if common.any() else np.nan
         target, source = there[geometry.mask], geometry.mask[there]
         effect[index, target] = values[source]
         if variances is not None:
             variance[index, target] = variances[source]
     labels = tuple(f"sub-{file.key.entity('sub')}" for file in files)
-    return EffectStack(labels, geometry, effect, variance, dof, coverage)
+    return EffectStack(labels, geometry, effect, variance, dof, coverage, shares)

@@ -57,6 +57,33 @@ def make_scores(weights, cells):
     return scores
 
 
+def balanced_weights(matrix, weights, subjects):
+    """Return what a contrast weighs the inputs of each subject by, (n_rows, n_inputs of a subject).
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_inputs, n_columns)
+    weights : ndarray, shape (n_rows, n_columns)
+    subjects : ndarray of int, shape (n_inputs,)
+
+    Returns
+    -------
+    ndarray or None
+        None where the weights differ between subjects, or do not add to zero within them: then the
+        contrast is not one within subjects of a balanced design.
+    """
+    order = np.argsort(subjects, kind="stable")
+    counts = np.unique(subjects, return_counts=True)[1]
+    if np.ptp(counts) or counts[0] == 1:
+        return None
+    effective = np.atleast_2d(weights) @ invert_gram(matrix) @ matrix[order].T * len(counts)
+    parts = effective.reshape(len(effective), len(counts), counts[0])
+    size = 1e-8 * np.abs(parts).max()
+    if np.ptp(parts, axis=1).max() > size or np.abs(parts.sum(axis=2)).max() > size:
+        return None
+    return parts[:, 0]
+
+
 def fit_hotelling(scores, matrix, between):
     """Return Hotelling's test that all rows are zero.
 

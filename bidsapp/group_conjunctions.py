@@ -1,0 +1,92 @@
+"""Conjunctions of the group contrasts of a Dataset node, by the minimum statistic."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bidsapp.errors import SettingsError
+from bidsapp.group_outputs import GroupResult
+from bidsapp.inference.thresholds import THRESHOLDS
+from bidsapp.records import Contrast, Evidence, Geometry, GroupEstimate
+from bidsapp.stats.conjunction import conjoin
+from bidsapp.stats.distributions import z_to_log_p
+
+WORDS = "conjunction of {} by the minimum statistic (Nichols et al. 2005)"
+
+
+def read_conjunctions(texts):
+    """Return the name of each conjunction with the contrasts in it.
+
+    Raises
+    ------
+    SettingsError
+        Not of the form NAME=CONTRAST,CONTRAST.
+    """
+    found = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        members = tuple(part.strip() for part in rest.split(",") if part.strip())
+        if not equals or not name.strip() or len(members) < 2:
+            raise SettingsError(
+                f"--conjunction {text!r}: write NAME=CONTRAST,CONTRAST, two contrasts or more."
+            )
+        found[name.strip()] = members
+    return found
+
+
+class Conjunctions:
+    """Keeps the z-maps that conjunctions need while the contrasts of a node are fitted, then combines them.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings):
+        self._settings = settings
+        self._wanted = read_conjunctions(settings.group.conjunction)
+        self._results = {}
+
+    def add(self, result):
+        """Keep what is needed of a contrast."""
+        name = result.contrast.name
+        if any(name in members for members in self._wanted.values()):
+            if result.estimate.test != "t":
+                raise SettingsError(f"--conjunction: {name} is an F test; it has no sign. Name t contrasts.")
+            self._results[name] = replace(result, stack=replace(result.stack, effect=None, variance=None))
+
+    def conjoin(self):
+        """Yield the result of every conjunction.
+
+        Raises
+        ------
+        SettingsError
+            A contrast that the node does not make.
+        """
+        for name, members in self._wanted.items():
+            missing = [member for member in members if member not in self._results]
+            if missing:
+                raise SettingsError(
+                    f"--conjunction {name}: this node makes no contrast {', '.join(missing)}."
+                )
+            yield self._make(name, [self._results[member] for member in members])
+
+    def _make(self, name, parts):
+        first = parts[0]
+        geometry = Geometry(
+            np.all([part.stack.geometry.mask for part in parts], axis=0), first.stack.geometry.affine
+        )
+        maps = [part.stack.geometry.volume(part.estimate.z)[geometry.mask] for part in parts]
+        tail = self._settings.group.tail
+        z, p = conjoin(np.stack(maps), tail=tail)
+        evidence = Evidence("z", z, z, z_to_log_p(z, tail=tail), (1.0, np.inf), tail, geometry)
+        thresholds = [make(evidence, self._settings.group.alpha) for make in THRESHOLDS.values()]
+        thresholds.sort(key=lambda threshold: bool(threshold.reason))
+        unknown = np.full(z.shape, np.nan)
+        estimate = GroupEstimate(name, "z", unknown, None, z, z, p, np.full(z.shape, np.inf), 1)
+        members = [part.contrast.name for part in parts]
+        fit = replace(first.fit, contrast=None, group_contrasts={name: " and ".join(members)})
+        contrast = Contrast(name, "t", first.contrast.columns, first.contrast.weights)
+        stack = replace(first.stack, geometry=geometry)
+        words = WORDS.format(", ".join(members))
+        return GroupResult(fit, contrast, stack, estimate, None, thresholds, [], words)

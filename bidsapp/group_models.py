@@ -1,0 +1,219 @@
+"""From a planned group fit to its estimates: read, restrict, collapse within subjects, fit, effect sizes."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp.errors import SettingsError
+from bidsapp.inputs.estimates import read_stack
+from bidsapp.inputs.group_masks import restrict_stack
+from bidsapp.inputs.resampling import smooth_stack
+from bidsapp.records import GroupDesign, GroupEstimate
+from bidsapp.stats.effect_sizes import partial_r2, standardise
+from bidsapp.stats.group_estimators import find_patterns, fit_group
+from bidsapp.stats.repeated_measures import (
+    balanced_weights,
+    fit_greenhouse_geisser,
+    fit_hotelling,
+    make_scores,
+    orthonormalise_rows,
+)
+
+ESTIMATOR_WORDS = {
+    "ols": "ordinary least squares",
+    "reml": "mixed effects, REML, Knapp-Hartung standard errors",
+    "flame1": "mixed effects, REML, as FSL's FLAME 1",
+    "dl": "mixed effects, DerSimonian-Laird, Knapp-Hartung standard errors",
+    "fixed": "fixed effects (known variances)",
+    "huber": "robust regression (Huber)",
+    "sandwich": "least squares with a sandwich covariance (CR2, Satterthwaite)",
+}
+# Voxels of a block.
+BLOCK = 2**14
+SPHERICITY = (
+    "One model of all cells with a column a subject pools the errors of all differences and assumes "
+    "sphericity. Where cells differ in variance or correlation its p-values can be far too small; the F with "
+    "Greenhouse-Geisser's correction (FGG, pGG) is beside it. The default error term (partitioned) assumes "
+    "nothing of the kind."
+)
+
+
+@dataclass(frozen=True)
+class FittedGroup:
+    """The estimates of a group fit with the stack they came from and what must be said of them.
+
+    ``design`` is the records.GroupDesign that was fitted; ``shuffled`` says why no shuffling may follow
+    ("" where it may).
+    """
+
+    stack: object
+    design: GroupDesign
+    estimates: list
+    estimator: str
+    warnings: list
+    no_shuffling: str = ""
+
+
+def read_inputs(fit, settings):
+    """Return the stack of a fit's inputs, on one grid, inside the mask, smoothed.
+
+    Where maps are made within subjects (``fit.within``), the stack is that of the cells.
+    """
+    options = settings.group
+    share = count_needed(options.min_subjects, len(fit.inputs)) / len(fit.inputs)
+    stack = read_stack(fit.inputs, minimum_share=share, resample=options.resample)
+    # Smoothing before the mask: voxels outside it take part, as the first level's did.
+    stack = smooth_stack(stack, options.group_smoothing_fwhm)
+    return restrict_stack(stack, options.mask, resample=options.resample)
+
+
+def count_needed(text, n_inputs):
+    """Return how many inputs a voxel needs: ``all``, a number, or a fraction below 1.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if text == "all":
+        return n_inputs
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise SettingsError(f"--min-subjects: {text!r} is neither all nor a number above 0.")
+    needed = math.ceil(value * n_inputs - 1e-9) if value < 1 else int(value)
+    return min(max(needed, 1), n_inputs)
+
+
+def fit_inputs(fit, stack, settings):
+    """Return the FittedGroup of a fit."""
+    if fit.within is None:
+        return _fit_rows(fit, stack, settings)
+    n_cells = len(fit.within.cells)
+    scores = score_cells(fit.within.weights, stack.effect, n_cells)
+    if len(scores) > 1:
+        return _fit_hotelling(fit, stack, scores, settings)
+    collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=None)
+    return _fit_rows(fit, collapsed, settings)
+
+
+def score_cells(weights, effect, n_cells):
+    """Return the contrast maps of every subject, float32, shape (n_rows, n_subjects, n_voxels).
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_rows, n_cells)
+    effect : ndarray, shape (n_subjects * n_cells, n_voxels)
+        The cells of the first subject, then of the next.
+    """
+    n_inputs, n_voxels = effect.shape
+    scores = np.empty((len(weights), n_inputs // n_cells, n_voxels), np.float32)
+    for block in blocks_of(n_voxels):
+        cells = effect[:, block].reshape(n_inputs // n_cells, n_cells, -1).transpose(1, 0, 2)
+        scores[:, :, block] = make_scores(weights, cells.astype(float))
+    return scores
+
+
+def blocks_of(n_voxels):
+    """Return slices that cut the voxels into blocks small enough for temporary arrays in double precision."""
+    return [slice(start, start + BLOCK) for start in range(0, n_voxels, BLOCK)]
+
+
+def _fit_rows(fit, stack, settings):
+    options = settings.group
+    estimator, warnings = choose_estimator(fit, options.group_estimator)
+    repeated = len(set(fit.subjects)) < len(fit.subjects)
+    numbers = np.unique(fit.subjects, return_inverse=True)[1] if repeated else np.arange(len(fit.subjects))
+    groups = np.unique(fit.variance_groups, return_inverse=True)[1] + 1 if fit.variance_groups else None
+    design = GroupDesign(fit.design.matrix, fit.contrasts, groups, numbers)
+    needed = count_needed(options.min_subjects, len(stack.effect))
+    estimates = fit_group(
+        stack.effect, stack.variance, design, estimator=estimator, min_inputs=needed, tail=options.tail
+    )
+    if estimator == "ols" and groups is None:
+        estimates = [
+            add_effect_sizes(estimate, contrast, fit.design.matrix)
+            for estimate, contrast in zip(estimates, fit.contrasts, strict=True)
+        ]
+    if repeated and estimator == "ols":
+        warnings.append(SPHERICITY)
+        estimates = [
+            add_greenhouse_geisser(estimate, contrast, design, stack)
+            for estimate, contrast in zip(estimates, fit.contrasts, strict=True)
+        ]
+    reason = "" if estimator == "ols" else f"the estimator {estimator} has no shuffled counterpart"
+    return FittedGroup(stack, design, estimates, estimator, warnings, reason)
+
+
+def choose_estimator(fit, wanted):
+    """Return the estimator of a fit, and what must be said: a meta node has fixed effects."""
+    if fit.method == "meta" and wanted == "ols":
+        words = (
+            f"{fit.node}: a node of type meta is fitted by fixed effects; --group-estimator reml generalises"
+        )
+        return "fixed", [words + " to other subjects."]
+    return wanted, []
+
+
+def add_effect_sizes(estimate, contrast, matrix):
+    """Return a least-squares estimate with partial R2 and, for t, d and Hedges' g with its interval."""
+    squared = np.square(estimate.statistic) if estimate.test == "t" else estimate.statistic
+    maps = {"partialrsquare": partial_r2(squared, estimate.dof_numerator, estimate.dof)}
+    if estimate.test == "t":
+        size = standardise(estimate.statistic, estimate.dof, matrix, contrast.weights)
+        maps |= {"d": size.d, "g": size.g, "g_low": size.low, "g_high": size.high}
+    return replace(estimate, maps=estimate.maps | maps)
+
+
+def add_greenhouse_geisser(estimate, contrast, design, stack):
+    """Return a pooled F with Greenhouse and Geisser's beside it, where the design is balanced."""
+    weights = balanced_weights(design.matrix, contrast.weights, design.clusters)
+    if estimate.test != "F" or weights is None:
+        return estimate
+    order = np.argsort(design.clusters, kind="stable")
+    maps = {name: np.full(estimate.z.shape, np.nan) for name in ("FGG", "pGG", "epsilonGG")}
+    for block in blocks_of(len(estimate.z)):
+        scores = score_cells(orthonormalise_rows(weights), stack.effect[order, block], weights.shape[1])
+        found = fit_greenhouse_geisser(scores, np.ones((scores.shape[1], 1)), np.ones(1))
+        values = found.statistic, found.p, found.epsilon_gg
+        for array, value in zip(maps.values(), values, strict=True):
+            array[block] = np.where(np.isfinite(estimate.z[block]), value, np.nan)
+    return replace(estimate, maps=estimate.maps | maps)
+
+
+def _fit_hotelling(fit, stack, scores, settings):
+    """Return the multivariate test of several rows within subjects, for each contrast between them."""
+    present = np.isfinite(scores).all(axis=0)
+    needed = count_needed(settings.group.min_subjects, scores.shape[1])
+    patterns = list(find_patterns(present, needed))
+    estimates = [_hotelling(contrast, fit.design.matrix, scores, patterns) for contrast in fit.contrasts]
+    design = GroupDesign(fit.design.matrix, fit.contrasts)
+    reason = "Hotelling's T2 is tested by its F distribution"
+    return FittedGroup(stack, design, estimates, "ols", [], reason)
+
+
+def _hotelling(contrast, matrix, scores, patterns):
+    n_rows, _, n_voxels = scores.shape
+    arrays = {name: np.full(n_voxels, np.nan) for name in ("statistic", "z", "p", "dof")}
+    effect = np.full((n_rows, n_voxels), np.nan)
+    pieces = [(rows, voxels[cut]) for rows, voxels in patterns for cut in blocks_of(len(voxels))]
+    for rows, voxels in pieces:
+        try:
+            found = fit_hotelling(scores[:, rows][:, :, voxels], matrix[rows], contrast.weights[0])
+        except ValueError as error:
+            raise SettingsError(
+                f"{contrast.name}: {error}. Use --error-term pooled, or fewer rows."
+            ) from error
+        effect[:, voxels] = found.effect
+        for name, array in arrays.items():
+            array[voxels] = getattr(found, name)
+    return GroupEstimate(
+        contrast=contrast.name,
+        test="F",
+        effect=effect,
+        variance=None,
+        dof_numerator=n_rows,
+        **arrays,
+    )
