@@ -173,9 +173,9 @@ class GroupOptions:
     )
     group_estimator: str = option(
         "ols",
-        "Estimator of the group level: ols; with the variance maps reml (mixed effects, Knapp-Hartung), flame1 "
-        "(the same variance between subjects, t as FSL), dl (DerSimonian-Laird), fixed (fixed effects); huber "
-        "(robust); sandwich (CR2, for several inputs of a subject).",
+        "Estimator of the group level: ols; with the variance maps reml (mixed effects, Knapp-Hartung), "
+        "flame1 (the same variance between subjects, t as FSL), dl (DerSimonian-Laird), fixed (fixed "
+        "effects); huber (robust); sandwich (CR2, for several inputs of a subject).",
         choices=("ols", "reml", "flame1", "dl", "fixed", "huber", "sandwich"),
     )
     variance_groups: str | None = option(

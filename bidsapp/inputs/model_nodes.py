@@ -161,10 +161,31 @@ def _check_software(software, path, faults):
     for key, value in (software or {}).get("TaskGLM", {}).items():
         if key == "Confounds":
             _check_strategy(value, [*path, "TaskGLM", key], faults)
+        elif key == "SubjectContrasts":
+            _check_subject_contrasts(value, [*path, "TaskGLM", key], faults)
         elif key not in OURS:
-            faults.add([*path, "TaskGLM", key], f"unknown key; there are {', '.join(OURS)}, Confounds.")
+            faults.add(
+                [*path, "TaskGLM", key],
+                f"unknown key; there are {', '.join(OURS)}, Confounds, SubjectContrasts.",
+            )
         elif value not in OURS[key]:
             faults.add([*path, "TaskGLM", key], f"must be one of {', '.join(map(str, OURS[key]))}.")
+
+
+def _check_subject_contrasts(items, path, faults):
+    """Check contrasts within subjects: a list of objects with Name, Cells and rows of Weights."""
+    for index, item in enumerate(items if isinstance(items, list) else [None]):
+        where = [*path, index]
+        if not isinstance(item, dict) or set(item) != {"Name", "Cells", "Weights"}:
+            faults.add(where, "must be an object with Name, Cells (contrasts) and Weights (rows).")
+            continue
+        cells, rows = item["Cells"], item["Weights"]
+        if not isinstance(cells, list) or not isinstance(rows, list) or not cells or not rows:
+            faults.add(where, "Cells and Weights must be lists that are not empty.")
+        elif any(not isinstance(row, list) or len(row) != len(cells) for row in rows):
+            faults.add([*where, "Weights"], f"every row must hold {len(cells)} numbers, one for each cell.")
+        elif not all(isinstance(weight, (int, float)) for row in rows for weight in row):
+            faults.add([*where, "Weights"], "must hold numbers.")
 
 
 def _check_strategy(text, path, faults):

@@ -14,6 +14,7 @@ from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
 from bidsapp.plan.group_model import find_group_model
+from bidsapp.plan.group_options import add_variance_groups, exclude_listed, single_levels
 from bidsapp.plan.nodes import (
     Flow,
     explain_missing,
@@ -23,6 +24,7 @@ from bidsapp.plan.nodes import (
     output_entities,
     passes,
 )
+from bidsapp.plan.within import collapse_flows, spread_cells
 from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
 
 MAX_FAULTS_SHOWN = 20
@@ -36,10 +38,11 @@ def make_group_plan(settings):
     InputError, ModelError, SettingsError
         Every fault that the user can fix.
     """
-    model = find_group_model(settings)
-    entries = find_estimates(settings)
+    entries, excluded = exclude_listed(find_estimates(settings), settings)
     people = find_people(settings)
+    model = find_group_model(settings, entries, people)
     flows = [make_flow(entry, people, known_names(model)) for entry in entries]
+    flows = [flow for flow in flows if passes(flow, asked_inputs(model, flows))]
     nodes = [node for node in model.nodes if node.level == "Dataset"]
     if not nodes:
         raise ModelError(
@@ -48,7 +51,10 @@ def make_group_plan(settings):
     fits, notes = [], list(model.notes)
     for node in nodes:
         made, more = plan_node(model, node, flows, settings.model.missing_condition)
-        fits += made
+        for fit, group_by in made:
+            fit.excluded.update(excluded)
+            notes += single_levels(fit)
+            fits.append((add_variance_groups(fit, people, settings.group.variance_groups), group_by))
         notes += more
     if not fits:
         reasons = (
@@ -77,8 +83,15 @@ def known_names(model):
     for node in model.nodes:
         names += [rule.name for rule in node.contrasts]
         names += [*node.x, *(node.dummy.contrasts or () if node.dummy else ())]
+    names += [str(value) for value in model.input.get("contrast", ())]
     names += [value for edge in model.edges for value in edge.filter.get("contrast", ())]
     return {make_label(name): name for name in reversed(names)}
+
+
+def asked_inputs(model, flows):
+    """Return what the model's Input asks of estimates: only what their names say."""
+    there = {key for flow in flows for key in flow.labels}
+    return {key: labels for key, labels in model.input.items() if key in there}
 
 
 def make_flow(entry, people, names):
@@ -96,7 +109,7 @@ def plan_node(model, node, flows, missing_condition):
     """Return the fits of a Dataset node, and notes on what could not be fitted."""
     if "subject" in node.group_by:
         raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
-    members = _entering(model, node, flows)
+    members, lacking = collapse_flows(node, _entering(model, node, flows))
     everyone = sorted({_subject(flow) for flow in members}, key=natural_key)
     groups = group_flows(node, members)
     fits, notes = [], []
@@ -111,7 +124,8 @@ def plan_node(model, node, flows, missing_condition):
         if not own:
             for name in absent:
                 fit.excluded[name] = "no estimate of this contrast; its own record says why"
-        fits.append((fit, own))
+        fit.excluded.update(lacking.get(fit.contrast, {}))
+        fits.append((spread_cells(fit), own))
     return fits, notes
 
 

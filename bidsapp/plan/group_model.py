@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
+from bidsapp.design.group_commands import Known, make_group_document
 from bidsapp.errors import SettingsError
 from bidsapp.inputs.model import parse_model, read_model
 
 AUTO = "auto"
 
 
-def find_group_model(settings):
+def find_group_model(settings, entries=(), people=None):
     """Return the model of the group stage.
+
+    With ``--group-design`` it is made from these words, the estimates' contrasts and the participants.
 
     With ``--model auto`` it is the one that the participant stage wrote into ``code/``, or, where there
     is none (estimates of another program), a one-sample model of every contrast.
@@ -20,6 +23,10 @@ def find_group_model(settings):
     SettingsError
         Several automatic models and none chosen.
     """
+    if settings.group.group_design:
+        return command_model(settings.group, entries, people or {})
+    if settings.group.group_contrast:
+        raise SettingsError("--group-contrast needs --group-design; a model file names its own contrasts.")
     if settings.model.model != AUTO:
         return read_model(settings.model.model)
     found = [] if settings.selection.estimates else _automatic_models(Path(settings.output_dir), settings)
@@ -27,6 +34,22 @@ def find_group_model(settings):
         names = ", ".join(str(path) for path in found)
         raise SettingsError(f"There are several automatic models: {names}. Choose one with --model.")
     return read_model(found[0]) if found else one_sample_model()
+
+
+def command_model(options, entries, people):
+    """Return the model of a design given on the command line."""
+    subjects = dict.fromkeys(entry.key.entity("sub") for entry in entries)
+    rows = [people.get(subject, {}) for subject in subjects]
+    columns = {name: [_known(row.get(name)) for row in rows] for name in (rows[0] if rows else {})}
+    known = Known(tuple(dict.fromkeys(entry.key.contrast for entry in entries)), columns)
+    document = make_group_document(
+        options.group_design, options.group_contrast, known, error_term=options.error_term
+    )
+    return parse_model(json.dumps(document), "--group-design")
+
+
+def _known(value):
+    return None if value is None or value != value or str(value) in ("", "n/a") else value
 
 
 def one_sample_model():

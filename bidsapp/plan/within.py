@@ -1,0 +1,73 @@
+"""Contrasts within subjects at a Dataset node: several maps of a subject become one row of the design."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp.plan_records import Within
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The estimates of one subject that a contrast within subjects is made from, in the order of cells."""
+
+    entries: tuple
+    within: Within
+
+    @property
+    def key(self):
+        """The key of the first cell, which shares what names the outputs."""
+        return self.entries[0].key
+
+
+def subject_contrasts(node):
+    """Return the contrasts within subjects that a node asks for: name -> Within."""
+    wanted = node.software.get("TaskGLM", {}).get("SubjectContrasts", ())
+    return {
+        item["Name"]: Within(tuple(item["Cells"]), np.atleast_2d(np.asarray(item["Weights"], float)))
+        for item in wanted
+    }
+
+
+def collapse_flows(node, flows):
+    """Return one flow a subject and within-subject contrast, and who lacks a cell.
+
+    Returns
+    -------
+    flows : list of Flow
+        Unchanged where the node asks for no such contrasts.
+    lacking : dict of str to dict
+        Contrast -> subject label -> reason.
+    """
+    wanted = subject_contrasts(node)
+    if not wanted:
+        return flows, {}
+    collapsed, lacking = [], {}
+    for name, within in wanted.items():
+        for unit, cells in _units(node, flows).items():
+            missing = [cell for cell in within.cells if cell not in cells]
+            if missing:
+                lacking.setdefault(name, {})[f"sub-{unit[0]}"] = f"no estimate of {', '.join(missing)}"
+                continue
+            first = cells[within.cells[0]]
+            item = Cells(tuple(cells[cell].item for cell in within.cells), within)
+            collapsed.append(replace(first, item=item, labels={**first.labels, "contrast": name}))
+    return collapsed, lacking
+
+
+def spread_cells(fit):
+    """Return a fit with the estimates of all cells as inputs, where its rows are made from cells."""
+    if not fit.inputs or not isinstance(fit.inputs[0], Cells):
+        return fit
+    entries = tuple(entry for cells in fit.inputs for entry in cells.entries)
+    return replace(fit, inputs=entries, within=fit.inputs[0].within)
+
+
+def _units(node, flows):
+    """Return (subject, other values of GroupBy) -> contrast -> flow."""
+    names = ["subject", *(name for name in node.group_by if name not in ("contrast", "subject"))]
+    units = {}
+    for flow in flows:
+        unit = tuple(flow.labels.get(name) for name in names)
+        units.setdefault(unit, {})[flow.labels["contrast"]] = flow
+    return units
