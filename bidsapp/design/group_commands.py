@@ -320,7 +320,12 @@ def _pooled_node(parts, named, known):
         "Level": "Dataset",
         "Name": "pooled_repeated_measures",
         "GroupBy": ["session", "task"],
-        "Model": {"Type": "glm", "X": ["contrast", "subject"]},
+        # Factors, or labels of subjects that look like numbers would be one covariate.
+        "Transformations": {
+            "Transformer": "pybids-transforms-v1",
+            "Instructions": [{"Name": "Factor", "Input": ["contrast", "subject"]}],
+        },
+        "Model": {"Type": "glm", "X": [*(f"contrast.{cell}" for cell in cells), "subject.*"]},
         "Contrasts": contrasts,
     }
 

@@ -89,7 +89,12 @@ def known_names(model):
 
 
 def asked_inputs(model, flows):
-    """Return what the model's Input asks of estimates: only what their names say."""
+    """Return what the Input of a model that starts at the Dataset level asks of the estimates' names.
+
+    Where earlier nodes made the estimates, Input said which images those began with.
+    """
+    if any(node.level != "Dataset" for node in model.nodes):
+        return {}
     there = {key for flow in flows for key in flow.labels}
     return {key: labels for key, labels in model.input.items() if key in there}
 
