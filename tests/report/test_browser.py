@@ -187,3 +187,15 @@ def test_without_webgl_the_page_says_so(browser, visit, output_folder):
         "document.querySelector('.viewer .state').textContent.includes('cannot run')"
     )
     assert visited.faults == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_on_paper(visit, output_folder, name):
+    page = visit(output_folder / name).page
+    page.emulate_media(media="print")
+    widest = page.evaluate(
+        "Math.max(...Array.from(document.querySelectorAll('svg.figure'), (f) => f.clientWidth - "
+        "parseFloat(f.style.getPropertyValue('--natural'))))"
+    )
+    assert widest <= 1
+    assert page.locator(".contents:visible, .explore:visible").count() == 0
