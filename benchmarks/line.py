@@ -1,9 +1,9 @@
 """Time the whole line beside a bare nilearn loop: python -m benchmarks.line [BIDS_DIR].
 
-Both analyse the same dataset (default: the demo dataset, written afresh): run GLMs with smoothing 6 mm and AR(1)
-noise, fixed effects over runs, one-sample group test. Ours also makes permutation inference with 1,000 shuffles,
-tables and all reports; nilearn's loop makes the maps of one contrast and keeps nothing. FitLins is timed where it
-is installed.
+Both analyse the same dataset (default: the demo dataset, written afresh): run GLMs with smoothing 6 mm and
+AR(1) noise, fixed effects over runs, one-sample group test. Ours also makes permutation inference with 1,000
+shuffles, tables and all reports; nilearn's loop makes the maps of one contrast and keeps nothing. FitLins is
+timed where it is installed.
 """
 
 import argparse
@@ -34,7 +34,8 @@ for model, runs, tables, regressors in zip(models, images, events, confounds):
         result = model.compute_contrast(contrast, output_type="all")
         effects.append(result["effect_size"])
         variances.append(result["effect_variance"])
-    maps.append(compute_fixed_effects(effects, variances, model.masker_.mask_img_, precision_weighted=True)[0])
+    mask = model.masker_.mask_img_
+    maps.append(compute_fixed_effects(effects, variances, mask, precision_weighted=True)[0])
 group = SecondLevelModel().fit(maps, design_matrix=pd.DataFrame({"intercept": [1] * len(maps)}))
 group.compute_contrast("intercept", output_type="all")
 """
