@@ -61,9 +61,12 @@ def _time_of(path):
 def prepare_output(plan, settings):
     """Write what the whole output folder shares: its description and the model used."""
     write_dataset_description(settings.output_dir, plan.links)
-    path = settings.output_dir / names.model_path(plan.model_name)
-    if not path.exists() or path.read_text(encoding="utf-8") != plan.model_text:
-        write_text(path, plan.model_text)
+    pages = {names.model_path(plan.model_name): plan.model_text}
+    pages[names.model_readme_path(plan.model_name)] = plan.model_readme
+    for name, text in pages.items():
+        path = settings.output_dir / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
 
 
 def run_subjects(plan, settings):

@@ -119,7 +119,9 @@ class SubjectPlan:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantPlan:
-    """The participant stage. ``model_text`` is the JSON that is kept beside the results.
+    """The participant stage.
+
+    ``model_text`` is the JSON that is kept beside the results, ``model_readme`` the page that explains it.
 
     ``links`` maps the name of each input dataset to its folder.
     """
@@ -130,6 +132,7 @@ class ParticipantPlan:
     subjects: tuple[SubjectPlan, ...]
     links: dict[str, Path]
     notes: tuple[str, ...] = ()
+    model_readme: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +218,4 @@ class GroupPlan:
     models: tuple[DatasetModel, ...]
     links: dict[str, Path]
     notes: tuple[str, ...] = ()
+    model_readme: str = ""

@@ -129,6 +129,11 @@ def model_path(name):
     return f"code/model-{make_label(name)}_smdl.json"
 
 
+def model_readme_path(name):
+    """Return the path of the page that explains the model."""
+    return f"code/model-{make_label(name)}_README.md"
+
+
 def record_path(subject):
     """Return the path of the record of a finished subject; ``group`` records have a node, see below."""
     return f"logs/sub-{make_label(subject)}_participant.json"

@@ -13,6 +13,7 @@ from bidsapp.inputs.participants import find_participants, read_participants
 from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
+from bidsapp.plan.automatic import explain_model
 from bidsapp.plan.group_model import find_group_model
 from bidsapp.plan.group_options import add_variance_groups, exclude_listed, single_levels
 from bidsapp.plan.nodes import (
@@ -68,6 +69,7 @@ def make_group_plan(settings):
         models=_by_record(fits),
         links={"raw": Path(settings.bids_dir)},
         notes=tuple(dict.fromkeys(notes)),
+        model_readme=explain_model(model),
     )
 
 

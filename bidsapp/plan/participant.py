@@ -9,7 +9,7 @@ from bidsapp.inputs.dataset import open_dataset
 from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels
 from bidsapp.model_records import SHORT_NAMES
-from bidsapp.plan.automatic import make_automatic_model
+from bidsapp.plan.automatic import explain_model, make_automatic_model
 from bidsapp.plan.combine import plan_combinations
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.nodes import same_value
@@ -60,6 +60,7 @@ def make_participant_plan(settings):
         subjects=subjects,
         links={"raw": dataset.raw, **dataset.derivatives},
         notes=tuple(dict.fromkeys(notes)),
+        model_readme=explain_model(model),
     )
 
 

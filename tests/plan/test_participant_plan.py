@@ -88,3 +88,8 @@ def test_condition_that_no_run_has_is_refused_with_the_near_match(haxby, shared,
     path.write_text(json.dumps(document))
     with pytest.raises(ModelError, match=r"no run has 'trial_type\.hose'\. Did you mean 'trial_type\.house'"):
         make_participant_plan(settings_for(shared / "data" / "haxby2001-bids", model=path))
+
+
+def test_page_beside_the_model_says_every_contrast_in_words(haxby):
+    assert "- t test `houseGtFace`: +1 `trial_type.house` -1 `trial_type.face`." in haxby.model_readme
+    assert "High-pass filter at 0.007812 Hz (a period of 128 s)" in haxby.model_readme

@@ -1,0 +1,78 @@
+"""Published layouts: planned, or refused with the right reason; none crashes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bidsapp.design.run import make_run_design
+from bidsapp.errors import InputError
+from bidsapp.inputs.events import read_events
+from bidsapp.inputs.occurrences import find_levels, find_tasks
+from bidsapp.plan import make_participant_plan
+from bidsapp.plan.automatic import make_automatic_model
+from bidsapp.settings import ModelOptions, Settings
+
+FRAME_TIMES = np.arange(200) * 2.0
+# Layouts whose images are raw only, with the reason that the plan gives.
+REFUSED = {
+    "ds000001-fmriprep": "No events file for any run of task balloonanalogrisktask",
+    "fmriprep-skeletons": "it has no sub-<label> folder",
+    **{
+        name: "No derivatives with preprocessed BOLD"
+        for name in (
+            "ds003",
+            "ds007",
+            "ds102",
+            "ds109",
+            "ds114",
+            "eyetracking_fmri",
+            "genetics_ukbb",
+            "volume_timing",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_layout_without_what_is_needed_is_refused_with_the_reason(name, shared, tmp_path):
+    settings = Settings(shared / "data" / "layouts" / name, tmp_path, ("participant",))
+    with pytest.raises(InputError, match=REFUSED[name]):
+        make_participant_plan(settings)
+
+
+def test_layout_with_sessions_and_a_resting_task_is_planned(shared, tmp_path):
+    plan = make_participant_plan(
+        Settings(shared / "data" / "layouts" / "synthetic", tmp_path, ("participant",))
+    )
+    assert all(subject.runs and not subject.problems for subject in plan.subjects)
+    assert {run.entities["task"] for s in plan.subjects for fit in s.runs for run in fit.runs} == {"nback"}
+    entities = [
+        fit.entities for fit in plan.subjects[0].combinations if fit.contrast.startswith("faces_dist")
+    ]
+    assert [item["ses"] for item in entities] == ["01", "02"]
+
+
+def layouts_with_events():
+    import os
+
+    folder = Path(os.environ.get("TASKGLM_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "layouts"
+    found = [(raw, task) for raw in sorted(folder.glob("*")) for task in find_tasks(raw)]
+    return found or [pytest.param((None, None), marks=pytest.mark.skip("needs ../shared/data/layouts"))]
+
+
+@pytest.mark.parametrize("raw_and_task", layouts_with_events(), ids=lambda item: f"{item[0].name}-{item[1]}")
+def test_every_events_file_has_a_design(raw_and_task):
+    raw, task = raw_and_task
+    levels = find_levels(raw, [task])
+    if "onset" not in levels:
+        with pytest.raises(InputError, match=f"task-{task} has no events file with an onset column"):
+            make_automatic_model(levels, task, ModelOptions())
+        return
+    model = make_automatic_model(levels, task, ModelOptions(confounds="none"))
+    paths = [path for path in sorted(raw.rglob("*_events.tsv")) if f"task-{task}_" in path.name]
+    assert paths
+    for path in paths:
+        made = make_run_design(model.nodes[0], read_events(path), None, FRAME_TIMES)
+        assert np.isfinite(made.design.matrix).all()
+        assert made.conditions or made.missing
