@@ -5,8 +5,10 @@ From the README of its data folder (version 0.3.2); gaps there are named as such
 
 FSL = "FSL licence: non-commercial use only"
 FREESURFER = "FreeSurfer software licence (registration required)"
-LANCASTER = "Lancaster et al. (2000) Human Brain Mapping 10:120-131; "
+LANCASTER = (
+    "Lancaster et al. (2000) Human Brain Mapping 10:120-131; "
     "Lancaster et al. (2007) Human Brain Mapping 28:1194-1205"
+)
 
 BUNDLED = {
     "aal": (
