@@ -19,8 +19,7 @@ COPY --from=app /opt/taskglm/share/taskglm /opt/taskglm/share/taskglm
 COPY --from=app /app /app
 ENV PATH=/opt/taskglm/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    NUMBA_CPU_NAME=generic
+    PYTHONDONTWRITEBYTECODE=1
 USER 1000:1000
 # -EsB: neither the caller's PYTHONPATH nor packages in the caller's home reach the app.
 ENTRYPOINT ["/opt/taskglm/bin/python3", "-EsB", "/app/run.py"]

@@ -15,8 +15,16 @@ from bidsapp.outputs.files import make_folder
 
 WORK_PREFIX = ".taskglm-work-"
 LOCK = "lock"
-# The image holds compiled kernels and the list of fonts here; both take seconds to make.
+# The image holds compiled kernels, a folder a level of processors, and the list of fonts here; both take seconds
+# to make.
 PREPARED_CACHES = Path(sys.prefix, "share", "taskglm", "caches")
+FONTS = "fonts"
+# Levels of the x86-64 psABI, the best first, by what /proc/cpuinfo calls their features.
+LEVEL_3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
+LEVELS = {
+    "x86-64-v4": LEVEL_3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+    "x86-64-v3": LEVEL_3,
+}
 # Libraries would otherwise use every processor in every worker process.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -69,13 +77,12 @@ def work_folder(settings):
     folder = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{platform.node()}-", dir=parent))
     before = dict(os.environ)
     os.environ.update({"TMPDIR": str(folder), "MPLCONFIGDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)})
+    _use_prepared_caches(folder)
     os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
     os.environ.setdefault("NILEARN_DATA", str(folder))
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
     tempfile.tempdir = None
-    if PREPARED_CACHES.is_dir():
-        shutil.copytree(PREPARED_CACHES, folder, dirs_exist_ok=True)
     try:
         with _locked(folder), _ending_by_signal():
             yield folder
@@ -92,6 +99,28 @@ def _remove_empty(folder):
     """Leave no empty folder where the app stopped before it wrote anything."""
     with suppress(OSError):
         Path(folder).rmdir()
+
+
+def _use_prepared_caches(folder):
+    names = [FONTS]
+    level = find_processor_level()
+    if "NUMBA_CACHE_DIR" not in os.environ and level and (PREPARED_CACHES / level).is_dir():
+        names.append(level)
+        # Without names of features numba would add those of this very processor, and miss the cache.
+        os.environ.update({"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""})
+    for name in names:
+        if (PREPARED_CACHES / name).is_dir():
+            shutil.copytree(PREPARED_CACHES / name, folder, dirs_exist_ok=True)
+
+
+def find_processor_level(path="/proc/cpuinfo"):
+    """Return the best of ``LEVELS`` that this processor has; None where it has none or cannot be told."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    return next((name for name, needed in LEVELS.items() if needed <= flags), None)
 
 
 def remove_abandoned(parent):

@@ -17,6 +17,8 @@ pip="$prefix/bin/pip"
 site=$(echo "$prefix"/lib/python3.*/site-packages)
 find "$site" -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
 find "$site" -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.c' -o -name '*.h' -o -name '*.a' \) -delete
+# Workers of Dask import the app, whose folder the images have in common.
+echo /app > "$site/taskglm.pth"
 
 # unchecked-hash: Python does not compare with the source, whose time a container format may change.
 "$prefix/bin/python3" -W ignore -m compileall -q -j 0 --invalidation-mode unchecked-hash "$site"

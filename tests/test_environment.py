@@ -89,9 +89,43 @@ def test_a_termination_signal_removes_the_work_folder(settings):
     assert not settings.output_dir.exists()
 
 
-def test_prepared_caches_are_copied(settings, tmp_path, monkeypatch):
-    (tmp_path / "caches").mkdir()
-    (tmp_path / "caches" / "kernel.nbi").write_text("compiled")
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """Caches as the image has them, on a processor of level 3."""
+    for name in ("fonts", "x86-64-v3", "x86-64-v4"):
+        (tmp_path / "caches" / name).mkdir(parents=True)
+        (tmp_path / "caches" / name / name).write_text("made before")
     monkeypatch.setattr(environment, "PREPARED_CACHES", tmp_path / "caches")
+    monkeypatch.setattr(environment, "find_processor_level", lambda: "x86-64-v3")
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+
+
+def test_prepared_caches_of_the_processor_are_used(settings, prepared):
     with work_folder(settings) as folder:
-        assert (folder / "kernel.nbi").read_text() == "compiled"
+        assert {path.name for path in folder.iterdir()} == {"lock", "fonts", "x86-64-v3"}
+        assert os.environ["NUMBA_CPU_NAME"] == "x86-64-v3"
+        assert os.environ["NUMBA_CPU_FEATURES"] == ""
+
+
+def test_a_cache_that_the_user_chose_is_left_alone(settings, prepared, monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
+    with work_folder(settings):
+        assert "NUMBA_CPU_NAME" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("features", "level"),
+    [
+        (environment.LEVELS["x86-64-v4"], "x86-64-v4"),
+        (environment.LEVELS["x86-64-v3"], "x86-64-v3"),
+        ({"sse2"}, None),
+    ],
+)
+def test_the_level_of_a_processor_is_told_by_its_features(tmp_path, features, level):
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"processor\t: 0\nflags\t\t: {' '.join(features)}\n")
+    assert environment.find_processor_level(path) == level
+
+
+def test_an_unknown_processor_has_no_level(tmp_path):
+    assert environment.find_processor_level(tmp_path / "absent") is None
