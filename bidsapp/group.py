@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bidsapp.environment import count_cpus, find_memory_gb
+from bidsapp.environment import find_memory_gb
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, SettingsError
 from bidsapp.group_conjunctions import Conjunctions
 from bidsapp.group_influence import write_influence
@@ -22,13 +22,17 @@ from bidsapp.provenance import Stopwatch, common_record, is_finished, make_finge
 from bidsapp.records import Evidence, InferenceOptions
 from bidsapp.report.pages import write_group_report, write_overview
 from bidsapp.stats.distributions import z_to_log_p
+from bidsapp.workers import group_workers, threads_of_a_test
 
 logger = logging.getLogger(__name__)
 
 
 def run_stage(settings, work_dir):
     """Run the group stage and return its exit code."""
-    failures = [] if settings.control.reports_only else run_models(make_group_plan(settings), settings)
+    failures = []
+    if not settings.control.reports_only:
+        with group_workers(settings):
+            failures = run_models(make_group_plan(settings), settings)
     for failure in failures:
         logger.error("%s", failure)
     write_group_report(settings.output_dir)
@@ -123,7 +127,7 @@ def shuffle(fitted, contrast, settings):
         blocks=design.clusters if repeated else None,
         block_mode="within" if repeated else "auto",
         variance_groups=design.variance_groups,
-        n_threads=count_cpus(settings.control.n_cpus),
+        n_threads=threads_of_a_test(settings),
         memory_gb=find_memory_gb(settings.control.mem_gb),
     )
     stack = fitted.stack

@@ -250,6 +250,12 @@ class Control:
         kind="memory",
         aliases=("--mem",),
     )
+    dask_scheduler: str | None = option(
+        None,
+        "Group level: follow the shuffles on the workers of this Dask cluster, named by the address of its "
+        "scheduler or by its scheduler file.",
+        metavar="ADDRESS|FILE",
+    )
     dry_run: str | None = option(
         None,
         "Print the plan, as text or json, and stop.",

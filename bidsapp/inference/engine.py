@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 from threadpoolctl import threadpool_limits
 
 from bidsapp.inference.kernels import cluster_maxima_of_maps, cluster_maxima_of_points
@@ -25,9 +26,11 @@ SCREENED, SCREENED_WITH_CLUSTERS, WHOLE = 16384, 2048, 8
 # No w reaches this: there are no clusters to form.
 NO_CUTOFF = 2.0
 EVENTS = 200_000
+# Batches a worker of a cluster has in hand: few enough to show progress, enough to keep it busy.
+IN_HAND = 4
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Job:
     """What the engine follows: a test, its shuffles, what to look at, and on how many threads.
 
@@ -47,6 +50,10 @@ class Job:
         """The fields of ``Batch`` that the statistics read."""
         return {STATISTICS[name].needs for name in self.statistics}
 
+    def __sizeof__(self):
+        # Dask asks: what is large it sends to a worker once, what is small with every batch.
+        return int(self.test.data.nbytes)
+
 
 def make_job(test, shuffles, space, options, observed):
     """Return the job of a test with its observed map (n_points,)."""
@@ -63,6 +70,19 @@ def batches(job):
     if is_screened(job):
         size = SCREENED_WITH_CLUSTERS if "clusters" in job.needs else SCREENED
     return [slice(i, min(i + size, len(job.shuffles))) for i in range(0, len(job.shuffles), size)]
+
+
+def follow_all(job):
+    """Yield every batch as its slice of the shuffles and what `follow` returns for it.
+
+    Batches are followed one after another here, or side by side by the workers of joblib's current backend.
+    """
+    parts = batches(job)
+    n_workers = effective_n_jobs()
+    size = 1 if n_workers == 1 else IN_HAND * n_workers
+    for start in range(0, len(parts), size):
+        some = parts[start : start + size]
+        yield from zip(some, Parallel()(delayed(follow)(job, which) for which in some), strict=True)
 
 
 def follow(job, which):

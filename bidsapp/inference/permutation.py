@@ -12,7 +12,7 @@ from scipy import special
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.clusters import find_clusters
-from bidsapp.inference.engine import batches, follow, make_job
+from bidsapp.inference.engine import follow_all, make_job
 from bidsapp.inference.grouped_test import GroupedTest
 from bidsapp.inference.hotelling_test import prepare_hotelling_test
 from bidsapp.inference.linear_test import prepare_linear_test
@@ -181,8 +181,7 @@ def _run(job, monitor):
     """Return the null maxima of each statistic and the exceedance counts of each voxel."""
     nulls = {name: np.empty(len(job.shuffles)) for name in job.statistics}
     counts = None if job.reached is None else np.zeros(len(job.reached), np.int64)
-    for which in batches(job):
-        maxima, reached = follow(job, which)
+    for which, (maxima, reached) in follow_all(job):
         for name in job.statistics:
             nulls[name][which] = maxima[name]
         if counts is not None:
