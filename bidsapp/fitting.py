@@ -15,6 +15,7 @@ from bidsapp.outputs.records import describe_dof, describe_run
 from bidsapp.outputs.tables import write_contrasts, write_design
 from bidsapp.records import Estimate, EstimateKey, Geometry, JointEstimate
 from bidsapp.run_series import fit_series, write_residuals
+from bidsapp.stats.derivative_boost import estimate_boosted_t
 from bidsapp.stats.estimate_maps import make_f_maps, make_t_maps
 from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
 from bidsapp.stats.run_glm import estimate_f, estimate_t
@@ -49,13 +50,16 @@ def fit_run(fit, settings, n_threads):
     """
     run = fit.runs[0]
     geometry, model = fit_series(fit, settings, n_threads)
-    estimators = {"t": estimate_t, "F": estimate_f}
-    made = [(contrast, estimators[contrast.test](model, contrast)) for contrast in fit.contrasts]
+    made = [(contrast, estimate(model, contrast, fit, settings.run)) for contrast in fit.contrasts]
     files = write_run(fit, model, geometry, settings)
     if settings.run.residuals:
         files["residuals"] = write_residuals(fit, model, geometry, settings, n_threads)
     key = {"node": fit.node, "level": "run", "entities": tuple(fit.entities.items())}
-    about = {"method": "run GLM", "runs": [fit.label], "left_out": []}
+    about = {
+        "method": "run GLM, derivative boost" if settings.run.derivative_boost else "run GLM",
+        "runs": [fit.label],
+        "left_out": [],
+    }
     fitted = [
         write_fitted(EstimateKey(contrast=contrast.name, **key), estimate, geometry, about, settings)
         for contrast, estimate in made
@@ -66,6 +70,15 @@ def fit_run(fit, settings, n_threads):
         "vif": {c.name: variance_inflation(fit.design.matrix, c.weights) for c in fit.contrasts},
     }
     return fitted, describe_run(run, fit) | files | more
+
+
+def estimate(model, contrast, fit, options):
+    """Return the estimate of a contrast of a fitted run."""
+    if contrast.test == "F":
+        return estimate_f(model, contrast)
+    if options.derivative_boost:
+        return estimate_boosted_t(model, contrast, fit.design.matrix)
+    return estimate_t(model, contrast)
 
 
 def write_run(fit, model, geometry, settings):

@@ -128,6 +128,11 @@ class RunOptions:
         "How the runs of a subject are combined: weighted by the precision of their estimates, or equally.",
         choices=("precision", "equal"),
     )
+    derivative_boost: bool = option(
+        False,
+        "Let t contrasts of conditions compare amplitudes that count derivative columns in.",
+        kind="flag",
+    )
     residuals: bool = option(False, "Write the residual series of every run.", kind="flag")
 
 
