@@ -1,5 +1,7 @@
 """From the files of a run to its fitted model, and back to its residual series; both times as a stream."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bidsapp.errors import AppError
@@ -12,6 +14,8 @@ from bidsapp.stats.autocorrelation import count_lags
 from bidsapp.stats.run_glm import fit_run_glm, make_residuals
 from bidsapp.stats.series_sums import accumulate, join_sums, make_time_model
 
+# This noise model is there to compare with nilearn, whose percent is of the mean over all volumes.
+LIKE_NILEARN = "ar1"
 # Volumes that are held at once; the 4-D series never is.
 BLOCK_VOLUMES = 32
 
@@ -42,6 +46,8 @@ def fit_series(fit, settings, n_threads):
         lengths = [run.n_volumes for run in fit.runs]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).tolist()
         model = make_time_model(fit.design.matrix, fit.keep, starts)
+        if settings.run.noise_model == LIKE_NILEARN:
+            model = replace(model, baseline=np.ones_like(model.baseline))
         parts = [
             _sum_run(run, model.of_run(rows), geometry, settings.run, n_threads)
             for run, rows in zip(fit.runs, model.runs, strict=True)

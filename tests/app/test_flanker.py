@@ -89,7 +89,8 @@ def test_a_run_agrees_with_nilearn_in_every_voxel(flanker, record, index):
     model.fit(run["files"]["bold"], design_matrices=design.drop(columns="frame_time", errors="ignore"))
     weights = next(made["weights"] for made in run["contrasts"] if made["name"] == CONTRAST)
     columns = [name for name in design.columns if name != "frame_time"]
-    theirs = model.compute_contrast([weights.get(name, 0.0) for name in columns], output_type="all")
+    vector = np.array([weights.get(name, 0.0) for name in columns])
+    theirs = model.compute_contrast(vector, output_type="all")
     same_bin = np.isclose(values(out / run["model_fit"]["ar1"], mask), model.labels_[0].astype(float))
     assert np.count_nonzero(~same_bin) <= MAX_ON_BIN_EDGE
     estimate = find_estimate(record, "run", run=run["entities"]["run"])
