@@ -11,8 +11,8 @@ from bidsapp.errors import ModelError
 
 MAP_SUFFIX = "statmap"
 ENTITY_ORDER = (
-    "sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part", "hemi", "space", "res", "den",
-    "node", "contrast", "stat", "label", "desc",
+    "sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part", "hemi", "space", "cohort",
+    "res", "den", "node", "contrast", "stat", "label", "desc",
 )  # fmt: skip
 
 
