@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.images import intersect_masks, read_mask
-from bidsapp.inputs.series import open_series
+from bidsapp.inputs.series import FWHM_PER_SIGMA, open_series
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_series
@@ -53,9 +54,27 @@ def fit_series(fit, settings, n_threads):
             for run, rows in zip(fit.runs, model.runs, strict=True)
         ]
         sums = parts[0] if len(parts) == 1 else join_sums(model, parts)
-        return geometry, fit_run_glm(sums, noise_model=settings.run.noise_model, n_threads=n_threads)
+        smooth = make_smoother(geometry, settings.run.noise_smoothing_fwhm)
+        noise_model = settings.run.noise_model
+        return geometry, fit_run_glm(sums, noise_model=noise_model, smooth=smooth, n_threads=n_threads)
     except AppError as error:
         raise type(error)(f"{fit.label}: {error}", exit_code=error.exit_code) from error
+
+
+def make_smoother(geometry, fwhm_mm):
+    """Return a function that smooths a map (n_points,) over the voxels that have a value; None for 0 mm."""
+    if fwhm_mm <= 0:
+        return None
+    zooms = np.sqrt(np.sum(np.square(geometry.affine[:3, :3]), axis=0))
+    sigma = fwhm_mm / (FWHM_PER_SIGMA * zooms)
+
+    def smooth(values):
+        known = np.isfinite(values)
+        volumes = [geometry.volume(v, fill=0.0) for v in (np.where(known, values, 0.0), known.astype(float))]
+        total, weight = (gaussian_filter(volume, sigma, mode="constant")[geometry.mask] for volume in volumes)
+        return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+
+    return smooth
 
 
 def _sum_run(run, model, geometry, options, n_threads):

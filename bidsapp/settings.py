@@ -123,6 +123,12 @@ class RunOptions:
         kind="float",
         metavar="MM",
     )
+    noise_smoothing_fwhm: float = option(
+        0.0,
+        "Smoothing of the map of noise coefficients within the mask in mm (0: none).",
+        kind="float",
+        metavar="MM",
+    )
     fixed_effects: str = option(
         "precision",
         "How the runs of a subject are combined: weighted by the precision of their estimates, or equally.",

@@ -60,7 +60,7 @@ def count_lags(name):
     return parse_noise_model(name)[1]
 
 
-def estimate_noise(sums, name, *, n_threads=1):
+def estimate_noise(sums, name, *, smooth=None, n_threads=1):
     """Return the noise of the usable voxels.
 
     Parameters
@@ -68,19 +68,25 @@ def estimate_noise(sums, name, *, n_threads=1):
     sums : SeriesSums
     name : str
         As in ``parse_noise_model``.
+    smooth : callable or None
+        Smooths a map (n_voxels,), NaN where there is no value; applied to the coefficients of first-order
+        models and to the partial autocorrelations of the others.
     """
     kind, order = parse_noise_model(name)
     if kind == "ols":
         return _share_bins(sums, np.zeros((1, 0)), np.zeros(np.count_nonzero(sums.usable), int))
     if kind == "nilearn":
-        return estimate_like_nilearn(sums)
+        return estimate_like_nilearn(sums, smooth)
     if kind == "corrected":
-        return estimate_corrected(sums, order)
+        return estimate_corrected(sums, order, smooth)
     found = find_reml_bins(sums, np.flatnonzero(sums.usable), n_threads=n_threads)
+    if smooth is not None:
+        smoothed = _smooth_usable(sums, REML_GRID[found], smooth)
+        found = np.abs(REML_GRID[:, None] - smoothed).argmin(axis=0)
     return _share_bins(sums, REML_GRID[:, None], found)
 
 
-def estimate_like_nilearn(sums):
+def estimate_like_nilearn(sums, smooth=None):
     """Return AR(1) noise by nilearn's estimator: Yule-Walker on the residuals, cut to bins of 0.01."""
     n_volumes = sums.model.n_volumes
     none, one = residual_autocovariances(sums)
@@ -88,15 +94,26 @@ def estimate_like_nilearn(sums):
         change = _without_grand_mean(sums)
         none, one = none + change[0], one + change[1]
     rho = (one[sums.usable] / (n_volumes - 1)) / (none[sums.usable] / n_volumes)
+    rho = _smooth_usable(sums, rho, smooth)
     levels, bins = np.unique(np.trunc(rho * NILEARN_BINS).astype(int), return_inverse=True)
     return _share_bins(sums, levels[:, None] / NILEARN_BINS, bins, whitening.make_plain_precision)
 
 
-def estimate_corrected(sums, order):
+def estimate_corrected(sums, order, smooth=None):
     """Return AR(p) noise from bias-corrected autocovariances; voxels share bins of coefficients."""
     partials = find_partials(residual_autocovariances(sums, order)[:, sums.usable], sums.model)
+    partials = np.stack([_smooth_usable(sums, partial, smooth) for partial in partials])
     centres, bins = make_bins(partials.T)
     return _share_bins(sums, to_coefficients(centres), bins)
+
+
+def _smooth_usable(sums, values, smooth):
+    """Return the values of the usable voxels smoothed as a map."""
+    if smooth is None:
+        return values
+    full = np.full(len(sums.usable), np.nan)
+    full[sums.usable] = values
+    return smooth(full)[sums.usable]
 
 
 def _share_bins(sums, coefficients, found, make_precision=whitening.make_precision):

@@ -63,7 +63,7 @@ class FittedRun:
         return _by_voxel(self, self.noise.coefficients).T
 
 
-def fit_run_glm(sums: SeriesSums, *, noise_model, n_threads=1):
+def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
     """Return the fitted run.
 
     Parameters
@@ -71,9 +71,11 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, n_threads=1):
     noise_model : str
         ``ar1-reml``, ``ar1`` (nilearn's), ``ar2`` to ``ar6``, ``ols``; see
         ``autocorrelation.parse_noise_model``.
+    smooth : callable or None
+        Smooths a map of noise coefficients, see ``autocorrelation.estimate_noise``.
     """
     model, n_voxels = sums.model, len(sums.usable)
-    noise = estimate_noise(sums, noise_model, n_threads=n_threads)
+    noise = estimate_noise(sums, noise_model, smooth=smooth, n_threads=n_threads)
     covariances = np.linalg.inv(whitening.grams(model, noise.precisions))
     parameters = np.full((n_voxels, model.rank), np.nan)
     sigma_square, r_square = np.full((2, n_voxels), np.nan)
