@@ -10,6 +10,7 @@ from bidsapp.inputs.images import check_grid, read_header
 from bidsapp.inputs.index import find, inherited_metadata, most_specific
 from bidsapp.inputs.selection import space_of
 from bidsapp.inputs.timing import read_timing
+from bidsapp.outputs.names import ENTITY_ORDER
 from bidsapp.records import Geometry, Run
 
 VOLUMES = (".nii.gz", ".nii")
@@ -132,6 +133,11 @@ def make_run(bold, derivative, raw, events):
     InputError
         The fault, without the name of the run.
     """
+    unknown = sorted(set(run_entities(bold)) - set(ENTITY_ORDER))
+    if unknown:
+        raise InputError(
+            f"has {unknown[0]!r} in its name, which no output name can carry. Rename {bold.path}."
+        )
     subject = bold.entities["sub"]
     metadata = inherited_metadata(of_subject(raw.sidecars, subject), bold.entities)
     # Only the derivative's own sidecar says how its slice times were treated.

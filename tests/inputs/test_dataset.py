@@ -221,3 +221,10 @@ def test_broken_sidecar_names_run_and_file(dataset):
     (fault,) = read(dataset).faults
     assert fault.startswith("sub-02 task-viewing run-1 ")
     assert "is not valid JSON (line 1" in fault
+
+
+def test_entity_that_no_output_can_carry_is_a_fault(dataset):
+    copy_series(dataset, "run-1", "run-1_chunk-2")
+    faults = read(dataset).faults
+    assert len(faults) == 2
+    assert "has 'chunk' in its name" in faults[0]
