@@ -1,10 +1,12 @@
 """Plan the nodes between runs and the group: how the estimates of one subject are combined."""
 
+from collections import Counter
+
 import pandas as pd
 
 from bidsapp.design.group import make_group_design
 from bidsapp.errors import ModelError
-from bidsapp.model_records import INTERCEPT, LONG_NAMES
+from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.nodes import (
     Flow,
     explain_missing,
@@ -84,6 +86,34 @@ def flows_of(fit):
         )
         for contrast in fit.contrasts
     ]
+
+
+def repeats_at_group(model, fits):
+    """Return a warning where a participant's estimates would enter a mean of the group more than once.
+
+    Parameters
+    ----------
+    fits : sequence of RunFit and CombineFit
+        Those of one subject.
+    """
+    made = {}
+    for fit in fits:
+        make_flows = flows_of if isinstance(fit, CombineFit) else flows_of_run
+        made.setdefault(fit.node, []).extend(make_flows(fit))
+    warnings = []
+    for node in model.nodes:
+        if node.level != "Dataset" or node.x != (INTERCEPT,) or node.formula:
+            continue
+        known = [name for name in node.group_by if name in SHORT_NAMES or name == "contrast"]
+        alike = Counter(
+            tuple(flow.labels.get(name) for name in known) for flow in incoming(model, node, made)
+        )
+        if alike and max(alike.values()) > 1:
+            warnings.append(
+                f"the group level will refuse {node.name!r}: a participant enters it {max(alike.values())} "
+                "times. Combine runs or sessions in a Subject node before it, or group by what differs"
+            )
+    return warnings
 
 
 def _plan_group(node, members, groups, missing_condition, tables):

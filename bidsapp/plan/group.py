@@ -116,7 +116,10 @@ def plan_node(model, node, flows, missing_condition):
     """Return the fits of a Dataset node, and notes on what could not be fitted."""
     if "subject" in node.group_by:
         raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
-    members, lacking = collapse_flows(node, _entering(model, node, flows))
+    entering = _entering(model, node, flows)
+    if not entering:
+        return [], [_nothing_enters(model, node, flows)]
+    members, lacking = collapse_flows(node, entering)
     everyone = sorted({_subject(flow) for flow in members}, key=natural_key)
     groups = group_flows(node, members)
     fits, notes = [], []
@@ -134,6 +137,14 @@ def plan_node(model, node, flows, missing_condition):
         fit.excluded.update(lacking.get(fit.contrast, {}))
         fits.append((spread_cells(fit), own))
     return fits, notes
+
+
+def _nothing_enters(model, node, flows):
+    there = ", ".join(sorted({str(flow.labels["contrast"]) for flow in flows}))
+    rules = [rule for edge in model.edges_into(node.name) for rule in edge.filter.items()]
+    said = "; ".join(f"{key}: {', '.join(values)}" for key, values in rules)
+    asked = f" (Filter {said})" if rules else ""
+    return f"{node.name}: no estimate passes to it{asked}. The contrasts there are: {there}."
 
 
 def _entering(model, node, flows):

@@ -1,6 +1,6 @@
 """How estimates travel through the nodes of a model: edges, filters, grouping, names of outputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
 from bidsapp.errors import ModelError
@@ -149,9 +149,14 @@ def make_outputs(node, group_design, contrast, missing_condition):
     names : dict of str to str
         Output name to the node's own name of the contrast ("1" on the intercept).
     skipped : dict of str to str
+
+    Raises
+    ------
+    ModelError
+        A condition that is no column of the design.
     """
     design = group_design.design
-    rules = expand_rules(node, design.columns)
+    rules = [_with_levels(rule, design.columns) for rule in expand_rules(node, design.columns)]
     made, skipped = make_contrasts(rules, design, missing_condition)
     by_rule = {rule.name: rule for rule in rules}
     contrasts, names = [], {}
@@ -163,6 +168,21 @@ def make_outputs(node, group_design, contrast, missing_condition):
         names[name] = own
         contrasts.append(Contrast(name, item.test, item.columns, item.weights))
     return tuple(contrasts), names, {output_name(contrast, name): reason for name, reason in skipped.items()}
+
+
+def _with_levels(rule, columns):
+    """Return a rule whose conditions are columns; a factor with one column stands for that column."""
+    conditions = []
+    for name in rule.conditions:
+        levels = [column for column in columns if column.startswith((f"{name}.", f"{name}[", f"C({name})["))]
+        found = find_column(name, columns)
+        if found is None and len(levels) != 1:
+            raise ModelError(
+                f"{rule.where} (contrast {rule.name!r}): {name!r} is no column of the design. "
+                f"{near_match(name, columns)}"
+            )
+        conditions.append(found or levels[0])
+    return replace(rule, conditions=tuple(conditions))
 
 
 def output_name(contrast, own):

@@ -10,7 +10,7 @@ from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels
 from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import explain_model, make_automatic_model
-from bidsapp.plan.combine import plan_combinations
+from bidsapp.plan.combine import plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.nodes import same_value
 from bidsapp.plan.runs import check_missing, find_respellings, group_runs, make_run_fit, prepare
@@ -204,6 +204,7 @@ def _plan_subjects(model, prepared, dataset, settings, notes):
     subjects = [SubjectPlan(subject, (), (), (reason,)) for subject, reason in dataset.unusable.items()]
     for subject, run_fits in fits.items():
         combined, problems = plan_combinations(model, run_fits, missing_condition, tables)
+        notes = [*notes, *repeats_at_group(model, [*run_fits, *combined])]
         remarks = [f"{fit.label}: {note}" for fit in run_fits for note in fit.notes]
         subjects.append(
             SubjectPlan(subject, tuple(run_fits), tuple(combined), tuple(problems), tuple(remarks))

@@ -112,3 +112,16 @@ def test_sessions_are_combined_and_also_tested_alone(plans):
     ]
     entities = [model.entities.get("ses") for model in group.models]
     assert sorted(map(str, entities)) == ["1", "2", "None"]
+
+
+def test_participant_who_would_enter_the_group_twice_is_announced(plans, tmp_path, monkeypatch):
+    path = tmp_path / "m_smdl.json"
+    document = parse_json((FOLDER / "model-oneSample_smdl.json").read_text(), "m")
+    del document["Nodes"][1]
+    path.write_text(format_json(document))
+    dataset = make_dataset(tmp_path, make_events([], {"trial_type": LEVELS["stroop"]}), tasks=("stroop",))
+    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda _: dataset)
+    plan = make_participant_plan(
+        Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
+    )
+    assert any("the group level will refuse 'datasetLevel'" in note for note in plan.notes)
