@@ -11,6 +11,7 @@ from bidsapp.group_conjunctions import Conjunctions
 from bidsapp.group_influence import write_influence
 from bidsapp.group_models import ESTIMATOR_WORDS, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
+from bidsapp.group_regions import write_regions
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.outputs import names
@@ -78,6 +79,8 @@ def run_model(model, plan, settings):
                 content["contrasts"].append(ContrastWriter(result, settings).write() | shared)
                 content["warnings"] += result.warnings
                 conjunctions.add(result)
+            regions = write_regions(fit, fitted, settings)
+            content["regions"] = content.get("regions", []) + regions
         for result in conjunctions.conjoin():
             content["contrasts"].append(ContrastWriter(result, settings).write())
         content |= write_shared(model, stacks, settings, estimator=ESTIMATOR_WORDS[fitted.estimator])

@@ -299,7 +299,14 @@ def collect_maps(result):
     else:
         maps = {"F": estimate.statistic}
     more = {stat: values for stat, values in estimate.maps.items() if stat != "n" or np.ptp(values)}
+    if _varies(estimate.dof):
+        more["dof"] = estimate.dof
     return maps | {"z": estimate.z, "p": estimate.p, **more}
+
+
+def _varies(values):
+    known = values[np.isfinite(values)]
+    return known.size > 0 and np.ptp(known) > 0
 
 
 def conventions(inference):

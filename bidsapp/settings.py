@@ -156,8 +156,8 @@ class GroupOptions:
         (),
         "Group model instead of the model's Dataset nodes: one-sample | paired A B | repeated-measures "
         "FACTOR=LEVEL,LEVEL ... | two-sample COLUMN | anova COLUMN | covariate COLUMN ... (A, B: contrasts "
-        "of the subjects; COLUMN: of participants.tsv or phenotype/; every contrast whose name holds one level "
-        "of each FACTOR is a cell).",
+        "of the subjects; COLUMN: of participants.tsv or phenotype/; every contrast whose name holds one "
+        "level of each FACTOR is a cell).",
         kind="words",
         metavar="WORD",
     )

@@ -284,7 +284,7 @@ def _expand_rows(text, cells):
     rows = []
     for part in text.split(";"):
         row = dict.fromkeys(cells, 0.0)
-        for name, weight in linear_weights(part.strip(), names).items():
+        for name, weight in _read_weights(part, names).items():
             members = [name] if name in cells else levels[name]
             for cell in members:
                 row[cell] += weight / len(members)
@@ -349,11 +349,15 @@ def _split_expression(text):
 
 
 def _expressed(name, text, columns):
-    try:
-        rows = [linear_weights(part.strip(), columns) for part in text.split(";")]
-    except ModelError as error:
-        raise SettingsError(f"--group-contrast {name}: {error}") from error
+    rows = [_read_weights(part, columns) for part in text.split(";")]
     return _t(name, rows[0]) if len(rows) == 1 else _rows(name, rows)
+
+
+def _read_weights(text, names):
+    try:
+        return linear_weights(text.strip(), names)
+    except ModelError as error:
+        raise SettingsError(f"--group-contrast: {error}") from error
 
 
 def _t(name, row):

@@ -79,6 +79,11 @@ class Atlas:
         order = np.lexsort((found, -percent))
         return _join((percent[i], self._name(found[i])) for i in order)
 
+    def regions_at(self, positions):
+        """Return the (most probable) region of each position in mm, -1 where there is none."""
+        voxels = self._voxels(positions)
+        return np.where(voxels >= 0, self.regions[voxels], -1)
+
     def _voxels(self, positions):
         """Return the flat voxel index of each position in mm, -1 outside the grid."""
         inverse = np.linalg.inv(self.affine)

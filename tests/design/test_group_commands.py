@@ -119,7 +119,8 @@ def test_expression_over_columns_is_a_contrast():
         (("repeated-measures", "stimulus"), (), "is not FACTOR=LEVEL,LEVEL"),
         (("repeated-measures", "stimulus=FF,XX", "p=Ini,Imm"), (), "needs one contrast whose name"),
         (("one-sample",), ("x",), "write NAME=EXPRESSION"),
-        (("covariate", "age"), ("x=sex",), "x: "),
+        (("covariate", "age"), ("x=sex",), "--group-contrast: "),
+        (("paired", "A", "B"), ("x=A - C",), "--group-contrast: "),
     ],
 )
 def test_words_without_sense_are_refused(words, contrasts, message):

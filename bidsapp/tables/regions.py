@@ -1,0 +1,93 @@
+"""Regions of interest: which region of an atlas or label image every voxel lies in, and means over them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from bidsapp.errors import InputError
+from bidsapp.tables.atlas import Atlas, read_atlases
+from bidsapp.tables.bundled import BUNDLED
+
+# A subject has a value in a region when it has data in at least this part of the region's voxels.
+MIN_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """The regions of an atlas on a geometry.
+
+    Attributes
+    ----------
+    key, title : str
+    names : list of str
+        Of the regions with at least one voxel.
+    members : list of ndarray of int
+        The voxels of each, as indices on the voxel axis.
+    """
+
+    key: str
+    title: str
+    names: list
+    members: list
+
+
+def read_regions(spec, geometry):
+    """Return the regions that ``spec`` names: a bundled atlas, or IMAGE[,LABELS.tsv].
+
+    Parameters
+    ----------
+    spec : str
+        An image without a table has the numbers of its labels as names.
+    geometry : Geometry
+
+    Raises
+    ------
+    InputError
+        No such file or atlas, a table without the columns, or no region with a voxel.
+    """
+    atlas = read_atlases([spec])[0] if spec in BUNDLED else _read_image(spec)
+    found = atlas.regions_at(geometry.coordinates())
+    indices = [index for index in np.unique(found) if index >= 0]
+    if not indices:
+        raise InputError(f"--roi {spec}: no voxel of the maps lies in any of its regions.")
+    names = [atlas.names.get(int(index), str(index)) for index in indices]
+    return Regions(atlas.key, atlas.title, names, [np.flatnonzero(found == index) for index in indices])
+
+
+def average_regions(values, regions):
+    """Return the mean of every input in every region, shape (n_inputs, n_regions).
+
+    NaN where an input has data in less than half of a region.
+    """
+    means = np.full((len(values), len(regions.names)), np.nan)
+    for column, members in enumerate(regions.members):
+        part = np.asarray(values[:, members], float)
+        there = np.isfinite(part)
+        enough = there.mean(axis=1) >= MIN_SHARE
+        means[enough, column] = np.where(there, part, 0.0)[enough].sum(axis=1) / there[enough].sum(axis=1)
+    return means
+
+
+def _read_image(spec):
+    text, _, table = spec.partition(",")
+    path = Path(text)
+    if not path.is_file():
+        raise InputError(f"--roi {text}: neither a file nor one of {', '.join(sorted(BUNDLED))}.")
+    image = nib.load(path)
+    values = np.rint(np.nan_to_num(np.asarray(image.dataobj, float))).astype(np.int32)
+    names = _read_names(Path(table)) if table else {int(i): str(i) for i in np.unique(values) if i != 0}
+    regions = np.where(np.isin(values, list(names)) & (values != 0), values, -1).ravel()
+    key = path.name.removesuffix(".gz").removesuffix(".nii")
+    return Atlas(key, key, "", "", names, image.shape[:3], image.affine, regions)
+
+
+def _read_names(path):
+    if not path.is_file():
+        raise InputError(f"--roi: there is no table {path}.")
+    table = pd.read_csv(path, sep="\t")
+    if not {"index", "name"} <= set(table.columns):
+        raise InputError(f"--roi: {path} needs the columns index and name.")
+    return {int(index): str(name) for index, name in zip(table["index"], table["name"], strict=True)}

@@ -1,0 +1,196 @@
+"""Estimators, masks, coverage, exclusions, regions and conjunctions of the group level, through the app."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from bidsapp import cli
+
+AFFINE = np.array([[6.0, 0, 0, -66], [0, 6.0, 0, -90], [0, 0, 6.0, -54], [0, 0, 0, 1]])
+SHAPE = (22, 26, 20)
+N_SUBJECTS = 12
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory):
+    """Return a folder with two contrasts of 12 subjects in two groups; sub-02 lacks the top third."""
+    rng = np.random.default_rng(3)
+    folder = tmp_path_factory.mktemp("options") / "maps"
+    brain = np.zeros(SHAPE, bool)
+    brain[4:18, 4:22, 4:16] = True
+    people = []
+    for subject in range(1, N_SUBJECTS + 1):
+        group = "patient" if subject % 2 else "control"
+        people.append((f"sub-{subject:02d}", group, 20 + subject))
+        for shift, contrast in enumerate(("go", "stop")):
+            there = brain.copy()
+            if subject == 2:
+                there[..., 12:] = False
+            volume = np.where(there, rng.normal(0.5 + shift, 1.0 if subject % 2 else 2.0, SHAPE), np.nan)
+            stem = f"sub-{subject:02d}_task-x_space-MNI152NLin2009cAsym_contrast-{contrast}"
+            (folder / f"sub-{subject:02d}").mkdir(parents=True, exist_ok=True)
+            for stat, values in (
+                ("effect", volume),
+                ("variance", np.where(there, rng.uniform(0.1, 1, SHAPE), np.nan)),
+            ):
+                path = folder / f"sub-{subject:02d}" / f"{stem}_stat-{stat}_statmap.nii.gz"
+                nib.save(nib.Nifti1Image(values.astype(np.float32), AFFINE), path)
+    table = pd.DataFrame(people, columns=["participant_id", "group", "age"])
+    table.to_csv(folder / "participants.tsv", sep="\t", index=False)
+    (folder / "dataset_description.json").write_text('{"Name": "maps", "BIDSVersion": "1.10.0"}')
+    return folder
+
+
+def run(maps, output, *more):
+    arguments = [maps, output, "group", "--estimates", maps, "--n-permutations", "0", *more]
+    return cli.main([str(word) for word in arguments])
+
+
+def read(output, name):
+    (path,) = (output / "group").glob(f"*_{name}_statmap.nii.gz")
+    return nib.load(path).get_fdata()
+
+
+def stacked(maps, contrast):
+    paths = sorted(maps.glob(f"sub-*/*_contrast-{contrast}_stat-effect_statmap.nii.gz"))
+    return np.array([nib.load(path).get_fdata() for path in paths])
+
+
+def record_of(output):
+    (path,) = (output / "logs").glob("*_group.json")
+    return json.loads(path.read_text())
+
+
+def test_intersection_is_the_default_and_coverage_is_written(maps, tmp_path):
+    assert run(maps, tmp_path, "--group-design", "one-sample") == 0
+    assert np.isnan(read(tmp_path, "contrast-go_stat-t")[8, 8, 13])
+    coverage = read(tmp_path, "contrast-go_stat-coverage")
+    assert (coverage[8, 8, 13], coverage[8, 8, 8]) == (11, 12)
+
+
+def test_voxels_with_enough_subjects_are_fitted_with_their_own_dof(maps, tmp_path):
+    assert run(maps, tmp_path, "--group-design", "one-sample", "--min-subjects", "0.9") == 0
+    dof = read(tmp_path, "contrast-go_stat-dof")
+    assert (dof[8, 8, 13], dof[8, 8, 8]) == (10, 11)
+    expected = stats.ttest_1samp(np.delete(stacked(maps, "go")[:, 8, 8, 13], 1), 0).statistic
+    assert read(tmp_path, "contrast-go_stat-t")[8, 8, 13] == pytest.approx(expected, rel=1e-5)
+
+
+def test_variance_groups_are_welchs_test(maps, tmp_path):
+    words = ("--group-design", "two-sample", "group", "--variance-groups", "group")
+    assert run(maps, tmp_path, *words) == 0
+    values = stacked(maps, "stop")[:, 8, 8, 8]
+    expected = stats.ttest_ind(values[1::2], values[0::2], equal_var=False)
+    assert read(tmp_path, "contrast-stopControlVsPatient_stat-t")[8, 8, 8] == pytest.approx(
+        expected.statistic, rel=1e-5
+    )
+    assert read(tmp_path, "contrast-stopControlVsPatient_stat-p")[8, 8, 8] == pytest.approx(
+        expected.pvalue, rel=1e-4
+    )
+
+
+def test_mixed_effects_write_tau2_and_heterogeneity(maps, tmp_path):
+    assert run(maps, tmp_path, "--group-design", "one-sample", "--group-estimator", "reml") == 0
+    for stat in ("tau2", "isquared", "cochranq"):
+        assert np.nanmin(read(tmp_path, f"contrast-go_stat-{stat}")) >= 0
+    assert "REML" in record_of(tmp_path)["estimator"]
+
+
+def test_effect_sizes_stand_beside_t(maps, tmp_path):
+    assert run(maps, tmp_path, "--group-design", "one-sample") == 0
+    t, d = (read(tmp_path, f"contrast-go_stat-{stat}")[8, 8, 8] for stat in ("t", "d"))
+    assert d == pytest.approx(t / np.sqrt(N_SUBJECTS), rel=1e-6)
+    low, g, high = (read(tmp_path, f"contrast-go_stat-{stat}")[8, 8, 8] for stat in ("gLow", "g", "gHigh"))
+    assert low < g < high
+
+
+def test_paired_is_the_t_test_of_differences(maps, tmp_path):
+    assert run(maps, tmp_path, "--group-design", "paired", "stop", "go") == 0
+    expected = stats.ttest_rel(stacked(maps, "stop")[:, 8, 8, 8], stacked(maps, "go")[:, 8, 8, 8])
+    assert read(tmp_path, "contrast-stopVsGo_stat-t")[8, 8, 8] == pytest.approx(expected.statistic, rel=1e-5)
+
+
+def test_excluded_participants_are_named_with_their_reason(maps, tmp_path):
+    (tmp_path / "exclude.json").write_text('{"sub-03": "fell asleep"}')
+    assert run(maps, tmp_path, "--group-design", "one-sample") == 0
+    (entry,) = [item for item in record_of(tmp_path)["subjects"] if item["label"] == "sub-03"]
+    assert not entry["used"]
+    assert "fell asleep" in entry["reason"]
+
+
+def test_influence_is_a_table_of_all_subjects(maps, tmp_path):
+    assert run(maps, tmp_path, "--group-design", "one-sample") == 0
+    table = pd.read_csv(tmp_path / record_of(tmp_path)["contrasts"][0]["influence"], sep="\t")
+    assert len(table) == N_SUBJECTS
+    np.testing.assert_allclose(table["leverage"], 1 / N_SUBJECTS)
+    assert table["coverage"].idxmin() == 1
+    assert table["mean_variance"].between(0.4, 0.7).all()
+
+
+def test_regions_are_tested_with_a_false_discovery_rate(maps, tmp_path):
+    labels = np.zeros(SHAPE, np.int16)
+    labels[4:11], labels[11:18] = 1, 2
+    nib.save(nib.Nifti1Image(labels, AFFINE), tmp_path / "halves.nii.gz")
+    output = tmp_path / "out"
+    assert run(maps, output, "--group-design", "one-sample", "--roi", tmp_path / "halves.nii.gz") == 0
+    entry = next(item for item in record_of(output)["regions"] if item["contrast"] == "stop")
+    table = pd.read_csv(output / entry["table"], sep="\t")
+    inside = np.isfinite(read(output, "contrast-stop_stat-t"))
+    means = stacked(maps, "stop")[:, inside & (labels == 1)].mean(axis=1)
+    assert table.loc[0, "statistic"] == pytest.approx(stats.ttest_1samp(means, 0).statistic, rel=1e-5)
+    assert table.loc[0, "sub-05"] == pytest.approx(means[4], rel=1e-5)
+    assert (table["q"] >= table["p"]).all()
+    assert "Regions of interest" in (output / "group.html").read_text()
+    assert (output / entry["figure"]).read_text().startswith("<svg")
+
+
+def test_conjunction_is_the_smaller_z(maps, tmp_path):
+    assert (
+        run(
+            maps,
+            tmp_path,
+            "--group-design",
+            "one-sample",
+            "--conjunction",
+            "both=go,stop",
+            "--tail",
+            "positive",
+        )
+        == 0
+    )
+    go, stop, both = (read(tmp_path, f"contrast-{name}_stat-z") for name in ("go", "stop", "both"))
+    np.testing.assert_allclose(both, np.minimum(go, stop), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--group-design", "two-sample", "sex"), "no column 'sex'"),
+        (("--min-subjects", "many"), "--min-subjects"),
+        (("--variance-groups", "site"), "--variance-groups: no column 'site'"),
+        (("--conjunction", "x=go"), "write NAME=CONTRAST,CONTRAST"),
+        (("--mask", "nowhere.nii.gz"), "nowhere.nii.gz"),
+        (("--group-contrast", "x=go"), "--group-contrast needs --group-design"),
+    ],
+)
+def test_options_without_sense_end_with_a_message(maps, tmp_path, capsys, caplog, words, message):
+    assert run(maps, tmp_path, *words) != 0
+    assert message in capsys.readouterr().err + caplog.text
+
+
+def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path):
+    import shutil
+
+    folder = tmp_path / "maps"
+    shutil.copytree(maps, folder)
+    for path in folder.glob("sub-04/*.nii.gz"):
+        image = nib.load(path)
+        moved = AFFINE.copy()
+        moved[0, 3] += 3.0
+        nib.save(nib.Nifti1Image(image.get_fdata().astype(np.float32), moved), path)
+    assert run(folder, tmp_path / "a", "--group-design", "one-sample") != 0
+    assert run(folder, tmp_path / "b", "--group-design", "one-sample", "--resample") == 0
