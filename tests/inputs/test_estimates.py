@@ -125,8 +125,15 @@ def test_stack_without_variance_maps_has_none(maps):
 
 
 def test_map_on_another_grid_is_named(maps):
-    save(path_of(maps, "10"), np.ones((4, 5, 7)))
+    for stat in ("effect", "variance"):
+        save(path_of(maps, "10", stat), np.ones((4, 5, 7)))
     with pytest.raises(InputError, match=r"sub-10_.*another grid.*4 x 5 x 7 voxels instead of 4 x 5 x 6"):
+        read_stack(find_estimates(settings(maps)))
+
+
+def test_variance_on_another_grid_than_its_effect_is_named(maps):
+    save(path_of(maps, "10", "variance"), np.ones((4, 5, 7)))
+    with pytest.raises(InputError, match=r"sub-10_.*stat-variance.*another grid than its effect map"):
         read_stack(find_estimates(settings(maps)))
 
 
