@@ -15,7 +15,8 @@ from bidsapp.outputs.files import make_folder
 
 WORK_PREFIX = ".taskglm-work-"
 LOCK = "lock"
-# The image holds compiled kernels (a folder a level of processors) and the list of fonts here: seconds to make.
+# The image holds compiled kernels (a folder a level of processors) and the list of fonts here: they take
+# seconds to make.
 PREPARED_CACHES = Path(sys.prefix, "share", "taskglm", "caches")
 FONTS = "fonts"
 # Levels of the x86-64 psABI, the best first, by what /proc/cpuinfo calls their features.

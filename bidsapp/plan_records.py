@@ -33,8 +33,6 @@ class RunFit:
     events : tuple of dict
         The events as used: onset, duration, trial_type.
     notes : tuple of str
-    mask_filter : dict or None
-        Entities of the mask that the model asks for.
     """
 
     node: str
@@ -50,7 +48,6 @@ class RunFit:
     events: tuple[dict, ...] = ()
     high_pass_hz: float | None = None
     notes: tuple[str, ...] = ()
-    mask_filter: dict | None = None
 
     @property
     def label(self):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from bidsapp.errors import AppError
 from bidsapp.inputs.images import read_header
 
-# Measured on one core of an ordinary server: decompression and smoothing of voxels, per voxel and volume,
-# and the sums of the model, per voxel, volume and column. They say minutes from hours, no more.
+# Assumed orders of magnitude for one processor, to tell minutes from hours: decompression and smoothing, per
+# voxel and volume; the sums of the model, per voxel, volume and column.
 SECONDS_PER_VALUE = 4e-8
 SECONDS_PER_PRODUCT = 1e-9
 # Volumes of the series that are held at once, and maps that a model needs besides its coefficients.

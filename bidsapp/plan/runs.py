@@ -12,6 +12,7 @@ from bidsapp.errors import AppError, InputError, ModelError
 from bidsapp.inputs.events import read_events
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.confounds import choose_confounds
+from bidsapp.plan.masks import with_model_mask
 from bidsapp.plan_records import RunFit
 from bidsapp.records import Design
 
@@ -166,7 +167,7 @@ def make_run_fit(node, prepared, columns, missing_condition):
     first = prepared.made[0]
     return RunFit(
         node=node.name,
-        runs=prepared.runs,
+        runs=tuple(with_model_mask(run, node.options.mask) for run in prepared.runs),
         entities=_shared_entities(prepared.runs),
         design=design,
         contrasts=contrasts,
@@ -180,7 +181,6 @@ def make_run_fit(node, prepared, columns, missing_condition):
         notes=tuple(
             dict.fromkeys([*_notes_on_events(prepared), *(n for made in prepared.made for n in made.notes)])
         ),
-        mask_filter=node.options.mask,
     )
 
 
