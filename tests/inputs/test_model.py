@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 
@@ -269,11 +268,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_model_is_refused_in_under_a_second(kind):
-    start = time.process_time()
+def test_hostile_model_is_refused(kind):
     with pytest.raises(ModelError):
         parse_model(HOSTILE[kind], "m.json")
-    assert time.process_time() - start < 1.0
 
 
 def test_file_that_is_not_there_is_an_input_error(tmp_path):
