@@ -398,6 +398,8 @@ class Inference:
         What a reader of the results must know, in sentences.
     conventions : dict
         Every convention behind the numbers, for sidecars.
+    shuffles_digest : str
+        The same for contrasts that were shuffled alike.
     """
 
     test: str
@@ -414,6 +416,7 @@ class Inference:
     clusters: ClusterInference | None
     warnings: tuple[str, ...] = ()
     conventions: dict = field(default_factory=dict)
+    shuffles_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ whole maps. Neither the threads nor the memory change a result: batches are cut 
 and maxima and counts do not depend on the order in which they are taken.
 """
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ NO_CUTOFF = 2.0
 EVENTS = 200_000
 # Batches a worker of a cluster has in hand: few enough to show progress, enough to keep it busy.
 IN_HAND = 4
+FINER = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -54,6 +56,16 @@ class Job:
         # Dask asks: what is large it sends to a worker once, what is small with every batch.
         return int(self.test.data.nbytes)
 
+    def digest(self):
+        """Return a text that is the same for the same data, shuffles and statistics only."""
+        text = hashlib.sha256(np.ascontiguousarray(self.test.data))
+        text.update(self.shuffles.digest().encode())
+        space = self.space
+        shown = (self.statistics, space.cutoff, space.offset, space.two_tailed, space.tfce_powers)
+        text.update(repr((*shown, space.tfce_steps, self.reached is None)).encode())
+        text.update(space.neighbours)
+        return text.hexdigest()
+
 
 def make_job(test, shuffles, space, options, observed):
     """Return the job of a test with its observed map (n_points,)."""
@@ -64,20 +76,21 @@ def make_job(test, shuffles, space, options, observed):
     return Job(test, shuffles, space, options.statistics, reached, max(options.n_threads, 1))
 
 
-def batches(job):
-    """Return the slices of shuffles that are followed together."""
+def batches(job, *, finer=False):
+    """Return the slices of shuffles that are followed together; ``finer`` to look often whether to stop."""
     size = WHOLE * 8
     if is_screened(job):
         size = SCREENED_WITH_CLUSTERS if "clusters" in job.needs else SCREENED
+    if finer:
+        size = min(size, FINER)
     return [slice(i, min(i + size, len(job.shuffles))) for i in range(0, len(job.shuffles), size)]
 
 
-def follow_all(job):
-    """Yield every batch as its slice of the shuffles and what `follow` returns for it.
+def follow_each(job, parts):
+    """Yield every batch (slice of the shuffles) and what `follow` returns for it.
 
     Batches are followed one after another here, or side by side by the workers of joblib's current backend.
     """
-    parts = batches(job)
     n_workers = effective_n_jobs()
     size = 1 if n_workers == 1 else IN_HAND * n_workers
     for start in range(0, len(parts), size):

@@ -12,12 +12,12 @@ from scipy import special
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.clusters import find_clusters
-from bidsapp.inference.engine import follow_all, make_job
+from bidsapp.inference.engine import batches, follow_each, make_job
 from bidsapp.inference.grouped_test import GroupedTest
 from bidsapp.inference.hotelling_test import prepare_hotelling_test
 from bidsapp.inference.linear_test import prepare_linear_test
 from bidsapp.inference.partition import drop_fixed, partition_design
-from bidsapp.inference.pvalues import p_from_counts, p_from_null
+from bidsapp.inference.pvalues import TIE, p_from_counts, p_from_null, p_interval
 from bidsapp.inference.shuffles import (
     check_attainable,
     choose_scheme,
@@ -27,7 +27,11 @@ from bidsapp.inference.shuffles import (
 )
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.statistic import Space
+from bidsapp.inference.tails import p_from_tail
 from bidsapp.records import ClusterInference, Inference, StatisticInference
+
+# Early stopping: no decision on fewer shuffles, and at this confidence that p stays on its side of alpha.
+FEWEST_DECIDED, DECIDED = 200, 0.999
 
 
 def permute(effects, matrix, weights, geometry, options, *, monitor=None):
@@ -44,7 +48,8 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     geometry : Geometry
     options : InferenceOptions
     monitor : object, optional
-        Its ``progress(done, total)`` is called from time to time.
+        ``progress(done, total)`` is called after each batch, ``save(state)`` with arrays from which a later
+        call goes on, and at the start ``load()``, which returns the last state or None.
 
     Returns
     -------
@@ -71,8 +76,15 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     notes.append(check_attainable(lowest, options.alpha, shuffles.n_distinct))
     observed = np.where(test.usable, test.maps(shuffles, slice(0, 1))[0], np.nan)
     space = make_space(test, geometry, options)
-    nulls, counts = _run(make_job(test, shuffles, space, options, observed), monitor)
-    n_shuffles = len(shuffles)
+    enhanced = {name: _enhance(STATISTICS[name], observed, space) for name in options.statistics}
+    sizes = {name: np.abs(found) if space.two_tailed else found for name, found in enhanced.items()}
+    job = make_job(test, shuffles, space, options, observed)
+    nulls, counts, n_shuffles = _run(job, options, sizes, monitor)
+    if n_shuffles < len(shuffles):
+        notes.append(
+            f"Shuffling stopped after {n_shuffles} of {len(shuffles)}: hardly a corrected p can cross alpha "
+            "any more."
+        )
     return Inference(
         test=test.name,
         dof=test.dof,
@@ -81,14 +93,22 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
         scheme=shuffles.scheme,
         n_shuffles=n_shuffles,
         n_distinct=shuffles.n_distinct,
-        exact=shuffles.exact,
+        exact=shuffles.exact and n_shuffles == len(shuffles),
         smallest_p=lowest,
         p=None if counts is None else np.where(test.usable, p_from_counts(counts, n_shuffles), np.nan),
         statistics={
-            name: _result(STATISTICS[name], observed, test, space, null) for name, null in nulls.items()
+            name: StatisticInference(
+                name,
+                test.direction * enhanced[name],
+                _corrected(sizes[name], observed, null, options),
+                null,
+            )
+            for name, null in nulls.items()
         },
-        clusters=_observed_clusters(observed, test, space, nulls),
+        clusters=_observed_clusters(observed, test, space, nulls, options),
         warnings=tuple(filter(None, notes)),
+        shuffles_digest=shuffles.digest(),
+        conventions=describe_conventions(test, shuffles, space, options),
     )
 
 
@@ -177,44 +197,123 @@ def as_it_is(statistic):
     return statistic
 
 
-def _run(job, monitor):
-    """Return the null maxima of each statistic and the exceedance counts of each voxel."""
-    nulls = {name: np.empty(len(job.shuffles)) for name in job.statistics}
-    counts = None if job.reached is None else np.zeros(len(job.reached), np.int64)
-    for which, (maxima, reached) in follow_all(job):
+def _run(job, options, observed, monitor):
+    """Return the null maxima of each statistic, the exceedance counts, and how many shuffles were followed."""
+    done, nulls, counts = _resume(job, monitor)
+    parts = [part for part in batches(job, finer=options.stop_when_decided) if part.start >= done]
+    for which, (maxima, reached) in follow_each(job, parts):
         for name in job.statistics:
             nulls[name][which] = maxima[name]
         if counts is not None:
             counts += reached
+        done = which.stop
         if monitor is not None:
-            monitor.progress(which.stop, len(job.shuffles))
-    return nulls, counts
+            monitor.save(_state(job, done, nulls, counts))
+            monitor.progress(done, len(job.shuffles))
+        if options.stop_when_decided and is_decided(observed, nulls, done, options.alpha):
+            break
+    return {name: null[:done] for name, null in nulls.items()}, counts, done
 
 
-def _result(statistic, observed, test, space, null):
-    """Return the observed map of a statistic with its corrected p."""
+def _state(job, done, nulls, counts):
+    """Return what a later call needs to go on, as arrays."""
+    state = {f"null_{name}": null[:done] for name, null in nulls.items()}
+    more = {} if counts is None else {"counts": counts}
+    return {"digest": np.array(job.digest()), "done": np.array(done), **state, **more}
+
+
+def _resume(job, monitor):
+    """Return where an interrupted call stood, or the start; a state of other data or options is not used."""
+    nulls = {name: np.full(len(job.shuffles), np.nan) for name in job.statistics}
+    counts = None if job.reached is None else np.zeros(len(job.reached), np.int64)
+    state = monitor.load() if monitor is not None else None
+    if not state or str(state["digest"]) != job.digest():
+        return 0, nulls, counts
+    done = int(state["done"])
+    for name, null in nulls.items():
+        null[:done] = state[f"null_{name}"]
+    return done, nulls, counts if counts is None else state["counts"].astype(np.int64)
+
+
+def is_decided(observed, nulls, done, alpha):
+    """Return whether more shuffles would hardly move a corrected p across alpha.
+
+    Parameters
+    ----------
+    observed : dict of str to ndarray
+        The size of every statistic in every point or cluster.
+    """
+    if done < FEWEST_DECIDED:
+        return False
+    for name, values in observed.items():
+        p = np.unique(p_from_null(values[np.isfinite(values)], nulls[name][:done]))
+        lower, upper = p_interval(p, done, DECIDED)
+        if np.any((lower <= alpha) & (upper > alpha)):
+            return False
+    return True
+
+
+def _enhance(statistic, observed, space):
+    """Return the observed map of a statistic, signed; the voxel's own statistic with NaN as it is."""
     if statistic.needs == "height":
-        enhanced = observed
-    else:
-        spatial = np.nan_to_num(space.scale(observed))
-        clusters = find_clusters(
-            spatial, space.cutoff, space.neighbours, two_tailed=space.two_tailed, offset=space.offset
-        )
-        enhanced = statistic.enhance(spatial, clusters, space)
-    size = np.abs(enhanced) if space.two_tailed else enhanced
-    p = np.where(np.isfinite(observed), p_from_null(size, null), np.nan)
-    return StatisticInference(statistic.name, test.direction * enhanced, p, null)
+        return observed
+    spatial = np.nan_to_num(space.scale(observed))
+    return statistic.enhance(spatial, _clusters(spatial, space), space)
 
 
-def _observed_clusters(observed, test, space, nulls):
+def _clusters(spatial, space):
+    return find_clusters(
+        spatial, space.cutoff, space.neighbours, two_tailed=space.two_tailed, offset=space.offset
+    )
+
+
+def _corrected(size, observed, null, options):
+    """Return corrected p; NaN where there is no test."""
+    p = p_from_tail(size, null, options.tail_approximation)
+    return np.where(np.isfinite(observed), p, np.nan)
+
+
+def _observed_clusters(observed, test, space, nulls, options):
     """Return the clusters of the observed map with their corrected p."""
     if not {"extent", "mass"} & set(nulls):
         return None
-    spatial = np.nan_to_num(space.scale(observed))
-    found = find_clusters(
-        spatial, space.cutoff, space.neighbours, two_tailed=space.two_tailed, offset=space.offset
-    )
-    values = {"extent": found.size, "mass": found.mass}
-    p = {name: p_from_null(values[name], nulls[name]) for name in values if name in nulls}
+    found = _clusters(np.nan_to_num(space.scale(observed)), space)
+    values = {"extent": found.size.astype(float), "mass": found.mass}
+    p = {
+        name: p_from_tail(values[name], nulls[name], options.tail_approximation)
+        for name in values
+        if name in nulls
+    }
     sign = found.sign * test.direction
     return ClusterInference(found.labels, sign, found.size, found.mass, found.peak, p, space.cutoff)
+
+
+def describe_conventions(test, shuffles, space, options):
+    """Return every convention behind the numbers, by the names that sidecars give them."""
+    on_z = space.scale is not as_it_is
+    tfce = "exact integral" if not options.tfce_steps else f"{options.tfce_steps} steps of each maximum"
+    return {
+        "NullHypothesis": "shuffles keep what is exchangeable when the contrast is zero (Freedman-Lane)",
+        "Statistic": {"v": "Aspin-Welch v, followed as z", "G": "G, followed as z"}.get(test.name, test.name),
+        "TwoSided": space.two_tailed,
+        "Tails": "largest absolute value of both tails" if space.two_tailed else f"{options.tail} tail",
+        "PValue": "share of shuffles at or above the observed value, the observed one among them",
+        "TieTolerance": TIE,
+        "ShuffleMode": shuffles.mode,
+        "ExchangeabilityBlocks": options.blocks is not None,
+        "VarianceGroups": options.variance_groups is not None,
+        "ClusterFormingP": options.cluster_forming_p,
+        "ClusterFormingTail": "one-sided, in each tested tail",
+        "ClusterFormingThreshold": space.cutoff,
+        "ClusterFormingRelation": "at or above",
+        "ClusterConnectivity": options.connectivity,
+        "ClusterMass": "sum above the threshold" if options.mass == "excess" else "sum of the statistic",
+        "ClusterScale": "z" if on_z else test.name,
+        "TFCE": tfce,
+        "TFCEScale": "z" if on_z else test.name,
+        "TFCEConnectivity": options.tfce_connectivity,
+        "TFCEExtentPower": options.tfce_powers[0],
+        "TFCEHeightPower": options.tfce_powers[1],
+        "TailApproximation": options.tail_approximation,
+        "StopWhenDecided": options.stop_when_decided,
+    }

@@ -7,6 +7,7 @@ alone, so that it depends on (seed, j) and not on how many are asked for. An arr
 the statistic can differ.
 """
 
+import hashlib
 from dataclasses import dataclass
 from itertools import permutations, product
 from math import comb, factorial
@@ -48,6 +49,10 @@ class Shuffles:
 
     def __len__(self):
         return len(self.order)
+
+    def digest(self):
+        """Return a text that is the same for the same shuffles only."""
+        return hashlib.sha256(self.order.tobytes() + self.signs.tobytes()).hexdigest()
 
     def apply(self, columns, which=slice(None)):
         """Return columns of the design as each shuffle lays them beside the data.
