@@ -179,7 +179,7 @@ def _add_flag(group, setting):
 
 def _metavar(kind, details):
     if details.get("choices"):
-        return "{" + ",".join(details["choices"]) + "}"
+        return "{" + ",".join(map(str, details["choices"])) + "}"
     words = {"labels": "LABEL", "label": "LABEL", "list": "NAME", "paths": "PATH", "path": "PATH"}
     return words.get(kind, {"int": "N", "float": "X", "memory": "GB"}.get(kind, "TEXT"))
 
@@ -248,6 +248,7 @@ def _read_value(setting, value):
         raise SettingsError(f"{flag}: cannot read {value!r} as {details['kind']}.") from error
     choices = details.get("choices")
     if choices and value is not None and value not in choices:
+        choices = [str(choice) for choice in choices]
         raise SettingsError(
             f"{flag}: {value!r} is not one of {', '.join(choices)}{_near(str(value), choices)}."
         )

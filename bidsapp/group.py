@@ -3,16 +3,19 @@
 import logging
 from dataclasses import replace
 
-import numpy as np
-
-from bidsapp.environment import find_memory_gb
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, SettingsError
 from bidsapp.group_conjunctions import Conjunctions
+from bidsapp.group_inference import (
+    blocks_of_rows,
+    correct_over_contrasts,
+    find_smoothness,
+    make_evidence,
+    shuffle_contrast,
+)
 from bidsapp.group_influence import write_influence
 from bidsapp.group_models import ESTIMATOR_WORDS, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.group_regions import write_regions
-from bidsapp.inference.permutation import permute
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
@@ -20,10 +23,8 @@ from bidsapp.participant import prepare_output
 from bidsapp.plan import make_group_plan
 from bidsapp.progress import Progress
 from bidsapp.provenance import Stopwatch, common_record, is_finished, make_fingerprint
-from bidsapp.records import Evidence, InferenceOptions
 from bidsapp.report.pages import write_group_report, write_overview
-from bidsapp.stats.distributions import z_to_log_p
-from bidsapp.workers import group_workers, threads_of_a_test
+from bidsapp.workers import group_workers
 
 logger = logging.getLogger(__name__)
 
@@ -99,60 +100,38 @@ def run_model(model, plan, settings):
 def analyse(fit, fitted, settings):
     """Yield the result of every contrast of a fit."""
     stack = fitted.stack
+    inferences, warnings = shuffle_all(fit, fitted, settings)
+    smoothness = find_smoothness(fitted.data, fitted.design.matrix, stack.geometry)
     for contrast, estimate in zip(fit.contrasts, fitted.estimates, strict=True):
-        inference, warnings = None, []
-        if settings.permutation.n_permutations and fitted.no_shuffling:
-            warnings = [f"{contrast.name}: not shuffled, {fitted.no_shuffling}"]
-        elif settings.permutation.n_permutations:
-            try:
-                inference = shuffle(fitted, contrast, settings)
-            except SettingsError as error:
-                # The other contrasts may have more subjects, and the maps of this one are right.
-                warnings = [f"{contrast.name}: {error}"]
-        evidence = make_evidence(estimate, inference, stack.geometry, settings)
+        inference = inferences[contrast.name]
+        evidence = make_evidence(estimate, inference, stack.geometry, settings, smoothness)
         thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
         # The first is the main one of tables and figures: one that could be computed.
         thresholds.sort(key=lambda threshold: bool(threshold.reason))
-        words = ESTIMATOR_WORDS[fitted.estimator]
-        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, warnings, words)
+        said, words = warnings[contrast.name], ESTIMATOR_WORDS[fitted.estimator]
+        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, words)
 
 
-def shuffle(fitted, contrast, settings):
-    """Return the permutation inference of a contrast; rows of one subject are shuffled among themselves."""
-    design = fitted.design
-    repeated = len(np.unique(design.clusters)) < len(design.clusters)
-    options = InferenceOptions(
-        n_shuffles=settings.permutation.n_permutations,
-        seed=settings.permutation.seed,
-        alpha=settings.group.alpha,
-        tail=settings.group.tail,
-        cluster_forming_p=settings.permutation.cluster_forming_p,
-        blocks=design.clusters if repeated else None,
-        block_mode="within" if repeated else "auto",
-        variance_groups=design.variance_groups,
-        n_threads=threads_of_a_test(settings),
-        memory_gb=find_memory_gb(settings.control.mem_gb),
-    )
-    stack = fitted.stack
-    return permute(stack.effect, design.matrix, contrast.weights, stack.geometry, options)
-
-
-def make_evidence(estimate, inference, geometry, settings):
-    """Return the maps of a contrast that thresholds are applied to."""
-    signed = estimate.test == "t"
-    tail = settings.group.tail if signed else "positive"
-    finite = estimate.dof[np.isfinite(estimate.dof)]
-    return Evidence(
-        test=estimate.test,
-        statistic=estimate.statistic,
-        z=estimate.z,
-        log_p=z_to_log_p(estimate.z, tail=tail),
-        dof=(float(estimate.dof_numerator), float(finite.min(initial=np.inf))),
-        tail=tail,
-        geometry=geometry,
-        inference=inference,
-        cluster_forming_p=settings.permutation.cluster_forming_p,
-    )
+def shuffle_all(fit, fitted, settings):
+    """Return the permutation inference (or None) and the warnings of every contrast of a fit, by its name."""
+    found, warnings = [], {contrast.name: [] for contrast in fit.contrasts}
+    place = (fitted.stack.geometry, fit.entities, fit.node, blocks_of_rows(fit, fitted.design))
+    for contrast in fit.contrasts:
+        found.append(None)
+        if settings.permutation.n_permutations and fitted.no_shuffling:
+            warnings[contrast.name].append(f"{contrast.name}: not shuffled, {fitted.no_shuffling}")
+        elif settings.permutation.n_permutations:
+            try:
+                found[-1] = shuffle_contrast(fitted.data, fitted.design, contrast, place, settings)
+            except SettingsError as error:
+                # The other contrasts may have more subjects, and the maps of this one are right.
+                warnings[contrast.name].append(f"{contrast.name}: {error}")
+    found, how = correct_over_contrasts(found, settings)
+    for contrast, inference in zip(fit.contrasts, found, strict=True):
+        if inference is not None:
+            notes = [*inference.warnings, *filter(None, [how])]
+            warnings[contrast.name] += [f"{contrast.name}: {note}" for note in notes]
+    return {contrast.name: one for contrast, one in zip(fit.contrasts, found, strict=True)}, warnings
 
 
 def parts_of(fit):
@@ -160,4 +139,4 @@ def parts_of(fit):
     files = [path for entry in fit.inputs for path in (entry.effect, entry.variance) if path]
     within = [] if fit.within is None else [fit.within.weights, *fit.within.cells]
     weights = [contrast.weights for contrast in fit.contrasts]
-    return [fit.design.matrix, *weights, *fit.variance_groups, *within, *files]
+    return [fit.design.matrix, *weights, *fit.variance_groups, *fit.blocks, *within, *files]

@@ -43,8 +43,8 @@ SPHERICITY = (
 class FittedGroup:
     """The estimates of a group fit with the stack they came from and what must be said of them.
 
-    ``design`` is the records.GroupDesign that was fitted; ``shuffled`` says why no shuffling may follow
-    ("" where it may).
+    ``design`` is the records.GroupDesign that was fitted; ``no_shuffling`` says why none may follow (""
+    where it may); ``scores`` (n_subjects, n_rows, n_voxels) are the maps of Hotelling's T2.
     """
 
     stack: object
@@ -53,6 +53,12 @@ class FittedGroup:
     estimator: str
     warnings: list
     no_shuffling: str = ""
+    scores: np.ndarray | None = None
+
+    @property
+    def data(self):
+        """What is shuffled: the maps of the rows of the design, or, for Hotelling's T2, several each."""
+        return self.stack.effect if self.scores is None else self.scores
 
 
 def read_inputs(fit, settings):
@@ -190,8 +196,7 @@ def _fit_hotelling(fit, stack, scores, settings):
     patterns = list(find_patterns(present, needed))
     estimates = [_hotelling(contrast, fit.design.matrix, scores, patterns) for contrast in fit.contrasts]
     design = GroupDesign(fit.design.matrix, fit.contrasts)
-    reason = "Hotelling's T2 is tested by its F distribution"
-    return FittedGroup(stack, design, estimates, "ols", [], reason)
+    return FittedGroup(stack, design, estimates, "ols", [], scores=scores.transpose(1, 0, 2))
 
 
 def _hotelling(contrast, matrix, scores, patterns):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bidsapp.inference.pvalues import p_interval
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_described_map
 from bidsapp.outputs.files import write_json
@@ -29,6 +30,9 @@ EFFECT_COLUMNS = {
     "cluster_id": {"Description": "Cluster number, as in the table of clusters"},
     "peak": {"Description": "Rank of the peak in its cluster"},
 }
+# How sidecars name them (bids.md), and the label of the observed map where it is written.
+INFERENCE_WORDS = {"height": "voxel", "extent": "clusterSize", "mass": "clusterMass", "tfce": "tfce"}
+OBSERVED_STATS = {"extent": "size", "mass": "mass", "tfce": "tfce"}
 CLUSTER_THRESHOLDS = ("maxSize", "maxMass")
 # The maps whose values tables list at peaks, beside the statistic.
 LISTED = ("z", "effect", "p", "g")
@@ -118,14 +122,17 @@ class ContrastWriter:
         for name, found in inference.statistics.items():
             label, _, title = STATISTICS[name]
             columns[label] = found.null_max
-            self.write_map("logp", minus_log10(found.p_fwe), label, Correction="FWE", **fields)
-            if name == "tfce":
-                self.write_map("tfce", found.observed, **fields)
+            about = {"Inference": INFERENCE_WORDS[name], **fields}
+            desc = label + tail_suffix(inference)
+            self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
+            if name in OBSERVED_STATS:
+                self.write_map(OBSERVED_STATS[name], found.observed, **about)
             nulls.append(
                 {"statistic": label, "title": title, "column": label, "observed": float(found.null_max[0])}
             )
         if inference.p is not None:
-            self.write_map("logp", minus_log10(inference.p), "permUnc", Correction="none", **fields)
+            desc = "permUnc" + tail_suffix(inference)
+            self.write_map("logp", minus_log10(inference.p), desc, Correction="none", **fields)
         table = names.table_path(self._result.fit.entities, "nullmax", **self._where)
         write_table(
             self._out / table, pd.DataFrame(columns), {name: {"Description": "Maximum"} for name in columns}
@@ -154,7 +161,10 @@ class ContrastWriter:
             fields = {"Correction": "FWE", "Description": threshold.description}
             adjusted["surviving"] = self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
             adjusted["p_map"] = names.map_path(
-                self._result.fit.entities, stat="logp", desc=threshold.name, **self._where
+                self._result.fit.entities,
+                stat="logp",
+                desc=threshold.name + tail_suffix(self._result.inference),
+                **self._where,
             )
         return {
             "method": threshold.name,
@@ -316,8 +326,25 @@ def conventions(inference):
         "Exact": inference.exact,
         "Scheme": inference.scheme,
         "Seed": inference.options.seed,
+        "DistinctArrangements": inference.n_distinct,
+        "SmallestP": inference.smallest_p,
+        # The 95 % interval (Clopper & Pearson) of a p that comes out as alpha; none when it is exact.
+        "ResamplingInterval": None if inference.exact else resampling_interval(inference),
         **inference.conventions,
     }
+
+
+def resampling_interval(inference):
+    """Return the 95 % confidence limits of a p-value that is estimated at alpha."""
+    lower, upper = p_interval(inference.options.alpha, inference.n_shuffles)
+    return [round(float(lower), 6), round(float(upper), 6)]
+
+
+def tail_suffix(inference):
+    """Return what names of one-sided maps end in; two-sided maps and F are unmarked."""
+    if inference.conventions.get("TwoSided") or inference.test in ("F", "G", "T2"):
+        return ""
+    return {"positive": "Pos", "negative": "Neg"}.get(inference.options.tail, "")
 
 
 def minus_log10(p):

@@ -173,6 +173,8 @@ class DatasetFit:
         "glm" or "meta" (known variances), as the node's Type.
     variance_groups : tuple of str
         The variance group of each row; empty where all share one.
+    blocks : tuple of str
+        The exchangeability block of each row; empty where none were asked for.
     within : Within or None
         Where the rows of the design are made from several inputs each.
     """
@@ -192,6 +194,7 @@ class DatasetFit:
     skipped: dict = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     variance_groups: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
     within: Within | None = None
 
 

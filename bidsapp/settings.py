@@ -240,6 +240,61 @@ class PermutationOptions:
         0.001, "Cluster-forming threshold, as the one-sided uncorrected p-value.", kind="float"
     )
     seed: int = option(0, "Seed of the random numbers.", kind="int", aliases=("--random-seed",))
+    statistics: tuple = option(
+        ("height", "extent", "mass", "tfce"),
+        "Statistics whose maximum over the map is followed: height, extent, mass (of clusters), tfce.",
+        kind="list",
+        aliases=("--permutation-statistics",),
+        metavar="STATISTIC",
+    )
+    exchangeability_blocks: str | None = option(
+        None,
+        "Column of participants.tsv whose values are blocks: rows are shuffled within them, or whole blocks "
+        "where the effect lies between them.",
+        metavar="COLUMN",
+    )
+    block_mode: str = option(
+        "auto",
+        "What the blocks mean: auto by the effect, within, or whole.",
+        choices=("auto", "within", "whole"),
+    )
+    shuffle_scheme: str = option(
+        "auto",
+        "How rows are shuffled; auto: sign flips for effects on a mean, else permutations.",
+        choices=("auto", "sign-flip", "permutation", "both"),
+    )
+    connectivity: int = option(
+        26,
+        "Neighbours that make a cluster, everywhere: voxels that share a face (6), an edge (18), a corner "
+        "(26). TFCE has 6.",
+        kind="int",
+        choices=(6, 18, 26),
+    )
+    cluster_mass: str = option(
+        "excess",
+        "Mass of a cluster: the sum of the statistic above the threshold, or raw: the whole statistic.",
+        choices=("excess", "raw"),
+    )
+    cluster_scale: str = option(
+        "t", "What cluster mass and TFCE of t tests are computed on (F, v, G: z).", choices=("t", "z")
+    )
+    tfce_preset: str = option(
+        "volume", "Powers of TFCE: volume (E 0.5, H 2) or surface (E 1, H 2).", choices=("volume", "surface")
+    )
+    tfce_steps: int = option(
+        0, "TFCE by so many steps of each map's maximum, as PALM does with 100 (0: exact).", kind="int"
+    )
+    tail_approximation: str = option(
+        "none",
+        "Corrected p beyond what shuffles can count: a generalised Pareto tail, or a gamma distribution.",
+        choices=("none", "gpd", "gamma"),
+    )
+    stop_when_decided: bool = option(
+        False, "Stop shuffling once hardly a corrected p can cross alpha any more.", kind="flag"
+    )
+    across_contrasts: bool = option(
+        False, "Correct over all contrasts of a group model together.", kind="flag"
+    )
 
 
 @dataclass(frozen=True)

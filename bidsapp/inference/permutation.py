@@ -8,16 +8,16 @@ name; it hands each what it needs.
 from dataclasses import replace
 
 import numpy as np
-from scipy import special
 
-from bidsapp.errors import SettingsError
 from bidsapp.inference.clusters import find_clusters
-from bidsapp.inference.engine import batches, follow_each, make_job
+from bidsapp.inference.conventions import check_options, describe_conventions, make_space
+from bidsapp.inference.engine import make_job
+from bidsapp.inference.following import follow_all
 from bidsapp.inference.grouped_test import GroupedTest
 from bidsapp.inference.hotelling_test import prepare_hotelling_test
 from bidsapp.inference.linear_test import prepare_linear_test
 from bidsapp.inference.partition import drop_fixed, partition_design
-from bidsapp.inference.pvalues import TIE, p_from_counts, p_from_null, p_interval
+from bidsapp.inference.pvalues import p_from_counts
 from bidsapp.inference.shuffles import (
     check_attainable,
     choose_scheme,
@@ -26,12 +26,8 @@ from bidsapp.inference.shuffles import (
     smallest_p,
 )
 from bidsapp.inference.statistics import STATISTICS
-from bidsapp.inference.statistics.statistic import Space
 from bidsapp.inference.tails import p_from_tail
 from bidsapp.records import ClusterInference, Inference, StatisticInference
-
-# Early stopping: no decision on fewer shuffles, and at this confidence that p stays on its side of alpha.
-FEWEST_DECIDED, DECIDED = 200, 0.999
 
 
 def permute(effects, matrix, weights, geometry, options, *, monitor=None):
@@ -79,7 +75,7 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     enhanced = {name: _enhance(STATISTICS[name], observed, space) for name in options.statistics}
     sizes = {name: np.abs(found) if space.two_tailed else found for name, found in enhanced.items()}
     job = make_job(test, shuffles, space, options, observed)
-    nulls, counts, n_shuffles = _run(job, options, sizes, monitor)
+    nulls, counts, n_shuffles = follow_all(job, options, sizes, monitor)
     if n_shuffles < len(shuffles):
         notes.append(
             f"Shuffling stopped after {n_shuffles} of {len(shuffles)}: hardly a corrected p can cross alpha "
@@ -158,101 +154,6 @@ def _prepare(effects, partition, nuisance, options):
     return GroupedTest(partition, groups, test.data, test.usable, direction)
 
 
-def check_options(options):
-    """Raise SettingsError for options that cannot be meant."""
-    p = options.cluster_forming_p
-    if not 0 < p < 0.5:
-        hint = ""
-        if p > 1:
-            hint = f" {p:g} looks like a z or t value; as a p-value it is {special.ndtr(-p):.2g}."
-        raise SettingsError(f"--cluster-forming-p is a p-value between 0 and 0.5, not {p:g}.{hint}")
-    unknown = set(options.statistics) - set(STATISTICS)
-    if unknown:
-        raise SettingsError(f"unknown statistic {sorted(unknown)}; known are {', '.join(STATISTICS)}.")
-    if options.n_shuffles < 2:
-        raise SettingsError("permutation inference needs at least 2 shuffles.")
-
-
-def make_space(test, geometry, options):
-    """Return neighbours and thresholds, in units of the map that clusters are formed on."""
-    p = options.cluster_forming_p
-    on_z = options.scale == "z" or test.name != "t"
-    statistic_cutoff = test.cutoff(p)
-    cutoff = float(-special.ndtri(p)) if on_z else statistic_cutoff
-    return Space(
-        neighbours=geometry.neighbours(options.connectivity),
-        tfce_neighbours=geometry.neighbours(options.tfce_connectivity),
-        cutoff=cutoff,
-        statistic_cutoff=statistic_cutoff,
-        scale=test.z if on_z else as_it_is,
-        offset=cutoff if options.mass == "excess" else 0.0,
-        two_tailed=test.is_signed and options.tail == "two",
-        tfce_powers=options.tfce_powers,
-        tfce_steps=options.tfce_steps,
-    )
-
-
-def as_it_is(statistic):
-    """Return the statistic: t maps are their own scale."""
-    return statistic
-
-
-def _run(job, options, observed, monitor):
-    """Return the null maxima of each statistic, the exceedance counts, and how many shuffles were followed."""
-    done, nulls, counts = _resume(job, monitor)
-    parts = [part for part in batches(job, finer=options.stop_when_decided) if part.start >= done]
-    for which, (maxima, reached) in follow_each(job, parts):
-        for name in job.statistics:
-            nulls[name][which] = maxima[name]
-        if counts is not None:
-            counts += reached
-        done = which.stop
-        if monitor is not None:
-            monitor.save(_state(job, done, nulls, counts))
-            monitor.progress(done, len(job.shuffles))
-        if options.stop_when_decided and is_decided(observed, nulls, done, options.alpha):
-            break
-    return {name: null[:done] for name, null in nulls.items()}, counts, done
-
-
-def _state(job, done, nulls, counts):
-    """Return what a later call needs to go on, as arrays."""
-    state = {f"null_{name}": null[:done] for name, null in nulls.items()}
-    more = {} if counts is None else {"counts": counts}
-    return {"digest": np.array(job.digest()), "done": np.array(done), **state, **more}
-
-
-def _resume(job, monitor):
-    """Return where an interrupted call stood, or the start; a state of other data or options is not used."""
-    nulls = {name: np.full(len(job.shuffles), np.nan) for name in job.statistics}
-    counts = None if job.reached is None else np.zeros(len(job.reached), np.int64)
-    state = monitor.load() if monitor is not None else None
-    if not state or str(state["digest"]) != job.digest():
-        return 0, nulls, counts
-    done = int(state["done"])
-    for name, null in nulls.items():
-        null[:done] = state[f"null_{name}"]
-    return done, nulls, counts if counts is None else state["counts"].astype(np.int64)
-
-
-def is_decided(observed, nulls, done, alpha):
-    """Return whether more shuffles would hardly move a corrected p across alpha.
-
-    Parameters
-    ----------
-    observed : dict of str to ndarray
-        The size of every statistic in every point or cluster.
-    """
-    if done < FEWEST_DECIDED:
-        return False
-    for name, values in observed.items():
-        p = np.unique(p_from_null(values[np.isfinite(values)], nulls[name][:done]))
-        lower, upper = p_interval(p, done, DECIDED)
-        if np.any((lower <= alpha) & (upper > alpha)):
-            return False
-    return True
-
-
 def _enhance(statistic, observed, space):
     """Return the observed map of a statistic, signed; the voxel's own statistic with NaN as it is."""
     if statistic.needs == "height":
@@ -286,34 +187,3 @@ def _observed_clusters(observed, test, space, nulls, options):
     }
     sign = found.sign * test.direction
     return ClusterInference(found.labels, sign, found.size, found.mass, found.peak, p, space.cutoff)
-
-
-def describe_conventions(test, shuffles, space, options):
-    """Return every convention behind the numbers, by the names that sidecars give them."""
-    on_z = space.scale is not as_it_is
-    tfce = "exact integral" if not options.tfce_steps else f"{options.tfce_steps} steps of each maximum"
-    return {
-        "NullHypothesis": "shuffles keep what is exchangeable when the contrast is zero (Freedman-Lane)",
-        "Statistic": {"v": "Aspin-Welch v, followed as z", "G": "G, followed as z"}.get(test.name, test.name),
-        "TwoSided": space.two_tailed,
-        "Tails": "largest absolute value of both tails" if space.two_tailed else f"{options.tail} tail",
-        "PValue": "share of shuffles at or above the observed value, the observed one among them",
-        "TieTolerance": TIE,
-        "ShuffleMode": shuffles.mode,
-        "ExchangeabilityBlocks": options.blocks is not None,
-        "VarianceGroups": options.variance_groups is not None,
-        "ClusterFormingP": options.cluster_forming_p,
-        "ClusterFormingTail": "one-sided, in each tested tail",
-        "ClusterFormingThreshold": space.cutoff,
-        "ClusterFormingRelation": "at or above",
-        "ClusterConnectivity": options.connectivity,
-        "ClusterMass": "sum above the threshold" if options.mass == "excess" else "sum of the statistic",
-        "ClusterScale": "z" if on_z else test.name,
-        "TFCE": tfce,
-        "TFCEScale": "z" if on_z else test.name,
-        "TFCEConnectivity": options.tfce_connectivity,
-        "TFCEExtentPower": options.tfce_powers[0],
-        "TFCEHeightPower": options.tfce_powers[1],
-        "TailApproximation": options.tail_approximation,
-        "StopWhenDecided": options.stop_when_decided,
-    }

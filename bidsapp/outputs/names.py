@@ -144,6 +144,11 @@ def group_record_path(entities, node):
     return f"logs/{make_name({**entities, 'node': node}, 'group', '.json')}"
 
 
+def shuffle_state_path(entities, node, contrast):
+    """Return the path of what an interrupted run needs to go on shuffling; removed when it is done."""
+    return f"logs/{make_name({**entities, 'node': node, 'contrast': contrast}, 'shuffles', '.npz')}"
+
+
 def subject_report_path(subject):
     """Return the path of a subject's report."""
     return f"sub-{make_label(subject)}.html"

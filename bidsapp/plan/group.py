@@ -15,7 +15,7 @@ from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
 from bidsapp.plan.automatic import explain_model
 from bidsapp.plan.group_model import find_group_model
-from bidsapp.plan.group_options import add_variance_groups, exclude_listed, single_levels
+from bidsapp.plan.group_options import add_blocks, add_variance_groups, exclude_listed, single_levels
 from bidsapp.plan.nodes import (
     Flow,
     explain_missing,
@@ -55,7 +55,9 @@ def make_group_plan(settings):
         for fit, group_by in made:
             fit.excluded.update(excluded)
             notes += single_levels(fit)
-            fits.append((add_variance_groups(fit, people, settings.group.variance_groups), group_by))
+            fit = add_variance_groups(fit, people, settings.group.variance_groups)
+            fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
+            fits.append((fit, group_by))
         notes += more
     if not fits:
         reasons = (

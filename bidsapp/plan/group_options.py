@@ -34,25 +34,45 @@ def add_variance_groups(fit, people, column):
     """
     if column is None:
         return fit
-    if not any(column in row for row in people.values()):
-        known = sorted({name for row in people.values() for name in row})
-        raise SettingsError(
-            f"--variance-groups: no column {column!r} in participants.tsv; {', '.join(known)}."
-        )
-    values = [people.get(subject.removeprefix("sub-"), {}).get(column) for subject in fit.subjects]
-    missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if not _is_known(value)]
-    if missing:
-        raise SettingsError(
-            f"--variance-groups {column}: no value for {', '.join(missing)}. Add it, or leave them out "
-            "(--exclude-participant-label)."
-        )
-    counts = Counter(str(value) for value in values)
-    alone = [value for value, count in counts.items() if count < 2]
+    values = read_column(fit, people, column, "--variance-groups")
+    alone = [value for value, count in Counter(values).items() if count < 2]
     if alone:
         raise SettingsError(
             f"--variance-groups {column}: {', '.join(alone)} has one subject, which gives no variance."
         )
-    return replace(fit, variance_groups=tuple(str(value) for value in values))
+    return replace(fit, variance_groups=values)
+
+
+def add_blocks(fit, people, column):
+    """Return a fit with the exchangeability block of each row.
+
+    Raises
+    ------
+    SettingsError
+        Also where every block has a single row: nothing could be shuffled within it.
+    """
+    if column is None:
+        return fit
+    values = read_column(fit, people, column, "--exchangeability-blocks")
+    if len(set(values)) in (1, len(values)):
+        what = "all rows are in one block" if len(set(values)) == 1 else "every block has a single row"
+        raise SettingsError(f"--exchangeability-blocks {column}: {what}. Leave the option out.")
+    return replace(fit, blocks=values)
+
+
+def read_column(fit, people, column, flag):
+    """Return the value of a participants column for every row of a fit, as text."""
+    if not any(column in row for row in people.values()):
+        known = sorted({name for row in people.values() for name in row})
+        raise SettingsError(f"{flag}: no column {column!r} in participants.tsv; {', '.join(known)}.")
+    values = [people.get(subject.removeprefix("sub-"), {}).get(column) for subject in fit.subjects]
+    missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if not _is_known(value)]
+    if missing:
+        raise SettingsError(
+            f"{flag} {column}: no value for {', '.join(missing)}. Add it, or leave them out "
+            "(--exclude-participant-label)."
+        )
+    return tuple(str(value) for value in values)
 
 
 def single_levels(fit):

@@ -17,9 +17,6 @@ from bidsapp.inference.thresholds.uncorrected import uncorrected
 # first. The names also label files (``desc-``).
 THRESHOLDS = {
     "maxTFCE": tfce_fwe,
-    "rftPeak": random_field_peak,
-    "rftSize": random_field_cluster,
-    "ari": all_resolutions,
     "maxMass": cluster_mass_fwe,
     "maxSize": cluster_extent_fwe,
     "maxT": height_fwe,
@@ -28,5 +25,8 @@ THRESHOLDS = {
     "fdrPermutation": permutation_fdr,
     "holm": holm,
     "bonferroni": bonferroni,
+    "rftPeak": random_field_peak,
+    "rftSize": random_field_cluster,
+    "ari": all_resolutions,
     "uncorrected": uncorrected,
 }

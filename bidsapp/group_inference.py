@@ -1,0 +1,189 @@
+"""The part of the group stage between a fitted contrast and its thresholds: shuffles and evidence."""
+
+import logging
+import time
+
+import numpy as np
+
+from bidsapp.environment import find_memory_gb
+from bidsapp.inference.across import correct_across
+from bidsapp.inference.permutation import permute
+from bidsapp.inference.random_field import estimate_smoothness
+from bidsapp.outputs import names
+from bidsapp.outputs.files import replacing
+from bidsapp.records import Evidence, InferenceOptions
+from bidsapp.stats.distributions import z_to_log_p
+from bidsapp.workers import threads_of_a_test
+
+logger = logging.getLogger(__name__)
+# Seconds between saved states, and between lines about the progress of one contrast.
+SAVE_EVERY, SAY_EVERY = 60.0, 30.0
+
+
+class ShuffleMonitor:
+    """Says how far the shuffles of a contrast are, and saves what an interrupted run needs to go on.
+
+    Parameters
+    ----------
+    path : Path
+        Of the saved state.
+    label : str
+        How messages name the contrast.
+    """
+
+    def __init__(self, path, label):
+        self._path, self._label = path, label
+        self._start = self._saved = self._said = time.monotonic()
+        self._first = None
+
+    def load(self):
+        """Return the saved state, or None."""
+        try:
+            with np.load(self._path) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError):
+            return None
+
+    def save(self, state):
+        """Save the state, when the last one is a minute old."""
+        if time.monotonic() - self._saved < SAVE_EVERY:
+            return
+        self._saved = time.monotonic()
+        with replacing(self._path) as temporary:
+            np.savez(temporary, **state)
+
+    def progress(self, done, total):
+        """Log a line with the time left, from time to time."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (done, now)
+        if now - self._said < SAY_EVERY or done == total:
+            return
+        self._said = now
+        first, then = self._first
+        left = (now - then) / max(done - first, 1) * (total - done)
+        logger.info("%s: %d of %d shuffles, about %d s left", self._label, done, total, round(left))
+
+    def finish(self):
+        """Remove the saved state: the results are written."""
+        self._path.unlink(missing_ok=True)
+
+
+def shuffle_contrast(effects, design, contrast, place, settings):
+    """Return the permutation inference of a contrast.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_rows, n_points) or (n_rows, n_maps, n_points)
+        Three axes: Hotelling's T2 of all maps.
+    design : GroupDesign
+    contrast : Contrast
+    place : tuple
+        The geometry, the entities of the outputs, the node, and the exchangeability blocks of the rows or
+        None.
+    settings : Settings
+    """
+    geometry, entities, node, blocks = place
+    path = settings.output_dir / names.shuffle_state_path(entities, node, contrast.name)
+    monitor = ShuffleMonitor(path, f"{node} {contrast.name}")
+    options = make_options(settings, blocks, design.variance_groups)
+    inference = permute(effects, design.matrix, contrast.weights, geometry, options, monitor=monitor)
+    monitor.finish()
+    return inference
+
+
+def blocks_of_rows(fit, design):
+    """Return the exchangeability blocks of the rows: those asked for, else the subjects where they repeat."""
+    if fit.blocks:
+        return np.unique(fit.blocks, return_inverse=True)[1]
+    clusters = design.clusters
+    if clusters is not None and len(np.unique(clusters)) < len(clusters):
+        return clusters
+    return None
+
+
+def make_options(settings, blocks=None, variance_groups=None):
+    """Return the options of the permutation engine that the settings ask for."""
+    chosen = settings.permutation
+    surface = chosen.tfce_preset == "surface"
+    return InferenceOptions(
+        n_shuffles=chosen.n_permutations,
+        seed=chosen.seed,
+        alpha=settings.group.alpha,
+        tail=settings.group.tail,
+        statistics=tuple(chosen.statistics),
+        cluster_forming_p=chosen.cluster_forming_p,
+        connectivity=chosen.connectivity,
+        tfce_connectivity=6,
+        tfce_powers=(1.0, 2.0) if surface else (0.5, 2.0),
+        tfce_steps=chosen.tfce_steps,
+        mass=chosen.cluster_mass,
+        scale=chosen.cluster_scale,
+        scheme=chosen.shuffle_scheme,
+        blocks=blocks,
+        block_mode=chosen.block_mode,
+        variance_groups=variance_groups,
+        tail_approximation=chosen.tail_approximation,
+        stop_when_decided=chosen.stop_when_decided,
+        n_threads=threads_of_a_test(settings),
+        memory_gb=find_memory_gb(settings.control.mem_gb),
+    )
+
+
+def make_evidence(estimate, inference, geometry, settings, smoothness=None):
+    """Return the maps of a contrast that thresholds are applied to."""
+    signed = estimate.test == "t"
+    tail = settings.group.tail if signed else "positive"
+    finite = estimate.dof[np.isfinite(estimate.dof)]
+    same = len(finite) and np.ptp(finite) == 0
+    return Evidence(
+        test=estimate.test,
+        statistic=estimate.statistic,
+        z=estimate.z,
+        log_p=z_to_log_p(estimate.z, tail=tail),
+        dof=(float(estimate.dof_numerator), float(finite[0]) if same else float("nan")),
+        tail=tail,
+        geometry=geometry,
+        inference=inference,
+        cluster_forming_p=settings.permutation.cluster_forming_p,
+        connectivity=settings.permutation.connectivity,
+        smoothness=smoothness,
+    )
+
+
+def find_smoothness(effects, matrix, geometry):
+    """Return the smoothness of the residuals of a group model; None where there are none to speak of.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_rows, n_points)
+    """
+    rank = np.linalg.matrix_rank(matrix)
+    dof = len(matrix) - rank
+    if dof < 3 or np.ndim(effects) != 2:
+        return None
+    data = np.nan_to_num(np.asarray(effects, float))
+    residuals = data - matrix @ (np.linalg.pinv(matrix) @ data)
+    complete = np.isfinite(effects).all(axis=0)
+    residuals[:, ~complete] = 0.0
+    return estimate_smoothness(residuals, geometry, dof)
+
+
+def correct_over_contrasts(results, settings):
+    """Return inferences corrected over all contrasts of a model, where the settings ask for it.
+
+    Parameters
+    ----------
+    results : list of Inference or None
+
+    Returns
+    -------
+    tuple
+        The inferences in their order, and how they were corrected ("" where they were not).
+    """
+    tested = [inference for inference in results if inference is not None]
+    if not settings.permutation.across_contrasts or len(tested) < 2:
+        return results, ""
+    corrected, how = correct_across(tested)
+    following = iter(corrected)
+    return [inference if inference is None else next(following) for inference in results], how

@@ -1,0 +1,78 @@
+"""Options that make sense, what they mean in the space of a map, and in words for sidecars."""
+
+from scipy import special
+
+from bidsapp.errors import SettingsError
+from bidsapp.inference.pvalues import TIE
+from bidsapp.inference.statistics import STATISTICS
+from bidsapp.inference.statistics.statistic import Space
+
+
+def check_options(options):
+    """Raise SettingsError for options that cannot be meant."""
+    p = options.cluster_forming_p
+    if not 0 < p < 0.5:
+        hint = ""
+        if p > 1:
+            hint = f" {p:g} looks like a z or t value; as a p-value it is {special.ndtr(-p):.2g}."
+        raise SettingsError(f"--cluster-forming-p is a p-value between 0 and 0.5, not {p:g}.{hint}")
+    unknown = set(options.statistics) - set(STATISTICS)
+    if unknown:
+        raise SettingsError(f"unknown statistic {sorted(unknown)}; known are {', '.join(STATISTICS)}.")
+    if options.n_shuffles < 2:
+        raise SettingsError("permutation inference needs at least 2 shuffles.")
+
+
+def make_space(test, geometry, options):
+    """Return neighbours and thresholds, in units of the map that clusters are formed on."""
+    p = options.cluster_forming_p
+    on_z = options.scale == "z" or test.name != "t"
+    statistic_cutoff = test.cutoff(p)
+    cutoff = float(-special.ndtri(p)) if on_z else statistic_cutoff
+    return Space(
+        neighbours=geometry.neighbours(options.connectivity),
+        tfce_neighbours=geometry.neighbours(options.tfce_connectivity),
+        cutoff=cutoff,
+        statistic_cutoff=statistic_cutoff,
+        scale=test.z if on_z else as_it_is,
+        offset=cutoff if options.mass == "excess" else 0.0,
+        two_tailed=test.is_signed and options.tail == "two",
+        tfce_powers=options.tfce_powers,
+        tfce_steps=options.tfce_steps,
+    )
+
+
+def as_it_is(statistic):
+    """Return the statistic: t maps are their own scale."""
+    return statistic
+
+
+def describe_conventions(test, shuffles, space, options):
+    """Return every convention behind the numbers, by the names that sidecars give them."""
+    on_z = space.scale is not as_it_is
+    tfce = "exact integral" if not options.tfce_steps else f"{options.tfce_steps} steps of each maximum"
+    return {
+        "NullHypothesis": "shuffles keep what is exchangeable when the contrast is zero (Freedman-Lane)",
+        "Statistic": {"v": "Aspin-Welch v, followed as z", "G": "G, followed as z"}.get(test.name, test.name),
+        "TwoSided": space.two_tailed,
+        "Tails": "largest absolute value of both tails" if space.two_tailed else f"{options.tail} tail",
+        "PValue": "share of shuffles at or above the observed value, the observed one among them",
+        "TieTolerance": TIE,
+        "ShuffleMode": shuffles.mode,
+        "ExchangeabilityBlocks": options.blocks is not None,
+        "VarianceGroups": options.variance_groups is not None,
+        "ClusterFormingP": options.cluster_forming_p,
+        "ClusterFormingTail": "one-sided, in each tested tail",
+        "ClusterFormingThreshold": space.cutoff,
+        "ClusterFormingRelation": "at or above",
+        "ClusterConnectivity": options.connectivity,
+        "ClusterMass": "sum above the threshold" if options.mass == "excess" else "sum of the statistic",
+        "ClusterScale": "z" if on_z else test.name,
+        "TFCE": tfce,
+        "TFCEScale": "z" if on_z else test.name,
+        "TFCEConnectivity": options.tfce_connectivity,
+        "TFCEExtentPower": options.tfce_powers[0],
+        "TFCEHeightPower": options.tfce_powers[1],
+        "TailApproximation": options.tail_approximation,
+        "StopWhenDecided": options.stop_when_decided,
+    }
