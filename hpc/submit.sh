@@ -4,10 +4,11 @@
 # Again with the same arguments: only the participants that are missing or failed are submitted.
 #   SBATCH_ACCOUNT, SBATCH_PARTITION, SBATCH_TIMELIMIT ...   as sbatch reads them
 #   PARTICIPANT_SBATCH, GROUP_SBATCH    more arguments of sbatch, e.g. "--mem=8G --time=4:00:00"
-#   MAX_RUNNING                         participants at the same time (default: as Slurm allows)
+#   MAX_RUNNING                         tasks at the same time (default: as Slurm allows)
+#   PER_TASK                            participants in one task, one after another (default: 1)
 #   TASKGLM_BIND, APPTAINER_OPTIONS, APPTAINER   as in participant.sbatch
 set -euo pipefail
-[ $# -ge 3 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+[ $# -ge 3 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 here=$(cd "$(dirname "$0")" && pwd)
 bids=$(realpath "$1") out=$(realpath -m "$2") image=$(realpath "$3")
 shift 3
@@ -21,9 +22,10 @@ fi
 
 list=$out/logs/slurm/$(date +%Y%m%dT%H%M%S)-$$.txt
 # shellcheck disable=SC2086  # APPTAINER_OPTIONS is a list of arguments
-"${APPTAINER:-apptainer}" run --containall ${APPTAINER_OPTIONS-} \
+"${APPTAINER:-apptainer}" --quiet run --containall ${APPTAINER_OPTIONS-} \
   --bind "$bids:$bids:ro,$out:$out${TASKGLM_BIND:+,$TASKGLM_BIND}" "$image" \
-  "$bids" "$out" participant --list-participants=unfinished --quiet "$@" >"$list"
+  "$bids" "$out" participant --list-participants=unfinished --quiet "$@" |
+  xargs -r -n "${PER_TASK:-1}" >"$list"
 
 # Slurm has a longest array; what does not fit goes into further ones.
 longest=$(scontrol show config | awk '$1 == "MaxArraySize" { print $3 - 1 }')
@@ -46,5 +48,5 @@ fi
 # shellcheck disable=SC2086
 group=$(sbatch --parsable --job-name="$name" --output="$out/logs/slurm/%x-group-%j.log" "${after[@]}" ${GROUP_SBATCH-} \
   "$here/group.sbatch" "$bids" "$out" "$image" "$@" | cut -d ';' -f 1)
-echo "participants: ${ids[*]:-none missing} ($total to do)"
+echo "participants: ${ids[*]:-none missing} ($(wc -w <"$list") to do)"
 echo "group: $group"
