@@ -68,33 +68,45 @@ def run_model(model, plan, settings):
         return f"{model.node}: finished before, nothing changed"
     path.unlink(missing_ok=True)
     with Stopwatch() as watch:
-        content, stacks = {"contrasts": [], "warnings": []}, []
-        conjunctions = Conjunctions(settings)
-        for fit in model.fits:
-            fitted = fit_inputs(fit, read_inputs(fit, settings), settings)
-            stacks.append(replace(fitted.stack, effect=None, variance=None))
-            write_fit(fit, fitted.stack, settings)
-            shared = write_influence(fit, fitted, settings)
-            content["warnings"] += [w for w in fitted.warnings if w not in content["warnings"]]
-            for result in analyse(fit, fitted, settings):
-                content["contrasts"].append(ContrastWriter(result, settings).write() | shared)
-                content["warnings"] += result.warnings
-                conjunctions.add(result)
-            regions = write_regions(fit, fitted, settings)
-            content["regions"] = content.get("regions", []) + regions
-        for result in conjunctions.conjoin():
-            content["contrasts"].append(ContrastWriter(result, settings).write())
-        content |= write_shared(model, stacks, settings, estimator=ESTIMATOR_WORDS[fitted.estimator])
+        content, refusals = fit_model(model, settings)
     common = common_record("group", plan, settings, fingerprint, watch)
     about = {"status": "complete", "node": model.node, "entities": model.entities, "group_by": model.group_by}
     write_json(path, common | about | content)
     for warning in content["warnings"]:
         logger.warning("%s", warning)
-    untested = [entry for entry in content["contrasts"] if "permutation" not in entry]
-    failed = [warning for warning in content["warnings"] if "not shuffled" not in warning]
-    if settings.permutation.n_permutations and failed and len(untested) == len(content["contrasts"]):
-        raise SettingsError(f"no contrast could be tested by shuffling: {failed[0]}")
+    if refusals and not any("permutation" in entry for entry in content["contrasts"]):
+        raise SettingsError(f"no contrast could be tested by shuffling: {refusals[0]}")
     return f"{model.node}: {len(content['contrasts'])} contrasts, {watch.seconds:.0f} s"
+
+
+def fit_model(model, settings):
+    """Fit, test and write everything of a Dataset node.
+
+    Returns
+    -------
+    content : dict
+        What the record says of it.
+    refusals : list of str
+        Contrasts that shuffling was asked for and could not be done.
+    """
+    contrasts, warnings, regions, stacks, refusals = [], [], [], [], []
+    conjunctions = Conjunctions(settings)
+    for fit in model.fits:
+        fitted = fit_inputs(fit, read_inputs(fit, settings), settings)
+        stacks.append(replace(fitted.stack, effect=None, variance=None))
+        write_fit(fit, fitted.stack, settings)
+        shared = write_influence(fit, fitted, settings)
+        warnings += fitted.warnings
+        for result in analyse(fit, fitted, settings):
+            contrasts.append(ContrastWriter(result, settings).write() | shared)
+            warnings += result.warnings
+            refusals += [] if fitted.no_shuffling else result.warnings
+            conjunctions.add(result)
+        regions += write_regions(fit, fitted, settings)
+    contrasts += [ContrastWriter(result, settings).write() for result in conjunctions.conjoin()]
+    content = {"contrasts": contrasts, "warnings": list(dict.fromkeys(warnings)), "regions": regions}
+    estimator = ESTIMATOR_WORDS[fitted.estimator]
+    return content | write_shared(model, stacks, settings, estimator=estimator), refusals
 
 
 def analyse(fit, fitted, settings):

@@ -13,6 +13,9 @@ from bidsapp.stats.weighted_solve import invert_all, weighted_gram
 MAX_ITERATIONS = 200
 # Relative to tau2 plus the typical variance; metafor's 1e-8 needs a margin.
 TOLERANCE = 1e-11
+# The grid on which the highest maximum is looked for: 0, then geometric steps of about 2.
+GRID_START = 1e-4
+GRID_SIZE = 14
 # Numbers of the arrays in the loop, so that they stay in the processor's cache.
 BLOCK_NUMBERS = 2**17
 
@@ -51,8 +54,9 @@ def project(effects, spread, basis):
 def estimate_tau2(effects, variances, basis):
     """Return the REML tau2 of every voxel, shape (n_voxels,); NaN where it is not found.
 
-    Fisher scoring, sped up by secant steps and kept within the bracket that the signs of the score give,
-    so that it always ends at a maximum of the restricted likelihood, or at 0.
+    The restricted likelihood can have several maxima where variances differ by orders of magnitude. A
+    coarse grid finds the highest; Fisher scoring, sped up by secant steps and kept within the bracket that
+    the signs of the score give, goes from there to the maximum itself, or to 0.
 
     Parameters
     ----------
@@ -76,13 +80,39 @@ def start_tau2(effects, variances, basis):
     return np.maximum(0.0, (np.einsum("iv,iv->v", residuals, residuals) - kept @ variances) / dof)
 
 
+def restricted_deviance(effects, spread, basis):
+    """Return minus twice the restricted log-likelihood but for a constant, shape (n_voxels,)."""
+    weights = 1.0 / spread
+    gram = weighted_gram(basis, weights)
+    right = basis.T @ (weights * effects)
+    explained = np.einsum("iv,vij,jv->v", right, invert_all(gram), right, optimize=True)
+    squares = np.einsum("iv,iv,iv->v", weights, effects, effects)
+    return np.log(spread).sum(axis=0) + np.linalg.slogdet(gram)[1] + squares - explained
+
+
+def _scan(effects, variances, basis):
+    """Return the best tau2 of the grid in every voxel, and its neighbours on the grid as a bracket."""
+    residuals = effects - basis @ (basis.T @ effects)
+    # Beyond the variance of the effects the likelihood falls; 4 leaves room for unequal variances.
+    top = 4.0 * np.einsum("iv,iv->v", residuals, residuals) / (len(effects) - basis.shape[1])
+    grid = np.concatenate([[0.0], np.geomspace(GRID_START, 1.0, GRID_SIZE)])
+    best, lowest = np.zeros(len(top), int), np.full(len(top), np.inf)
+    for place, part in enumerate(grid):
+        # Deviations from the fit are enough, and lose nothing to a large mean.
+        deviance = restricted_deviance(residuals, variances + part * top, basis)
+        better = deviance < lowest
+        best[better], lowest[better] = place, deviance[better]
+    low = np.where(best > 0, grid[np.maximum(best - 1, 0)], 0.0) * top
+    high = np.where(best < GRID_SIZE, grid[np.minimum(best + 1, GRID_SIZE)] * top, np.inf)
+    return grid[best] * top, low, high
+
+
 def _search(effects, variances, basis):
     n_voxels = effects.shape[1]
     result = np.full(n_voxels, np.nan)
     active = np.arange(n_voxels)
     typical = variances.mean(axis=0)
-    tau2 = start_tau2(effects, variances, basis)
-    low, high = np.zeros(n_voxels), np.full(n_voxels, np.inf)
+    tau2, low, high = _scan(effects, variances, basis)
     before, step_before = np.full(n_voxels, np.nan), np.full(n_voxels, np.nan)
     for _ in range(MAX_ITERATIONS):
         state = project(effects, variances + tau2, basis)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bidsapp.stats import tau2 as module
-from bidsapp.stats.tau2 import estimate_tau2, project
+from bidsapp.stats.tau2 import estimate_tau2, project, restricted_deviance
 
 
 def test_projection_is_the_one_of_whole_matrices(rng):
@@ -27,6 +27,17 @@ def test_search_ends_in_every_voxel(rng, spread):
     found = estimate_tau2(effects, variances, np.full((5, 1), 5**-0.5))
     assert np.isfinite(found).all()
     assert (found >= 0).all()
+
+
+def test_the_highest_of_several_maxima_is_found(rng):
+    """Variances over five orders of magnitude, as the pain studies have; scoring alone may stop at another."""
+    variances = 10 ** rng.uniform(-1, 4, (10, 300))
+    effects = rng.normal(0, np.sqrt(variances + 10 ** rng.uniform(-1, 4, 300)))
+    basis = np.full((10, 1), 10**-0.5)
+    found = estimate_tau2(effects, variances, basis)
+    grid = np.concatenate([[0.0], np.geomspace(1e-3, 1e6, 1500)])
+    lowest = np.min([restricted_deviance(effects, variances + value, basis) for value in grid], axis=0)
+    assert (restricted_deviance(effects, variances + found, basis) <= lowest + 1e-8).all()
 
 
 def test_blocks_do_not_change_the_estimates(rng, monkeypatch):

@@ -1,0 +1,104 @@
+"""Mixed effects of 21 studies with partial coverage (../shared/data/pain21-4mm), next to PyMARE."""
+
+import gc
+import warnings
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp import cli
+
+# PyMARE's optimiser (L-BFGS with numerical gradients) stops when tau2 still moves in this digit; the
+# restricted likelihood of our tau2 is never below that of PyMARE's (tested).
+OPTIMISER = 1e-4
+N_VOXELS = 50
+
+
+@pytest.fixture(scope="module")
+def pymare():
+    """Return PyMARE; it leaves a file open when it is imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        import pymare
+        import pymare.estimators
+
+        gc.collect()
+    return pymare
+
+
+@pytest.fixture(scope="module")
+def pain(shared, tmp_path_factory):
+    """Return the output of the app: voxels that 15 of the 21 studies cover."""
+    data, output = shared / "data" / "pain21-4mm", tmp_path_factory.mktemp("pain")
+    words = ["--group-design", "one-sample", "--group-estimator", "reml", "--min-subjects", "15"]
+    assert cli.main([str(data), str(output), "group", "--estimates", str(data), *words]) == 0
+    return {
+        stat: nib.load(next((output / "group").glob(f"*_stat-{stat}_statmap.nii.gz")))
+        for stat in ("t", "effect", "variance", "tau2", "n", "dof")
+    }
+
+
+@pytest.fixture(scope="module")
+def chosen(pain, shared):
+    """Return 50 voxels, those without all studies among them: positions, effects and variances."""
+    folder = shared / "data" / "pain21-4mm"
+    maps = {
+        stat: [nib.load(p).get_fdata() for p in sorted(folder.glob(f"sub-*/*_stat-{stat}_statmap.nii.gz"))]
+        for stat in ("effect", "variance")
+    }
+    rng = np.random.default_rng(0)
+    n = pain["n"].get_fdata()
+    partial, full = np.argwhere(n < 21), np.argwhere(n == 21)
+    half = N_VOXELS // 2
+    places = np.concatenate([rng.permutation(partial)[:half], rng.permutation(full)[:half]])
+    return [(place, *values_at(maps, place)) for place in map(tuple, places)]
+
+
+def values_at(maps, place):
+    """Return effects and variances of the studies that have both in a voxel."""
+    effect, variance = (np.array([volume[place] for volume in maps[stat]]) for stat in ("effect", "variance"))
+    there = np.isfinite(effect) & np.isfinite(variance) & (variance > 0)
+    return effect[there], variance[there]
+
+
+def deviance(tau2, y, s):
+    w = 1 / (s + tau2)
+    mean = (w * y).sum() / w.sum()
+    return -np.log(w).sum() + np.log(w.sum()) + (w * (y - mean) ** 2).sum()
+
+
+def test_voxels_are_fitted_with_the_studies_that_cover_them(pain, chosen):
+    n, dof = pain["n"].get_fdata(), pain["dof"].get_fdata()
+    for place, y, _ in chosen:
+        assert n[place] == len(y) >= 15
+        assert dof[place] == len(y) - 1
+
+
+def test_tau2_and_effect_equal_pymare(pain, chosen, pymare):
+    tau2, mean = pain["tau2"].get_fdata(), pain["effect"].get_fdata()
+    for place, y, s in chosen:
+        peer = pymare.estimators.VarianceBasedLikelihoodEstimator(method="REML")
+        found = peer.fit_dataset(pymare.Dataset(y[:, None], s[:, None], add_intercept=True)).summary()
+        theirs = float(np.ravel(found.tau2)[0])
+        typical = s.mean()
+        assert deviance(tau2[place], y, s) <= deviance(theirs, y, s) + 1e-6
+        assert abs(tau2[place] - theirs) <= OPTIMISER * (typical + theirs)
+        assert mean[place] == pytest.approx(
+            float(np.ravel(found.fe_params)[0]), abs=OPTIMISER * np.sqrt(typical)
+        )
+
+
+def test_knapp_hartung_standard_error_is_the_formula(pain, chosen):
+    tau2, found = pain["tau2"].get_fdata(), pain["variance"].get_fdata()
+    for place, y, s in chosen:
+        w = 1 / (s + tau2[place])
+        mean = (w * y).sum() / w.sum()
+        expected = (w * (y - mean) ** 2).sum() / (len(y) - 1) / w.sum()
+        assert found[place] == pytest.approx(expected, rel=1e-4)
+
+
+def test_posterior_insula_is_active(pain):
+    image = pain["t"]
+    voxel = np.rint(np.linalg.inv(image.affine) @ [32, -16, 14, 1])[:3].astype(int)
+    assert image.get_fdata()[tuple(voxel)] > 5
