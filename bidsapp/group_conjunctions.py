@@ -4,34 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from bidsapp.errors import SettingsError
 from bidsapp.group_outputs import GroupResult
 from bidsapp.inference.thresholds import THRESHOLDS
+from bidsapp.plan.group_options import read_conjunctions
 from bidsapp.records import Contrast, Evidence, Geometry, GroupEstimate
 from bidsapp.stats.conjunction import conjoin
 from bidsapp.stats.distributions import z_to_log_p
 
 WORDS = "conjunction of {} by the minimum statistic (Nichols et al. 2005)"
-
-
-def read_conjunctions(texts):
-    """Return the name of each conjunction with the contrasts in it.
-
-    Raises
-    ------
-    SettingsError
-        Not of the form NAME=CONTRAST,CONTRAST.
-    """
-    found = {}
-    for text in texts:
-        name, equals, rest = text.partition("=")
-        members = tuple(part.strip() for part in rest.split(",") if part.strip())
-        if not equals or not name.strip() or len(members) < 2:
-            raise SettingsError(
-                f"--conjunction {text!r}: write NAME=CONTRAST,CONTRAST, two contrasts or more."
-            )
-        found[name.strip()] = members
-    return found
 
 
 class Conjunctions:
@@ -51,25 +31,13 @@ class Conjunctions:
         """Keep what is needed of a contrast."""
         name = result.contrast.name
         if any(name in members for members in self._wanted.values()):
-            if result.estimate.test != "t":
-                raise SettingsError(f"--conjunction: {name} is an F test; it has no sign. Name t contrasts.")
             self._results[name] = replace(result, stack=replace(result.stack, effect=None, variance=None))
 
     def conjoin(self):
-        """Yield the result of every conjunction.
-
-        Raises
-        ------
-        SettingsError
-            A contrast that the node does not make.
-        """
+        """Yield the result of every conjunction whose contrasts this node makes (the plan checked them)."""
         for name, members in self._wanted.items():
-            missing = [member for member in members if member not in self._results]
-            if missing:
-                raise SettingsError(
-                    f"--conjunction {name}: this node makes no contrast {', '.join(missing)}."
-                )
-            yield self._make(name, [self._results[member] for member in members])
+            if all(member in self._results for member in members):
+                yield self._make(name, [self._results[member] for member in members])
 
     def _make(self, name, parts):
         first = parts[0]

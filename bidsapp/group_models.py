@@ -1,6 +1,5 @@
 """From a planned group fit to its estimates: read, restrict, collapse within subjects, fit, effect sizes."""
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +8,7 @@ from bidsapp.errors import SettingsError
 from bidsapp.inputs.estimates import read_stack
 from bidsapp.inputs.group_masks import restrict_stack
 from bidsapp.inputs.resampling import smooth_stack
+from bidsapp.plan.group_options import count_needed
 from bidsapp.records import GroupDesign, GroupEstimate
 from bidsapp.stats.effect_sizes import partial_r2, standardise
 from bidsapp.stats.group_estimators import find_patterns, fit_group
@@ -72,25 +72,6 @@ def read_inputs(fit, settings):
     # Smoothing before the mask: voxels outside it take part, as the first level's did.
     stack = smooth_stack(stack, options.group_smoothing_fwhm)
     return restrict_stack(stack, options.mask, resample=options.resample)
-
-
-def count_needed(text, n_inputs):
-    """Return how many inputs a voxel needs: ``all``, a number, or a fraction below 1.
-
-    Raises
-    ------
-    SettingsError
-    """
-    if text == "all":
-        return n_inputs
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not value > 0:
-        raise SettingsError(f"--min-subjects: {text!r} is neither all nor a number above 0.")
-    needed = math.ceil(value * n_inputs - 1e-9) if value < 1 else int(value)
-    return min(max(needed, 1), n_inputs)
 
 
 def fit_inputs(fit, stack, settings):

@@ -15,7 +15,13 @@ from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
 from bidsapp.plan.automatic import explain_model
 from bidsapp.plan.group_model import find_group_model
-from bidsapp.plan.group_options import add_blocks, add_variance_groups, exclude_listed, single_levels
+from bidsapp.plan.group_options import (
+    add_blocks,
+    add_variance_groups,
+    check_options,
+    exclude_listed,
+    single_levels,
+)
 from bidsapp.plan.nodes import (
     Flow,
     explain_missing,
@@ -64,6 +70,7 @@ def make_group_plan(settings):
             "\n".join(notes[len(model.notes) :][:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
         )
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
+    check_options([fit for fit, _ in fits], settings.group)
     return GroupPlan(
         model=model,
         model_name=model.name,

@@ -1,10 +1,13 @@
 """What the settings of the group level say of planned fits: who is excluded, who shares a variance."""
 
+import math
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
-from bidsapp.errors import SettingsError
+from bidsapp.errors import EXIT_NO_INPUT, InputError, SettingsError
 from bidsapp.inputs.exclusions import read_exclusions
+from bidsapp.inputs.group_masks import GREY_MATTER
 
 
 def exclude_listed(entries, settings):
@@ -87,6 +90,69 @@ def single_levels(fit):
                 "row is perfect and it has no influence on the error."
             )
     return notes
+
+
+def read_conjunctions(texts):
+    """Return the name of each conjunction with the contrasts in it.
+
+    Raises
+    ------
+    SettingsError
+        Not of the form NAME=CONTRAST,CONTRAST.
+    """
+    found = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        members = tuple(part.strip() for part in rest.split(",") if part.strip())
+        if not equals or not name.strip() or len(members) < 2:
+            raise SettingsError(
+                f"--conjunction {text!r}: write NAME=CONTRAST,CONTRAST, two contrasts or more."
+            )
+        found[name.strip()] = members
+    return found
+
+
+def count_needed(text, n_inputs):
+    """Return how many inputs a voxel needs: ``all``, a number, or a fraction below 1.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if text == "all":
+        return n_inputs
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise SettingsError(f"--min-subjects: {text!r} is neither all nor a number above 0.")
+    needed = math.ceil(value * n_inputs - 1e-9) if value < 1 else int(value)
+    return min(max(needed, 1), n_inputs)
+
+
+def check_options(fits, options):
+    """Raise where an option of the group level cannot be followed, before an image is read.
+
+    Raises
+    ------
+    InputError, SettingsError
+    """
+    count_needed(options.min_subjects, 1)
+    if options.mask not in (None, GREY_MATTER) and not Path(options.mask).is_file():
+        raise InputError(f"--mask: there is no file {options.mask}.", exit_code=EXIT_NO_INPUT)
+    nodes = {}
+    for fit in fits:
+        hotelling = fit.within is not None and len(fit.within.weights) > 1
+        names = {item.name for item in fit.contrasts if item.test == "t" and not hotelling}
+        nodes.setdefault((fit.node, tuple(fit.entities.items())), set()).update(names)
+    for name, members in read_conjunctions(options.conjunction).items():
+        if not any(names.issuperset(members) for names in nodes.values()):
+            known = ", ".join(sorted(set().union(*nodes.values())))
+            raise SettingsError(
+                f"--conjunction {name}: no node makes the t contrasts {', '.join(members)}. "
+                f"There are: {known}."
+            )
 
 
 def _is_known(value):

@@ -174,6 +174,7 @@ def test_conjunction_is_the_smaller_z(maps, tmp_path):
         (("--variance-groups", "site"), "--variance-groups: no column 'site'"),
         (("--conjunction", "x=go"), "write NAME=CONTRAST,CONTRAST"),
         (("--mask", "nowhere.nii.gz"), "nowhere.nii.gz"),
+        (("--conjunction", "x=go,nogo"), "no node makes the t contrasts go, nogo. There are: go, stop"),
         (("--group-contrast", "x=go"), "--group-contrast needs --group-design"),
     ],
 )

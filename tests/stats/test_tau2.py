@@ -30,7 +30,7 @@ def test_search_ends_in_every_voxel(rng, spread):
 
 
 def test_the_highest_of_several_maxima_is_found(rng):
-    """Variances over five orders of magnitude, as the pain studies have; scoring alone may stop at another."""
+    """Variances over five orders of magnitude, as the pain studies have."""
     variances = 10 ** rng.uniform(-1, 4, (10, 300))
     effects = rng.normal(0, np.sqrt(variances + 10 ** rng.uniform(-1, 4, 300)))
     basis = np.full((10, 1), 10**-0.5)
