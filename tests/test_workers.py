@@ -22,7 +22,7 @@ OPTIONS = InferenceOptions(n_shuffles=1500, seed=3)
 @pytest.fixture(scope="module")
 def cluster():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
     ) as local:
         yield local
 
