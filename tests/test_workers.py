@@ -15,6 +15,8 @@ from bidsapp.settings import Control, Settings
 from bidsapp.workers import connect, group_workers, threads_of_a_test
 
 distributed = pytest.importorskip("distributed")
+# Starting clusters and killing workers is heavy, and a cluster that does not recover waits for minutes.
+pytestmark = pytest.mark.slow
 SHAPE = (8, 8, 8)
 OPTIONS = InferenceOptions(n_shuffles=1500, seed=3)
 
