@@ -2,6 +2,7 @@
 
 import logging
 import time
+import zipfile
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class ShuffleMonitor:
         try:
             with np.load(self._path) as file:
                 return dict(file)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return None
 
     def save(self, state):

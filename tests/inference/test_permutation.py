@@ -7,7 +7,7 @@ import pytest
 from oracles import clusters_of, enhanced, f_map, t_map
 from scipy import stats
 
-from bidsapp.errors import SettingsError
+from bidsapp.errors import ModelError, SettingsError
 from bidsapp.inference.permutation import permute
 from bidsapp.records import Geometry, InferenceOptions
 
@@ -203,3 +203,25 @@ def test_results_do_not_depend_on_threads(statistics, geometry, rng):
     np.testing.assert_array_equal(one.p, two.p)
     for name in statistics:
         assert one.statistics[name].null_max.tobytes() == two.statistics[name].null_max.tobytes()
+
+
+def test_one_subject_is_refused(geometry, rng):
+    with pytest.raises(ModelError, match="no degrees of freedom"):
+        permute(smooth_data(rng, geometry, 1), np.ones((1, 1)), [[1]], geometry, InferenceOptions())
+
+
+def test_a_block_with_one_member_only_keeps_its_row(geometry, rng):
+    blocks = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5])
+    condition = np.array([1, -1] * 5 + [0.0])
+    matrix = np.column_stack([condition, np.eye(6)[blocks]])
+    options = InferenceOptions(n_shuffles=100, blocks=blocks, alpha=0.1, statistics=("height",))
+    result = permute(smooth_data(rng, geometry, 11), matrix, np.eye(7)[:1], geometry, options)
+    assert result.n_distinct == 2**5
+
+
+def test_an_infinite_t_under_a_shuffle_stays_a_number(geometry):
+    data = np.outer([1.0, 1, 1, 1, 1, -1], np.ones(geometry.n_points))
+    options = InferenceOptions(n_shuffles=64, cluster_forming_p=0.05)
+    result = permute(data, np.ones((6, 1)), [[1]], geometry, options)
+    assert np.isfinite(result.statistics["tfce"].null_max).all()
+    assert result.statistics["height"].p_fwe[0] == pytest.approx(14 / 64)
