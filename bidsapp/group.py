@@ -100,7 +100,7 @@ def fit_model(model, settings):
         for result in analyse(fit, fitted, settings):
             contrasts.append(ContrastWriter(result, settings).write() | shared)
             warnings += result.warnings
-            refusals += [] if fitted.no_shuffling else result.warnings
+            refusals += refusals_of(result, fitted, settings)
             conjunctions.add(result)
         regions += write_regions(fit, fitted, settings)
     contrasts += [ContrastWriter(result, settings).write() for result in conjunctions.conjoin()]
@@ -120,8 +120,21 @@ def analyse(fit, fitted, settings):
         thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
         # The first is the main one of tables and figures: one that could be computed.
         thresholds.sort(key=lambda threshold: bool(threshold.reason))
-        said, words = warnings[contrast.name], ESTIMATOR_WORDS[fitted.estimator]
+        said = warnings[contrast.name] + warnings_of(thresholds, contrast)
+        words = ESTIMATOR_WORDS[fitted.estimator]
         yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, words)
+
+
+def refusals_of(result, fitted, settings):
+    """Return why a contrast that should have been shuffled was not; a test that cannot be is no refusal."""
+    wanted = settings.permutation.n_permutations and not fitted.no_shuffling
+    return result.warnings[:1] if wanted and result.inference is None else []
+
+
+def warnings_of(thresholds, contrast):
+    """Return what thresholds that let something survive say about themselves."""
+    found = [threshold for threshold in thresholds if threshold.surviving.any()]
+    return [f"{contrast.name}, {one.name}: {note}" for one in found for note in one.warnings]
 
 
 def shuffle_all(fit, fitted, settings):

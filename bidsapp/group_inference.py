@@ -40,8 +40,9 @@ class ShuffleMonitor:
     def load(self):
         """Return the saved state, or None."""
         try:
-            with np.load(self._path) as file:
-                return dict(file)
+            # Opened here, so that a broken file is closed too.
+            with self._path.open("rb") as file, np.load(file) as state:
+                return dict(state)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return None
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bidsapp.group_discoveries import COLUMNS as DISCOVERY_COLUMNS
+from bidsapp.group_discoveries import make_discoveries
+from bidsapp.inference.ari import find_discoveries
 from bidsapp.inference.pvalues import p_interval
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_described_map
@@ -34,6 +37,10 @@ EFFECT_COLUMNS = {
 INFERENCE_WORDS = {"height": "voxel", "extent": "clusterSize", "mass": "clusterMass", "tfce": "tfce"}
 OBSERVED_STATS = {"extent": "size", "mass": "mass", "tfce": "tfce"}
 CLUSTER_THRESHOLDS = ("maxSize", "maxMass")
+# Thresholds whose survivors are no plain cut-off of a map, and what they control.
+WRITTEN_THRESHOLDS = dict.fromkeys(("maxT", "maxSize", "maxMass", "maxTFCE", "rftSize"), "FWE") | {
+    "ari": "TDP"
+}
 # The maps whose values tables list at peaks, beside the statistic.
 LISTED = ("z", "effect", "p", "g")
 # Beyond it, -log10 p says nothing that float32 readers could use.
@@ -86,6 +93,7 @@ class ContrastWriter:
             "maps": {stat: self.write_map(stat, values) for stat, values in self._maps.items()},
             "inputs": [describe_input(entry) for entry in result.fit.inputs],
             **self.write_inference(),
+            **self.write_discoveries(),
             "thresholds": [self.write_threshold(threshold) for threshold in result.thresholds],
         }
 
@@ -148,6 +156,19 @@ class ContrastWriter:
         }
         return {"nulls": [null | {"table": table} for null in nulls], "permutation": shuffling}
 
+    def write_discoveries(self):
+        """Write how much of every atlas region is active; return what the record says of it."""
+        result = self._result
+        if not is_template(result.fit.entities):
+            return {}
+        atlases = read_atlases(self._settings.group.atlas)
+        frame = make_discoveries(result.estimate, result.stack.geometry, atlases, self._settings)
+        if not len(frame):
+            return {}
+        path = names.table_path(result.fit.entities, "discoveries", **self._where)
+        write_table(self._out / path, frame, {name: DISCOVERY_COLUMNS[name] for name in frame.columns})
+        return {"discoveries": path}
+
     def write_threshold(self, threshold):
         """Write the tables and maps of a threshold and return what the record says of it."""
         statistic = next(name for name in ("F", "t", "z") if name in self._maps)
@@ -156,10 +177,11 @@ class ContrastWriter:
         if threshold.name.startswith("fdr") and threshold.adjusted is not None:
             fields = {"Correction": "FDR", "Description": threshold.description}
             adjusted["p_map"] = self.write_map("q", threshold.adjusted, threshold.name, **fields)
-        if threshold.name.startswith("max") and not threshold.reason:
+        if threshold.name in WRITTEN_THRESHOLDS and not threshold.reason:
             surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
-            fields = {"Correction": "FWE", "Description": threshold.description}
+            fields = {"Correction": WRITTEN_THRESHOLDS[threshold.name], "Description": threshold.description}
             adjusted["surviving"] = self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
+        if threshold.name.startswith("max") and not threshold.reason:
             adjusted["p_map"] = names.map_path(
                 self._result.fit.entities,
                 stat="logp",
@@ -176,6 +198,7 @@ class ContrastWriter:
             "scale": threshold.scale,
             "forming": self._forming(threshold),
             "reason": threshold.reason,
+            "warnings": list(threshold.warnings),
             "n_voxels": int(np.count_nonzero(threshold.surviving)),
             "n_clusters": len(found.clusters),
             **adjusted,
@@ -191,7 +214,14 @@ class ContrastWriter:
         listed = {statistic: self._maps[statistic], **{k: v for k, v in self._maps.items() if k in LISTED}}
         for name, found in getattr(result.inference, "statistics", {}).items():
             listed[STATISTICS[name][1]] = found.p_fwe
-        table = make_cluster_table(listed, threshold.surviving, geometry)
+        discoveries = find_discoveries(result.estimate.p, self._settings.group.alpha)
+        table = make_cluster_table(
+            listed,
+            threshold.surviving,
+            geometry,
+            measures={"tdp": discoveries.proportion},
+            connectivity=self._settings.permutation.connectivity,
+        )
         if not len(table.clusters):
             return {"clusters": None, "peaks": None}, table
         atlases = read_atlases(self._settings.group.atlas) if is_template(result.fit.entities) else []

@@ -4,7 +4,7 @@ import numpy as np
 
 from bidsapp.inference.ari import find_discoveries
 from bidsapp.inference.clusters import find_clusters
-from bidsapp.inference.thresholds.surviving import not_available, smallest, words_for_tail
+from bidsapp.inference.thresholds.surviving import not_available, words_for_tail
 from bidsapp.records import Threshold
 
 
@@ -24,8 +24,8 @@ def all_resolutions(evidence, alpha):
     share = np.append(0.0, shares)[clusters.labels]
     surviving = share > 0
     adjusted = np.where(np.isfinite(evidence.log_p), 1.0 - share, np.nan)
-    cutoff = smallest(evidence.statistic, surviving)
-    return Threshold("ari", words, alpha, cutoff, evidence.test, surviving, adjusted)
+    cutoff = float(shares[shares > 0].min()) if surviving.any() else float("nan")
+    return Threshold("ari", words, alpha, cutoff, "share of active voxels", surviving, adjusted)
 
 
 def cluster_proportions(evidence, alpha, forming_p):

@@ -54,7 +54,10 @@ def random_field_cluster(evidence, alpha):
             f"Clusters formed at p = {p:g}: above {LARGEST_FORMING_P:g} random-field p-values of clusters "
             "are far too small (Eklund 2016). Use the p-values by shuffling.",
         )
-    return _with_warnings(make_threshold("rftSize", words, evidence, alpha, adjusted), evidence, notes)
+    threshold = make_threshold("rftSize", words, evidence, alpha, adjusted)
+    kept = clusters.size[np.isin(np.arange(1, len(sizes) + 1), clusters.labels[threshold.surviving])]
+    smallest_size = float(kept.min()) if len(kept) else float("nan")
+    return _with_warnings(replace(threshold, cutoff=smallest_size, scale="voxels"), evidence, notes)
 
 
 def _field(evidence):
