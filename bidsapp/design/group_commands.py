@@ -109,7 +109,8 @@ def _document(words, node, cells):
     document = {
         "Name": "group command",
         "BIDSModelVersion": "1.0.0",
-        "Description": f"Made by TaskGLM from --group-design {' '.join(words)}.",
+        "Description": f"Made by TaskGLM from --group-design {' '.join(words)}. Covariates are centred at "
+        "the mean of all inputs in the model.",
         "Nodes": [node],
     }
     if cells is not None:

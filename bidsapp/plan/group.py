@@ -20,6 +20,7 @@ from bidsapp.plan.group_options import (
     add_variance_groups,
     check_options,
     exclude_listed,
+    redundant_columns,
     single_levels,
 )
 from bidsapp.plan.nodes import (
@@ -60,7 +61,7 @@ def make_group_plan(settings):
         made, more = plan_node(model, node, flows, settings.model.missing_condition)
         for fit, group_by in made:
             fit.excluded.update(excluded)
-            notes += single_levels(fit)
+            notes += [*redundant_columns(fit), *single_levels(fit)]
             fit = add_variance_groups(fit, people, settings.group.variance_groups)
             fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
             fits.append((fit, group_by))

@@ -8,6 +8,7 @@ from pathlib import Path
 from bidsapp.errors import EXIT_NO_INPUT, InputError, SettingsError
 from bidsapp.inputs.exclusions import read_exclusions
 from bidsapp.inputs.group_masks import GREY_MATTER
+from bidsapp.stats.estimability import find_redundant_columns
 
 
 def exclude_listed(entries, settings):
@@ -76,6 +77,18 @@ def read_column(fit, people, column, flag):
             "(--exclude-participant-label)."
         )
     return tuple(str(value) for value in values)
+
+
+def redundant_columns(fit):
+    """Return a note on columns that the others make up, constant ones beside an intercept among them."""
+    redundant = find_redundant_columns(fit.design.matrix, fit.design.columns)
+    names = [name for name in redundant if not name.startswith("subject.")]
+    if not names:
+        return []
+    return [
+        f"{fit.node}, {fit.contrast or 'all contrasts'}: {', '.join(names)} says nothing that the columns "
+        "before do not say (constant or collinear); contrasts that need it are left out."
+    ]
 
 
 def single_levels(fit):
