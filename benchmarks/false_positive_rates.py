@@ -137,9 +137,7 @@ def main():
     parser.add_argument("--designs", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     given = parser.parse_args()
     low, high = interval(given.sets)
-    print(
-        f"{given.sets} null sets, {given.shuffles} shuffles; binomial interval {low:.3f} to {high:.3f}"
-    )
+    print(f"{given.sets} null sets, {given.shuffles} shuffles; binomial interval {low:.3f} to {high:.3f}")
     print(
         f"{'':16}" + "".join(f"{name:>9}" for name in STATISTICS) + f"{'nilearn height, extent':>26}{'s':>8}"
     )
