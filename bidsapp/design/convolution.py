@@ -1,21 +1,9 @@
-"""Turn events into values at the volumes: convolved with a response, or sampled as they are.
-
-The convolution is nilearn's, at the run's own frame times, so that columns equal those of
-``make_first_level_design_matrix``.
-"""
-
-import warnings
-from functools import lru_cache
+"""Turn events into values at the volumes: convolved with a response, or sampled as they are."""
 
 import numpy as np
-from nilearn.glm.first_level import hemodynamic_models as nilearn_hrf
-from nilearn.glm.first_level.hemodynamic_models import compute_regressor
 
+from bidsapp.design.responses import MIN_ONSET, convolve_events
 from bidsapp.design.variables import Variable
-
-# nilearn's defaults; an event that begins earlier, in seconds before the first volume, begins here.
-MIN_ONSET = -24.0
-OVERSAMPLING = 50
 
 
 def convolve_variable(variable, name, model, delays, namespace):
@@ -28,30 +16,9 @@ def convolve_variable(variable, name, model, delays, namespace):
     delays : tuple of int
         For "fir", in volumes.
     """
-    events = _events(variable, namespace)
-    with warnings.catch_warnings():
-        # nilearn says that early events are not used; so does our own note, with their number.
-        warnings.simplefilter("ignore", UserWarning)
-        values, _ = compute_regressor(
-            events,
-            model if model == "fir" else _kernels(model),
-            namespace.frame_times,
-            con_id="condition",
-            oversampling=OVERSAMPLING,
-            fir_delays=list(delays) or None,
-            min_onset=MIN_ONSET,
-        )
+    values = convolve_events(_events(variable, namespace), model, delays, namespace.frame_times)
     names = response_names(name, model, delays)
     return {key: Variable(key, column) for key, column in zip(names, values.T, strict=True)}
-
-
-@lru_cache
-def _kernels(model):
-    """Return nilearn's kernels of a response, each computed once for a repetition time."""
-    base, *parts = model.split(" + ")
-    names = {"derivative": "time_derivative", "dispersion": "dispersion_derivative"}
-    functions = [f"{base}_hrf", *(f"{base}_{names[part]}" for part in parts)]
-    return [lru_cache(getattr(nilearn_hrf, name)) for name in functions]
 
 
 def response_names(name, model, delays=()):

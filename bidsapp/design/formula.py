@@ -7,8 +7,6 @@ formula language get that far: every variable is given a plain name first, and a
 import re
 
 import pandas as pd
-from formulaic import Formula
-from formulaic.errors import FormulaicError
 
 from bidsapp.errors import ModelError
 from bidsapp.model_records import INTERCEPT
@@ -38,6 +36,10 @@ def make_formula_columns(formula, variables, n_rows):
     ModelError
         Not a formula over these variables.
     """
+    # Imported when needed: it takes as long as the rest of a plan, and few models have a formula.
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
     plain, names = _plain_names(formula, variables)
     _check(formula, plain, variables)
     table = pd.DataFrame({key: variables[name] for key, name in names.items()}, index=range(n_rows))

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from nilearn.glm.first_level.design_matrix import create_cosine_drift
 
 from bidsapp.design.convolution import convolve_variable, response_names, sample_variable
+from bidsapp.design.filters import high_pass_columns, low_pass_columns
 from bidsapp.design.formula import formula_words, make_formula_columns
 from bidsapp.design.transformations import transform
 from bidsapp.design.variables import Namespace, Variable, as_values, is_wildcard, match_names
@@ -203,18 +203,6 @@ def _add_filters(columns, node, namespace):
         if any(name.startswith("cosine") for name in columns):
             namespace.notes.append("X has cosine columns: HighPassFilterCutoffHz adds no second filter")
         else:
-            drifts = create_cosine_drift(options.high_pass_hz, times)[:, :-1]
-            columns.update({f"drift_{k + 1}": drift for k, drift in enumerate(drifts.T)})
+            columns.update(high_pass_columns(options.high_pass_hz, times))
     if options.low_pass_hz is not None:
-        columns.update(_fast_cosines(options.low_pass_hz, times))
-
-
-def _fast_cosines(cutoff_hz, times):
-    """Return the cosine columns of all frequencies above a cut-off; with them in, data are low-passed."""
-    step = float(np.mean(np.diff(times)))
-    n_volumes = len(times)
-    first = int(np.floor(2 * n_volumes * cutoff_hz * step)) + 1
-    phase = np.pi / n_volumes * (np.arange(n_volumes) + 0.5)
-    orders = range(max(first, 1), n_volumes)
-    scale = np.sqrt(2.0 / n_volumes)
-    return {f"fast_{order}": scale * np.cos(order * phase) for order in orders}
+        columns.update(low_pass_columns(options.low_pass_hz, times))

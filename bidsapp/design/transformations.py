@@ -6,7 +6,6 @@ not have is noted, not fatal.
 """
 
 import numpy as np
-from scipy import ndimage
 
 from bidsapp.design import rearrange
 from bidsapp.design.convolution import convolve_variable, sample_variable
@@ -96,6 +95,9 @@ def _not(values, _arguments):
 
 
 def _lag(values, arguments):
+    # Imported when needed: few models have lags, and every plan would wait for it.
+    from scipy import ndimage
+
     shift = arguments.get("Shift", 1)
     shifted = ndimage.shift(
         np.nan_to_num(values),

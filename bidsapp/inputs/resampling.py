@@ -1,9 +1,11 @@
-"""Maps on another grid, and smoothing: both know that voxels without data say nothing."""
+"""Maps on another grid, and smoothing: both know that voxels without data say nothing.
+
+scipy's filters are imported when needed: a plan, which reads no map, would wait for them.
+"""
 
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 # Where less than this part of a resampled or smoothed value comes from voxels with data, there is none.
 MIN_SUPPORT = 0.5
@@ -27,6 +29,8 @@ def resample_map(values, affine, geometry):
     ndarray of float32, of the shape of ``geometry.mask``
         NaN where most of the neighbourhood has no data.
     """
+    from scipy import ndimage
+
     to_voxels = np.linalg.inv(affine) @ geometry.affine
     there = np.isfinite(values)
     moved = [
@@ -40,6 +44,8 @@ def resample_map(values, affine, geometry):
 
 def resample_labels(labels, affine, geometry):
     """Return a label image or mask on the grid of a geometry, by the nearest voxel; 0 outside."""
+    from scipy import ndimage
+
     to_voxels = np.linalg.inv(affine) @ geometry.affine
     return ndimage.affine_transform(
         labels, to_voxels[:3, :3], to_voxels[:3, 3], geometry.mask.shape, order=0, mode="constant"
@@ -62,6 +68,8 @@ def smooth_stack(stack, fwhm_mm):
 
 
 def _smooth_rows(rows, geometry, sigma):
+    from scipy import ndimage
+
     smoothed = np.empty_like(rows)
     for index, row in enumerate(rows):
         volume = geometry.volume(row.astype(float))

@@ -1,0 +1,119 @@
+"""The haemodynamic responses, and their convolution with events.
+
+All is done as nilearn 0.14 does it in ``hemodynamic_models``, whose import takes longer than a plan: the same
+fine grid, kernels and resampling, so that columns equal those of ``make_first_level_design_matrix``. Words: a
+kernel is a response on the fine grid, OVERSAMPLING samples a volume; delays are in seconds.
+"""
+
+from functools import lru_cache
+from math import lgamma
+
+import numpy as np
+
+# nilearn's defaults; an event that begins earlier, in seconds before the first volume, begins here.
+MIN_ONSET = -24.0
+OVERSAMPLING = 50
+KERNEL_SECONDS = 32.0
+# Steps of the finite differences that stand for derivatives: seconds, and of the dispersion.
+TIME_STEP = 0.1
+DISPERSION_STEP = 0.01
+# Peak and undershoot in seconds, their dispersions, and the undershoot's share (SPM; Glover 1999). The
+# derivative by the dispersion varies that of the peak and leaves that of the undershoot at 1.
+SHAPES = {
+    "spm": {"peak": 6.0, "undershoot": 16.0, "widths": (1.0, 1.0), "share": 0.167},
+    "glover": {"peak": 6.0, "undershoot": 12.0, "widths": (0.9, 0.9), "share": 0.48},
+}
+
+
+def sample_events(onset, duration, amplitude, frame_times):
+    """Return a boxcar of events on the fine grid, and the times of the grid.
+
+    Parameters
+    ----------
+    onset, duration, amplitude : ndarray, shape (n_events,)
+        Seconds; an event lasts at least one sample of the grid.
+    frame_times : ndarray, shape (n_volumes,)
+    """
+    n_volumes = len(frame_times)
+    # Rounded in nilearn's order: half a sample more or less would shift the whole grid.
+    first, end = frame_times[0] + MIN_ONSET, frame_times[-1] * (1 + 1.0 / (n_volumes - 1))
+    per_second = (n_volumes - 1) / (frame_times[-1] - frame_times[0])
+    n_samples = per_second * ((end - frame_times[0] - MIN_ONSET) * OVERSAMPLING) + 1
+    grid = np.linspace(first, end, int(np.rint(n_samples)))
+    last = len(grid) - 1
+    begins = np.minimum(np.searchsorted(grid, onset), last)
+    ends = np.minimum(np.searchsorted(grid, onset + duration), last)
+    ends[(ends == begins) & (ends < last)] += 1
+    changes = np.zeros(len(grid))
+    np.add.at(changes, begins, amplitude)
+    np.subtract.at(changes, ends, amplitude)
+    return np.cumsum(changes), grid
+
+
+def convolve_events(events, model, delays, frame_times):
+    """Return the convolved columns of events, shape (n_volumes, n_columns).
+
+    Parameters
+    ----------
+    events : tuple of ndarray
+        Onsets, durations, amplitudes.
+    model : str
+        One of HRF_MODELS; derivatives follow the response, made orthogonal to the columns before them.
+    delays : tuple of int
+        For "fir", in volumes.
+    """
+    boxcar, grid = sample_events(*events, frame_times)
+    if model == "fir":
+        columns = [_fir_column(boxcar, grid, delay, frame_times) for delay in delays]
+        return np.column_stack(columns)
+    kernels = make_kernels(model, float(np.min(np.diff(frame_times))))
+    fine = [np.convolve(boxcar, kernel)[: len(grid)] for kernel in kernels]
+    return _orthogonalize(np.column_stack([np.interp(frame_times, grid, values) for values in fine]))
+
+
+@lru_cache
+def make_kernels(model, repetition_time):
+    """Return the kernels of a response, ``"spm + derivative"`` and so on, as a list of arrays."""
+    base, *parts = model.split(" + ")
+    shape, step = SHAPES[base], repetition_time / OVERSAMPLING
+    kernel = _double_gamma(step, **shape)
+    made = [kernel]
+    if "derivative" in parts:
+        made.append((kernel - _double_gamma(step, later=TIME_STEP, **shape)) / TIME_STEP)
+    if "dispersion" in parts:
+        width = shape["widths"][0]
+        pair = [_double_gamma(step, **shape | {"widths": (w, 1.0)}) for w in (width, width + DISPERSION_STEP)]
+        made.append((pair[0] - pair[1]) / DISPERSION_STEP)
+    return made
+
+
+def _double_gamma(step, *, peak, undershoot, widths, share, later=0.0):
+    """Return a gamma density less a share of a later one, with sum 1."""
+    times = np.linspace(0, KERNEL_SECONDS, int(np.rint(KERNEL_SECONDS / step))) - later
+    rise, fall = (
+        _gamma_density((times - step) / width, delay / width) / width
+        for delay, width in zip((peak, undershoot), widths, strict=True)
+    )
+    kernel = rise - share * fall
+    return kernel / kernel.sum()
+
+
+def _gamma_density(x, shape):
+    x = np.maximum(x, 0.0)
+    return x ** (shape - 1) * np.exp(-x - lgamma(shape))
+
+
+def _fir_column(boxcar, grid, delay, frame_times):
+    kernel = np.concatenate([np.zeros(delay * OVERSAMPLING), np.full(OVERSAMPLING, 1.0 / OVERSAMPLING)])
+    fine = np.convolve(boxcar, kernel)[: len(grid)]
+    # The mean over the volume that begins at a time, not the one that ends there.
+    return np.interp(frame_times, grid[: 1 - OVERSAMPLING], fine[OVERSAMPLING - 1 :])
+
+
+def _orthogonalize(columns):
+    """Take from each column what those before it explain."""
+    columns = columns.copy()
+    for index in range(1, columns.shape[1]):
+        before = columns[:, :index]
+        columns[:, index] -= columns[:, index] @ before @ np.linalg.pinv(before)
+    return columns
