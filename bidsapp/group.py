@@ -63,7 +63,8 @@ def run_model(model, plan, settings):
     """Run the fits of one Dataset node and write its record; return the progress line."""
     path = settings.output_dir / names.group_record_path(model.entities, model.node)
     parts = [part for fit in model.fits for part in parts_of(fit)]
-    fingerprint = make_fingerprint(plan.model_text, settings.group, settings.permutation, *parts)
+    texts = [document.text for document in plan.documents]
+    fingerprint = make_fingerprint(*texts, settings.group, settings.permutation, *parts)
     if is_finished(path, fingerprint):
         return f"{model.node}: finished before, nothing changed"
     path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from bidsapp.outputs import names
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.sidecars import write_dataset_description
 from bidsapp.plan import make_participant_plan
+from bidsapp.plan.explain import explain_model
 from bidsapp.progress import Progress
 from bidsapp.report.pages import write_overview
 from bidsapp.subject import try_subject
@@ -59,10 +60,10 @@ def _time_of(path):
 
 
 def prepare_output(plan, settings):
-    """Write what the whole output folder shares: its description and the model used."""
+    """Write what the whole output folder shares: its description, and the models with a page on each."""
     write_dataset_description(settings.output_dir, plan.links)
-    pages = {names.model_path(plan.model_name): plan.model_text}
-    pages[names.model_readme_path(plan.model_name)] = plan.model_readme
+    pages = {names.model_path(model.name): model.text for model in plan.documents}
+    pages |= {names.model_readme_path(model.name): explain_model(model) for model in plan.documents}
     for name, text in pages.items():
         path = settings.output_dir / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:

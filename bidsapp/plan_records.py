@@ -118,18 +118,19 @@ class SubjectPlan:
 class ParticipantPlan:
     """The participant stage.
 
-    ``model_text`` is the JSON that is kept beside the results, ``model_readme`` the page that explains it.
-
-    ``links`` maps the name of each input dataset to its folder.
+    ``documents`` are the models, one unless several tasks have an automatic model each; ``links`` maps the
+    name of each input dataset to its folder.
     """
 
-    model: Model
-    model_name: str
-    model_text: str
+    documents: tuple[Model, ...]
     subjects: tuple[SubjectPlan, ...]
     links: dict[str, Path]
     notes: tuple[str, ...] = ()
-    model_readme: str = ""
+
+    @property
+    def model(self):
+        """The first model."""
+        return self.documents[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +211,9 @@ class DatasetModel:
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """The group stage."""
+    """The group stage; ``documents`` as in `ParticipantPlan`, ``models`` what is fitted."""
 
-    model: Model
-    model_name: str
-    model_text: str
+    documents: tuple[Model, ...]
     models: tuple[DatasetModel, ...]
     links: dict[str, Path]
     notes: tuple[str, ...] = ()
-    model_readme: str = ""

@@ -69,8 +69,8 @@ def common_record(kind, plan, settings, fingerprint, watch):
         "settings": describe_settings(settings),
         "versions": find_versions(),
         "model": {
-            "name": plan.model_name,
-            "path": model_path(plan.model_name),
+            "name": ", ".join(document.name for document in plan.documents),
+            "path": ", ".join(model_path(document.name) for document in plan.documents),
             "automatic": settings.model.model == "auto",
         },
         "command": shlex.join(["run.py", *sys.argv[1:]]),

@@ -101,7 +101,7 @@ def run_subject(subject, settings, n_threads):
 
 def fingerprint_of(subject, plan, settings):
     """Return the digest of everything that a subject's results depend on."""
-    parts = [plan.model_text, settings.run, list(subject.problems)]
+    parts = [*(model.text for model in plan.documents), settings.run, list(subject.problems)]
     for fit in subject.runs:
         parts += [fit.design.matrix, list(fit.design.columns), sorted(fit.skipped)]
         parts += [contrast.weights for contrast in fit.contrasts]

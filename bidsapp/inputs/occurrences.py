@@ -39,8 +39,17 @@ def find_levels(raw, tasks=()):
     return {name: set() if len(levels) > MAX_LEVELS else levels - absent for name, levels in found.items()}
 
 
+def find_sessions(raw, task):
+    """Return the sessions of a task in a whole dataset: those that its events files name, else its images."""
+    paths = list(_events_files(Path(raw), (task,)))
+    named = {match[1] for path in paths if (match := re.search(r"_ses-([^_]+)_", path.name))}
+    # Events that stand above the sessions hold for each of them.
+    images = [] if named else Path(raw).glob(f"sub-*/ses-*/func/*_task-{task}_*")
+    return named or {path.parents[1].name.removeprefix("ses-") for path in images}
+
+
 def _events_files(raw, tasks):
-    wanted = {f"task-{task}" for task in tasks}
+    wanted = {f"task-{task}" for task in tasks if task}
     for folder, folders, files in os.walk(raw):
         folders[:] = [name for name in folders if re.match(r"sub-|ses-|func$|beh$", name)]
         for name in sorted(files):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_NO_INPUT, EXIT_OK, AppError, InputError, SettingsError
 from bidsapp.inputs.model import read_model
-from bidsapp.inputs.occurrences import find_levels, find_tasks
+from bidsapp.inputs.occurrences import find_levels, find_sessions, find_tasks
 from bidsapp.plan.automatic import make_automatic_model
-from bidsapp.plan.show import describe_participant_plan, plan_text
+from bidsapp.plan.show import describe_participant_plan
+from bidsapp.plan.text import plan_text
 from bidsapp.settings import ModelOptions, Selection, Settings
 
 
@@ -62,7 +63,7 @@ def new(arguments):
     }
     defaults = {field.name: field.default for field in fields(ModelOptions)}
     options = {name: defaults[name] if value is None else value for name, value in options.items()}
-    sessions = any(bids_dir.glob("sub-*/ses-*"))
+    sessions = len(find_sessions(bids_dir, task)) > 1
     model = make_automatic_model(
         find_levels(bids_dir, [task]), task, ModelOptions(**options), sessions=sessions
     )

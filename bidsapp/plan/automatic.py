@@ -1,6 +1,7 @@
 """The model that is made from the events when none is given."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 from bidsapp.design.expressions import linear_weights
@@ -27,6 +28,43 @@ CONFOUND_COLUMNS = {
     },
 }
 F_NAME = "effectsOfInterest"
+# Names of fMRIPrep from 1.2 on, and before.
+NON_STEADY_COLUMNS = ("non_steady_state_outlier*", "NonSteadyStateOutlier*")
+
+
+def make_automatic_models(levels, options, sessions):
+    """Return the automatic model of each task.
+
+    Parameters
+    ----------
+    levels : dict of str to dict
+        Task -> the columns of its events and their levels, as from `find_levels`.
+    options : ModelOptions
+        A contrast of the user belongs to the tasks that have its conditions.
+    sessions : dict of str to bool
+        Task -> whether it has several sessions.
+
+    Raises
+    ------
+    SettingsError, InputError
+    """
+    own, refusals = {task: [] for task in levels}, {}
+    for task, columns in levels.items():
+        for text in options.contrast:
+            try:
+                _read_contrast(text, _conditions(columns, task)[0])
+                own[task].append(text)
+            except SettingsError as error:
+                refusals.setdefault(text, []).append(error)
+    for errors in refusals.values():
+        if len(errors) == len(levels):
+            raise errors[0]
+    return [
+        make_automatic_model(
+            columns, task, replace(options, contrast=tuple(own[task])), sessions=sessions[task]
+        )
+        for task, columns in levels.items()
+    ]
 
 
 def make_automatic_model(levels, task, options, *, sessions=False):
@@ -63,42 +101,6 @@ def make_automatic_model(levels, task, options, *, sessions=False):
         ],
     }
     return parse_model(json.dumps(document), f"the automatic model of task-{task}")
-
-
-# Names of fMRIPrep from 1.2 on, and before.
-NON_STEADY_COLUMNS = ("non_steady_state_outlier*", "NonSteadyStateOutlier*")
-
-
-def explain_model(model):
-    """Return a page in Markdown that explains a model part by part, to stand beside its file."""
-    lines = [f"# The model {model.name!r}", "", model.description or "Made by TaskGLM.", ""]
-    lines += [
-        "Change a copy of the JSON file and give it with `--model`; `python -m bidsapp.model check FILE`",
-        "names every fault with its line. TaskGLM's `docs/models/README.md` explains how to write models.",
-    ]
-    for node in model.nodes:
-        lines += ["", f"## {node.level} level: {node.name}", "", *_explain_node(node)]
-    return "\n".join(lines) + "\n"
-
-
-def _explain_node(node):
-    lines = [f"- One model for each combination of {', '.join(node.group_by) or 'everything'} (`GroupBy`)."]
-    for step in node.transformations:
-        lines.append(f"- `{step.name}` of {', '.join(step.arguments['Input'])}.")
-    columns = ["1 (the intercept)" if name == INTERCEPT else f"`{name}`" for name in node.x]
-    lines.append(f"- Columns (`X`): {', '.join(columns)}.")
-    if node.options.high_pass_hz:
-        period = 1 / node.options.high_pass_hz
-        lines.append(
-            f"- High-pass filter at {node.options.high_pass_hz:.4g} Hz (a period of {period:.4g} s)."
-        )
-    for rule in node.contrasts:
-        rows = [zip(row, rule.conditions, strict=True) for row in rule.weights]
-        shown = ["".join(f" {w:+g} `{name}`" for w, name in row if w).strip() for row in rows]
-        lines.append(f"- {rule.test} test `{rule.name}`: {'; '.join(shown)}.")
-    if node.dummy:
-        lines.append(f"- A {node.dummy.test} test of every column: what comes in keeps its name.")
-    return lines
 
 
 def check_hrf(name):

@@ -13,8 +13,7 @@ from bidsapp.inputs.participants import find_participants, read_participants
 from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
-from bidsapp.plan.automatic import explain_model
-from bidsapp.plan.group_model import find_group_model
+from bidsapp.plan.group_model import find_group_models
 from bidsapp.plan.group_options import (
     add_blocks,
     add_variance_groups,
@@ -48,39 +47,43 @@ def make_group_plan(settings):
     """
     entries, excluded = exclude_listed(find_estimates(settings), settings)
     people = find_people(settings)
-    model = find_group_model(settings, entries, people)
-    flows = [make_flow(entry, people, known_names(model)) for entry in entries]
-    flows = [flow for flow in flows if passes(flow, asked_inputs(model, flows))]
-    nodes = [node for node in model.nodes if node.level == "Dataset"]
-    if not nodes:
-        raise ModelError(
-            f"The model {model.name!r} has no Dataset node: there is nothing to do at the group level."
-        )
-    fits, notes = [], list(model.notes)
-    for node in nodes:
-        made, more = plan_node(model, node, flows, settings.model.missing_condition)
+    models, fits, notes = find_group_models(settings, entries, people), [], []
+    for model in models:
+        made, more = plan_model(model, entries, people, settings)
+        notes += more
         for fit, group_by in made:
             fit.excluded.update(excluded)
             notes += [*redundant_columns(fit), *single_levels(fit)]
             fit = add_variance_groups(fit, people, settings.group.variance_groups)
             fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
             fits.append((fit, group_by))
-        notes += more
     if not fits:
-        reasons = (
-            "\n".join(notes[len(model.notes) :][:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
-        )
+        reasons = "\n".join(notes[:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
     check_options([fit for fit, _ in fits], settings.group)
     return GroupPlan(
-        model=model,
-        model_name=model.name,
-        model_text=model.text,
+        documents=tuple(models),
         models=_by_record(fits),
         links={"raw": Path(settings.bids_dir)},
-        notes=tuple(dict.fromkeys(notes)),
-        model_readme=explain_model(model),
+        notes=tuple(dict.fromkeys([*(note for model in models for note in model.notes), *notes])),
     )
+
+
+def plan_model(model, entries, people, settings):
+    """Return the fits of a model's Dataset nodes, each with the values of GroupBy, and notes."""
+    names = known_names(model)
+    flows = flows_of_input(model, [make_flow(entry, people, names) for entry in entries])
+    nodes = [node for node in model.nodes if node.level == "Dataset"]
+    if not nodes:
+        raise ModelError(
+            f"The model {model.name!r} has no Dataset node: there is nothing to do at the group level."
+        )
+    fits, notes = [], []
+    for node in nodes:
+        made, more = plan_node(model, node, flows, settings.model.missing_condition)
+        fits += made
+        notes += more
+    return fits, notes
 
 
 def find_people(settings):
@@ -100,15 +103,23 @@ def known_names(model):
     return {make_label(name): name for name in reversed(names)}
 
 
-def asked_inputs(model, flows):
-    """Return what the Input of a model that starts at the Dataset level asks of the estimates' names.
+def flows_of_input(model, flows):
+    """Return the estimates of what the model's Input names: a folder may hold those of other tasks.
 
-    Where earlier nodes made the estimates, Input said which images those began with.
+    What earlier nodes averaged over (runs), their estimates no longer have, and it excludes none of them.
     """
-    if any(node.level != "Dataset" for node in model.nodes):
-        return {}
+    averaged = any(node.level != "Dataset" for node in model.nodes)
     there = {key for flow in flows for key in flow.labels}
-    return {key: labels for key, labels in model.input.items() if key in there}
+    asked = {
+        key: [label.removeprefix(f"{SHORT_NAMES.get(key, key)}-") for label in labels]
+        for key, labels in model.input.items()
+        if key in there
+    }
+    return [
+        flow
+        for flow in flows
+        if passes(flow, {k: v for k, v in asked.items() if flow.labels.get(k) or not averaged})
+    ]
 
 
 def make_flow(entry, people, names):

@@ -10,30 +10,22 @@ from bidsapp.inputs.model import parse_model, read_model
 AUTO = "auto"
 
 
-def find_group_model(settings, entries=(), people=None):
-    """Return the model of the group stage.
+def find_group_models(settings, entries=(), people=None):
+    """Return the models of the group stage, one unless the participant stage made one for each task.
 
     With ``--group-design`` it is made from these words, the estimates' contrasts and the participants.
 
-    With ``--model auto`` it is the one that the participant stage wrote into ``code/``, or, where there
-    is none (estimates of another program), a one-sample model of every contrast.
-
-    Raises
-    ------
-    SettingsError
-        Several automatic models and none chosen.
+    With ``--model auto`` they are those that the participant stage wrote into ``code/``, or, where there
+    are none (estimates of another program), a one-sample model of every contrast.
     """
     if settings.group.group_design:
-        return command_model(settings.group, entries, people or {})
+        return [command_model(settings.group, entries, people or {})]
     if settings.group.group_contrast:
         raise SettingsError("--group-contrast needs --group-design; a model file names its own contrasts.")
     if settings.model.model != AUTO:
-        return read_model(settings.model.model)
+        return [read_model(settings.model.model)]
     found = [] if settings.selection.estimates else _automatic_models(Path(settings.output_dir), settings)
-    if len(found) > 1:
-        names = ", ".join(str(path) for path in found)
-        raise SettingsError(f"There are several automatic models: {names}. Choose one with --model.")
-    return read_model(found[0]) if found else one_sample_model()
+    return [read_model(path) for path in found] or [one_sample_model()]
 
 
 def command_model(options, entries, people):

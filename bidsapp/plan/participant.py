@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from bidsapp.design.contrasts import expand_rules
 from bidsapp.design.run import TIMES
-from bidsapp.errors import EXIT_NOTHING_SELECTED, AppError, InputError, ModelError, SettingsError
+from bidsapp.errors import EXIT_NOTHING_SELECTED, AppError, InputError, ModelError
 from bidsapp.inputs.dataset import open_dataset
 from bidsapp.inputs.model import read_model
-from bidsapp.inputs.occurrences import find_levels
+from bidsapp.inputs.occurrences import find_levels, find_sessions
 from bidsapp.model_records import SHORT_NAMES
-from bidsapp.plan.automatic import explain_model, make_automatic_model
+from bidsapp.plan.automatic import make_automatic_models
 from bidsapp.plan.combine import plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.nodes import same_value
@@ -31,15 +31,73 @@ def make_participant_plan(settings):
     InputError, ModelError, SettingsError
         Every fault that the user can fix, all together.
     """
-    model = None if settings.model.model == AUTO else read_model(settings.model.model)
-    dataset = open_dataset(_for_model(settings, model))
-    runs, notes = list(dataset.runs), list(dataset.notes)
-    if model is None:
-        model = _automatic(dataset, runs, settings)
-    else:
-        runs, more = choose_runs(model, runs)
-        notes += more
-    notes += model.notes
+    if settings.model.model != AUTO:
+        model = read_model(settings.model.model)
+        return _plan_model(model, open_dataset(_for_model(settings, model)), settings)
+    dataset = open_dataset(settings)
+    plans, faults = [], []
+    for model in automatic_models(dataset, settings):
+        try:
+            plans.append(_plan_model(model, _of_task(dataset, model.input["task"]), settings))
+        except AppError as error:
+            faults.append(error)
+    if faults:
+        raise type(faults[0])("\n".join(map(str, faults)), exit_code=faults[0].exit_code)
+    return _join(plans)
+
+
+def automatic_models(dataset, settings):
+    """Return one model for each task of the runs.
+
+    They are made from what the whole dataset holds, so that every participant, analysed alone or with
+    others, gets the same.
+    """
+    tasks = sorted({run.entities.get("task", "") for run in dataset.runs})
+    if not tasks:
+        raise InputError("No run can be analysed.", exit_code=EXIT_NOTHING_SELECTED)
+    levels = {task: find_levels(dataset.raw, [task]) for task in tasks}
+    sessions = {task: several_sessions(dataset.raw, task, settings.selection) for task in tasks}
+    return make_automatic_models(levels, settings.model, sessions)
+
+
+def several_sessions(raw, task, selection):
+    """Whether a task has several sessions, of those asked for, in the whole dataset."""
+    found, wanted = find_sessions(raw, task), selection.session_label
+    return sum(not wanted or any(same_value(label, one) for one in wanted) for label in found) > 1
+
+
+def _of_task(dataset, tasks):
+    """Return a dataset with the runs and faults of one task only."""
+    runs = tuple(run for run in dataset.runs if run.entities.get("task", "") in tasks)
+    faults = tuple(fault for fault in dataset.faults if fault.entities.get("task", tasks[0]) in tasks)
+    return replace(dataset, runs=runs, faults=faults)
+
+
+def _join(plans):
+    """Return one plan of the plans of several tasks."""
+    subjects = {}
+    for plan in plans:
+        for subject in plan.subjects:
+            known = subjects.get(subject.subject, SubjectPlan(subject.subject, (), ()))
+            subjects[subject.subject] = SubjectPlan(
+                subject.subject,
+                known.runs + subject.runs,
+                known.combinations + subject.combinations,
+                tuple(dict.fromkeys(known.problems + subject.problems)),
+                known.notes + subject.notes,
+            )
+    return replace(
+        plans[0],
+        documents=tuple(plan.model for plan in plans),
+        subjects=tuple(subjects[label] for label in sorted(subjects)),
+        notes=tuple(dict.fromkeys(note for plan in plans for note in plan.notes)),
+    )
+
+
+def _plan_model(model, dataset, settings):
+    """Return the plan of one model."""
+    runs, more = choose_runs(model, list(dataset.runs))
+    notes = [*dataset.notes, *more, *model.notes]
     node = model.nodes[0]
     if node.level != "Run":
         raise ModelError(
@@ -54,13 +112,10 @@ def make_participant_plan(settings):
     notes += find_respellings(node, prepared)
     subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes)
     return ParticipantPlan(
-        model=model,
-        model_name=model.name,
-        model_text=model.text,
+        documents=(model,),
         subjects=subjects,
         links={"raw": dataset.raw, **dataset.derivatives},
         notes=tuple(dict.fromkeys(notes)),
-        model_readme=explain_model(model),
     )
 
 
@@ -70,20 +125,6 @@ def _for_model(settings, model):
     if settings.selection.task_label or not tasks:
         return settings
     return replace(settings, selection=replace(settings.selection, task_label=tuple(tasks)))
-
-
-def _automatic(dataset, runs, settings):
-    tasks = sorted({run.entities.get("task", "") for run in runs})
-    if len(tasks) > 1:
-        raise SettingsError(
-            f"There are events of {len(tasks)} tasks ({', '.join(tasks)}), the automatic model is for one. "
-            "Choose it with --task-label."
-        )
-    if not tasks:
-        raise InputError("No run can be analysed.", exit_code=EXIT_NOTHING_SELECTED)
-    sessions = {run.entities.get("ses") for run in runs}
-    levels = find_levels(dataset.raw, tasks)
-    return make_automatic_model(levels, tasks[0], settings.model, sessions=len(sessions) > 1)
 
 
 def choose_runs(model, runs):

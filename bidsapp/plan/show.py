@@ -17,9 +17,7 @@ from bidsapp.outputs import names
 from bidsapp.plan.forecast import forecast_run
 from bidsapp.plan.group import make_group_plan
 from bidsapp.plan.participant import make_participant_plan
-
-# Inflation above this is worth a look (a common rule of thumb for regression).
-HIGH_INFLATION = 5.0
+from bidsapp.plan.text import plan_text
 
 
 def show_plans(settings, stream=None):
@@ -54,7 +52,7 @@ def _group_plan_if_ready(settings):
 def describe_participant_plan(plan):
     """Return a participant plan as plain numbers, texts and lists."""
     return {
-        "model": plan.model_name,
+        "model": ", ".join(model.name for model in plan.documents),
         "notes": list(plan.notes),
         "subjects": [
             {
@@ -77,18 +75,22 @@ def missing_table(plan):
     Returns
     -------
     dict
-        ``contrasts``: names; ``rows``: one a run, its label and for every contrast "" or the reason why
-        it is not made.
+        ``contrasts``: names; ``rows``: one a run, its label and for every contrast "" where it is made, the
+        reason where it is not, and None where the run's model has no such contrast.
     """
     fits = [fit for subject in plan.subjects for fit in subject.runs]
     contrasts = dict.fromkeys(c.name for fit in fits for c in fit.contrasts)
     contrasts |= dict.fromkeys(name for fit in fits for name in fit.skipped)
     return {
         "contrasts": list(contrasts),
-        "rows": [
-            {"run": fit.label, "reasons": [fit.skipped.get(name, "") for name in contrasts]} for fit in fits
-        ],
+        "rows": [{"run": fit.label, "reasons": [_reason(fit, name) for name in contrasts]} for fit in fits],
     }
+
+
+def _reason(fit, name):
+    if any(contrast.name == name for contrast in fit.contrasts):
+        return ""
+    return fit.skipped.get(name)
 
 
 def describe_run_fit(fit):
@@ -139,7 +141,7 @@ def describe_group_plan(plan):
     """Return a group plan as plain numbers, texts and lists."""
     fits = [fit for model in plan.models for fit in model.fits]
     return {
-        "model": plan.model_name,
+        "model": ", ".join(model.name for model in plan.documents),
         "notes": list(plan.notes),
         "fits": [
             describe_fit(fit, len(fit.inputs))
@@ -187,65 +189,3 @@ def _forecast(plan):
 
 def _finite(number):
     return float(number) if np.isfinite(number) else None
-
-
-def plan_text(level, described):
-    """Return a described plan as lines for a terminal."""
-    lines = [f"== {level} level: model {described.get('model', 'not known yet')}", *described["notes"], ""]
-    if level == "group":
-        for fit in described.get("fits", ()):
-            lines += _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
-            lines += [f"    left out: {name}: {reason}" for name, reason in fit["excluded"].items()]
-        return "\n".join(lines) + "\n"
-    for subject in described["subjects"]:
-        lines.append(f"sub-{subject['subject']}")
-        lines += [f"  PROBLEM: {problem}" for problem in subject["problems"]]
-        for fit in subject["runs"]:
-            lines += _fit_lines(fit, fit["run"])
-        lines += [_combination_line(fit) for fit in subject["combinations"]]
-    lines += ["", *_table_lines(described["missing"])]
-    cost = described["forecast"]
-    lines.append(
-        f"Forecast (rough): {cost['seconds']:.0f} s of one processor, {cost['memory_gb']:.2f} GB for the "
-        "largest run"
-    )
-    return "\n".join(lines) + "\n"
-
-
-def _fit_lines(fit, title):
-    condition = "deficient" if fit["condition_number"] is None else f"{fit['condition_number']:.3g}"
-    lines = [
-        f"  {title}: {fit['n_rows']} rows, {len(fit['columns'])} columns, rank {fit['rank']}, "
-        f"dof {fit['dof']}, condition number {condition}",
-        f"    columns: {', '.join(fit['columns'])}",
-    ]
-    lines += [f"    depend on each other: {', '.join(group)}" for group in fit["dependent_columns"]]
-    for contrast in fit["contrasts"]:
-        inflation = contrast["variance_inflation"]
-        mark = " (high)" if inflation and inflation > HIGH_INFLATION else ""
-        shown = "" if inflation is None else f", variance inflation {inflation:.2f}{mark}"
-        lines.append(f"    {contrast['test']} {contrast['name']}{shown}")
-    lines += [f"    NOT MADE {name}: {reason}" for name, reason in fit["skipped"].items()]
-    lines += [f"    note: {note}" for note in fit["notes"]]
-    return lines
-
-
-def _combination_line(fit):
-    made = ", ".join(contrast["name"] for contrast in fit["contrasts"])
-    return f"  {fit['node']}: {made} from {fit['n_rows']} inputs ({fit['method']}): {'; '.join(fit['rows'])}"
-
-
-def _table_lines(table):
-    """Return the table of runs and contrasts; only where something is not made."""
-    missing = [row for row in table["rows"] if any(row["reasons"])]
-    if not missing:
-        return [f"Every run makes all {len(table['contrasts'])} contrasts."]
-    width = max(len(row["run"]) for row in table["rows"])
-    head = ["Contrasts by run: + made, - not made"]
-    head += [f"  {number + 1:>3} {name}" for number, name in enumerate(table["contrasts"])]
-    numbers = " ".join(f"{number + 1:>3}" for number in range(len(table["contrasts"])))
-    marks = [
-        f"{row['run']:<{width}} " + " ".join(f"{'-' if reason else '+':>3}" for reason in row["reasons"])
-        for row in table["rows"]
-    ]
-    return [*head, f"{'':<{width}} {numbers}", *marks]

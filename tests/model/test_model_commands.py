@@ -62,4 +62,4 @@ def test_model_is_checked_against_a_dataset(shared, tmp_path, capsys):
     data = shared / "data" / "haxby2001-bids"
     assert main(["new", str(data), "-o", str(path)]) == EXIT_OK
     assert main(["check", str(path), "--bids-dir", str(data)]) == EXIT_OK
-    assert "Every run makes all 9 contrasts." in capsys.readouterr().out
+    assert "Every run makes all its contrasts." in capsys.readouterr().out

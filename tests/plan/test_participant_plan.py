@@ -5,6 +5,7 @@ import pytest
 
 from bidsapp.errors import ModelError, SettingsError
 from bidsapp.plan import make_participant_plan
+from bidsapp.plan.explain import explain_model
 from bidsapp.settings import ModelOptions, Selection, Settings
 
 
@@ -65,7 +66,7 @@ def test_inputs_of_combinations_are_made_by_the_runs(haxby):
 
 def test_model_text_of_an_automatic_model_gives_the_same_plan(haxby, shared, tmp_path):
     path = tmp_path / "m_smdl.json"
-    path.write_text(haxby.model_text)
+    path.write_text(haxby.model.text)
     again = make_participant_plan(settings_for(shared / "data" / "haxby2001-bids", model=path))
     first, second = (plan.subjects[0].runs[3] for plan in (haxby, again))
     assert first.design.columns == second.design.columns
@@ -80,7 +81,7 @@ def test_asked_contrast_over_an_unknown_condition_offers_what_there_is(shared):
 
 
 def test_condition_that_no_run_has_is_refused_with_the_near_match(haxby, shared, tmp_path):
-    document = json.loads(haxby.model_text)
+    document = json.loads(haxby.model.text)
     run = document["Nodes"][0]
     run["Model"]["X"] = ["trial_type.*", 1]
     run["Contrasts"] = [{"Name": "x", "ConditionList": ["trial_type.hose"], "Weights": [1], "Test": "t"}]
@@ -91,5 +92,5 @@ def test_condition_that_no_run_has_is_refused_with_the_near_match(haxby, shared,
 
 
 def test_page_beside_the_model_says_every_contrast_in_words(haxby):
-    assert "- t test `houseGtFace`: +1 `trial_type.house` -1 `trial_type.face`." in haxby.model_readme
-    assert "High-pass filter at 0.007812 Hz (a period of 128 s)" in haxby.model_readme
+    assert "- t test `houseGtFace`: +1 `trial_type.house` -1 `trial_type.face`." in explain_model(haxby.model)
+    assert "High-pass filter at 0.007812 Hz (a period of 128 s)" in explain_model(haxby.model)

@@ -1,0 +1,101 @@
+"""A described plan as lines for a terminal."""
+
+from pathlib import PurePath
+
+# Inflation above this is worth a look (a common rule of thumb for regression).
+HIGH_INFLATION = 5.0
+
+
+def plan_text(level, described):
+    """Return a described plan as lines for a terminal."""
+    lines = [f"== {level} level: model {described.get('model', 'not known yet')}", *described["notes"], ""]
+    if level == "group":
+        for fit in described.get("fits", ()):
+            lines += _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
+            lines.append(f"    design: {fit['formula']}; subjects: {', '.join(fit['subjects'])}")
+            lines += [f"    left out: {name}: {reason}" for name, reason in fit["excluded"].items()]
+        return "\n".join(lines) + "\n"
+    for subject in described["subjects"]:
+        lines.append(f"sub-{subject['subject']}")
+        lines += [f"  PROBLEM: {problem}" for problem in subject["problems"]]
+        for fit in subject["runs"]:
+            lines += _fit_lines(fit, fit["run"])
+        for fit in subject["combinations"]:
+            lines += _combination_lines(fit)
+    lines += ["", *_table_lines(described["missing"]), "", *_forecast_lines(described["forecast"])]
+    return "\n".join(lines) + "\n"
+
+
+def _fit_lines(fit, title):
+    condition = "infinite" if fit["condition_number"] is None else f"{fit['condition_number']:.3g}"
+    lines = [
+        f"  {title}: {fit['n_rows']} rows, {len(fit['columns'])} columns, rank {fit['rank']}, "
+        f"dof {fit['dof']}, condition number {condition}",
+        f"    reads {', '.join(PurePath(path).name for path in fit.get('inputs', ()))}",
+        f"    columns: {', '.join(fit['columns'])}",
+    ]
+    lines += [f"    depend on each other: {', '.join(group)}" for group in fit["dependent_columns"]]
+    for contrast in fit["contrasts"]:
+        inflation = contrast["variance_inflation"]
+        mark = " (high)" if inflation and inflation > HIGH_INFLATION else ""
+        shown = "" if inflation is None else f", variance inflation {inflation:.2f}{mark}"
+        lines.append(f"    {contrast['test']} {contrast['name']}{shown}")
+    lines += [f"    NOT MADE {name}: {reason}" for name, reason in fit["skipped"].items()]
+    lines += [f"    writes {name}" for name in _patterns(fit)]
+    lines += [f"    note: {note}" for note in fit["notes"]]
+    return lines
+
+
+def _combination_lines(fit):
+    """Return the lines of a combination; a mean needs no look at its design."""
+    if len(fit["columns"]) > 1 or fit["skipped"]:
+        return _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
+    contrast = fit["input_contrast"] or "all contrasts"
+    rows = "; ".join(row.removesuffix(contrast).strip() for row in fit["rows"])
+    head = f"  {fit['node']}: {contrast}, {fit['method']} effects over {fit['n_rows']}: {rows}"
+    return [head, *(f"    writes {name}" for name in _patterns(fit))]
+
+
+def _patterns(fit):
+    """Return the names of the outputs of a fit, those that differ in one part only as one pattern."""
+    patterns = {}
+    for contrast in fit["contrasts"]:
+        stem, _, rest = contrast["outputs"][0].partition("_contrast-")
+        label, _, rest = rest.partition("_stat-")
+        stats = ",".join(path.partition("_stat-")[2].partition("_")[0] for path in contrast["outputs"])
+        patterns.setdefault((stem, stats, rest.partition("_")[2]), []).append(label)
+    return [
+        f"{stem}_contrast-{_braced(labels)}_stat-{{{stats}}}_{ending}"
+        for (stem, stats, ending), labels in patterns.items()
+    ]
+
+
+def _braced(labels):
+    return labels[0] if len(labels) == 1 else f"{{{','.join(labels)}}}"
+
+
+def _table_lines(table):
+    """Return the table of runs and contrasts; only where something is not made."""
+    missing = [row for row in table["rows"] if any(row["reasons"])]
+    if not missing:
+        return ["Every run makes all its contrasts."]
+    width = max(len(row["run"]) for row in table["rows"])
+    head = ["Contrasts by run: + made, - not made (the reason stands with the run)"]
+    head += [f"  {number + 1:>3} {name}" for number, name in enumerate(table["contrasts"])]
+    numbers = " ".join(f"{number + 1:>3}" for number in range(len(table["contrasts"])))
+    marks = [
+        f"{row['run']:<{width}} " + " ".join(f"{_mark(reason):>3}" for reason in row["reasons"])
+        for row in table["rows"]
+    ]
+    return [*head, f"{'':<{width}} {numbers}", *marks]
+
+
+def _mark(reason):
+    return " " if reason is None else "-" if reason else "+"
+
+
+def _forecast_lines(cost):
+    return [
+        f"Forecast (rough): {cost['seconds']:.0f} s of one processor, {cost['memory_gb']:.2f} GB for the "
+        "largest run"
+    ]
