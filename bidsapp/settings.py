@@ -318,8 +318,8 @@ class Control:
     )
     dask_scheduler: str | None = option(
         None,
-        "Group level: follow the shuffles on the workers of this Dask cluster, named by the address of its "
-        "scheduler or by its scheduler file.",
+        "Group level: spread the shuffles and the blocks of voxels over the workers of this Dask cluster, "
+        "named by the address of its scheduler or by its scheduler file.",
         metavar="ADDRESS|FILE",
     )
     dry_run: str | None = option(

@@ -1,4 +1,4 @@
-"""Where the shuffles of the group level are followed: here, or by the workers of a Dask cluster."""
+"""Where the shuffles and voxel blocks of the group level are done: here, or by workers of a Dask cluster."""
 
 import logging
 from contextlib import contextmanager
@@ -17,17 +17,33 @@ SECONDS_TO_WAIT_FOR_WORKERS = 3600
 
 @contextmanager
 def group_workers(settings):
-    """Let joblib's parallel loops run on the Dask cluster that ``--dask-scheduler`` names, if it does."""
+    """Let joblib's loops over shuffles and voxel blocks run on the cluster of ``--dask-scheduler``."""
     if not settings.control.dask_scheduler:
         yield
         return
     client = connect(settings.control.dask_scheduler)
+    import dask
+
     with (
         client,
-        parallel_config(backend="dask", client=client, wait_for_workers_timeout=SECONDS_TO_WAIT_FOR_WORKERS),
+        # Data travel with the tasks, on purpose: what a dead worker held is sent again.
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}),
+        parallel_config(backend=_make_backend(client)),
     ):
         logger.info("Dask cluster at %s: %d workers", client.scheduler.address, len(client.ncores()))
         yield
+
+
+def _make_backend(client):
+    """Return joblib's backend for Dask, which leaves the work to the workers also where one alone is left."""
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs):
+            # For one job joblib would do everything in this process.
+            return max(2, super().effective_n_jobs(n_jobs))
+
+    return Backend(client=client, wait_for_workers_timeout=SECONDS_TO_WAIT_FOR_WORKERS)
 
 
 def connect(scheduler):

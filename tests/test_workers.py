@@ -1,7 +1,9 @@
-"""Shuffles on a Dask cluster: the same numbers, also when a worker dies."""
+"""The group level on a Dask cluster: the same numbers, also when its workers die."""
 
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,21 +12,22 @@ import pytest
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_USAGE, SettingsError
 from bidsapp.inference.permutation import permute
-from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.records import Contrast, Geometry, GroupDesign, InferenceOptions
 from bidsapp.settings import Control, Settings
+from bidsapp.stats import group_estimators
 from bidsapp.workers import connect, group_workers, threads_of_a_test
 
 distributed = pytest.importorskip("distributed")
-# Starting clusters and killing workers is heavy, and a cluster that does not recover waits for minutes.
-pytestmark = pytest.mark.slow
 SHAPE = (8, 8, 8)
-OPTIONS = InferenceOptions(n_shuffles=1500, seed=3)
+# Whole maps are followed 64 shuffles at a time: 24 batches, 8 of them handed out at once.
+OPTIONS = InferenceOptions(n_shuffles=1500, seed=3, statistics=("tfce",))
 
 
 @pytest.fixture(scope="module")
 def cluster():
+    # Without a dashboard: its port may be taken, which Dask warns of.
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
     ) as local:
         yield local
 
@@ -35,11 +38,11 @@ def settings(cluster):
     return replace(Settings(Path("in"), Path("out"), ("group",)), control=control)
 
 
-def shuffle(monitor=None):
+def shuffle():
     rng = np.random.default_rng(5)
     geometry = Geometry(np.ones(SHAPE, bool), np.eye(4))
     effects = rng.standard_normal((12, geometry.n_points)) + 0.4
-    return permute(effects, np.ones((12, 1)), np.ones((1, 1)), geometry, OPTIONS, monitor=monitor)
+    return permute(effects, np.ones((12, 1)), np.ones((1, 1)), geometry, OPTIONS)
 
 
 def assert_same_bytes(first, second):
@@ -49,22 +52,16 @@ def assert_same_bytes(first, second):
         assert result.p_fwe.tobytes() == second.statistics[name].p_fwe.tobytes()
 
 
-class KillsAWorker:
-    """Kills one worker at the first sign of progress."""
-
-    def __init__(self, cluster):
-        self.cluster, self.killed = cluster, None
-
-    def load(self):
-        return None
-
-    def save(self, state):
-        pass
-
-    def progress(self, done, total):
-        if self.killed is None:
-            self.killed = next(iter(self.cluster.workers.values())).pid
-            os.kill(self.killed, signal.SIGKILL)
+def kill_workers_at_work(cluster, n_workers):
+    """Kill workers as soon as batches are handed out, and with them what they hold."""
+    killed = [worker.pid for worker in list(cluster.workers.values())[:n_workers]]
+    with distributed.Client(cluster, set_as_default=False) as client:
+        limit = time.monotonic() + 30
+        while not any(client.processing().values()):
+            assert time.monotonic() < limit
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    return killed
 
 
 def test_a_cluster_gives_the_same_bytes(settings):
@@ -75,23 +72,43 @@ def test_a_cluster_gives_the_same_bytes(settings):
     assert_same_bytes(here, there)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_worker_killed_in_the_middle_changes_no_byte(settings, cluster):
-    monitor = KillsAWorker(cluster)
+@pytest.mark.parametrize("n_killed", [1, 2])
+def test_workers_killed_at_work_change_no_byte(settings, cluster, n_killed):
     here = shuffle()
-    with group_workers(settings):
-        there = shuffle(monitor)
+    with group_workers(settings), ThreadPoolExecutor(1) as other:
+        killed = other.submit(kill_workers_at_work, cluster, n_killed)
+        there = shuffle()
 
-    assert monitor.killed
+    assert len(killed.result()) == n_killed
     assert_same_bytes(here, there)
+
+
+@pytest.mark.parametrize("estimator", ["ols", "reml", "huber"])
+def test_blocks_of_voxels_on_a_cluster_give_the_same_bytes(settings, rng, monkeypatch, estimator):
+    monkeypatch.setattr(group_estimators, "BLOCK_NUMBERS", 12 * 50)
+    effects, variances = rng.standard_normal((12, 333)), rng.uniform(0.5, 2.0, (12, 333))
+    effects[3, 40:90] = np.nan
+    design = GroupDesign(np.ones((12, 1)), (Contrast("mean", "t", ("mean",), np.ones((1, 1))),))
+    arguments = {"estimator": estimator, "min_inputs": 10}
+
+    (here,) = group_estimators.fit_group(effects, variances, design, **arguments)
+    with group_workers(settings):
+        (there,) = group_estimators.fit_group(effects, variances, design, **arguments)
+
+    assert np.isfinite(here.z).all()
+    assert here.z.tobytes() == there.z.tobytes()
+    assert here.effect.tobytes() == there.effect.tobytes()
+    assert {name: found.tobytes() for name, found in here.maps.items()} == {
+        name: found.tobytes() for name, found in there.maps.items()
+    }
 
 
 def test_a_worker_of_a_cluster_has_one_thread_a_batch(settings):
     assert threads_of_a_test(settings) == 1
 
 
-def test_without_a_cluster_nothing_changes(settings):
-    with group_workers(replace(settings, control=Control())) as nothing:
+def test_without_a_cluster_nothing_changes():
+    with group_workers(Settings(Path("in"), Path("out"), ("group",))) as nothing:
         assert nothing is None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
 from bidsapp.inference.kernels import cluster_maxima_of_maps, cluster_maxima_of_points
@@ -52,10 +53,6 @@ class Job:
         """The fields of ``Batch`` that the statistics read."""
         return {STATISTICS[name].needs for name in self.statistics}
 
-    def __sizeof__(self):
-        # Dask asks: what is large it sends to a worker once, what is small with every batch.
-        return int(self.test.data.nbytes)
-
     def digest(self):
         """Return a text that is the same for the same data, shuffles and statistics only."""
         text = hashlib.sha256(np.ascontiguousarray(self.test.data))
@@ -93,9 +90,24 @@ def follow_each(job, parts):
     """
     n_workers = effective_n_jobs()
     size = 1 if n_workers == 1 else IN_HAND * n_workers
+    held = _hold(job)
     for start in range(0, len(parts), size):
         some = parts[start : start + size]
-        yield from zip(some, Parallel()(delayed(follow)(job, which) for which in some), strict=True)
+        yield from zip(some, Parallel()(delayed(follow)(held, which) for which in some), strict=True)
+
+
+def _hold(job):
+    """Return the job as the loops of joblib take it.
+
+    A Dask cluster holds it as the result of a task, which is done again when the worker that held it dies;
+    what joblib itself sends to a worker is lost with it, and the run with that.
+    """
+    client = getattr(get_active_backend()[0], "client", None)
+    return job if client is None else client.submit(_itself, job, pure=False)
+
+
+def _itself(job):
+    return job
 
 
 def follow(job, which):

@@ -7,6 +7,8 @@ missing, where, and what to do about it is settled here, once for all of them.
 from dataclasses import replace
 
 import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from bidsapp.errors import ModelError
 from bidsapp.records import GroupEstimate
@@ -74,16 +76,15 @@ def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, t
     results = [_empty(contrast, n_voxels) for contrast in reduced.contrasts]
     counts = np.zeros(n_voxels)
     step = max(1, BLOCK_NUMBERS // len(effects))
-    for start in range(0, n_voxels, step):
-        block = slice(start, start + step)
-        values = np.asarray(effects[:, block], float)
-        spread = None if weighing is None else np.asarray(weighing[:, block], float)
-        present = _present(values, spread)
-        counts[block] = present.sum(axis=0)
-        needed = len(effects) if min_inputs is None else min_inputs
-        for rows, voxels in find_patterns(present, needed):
-            found = _fit_pattern(fit, (values, spread), reduced, (rows, voxels))
-            _store(results, found, start + voxels)
+    needed = len(effects) if min_inputs is None else min_inputs
+    blocks = [slice(start, start + step) for start in range(0, n_voxels, step)]
+    # A tuple travels with its task to a worker of a cluster, and again when that worker dies.
+    data = ((effects[:, block], None if weighing is None else weighing[:, block]) for block in blocks)
+    jobs = (delayed(_fit_block)(fit, pair, reduced, needed) for pair in data)
+    for block, (present, fits) in zip(blocks, Parallel(return_as="generator")(jobs), strict=True):
+        counts[block] = present
+        for voxels, found in fits:
+            _store(results, found, block.start + voxels)
     return [_finish(result, tail, counts) for result in results]
 
 
@@ -109,6 +110,17 @@ def find_patterns(present, min_inputs):
     ends = np.cumsum(np.bincount(inverse, minlength=len(first)))
     for index, members in enumerate(np.split(order, ends[:-1]) if len(first) else []):
         yield np.flatnonzero(present[:, enough[first[index]]]), enough[members]
+
+
+def _fit_block(fit, data, design, needed):
+    """Return how many inputs every voxel of a block has, and its fits: (voxels, as of `_fit_pattern`)."""
+    values, spread = (None if array is None else np.asarray(array, float) for array in data)
+    present = _present(values, spread)
+    with threadpool_limits(1):  # more threads would round sums otherwise
+        return present.sum(axis=0), [
+            (voxels, _fit_pattern(fit, (values, spread), design, (rows, voxels)))
+            for rows, voxels in find_patterns(present, needed)
+        ]
 
 
 def _check(effects, variances, design, estimator):
