@@ -29,28 +29,14 @@ def f_to_z(f, dof_numerator, dof):
     return np.where(is_upper, 1.0, -1.0) * log_p_to_z(np.where(is_upper, log_upper, log_lower))
 
 
-def t_to_log_p(t, dof, *, tail="two"):
-    """Return the natural logarithm of the p-values of t.
+def z_to_log_p(z, *, tail="two"):
+    """Return the natural logarithm of the p-values of z.
 
     Parameters
     ----------
     tail : {"two", "positive", "negative"}
         The alternative hypothesis.
     """
-    t, dof = _floats(t, dof)
-    log_small = _log_upper_t(np.abs(t), dof)
-    if tail == "two":
-        return np.minimum(log_small + np.log(2.0), 0.0)
-    return _one_sided(t if tail == "positive" else -t, log_small)
-
-
-def f_to_log_p(f, dof_numerator, dof):
-    """Return the natural logarithm of the upper-tail p-values of F."""
-    return _log_tails_f(*_floats(f, dof_numerator, dof))[0]
-
-
-def z_to_log_p(z, *, tail="two"):
-    """Return the natural logarithm of the p-values of z, with ``tail`` as in ``t_to_log_p``."""
     (z,) = _floats(z)
     if tail == "two":
         return np.minimum(special.log_ndtr(-np.abs(z)) + np.log(2.0), 0.0)
@@ -69,12 +55,6 @@ def p_to_t(p, dof):
 
 def _floats(*values):
     return tuple(np.asarray(value, float) for value in values)
-
-
-def _one_sided(t, log_small):
-    """Return log P(T > t) from the logarithm of the smaller tail."""
-    with np.errstate(divide="ignore"):
-        return np.where(t < 0, np.log1p(-np.exp(log_small)), log_small)
 
 
 def _log_upper_t(t, dof):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bidsapp.stats.distributions import f_to_log_p, f_to_z, t_to_log_p, t_to_z
+from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
 
 
 def make_t_maps(estimate):
@@ -19,9 +19,9 @@ def make_t_maps(estimate):
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         t = estimate.effect / np.sqrt(estimate.variance)
-    maps = {"effect": estimate.effect, "variance": estimate.variance, "t": t}
-    maps |= {"z": t_to_z(t, estimate.dof), "p": np.exp(t_to_log_p(t, estimate.dof))}
-    return maps | _dof_map(estimate)
+    z = t_to_z(t, estimate.dof)
+    maps = {"effect": estimate.effect, "variance": estimate.variance, "t": t, "z": z}
+    return maps | {"p": np.exp(z_to_log_p(z))} | _dof_map(estimate)
 
 
 def make_f_maps(estimate):
@@ -36,10 +36,9 @@ def make_f_maps(estimate):
     dict of ndarray, shape (n_voxels,)
         F, z (one-sided: large F gives large z), p, and dof where it differs by voxel.
     """
-    n_rows = len(estimate.effect)
     f = joint_f(estimate.effect, estimate.covariance)
-    maps = {"F": f, "z": f_to_z(f, n_rows, estimate.dof), "p": np.exp(f_to_log_p(f, n_rows, estimate.dof))}
-    return maps | _dof_map(estimate)
+    z = f_to_z(f, len(estimate.effect), estimate.dof)
+    return {"F": f, "z": z, "p": np.exp(z_to_log_p(z, tail="positive"))} | _dof_map(estimate)
 
 
 def joint_f(effect, covariance):

@@ -2,10 +2,16 @@
 
 Minimises the deviance (T - p) log q + log|V| + log|Q'V^-1 Q|, with q the weighted residual sum of squares
 (Patterson & Thompson 1971; per voxel on a grid in AFNI's 3dREMLfit). With V^-1 = (1 + r^2) I - r D_1 -
-r^2 (first and last corner) and a basis in which Q'D_1Q is diagonal, Q'V^-1 Q is a diagonal matrix less a
-matrix of rank two; so q costs a few products of voxel sums with a table over the grid, and no solve.
+r^2 (first and last corner) and a basis in which Q'D_1Q is diagonal, Q'V^-1 Q is a diagonal matrix D less a
+matrix of rank two, r^2 UU'. By the Woodbury identity
 
-Words: ``a`` = Q'y, ``b`` = Q'D_1 y, ``first`` and ``last`` the outer volumes, r the coefficient.
+    q = (1 + r^2) y'y - r y'D_1y - c'D^-1c - r^2 w'K^-1w,
+    c = (1 + r^2) a - r b,  w = U'D^-1c - e,  K = I - r^2 U'D^-1U,
+
+so q costs two products of voxel sums with tables over the grid, and no solve.
+
+Words: ``a`` = Q'y, ``b`` = Q'D_1y, ``e`` the first and the last volume, U the first and the last row of the
+basis, r the coefficient.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -20,128 +26,92 @@ REML_GRID = np.round(np.arange(-0.9, 0.98 + 0.005, 0.01), 10)
 # Every fifth value is tried first, then all between the neighbours of the best: exact for a deviance
 # with one minimum, and its width (about sqrt((1 - r^2) / T)) is more than a coarse step for T below 1,000.
 COARSE = 5
-CHUNK = 4096
+CHUNK = 2048
 
 
 def find_reml_bins(sums, voxels, *, n_threads=1):
     """Return the index into ``REML_GRID`` of the best coefficient of each voxel."""
-    chunks = [voxels[start : start + CHUNK] for start in range(0, len(voxels), CHUNK)]
     if len(sums.model.starts) > 1:
         return _find_by_solving(sums, voxels)
     table = make_table(sums.model)
-    with ThreadPoolExecutor(n_threads) as pool:
-        found = list(pool.map(lambda chunk: _find_chunk(sums, chunk, table), chunks))
-    return np.concatenate([np.zeros(0, int), *found])
-
-
-def _find_chunk(sums, voxels, table):
-    """Return the best grid index of one chunk of voxels: coarse, then fine."""
-    values = _gather(sums, voxels)
     coarse = np.arange(0, len(REML_GRID), COARSE)
-    best = coarse[np.argmin(deviance(values, table.at(coarse)), axis=1)]
-    order = np.argsort(best, kind="stable")
-    starts = np.flatnonzero(np.diff(best[order], prepend=-1))
-    for members in np.split(order, starts[1:]):
-        centre = best[members[0]]
-        fine = np.arange(max(centre - COARSE + 1, 0), min(centre + COARSE, len(REML_GRID)))
-        best[members] = fine[np.argmin(deviance(values.take(members), table.at(fine)), axis=1)]
+    best = np.empty(len(voxels), int)
+
+    def choose(job):
+        members, grid = job
+        best[members] = grid[np.argmin(penalised_square(sums, voxels[members], table, grid), axis=1)]
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(choose, [(members, coarse) for members in _chunks(np.arange(len(voxels)))]))
+        list(pool.map(choose, _refinements(best, coarse)))
     return best
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class VoxelValues:
-    """What the deviance needs of n voxels: a, b (n, rank); squares (n, 2); first, last (n, 1)."""
+def _refinements(best, coarse):
+    """Return the voxels of every coarse value, in chunks, with the grid between its neighbours."""
+    jobs = []
+    for centre in coarse:
+        grid = np.arange(max(centre - COARSE + 1, 0), min(centre + COARSE, len(REML_GRID)))
+        jobs += [(members, grid) for members in _chunks(np.flatnonzero(best == centre))]
+    return jobs
 
-    a: np.ndarray
-    b: np.ndarray
-    squares: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
 
-    def take(self, members):
-        """Return the values of some of the voxels."""
-        return VoxelValues(*(getattr(self, name)[members] for name in self.__slots__))
+def _chunks(indices):
+    return [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """What the deviance needs of the model at the coefficients r, one a row (or element).
+    """What the squares need of the model at the coefficients r, one a column.
 
     Attributes
     ----------
-    inverse : ndarray, shape (n_grid, rank)
-        1 / ((1 + r^2) - r eigenvalue of Q'D_1Q).
-    first, last : ndarray, shape (n_grid, rank)
-        The first and last row of the basis, times ``inverse``.
-    ends : ndarray, shape (3, n_grid)
-        Products of the outer rows weighted with ``inverse``: first-first, first-last, last-last.
-    constant : ndarray, shape (n_grid,)
-        The part of the deviance that is the same for all voxels.
+    direct : ndarray, shape (3 rank + 2, n_grid)
+        Weights of a^2, ab, b^2, y'y and y'D_1y in q without its last term.
+    ends : ndarray, shape (2, 2 rank + 2, n_grid)
+        Weights of a, b and e in two numbers whose squares sum to the last term of q.
+    penalty : ndarray, shape (n_grid,)
+        exp((log|V| + log|Q'V^-1Q|) / dof): times q, it is least where the deviance is.
     """
 
-    rho: np.ndarray
-    inverse: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
+    direct: np.ndarray
     ends: np.ndarray
-    constant: np.ndarray
-    dof: int
-
-    def at(self, index):
-        """Return the table at some of the coefficients."""
-        rows = (self.rho, self.inverse, self.first, self.last)
-        return Table(*(row[index] for row in rows), self.ends[:, index], self.constant[index], self.dof)
+    penalty: np.ndarray
 
 
 def make_table(model, rho=REML_GRID):
     """Return the table of a TimeModel."""
-    basis = model.basis
+    basis, one = model.basis, 1.0 + np.square(rho)
     eigenvalues = np.einsum("tr,tr->r", basis, model.lagged(1))
-    inverse = 1.0 / (1.0 + np.square(rho)[:, None] - rho[:, None] * eigenvalues)
-    first, last = basis[0] * inverse, basis[-1] * inverse
+    inverse = 1.0 / (one - np.outer(eigenvalues, rho))
+    outer_rows = basis[[0, -1]]
+    along = outer_rows[:, :, None] * inverse
+    # r^2 w'K^-1w is the squared length of r L'w with K^-1 = LL'.
+    inner = np.eye(2)[..., None] - np.square(rho) * np.einsum("irg,jr->ijg", along, outer_rows)
+    factor = rho * np.moveaxis(np.linalg.cholesky(np.linalg.inv(np.moveaxis(inner, -1, 0))), 0, -1)
+    w = np.concatenate([one * along, -rho * along, -np.eye(2)[..., None] * np.ones(len(rho))], axis=1)
     grams = whitening.grams(model, [whitening.make_precision([value]) for value in rho])
+    constant = np.linalg.slogdet(grams)[1] - np.log(1.0 - np.square(rho))
     return Table(
-        rho=rho,
-        inverse=inverse,
-        first=first,
-        last=last,
-        ends=np.stack([first @ basis[0], first @ basis[-1], last @ basis[-1]]),
-        constant=np.linalg.slogdet(grams)[1] - np.log(1.0 - np.square(rho)),
-        dof=model.dof,
+        direct=np.concatenate(
+            [-(one**2) * inverse, 2 * one * rho * inverse, -np.square(rho) * inverse, [one, -rho]]
+        ),
+        ends=np.einsum("ijg,ikg->jkg", factor, w),
+        penalty=np.exp((constant - constant.min()) / model.dof),
     )
 
 
-def deviance(values, table):
-    """Return the restricted deviance, shape (n_voxels, n_grid)."""
-    rest = _residual_square(values, table)
-    return table.dof * np.log(np.maximum(rest, np.finfo(float).tiny)) + table.constant
-
-
-def _residual_square(values, table):
-    """Return q = y'V^-1y - (Q'V^-1y)'(Q'V^-1Q)^-1(Q'V^-1y), by the Woodbury identity."""
-    r, square = table.rho, np.square(table.rho)
-    one = 1.0 + square
-    first, last = values.first, values.last
-    ff, fl, ll = table.ends
-    # Of c = (1 + r^2) a - r b: weighted length, and products with the outer rows.
-    length = np.square(values.a) @ (one**2 * table.inverse.T)
-    length -= (values.a * values.b) @ (2 * one * r * table.inverse.T)
-    length += np.square(values.b) @ (square * table.inverse.T)
-    along_first = values.a @ (one * table.first.T) - values.b @ (r * table.first.T)
-    along_last = values.a @ (one * table.last.T) - values.b @ (r * table.last.T)
-    # Q'V^-1y = c - r^2 (first q_first + last q_last).
-    length -= 2 * square * (first * along_first + last * along_last)
-    length += square**2 * (np.square(first) * ff + 2 * first * last * fl + np.square(last) * ll)
-    along_first -= square * (first * ff + last * fl)
-    along_last -= square * (first * fl + last * ll)
-    # (D - r^2 U U')^-1 = D^-1 + D^-1 U (I / r^2 - U'D^-1U)^-1 U'D^-1, times r^2 so that r may be 0.
-    uu, ul, vv = 1 - square * ff, square * fl, 1 - square * ll
-    weight = square / (uu * vv - np.square(ul))
-    length += weight * (
-        vv * np.square(along_first) + 2 * ul * along_first * along_last + uu * np.square(along_last)
-    )
-    ends = np.square(first) + np.square(last)
-    return values.squares @ np.stack([one, -r]) - ends * square - length
+def penalised_square(sums, voxels, table, grid):
+    """Return q times the penalty, shape (n_voxels, n_grid): least where the restricted deviance is."""
+    rows = sums.cross[voxels]
+    a, b = rows[:, 0], rows[:, 1]
+    q = np.concatenate([a * a, a * b, b * b, sums.squares[:2, voxels].T], axis=1) @ table.direct[:, grid]
+    linear = np.column_stack([a, b, sums.head[0, 0, voxels], sums.tail[0, -1, voxels]])
+    for weights in table.ends:
+        last = linear @ weights[:, grid]
+        q -= np.square(last, out=last)
+    q *= table.penalty[grid]
+    return q
 
 
 def _find_by_solving(sums, voxels):
@@ -162,14 +132,3 @@ def _find_by_solving(sums, voxels):
             better = values < best[part]
             choice[part][better], best[part][better] = number, values[better]
     return choice
-
-
-def _gather(sums, voxels):
-    rows = sums.cross[voxels]
-    return VoxelValues(
-        a=np.ascontiguousarray(rows[:, 0]),
-        b=np.ascontiguousarray(rows[:, 1]),
-        squares=sums.squares[:2, voxels].T,
-        first=sums.head[0, 0, voxels][:, None],
-        last=sums.tail[0, -1, voxels][:, None],
-    )

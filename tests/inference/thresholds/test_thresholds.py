@@ -14,7 +14,7 @@ from bidsapp.inference.thresholds.bonferroni import holm_adjusted
 from bidsapp.inference.thresholds.discoveries import region_proportions
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted, bky_adjusted
 from bidsapp.records import Evidence, Geometry, InferenceOptions, Smoothness
-from bidsapp.stats.distributions import t_to_log_p, t_to_z
+from bidsapp.stats.distributions import t_to_z, z_to_log_p
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,15 @@ def evidence():
     t = inference.statistic
     smooth = Smoothness(np.full(3, 1.5), count_resels(geometry.mask, np.full(3, 1.5)), 511)
     return Evidence(
-        "t", t, t_to_z(t, 11), t_to_log_p(t, 11), (1, 11), "two", geometry, inference, smoothness=smooth
+        "t",
+        t,
+        t_to_z(t, 11),
+        z_to_log_p(t_to_z(t, 11)),
+        (1, 11),
+        "two",
+        geometry,
+        inference,
+        smoothness=smooth,
     )
 
 
