@@ -19,6 +19,7 @@ from bidsapp.stats.derivative_boost import estimate_boosted_t
 from bidsapp.stats.estimate_maps import make_f_maps, make_t_maps
 from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
 from bidsapp.stats.run_glm import estimate_f, estimate_t
+from bidsapp.threads import map_in_threads
 
 UNITS = {"percent": "% signal change", "none": "image units"}
 
@@ -54,16 +55,18 @@ def fit_run(fit, settings, n_threads):
     files = write_run(fit, model, geometry, settings)
     if settings.run.residuals:
         files["residuals"] = write_residuals(fit, model, geometry, settings, n_threads)
-    key = {"node": fit.node, "level": "run", "entities": tuple(fit.entities.items())}
     about = {
         "method": "run GLM, derivative boost" if settings.run.derivative_boost else "run GLM",
         "runs": [fit.label],
         "left_out": [],
     }
-    fitted = [
-        write_fitted(EstimateKey(contrast=contrast.name, **key), estimate, geometry, about, settings)
-        for contrast, estimate in made
-    ]
+
+    def write(item):
+        contrast, estimate = item
+        key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
+        return write_fitted(key, estimate, geometry, about, settings)
+
+    fitted = map_in_threads(write, made, n_threads)
     more = {
         "noise_model": settings.run.noise_model,
         "motion": read_motion(run.confounds),

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from dataclasses import dataclass
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.images import read_header, read_mask
@@ -17,26 +18,53 @@ FIT_MAPS, ESTIMATE_MAPS = 24, 10
 VOLUME_COPIES = 4
 
 
-def forecast_gb(subject, settings, n_threads):
-    """Return the peak memory of one subject in GB: the largest fit, and the estimates kept to be combined."""
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How a job's processors and memory are shared out.
+
+    Attributes
+    ----------
+    subjects, runs : int
+        How many subjects are treated side by side, and how many runs of each.
+    threads : int
+        Of each run.
+    forecast_gb : float
+        The peak memory of the largest subject.
+    """
+
+    subjects: int
+    runs: int
+    threads: int
+    forecast_gb: float
+
+
+def share_out(subjects, settings, n_cpus, limit_gb):
+    """Return the shares: first subjects side by side, then runs, then threads, as the memory allows."""
+    if not subjects:
+        return Shares(1, 1, n_cpus, 0.0)
+    largest = max(subjects, key=lambda subject: sum(fit.design.matrix.size for fit in subject.runs))
+    alone = forecast_gb(largest, settings, 1, 1)
+    n_subjects = max(1, min(n_cpus, len(subjects), int(limit_gb / alone)))
+    threads = n_cpus // n_subjects
+    for n_runs in range(min(threads, len(largest.runs)), 1, -1):
+        forecast = forecast_gb(largest, settings, n_runs, threads // n_runs)
+        if n_subjects * forecast <= limit_gb:
+            return Shares(n_subjects, n_runs, threads // n_runs, forecast)
+    return Shares(n_subjects, 1, threads, forecast_gb(largest, settings, 1, threads))
+
+
+def forecast_gb(subject, settings, n_runs, n_threads):
+    """Return the peak memory of one subject in GB: its largest fits, and the estimates to be combined."""
     needs = [_fit_bytes(fit, settings, n_threads) for fit in subject.runs]
     kept = sum(held for _, held in needs)
-    return BASE_GB + (max((peak for peak, _ in needs), default=0) + kept) / 1e9
+    peaks = sorted((peak for peak, _ in needs), reverse=True)
+    return BASE_GB + (sum(peaks[:n_runs]) + kept) / 1e9
 
 
 def peak_gb():
     """Return the peak memory of this process so far in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-
-
-def count_workers(subjects, settings, n_cpus, limit_gb):
-    """Return how many subjects may run side by side, and the forecast of the largest."""
-    if not subjects:
-        return 1, 0.0
-    largest = max(subjects, key=lambda subject: sum(fit.design.matrix.size for fit in subject.runs))
-    forecast = forecast_gb(largest, settings, 1)
-    return max(1, min(n_cpus, len(subjects), int(limit_gb / forecast))), forecast
 
 
 def _fit_bytes(fit, settings, n_threads):
@@ -55,5 +83,5 @@ def _fit_bytes(fit, settings, n_threads):
     fitted = n_voxels * DOUBLE * (rank + FIT_MAPS + 4 * n_lags)
     rows = [len(contrast.weights) for contrast in fit.contrasts]
     kept = n_voxels * DOUBLE * sum(n + n * n for n in rows)
-    writing = n_voxels * DOUBLE * ESTIMATE_MAPS + VOLUME_COPIES * grid * SINGLE
+    writing = n_threads * (n_voxels * DOUBLE * ESTIMATE_MAPS + VOLUME_COPIES * grid * SINGLE)
     return sums + max(blocks, fitted) + writing, kept

@@ -8,7 +8,7 @@ from joblib import Parallel, delayed
 
 from bidsapp.environment import count_cpus, find_memory_gb
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK
-from bidsapp.memory import count_workers
+from bidsapp.memory import share_out
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.sidecars import write_dataset_description
@@ -73,22 +73,24 @@ def prepare_output(plan, settings):
 def run_subjects(plan, settings):
     """Yield the failure of each subject, in words, or None; subjects run side by side."""
     n_cpus, limit = count_cpus(settings.control.n_cpus), find_memory_gb(settings.control.mem_gb)
-    n_workers, forecast = count_workers(plan.subjects, settings, n_cpus, limit)
+    shares = share_out(plan.subjects, settings, n_cpus, limit)
     logger.info(
-        "%d subjects, %d side by side with %d threads each; forecast: %.2f GB each, limit %.1f GB",
+        "%d subjects, %d side by side with %d runs at once, %d threads each; forecast: %.2f GB a subject, "
+        "limit %.1f GB",
         len(plan.subjects),
-        n_workers,
-        n_cpus // n_workers,
-        forecast,
+        shares.subjects,
+        shares.runs,
+        shares.threads,
+        shares.forecast_gb,
         limit,
     )
-    if forecast > limit:
+    if shares.forecast_gb > limit:
         logger.warning("One subject may need more than the limit of %.1f GB. Raise --mem-gb.", limit)
     progress = Progress(len(plan.subjects), "participant")
     # A worker gets its own subject, not the designs of all.
     about = replace(plan, subjects=())
-    jobs = (delayed(try_subject)(s, about, settings, n_cpus // n_workers) for s in plan.subjects)
-    for message, failure in Parallel(n_jobs=n_workers, return_as="generator_unordered")(jobs):
+    jobs = (delayed(try_subject)(s, about, settings, shares) for s in plan.subjects)
+    for message, failure in Parallel(n_jobs=shares.subjects, return_as="generator_unordered")(jobs):
         progress.advance(message)
         yield failure
         if failure and settings.control.stop_on_first_crash:

@@ -1,6 +1,7 @@
 """One subject: fit its runs, combine them, write both. Worker processes import this, not the planning."""
 
 import json
+from itertools import groupby
 
 from threadpoolctl import threadpool_limits
 
@@ -11,9 +12,10 @@ from bidsapp.outputs import names
 from bidsapp.outputs.files import remove_unfinished, write_json
 from bidsapp.provenance import Stopwatch, common_record, is_finished, make_fingerprint
 from bidsapp.report.pages import write_subject_report
+from bidsapp.threads import map_in_threads
 
 
-def try_subject(subject, plan, settings, n_threads):
+def try_subject(subject, plan, settings, shares):
     """Run one subject; return its progress line and, where something failed, the reason."""
     label = f"sub-{subject.subject}"
     path = settings.output_dir / names.record_path(subject.subject)
@@ -27,9 +29,9 @@ def try_subject(subject, plan, settings, n_threads):
         return f"{label}: finished before, nothing changed", None
     remove_unfinished(settings.output_dir / label)
     before = take_record(path)
-    forecast = forecast_gb(subject, settings, n_threads)
+    forecast = forecast_gb(subject, settings, shares.runs, shares.threads)
     with Stopwatch() as watch, threadpool_limits(1):
-        content, failures = run_subject(subject, settings, n_threads)
+        content, failures = run_subject(subject, settings, shares)
     status = ("partial" if content["estimates"] else "failed") if failures else "complete"
     common = common_record("participant", plan, settings, fingerprint, watch)
     message = {"message": " ".join(failures)} if failures else {}
@@ -70,7 +72,7 @@ def remove_outdated(output_dir, paths):
                 (folder / name).unlink(missing_ok=True)
 
 
-def run_subject(subject, settings, n_threads):
+def run_subject(subject, settings, shares):
     """Fit the runs of a subject and combine them.
 
     Returns
@@ -80,23 +82,30 @@ def run_subject(subject, settings, n_threads):
     failures : list of str
         A run that fails is named here; the others go on.
     """
-    failures = list(subject.problems)
-    fitted, runs = [], []
-    for fit in subject.runs:
+
+    def fit(run):
         try:
-            estimates, run_record = fit_run(fit, settings, n_threads)
+            return *fit_run(run, settings, shares.threads), None
         except AppError as error:
-            failures.append(str(error))
-            continue
-        fitted += estimates
-        runs.append(run_record)
-    for fit in subject.combinations:
-        fitted += combine_fits(fit, fitted, subject.runs, settings)
+            return [], None, str(error)
+
+    results = map_in_threads(fit, subject.runs, shares.runs)
+    fitted = [entry for entries, _, _ in results for entry in entries]
+    # Inputs of a node are of the runs, or of nodes before it.
+    for _, fits in groupby(subject.combinations, key=lambda combination: combination.node):
+        made = map_in_threads(
+            lambda combination, inputs=tuple(fitted): combine_fits(
+                combination, inputs, subject.runs, settings
+            ),
+            list(fits),
+            shares.runs * shares.threads,
+        )
+        fitted += [entry for entries in made for entry in entries]
     return {
-        "runs": runs,
+        "runs": [record for _, record, _ in results if record is not None],
         "estimates": [entry.record for entry in fitted],
         "warnings": list(subject.notes),
-    }, failures
+    }, [*subject.problems, *(failure for _, _, failure in results if failure)]
 
 
 def fingerprint_of(subject, plan, settings):

@@ -68,9 +68,9 @@ def test_the_number_of_processors_changes_no_byte(results, tiny_dataset, tmp_pat
 
 def test_one_job_a_participant_gives_the_same_bytes(results, tiny_dataset, tmp_path):
     for label in ("01", "02", "03", "04"):
-        assert (
-            analyse(tiny_dataset, tmp_path, "--participant-label", label, levels=("participant",)) == EXIT_OK
-        )
+        # With processors left over, runs and contrasts are treated side by side.
+        words = ("--participant-label", label, "--n-cpus", "4")
+        assert analyse(tiny_dataset, tmp_path, *words, levels=("participant",)) == EXIT_OK
     assert analyse(tiny_dataset, tmp_path, levels=("group",)) == EXIT_OK
     assert digests(tmp_path) == digests(results)
 
