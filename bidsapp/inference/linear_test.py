@@ -8,6 +8,7 @@ are monotone functions of w.
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from scipy import special
 
@@ -118,19 +119,46 @@ class LinearTest:
 
     def maps(self, shuffles, which):
         """Return the statistic of some shuffles, shape (n, n_points); t has a sign."""
-        n_rows = self.partition.n_rows
         weights = self.weights(shuffles, which)
         n_shuffles, n_weights, n_subjects = weights.shape
-        w = np.empty((n_shuffles, self.data.shape[1]))
-        for start in range(0, w.shape[1], STRETCH):
-            points = slice(start, start + STRETCH)
-            product = weights.reshape(-1, n_subjects) @ self.data[:, points]
-            coefficients = product.reshape(n_shuffles, n_weights, -1)
-            explained = np.square(coefficients[:, :n_rows]).sum(axis=1)
-            rest = 1.0 - np.square(coefficients[:, n_rows:]).sum(axis=1)
-            sign = np.sign(coefficients[:, 0]) if n_rows == 1 else 1.0
-            w[:, points] = sign * np.sqrt(explained / np.maximum(rest, SMALLEST_REST))
-        return self.statistic(w)
+        maps = np.empty((n_shuffles, self.data.shape[1]))
+        for start in range(0, maps.shape[1], STRETCH):
+            product = weights.reshape(-1, n_subjects) @ self.data[:, start : start + STRETCH]
+            fill_statistic(product.reshape(n_shuffles, n_weights, -1), self.dof, maps, start)
+        return maps
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def fill_statistic(coefficients, dof, maps, start):
+    """Fill the points from ``start`` with t or F.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (n_shuffles, n_rows + n_nuisance, n_points)
+    dof : tuple of float
+        The number of effects and the residual degrees of freedom.
+    maps : ndarray, shape (n_shuffles, all points)
+    """
+    n_shuffles, n_weights, n_points = coefficients.shape
+    n_rows, scale = int(dof[0]), dof[1] / dof[0]
+    explained, rest = np.empty(n_points), np.empty(n_points)
+    for j in range(n_shuffles):
+        explained[:] = 0.0
+        rest[:] = 1.0
+        for k in range(n_weights):
+            row, total, sign = (
+                coefficients[j, k],
+                explained if k < n_rows else rest,
+                1.0 if k < n_rows else -1.0,
+            )
+            for v in range(n_points):
+                total[v] += sign * row[v] * row[v]
+        first, out = coefficients[j, 0], maps[j, start : start + n_points]
+        for v in range(n_points):
+            share = explained[v] / (rest[v] if rest[v] > SMALLEST_REST else SMALLEST_REST)
+            left = 1.0 - share
+            ratio = share / (left if left > SMALLEST_REST else SMALLEST_REST) * scale
+            out[v] = np.copysign(np.sqrt(ratio), first[v]) if n_rows == 1 else ratio
 
 
 def table_rows(is_minus):
