@@ -1,4 +1,4 @@
-"""Sums over rows of 64 points at a time, as vector instructions.
+"""Instructions that numba does not write by itself: vectors of 64 points, and prefetching.
 
 LLVM does not turn the loops of the screening kernels into vector code by itself: it keeps NaN semantics in
 a maximum and cannot tell the arrays apart. These functions spell the vectors out (they are legal on every
@@ -17,6 +17,22 @@ LANES = 16
 N_VECTORS = BLOCK // LANES
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INT_VECTOR = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
+
+
+@intrinsic
+def prefetch(typingctx, address):
+    """Ask for the memory at an address: it is in the cache when it is read a little later."""
+    signature = types.void(types.uintp)
+
+    def generate(context, builder, signature, arguments):
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+        # To be read, kept near, data.
+        builder.call(function, [builder.inttoptr(arguments[0], pointer), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @intrinsic

