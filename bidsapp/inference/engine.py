@@ -53,6 +53,12 @@ class Job:
         """The fields of ``Batch`` that the statistics read."""
         return {STATISTICS[name].needs for name in self.statistics}
 
+    @property
+    def n_followed(self):
+        """How many shuffles must be looked at: the first half where the others give the same by symmetry."""
+        is_even = self.space.two_tailed or not self.test.is_signed
+        return len(self.shuffles) // 2 if self.shuffles.is_mirrored and is_even else len(self.shuffles)
+
     def digest(self):
         """Return a text that is the same for the same data, shuffles and statistics only."""
         text = hashlib.sha256(np.ascontiguousarray(self.test.data))
@@ -80,7 +86,7 @@ def batches(job, *, finer=False):
         size = SCREENED_WITH_CLUSTERS if "clusters" in job.needs else SCREENED
     if finer:
         size = min(size, FINER)
-    return [slice(i, min(i + size, len(job.shuffles))) for i in range(0, len(job.shuffles), size)]
+    return [slice(i, min(i + size, job.n_followed)) for i in range(0, job.n_followed, size)]
 
 
 def follow_each(job, parts):

@@ -21,10 +21,14 @@ def follow_all(job, options, observed, monitor):
         done = which.stop
         if monitor is not None:
             monitor.save(_state(job, done, nulls, counts))
-            monitor.progress(done, len(job.shuffles))
+            monitor.progress(done, job.n_followed)
         if options.stop_when_decided and is_decided(observed, nulls, done, options.alpha):
             break
-    return {name: null[:done] for name, null in nulls.items()}, counts, done
+    if done < job.n_followed or done == len(job.shuffles):
+        return {name: null[:done] for name, null in nulls.items()}, counts, done
+    for null in nulls.values():
+        null[done:] = null[:done][::-1]
+    return nulls, None if counts is None else 2 * counts, len(job.shuffles)
 
 
 def _state(job, done, nulls, counts):

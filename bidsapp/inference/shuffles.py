@@ -52,6 +52,11 @@ class Shuffles:
     def __len__(self):
         return len(self.order)
 
+    @property
+    def is_mirrored(self):
+        """Whether shuffle j turns all signs of shuffle ``len(self) - 1 - j``, as all flips in order do."""
+        return self.exact and self.scheme == "sign-flip"
+
     def digest(self):
         """Return a text that is the same for the same shuffles only."""
         return hashlib.sha256(self.order.tobytes() + self.signs.tobytes()).hexdigest()
