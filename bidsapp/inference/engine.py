@@ -79,14 +79,14 @@ def make_job(test, shuffles, space, options, observed):
     return Job(test, shuffles, space, options.statistics, reached, max(options.n_threads, 1))
 
 
-def batches(job, *, finer=False):
+def batches(job, start=0, *, finer=False):
     """Return the slices of shuffles that are followed together; ``finer`` to look often whether to stop."""
     size = WHOLE * 8
     if is_screened(job):
         size = SCREENED_WITH_CLUSTERS if "clusters" in job.needs else SCREENED
     if finer:
         size = min(size, FINER)
-    return [slice(i, min(i + size, job.n_followed)) for i in range(0, job.n_followed, size)]
+    return [slice(i, min(i + size, job.n_followed)) for i in range(start, job.n_followed, size)]
 
 
 def follow_each(job, parts):

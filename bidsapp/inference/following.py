@@ -11,16 +11,17 @@ FEWEST_DECIDED, DECIDED = 200, 0.999
 
 def follow_all(job, options, observed, monitor):
     """Return the null maxima of each statistic, the exceedance counts and the number of shuffles."""
-    done, nulls, counts = _resume(job, monitor)
-    parts = [part for part in batches(job, finer=options.stop_when_decided) if part.start >= done]
-    for which, (maxima, reached) in follow_each(job, parts):
+    # Of all data: as long as a batch of shuffles, so once.
+    digest = job.digest() if monitor is not None else ""
+    done, nulls, counts = _resume(job, monitor, digest)
+    for which, (maxima, reached) in follow_each(job, batches(job, done, finer=options.stop_when_decided)):
         for name in job.statistics:
             nulls[name][which] = maxima[name]
         if counts is not None:
             counts += reached
         done = which.stop
         if monitor is not None:
-            monitor.save(_state(job, done, nulls, counts))
+            monitor.save(_state(digest, done, nulls, counts))
             monitor.progress(done, job.n_followed)
         if options.stop_when_decided and is_decided(observed, nulls, done, options.alpha):
             break
@@ -31,19 +32,19 @@ def follow_all(job, options, observed, monitor):
     return nulls, None if counts is None else 2 * counts, len(job.shuffles)
 
 
-def _state(job, done, nulls, counts):
+def _state(digest, done, nulls, counts):
     """Return what a later call needs to go on, as arrays."""
     state = {f"null_{name}": null[:done] for name, null in nulls.items()}
     more = {} if counts is None else {"counts": counts}
-    return {"digest": np.array(job.digest()), "done": np.array(done), **state, **more}
+    return {"digest": np.array(digest), "done": np.array(done), **state, **more}
 
 
-def _resume(job, monitor):
+def _resume(job, monitor, digest):
     """Return where an interrupted call stood, or the start; a state of other data or options is not used."""
     nulls = {name: np.full(len(job.shuffles), np.nan) for name in job.statistics}
     counts = None if job.reached is None else np.zeros(len(job.reached), np.int64)
     state = monitor.load() if monitor is not None else None
-    if not state or str(state["digest"]) != job.digest():
+    if not state or str(state["digest"]) != digest:
         return 0, nulls, counts
     done = int(state["done"])
     for name, null in nulls.items():

@@ -85,6 +85,19 @@ def test_an_interrupted_call_goes_on_to_the_same_bytes(geometry, data):
         assert resumed.statistics[name].null_max.tobytes() == found.null_max.tobytes()
 
 
+def test_a_state_of_smaller_batches_is_gone_on_with(geometry, data):
+    few = ("height", "extent")
+    store = Store(stop_after=1)
+    stopping = InferenceOptions(n_shuffles=3000, statistics=few, stop_when_decided=True)
+    with pytest.raises(KeyboardInterrupt):
+        permute(data, ONES, [[1]], geometry, stopping, monitor=store)
+    options = InferenceOptions(n_shuffles=3000, statistics=few)
+    resumed = permute(data, ONES, [[1]], geometry, options, monitor=Store(state=store.state))
+    whole = permute(data, ONES, [[1]], geometry, options)
+    for name, found in whole.statistics.items():
+        assert resumed.statistics[name].null_max.tobytes() == found.null_max.tobytes()
+
+
 def test_the_state_of_other_data_is_not_used(geometry, data):
     options = InferenceOptions(n_shuffles=200)
     store = Store()
