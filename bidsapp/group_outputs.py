@@ -7,32 +7,18 @@ import pandas as pd
 
 from bidsapp.group_discoveries import COLUMNS as DISCOVERY_COLUMNS
 from bidsapp.group_discoveries import make_discoveries
-from bidsapp.inference.ari import find_discoveries
+from bidsapp.group_tables import STATISTICS, TableWriter, is_template
 from bidsapp.inference.pvalues import p_interval
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_described_map
 from bidsapp.outputs.files import write_json
-from bidsapp.outputs.images import write_labels, write_mask
+from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.records import describe_contrast
 from bidsapp.outputs.sidecars import map_sidecar
 from bidsapp.outputs.tables import write_contrasts, write_design, write_table
 from bidsapp.records import Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
-from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
-from bidsapp.tables.clusters import describe_columns, make_cluster_table
-from bidsapp.tables.peaks import make_peak_effects
+from bidsapp.tables.atlas import read_atlases
 
-# By the name of a statistic of the permutation engine: its label in files, its column in tables, its title.
-STATISTICS = {
-    "height": ("maxT", "p_fwe", "largest statistic of each shuffle"),
-    "extent": ("maxSize", "p_fwe_size", "largest cluster of each shuffle, in voxels"),
-    "mass": ("maxMass", "p_fwe_mass", "largest cluster mass of each shuffle"),
-    "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
-}
-EFFECT_COLUMNS = {
-    "Description": "Effect of every participant at every peak, in the unit of the effect maps",
-    "cluster_id": {"Description": "Cluster number, as in the table of clusters"},
-    "peak": {"Description": "Rank of the peak in its cluster"},
-}
 # How sidecars name them (bids.md), and the label of the observed map where it is written.
 INFERENCE_WORDS = {"height": "voxel", "extent": "clusterSize", "mass": "clusterMass", "tfce": "tfce"}
 OBSERVED_STATS = {"extent": "size", "mass": "mass", "tfce": "tfce"}
@@ -41,10 +27,10 @@ CLUSTER_THRESHOLDS = ("maxSize", "maxMass")
 WRITTEN_THRESHOLDS = dict.fromkeys(("maxT", "maxSize", "maxMass", "maxTFCE", "rftSize"), "FWE") | {
     "ari": "TDP"
 }
-# The maps whose values tables list at peaks, beside the statistic.
-LISTED = ("z", "effect", "p", "g")
 # Beyond it, -log10 p says nothing that float32 readers could use.
 MAX_LOGP = 300.0
+# A sentence names no more columns of a design.
+MAX_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -74,6 +60,7 @@ class ContrastWriter:
         self._result, self._settings, self._out = result, settings, settings.output_dir
         self._where = {"node": result.fit.node, "contrast": result.contrast.name}
         self._maps = collect_maps(result)
+        self._tables = TableWriter(result, self._maps, settings)
 
     def write(self):
         """Write everything and return the contrast's part of the record (see docs/records.md)."""
@@ -88,7 +75,7 @@ class ContrastWriter:
             "test": estimate.test,
             "dof": _common_dof(estimate),
             "weights": described["weights"],
-            "n_subjects": len(result.stack.labels),
+            "n_subjects": len(set(result.stack.labels)),
             "units": result.fit.inputs[0].metadata.get("Units"),
             "maps": {stat: self.write_map(stat, values) for stat, values in self._maps.items()},
             "inputs": [describe_input(entry) for entry in result.fit.inputs],
@@ -111,7 +98,7 @@ class ContrastWriter:
             "NodeLevel": "Dataset",
             "EstimationMethod": f"{result.estimator}, on the subjects' effects",
             "DegreesOfFreedom": _common_dof(result.estimate),
-            "NumberOfSubjects": len(result.stack.labels),
+            "NumberOfSubjects": len(set(result.stack.labels)),
             "SmoothingFWHM": self._settings.group.group_smoothing_fwhm,
         }
         write_described_map(
@@ -172,7 +159,7 @@ class ContrastWriter:
     def write_threshold(self, threshold):
         """Write the tables and maps of a threshold and return what the record says of it."""
         statistic = next(name for name in ("F", "t", "z") if name in self._maps)
-        tables, found = self._write_tables(threshold, statistic)
+        tables, n_clusters = self._tables.write(threshold, statistic)
         adjusted = {}
         if threshold.name.startswith("fdr") and threshold.adjusted is not None:
             fields = {"Correction": "FDR", "Description": threshold.description}
@@ -200,7 +187,7 @@ class ContrastWriter:
             "reason": threshold.reason,
             "warnings": list(threshold.warnings),
             "n_voxels": int(np.count_nonzero(threshold.surviving)),
-            "n_clusters": len(found.clusters),
+            "n_clusters": n_clusters,
             **adjusted,
             **tables,
         }
@@ -208,37 +195,6 @@ class ContrastWriter:
     def _forming(self, threshold):
         clusters = getattr(self._result.inference, "clusters", None)
         return clusters.cutoff if clusters is not None and threshold.name in CLUSTER_THRESHOLDS else None
-
-    def _write_tables(self, threshold, statistic):
-        result, geometry = self._result, self._result.stack.geometry
-        listed = {statistic: self._maps[statistic], **{k: v for k, v in self._maps.items() if k in LISTED}}
-        for name, found in getattr(result.inference, "statistics", {}).items():
-            listed[STATISTICS[name][1]] = found.p_fwe
-        discoveries = find_discoveries(result.estimate.p, self._settings.group.alpha)
-        table = make_cluster_table(
-            listed,
-            threshold.surviving,
-            geometry,
-            measures={"tdp": discoveries.proportion},
-            connectivity=self._settings.permutation.connectivity,
-        )
-        if not len(table.clusters):
-            return {"clusters": None, "peaks": None}, table
-        atlases = read_atlases(self._settings.group.atlas) if is_template(result.fit.entities) else []
-        clusters, peaks = add_labels(table, geometry, atlases)
-        place = {"desc": threshold.name, **self._where}
-        entities, paths = result.fit.entities, {}
-        for kind, frame in {"clusters": clusters, "peaks": peaks}.items():
-            paths[kind] = names.table_path(entities, kind, **place)
-            write_table(self._out / paths[kind], frame, describe_columns(frame, describe_atlases(atlases)))
-        paths["labels"] = names.clusters_label_path(entities, **place)
-        write_labels(self._out / paths["labels"], table.labels, geometry, space=entities.get("space"))
-        write_json(self._out / names.sidecar_path(paths["labels"]), {"Description": threshold.description})
-        if result.stack.effect is None:
-            return paths, table
-        effects = names.table_path(entities, "effects", **place)
-        write_table(self._out / effects, make_peak_effects(table.peaks, result.stack), EFFECT_COLUMNS)
-        return paths | {"peak_effects": effects}, table
 
 
 def write_shared(model, stacks, settings, *, estimator):
@@ -296,17 +252,20 @@ def write_coverage(fit, stack, settings):
     """Write how many inputs have data in each voxel, over all voxels that any has."""
     everywhere = Geometry(stack.coverage > 0, stack.geometry.affine)
     path = names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
-    fields = {"SpatialReference": fit.entities.get("space"), "NumberOfSubjects": len(stack.labels)}
+    fields = {"SpatialReference": fit.entities.get("space"), "NumberOfSubjects": len(set(stack.labels))}
     sidecar = map_sidecar("coverage", NodeName=fit.node, **fields)
     write_described_map(settings.output_dir, path, stack.coverage[everywhere.mask], everywhere, sidecar)
 
 
 def describe_model(fit):
     """Return the model of a fit in a sentence."""
+    n_subjects, n_rows = len(set(fit.subjects)), len(fit.subjects)
     if fit.design.matrix.shape[1] == 1 and (fit.design.matrix == 1).all():
-        return f"One-sample test: is the mean effect of {len(fit.subjects)} subjects different from zero?"
-    columns = ", ".join(fit.design.columns)
-    return f"General linear model of {len(fit.subjects)} subjects with the columns {columns}."
+        return f"One-sample test: is the mean effect of {n_subjects} subjects different from zero?"
+    who = f"{n_subjects} subjects" if n_subjects == n_rows else f"{n_rows} maps of {n_subjects} subjects"
+    columns = fit.design.columns
+    named = f"the columns {', '.join(columns)}" if len(columns) <= MAX_NAMED else f"{len(columns)} columns"
+    return f"General linear model of {who} with {named}."
 
 
 def describe_subjects(model):
@@ -387,11 +346,6 @@ def describe_input(entry):
     """Return the files of one input of a group model."""
     variance = str(entry.variance) if entry.variance else None
     return {"subject": f"sub-{entry.key.entity('sub')}", "effect": str(entry.effect), "variance": variance}
-
-
-def is_template(entities):
-    """Tell whether maps are in a space that the atlases are drawn in."""
-    return entities.get("space", "MNI").startswith("MNI")
 
 
 def _common_dof(estimate):

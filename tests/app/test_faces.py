@@ -1,5 +1,6 @@
 """The 3 x 3 design of the face study, from --estimates to the maps, with both error terms."""
 
+import json
 import runpy
 import sys
 
@@ -181,3 +182,11 @@ def test_planted_regions_are_found(request, error_term, contrast, position):
     places = nib.affines.apply_affine(image.affine, np.argwhere(inside))
     near = np.linalg.norm(places - position, axis=1) < 8
     assert q[inside][near].min() < 0.05
+
+
+def test_maps_of_a_subject_are_told_apart_and_subjects_counted_once(pooled):
+    record = json.loads(next(pooled.glob("logs/*_group.json")).read_text())
+    assert {contrast["n_subjects"] for contrast in record["contrasts"]} == {N_SUBJECTS}
+    table = pd.read_csv(next(pooled.glob("group/*facesGtScrambled*_effects.tsv")), sep="\t")
+    assert {"sub-01 IniFF", "sub-16 DelSF"} <= set(table.columns)
+    assert len(table.columns) == 5 + 9 * N_SUBJECTS

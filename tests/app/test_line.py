@@ -7,6 +7,7 @@ import subprocess
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 
 from bidsapp.cli import main
@@ -113,6 +114,18 @@ def test_reports_are_rebuilt_from_the_maps(results, tiny_dataset, tmp_path):
     assert analyse(tiny_dataset, tmp_path / "out", "--reports-only") == EXIT_OK
     pages = {p.name for p in (tmp_path / "out").glob("*.html")}
     assert pages == {p.name for p in results.glob("*.html")}
+
+
+def test_tables_list_every_measure_of_clusters_and_peaks(results):
+    place = {"cluster_id", "sign", "peak_x", "peak_y", "peak_z"}
+    values = {"t", "z", "effect", "g", "p", "q", "p_fwe", "p_fwe_size", "p_fwe_mass", "p_fwe_tfce"}
+    clusters, peaks = (sorted(results.glob(f"group/*_{kind}.tsv")) for kind in ("clusters", "peaks"))
+    assert len(clusters) == len(peaks) > 1
+    for path in clusters:
+        columns = set(pd.read_csv(path, sep="\t").columns)
+        assert columns >= place | values | {"n_voxels", "volume_mm3", "tdp", "aal", "harvard_oxford"}
+        assert columns <= set(json.loads(path.with_suffix(".json").read_text()))
+    assert all(set(pd.read_csv(path, sep="\t").columns) >= place | values | {"peak"} for path in peaks)
 
 
 def test_the_planted_effect_is_found(results, tiny_dataset):

@@ -12,7 +12,7 @@ def uncorrected(evidence, alpha):
     """
     level = evidence.cluster_forming_p
     p = np.exp(evidence.log_p)
-    words = f"uncorrected p <= {level:g}"
+    words = f"uncorrected p ≤ {level:g}"
     if evidence.tail == "two":
         p = p / 2
         words += ", one-sided in each tail"

@@ -30,7 +30,7 @@ def read_effects(results, contrast, peaks):
 
 def draw_strips(results, contrast, effects):
     """Return the drawing of every row of effects by ``place_key``."""
-    groups = find_groups(results)
+    groups = find_groups(results, list(effects.columns[len(KEYS) :]))
     unit = contrast.get("units") or "effect"
     strips = {}
     for row in effects.to_dict("records"):
@@ -49,9 +49,15 @@ def place_key(row):
     return ",".join(f"{row[k] + 0.0:.0f}" for k in KEYS[2:])
 
 
-def find_groups(results):
-    """Return the subjects of each group: of each 0/1 column of the design where these split everybody."""
-    labels = [s["label"] for s in results.record["subjects"] if s["used"]]
+def find_groups(results, labels):
+    """Return the names of inputs by group.
+
+    Where a subject has several ("sub-01 faces"), those of each cell; else those of each 0/1 column of the
+    design where these split everybody.
+    """
+    if all(" " in label for label in labels):
+        cells = dict.fromkeys(label.split(" ", 1)[1] for label in labels)
+        return {cell: [label for label in labels if label.endswith(f" {cell}")] for cell in cells}
     if not results.has(results.record["design"]):
         return {"": labels}
     table = results.read_table(results.record["design"])

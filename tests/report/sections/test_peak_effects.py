@@ -32,18 +32,25 @@ def test_one_subject_has_no_interval():
 
 def test_an_intercept_makes_one_group(tmp_path):
     results, _ = make_results(tmp_path, {"participant_id": LABELS, "intercept": 1.0})
-    assert find_groups(results) == {"": LABELS}
+    assert find_groups(results, LABELS) == {"": LABELS}
 
 
 def test_dummy_columns_make_groups_whatever_covariates_stand_beside(tmp_path):
     design = {"participant_id": LABELS, "patient": [1, 0, 0], "control": [0, 1, 1], "age": [20.0, 31, 40]}
     results, _ = make_results(tmp_path, design)
-    assert find_groups(results) == {"patient": LABELS[:1], "control": LABELS[1:]}
+    assert find_groups(results, LABELS) == {"patient": LABELS[:1], "control": LABELS[1:]}
 
 
 def test_overlapping_dummies_are_no_groups(tmp_path):
     results, _ = make_results(tmp_path, {"participant_id": LABELS, "intercept": 1, "patient": [1, 0, 0]})
-    assert find_groups(results) == {"": LABELS}
+    assert find_groups(results, LABELS) == {"": LABELS}
+
+
+def test_several_maps_of_a_subject_make_one_group_a_cell(tmp_path):
+    results, _ = make_results(tmp_path, {"participant_id": LABELS, "intercept": 1})
+    labels = ["sub-01 faces", "sub-01 houses", "sub-02 faces", "sub-02 houses"]
+    groups = {"faces": [labels[0], labels[2]], "houses": [labels[1], labels[3]]}
+    assert find_groups(results, labels) == groups
 
 
 @pytest.fixture

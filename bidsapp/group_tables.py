@@ -1,0 +1,105 @@
+"""The tables of clusters and peaks of a group contrast, one pair a threshold."""
+
+from dataclasses import replace
+from itertools import cycle
+
+from bidsapp.inference.ari import find_discoveries
+from bidsapp.outputs import names
+from bidsapp.outputs.files import write_json
+from bidsapp.outputs.images import write_labels
+from bidsapp.outputs.tables import write_table
+from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
+from bidsapp.tables.clusters import describe_columns, make_cluster_table
+from bidsapp.tables.peaks import make_peak_effects
+
+# By the name of a statistic of the permutation engine: its label in files, its column in tables, its title.
+STATISTICS = {
+    "height": ("maxT", "p_fwe", "largest statistic of each shuffle"),
+    "extent": ("maxSize", "p_fwe_size", "largest cluster of each shuffle, in voxels"),
+    "mass": ("maxMass", "p_fwe_mass", "largest cluster mass of each shuffle"),
+    "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
+}
+# The maps whose values tables list at peaks, beside the statistic.
+LISTED = ("z", "effect", "g", "p")
+EFFECT_COLUMNS = {
+    "Description": "Effect of every participant at every peak, in the unit of the effect maps",
+    "cluster_id": {"Description": "Cluster number, as in the table of clusters"},
+    "peak": {"Description": "Rank of the peak in its cluster"},
+}
+
+
+class TableWriter:
+    """Writes the tables of a contrast; prepared once for all of its thresholds.
+
+    Parameters
+    ----------
+    result : GroupResult
+    maps : dict of str to ndarray, shape (n_points,)
+    settings : Settings
+    """
+
+    def __init__(self, result, maps, settings):
+        self._result, self._settings = result, settings
+        self._where = {"node": result.fit.node, "contrast": result.contrast.name}
+        self._listed = {name: maps[name] for name in LISTED if name in maps} | _find_q(result)
+        for name, found in getattr(result.inference, "statistics", {}).items():
+            self._listed[STATISTICS[name][1]] = found.p_fwe
+        self._maps = maps
+        discoveries = find_discoveries(result.estimate.p, settings.group.alpha)
+        self._options = {
+            "measures": {"tdp": discoveries.proportion},
+            "connectivity": settings.permutation.connectivity,
+        }
+        self._atlases = read_atlases(settings.group.atlas) if is_template(result.fit.entities) else []
+
+    def write(self, threshold, statistic):
+        """Write the tables of a threshold; return their paths by what they hold, and the clusters' number."""
+        geometry = self._result.stack.geometry
+        listed = {statistic: self._maps[statistic], **self._listed}
+        table = make_cluster_table(listed, threshold.surviving, geometry, **self._options)
+        if not len(table.clusters):
+            return {"clusters": None, "peaks": None}, 0
+        clusters, peaks = add_labels(table, geometry, self._atlases)
+        frames = {"clusters": clusters, "peaks": peaks}
+        about = describe_atlases(self._atlases)
+        paths = {
+            kind: self._write_table(kind, frame, describe_columns(frame, about), threshold)
+            for kind, frame in frames.items()
+        }
+        paths["labels"] = self._write_labels(table.labels, threshold)
+        if self._result.stack.effect is not None:
+            stack = replace(self._result.stack, labels=name_inputs(self._result.fit, self._result.stack))
+            effects = make_peak_effects(table.peaks, stack)
+            paths["peak_effects"] = self._write_table("effects", effects, EFFECT_COLUMNS, threshold)
+        return paths, len(table.clusters)
+
+    def _write_table(self, kind, frame, descriptions, threshold):
+        path = names.table_path(self._result.fit.entities, kind, desc=threshold.name, **self._where)
+        write_table(self._settings.output_dir / path, frame, descriptions)
+        return path
+
+    def _write_labels(self, labels, threshold):
+        entities, folder = self._result.fit.entities, self._settings.output_dir
+        path = names.clusters_label_path(entities, desc=threshold.name, **self._where)
+        write_labels(folder / path, labels, self._result.stack.geometry, space=entities.get("space"))
+        write_json(folder / names.sidecar_path(path), {"Description": threshold.description})
+        return path
+
+
+def name_inputs(fit, stack):
+    """Return a name for every input of a fit: the subject, and the cell where a subject has several maps."""
+    if len(fit.design.rows) == len(stack.labels):
+        return tuple(fit.design.rows)
+    pairs = zip(stack.labels, cycle(fit.within.cells), strict=False)
+    return tuple(f"{label} {cell}" for label, cell in pairs)
+
+
+def is_template(entities):
+    """Tell whether maps are in a space that the atlases are drawn in."""
+    return entities.get("space", "MNI").startswith("MNI")
+
+
+def _find_q(result):
+    """Return the q map of Benjamini and Hochberg, as the threshold has it."""
+    found = next((t.adjusted for t in result.thresholds if t.name == "fdrBH"), None)
+    return {} if found is None else {"q": found}
