@@ -17,7 +17,9 @@ OPTIONAL = {
     "runs": ("motion", "vif"),
     "estimates": ("left_out", "units"),
     "subjects": ("coverage", "covariates"),
-    "contrasts": ("design", "excluded", "units", "inputs", "influence", "nulls", "permutation"),
+    "contrasts": (
+        "design", "excluded", "units", "inputs", "influence", "nulls", "permutation", "discoveries",
+    ),
     "thresholds": (
         "scale", "reason", "forming", "surviving", "p_map", "labels", "peak_effects", "clusters", "peaks",
     ),

@@ -60,6 +60,11 @@ def describe_group(record, atlases=()):
     return [_software(record), _group_model(record), *([inference] if inference else []), tables]
 
 
+def count_subjects(record):
+    """Return the number of subjects in a group model; a subject may have several rows in it."""
+    return len({s["label"].split(" ")[0] for s in record["subjects"] if s["used"]})
+
+
 def _software(record):
     versions = record["versions"]
     used = [name for name in BUILDS_ON if name in versions]
@@ -127,7 +132,7 @@ def _combination(combined):
 
 
 def _group_model(record):
-    used = sum(s["used"] for s in record["subjects"])
+    used = count_subjects(record)
     left = [f"{s['label']} ({s['reason']})" for s in record["subjects"] if not s["used"]]
     size = " × ".join(short(v) for v in record["voxel_size_mm"])
     fwhm = record["settings"].get("group", {}).get("group_smoothing_fwhm") or 0

@@ -135,4 +135,4 @@ def test_a_subject_without_record_is_refused(tmp_path):
 
 def test_overview_of_an_empty_folder_says_that_nothing_is_there(tmp_path):
     write_overview(tmp_path)
-    assert "0 subjects, no group analysis yet" in text_of(tmp_path / "index.html")
+    assert "no participant results in this folder, no group analysis yet" in text_of(tmp_path / "index.html")

@@ -23,11 +23,11 @@ VIEWS = {
     "z": ("top", (0.36, -71), (0.37, -107), (0, 1)),
 }
 SPAN = {0: (-76.0, 76.0), 1: (-110.0, 80.0), 2: (-73.0, 84.0)}
-GAP, LABEL = 6.0, 12.0
+GAP, LABEL = 6.0, 14.0
 TITLES = {"l": "left", "y": "from behind", "r": "right", "z": "from above"}
 
 
-def draw_glass_brain(volume, *, limit, alt, faintest=0.0):
+def draw_glass_brain(volume, *, limit, alt, faintest=0.0, signed=True):
     """Return a glass brain with the left, back, right and top views.
 
     Parameters
@@ -39,6 +39,8 @@ def draw_glass_brain(volume, *, limit, alt, faintest=0.0):
     alt : str
     faintest : float
         The opacity of the weakest values; above 0 for thresholded maps.
+    signed : bool
+        Whether values may be below zero; decides what the colour bar shows.
     """
     values, affine = upright(np.nan_to_num(volume.values), volume.affine)
     palette = glass_palette(faintest)
@@ -49,7 +51,7 @@ def draw_glass_brain(volume, *, limit, alt, faintest=0.0):
         tall = _extent(view)[1] + LABEL
         body.append(svg.group(drawing, x, (height - tall) / 2))
         x += width + GAP
-    bar, bar_width = colour_bar(palette, -limit, limit, height=height * 0.62)
+    bar, bar_width = colour_bar(palette, -limit, limit, height=height * 0.62, signed=signed)
     body.append(svg.group(bar, x + 4, height * 0.19))
     return svg.Figure("".join(body), x + bar_width + 4, height, alt, _symbols())
 
@@ -91,7 +93,7 @@ def _draw_view(view, values, affine, colours):
     picture = svg.image(left, top, wide, tall, png_address(pixels, colours[1]))
     width, height = _extent(view)
     use = svg.tag("use", href=f"#outline-{VIEWS[view][0]}")
-    words = svg.text(width / 2, height + 8, TITLES[view], size=7.5, anchor="middle", fill=svg.FAINT)
+    words = svg.text(width / 2, height + 9, TITLES[view], size=9, anchor="middle", fill=svg.FAINT)
     drawing = picture + use
     if view == "l":
         drawing = f'<g transform="translate({svg.number(width)} 0) scale(-1 1)">{drawing}</g>'

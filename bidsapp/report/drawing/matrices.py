@@ -77,7 +77,7 @@ class _Grid:
         for i, j in np.argwhere(weights != 0):
             ink = "#101820" if abs(weights[i, j]) < 0.7 * limit else "#ffffff"
             x, y = self.left + (j + 0.5) * self.wide, self.top + (i + 0.5) * self.tall + 2.5
-            parts.append(svg.text(x, y, short(weights[i, j]), size=7, anchor="middle", fill=ink))
+            parts.append(svg.text(x, y, _weight(weights[i, j]), size=6.5, anchor="middle", fill=ink))
         return "".join(parts)
 
     def _names(self):
@@ -90,3 +90,8 @@ class _Grid:
             y = self.top + (i + 0.5) * self.tall + 3
             parts.append(svg.text(self.left - 5, y, svg.cut(name, MAX_NAME), size=9, anchor="end"))
         return "".join(parts)
+
+
+def _weight(value):
+    """Return a weight that fits into a cell: two decimals, no zero before the point."""
+    return short(round(float(value), 2)).replace("0.", ".") if 0 < abs(value) < 1 else short(value)

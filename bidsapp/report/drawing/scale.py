@@ -31,9 +31,13 @@ def short(value):
     return words.replace("-", "−")
 
 
-def colour_bar(palette, low, high, *, height):
-    """Return a vertical colour bar with its numbers, and its width. Signs are written out."""
-    coded = np.arange(255, -1, -1, dtype="u1")
+def colour_bar(palette, low, high, *, height, signed=True):
+    """Return a vertical colour bar with its numbers, and its width. Signs are written out.
+
+    Not ``signed``: only the upper half of a palette that runs from -high to high.
+    """
+    low = low if signed else 0.0
+    coded = np.arange(255, -1 if signed else 127, -1).astype("u1")
     parts = [
         svg.image(0, 0, 7, height, png_address(coded[:, None], palette)),
         svg.rectangle(0, 0, 7, height, fill="none", stroke=svg.FAINT, stroke_width=0.5),
@@ -42,5 +46,5 @@ def colour_bar(palette, low, high, *, height):
     for tick in ticks:
         y = height * (high - tick) / (high - low)
         sign = "+" if tick > 0 and low < 0 else ""
-        parts.append(svg.text(10, y + 3, sign + short(tick), size=8))
-    return "".join(parts), 40.0
+        parts.append(svg.text(10, y + 3, sign + short(tick), size=9))
+    return "".join(parts), 58.0

@@ -16,25 +16,36 @@ COARSE_MM = 1.5
 BLACK, WHITE = "#000000", "#ffffff"
 
 
-def draw_cut(background, volume, position, *, limit, alt, step_mm=1.0):
+def draw_cut(slicer, position, *, alt):
     """Return the three slices through a position, with a cross hair and the coordinates."""
-    slicer = Slicer(background, volume, limit, step_mm)
     panels = [slicer.slice(axis, position[i], cross=position) for i, axis in enumerate("xyz")]
     return _row(panels, alt, slicer)
 
 
-def draw_mosaic(background, volume, cuts, *, limit, alt):
+def draw_mosaic(slicer, cuts, *, alt):
     """Return axial slices at the given heights in mm."""
-    slicer = Slicer(background, volume, limit, COARSE_MM)
     return _row([slicer.slice("z", cut) for cut in cuts], alt, slicer, size=118.0)
 
 
 class Slicer:
-    """Cuts a background and a map alike; prepared once for many slices. What is 0 in the map is not drawn."""
+    """Cuts a background and a map alike; prepared once for many slices.
 
-    def __init__(self, background, volume, limit, step_mm):
+    Parameters
+    ----------
+    background : Background
+    volume : Volume
+        What is 0 is not drawn.
+    limit : float
+        The value of the strongest colour.
+    step_mm : float
+        The size of a pixel.
+    signed : bool
+        Whether the colour bar goes below zero.
+    """
+
+    def __init__(self, background, volume, *, limit, step_mm=1.0, signed=True):
         self.values, self.affine = upright(np.nan_to_num(volume.values), volume.affine)
-        self.background, self.limit, self.step = background, limit, step_mm
+        self.background, self.limit, self.step, self.signed = background, limit, step_mm, signed
         self.palette = slice_palette()
 
     def slice(self, axis, at, cross=None):
@@ -122,7 +133,8 @@ def _only(places):
 
 
 def _row(panels, alt, slicer, size=None):
-    bar, width = colour_bar(signed_slice_palette(), -slicer.limit, slicer.limit, height=BAR)
+    palette, limit = signed_slice_palette(), slicer.limit
+    bar, width = colour_bar(palette, -limit, limit, height=BAR, signed=slicer.signed)
     return _assemble(panels, bar, width, alt, size)
 
 

@@ -25,7 +25,7 @@ PIXELS_PER_MM, SUBDIVISIONS = 1.6, 8
 GAP, BAR = 8.0, 90.0
 
 
-def draw_surface(volume, *, limit, alt):
+def draw_surface(volume, *, limit, alt, signed=True):
     """Return a map on the cortex: of the values across its thickness the one farthest from zero.
 
     Parameters
@@ -34,6 +34,8 @@ def draw_surface(volume, *, limit, alt):
         In MNI space; 0 is not drawn.
     limit : float
         The value of the strongest colour.
+    signed : bool
+        Whether the colour bar goes below zero.
     """
     values, affine = upright(np.nan_to_num(volume.values), volume.affine)
     parts, x, height = [], 0.0, max(_view(*view).height for view in VIEWS)
@@ -49,7 +51,7 @@ def draw_surface(volume, *, limit, alt):
             svg.text(x + raster.width / 2, height + 9, words, size=8, anchor="middle", fill=svg.FAINT)
         )
         x += raster.width + GAP
-    bar, width = colour_bar(signed_slice_palette(), -limit, limit, height=BAR)
+    bar, width = colour_bar(signed_slice_palette(), -limit, limit, height=BAR, signed=signed)
     parts.append(svg.group(bar, x + 4, (height - BAR) / 2))
     return svg.Figure("".join(parts), x + width + 4, height + 13, alt, {})
 

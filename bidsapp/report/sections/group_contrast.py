@@ -7,7 +7,7 @@ from bidsapp.outputs.names import figure_path
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.distributions import draw_null
 from bidsapp.report.drawing.glass import draw_glass_brain
-from bidsapp.report.drawing.slices import COARSE_MM, choose_cuts, draw_cut, draw_mosaic
+from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_cut, draw_mosaic
 from bidsapp.report.drawing.surface import draw_surface
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.group_design import group_node
@@ -38,6 +38,14 @@ def is_plain(threshold):
     return threshold.get("scale") in (None, threshold["statistic"])
 
 
+def find_cutoff(null, alpha):
+    """Return the smallest value of a null that at most a share alpha of it reaches, or None."""
+    ordered = np.sort(null)[::-1]
+    reached = np.searchsorted(-ordered, -ordered, side="right")
+    enough = np.flatnonzero(reached <= alpha * len(null))
+    return float(ordered[enough[-1]]) if len(enough) else None
+
+
 def anatomy(results):
     """Return what to draw slices on: the given image, the MNI template, or the mask."""
     record = results.record
@@ -59,6 +67,8 @@ class _Maker:
         self.statistic = self.thresholds[0]["statistic"] if self.thresholds else "z"
         self.whole = results.read_map(contrast["maps"][self.statistic])
         self.limit = colour_limit(self.whole)
+        # F has no direction.
+        self.signed = self.statistic != "F"
         self.kept = self.surviving(self.main) if self.main else None
         self.peaks = self._read(self.main, "peaks") if self.main else None
         effects = read_effects(results, contrast, self.peaks)
@@ -70,6 +80,8 @@ class _Maker:
         content = render(
             "group_contrast.html",
             contrast=self.contrast,
+            signed=self.signed,
+            discoveries=self._discoveries(),
             anchor=self.anchor,
             under=self.under.name,
             whole=self._glass(self.whole, "whole map, no threshold"),
@@ -106,16 +118,17 @@ class _Maker:
 
     def _glass(self, volume, what, faintest=0.0, **more):
         alt = (
-            f"Glass brain of {self.contrast['name']}: {what}; colours from -{self.limit:g} to {self.limit:g}"
+            f"Glass brain of {self.contrast['name']}: {what}; "
+            f"colours from {-self.limit if self.signed else 0:g} to {self.limit:g}"
         )
-        figure = draw_glass_brain(volume, limit=self.limit, alt=alt, faintest=faintest)
-        return self.book.add(figure, self._path("glass", stat=self.statistic, **more))
+        figure = draw_glass_brain(volume, limit=self.limit, alt=alt, faintest=faintest, signed=self.signed)
+        return self.book.add(figure, self._path("glass", stat=self.statistic, **more), "glass")
 
     def _surface(self):
         if not self.main or not background.is_mni(self.results.record["entities"].get("space")):
             return None
         alt = f"Inflated cortex of {self._words(self.main)}, both hemispheres from outside and inside"
-        figure = draw_surface(self.kept, limit=self.limit, alt=alt)
+        figure = draw_surface(self.kept, limit=self.limit, alt=alt, signed=self.signed)
         path = self._path("surface", stat=self.statistic, desc=self.main["method"])
         return self.book.add(figure, path)
 
@@ -123,7 +136,7 @@ class _Maker:
         if not self.main:
             return None
         alt = f"Axial slices of {self._words(self.main)}"
-        figure = draw_mosaic(self.under, self.kept, choose_cuts(self.whole, 8), limit=self.limit, alt=alt)
+        figure = draw_mosaic(self._slicer(self.kept, COARSE_MM), choose_cuts(self.whole, 8), alt=alt)
         path = self._path("slices", stat=self.statistic, desc=self.main["method"])
         return self.book.add(figure, path, "keep")
 
@@ -132,12 +145,16 @@ class _Maker:
         if self.peaks is None or not len(self.peaks):
             return []
         order = self.peaks[self.statistic].abs().sort_values(ascending=False, kind="stable").index[:N_PEAKS]
-        return [self._cut(row, i + 1) for i, row in enumerate(self.peaks.loc[order].to_dict("records"))]
+        slicer, rows = self._slicer(self.kept), self.peaks.loc[order].to_dict("records")
+        return [self._cut(slicer, row, i + 1) for i, row in enumerate(rows)]
 
-    def _cut(self, peak, rank):
+    def _slicer(self, volume, step_mm=1.0):
+        return Slicer(self.under, volume, limit=self.limit, step_mm=step_mm, signed=self.signed)
+
+    def _cut(self, slicer, peak, rank):
         at = [peak[f"peak_{axis}"] for axis in "xyz"]
         alt = f"Slices of {self._words(self.main)} through the peak at {place_key(peak)} mm"
-        figure = draw_cut(self.under, self.kept, at, limit=self.limit, alt=alt)
+        figure = draw_cut(slicer, at, alt=alt)
         desc = f"{self.main['method']}Peak{rank}"
         strip = self.strips.get(place_key(peak))
         return {
@@ -168,7 +185,7 @@ class _Maker:
         at = [row[f"peak_{axis}"] for axis in "xyz"]
         alt = f"Cluster {row['cluster_id']} of {self._words(main)} by itself"
         volume = Volume(values, self.whole.affine)
-        figure = draw_cut(self.under, volume, at, limit=self.limit, alt=alt, step_mm=COARSE_MM)
+        figure = draw_cut(self._slicer(volume, COARSE_MM), at, alt=alt)
         path = self._path("slices", stat=self.statistic, desc=f"{main['method']}Cluster{row['cluster_id']}")
         return {"row": row, "drawing": self.book.add(figure, path)}
 
@@ -180,11 +197,21 @@ class _Maker:
             values = self.results.read_table(null["table"])[null["column"]].to_numpy(float)
             alt = f"Null distribution of the {null['title']}, observed {null['observed']:.3g}"
             rule = next((t for t in self.thresholds if t["method"] == null["statistic"]), {})
-            cutoff = null.get("cutoff") or rule.get("cutoff")
+            cutoff = null.get("cutoff") or rule.get("cutoff") or find_cutoff(values, rule.get("alpha", 0.05))
             options = {"cutoff": cutoff, "name": null["title"], "alt": alt}
             figure = draw_null(values, null["observed"], **options)
             drawn.append(self.book.add(figure, self._path("nullmax", desc=null["statistic"]), "exact"))
         return drawn
+
+    def _discoveries(self):
+        """Return the regions with any active voxel for the template, the most active first, or None."""
+        if not self.results.has(self.contrast["discoveries"]):
+            return None
+        frame = self.results.read_table(self.contrast["discoveries"])
+        columns = [c for c in frame.columns if c.startswith("tdp")]
+        frame = frame.assign(most=frame[columns].max(axis=1)).query("most > 0")
+        rows = frame.sort_values("most", ascending=False, kind="stable").head(N_ROWS)
+        return {"columns": columns, "n": len(frame), "rows": rows.to_dict("records")} if len(frame) else None
 
     def _threshold(self, threshold, volume):
         counts = threshold.get("reason") or count_words(threshold)

@@ -6,6 +6,7 @@ from bidsapp.outputs.names import figure_path
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_design
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
+from bidsapp.report.methods import count_subjects
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.about import anchor
 
@@ -17,6 +18,7 @@ def make_section(results, book):
     content = render(
         "group_design.html",
         record=record,
+        n_subjects=count_subjects(record),
         used=[s for s in record["subjects"] if s["used"]],
         left_out=[s for s in record["subjects"] if not s["used"]],
         covariates=columns,

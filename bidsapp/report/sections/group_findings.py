@@ -1,5 +1,6 @@
 """What was found: one line a contrast and threshold."""
 
+from bidsapp.report.methods import count_subjects
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.about import anchor
 
@@ -8,7 +9,7 @@ def lead(all_results):
     """Return the sentence below the title of the group page."""
     if not all_results:
         return "No group analysis is finished yet."
-    used = [sum(s["used"] for s in r.record["subjects"]) for r in all_results]
+    used = [count_subjects(r.record) for r in all_results]
     contrasts = sum(len(r.record["contrasts"]) for r in all_results)
     subjects = f"{min(used)}" if min(used) == max(used) else f"{min(used)} to {max(used)}"
     words = [f"{subjects} subjects", f"{contrasts} contrast{'s' if contrasts != 1 else ''}"]

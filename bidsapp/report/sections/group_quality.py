@@ -1,7 +1,6 @@
 """Influence and quality: one row a subject, a bar in every cell, unusual values marked."""
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from bidsapp.report.drawing.distributions import draw_spark
@@ -10,25 +9,53 @@ from bidsapp.report.sections.about import anchor
 
 # More than this many scaled median deviations from the median: worth a look.
 UNUSUAL = 3.5
-WORDS = {
-    "cooks_distance": "how far the subject alone moves the result (Cook's distance, mean over voxels)",
-    "mean_effect": "mean effect over the mask",
+SHORT = {
+    "cooks_distance": "Cook's distance",
+    "residual_rms": "residual RMS",
+    "residual_large": "large residuals",
+    "mean_fd": "mean FD (mm)",
 }
 
 
 def make_section(results, book):
-    """Return the table of subjects, or None where nothing was measured."""
-    frame = _collect(results)
-    if frame is None:
+    """Return the tables of subjects, or None where nothing was measured."""
+    tables = [_table(results, title, path) for path, title in _paths(results).items()]
+    if not tables:
         return None
-    columns = [c for c in frame.columns[1:] if frame[c].dtype.kind in "iuf"]
-    marks = {c: unusual(frame[c].to_numpy(float)) for c in columns}
-    rows = [
-        {"label": str(row.iloc[0]), "cells": [_cell(frame, c, i, marks[c][i]) for c in columns]}
-        for i, (_, row) in enumerate(frame.iterrows())
-    ]
-    content = render("group_quality.html", columns=columns, rows=rows, words=WORDS)
+    words = {c["name"]: c["words"] for table in tables for c in table["columns"] if c["words"]}
+    content = render("group_quality.html", tables=tables, words=words)
     return Section("Influence and quality", f"quality-{anchor(results)}", content)
+
+
+def _paths(results):
+    """Return the tables and what each is about: quality, then influence; contrasts may share one."""
+    record, about = results.record, {}
+    if results.has(record.get("qc")):
+        about[record["qc"]] = ["Quality"]
+    for contrast in record["contrasts"]:
+        if results.has(contrast.get("influence")):
+            about.setdefault(contrast["influence"], []).append(contrast["name"])
+    return {path: ", ".join(names) for path, names in about.items()}
+
+
+def _table(results, title, path):
+    frame, described = results.read_table(path), results.describe(path)
+    values = [c for c in frame.columns[1:] if frame[c].dtype.kind in "iuf" and frame[c].notna().any()]
+    columns = [
+        {"name": SHORT.get(c, c.replace("_", " ")), "words": described.get(c, {}).get("Description", "")}
+        for c in values
+    ]
+    marks = {c: unusual(frame[c].to_numpy(float)) for c in values}
+    flags = frame["flag"] if "flag" in frame else [None] * len(frame)
+    rows = [
+        {
+            "label": str(label),
+            "cells": [_cell(frame, c, i, marks[c][i]) for c in values],
+            "flag": flag if isinstance(flag, str) else "",
+        }
+        for i, (label, flag) in enumerate(zip(frame.iloc[:, 0], flags, strict=True))
+    ]
+    return {"title": title, "columns": columns, "rows": rows}
 
 
 def unusual(values):
@@ -40,19 +67,6 @@ def unusual(values):
     spread = np.median(np.abs(known - middle))
     with np.errstate(invalid="ignore"):
         return np.abs(values - middle) * 0.6745 > UNUSUAL * spread if spread else np.zeros(len(values), bool)
-
-
-def _collect(results):
-    """Return the tables of quality and of influence on every contrast, side by side."""
-    record, frames = results.record, []
-    if results.has(record.get("qc")):
-        frames.append(results.read_table(record["qc"]).set_index("participant_id"))
-    for contrast in record["contrasts"]:
-        if results.has(contrast.get("influence")):
-            frame = results.read_table(contrast["influence"]).set_index("participant_id")
-            suffix = f" ({contrast['name']})" if len(record["contrasts"]) > 1 else ""
-            frames.append(frame.rename(columns=lambda name, end=suffix: name + end))
-    return pd.concat(frames, axis=1).reset_index() if frames else None
 
 
 def _cell(frame, column, row, marked):

@@ -2,14 +2,17 @@
 
 from bidsapp.outputs.names import GROUP_REPORT, figure_path, subject_report_path
 from bidsapp.report.drawing.glass import draw_glass_brain
+from bidsapp.report.methods import count_subjects
 from bidsapp.report.render import Section, render
+from bidsapp.report.sections.about import anchor
 from bidsapp.report.sections.subject_contrasts import colour_limit, read_z
 from bidsapp.report.sections.subject_summary import final
 
 
 def lead(subjects, groups):
     """Return the sentence below the title."""
-    words = [f"{len(subjects)} subject{'s' if len(subjects) != 1 else ''}"]
+    n = len(subjects)
+    words = [f"{n} subject{'s' if n != 1 else ''}" if n else "no participant results in this folder"]
     words.append(
         f"{len(groups)} group model{'s' if len(groups) != 1 else ''}" if groups else "no group analysis yet"
     )
@@ -27,7 +30,11 @@ def make_sections(subjects, groups, book):
         }
         for s in subjects
     ]
-    content = render("overview.html", rows=rows, groups=groups, group_href=GROUP_REPORT)
+    models = [
+        {"name": g.name, "record": g.record, "n_subjects": count_subjects(g.record), "anchor": anchor(g)}
+        for g in groups
+    ]
+    content = render("overview.html", rows=rows, groups=models, group_href=GROUP_REPORT)
     sections = [Section("Reports", "reports", content)]
     names = list(dict.fromkeys(e["contrast"] for s in subjects for e in final(s)))
     return sections + [_grid(subjects, name, i, book) for i, name in enumerate(names, start=1)]
@@ -40,8 +47,10 @@ def _grid(subjects, name, index, book):
             if estimate["contrast"] == name and subject.has(estimate["maps"].get("z")):
                 cells.append((subject, estimate, read_z(subject, estimate)))
     limit = colour_limit(*(volume for _, _, volume in cells))
+    signed = any(estimate["test"] != "F" for _, estimate, _ in cells)
     drawn = [_cell(book, *cell, limit) for cell in cells]
-    return Section(name, f"grid-{index}", render("overview_grid.html", cells=drawn, limit=limit), level=2)
+    content = render("overview_grid.html", cells=drawn, limit=limit, signed=signed)
+    return Section(name, f"grid-{index}", content, level=2)
 
 
 def _cell(book, subject, estimate, volume, limit):
@@ -55,9 +64,10 @@ def _cell(book, subject, estimate, volume, limit):
         desc="overview",
     )
     entities = ", ".join(f"{k}-{v}" for k, v in estimate["entities"].items() if k in ("ses", "task", "run"))
+    figure = draw_glass_brain(volume, limit=limit, alt=alt, signed=estimate["test"] != "F")
     return {
         "name": subject.name,
         "where": entities,
         "href": subject_report_path(subject.record["subject"]),
-        "drawing": book.add(draw_glass_brain(volume, limit=limit, alt=alt), path),
+        "drawing": book.add(figure, path, "glass"),
     }

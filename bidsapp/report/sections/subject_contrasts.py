@@ -66,12 +66,13 @@ def read_z(results, estimate):
 def _draw(book, estimate, volume, limit):
     where = place(estimate["entities"])
     what = f"{estimate['contrast']}, {estimate['level']} level, {where or 'all runs'}"
-    alt = f"Glass brain of the z map of {what}; colours from -{limit:g} to {limit:g}"
+    signed = estimate["test"] != "F"
+    alt = f"Glass brain of the z map of {what}; colours from {-limit if signed else 0:g} to {limit:g}"
     path = figure_path(
         estimate["entities"], "glass", node=estimate["node"], contrast=estimate["contrast"], stat="z"
     )
     return {
-        "drawing": book.add(draw_glass_brain(volume, limit=limit, alt=alt), path),
+        "drawing": book.add(draw_glass_brain(volume, limit=limit, alt=alt, signed=signed), path, "glass"),
         "where": where,
         "estimate": estimate,
     }

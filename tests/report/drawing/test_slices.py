@@ -8,7 +8,7 @@ from test_glass import read_png
 
 from bidsapp.inputs.results import Volume
 from bidsapp.report.drawing.background import Background, crop, from_volume, template
-from bidsapp.report.drawing.slices import choose_cuts, draw_cut, draw_mosaic
+from bidsapp.report.drawing.slices import Slicer, choose_cuts, draw_cut, draw_mosaic
 
 GRID = np.array([[1.0, 0, 0, -20], [0, 1, 0, -30], [0, 0, 1, -10], [0, 0, 0, 1]])
 N_GREYS = 64
@@ -26,7 +26,7 @@ def pictures(figure):
 def test_a_voxel_is_drawn_at_its_place_in_all_planes(anatomy):
     values = np.zeros((41, 61, 21), np.float32)
     values[5, 40, 15] = 3.0  # -15, 10, 5 mm
-    x, y, z = pictures(draw_cut(anatomy, Volume(values, GRID), (-15, 10, 5), limit=3.0, alt="a"))
+    x, y, z = pictures(draw_cut(Slicer(anatomy, Volume(values, GRID), limit=3.0), (-15, 10, 5), alt="a"))
     assert np.argwhere(x >= N_GREYS).tolist() == [[21 - 1 - 15, 40]]
     assert np.argwhere(y >= N_GREYS).tolist() == [[21 - 1 - 15, 5]]
     assert np.argwhere(z >= N_GREYS).tolist() == [[61 - 1 - 40, 5]]
@@ -37,13 +37,13 @@ def test_a_coarse_map_covers_all_pixels_of_its_voxel(anatomy):
     values[5, 8, 3] = -3.0
     coarse = np.diag([4.0, 4, 4, 1])
     coarse[:3, 3] = GRID[:3, 3]
-    *_, z = pictures(draw_cut(anatomy, Volume(values, coarse), (0, 2, 2), limit=3.0, alt="a"))
+    *_, z = pictures(draw_cut(Slicer(anatomy, Volume(values, coarse), limit=3.0), (0, 2, 2), alt="a"))
     assert (z >= N_GREYS).sum() == 16
 
 
 def test_positions_outside_the_anatomy_are_black_not_wrong(anatomy):
     empty = Volume(np.zeros((41, 61, 21)), GRID)
-    x, _, _ = pictures(draw_cut(anatomy, empty, (300, 10, 5), limit=3.0, alt="a"))
+    x, _, _ = pictures(draw_cut(Slicer(anatomy, empty, limit=3.0), (300, 10, 5), alt="a"))
     assert not x.any()
 
 
@@ -58,7 +58,14 @@ def test_cuts_spread_over_the_brain_of_the_map():
 
 def test_mosaic_has_a_picture_a_cut(anatomy):
     empty = Volume(np.zeros((41, 61, 21)), GRID)
-    assert len(pictures(draw_mosaic(anatomy, empty, [-5, 0, 5], limit=3.0, alt="a"))) == 3
+    assert len(pictures(draw_mosaic(Slicer(anatomy, empty, limit=3.0), [-5, 0, 5], alt="a"))) == 3
+
+
+@pytest.mark.parametrize(("signed", "numbers"), [(True, ["+3", "0", "−3"]), (False, ["3", "0"])])
+def test_colour_bar_goes_below_zero_where_the_map_may(anatomy, signed, numbers):
+    empty = Volume(np.zeros((41, 61, 21)), GRID)
+    body = draw_mosaic(Slicer(anatomy, empty, limit=3.0, signed=signed), [0], alt="a").body
+    assert set(re.findall(r">([^<> ]+)</text>", body)) - {"L", "R"} == set(numbers)
 
 
 def test_crop_keeps_positions():
