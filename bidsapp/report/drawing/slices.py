@@ -62,11 +62,13 @@ class Slicer:
             x, y = cross[across] - low[0], height - (cross[up] - low[1])
             parts += _cross_hair(x, y, width, height)
         words = f"{axis} = {at:.0f} mm".replace("-", "−")
-        parts.append(svg.text(4, height - 4, words, size=10, fill=WHITE))
+        # Slices of a mosaic have no cross hair and are shown smaller.
+        size = 10 if cross is not None else 15
+        parts.append(svg.text(4, height - 4, words, size=size, fill=WHITE))
         if axis != "x":
             parts += [
-                svg.text(4, 12, "L", size=9, fill=WHITE),
-                svg.text(width - 10, 12, "R", size=9, fill=WHITE),
+                svg.text(4, size + 2, "L", size=size, fill=WHITE),
+                svg.text(width - size, size + 2, "R", size=size, fill=WHITE),
             ]
         return "".join(parts), width, height
 
@@ -98,7 +100,7 @@ def draw_map_mosaic(volume, cuts, *, low, high, colours, alt):
         scaled = np.clip((piece - low) / max(high - low, 1e-12), 0, 1)
         pixels = np.where(piece != 0, 1 + scaled * 254, 0).round().astype("u1").T[::-1]
         width, height = values.shape[0] * affine[0, 0], values.shape[1] * affine[1, 1]
-        words = svg.text(4, height - 4, f"z = {cut:.0f}".replace("-", "−"), size=11, fill=WHITE)
+        words = svg.text(4, height - 4, f"z = {cut:.0f}".replace("-", "−"), size=15, fill=WHITE)
         panels.append((svg.image(0, 0, width, height, png_address(pixels, palette)) + words, width, height))
     bar, bar_width = colour_bar(palette, low, high, height=BAR)
     return _assemble(panels, bar, bar_width, alt, 118.0)
