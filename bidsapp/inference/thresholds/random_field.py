@@ -13,6 +13,8 @@ from bidsapp.inference.thresholds.surviving import make_threshold, not_available
 LARGEST_FORMING_P = 0.001
 # The theory needs noise smooth against the voxels; below this width its p-values are too large.
 SMOOTH_ENOUGH = 3.0
+# Heights of t, F or z between which the expected Euler characteristic has its last maximum.
+SEARCHED = (0.01, 100.0)
 UNKNOWN = "the smoothness of the residuals is not known"
 
 
@@ -22,10 +24,8 @@ def random_field_peak(evidence, alpha):
     if evidence.smoothness is None:
         return not_available("rftPeak", words, evidence, alpha, UNKNOWN)
     heights, field, n_tails = _field(evidence)
-    expected = expected_clusters(heights, *field) * n_tails
-    # Low down the expected Euler characteristic counts holes, and falls: no p-value there.
-    grid = np.linspace(0, np.nanmax(heights, initial=1.0), 500)
-    turn = grid[np.argmax(expected_clusters(grid, *field))]
+    turn = _find_turn(field)
+    expected = expected_clusters(np.maximum(heights, turn), *field) * n_tails
     adjusted = np.where(heights < turn, 1.0, -np.expm1(-np.maximum(expected, 0.0)))
     adjusted[~np.isfinite(evidence.statistic)] = np.nan
     return _with_warnings(make_threshold("rftPeak", words, evidence, alpha, adjusted), evidence, ())
@@ -58,6 +58,17 @@ def random_field_cluster(evidence, alpha):
     kept = clusters.size[np.isin(np.arange(1, len(sizes) + 1), clusters.labels[threshold.surviving])]
     smallest_size = float(kept.min()) if len(kept) else float("nan")
     return _with_warnings(replace(threshold, cutoff=smallest_size, scale="voxels"), evidence, notes)
+
+
+def _find_turn(field):
+    """Return the height above which the expected Euler characteristic only falls.
+
+    Lower down it also counts holes (negative) and, near zero, the regions that make up the mask: no p-value
+    can be had from it there.
+    """
+    grid = np.geomspace(*SEARCHED, 1000)
+    rising = np.flatnonzero(np.diff(expected_clusters(grid, *field)) > 0)
+    return grid[rising[-1] + 1] if len(rising) else grid[0]
 
 
 def _field(evidence):

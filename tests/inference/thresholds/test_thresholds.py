@@ -92,6 +92,17 @@ def test_random_field_thresholds_say_that_smoothness_is_missing(evidence):
         assert "smoothness" in THRESHOLDS[name](replace(evidence, smoothness=None), 0.05).reason
 
 
+@pytest.mark.parametrize("numerator", [1, 2, 3, 4])
+def test_low_f_values_do_not_survive_random_field_theory(evidence, numerator):
+    f = stats.f.ppf((np.arange(512) + 0.5) / 512, numerator, 120)
+    low = replace(evidence, test="F", statistic=f, dof=(numerator, 120), tail="positive")
+    threshold = THRESHOLDS["rftPeak"](low, 0.05)
+    # The smallest p of a point by itself is 1/1024: none is unusual among 512.
+    assert not threshold.surviving.any()
+    high = replace(low, statistic=np.append(f[:-1], 60.0))
+    assert np.flatnonzero(THRESHOLDS["rftPeak"](high, 0.05).surviving).tolist() == [511]
+
+
 def test_random_field_clusters_formed_low_are_warned_of(evidence):
     low = replace(evidence, cluster_forming_p=0.01)
     assert "Eklund" in THRESHOLDS["rftSize"](low, 0.05).warnings[0]
