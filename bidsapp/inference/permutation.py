@@ -66,8 +66,9 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     lowest = smallest_p(
         shuffles,
         partition,
+        nuisance,
         even=not test.is_signed or options.tail == "two",
-        has_nuisance=nuisance.shape[1] > 0,
+        groups=options.variance_groups,
     )
     notes.append(check_attainable(lowest, options.alpha, shuffles.n_distinct))
     observed = np.where(test.usable, test.maps(shuffles, slice(0, 1))[0], np.nan)

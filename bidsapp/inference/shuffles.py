@@ -24,6 +24,8 @@ from bidsapp.inference.arrangements import (
 
 # Enumerated arrangements beyond this are never needed: nobody asks for so many shuffles.
 MAX_ENUMERATED = 5_000_000
+# Squared cosines are below 1 by no more than this where vectors lie in a space.
+SAME_SPAN = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,19 +147,34 @@ def make_shuffles(partition, options, *, changing=None):
     )
 
 
-def smallest_p(shuffles, partition, *, even, has_nuisance):
+def smallest_p(shuffles, partition, nuisance, *, even, groups=None):
     """Return the smallest p that these shuffles can give.
 
-    Where the statistic is ``even`` (both tails, F), the arrangement that turns all signs ties with the
-    observed one.
+    Arrangements that give the same statistic as the observed one, whatever the data, tie with it: all signs
+    turned where the statistic is ``even`` (both tails, F), groups of one size that change places.
+
+    Parameters
+    ----------
+    nuisance : ndarray, shape (n_subjects, n)
+        What of the nuisance shuffles change.
+    groups : ndarray, shape (n_subjects,), optional
+        Variance groups.
     """
-    n_ties = 1
-    if shuffles.exact and even:
-        column = np.sort(partition.effect[:, 0])
-        mirrored = np.allclose(column, -column[::-1], atol=SAME_ROW)
-        mirrored &= partition.n_rows == 1 and not has_nuisance and shuffles.mode == "free"
-        n_ties = 2 if shuffles.scheme != "permutation" or mirrored else 1
-    return n_ties / len(shuffles)
+    if not shuffles.exact:
+        return 1 / len(shuffles)
+    overlap = shuffles.apply(partition.effect) @ partition.effect
+    same = _spans(overlap) if even else overlap[:, 0, 0] > 1 - SAME_SPAN
+    same &= _spans(shuffles.apply(nuisance) @ partition.nuisance)
+    if groups is not None:
+        indicators = (np.asarray(groups)[:, None] == np.unique(groups)).astype(float)
+        indicators /= np.linalg.norm(indicators, axis=0)
+        same &= _spans(indicators[shuffles.order].transpose(0, 2, 1) @ indicators)
+    return np.count_nonzero(same) / len(shuffles)
+
+
+def _spans(products):
+    """Return whether orthonormal vectors lie in a space, from their products with its basis."""
+    return np.square(products).sum(axis=(1, 2)) > products.shape[1] - SAME_SPAN
 
 
 def fixed_directions(shuffles, blocks, n_rows):

@@ -100,7 +100,7 @@ def test_f_of_three_groups_equals_brute_force(geometry, rng):
     matrix = np.kron(np.eye(3), np.ones((2, 1)))
     weights = np.array([[1.0, -1, 0], [0, 1, -1]])
     maps = np.array([f_map(data[list(order)], matrix, weights) for order in permutations(range(6))])
-    options = InferenceOptions(n_shuffles=90, statistics=("height", "tfce"))
+    options = InferenceOptions(n_shuffles=90, alpha=0.1, statistics=("height", "tfce"))
     result = permute(data, matrix, weights, geometry, options)
     assert result.n_distinct == 90
     np.testing.assert_array_equal(result.p, (maps >= maps[0] - 1e-9).mean(axis=0))

@@ -7,8 +7,9 @@ import pytest
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.partition import partition_design
+from bidsapp.inference.permutation import permute
 from bidsapp.inference.shuffles import check_attainable, choose_scheme, make_shuffles, smallest_p
-from bidsapp.records import InferenceOptions
+from bidsapp.records import Geometry, InferenceOptions
 
 
 def shuffles(matrix, weights, **more):
@@ -136,8 +137,33 @@ def test_blocks_of_one_row_cannot_be_shuffled_within():
 def test_both_tails_halve_the_attainable_p_of_flips():
     part = partition_design(np.ones((6, 1)), [[1]])
     made = make_shuffles(part, InferenceOptions())
-    assert smallest_p(made, part, even=True, has_nuisance=False) == 2 / 64
-    assert smallest_p(made, part, even=False, has_nuisance=False) == 1 / 64
+    assert smallest_p(made, part, part.nuisance, even=True) == 2 / 64
+    assert smallest_p(made, part, part.nuisance, even=False) == 1 / 64
+
+
+@pytest.mark.parametrize(
+    ("codes", "blocks", "n_ties"),
+    [
+        ("aaabbbccc", None, 6),
+        ("aabbccc", None, 2),
+        ("abbbb", None, 1),
+        ("aabbaabb", [0, 0, 0, 0, 1, 1, 1, 1], 2),
+    ],
+)
+def test_arrangements_that_give_the_same_f_tie_in_the_smallest_p(codes, blocks, n_ties, rng):
+    matrix = (np.array(list(codes))[:, None] == np.unique(list(codes))).astype(float)
+    weights = np.eye(matrix.shape[1])[:-1] - np.eye(matrix.shape[1])[1:]
+    blocks = None if blocks is None else np.array(blocks)
+    options = InferenceOptions(n_shuffles=2000, alpha=0.5, blocks=blocks, statistics=("height",))
+    part = partition_design(matrix, weights)
+    made = make_shuffles(part, options)
+    nothing = np.zeros((len(codes), 0))
+    assert smallest_p(made, part, nothing, even=True) == n_ties / len(made)
+    # Groups far apart reach it.
+    effects = matrix @ [[0.0], [100.0], [300.0]][: matrix.shape[1]] + rng.normal(size=(len(codes), 1))
+    geometry = Geometry(np.ones((1, 1, 1), bool), np.eye(4))
+    found = permute(effects, matrix, weights, geometry, options)
+    assert found.p[0] == pytest.approx(found.smallest_p) == n_ties / len(made)
 
 
 def test_an_alpha_out_of_reach_is_refused_with_the_numbers():
