@@ -120,10 +120,7 @@ def _fit_rows(fit, stack, settings):
         stack.effect, stack.variance, design, estimator=estimator, min_inputs=needed, tail=options.tail
     )
     if estimator == "ols" and groups is None:
-        estimates = [
-            add_effect_sizes(estimate, contrast, fit.design.matrix)
-            for estimate, contrast in zip(estimates, fit.contrasts, strict=True)
-        ]
+        estimates = [add_effect_sizes(estimate) for estimate in estimates]
     if repeated and estimator == "ols":
         warnings.append(SPHERICITY)
         estimates = [
@@ -144,14 +141,15 @@ def choose_estimator(fit, wanted):
     return wanted, []
 
 
-def add_effect_sizes(estimate, contrast, matrix):
+def add_effect_sizes(estimate):
     """Return a least-squares estimate with partial R2 and, for t, d and Hedges' g with its interval."""
     squared = np.square(estimate.statistic) if estimate.test == "t" else estimate.statistic
     maps = {"partialrsquare": partial_r2(squared, estimate.dof_numerator, estimate.dof)}
+    others = {name: values for name, values in estimate.maps.items() if name != "unit_error"}
     if estimate.test == "t":
-        size = standardise(estimate.statistic, estimate.dof, matrix, contrast.weights)
+        size = standardise(estimate.statistic, estimate.dof, estimate.maps["unit_error"])
         maps |= {"d": size.d, "g": size.g, "g_low": size.low, "g_high": size.high}
-    return replace(estimate, maps=estimate.maps | maps)
+    return replace(estimate, maps=others | maps)
 
 
 def add_greenhouse_geisser(estimate, contrast, design, stack):

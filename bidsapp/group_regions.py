@@ -27,7 +27,7 @@ COLUMNS = {
     "dof": "Denominator degrees of freedom",
     "p": "Uncorrected p-value",
     "q": "p-value adjusted for the false discovery rate over regions (Benjamini-Hochberg)",
-    "g": "Hedges' g",
+    "g": "Hedges' g; of least squares with one variance only",
     "g_low": "Lower limit of the 95 % confidence interval of g",
     "g_high": "Upper limit of the 95 % confidence interval of g",
 }
@@ -46,10 +46,7 @@ def _write_atlas(fit, fitted, regions, settings):
     means = average_regions(fitted.stack.effect, regions)
     estimates = fit_regions(fitted, means, settings.group.tail)
     subjects = pd.DataFrame(means.T, columns=list(fit.design.rows))
-    frames = [
-        pd.concat([_describe(regions, estimate, contrast, fitted.design), subjects], axis=1)
-        for estimate, contrast in zip(estimates, fit.contrasts, strict=True)
-    ]
+    frames = [pd.concat([describe_regions(regions, estimate), subjects], axis=1) for estimate in estimates]
     place = {"node": fit.node, "contrast": fit.contrast or "all"}
     table = names.table_path(fit.entities, "regions", desc=regions.key, **place)
     descriptions = {name: {"Description": text} for name, text in COLUMNS.items()}
@@ -72,11 +69,14 @@ def fit_regions(fitted, means, tail):
     return fit_group(means, None, fitted.design, estimator=estimator, min_inputs=rank + 1, tail=tail)
 
 
-def _describe(regions, estimate, contrast, design):
+def describe_regions(regions, estimate):
+    """Return the table of an estimate in every region, without the subjects' effects."""
     is_t = estimate.test == "t"
     nothing = np.full(len(regions.names), np.nan)
     half = p_to_t(0.025, estimate.dof) * np.sqrt(estimate.variance) if is_t else nothing
-    size = standardise(estimate.statistic, estimate.dof, design.matrix, contrast.weights) if is_t else None
+    # Only least squares with one variance has a standard deviation to measure the effect by.
+    unit_error = estimate.maps.get("unit_error", nothing)
+    size = standardise(estimate.statistic, estimate.dof, unit_error)
     effect = estimate.effect if is_t else nothing
     return pd.DataFrame(
         {
@@ -91,9 +91,9 @@ def _describe(regions, estimate, contrast, design):
             "dof": estimate.dof,
             "p": estimate.p,
             "q": bh_adjusted(estimate.p),
-            "g": size.g if is_t else nothing,
-            "g_low": size.low if is_t else nothing,
-            "g_high": size.high if is_t else nothing,
+            "g": size.g,
+            "g_low": size.low,
+            "g_high": size.high,
         }
     )
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import interpolate, special
 
-from bidsapp.stats.estimability import invert_gram
-
 CONFIDENCE = 0.95
 # Nodes of the curve of confidence limits over t, evenly spaced on asinh(t); the spline through them is
 # within 1e-6 of the limits themselves (tested).
@@ -28,18 +26,18 @@ class EffectSize:
     high: np.ndarray
 
 
-def standardise(t, dof, matrix, weights):
+def standardise(t, dof, factor):
     """Return the EffectSize of a t contrast of a least-squares model with one variance.
+
+    d is the effect over the residual standard deviation: for a difference of groups the weights must add to
+    1 on each side, and the slope of a covariate is one for each unit of it.
 
     Parameters
     ----------
     t, dof : ndarray, shape (n_voxels,)
-    matrix : ndarray, shape (n_inputs, n_columns)
-    weights : ndarray, shape (n_columns,)
-        For a difference of groups the weights must add to 1 on each side, or d is in other units.
+    factor : ndarray, shape (n_voxels,)
+        The standard error for a residual standard deviation of 1, sqrt(c (X'X)^- c') of the voxel's inputs.
     """
-    weights = np.ravel(weights)
-    factor = float(np.sqrt(weights @ invert_gram(matrix) @ weights))
     d = t * factor
     correction = correct_small_samples(dof)
     low, high = noncentral_limits(t, dof)

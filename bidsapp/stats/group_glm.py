@@ -43,7 +43,8 @@ def fit_ols(effects, variances, design):
     Returns
     -------
     list of Fit
-        NaN where the residuals are zero.
+        NaN where the residuals are zero. Map of t contrasts: unit_error, the standard error for residuals of
+        variance 1.
     """
     coefficients, residual_variance, inverse = solve_ols(effects, design.matrix)
     dof = len(effects) - find_rank(design.matrix)
@@ -53,9 +54,9 @@ def fit_ols(effects, variances, design):
         effect = weights @ coefficients
         unscaled = weights @ inverse @ weights.T
         covariance = unscaled[:, :, None] * residual_variance
-        fits.append(
-            Fit(effect, covariance, _statistic(contrast.test, effect, unscaled, residual_variance), dof)
-        )
+        maps = {"unit_error": np.sqrt(unscaled[0, 0])} if contrast.test == "t" else {}
+        statistic = _statistic(contrast.test, effect, unscaled, residual_variance)
+        fits.append(Fit(effect, covariance, statistic, dof, maps))
     return fits
 
 

@@ -96,7 +96,7 @@ def test_hedges_g_equals_effectsize(row, weights):
     matrix = np.column_stack([~second, second]).astype(float) if weights else np.ones((10, 1))
     weights = np.array(weights or [1.0])
     (found,) = fit_group(values[2][:, None], None, make_design(matrix, [weights]))
-    ours = standardise(found.statistic, found.dof, matrix, weights)
+    ours = standardise(found.statistic, found.dof, found.maps["unit_error"])
     expected = read("hedges_g").iloc[row]
     assert ours.g[0] == pytest.approx(expected["Hedges_g"], rel=DIGITS)
     assert ours.low[0] == pytest.approx(expected["CI_low"], abs=OPTIMISER)

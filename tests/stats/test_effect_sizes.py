@@ -3,27 +3,39 @@ import pingouin
 import pytest
 from scipy import special, stats
 
+from bidsapp.group_models import add_effect_sizes
+from bidsapp.records import Contrast, GroupDesign
 from bidsapp.stats.effect_sizes import (
     correct_small_samples,
     noncentral_limits,
     partial_r2,
     standardise,
 )
+from bidsapp.stats.group_estimators import fit_group
 
 
 def test_one_sample_d_is_mean_over_deviation(rng):
     values = rng.normal(0.4, 1, 15)
     t = np.array([stats.ttest_1samp(values, 0).statistic])
-    found = standardise(t, np.array([14.0]), np.ones((15, 1)), [1.0])
+    found = standardise(t, np.array([14.0]), 1 / np.sqrt(15))
     assert found.d[0] == pytest.approx(values.mean() / values.std(ddof=1), rel=1e-12)
 
 
 def test_two_sample_d_equals_pingouin(rng):
     first, second = rng.normal(size=9), rng.normal(size=12)
     t = np.array([stats.ttest_ind(first, second).statistic])
-    matrix = np.repeat(np.eye(2), [9, 12], axis=0)
-    found = standardise(t, np.array([19.0]), matrix, [1.0, -1.0])
+    found = standardise(t, np.array([19.0]), np.sqrt(1 / 9 + 1 / 12))
     assert found.d[0] == pytest.approx(pingouin.compute_effsize(first, second, eftype="cohen"), rel=1e-10)
+
+
+def test_d_of_a_voxel_counts_its_own_inputs(rng):
+    """Ten of twenty subjects have data in the second voxel: its d is their mean over their deviation."""
+    values = rng.normal(0.5, 1, (20, 2))
+    values[10:, 1] = np.nan
+    design = GroupDesign(np.ones((20, 1)), (Contrast("mean", "t", ("1",), np.ones((1, 1))),))
+    (found,) = fit_group(values, None, design, min_inputs=5)
+    d = add_effect_sizes(found).maps["d"]
+    np.testing.assert_allclose(d, np.nanmean(values, axis=0) / np.nanstd(values, axis=0, ddof=1), rtol=1e-12)
 
 
 def test_small_sample_correction_approaches_one():
@@ -55,7 +67,7 @@ def test_interval_covers_the_true_effect(rng):
     """2,000 experiments of 12 with d = 0.8: coverage within 4 standard errors of 95 %."""
     values = rng.normal(0.8, 1, (12, 2000))
     t = stats.ttest_1samp(values, 0).statistic
-    found = standardise(t, np.full(2000, 11.0), np.ones((12, 1)), [1.0])
+    found = standardise(t, np.full(2000, 11.0), 1 / np.sqrt(12))
     factor = correct_small_samples(11.0)
     inside = (found.low / factor < 0.8) & (found.high / factor > 0.8)
     assert inside.mean() == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / 2000))
