@@ -1,6 +1,7 @@
 """What the job may use: processors, memory, and folders for temporary files."""
 
 import fcntl
+import hashlib
 import os
 import platform
 import shutil
@@ -8,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +21,9 @@ LOCK = "lock"
 # seconds to make.
 PREPARED_CACHES = Path(sys.prefix, "share", "taskglm", "caches")
 FONTS = "fonts"
+# Elsewhere compiled kernels are kept for the user; those that were not used for so long are removed.
+KERNELS = "kernels-"
+DAYS_TO_KEEP = 60
 # Levels of the x86-64 psABI, the best first, by what /proc/cpuinfo calls their features.
 LEVEL_3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
 LEVELS = {
@@ -67,8 +72,9 @@ def _cgroup_value(name):
 def work_folder(settings):
     """Give a work folder, point every library's temporary files and caches to it, remove it at the end.
 
-    Nothing outside the output and work folders is written: the root may be read-only, HOME unset. The end
-    comes also by SIGTERM, which schedulers and container engines send before they kill.
+    Nothing outside the output and work folders is written, but outside the image the user's cache of
+    compiled kernels: the root may be read-only, HOME unset. The end comes also by SIGTERM, which schedulers
+    and container engines send before they kill.
     """
     parent = settings.control.work_dir or settings.output_dir
     is_new = not Path(parent).exists()
@@ -78,7 +84,7 @@ def work_folder(settings):
     before = dict(os.environ)
     os.environ.update({"TMPDIR": str(folder), "MPLCONFIGDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)})
     _use_prepared_caches(folder)
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(find_user_cache() or folder))
     os.environ.setdefault("NILEARN_DATA", str(folder))
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
@@ -111,6 +117,41 @@ def _use_prepared_caches(folder):
     for name in names:
         if (PREPARED_CACHES / name).is_dir():
             shutil.copytree(PREPARED_CACHES / name, folder, dirs_exist_ok=True)
+
+
+def find_user_cache():
+    """Return the folder that keeps this version's compiled kernels from run to run.
+
+    None in the image, which has its own, and where the user has no folder of caches that may be written.
+    """
+    if PREPARED_CACHES.is_dir():
+        return None
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(home, "taskglm", KERNELS + digest_of_sources())
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # What is loaded from here is run: it must be the user's own.
+        if folder.stat().st_uid != os.getuid():
+            return None
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        os.utime(folder)
+    except (OSError, RuntimeError):  # read-only; no HOME
+        return None
+    for other in folder.parent.glob(f"{KERNELS}*"):
+        with suppress(OSError):
+            if other.stat().st_mtime < time.time() - DAYS_TO_KEEP * 86400:
+                shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+def digest_of_sources():
+    """Return a digest of the package: numba sees changes of a kernel's own file, not of those it imports."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256(str(package).encode())
+    for path in sorted((package / "inference").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def find_processor_level(path="/proc/cpuinfo"):

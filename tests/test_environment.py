@@ -90,6 +90,57 @@ def test_a_termination_signal_removes_the_work_folder(settings):
 
 
 @pytest.fixture
+def no_image(tmp_path, monkeypatch):
+    """Return the user's folder of caches where there is no image."""
+    monkeypatch.setattr(environment, "PREPARED_CACHES", tmp_path / "absent")
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "taskglm"
+
+
+def test_compiled_kernels_are_kept_for_the_user(settings, no_image):
+    folders = []
+    for _ in range(2):
+        with work_folder(settings):
+            folders.append(Path(os.environ["NUMBA_CACHE_DIR"]))
+    assert folders[0] == folders[1]
+    assert folders[0].parent == no_image
+    assert folders[0].is_dir()
+    assert folders[0].stat().st_mode & 0o077 == 0
+
+
+def test_kernels_of_other_sources_are_kept_apart_and_old_ones_removed(settings, no_image, monkeypatch):
+    with work_folder(settings):
+        before = Path(os.environ["NUMBA_CACHE_DIR"])
+    monkeypatch.setattr(environment, "digest_of_sources", lambda: "other")
+    with work_folder(settings):
+        assert Path(os.environ["NUMBA_CACHE_DIR"]) == no_image / "kernels-other"
+    assert before.is_dir()
+    os.utime(before, (0, 0))
+    with work_folder(settings):
+        assert not before.exists()
+
+
+@pytest.mark.parametrize("case", ["no HOME", "unwritable", "the image"])
+def test_without_a_cache_of_the_user_the_work_folder_has_the_kernels(settings, no_image, monkeypatch, case):
+    if case == "no HOME":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", _no_home)
+    elif case == "unwritable":
+        no_image.parent.write_text("not a folder")
+    else:
+        monkeypatch.setattr(environment, "PREPARED_CACHES", Path(os.sep))
+        monkeypatch.setattr(environment, "find_processor_level", lambda: None)
+        monkeypatch.setattr(environment, "FONTS", "absent")
+    with work_folder(settings) as folder:
+        assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
+
+
+def _no_home():
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.fixture
 def prepared(tmp_path, monkeypatch):
     """Caches as the image has them, on a processor of level 3."""
     for name in ("fonts", "x86-64-v3", "x86-64-v4"):
