@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bidsapp.design.diagnostics import variance_inflation
+from bidsapp.design.diagnostics import efficiency, variance_inflation
 from bidsapp.inputs.images import intersect_masks
 from bidsapp.inputs.motion import read_motion
 from bidsapp.outputs import names
@@ -52,7 +52,8 @@ def fit_run(fit, settings, n_threads):
     run = fit.runs[0]
     geometry, model = fit_series(fit, settings, n_threads)
     made = [(contrast, estimate(model, contrast, fit, settings.run)) for contrast in fit.contrasts]
-    files = write_run(fit, model, geometry, settings)
+    quality = assess_contrasts(fit)
+    files = write_run(fit, model, geometry, settings, quality)
     if settings.run.residuals:
         files["residuals"] = write_residuals(fit, model, geometry, settings, n_threads)
     about = {
@@ -70,7 +71,7 @@ def fit_run(fit, settings, n_threads):
     more = {
         "noise_model": settings.run.noise_model,
         "motion": read_motion(run.confounds),
-        "vif": {c.name: variance_inflation(fit.design.matrix, c.weights) for c in fit.contrasts},
+        "vif": quality["VarianceInflation"],
     }
     return fitted, describe_run(run, fit) | files | more
 
@@ -84,7 +85,17 @@ def estimate(model, contrast, fit, options):
     return estimate_t(model, contrast)
 
 
-def write_run(fit, model, geometry, settings):
+def assess_contrasts(fit):
+    """Return how well the design can estimate each contrast from the volumes that are kept."""
+    matrix = fit.design.matrix[fit.keep]
+    measures = {"VarianceInflation": variance_inflation, "Efficiency": efficiency}
+    return {
+        name: {contrast.name: measure(matrix, contrast.weights) for contrast in fit.contrasts}
+        for name, measure in measures.items()
+    }
+
+
+def write_run(fit, model, geometry, settings, quality):
     """Write the mask, design, weights and model-fit maps of a run; return what its record says of them."""
     out, entities = settings.output_dir, fit.entities
     mask = names.mask_path(entities)
@@ -93,7 +104,7 @@ def write_run(fit, model, geometry, settings):
     design = names.design_path(entities, node=fit.node)
     write_design(out / design, fit.design, {name: {"Description": d} for name, d in fit.descriptions.items()})
     table = names.contrasts_path(entities, node=fit.node)
-    write_contrasts(out / table, fit.contrasts, fit.design.columns)
+    write_contrasts(out / table, fit.contrasts, fit.design.columns, quality)
     maps = {"rsquare": model.r_square, "sigmasquared": model.sigma_square, "tsnr": model.tsnr}
     maps |= {f"ar{order + 1}": values for order, values in enumerate(model.autocorrelation)}
     fields = sidecar_fields(fit.node, "run", entities, settings)

@@ -66,15 +66,24 @@ def variance_inflation(matrix, weights):
     The variance under this design over that with the same columns, centred and mutually orthogonal
     (the largest over the rows of an F contrast); 1 is ideal. NaN where the contrast can not be estimated.
     """
-    inverse = np.linalg.pinv(matrix.T @ matrix)
     centred = np.square(matrix - matrix.mean(axis=0)).sum(axis=0)
     plain = np.square(matrix).sum(axis=0)
     sizes = np.where(centred > 1e-12 * np.maximum(plain, 1e-300), centred, plain)
     with np.errstate(divide="ignore", invalid="ignore"):
-        actual = np.einsum("ij,jk,ik->i", weights, inverse, weights)
+        actual = np.diagonal(_covariance(matrix, weights))
         ideal = np.nansum(np.where(weights != 0, np.square(weights) / sizes, 0.0), axis=1)
         ratio = actual / ideal
     return float(ratio.max()) if np.isfinite(ratio).all() else float("nan")
+
+
+def efficiency(matrix, weights):
+    """Return 1 / trace(C (X'X)^- C'): the larger, the smaller the variance; in the units of the columns.
+
+    NaN where the contrast can not be estimated.
+    """
+    if inestimable_reason(matrix, [""] * matrix.shape[1], weights):
+        return float("nan")
+    return float(1.0 / np.trace(_covariance(matrix, weights)))
 
 
 def independent_rows(weights):
@@ -84,6 +93,14 @@ def independent_rows(weights):
         if design_rank(np.array([*kept, row]).T) > len(kept):
             kept.append(row)
     return np.array(kept)
+
+
+def _covariance(matrix, weights):
+    """Return C (X'X)^- C'; the generalised inverse is taken of columns of equal length."""
+    scaled, norms = _scaled(matrix)
+    kept = norms > 0
+    rows = (weights[:, kept] / norms[kept]) @ np.linalg.pinv(scaled[:, kept], rcond=RANK_TOLERANCE)
+    return rows @ rows.T
 
 
 def _scaled(matrix):

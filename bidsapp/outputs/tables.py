@@ -39,8 +39,11 @@ def write_design(path, design, descriptions):
     write_table(path, table, descriptions)
 
 
-def write_contrasts(path, contrasts, columns):
-    """Write the weights of contrasts: contrast, test, row, and one column for each design column."""
+def write_contrasts(path, contrasts, columns, quality=None):
+    """Write the weights of contrasts: contrast, test, row, and one column for each design column.
+
+    ``quality``: further fields of the sidecar, such as ``{"Efficiency": {contrast: number}}``.
+    """
     rows = [
         {
             "contrast": contrast.name,
@@ -52,4 +55,4 @@ def write_contrasts(path, contrasts, columns):
         for index, row in enumerate(contrast.weights)
     ]
     head = ["contrast", "test", "row", *columns]
-    write_table(path, pandas.DataFrame(rows, columns=head), CONTRAST_COLUMNS)
+    write_table(path, pandas.DataFrame(rows, columns=head), CONTRAST_COLUMNS | (quality or {}))

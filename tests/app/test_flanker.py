@@ -3,16 +3,23 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from nilearn.glm.contrasts import compute_fixed_effects
-from nilearn.glm.first_level import FirstLevelModel
+from nilearn.glm.contrasts import compute_contrast, compute_fixed_effects
+from nilearn.glm.first_level import FirstLevelModel, mean_scaling, run_glm
 from nilearn.glm.second_level import SecondLevelModel
+from nilearn.image import smooth_img
 
 from bidsapp.cli import main
+from bidsapp.inputs.series import open_series
+from bidsapp.records import Contrast, Geometry
+from bidsapp.stats.estimate_maps import make_t_maps
+from bidsapp.stats.run_glm import estimate_t, fit_run_glm
+from bidsapp.stats.series_sums import accumulate, make_time_model
 
 pytestmark = [
     pytest.mark.slow,
@@ -98,6 +105,43 @@ def test_a_run_agrees_with_nilearn_in_every_voxel(flanker, record, index):
     for ours, name in kinds.items():
         expected = np.asarray(theirs[name].dataobj, float)[mask]
         assert_close(values(out / estimate["maps"][ours], mask)[same_bin], expected[same_bin])
+
+
+@pytest.mark.parametrize("fwhm", [0, 6])
+def test_the_model_equals_nilearns_strictly_given_the_same_images(flanker, record, tmp_path, fwhm):
+    """Both programs smooth in float32, each with its rounding; given the same images the model is left."""
+    run = record["runs"][0]
+    design = pd.read_csv(flanker[1] / run["design"], sep="\t").to_numpy()
+    image = nibabel.load(run["files"]["bold"])
+    if fwhm:
+        image = smooth_img(image, fwhm)
+        image.set_data_dtype(np.float32)
+    path = tmp_path / "bold.nii.gz"
+    nibabel.save(image, path)
+    mask = nibabel.load(flanker[1] / run["mask"])
+    geometry = Geometry(np.asarray(mask.dataobj) > 0, mask.affine)
+    weights = np.eye(design.shape[1])[0] - np.eye(design.shape[1])[1]
+    ours, coefficient = fit_like_nilearn(path, geometry, design, weights)
+    data = nibabel.load(path).get_fdata(dtype=np.float64)[geometry.mask].T
+    labels, results = run_glm(mean_scaling(data)[0], design, "ar1")
+    theirs = compute_contrast(labels, results, weights)
+    expected = [theirs.effect_size(), theirs.effect_variance(), theirs.stat(), theirs.z_score()]
+    same_bin = np.isclose(coefficient, np.asarray(labels, float))
+    assert np.count_nonzero(~same_bin) <= MAX_ON_BIN_EDGE
+    for name, wanted in zip(("effect", "variance", "t", "z"), expected, strict=True):
+        np.testing.assert_allclose(ours[name][same_bin], np.ravel(wanted)[same_bin], rtol=RELATIVE)
+
+
+def fit_like_nilearn(path, geometry, design, weights):
+    """Return our maps of a contrast of a series that is not smoothed further, and the noise coefficients."""
+    series = open_series(path, geometry)
+    model = make_time_model(design)
+    model = replace(model, baseline=np.ones_like(model.baseline))
+    stored = series.slope, series.intercept
+    fitted = fit_run_glm(accumulate(series.blocks(32), model, stored=stored), noise_model="ar1")
+    columns = tuple(map(str, range(len(weights))))
+    estimate = estimate_t(fitted, Contrast("difference", "t", columns, weights[None]))
+    return make_t_maps(estimate), fitted.autocorrelation[0]
 
 
 def test_a_subject_agrees_with_nilearns_weighted_fixed_effects(flanker, record):

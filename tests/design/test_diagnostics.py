@@ -1,0 +1,37 @@
+"""How well a design can estimate a contrast."""
+
+import numpy as np
+import pytest
+
+from bidsapp.design.diagnostics import efficiency, variance_inflation
+
+
+@pytest.fixture
+def matrix(rng):
+    return np.column_stack([rng.normal(size=(60, 3)), np.ones(60)])
+
+
+def test_efficiency_is_the_inverse_of_the_variance(matrix):
+    rows = np.array([[1.0, -1, 0, 0], [0, 1, 0, 0]])
+    expected = 1 / np.trace(rows @ np.linalg.inv(matrix.T @ matrix) @ rows.T)
+    assert efficiency(matrix, rows) == pytest.approx(expected)
+
+
+def test_inflation_of_two_correlated_columns_is_that_of_their_correlation(matrix):
+    pair = matrix[:, [0, 1, 3]]
+    pair[:, 1] += pair[:, 0]
+    r = np.corrcoef(pair[:, 0], pair[:, 1])[0, 1]
+    assert variance_inflation(pair, np.eye(3)[:1]) == pytest.approx(1 / (1 - r**2))
+
+
+@pytest.mark.parametrize("measure", [efficiency, variance_inflation])
+def test_a_nuisance_column_given_twice_changes_nothing(matrix, measure):
+    twice = np.column_stack([matrix, 1000.0 * matrix[:, 2]])
+    weights = np.array([[1.0, -1, 0, 0]])
+    wider = np.array([[1.0, -1, 0, 0, 0]])
+    assert measure(twice, wider) == pytest.approx(measure(matrix, weights))
+
+
+def test_what_can_not_be_estimated_has_no_efficiency(matrix):
+    twice = np.column_stack([matrix, matrix[:, 0]])
+    assert np.isnan(efficiency(twice, np.eye(5)[:1]))
