@@ -57,7 +57,7 @@ def fit_run(fit, settings, n_threads):
     if settings.run.residuals:
         files["residuals"] = write_residuals(fit, model, geometry, settings, n_threads)
     about = {
-        "method": "run GLM, derivative boost" if settings.run.derivative_boost else "run GLM",
+        "method": describe_method(fit, settings.run),
         "runs": [fit.label],
         "left_out": [],
     }
@@ -74,6 +74,17 @@ def fit_run(fit, settings, n_threads):
         "vif": quality["VarianceInflation"],
     }
     return fitted, describe_run(run, fit) | files | more
+
+
+def describe_method(fit, options):
+    """Return how a run is estimated, in words."""
+    regions = {
+        "none": "",
+        "mean": " of the mean of each region",
+        "pca": " of the first component of each region",
+    }
+    boost = ", derivative boost" if options.derivative_boost else ""
+    return f"run GLM{regions[fit.aggregate]}{boost}"
 
 
 def estimate(model, contrast, fit, options):

@@ -33,6 +33,8 @@ class RunFit:
     events : tuple of dict
         The events as used: onset, duration, trial_type.
     notes : tuple of str
+    aggregate : {"none", "mean", "pca"}
+        How the voxels of each region of the mask become one series.
     """
 
     node: str
@@ -48,6 +50,7 @@ class RunFit:
     events: tuple[dict, ...] = ()
     high_pass_hz: float | None = None
     notes: tuple[str, ...] = ()
+    aggregate: str = "none"
 
     @property
     def label(self):

@@ -6,11 +6,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from bidsapp.errors import AppError
-from bidsapp.inputs.images import intersect_masks, read_mask
+from bidsapp.inputs.images import intersect_masks, read_map, read_mask
 from bidsapp.inputs.series import FWHM_PER_SIGMA, open_series
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_series
+from bidsapp.stats.aggregation import aggregate_series
 from bidsapp.stats.autocorrelation import count_lags
 from bidsapp.stats.run_glm import fit_run_glm, make_residuals
 from bidsapp.stats.series_sums import accumulate, join_sums, make_time_model
@@ -50,7 +51,7 @@ def fit_series(fit, settings, n_threads):
         if settings.run.noise_model == LIKE_NILEARN:
             model = replace(model, baseline=np.ones_like(model.baseline))
         parts = [
-            _sum_run(run, model.of_run(rows), geometry, settings.run, n_threads)
+            _sum_run(run, model.of_run(rows), geometry, fit.aggregate, settings.run, n_threads)
             for run, rows in zip(fit.runs, model.runs, strict=True)
         ]
         sums = parts[0] if len(parts) == 1 else join_sums(model, parts)
@@ -77,11 +78,20 @@ def make_smoother(geometry, fwhm_mm):
     return smooth
 
 
-def _sum_run(run, model, geometry, options, n_threads):
-    """Return the sums over time of one run."""
+def open_blocks(run, geometry, aggregate, options, n_threads):
+    """Return the blocks of a run, of voxels or of the regions of its mask, and the series they are of."""
     series = open_series(run.bold, geometry, smoothing_fwhm_mm=options.smoothing_fwhm, n_threads=n_threads)
+    blocks = series.blocks(BLOCK_VOLUMES)
+    if aggregate == "none":
+        return blocks, series
+    return aggregate_series(blocks, read_map(run.mask, geometry), aggregate), series
+
+
+def _sum_run(run, model, geometry, aggregate, options, n_threads):
+    """Return the sums over time of one run."""
+    blocks, series = open_blocks(run, geometry, aggregate, options, n_threads)
     return accumulate(
-        series.blocks(BLOCK_VOLUMES),
+        blocks,
         model,
         n_lags=count_lags(options.noise_model),
         scaling=options.scaling,
@@ -94,12 +104,8 @@ def write_residuals(fit, fitted, geometry, settings, n_threads):
     """Write the residual series of every run of a fit, by a second pass; return their paths."""
     paths = []
     for number, run in enumerate(fit.runs):
-        series = open_series(
-            run.bold, geometry, smoothing_fwhm_mm=settings.run.smoothing_fwhm, n_threads=n_threads
-        )
-        blocks = make_residuals(
-            series.blocks(BLOCK_VOLUMES), fitted, run=number, stored=(series.slope, series.intercept)
-        )
+        blocks, series = open_blocks(run, geometry, fit.aggregate, settings.run, n_threads)
+        blocks = make_residuals(blocks, fitted, run=number, stored=(series.slope, series.intercept))
         path = names.residuals_path(run.entities)
         write_series(
             settings.output_dir / path,

@@ -1,13 +1,21 @@
 """The design of a node above the run level: one row for each input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bidsapp.design.formula import formula_words, make_formula_columns
 from bidsapp.design.transformations import transform
-from bidsapp.design.variables import Namespace, Variable, as_values, is_missing, is_wildcard
-from bidsapp.model_records import INTERCEPT
+from bidsapp.design.variables import (
+    Namespace,
+    Variable,
+    aliases,
+    as_values,
+    is_missing,
+    is_wildcard,
+    level_name,
+)
+from bidsapp.model_records import INTERCEPT, SHORT_NAMES
 from bidsapp.records import Design
 
 
@@ -86,8 +94,9 @@ def make_group_design(node, table, rows):
 def _columns(node, table):
     """Return the columns of X over these rows, by name; NaN where a value is missing."""
     variables = {name: Variable(name, as_values(table[name].to_numpy())) for name in table.columns}
-    namespace = Namespace(variables)
+    namespace = Namespace(dict(variables))
     transform(namespace, node.transformations)
+    _make_labels(namespace, variables)
     if node.formula:
         return _formula_columns(namespace, node, len(table)), namespace
     columns = {}
@@ -97,13 +106,14 @@ def _columns(node, table):
             continue
         for name in _names_of(namespace, node, word):
             columns.setdefault(name, namespace.variables[name].values)
+    _drop_spare_intercept(columns, node, namespace)
     return columns, namespace
 
 
 def _names_of(namespace, node, word):
     """Return the variables of a word of X; a text column stands for its levels.
 
-    With an intercept in X, the first level is the reference and has no column.
+    With an intercept in X, the first level is the reference and has no column, unless a contrast names it.
     """
     if is_wildcard(word):
         return [name for name in namespace.find(word) if not namespace.variables[name].is_text]
@@ -111,10 +121,41 @@ def _names_of(namespace, node, word):
     if not names or not namespace.variables[names[0]].is_text:
         return names
     levels = namespace.make_levels(names[0])
-    if INTERCEPT in node.x and len(levels) > 1:
+    if INTERCEPT in node.x and len(levels) > 1 and not _is_named(levels[0], word, node):
         namespace.notes.append(f"{word!r} is a factor; {levels[0]!r} is its reference level")
         return levels[1:]
     return levels
+
+
+def _make_labels(namespace, given):
+    """Turn the entities (session 1, 2, ...) that no transformation took as numbers into texts."""
+    for name in given.keys() & SHORT_NAMES.keys():
+        variable = given[name]
+        if namespace.variables.get(name) is variable and not variable.is_text:
+            labels = [None if value != value else level_name(value) for value in variable.values]
+            namespace.variables[name] = replace(variable, values=np.array(labels, object))
+
+
+def _is_named(level, factor, node):
+    """Whether a contrast names a level of a factor, with or without the name of the factor."""
+    conditions = [name for rule in node.contrasts for name in rule.conditions]
+    said = {other for name in conditions for other in (name, name.lstrip("0"), *aliases(name))}
+    return not said.isdisjoint((level, level.removeprefix(f"{factor}.")))
+
+
+def _drop_spare_intercept(columns, node, namespace):
+    """Take the intercept out where a factor has a column for every level, as its contrasts ask for."""
+    used = node.dummy is not None or any(INTERCEPT in rule.conditions for rule in node.contrasts)
+    if used or INTERCEPT not in columns:
+        return
+    for word in node.x:
+        levels = [name for name in columns if name.startswith(f"{word}.")]
+        if levels and (sum(columns[name] for name in levels) == 1).all():
+            del columns[INTERCEPT]
+            namespace.notes.append(
+                f"the contrasts name every level of {word!r}: each has a column, and there is no intercept"
+            )
+            return
 
 
 def _formula_columns(namespace, node, n_rows):

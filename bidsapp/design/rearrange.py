@@ -1,5 +1,7 @@
 """The transformations that rearrange variables: their names, levels, events and values."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bidsapp.design.expressions import evaluate_query
@@ -214,6 +216,31 @@ def _levels_of(namespace, by, variable, where):
     return [(level.name.removeprefix(prefix), level.values == 1) for level in factor_levels(splitting)]
 
 
-def keep_events(namespace, arguments, where):
-    """Keep a variable as it is: everything is sampled at the volumes when it enters X."""
-    copy_variables(namespace, arguments, where)
+def to_grid(namespace, arguments, where):
+    """Bring events onto a regular grid of times, and a dense variable to a coarser one.
+
+    Onsets and ends are rounded to the grid, and an event lasts at least one step of it. Without a rate, or
+    with "TR", nothing changes: everything is sampled at the volumes when it enters X.
+    """
+    rate = arguments.get("SamplingRate")
+    for variable, target in find_pairs(namespace, arguments, where):
+        if isinstance(rate, (int, float)) and namespace.frame_times is not None:
+            step = 1.0 / rate
+            variable = _on_grid(variable, step) if variable.is_sparse else _coarser(variable, step, namespace)
+        namespace.variables[target] = variable.with_values(variable.values, target)
+
+
+def _on_grid(variable, step):
+    onset = np.round(variable.onset / step) * step
+    ends = np.round((variable.onset + variable.duration) / step) * step
+    return replace(variable, onset=onset, duration=np.maximum(ends - onset, step))
+
+
+def _coarser(variable, step, namespace):
+    """Return a dense variable as a line between its values at every step; unchanged where steps are short."""
+    times = namespace.frame_times
+    if step <= np.min(np.diff(times)):
+        return variable
+    grid = np.arange(times[0], times[-1] + step, step)
+    known = np.interp(grid, times, np.nan_to_num(variable.values))
+    return variable.with_values(np.interp(times, grid, known))

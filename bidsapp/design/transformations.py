@@ -225,11 +225,11 @@ TRANSFORMERS = {
     "Product": _combine(lambda values, _: np.prod(values, axis=0), True),
     "Rename": rearrange.rename,
     "Replace": rearrange.replace_values,
-    "Resample": rearrange.keep_events,
+    "Resample": rearrange.to_grid,
     "Scale": _each(_scale),
     "Select": rearrange.select,
     "Split": rearrange.split,
     "Sum": _combine(lambda values, weights: weights @ np.nan_to_num(values), False),
     "Threshold": _each(_threshold),
-    "ToDense": rearrange.keep_events,
+    "ToDense": rearrange.to_grid,
 }

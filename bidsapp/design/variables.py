@@ -136,8 +136,10 @@ def match_names(pattern, names):
 
 
 def aliases(name):
-    """Return other spellings of one name: ``rt.1`` for ``rt.1.0``, ``C(g)[x]`` for ``C(g)[T.x]``."""
+    """Return other spellings of a name: ``a.1`` for ``a.1.0`` and ``a.01``, ``C(g)[x]`` for ``C(g)[T.x]``."""
     found = []
+    if re.search(r"\.0+\d+$", name):
+        found.append(re.sub(r"\.0+(?=\d+$)", ".", name))
     if re.search(r"\.\d+\.0$", name):
         found.append(name[:-2])
     if re.search(r"\.-?\d+$", name):

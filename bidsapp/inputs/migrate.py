@@ -18,6 +18,8 @@ RENAMED = {
     "Test": ("Type", "ContrastType"),
     "Nodes": ("Steps", "Blocks"),
     "Input": ("Inputs",),
+    "X": ("Variables",),
+    "Type": ("ModelType",),
 }
 GROUPING = {
     "Run": ["run", "subject"],
@@ -31,7 +33,7 @@ NODE_NAMES = {"Run": "run", "Session": "session", "Subject": "subject", "Dataset
 def migrate(document):
     """Return a model (a parsed JSON object) in today's form, and notes on what was changed."""
     document, notes = copy.deepcopy(document), []
-    legacy = "Nodes" not in document and any(key in document for key in ("Steps", "steps", "Blocks"))
+    legacy = "Nodes" not in document and any(key.lower() in ("steps", "blocks") for key in document)
     _rename_keys(document, "", notes)
     if "BIDSModelVersion" not in document:
         document["BIDSModelVersion"] = "1.0.0"
@@ -70,7 +72,16 @@ def _migrate_node(node, notes):
             notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}")
         elif isinstance(model["Type"], str) and model["Type"] != model["Type"].lower():
             model["Type"] = model["Type"].lower()
+        _migrate_software(model, notes)
     _migrate_contrasts(node, notes)
+
+
+def _migrate_software(model, notes):
+    """Join a list of objects, one a program, which an earlier draft of the specification had."""
+    software = model.get("Software")
+    if isinstance(software, list) and len(_objects(software)) == len(software):
+        model["Software"] = {name: value for item in software for name, value in item.items()}
+        notes.append("Software is a list: read as one object")
 
 
 def _migrate_contrasts(node, notes):
@@ -85,6 +96,10 @@ def _migrate_contrasts(node, notes):
                 _migrate_test(contrast, notes)
                 if isinstance(contrast.get("Name"), int):
                     contrast["Name"] = str(contrast["Name"])
+    automatic = node.pop("AutoContrasts", None) if "DummyContrasts" not in node else None
+    if isinstance(automatic, list):
+        node["DummyContrasts"] = {"Contrasts": automatic, "Test": "t"}
+        notes.append("AutoContrasts are read as DummyContrasts with the test t")
     dummy = node.get("DummyContrasts")
     if isinstance(dummy, dict):
         _rename_keys(dummy, "DummyContrasts", notes)
@@ -133,7 +148,8 @@ def _migrate_instruction(instruction):
     name = instruction.get("Name")
     if not isinstance(name, str):
         return
-    instruction["Name"] = name = names.get(name.lower().rstrip("_"), name)
+    plain = name.lower().replace("_", "")
+    instruction["Name"] = name = names.get(plain.removesuffix("hrf"), names.get(plain, name))
     arguments = {argument.lower(): argument for argument in TRANSFORMERS.get(name, ())}
     for key in list(instruction):
         better = arguments.get(key.lower().replace("_", ""))

@@ -107,7 +107,7 @@ def _check_outline(document, faults):
     """Refuse at once what is no model, or too large to be looked at closely."""
     if not isinstance(document, dict):
         raise ModelError(f"{faults.name}: a model is a JSON object, this is a {type(document).__name__}.")
-    nodes = document.get("Nodes", document.get("Steps"))
+    nodes = next((document[key] for key in document if key.lower() in ("nodes", "steps", "blocks")), None)
     if isinstance(nodes, list) and len(nodes) > MAX_NODES:
         faults.add(["Nodes"], f"has {len(nodes):,} nodes; at most {MAX_NODES} are accepted.")
     if nodes is None:

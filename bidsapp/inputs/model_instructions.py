@@ -26,7 +26,8 @@ CHOICES = {
     "TargetAttr": ("amplitude", "onset", "duration"),
     "Mode": ("nearest", "reflect", "constant"),
 }
-NUMBERS = ("Threshold", "Shift", "Order", "Constant", "SamplingRate")
+NUMBERS = ("Threshold", "Shift", "Order", "Constant")
+MAX_RATE_HZ = 1000.0
 TEXTS = ("Query", "Sep", "OutputPrefix", "OutputSuffix")
 
 
@@ -128,6 +129,10 @@ def _check_values(name, arguments, path, faults):
         value = arguments.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > MAX_NUMBER:
             faults.add([*path, key], "must be a number.")
+    rate = arguments.get("SamplingRate")
+    number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+    if rate not in (None, "TR") and not (number and 1 / MAX_RATE_HZ <= rate <= MAX_RATE_HZ):
+        faults.add([*path, "SamplingRate"], f'must be "TR", or a number of Hz up to {MAX_RATE_HZ:g}.')
     for key in TEXTS:
         value = arguments.get(key, "")
         if not isinstance(value, str) or len(value) > MAX_TEXT:

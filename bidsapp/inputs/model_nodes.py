@@ -43,7 +43,7 @@ def make_node(shape, path, faults, notes):
         transformations=make_instructions(shape.Transformations, [*path, "Transformations"], faults),
         formula=shape.Model.Formula,
         hrf=hrf,
-        options=_settings(shape.Model.Options, [*path, "Model", "Options"], faults, notes),
+        options=_settings(shape.Model.Options, [*path, "Model", "Options"], faults),
         software=shape.Model.Software or {},
         contrasts=_contrasts(shape.Contrasts or (), [*path, "Contrasts"], faults),
         dummy=_dummy(shape.DummyContrasts, [*path, "DummyContrasts", "Contrasts"], faults),
@@ -59,9 +59,10 @@ def _response(shape, path, faults, notes):
     parts = [part.strip().lower() for part in shape.Model.replace("_", " ").split("+")]
     name = " + ".join(part.removesuffix("s") if part.startswith("derivative") else part for part in parts)
     parameters = dict(shape.Parameters or {})
-    if name in ("doublegamma", "double gamma", "canonical") and not parameters:
-        notes.append(f"the HRF {shape.Model!r} is read as 'spm'")
-        name = "spm"
+    if name in ("doublegamma", "double gamma", "canonical"):
+        unread = f"; its Parameters ({_listed(parameters)}) are not used" if parameters else ""
+        notes.append(f"the HRF {shape.Model!r} is read as 'spm'{unread}")
+        name, parameters = "spm", {}
     delays = next((parameters.pop(key) for key in ("fir_delays", "FIRDelays") if key in parameters), None)
     if name not in HRF_MODELS:
         near = difflib.get_close_matches(name[:80], HRF_MODELS, n=1)
@@ -80,7 +81,7 @@ def _response(shape, path, faults, notes):
     return ResponseRule(tuple(shape.Variables), name, read_delays(delays, [*path, "Parameters"], faults))
 
 
-def _settings(shape, path, faults, notes):
+def _settings(shape, path, faults):
     if shape is None:
         return ModelSettings()
     for key in ("HighPassFilterCutoffHz", "LowPassFilterCutoffHz"):
@@ -91,16 +92,10 @@ def _settings(shape, path, faults, notes):
     high, low = shape.HighPassFilterCutoffHz, shape.LowPassFilterCutoffHz
     if high is not None and low is not None and high >= low:
         faults.add(path, f"the high-pass cut-off {high:g} Hz is not below the low-pass cut-off {low:g} Hz.")
-    if shape.Aggregate not in (None, "none"):
+    if shape.ReplaceVariables not in (None, "none", [], {}):
         faults.add(
-            [*path, "Aggregate"],
-            f"{shape.Aggregate!r} is not supported: every voxel is fitted. Leave Aggregate out and average "
-            "in the region afterwards.",
-        )
-    if shape.ReplaceVariables not in (None, "none", []):
-        notes.append(
-            "Options.ReplaceVariables changes nothing: filters are columns of the design, which filters data "
-            "and variables alike"
+            [*path, "ReplaceVariables"],
+            "is not supported: a column is the same in every voxel. Leave it out, and its columns out of X.",
         )
     return ModelSettings(high, low, shape.Mask, shape.Aggregate or "none")
 
@@ -209,10 +204,18 @@ def _check_conditions(node, path, faults):
         for index, name in enumerate(conditions):
             if any(pattern.fullmatch(name) for pattern in patterns):
                 continue
-            near = difflib.get_close_matches(name, node.x, n=1)
+            near = difflib.get_close_matches(name, node.x, n=1, cutoff=0.75)
+            if _may_be_level(name, node) and not near:
+                continue
+            near = near or difflib.get_close_matches(name, node.x, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" X has {_listed(node.x)}."
             shown = 1 if name == INTERCEPT else repr(name)
             faults.add([*here, index], f"{shown} is not in X.{hint}")
+
+
+def _may_be_level(name, node):
+    """Whether a condition may be a level of a column of X without its name, which only the data can tell."""
+    return node.level != "Run" and "." not in name and name != INTERCEPT and set(node.x) != {INTERCEPT}
 
 
 def _column_pattern(name):

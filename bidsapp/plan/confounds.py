@@ -88,9 +88,10 @@ def find_absent(prepared):
 
 
 def _named_in_model(node, header):
-    """Return the name in the model -> the name in the file; files before fMRIPrep 1.2 have other names."""
+    """Return the name in the model -> the name in the file; fMRIPrep before 1.2 had other names."""
     spelled = {name: name for name in header}
     spelled |= {new: old for new, old in OLD_NAMES.items() if old in header and new not in header}
+    spelled |= {old: new for new, old in OLD_NAMES.items() if new in header and old in node.x}
     return {name: spelled[name] for name in find_confounds(node, list(spelled))}
 
 

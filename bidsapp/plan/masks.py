@@ -1,4 +1,7 @@
-"""The mask that a model asks for by Options.Mask: an entity filter over the masks beside the BOLD image."""
+"""The mask that a model asks for by Options.Mask: an entity filter over the masks beside the BOLD image.
+
+Segmentations (``dseg``) count where the filter names them: Options.Aggregate takes their labels as regions.
+"""
 
 from dataclasses import replace
 
@@ -26,7 +29,12 @@ def with_model_mask(run, mask_filter):
     """
     if not mask_filter:
         return run
-    beside = sorted(run.bold.parent.glob(f"sub-{run.entities['sub']}*_mask.nii*"))
+    suffixes = ("mask", "dseg") if "dseg" in mask_filter.get("suffix", ()) else ("mask",)
+    beside = sorted(
+        path
+        for suffix in suffixes
+        for path in run.bold.parent.glob(f"sub-{run.entities['sub']}*_{suffix}.nii*")
+    )
     found = [path for path in beside if _belongs(parse_name(path), run) and _matches(path, mask_filter)]
     if len(found) == 1:
         return replace(run, mask=found[0])

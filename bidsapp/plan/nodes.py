@@ -171,10 +171,16 @@ def make_outputs(node, group_design, contrast, missing_condition):
 
 
 def _with_levels(rule, columns):
-    """Return a rule whose conditions are columns; a factor with one column stands for that column."""
+    """Return a rule whose conditions are columns.
+
+    A factor with one column stands for that column, and so does a level without the name of its factor.
+    """
     conditions = []
     for name in rule.conditions:
         levels = [column for column in columns if column.startswith((f"{name}.", f"{name}[", f"C({name})["))]
+        levels = levels or [
+            column for column in columns if column.endswith((f".{name}", f".{name.lstrip('0')}"))
+        ]
         found = find_column(name, columns)
         if found is None and len(levels) != 1:
             raise ModelError(
@@ -189,7 +195,7 @@ def output_name(contrast, own):
     """Return the name of an output: the incoming contrast's, the node's own, or both."""
     if contrast is None:
         return own
-    return contrast if own in ("1", INTERCEPT) else f"{contrast} {own}"
+    return contrast if own in ("1", INTERCEPT, contrast) else f"{contrast} {own}"
 
 
 def _is_mean(rule):

@@ -178,6 +178,7 @@ def make_run_fit(node, prepared, columns, missing_condition):
         descriptions=describe_columns(design.columns, prepared),
         events=_events_used(prepared),
         high_pass_hz=node.options.high_pass_hz,
+        aggregate=node.options.aggregate,
         notes=tuple(
             dict.fromkeys([*_notes_on_events(prepared), *(n for made in prepared.made for n in made.notes)])
         ),

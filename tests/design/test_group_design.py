@@ -4,7 +4,7 @@ import pytest
 
 from bidsapp.design.group import make_group_design
 from bidsapp.errors import ModelError
-from bidsapp.model_records import INTERCEPT, Instruction, Node
+from bidsapp.model_records import INTERCEPT, ContrastRule, Instruction, Node
 
 TABLE = pd.DataFrame(
     {
@@ -18,10 +18,18 @@ TABLE = pd.DataFrame(
 ROWS = [f"sub-{label}" for label in TABLE["subject"]]
 
 
-def node(*x, steps=(), formula=None):
+def node(*x, steps=(), formula=None, conditions=()):
     instructions = tuple(Instruction(name, arguments, "here") for name, arguments in steps)
+    rules = (ContrastRule("c", conditions, ((1.0,) * len(conditions),), "t", "here"),) if conditions else ()
     return Node(
-        "Dataset", "d", ("contrast",), x, transformations=instructions, formula=formula, where="Nodes[1]"
+        "Dataset",
+        "d",
+        ("contrast",),
+        x,
+        transformations=instructions,
+        formula=formula,
+        contrasts=rules,
+        where="Nodes[1]",
     )
 
 
@@ -58,6 +66,31 @@ def test_text_column_beside_an_intercept_has_a_reference_level():
     made = make_group_design(node(INTERCEPT, "group"), TABLE, ROWS)
     assert made.design.columns == (INTERCEPT, "group.p")
     assert any("reference level" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("conditions", [("group.c", "group.p"), ("c", "p")])
+def test_contrast_over_every_level_takes_the_intercept_out(conditions):
+    made = make_group_design(node(INTERCEPT, "group", conditions=conditions), TABLE, ROWS)
+    assert made.design.columns == ("group.c", "group.p")
+    assert made.design.matrix.tolist() == [[0, 1], [1, 0], [0, 1], [1, 0], [0, 1]]
+    assert any("there is no intercept" in note for note in made.notes)
+
+
+def test_contrast_on_the_intercept_keeps_it():
+    made = make_group_design(node(INTERCEPT, "group", conditions=(INTERCEPT, "group.c")), TABLE, ROWS)
+    assert made.design.columns == (INTERCEPT, "group.c", "group.p")
+
+
+def test_entity_with_numbers_for_labels_is_a_factor():
+    made = make_group_design(node("subject"), TABLE, ROWS)
+    assert made.design.columns == tuple(f"subject.{k}" for k in range(1, 7))
+    np.testing.assert_array_equal(made.design.matrix, np.eye(6))
+
+
+def test_entity_that_a_transformation_takes_as_a_number_is_one():
+    steps = [("Threshold", {"Input": ("subject",), "Threshold": 3, "Binarize": True})]
+    made = make_group_design(node("subject", steps=steps), TABLE, ROWS)
+    assert made.design.matrix.ravel().tolist() == [0, 0, 1, 1, 1, 1]
 
 
 def test_formula_with_interaction():

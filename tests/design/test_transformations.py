@@ -220,9 +220,25 @@ def test_dense_and_sparse_meet_at_the_volumes(namespace):
 
 
 @pytest.mark.parametrize("name", ["ToDense", "Resample"])
-def test_sampling_keeps_the_events_until_they_enter_x(namespace, name):
-    made = apply(namespace, name, Input="gain", Output="d", SamplingRate=10)
-    assert made["d"].is_sparse
+def test_sampling_rounds_events_to_a_grid_of_its_rate(name):
+    event = Variable("a", np.array([1.0, 2.0]), np.array([0.13, 5.26]), np.array([0.0, 1.01]))
+    made = apply(Namespace({"a": event}, np.arange(20) * 2.0), name, Input="a", Output="d", SamplingRate=10)
+    np.testing.assert_allclose(made["d"].onset, [0.1, 5.3])
+    np.testing.assert_allclose(made["d"].duration, [0.1, 1.0])
+
+
+@pytest.mark.parametrize("rate", [{}, {"SamplingRate": "TR"}, {"SamplingRate": 0.5}])
+def test_sampling_at_the_volumes_changes_no_dense_variable(namespace, rate):
+    made = apply(namespace, "Resample", Input="csf", Output="d", **rate)
+    np.testing.assert_array_equal(made["d"].values, made["csf"].values)
+
+
+def test_sampling_at_a_lower_rate_loses_what_is_fast():
+    fast = Variable("a", np.tile([0.0, 1.0], 10))
+    made = apply(
+        Namespace({"a": fast}, np.arange(20) * 2.0), "Resample", Input="a", Output="d", SamplingRate=0.25
+    )
+    np.testing.assert_array_equal(made["d"].values[:19], 0)
 
 
 def test_prefix_and_suffix_of_outputs(namespace):

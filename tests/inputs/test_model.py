@@ -103,6 +103,11 @@ FAULTS = [
         {"HighPassFilterCutoffHz": 128},
         r"Is it a period\? Then write 0\.0078",
     ),
+    (
+        ["Nodes", 0, "Model", "Options"],
+        {"ReplaceVariables": {"a": "x"}},
+        r"ReplaceVariables: is not supported",
+    ),
     (["Nodes", 0, "Model", "HRF"], {"Variables": ["a"], "Model": "gloverr"}, r"Did you mean 'glover'"),
     (["Nodes", 0, "Model", "HRF"], {"Variables": ["a"], "Model": "fir"}, r"needs fir_delays"),
     (["Edges"], [{"Source": "run", "Destination": "subjct"}], r"Did you mean 'subject'"),

@@ -38,3 +38,9 @@ def test_no_match_names_what_is_there(run):
 def test_several_matches_are_refused(run):
     with pytest.raises(InputError, match="several masks"):
         with_model_mask(run, {"suffix": "mask"})
+
+
+def test_segmentation_is_taken_where_the_filter_names_it(run):
+    path = run.bold.parent / f"{STEM}_desc-aparcaseg_dseg.nii.gz"
+    path.touch()
+    assert with_model_mask(run, {"desc": ["aparcaseg"], "suffix": ["dseg"]}).mask == path
