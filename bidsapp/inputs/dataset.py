@@ -38,8 +38,14 @@ class Dataset:
     unusable: dict[str, str]
 
 
-def open_dataset(settings):
+def open_dataset(settings, *, needs_events=True):
     """Index the dataset and return its runs; no image data is read.
+
+    Parameters
+    ----------
+    settings : Settings
+    needs_events : bool
+        Whether runs without events are left out, or are a fault beside others of their task.
 
     Raises
     ------
@@ -58,9 +64,11 @@ def open_dataset(settings):
     if not candidates:
         raise _no_volumes(derivatives, files, subjects)
     candidates = by_labels(candidates, selection)
-    candidates, left_out = with_events(candidates, raw_files, selection)
+    left_out = []
+    if needs_events:
+        candidates, left_out = with_events(candidates, raw_files, selection)
     chosen, notes, outside = of_one_grid(candidates, settings)
-    runs, run_notes, faults = _make_runs(chosen, raw_files)
+    runs, run_notes, faults = _make_runs(chosen, raw_files, needs_events)
     faults = [*outside, *faults, *without_space(candidates, chosen, notes[0])]
     unusable = _unusable(subjects, runs, faults)
     if selection.participant_label:
@@ -126,16 +134,15 @@ def _no_volumes(derivatives, files, subjects):
     return InputError(message, exit_code=EXIT_NO_INPUT)
 
 
-def _make_runs(candidates, raw_files):
+def _make_runs(candidates, raw_files, needs_events):
     """Return the runs that can be analysed, the notes on them, and the faults of the others."""
     runs, notes, faults = [], {}, []
     for candidate in candidates:
         entities = run_entities(candidate.file)
         events = find_events(candidate.file, (raw_files, candidate.files))
         try:
-            run, run_notes = make_run(
-                candidate.file, candidate.files, raw_files, _only_events(events, entities)
-            )
+            path = _only_events(events, entities) if events or needs_events else None
+            run, run_notes = make_run(candidate.file, candidate.files, raw_files, path)
         except InputError as error:
             faults.append(Fault(f"{run_label(entities)} {error}", entities))
             continue

@@ -9,7 +9,7 @@ from bidsapp.inputs.dataset import open_dataset
 from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels, find_sessions
 from bidsapp.model_records import SHORT_NAMES
-from bidsapp.plan.automatic import make_automatic_models
+from bidsapp.plan.automatic import EVENT_COLUMN, make_automatic_models
 from bidsapp.plan.combine import plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.nodes import same_value
@@ -33,7 +33,8 @@ def make_participant_plan(settings):
     """
     if settings.model.model != AUTO:
         model = read_model(settings.model.model)
-        return _plan_model(model, open_dataset(_for_model(settings, model)), settings)
+        dataset = open_dataset(_for_model(settings, model), needs_events=needs_events(model))
+        return _plan_model(model, dataset, settings)
     dataset = open_dataset(settings)
     plans, faults = [], []
     for model in automatic_models(dataset, settings):
@@ -44,6 +45,12 @@ def make_participant_plan(settings):
     if faults:
         raise type(faults[0])("\n".join(map(str, faults)), exit_code=faults[0].exit_code)
     return _join(plans)
+
+
+def needs_events(model):
+    """Whether a model is of events: one of confounds alone (resting state) convolves and factors nothing."""
+    node = model.nodes[0]
+    return bool(node.transformations or node.hrf or any(EVENT_COLUMN in word for word in node.x))
 
 
 def automatic_models(dataset, settings):

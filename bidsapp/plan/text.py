@@ -1,9 +1,13 @@
 """A described plan as lines for a terminal."""
 
+import re
+from itertools import groupby
 from pathlib import PurePath
 
 # Inflation above this is worth a look (a common rule of thumb for regression).
 HIGH_INFLATION = 5.0
+# From so many on, numbered columns are shown as the first and the last.
+MOST_NUMBERED = 4
 
 
 def plan_text(level, described):
@@ -32,7 +36,7 @@ def _fit_lines(fit, title):
         f"  {title}: {fit['n_rows']} rows, {len(fit['columns'])} columns, rank {fit['rank']}, "
         f"dof {fit['dof']}, condition number {condition}",
         f"    reads {', '.join(PurePath(path).name for path in fit.get('inputs', ()))}",
-        f"    columns: {', '.join(fit['columns'])}",
+        f"    columns: {', '.join(_shortened(fit['columns']))}",
     ]
     lines += [f"    depend on each other: {', '.join(group)}" for group in fit["dependent_columns"]]
     for contrast in fit["contrasts"]:
@@ -44,6 +48,15 @@ def _fit_lines(fit, title):
     lines += [f"    writes {name}" for name in _patterns(fit)]
     lines += [f"    note: {note}" for note in fit["notes"]]
     return lines
+
+
+def _shortened(columns):
+    """Return the names of columns, those numbered one after the other as their first and last."""
+    shown = []
+    for _, group in groupby(columns, key=lambda name: re.sub(r"\d+$", "", name)):
+        names = list(group)
+        shown += names if len(names) < MOST_NUMBERED else [f"{names[0]} to {names[-1]}"]
+    return shown
 
 
 def _combination_lines(fit):
@@ -76,6 +89,8 @@ def _braced(labels):
 
 def _table_lines(table):
     """Return the table of runs and contrasts; only where something is not made."""
+    if not table["contrasts"]:
+        return ["The model has no contrasts of runs."]
     missing = [row for row in table["rows"] if any(row["reasons"])]
     if not missing:
         return ["Every run makes all its contrasts."]

@@ -34,7 +34,7 @@ def two_tasks(tmp_path, monkeypatch):
         (path / f"sub-02_ses-{session}_task-stroop_events.tsv").write_text(events)
     dataset = replace(faces, runs=faces.runs + stroop.runs)
 
-    def opened(settings):
+    def opened(settings, **_):
         labels = settings.selection.participant_label
         runs = [run for run in dataset.runs if not labels or run.entities["sub"] in labels]
         tasks = settings.selection.task_label

@@ -28,7 +28,7 @@ def plans(tmp_path, monkeypatch):
         events = make_events(["response_time", "gain"], {"trial_type": LEVELS[task]})
         options = {"tasks": (task,), "sessions": SESSIONS.get(name, (None,))}
         dataset = make_dataset(tmp_path, events, **options)
-        monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda _: dataset)
+        monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         plan = make_participant_plan(settings)
         monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, tmp_path))
@@ -120,7 +120,7 @@ def test_participant_who_would_enter_the_group_twice_is_announced(plans, tmp_pat
     del document["Nodes"][1]
     path.write_text(format_json(document))
     dataset = make_dataset(tmp_path, make_events([], {"trial_type": LEVELS["stroop"]}), tasks=("stroop",))
-    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda _: dataset)
+    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
     plan = make_participant_plan(
         Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
     )

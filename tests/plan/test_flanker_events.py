@@ -87,7 +87,7 @@ CONTRASTS = {
 
 
 def plan_with(dataset, model, monkeypatch, **options):
-    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda _: dataset)
+    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
     settings = Settings(
         dataset.raw, dataset.raw, ("participant",), model=ModelOptions(model=str(model), **options)
     )

@@ -51,7 +51,7 @@ def plans(tmp_path, monkeypatch):
         path = tmp_path / "m_smdl.json"
         path.write_text(json.dumps(document))
         dataset = make_dataset(tmp_path, make_events(columns, levels), tasks=("t",), **entities)
-        monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_: dataset)
+        monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         plan = make_participant_plan(settings)
         monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, tmp_path))

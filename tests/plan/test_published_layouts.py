@@ -1,5 +1,6 @@
 """Published layouts: planned, or refused with the right reason; none crashes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,19 @@ def test_every_events_file_has_a_design(raw_and_task):
         made = make_run_design(model.nodes[0], read_events(path), None, FRAME_TIMES)
         assert np.isfinite(made.design.matrix).all()
         assert made.conditions or made.missing
+
+
+def test_resting_state_is_planned_without_events(shared, tmp_path):
+    path = tmp_path / "model-rest_smdl.json"
+    node = {"Level": "Run", "Name": "run", "GroupBy": ["run", "session", "subject"]}
+    node["Model"] = {"Type": "glm", "X": ["rot_?", "trans_?", 1]}
+    document = {"Name": "rest", "BIDSModelVersion": "1.0.0", "Input": {"task": ["rest"]}, "Nodes": [node]}
+    path.write_text(json.dumps(document))
+    folder = shared / "data" / "layouts" / "synthetic"
+    plan = make_participant_plan(
+        Settings(folder, tmp_path, ("participant",), model=ModelOptions(model=str(path), confounds="none"))
+    )
+    fits = [fit for subject in plan.subjects for fit in subject.runs]
+    assert fits
+    assert all(fit.events == () and fit.runs[0].entities["task"] == "rest" for fit in fits)
+    assert all(len(fit.confounds) == 6 for fit in fits)

@@ -93,7 +93,7 @@ def plan_published(path, folder, monkeypatch):
     """Return the participant plan and the group plan (None without a Dataset node) of a model."""
     dataset = prepare_published(path, json.loads(path.read_text()), folder)
     settings = Settings(folder, folder, ("participant",), model=ModelOptions(model=str(path)))
-    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda _: dataset)
+    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
     plan = make_participant_plan(settings)
     if all(node.level != "Dataset" for node in plan.model.nodes):
         return plan, None
