@@ -77,11 +77,13 @@ def run_ours(path, n_cpus):
     from bidsapp.records import Contrast
     from bidsapp.stats.estimate_maps import make_t_maps
     from bidsapp.stats.run_glm import estimate_t
+    from bidsapp.threads import map_in_threads
 
     fitted, n_columns = fit_ours(path, n_cpus)
     columns = tuple(map(str, range(n_columns)))
-    for row in np.eye(n_columns)[:N_CONTRASTS]:
-        make_t_maps(estimate_t(fitted, Contrast("c", "t", columns, row[None])))
+    contrasts = [Contrast("c", "t", columns, row[None]) for row in np.eye(n_columns)[:N_CONTRASTS]]
+    with threadpool_limits(1):
+        map_in_threads(lambda contrast: make_t_maps(estimate_t(fitted, contrast)), contrasts, n_cpus)
 
 
 def fit_ours(path, n_cpus):
