@@ -14,7 +14,8 @@ from scipy import stats
 from bidsapp.records import Contrast
 from bidsapp.stats.autocorrelation import count_lags
 from bidsapp.stats.run_glm import estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.series_sums import accumulate
+from bidsapp.stats.time_model import make_time_model
 
 N_VOLUMES, N_COLUMNS, RHO = 150, 25, 0.4
 NOISE_MODELS = ("ols", "ar1", "ar1-reml", "ar2", "ar4")

@@ -90,7 +90,8 @@ def fit_ours(path, n_cpus):
     """Return the fitted run and the number of columns."""
     from bidsapp.inputs.series import open_series
     from bidsapp.stats.run_glm import fit_run_glm
-    from bidsapp.stats.series_sums import accumulate, make_time_model
+    from bidsapp.stats.series_sums import accumulate
+    from bidsapp.stats.time_model import make_time_model
 
     series = open_series(path, read_geometry(path.parent), smoothing_fwhm_mm=FWHM_MM, n_threads=n_cpus)
     matrix = make_matrix(series.n_volumes)

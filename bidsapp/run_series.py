@@ -14,7 +14,8 @@ from bidsapp.outputs.images import write_series
 from bidsapp.stats.aggregation import aggregate_series
 from bidsapp.stats.autocorrelation import count_lags
 from bidsapp.stats.run_glm import fit_run_glm, make_residuals
-from bidsapp.stats.series_sums import accumulate, join_sums, make_time_model
+from bidsapp.stats.series_sums import accumulate, join_sums
+from bidsapp.stats.time_model import make_time_model
 
 # This noise model is there to compare with nilearn, whose percent is of the mean over all volumes.
 LIKE_NILEARN = "ar1"

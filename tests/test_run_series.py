@@ -9,7 +9,8 @@ from bidsapp.records import Contrast, Geometry
 from bidsapp.run_series import make_smoother
 from bidsapp.stats.autocorrelation import count_lags
 from bidsapp.stats.run_glm import estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.series_sums import accumulate
+from bidsapp.stats.time_model import make_time_model
 
 SHAPE, N_VOLUMES = (9, 8, 7), 90
 RELATIVE = 1e-8

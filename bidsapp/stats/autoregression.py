@@ -11,7 +11,7 @@ not the coefficients, are cut and averaged.
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bidsapp.stats.series_sums import lagged
+from bidsapp.stats.time_model import lagged
 
 # The estimate of a few voxels is not stationary; they are cut back to a process that is.
 LARGEST_PARTIAL = 0.95

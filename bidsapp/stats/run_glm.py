@@ -15,7 +15,8 @@ from bidsapp.errors import ModelError
 from bidsapp.records import Contrast, Estimate, JointEstimate
 from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import CHUNK, Noise, estimate_noise
-from bidsapp.stats.series_sums import SeriesSums, TimeModel
+from bidsapp.stats.series_sums import SeriesSums
+from bidsapp.stats.time_model import TimeModel
 
 # Relative length by which a contrast may leave the row space of the design, from rounding.
 ESTIMABLE_TOLERANCE = 1e-7

@@ -1,83 +1,24 @@
 """Sums over time: all that a run-level model needs of a series, gathered in one pass.
 
-Words: ``lag k`` pairs volumes t and t + k; D_k is the symmetric matrix with ones on both k-th
-off-diagonals (D_0 the identity), so the precision matrix of an AR(p) process is a weighted sum of D_0 to
-D_p up to its corners. ``basis`` Q holds orthonormal columns that span the design.
+Words as in ``time_model``: D_k pairs volumes k apart, Q is the basis of the design.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import pairwise, repeat
+from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from scipy.linalg.blas import dgemm
 
 from bidsapp.errors import InputError
+from bidsapp.stats.time_model import TimeModel, lagged
 
-# A direction of the design with a smaller part of the largest singular value (columns scaled to length 1)
-# counts as collinear.
-RANK_TOLERANCE = 1e-10
 # Voxels converted to double and multiplied at a time: the pieces stay in the processor's cache.
 CHUNK = 1024
 # A mean below this part of the standard deviation over time is no baseline to take percents of.
 SMALLEST_BASELINE = 1e-6
 # With fewer of its voxels having a baseline, a series has been centred.
 LEAST_WITH_BASELINE = 0.5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TimeModel:
-    """A design over time, prepared.
-
-    Attributes
-    ----------
-    basis : ndarray, shape (n_volumes, rank)
-        Orthonormal columns that span the design (and the dropped volumes, one column each), rotated so
-        that Q'D_1Q is diagonal.
-    to_basis : ndarray, shape (n_columns, rank)
-        Parameters of the design's columns = to_basis @ parameters of the basis.
-    estimable : ndarray, shape (n_columns, n_columns)
-        Projection on the contrasts that the design can estimate.
-    baseline : ndarray of bool, shape (n_volumes,)
-        The volumes that enter the mean: neither dropped nor modelled by a column of their own.
-    dof : int
-        Number of volumes less the rank.
-    has_constant : bool
-        Whether the design spans a constant in every run.
-    starts : tuple of int
-        The first volume of each run; runs that are fitted together share no lag.
-    """
-
-    basis: np.ndarray
-    to_basis: np.ndarray
-    estimable: np.ndarray
-    baseline: np.ndarray
-    dof: int
-    has_constant: bool
-    starts: tuple[int, ...] = (0,)
-
-    @property
-    def n_volumes(self):
-        """The number of volumes, dropped ones included."""
-        return len(self.basis)
-
-    @property
-    def rank(self):
-        """The rank of the design, dropped volumes included."""
-        return self.basis.shape[1]
-
-    @property
-    def runs(self):
-        """The volumes of each run, as slices."""
-        return [slice(*ends) for ends in pairwise((*self.starts, self.n_volumes))]
-
-    def lagged(self, k):
-        """Return D_k times the basis, run by run."""
-        return np.concatenate([lagged(self.basis[run], k) for run in self.runs])
-
-    def of_run(self, run):
-        """Return the model's part over one run, which sums are made with; its basis is not orthonormal."""
-        return replace(self, basis=self.basis[run], baseline=self.baseline[run], starts=(0,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,70 +57,6 @@ class SeriesSums:
     level: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
-
-
-def make_time_model(matrix, keep=None, starts=(0,)):
-    """Prepare a design.
-
-    Parameters
-    ----------
-    matrix : ndarray, shape (n_volumes, n_columns)
-    keep : ndarray of bool, shape (n_volumes,), or None
-        False drops a volume. The time axis stays whole: the volume gets a column of its own, which for
-        least squares with any noise covariance is the same as leaving it out.
-    starts : sequence of int
-        The first volume of each run, where runs are fitted together.
-
-    Raises
-    ------
-    InputError
-        Where no degrees of freedom are left.
-    """
-    matrix = np.asarray(matrix, float)
-    n_volumes, n_columns = matrix.shape
-    keep = np.ones(n_volumes, bool) if keep is None else np.asarray(keep, bool)
-    full = np.column_stack([matrix, np.eye(n_volumes)[:, ~keep]])
-    length = np.linalg.norm(full, axis=0)
-    length[length == 0] = 1.0
-    left, singular, right = np.linalg.svd(full / length, full_matrices=False)
-    rank = int(np.count_nonzero(singular > RANK_TOLERANCE * singular.max(initial=0.0)))
-    if rank >= n_volumes:
-        raise InputError(
-            f"The design has {n_columns} regressors of rank {rank} for {n_volumes} volumes "
-            f"({np.count_nonzero(~keep)} dropped): nothing is left to estimate the noise from. "
-            "Use fewer confounds or drop fewer volumes."
-        )
-    basis = left[:, :rank]
-    model = TimeModel(
-        basis=basis,
-        to_basis=(right[:rank] / singular[:rank, None] / length).T[:n_columns],
-        estimable=_row_space(matrix),
-        baseline=_find_baseline(full, keep),
-        dof=n_volumes - rank,
-        has_constant=False,
-        starts=tuple(starts),
-    )
-    # Any rotation of the basis will do; this one makes Q'D_1Q diagonal (see ``reml``).
-    _, rotation = np.linalg.eigh(basis.T @ model.lagged(1))
-    basis = np.ascontiguousarray(basis @ rotation)
-    ones = np.zeros((n_volumes, len(model.starts)))
-    for number, run in enumerate(model.runs):
-        ones[run, number] = 1.0
-    rest = ones - basis @ (basis.T @ ones)
-    return replace(
-        model,
-        basis=basis,
-        to_basis=model.to_basis @ rotation,
-        has_constant=bool((np.linalg.norm(rest, axis=0) < 1e-8 * np.sqrt(n_volumes)).all()),
-    )
-
-
-def _find_baseline(full, keep):
-    """Return the volumes that are kept and have no column of their own."""
-    own = (np.count_nonzero(full, axis=0) == 1).nonzero()[0]
-    baseline = keep.copy()
-    baseline[np.abs(full[:, own]).argmax(axis=0)] = False
-    return baseline if baseline.any() else keep
 
 
 def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0), n_threads=1):
@@ -240,16 +117,6 @@ def join_sums(model, parts):
         mean=np.mean([part.mean for part in parts], axis=0),
         deviation=np.sqrt(np.mean([np.square(part.deviation) for part in parts], axis=0)),
     )
-
-
-def lagged(series, k):
-    """Return D_k times a series, shape (n_volumes, ...)."""
-    if k == 0:
-        return series
-    result = np.zeros_like(series)
-    result[k:] += series[:-k]
-    result[:-k] += series[k:]
-    return result
 
 
 def _shift(model, pieces, constant):
@@ -357,14 +224,3 @@ def _find_unit(mean, deviation, scaling):
             "percent of the mean has no meaning: was the mean taken away from the series? Use --scaling none."
         )
     return 100.0 / np.where(usable, mean, 100.0), usable
-
-
-def _row_space(matrix):
-    """Return the projection on the row space of a design, its columns first scaled to length 1."""
-    length = np.linalg.norm(matrix, axis=0)
-    length[length == 0] = 1.0
-    _, singular, right = np.linalg.svd(matrix / length, full_matrices=False)
-    right = right[singular > RANK_TOLERANCE * singular.max(initial=0.0)]
-    # Rows of the design are rows of the scaled one times length: scale back and make orthonormal again.
-    rows, _ = np.linalg.qr((right * length).T)
-    return rows @ rows.T

@@ -19,7 +19,8 @@ from bidsapp.inputs.series import open_series
 from bidsapp.records import Contrast, Geometry
 from bidsapp.stats.estimate_maps import make_t_maps
 from bidsapp.stats.run_glm import estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.series_sums import accumulate
+from bidsapp.stats.time_model import make_time_model
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,7 +8,8 @@ from bidsapp.inputs.series import open_series
 from bidsapp.records import Contrast, Geometry
 from bidsapp.stats.estimate_maps import joint_f
 from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.series_sums import accumulate
+from bidsapp.stats.time_model import make_time_model
 
 # SPM writes float32.
 TOLERANCE = 1e-5

@@ -6,7 +6,8 @@ from scipy.linalg import toeplitz
 
 from bidsapp.errors import SettingsError
 from bidsapp.stats.autocorrelation import estimate_noise, parse_noise_model
-from bidsapp.stats.series_sums import accumulate, join_sums, make_time_model
+from bidsapp.stats.series_sums import accumulate, join_sums
+from bidsapp.stats.time_model import make_time_model
 
 N_VOLUMES = 100
 

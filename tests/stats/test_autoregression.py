@@ -11,7 +11,8 @@ from bidsapp.stats.autoregression import (
     to_coefficients,
     to_partials,
 )
-from bidsapp.stats.series_sums import accumulate, lagged, make_time_model
+from bidsapp.stats.series_sums import accumulate
+from bidsapp.stats.time_model import lagged, make_time_model
 
 N_VOLUMES = 150
 COEFFICIENTS = np.array([0.45, 0.2, -0.1])

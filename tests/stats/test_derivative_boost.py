@@ -4,7 +4,8 @@ import pytest
 from bidsapp.records import Contrast
 from bidsapp.stats.derivative_boost import estimate_boosted_t
 from bidsapp.stats.run_glm import estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.series_sums import accumulate
+from bidsapp.stats.time_model import make_time_model
 
 COLUMNS = ("a", "a_derivative", "a_dispersion", "b", "constant")
 

@@ -9,7 +9,8 @@ from bidsapp.stats.distributions import t_to_z, z_to_log_p
 from bidsapp.stats.estimate_maps import joint_f
 from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
 from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, make_time_model
+from bidsapp.stats.series_sums import accumulate
+from bidsapp.stats.time_model import make_time_model
 
 
 @pytest.fixture

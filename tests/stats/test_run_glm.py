@@ -11,7 +11,8 @@ from bidsapp.stats.autocorrelation import count_lags
 from bidsapp.stats.distributions import f_to_z, t_to_z
 from bidsapp.stats.estimate_maps import joint_f
 from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm, make_residuals
-from bidsapp.stats.series_sums import accumulate, join_sums, lagged, make_time_model
+from bidsapp.stats.series_sums import accumulate, join_sums
+from bidsapp.stats.time_model import lagged, make_time_model
 
 N_VOLUMES, N_VOXELS = 120, 400
 # The same model in double precision on both sides.

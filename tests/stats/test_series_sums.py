@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.stats.series_sums import accumulate, lagged, make_time_model
+from bidsapp.stats.series_sums import accumulate
+from bidsapp.stats.time_model import lagged, make_time_model
 
 # Sums in double precision in another order.
 RELATIVE = 1e-11
@@ -80,21 +81,6 @@ def test_dropped_and_own_column_volumes_stay_out_of_the_mean(matrix, series):
     kept = np.delete(series, [5, 9], axis=0)
     np.testing.assert_allclose(sums.mean, kept.mean(axis=0), rtol=RELATIVE)
     np.testing.assert_allclose(sums.deviation, kept.std(axis=0, ddof=1), rtol=RELATIVE)
-
-
-def test_rank_counts_collinear_columns_once(matrix):
-    model = make_time_model(np.column_stack([matrix, matrix[:, 0] - matrix[:, 2]]))
-    assert (model.rank, model.dof) == (5, 35)
-
-
-def test_more_regressors_than_volumes_are_refused(rng):
-    with pytest.raises(InputError, match="12 regressors of rank 12 for 12 volumes"):
-        make_time_model(rng.normal(size=(12, 12)))
-
-
-def test_too_many_dropped_volumes_are_refused(matrix):
-    with pytest.raises(InputError, match="36 dropped"):
-        make_time_model(matrix, np.arange(40) < 4)
 
 
 def test_another_number_of_volumes_is_refused(matrix, series):
