@@ -149,7 +149,7 @@ def digest_of_sources():
     """Return a digest of the package: numba sees changes of a kernel's own file, not of those it imports."""
     package = Path(__file__).parent
     digest = hashlib.sha256(str(package).encode())
-    for path in sorted((package / "inference").glob("*.py")):
+    for path in sorted((package / "inference").rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
