@@ -145,7 +145,8 @@ def time_smoothing(series, n_cpus):
     with threadpool_limits(1), ThreadPoolExecutor(n_cpus) as pool:
         start = time.perf_counter()
         tasks = [
-            pool.submit(series._unpack, raw, rows[i % n_cpus], SimpleQueue()) for i in range(series.n_volumes)
+            pool.submit(series._unpack, raw, rows[i % n_cpus], SimpleQueue(), i)
+            for i in range(series.n_volumes)
         ]
         for task in tasks:
             task.result()

@@ -48,9 +48,11 @@ def fit_run(fit, settings, n_threads):
     fitted : list of Fitted
         One for each contrast that this run can make.
     record : dict
+    notes : list of str
+        What the user should know of the run.
     """
     run = fit.runs[0]
-    geometry, model = fit_series(fit, settings, n_threads)
+    geometry, model, notes = fit_series(fit, settings, n_threads)
     made = [(contrast, estimate(model, contrast, fit, settings.run)) for contrast in fit.contrasts]
     quality = assess_contrasts(fit)
     files = write_run(fit, model, geometry, settings, quality)
@@ -73,7 +75,7 @@ def fit_run(fit, settings, n_threads):
         "motion": read_motion(run.confounds),
         "vif": quality["VarianceInflation"],
     }
-    return fitted, describe_run(run, fit) | files | more
+    return fitted, describe_run(run, fit) | files | more, notes
 
 
 def describe_method(fit, options):

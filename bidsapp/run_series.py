@@ -37,6 +37,8 @@ def fit_series(fit, settings, n_threads):
     geometry : Geometry
         Voxels in the masks of all its runs.
     fitted : run_glm.FittedRun
+    notes : list of str
+        What the user should know of the series.
 
     Raises
     ------
@@ -51,14 +53,20 @@ def fit_series(fit, settings, n_threads):
         model = make_time_model(fit.design.matrix, fit.keep, starts)
         if settings.run.noise_model == LIKE_NILEARN:
             model = replace(model, baseline=np.ones_like(model.baseline))
-        parts = [
-            _sum_run(run, model.of_run(rows), geometry, fit.aggregate, settings.run, n_threads)
-            for run, rows in zip(fit.runs, model.runs, strict=True)
-        ]
+        parts, notes = [], []
+        for run, rows in zip(fit.runs, model.runs, strict=True):
+            part, empty = _sum_run(run, model.of_run(rows), geometry, fit.aggregate, settings.run, n_threads)
+            parts.append(part)
+            if empty:
+                volumes = ", ".join(str(volume + 1) for volume in sorted(empty))
+                notes.append(
+                    f"{run.label}: volume {volumes} has no finite value and counts as zero. Censor it."
+                )
         sums = parts[0] if len(parts) == 1 else join_sums(model, parts)
         smooth = make_smoother(geometry, settings.run.noise_smoothing_fwhm)
         noise_model = settings.run.noise_model
-        return geometry, fit_run_glm(sums, noise_model=noise_model, smooth=smooth, n_threads=n_threads)
+        fitted = fit_run_glm(sums, noise_model=noise_model, smooth=smooth, n_threads=n_threads)
+        return geometry, fitted, notes
     except AppError as error:
         raise type(error)(f"{fit.label}: {error}", exit_code=error.exit_code) from error
 
@@ -89,9 +97,9 @@ def open_blocks(run, geometry, aggregate, options, n_threads):
 
 
 def _sum_run(run, model, geometry, aggregate, options, n_threads):
-    """Return the sums over time of one run."""
+    """Return the sums over time of one run, and its volumes that are empty."""
     blocks, series = open_blocks(run, geometry, aggregate, options, n_threads)
-    return accumulate(
+    sums = accumulate(
         blocks,
         model,
         n_lags=count_lags(options.noise_model),
@@ -99,6 +107,7 @@ def _sum_run(run, model, geometry, aggregate, options, n_threads):
         stored=(series.slope, series.intercept),
         n_threads=n_threads,
     )
+    return sums, series.empty
 
 
 def write_residuals(fit, fitted, geometry, settings, n_threads):

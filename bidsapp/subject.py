@@ -39,9 +39,10 @@ def try_subject(subject, plan, settings, shares):
     write_json(path, common | {"status": status, "subject": subject.subject} | message | content)
     write_subject_report(settings.output_dir, subject.subject)
     counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
+    found = "".join(f"; {note}" for note in content["warnings"][len(subject.notes) :])
     return (
         f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
-        f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
+        f"peak {peak_gb():.2f} GB (forecast {forecast:.2f}){found}",
         f"{label}: {' '.join(failures)}" if failures else None,
     )
 
@@ -87,10 +88,10 @@ def run_subject(subject, settings, shares):
         try:
             return *fit_run(run, settings, shares.threads), None
         except AppError as error:
-            return [], None, str(error)
+            return [], None, [], str(error)
 
     results = map_in_threads(fit, subject.runs, shares.runs)
-    fitted = [entry for entries, _, _ in results for entry in entries]
+    fitted = [entry for entries, *_ in results for entry in entries]
     # Inputs of a node are of the runs, or of nodes before it.
     for _, fits in groupby(subject.combinations, key=lambda combination: combination.node):
         made = map_in_threads(
@@ -102,10 +103,10 @@ def run_subject(subject, settings, shares):
         )
         fitted += [entry for entries in made for entry in entries]
     return {
-        "runs": [record for _, record, _ in results if record is not None],
+        "runs": [record for _, record, *_ in results if record is not None],
         "estimates": [entry.record for entry in fitted],
-        "warnings": list(subject.notes),
-    }, [*subject.problems, *(failure for _, _, failure in results if failure)]
+        "warnings": [*subject.notes, *(note for _, _, notes, _ in results for note in notes)],
+    }, [*subject.problems, *(failure for *_, failure in results if failure)]
 
 
 def fingerprint_of(subject, plan, settings):

@@ -6,7 +6,7 @@ into the image's. So integers and float32 values stay exact until the sums over 
 
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -33,6 +33,8 @@ class Series:
     ----------
     slope, intercept : float
         Image value = slope * value in a block + intercept.
+    empty : list of int
+        Volumes (from 0) without any finite value, as far as the blocks have been read.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Series:
     kernels: tuple[np.ndarray, ...] | None
     index: np.ndarray
     n_threads: int
+    empty: list[int] = field(default_factory=list)
 
     @property
     def n_volumes(self):
@@ -100,11 +103,11 @@ class Series:
             except InputError:
                 free.put(raw)
                 raise
-            tasks.append(workers.submit(self._unpack, raw, row, free))
+            tasks.append(workers.submit(self._unpack, raw, row, free, start + number))
         return block, tasks
 
-    def _unpack(self, raw, row, free):
-        """Turn the bytes of one volume into one row of a block."""
+    def _unpack(self, raw, row, free, number):
+        """Turn the bytes of volume ``number`` into one row of a block."""
         # A file lists x fastest, so its bytes are a (z, y, x) array in C order.
         stored = np.frombuffer(raw, self.dtype).reshape(self.shape[2::-1])[self.crop]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -114,6 +117,8 @@ class Series:
             finite = np.isfinite(volume)
             if not finite.all():
                 volume[~finite] = -self.intercept / self.slope
+            if not finite.any():
+                self.empty.append(number)
         if self.kernels is not None:
             along_z, along_y, along_x = self.kernels
             volume = np.matmul(along_y, volume @ along_x.T)

@@ -122,10 +122,12 @@ def test_volumes_of_nan_count_as_zero_and_the_run_is_fitted(dataset, capsys):
     changed.header.set_zooms(image.header.get_zooms())
     changed.header.set_xyzt_units("mm", "sec")
     nibabel.save(changed, path)
-    code, out, _ = run_app(dataset, capsys)
+    code, out, told = run_app(dataset, capsys)
     assert code == 0
+    assert "run-1: volume 6 has no finite value and counts as zero" in told
     record = read_record(out)
     assert record["status"] == "complete"
+    assert "volume 6 has no finite value" in record["warnings"][-1]
     mask = nibabel.load(out / record["runs"][0]["mask"]).get_fdata() > 0
     effect = nibabel.load(out / record["estimates"][0]["maps"]["effect"]).get_fdata()
     assert np.isfinite(effect[mask]).all()
