@@ -15,6 +15,9 @@ VERSION_20 = ["global_signal", "csf", "white_matter", "std_dvars", "framewise_di
 VERSION_20 += [f"t_comp_cor_{k:02d}" for k in range(8)] + [f"a_comp_cor_{k:02d}" for k in range(12)]
 VERSION_20 += ["cosine00", "cosine01", "non_steady_state_outlier00", *ALL_MOTION, "motion_outlier00"]
 VERSION_20 += ["aroma_motion_02", "aroma_motion_05"]
+VERSION_25 = ["csf", "csf_wm", "white_matter", "global_signal", "rmsd", "dvars", "std_dvars", *ALL_MOTION]
+VERSION_25 += [f"{mask}_comp_cor_{k:02d}" for mask in ("a", "c", "w", "t") for k in range(6)]
+VERSION_25 += [f"edge_comp_{k:02d}" for k in range(3)] + ["cosine00", "framewise_displacement"]
 MASKS = ["CSF"] * 4 + ["WM"] * 4 + ["combined"] * 4
 METADATA = {f"a_comp_cor_{k:02d}": {"Mask": mask, "Retained": True} for k, mask in enumerate(MASKS)}
 METADATA["a_comp_cor_08"]["Retained"] = False
@@ -40,6 +43,12 @@ def test_components_of_the_combined_mask_that_were_retained_are_taken():
 def test_first_components_are_taken_where_no_mask_is_known():
     assert select_confounds(VERSION_20, {}, "acompcor") == [f"a_comp_cor_{k:02d}" for k in range(6)]
     assert select_confounds(VERSION_20, {}, "tcompcor[3]") == [f"t_comp_cor_{k:02d}" for k in range(3)]
+
+
+def test_components_of_one_tissue_of_later_versions_are_left_out():
+    chosen = select_confounds(VERSION_25, {}, "acompcor3+tcompcor2+cosine+wmcsf")
+    expected = ["a_comp_cor_00", "a_comp_cor_01", "a_comp_cor_02", "t_comp_cor_00", "t_comp_cor_01"]
+    assert chosen == [*expected, "cosine00", "white_matter", "csf"]
 
 
 def test_columns_of_the_first_fmriprep_are_known():
