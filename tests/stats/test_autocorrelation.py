@@ -28,13 +28,14 @@ def make_matrix(rng, n_columns=9):
     return np.column_stack([rng.normal(size=(N_VOLUMES, n_columns - 1)), np.ones(N_VOLUMES)])
 
 
-def restricted_deviance(series, matrix, rho):
-    covariance = toeplitz(rho ** np.arange(N_VOLUMES)) / (1 - rho**2)
+def restricted_deviance(series, matrix, rho, keep=slice(None)):
+    covariance = (toeplitz(rho ** np.arange(N_VOLUMES)) / (1 - rho**2))[keep][:, keep]
+    matrix, series = matrix[keep], series[keep]
     precision = np.linalg.inv(covariance)
     inner = matrix.T @ precision @ matrix
     rest = series - matrix @ np.linalg.solve(inner, matrix.T @ precision @ series)
     q = rest @ precision @ rest
-    dof = N_VOLUMES - matrix.shape[1]
+    dof = len(matrix) - matrix.shape[1]
     return dof * np.log(q) + np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(inner)[1]
 
 
@@ -46,6 +47,18 @@ def test_reml_has_the_greatest_restricted_likelihood(rng, rho):
     grid = noise.coefficients[:, 0]
     brute = [grid[np.argmin([restricted_deviance(y, matrix, r) for r in grid])] for y in series.T]
     np.testing.assert_allclose(grid[noise.bins], brute, atol=1e-12)
+
+
+def test_reml_of_kept_volumes_has_the_greatest_restricted_likelihood_at_their_times(rng):
+    matrix, series = make_matrix(rng), simulate(rng, 0.5, 5)
+    keep = np.ones(N_VOLUMES, bool)
+    keep[[0, 1, 30, 55, 56, 57, 99]] = False
+    sums = accumulate([series[:40], series[40:]], make_time_model(matrix, keep), scaling="none")
+    noise = estimate_noise(sums, "ar1-reml")
+    grid = noise.coefficients[:, 0]
+    for voxel, y in enumerate(series.T):
+        deviances = [restricted_deviance(y, matrix, rho, keep) for rho in grid]
+        assert noise.bins[voxel] == np.argmin(deviances)
 
 
 def test_reml_is_nearly_unbiased_where_yule_walker_is_not(rng):
