@@ -21,6 +21,7 @@ from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.participant import prepare_output
 from bidsapp.plan import make_group_plan
+from bidsapp.plan.group_options import gather_notes
 from bidsapp.progress import Progress
 from bidsapp.provenance import Stopwatch, common_record, is_finished, make_fingerprint
 from bidsapp.report.pages import write_group_report, write_overview
@@ -90,7 +91,7 @@ def fit_model(model, settings):
     refusals : list of str
         Contrasts that shuffling was asked for and could not be done.
     """
-    contrasts, warnings, regions, stacks, refusals = [], [], [], [], []
+    contrasts, warnings, regions, stacks, refusals = [], gather_notes(model), [], [], []
     conjunctions = Conjunctions(settings)
     for fit in model.fits:
         fitted = fit_inputs(fit, read_inputs(fit, settings), settings)

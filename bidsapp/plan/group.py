@@ -16,11 +16,10 @@ from bidsapp.outputs.names import make_label
 from bidsapp.plan.group_model import find_group_models
 from bidsapp.plan.group_options import (
     add_blocks,
+    add_notes,
     add_variance_groups,
     check_options,
     exclude_listed,
-    redundant_columns,
-    single_levels,
 )
 from bidsapp.plan.nodes import (
     Flow,
@@ -53,8 +52,7 @@ def make_group_plan(settings):
         notes += more
         for fit, group_by in made:
             fit.excluded.update(excluded)
-            notes += [*redundant_columns(fit), *single_levels(fit)]
-            fit = add_variance_groups(fit, people, settings.group.variance_groups)
+            fit = add_variance_groups(add_notes(fit), people, settings.group.variance_groups)
             fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
             fits.append((fit, group_by))
     if not fits:

@@ -86,8 +86,8 @@ def redundant_columns(fit):
     if not names:
         return []
     return [
-        f"{fit.node}, {fit.contrast or 'all contrasts'}: {', '.join(names)} says nothing that the columns "
-        "before do not say (constant or collinear); contrasts that need it are left out."
+        f"{', '.join(names)} says nothing that the columns before do not say (constant or collinear); "
+        "contrasts that need it are left out."
     ]
 
 
@@ -99,10 +99,32 @@ def single_levels(fit):
         if is_factor and 0 < column.sum() < 2 and len(column) > 1:
             row = fit.design.rows[int(column.argmax())]
             notes.append(
-                f"{fit.node}, {fit.contrast or 'all contrasts'}: {row} alone has {name}; the fit of that "
-                "row is perfect and it has no influence on the error."
+                f"{row} alone has {name}; the fit of that row is perfect, so it says nothing of the error."
             )
     return notes
+
+
+def add_notes(fit):
+    """Return a fit with what a reader must know of its design."""
+    return replace(fit, notes=(*fit.notes, *redundant_columns(fit), *single_levels(fit)))
+
+
+def gather_notes(model):
+    """Return who is left out of the fits of a DatasetModel, and their notes, the same words only once."""
+    contrasts = {}
+    for fit in model.fits:
+        said = [f"{subject} is left out: {reason}." for subject, reason in fit.excluded.items()]
+        said += [
+            f"{name.removeprefix(f'{fit.contrast} ')} is not made: {reason}."
+            for name, reason in fit.skipped.items()
+        ]
+        for words in (*said, *fit.notes):
+            contrasts.setdefault(words.replace("..", "."), []).append(fit.contrast or "all contrasts")
+    where = {
+        words: "" if len(names) == len(model.fits) else f" ({', '.join(names)})"
+        for words, names in contrasts.items()
+    }
+    return [f"{model.node}{place}: {words}" for words, place in where.items()]
 
 
 def read_conjunctions(texts):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -6,15 +7,17 @@ import pytest
 
 from bidsapp.errors import InputError, SettingsError
 from bidsapp.plan.group_options import (
+    add_notes,
     add_variance_groups,
     check_options,
     count_needed,
     exclude_listed,
+    gather_notes,
     read_conjunctions,
     redundant_columns,
     single_levels,
 )
-from bidsapp.plan_records import DatasetFit
+from bidsapp.plan_records import DatasetFit, DatasetModel
 from bidsapp.records import Contrast, Design
 from bidsapp.settings import GroupOptions
 
@@ -63,7 +66,19 @@ def test_a_column_that_others_make_up_is_named():
 
 
 def test_a_full_rank_design_has_no_note(fit):
-    assert redundant_columns(fit) == []
+    assert add_notes(fit).notes == ()
+
+
+def test_notes_of_all_fits_are_said_once_and_others_name_their_contrast(fit):
+    fits = (
+        replace(fit, excluded={"sub-09": "no value for age"}),
+        replace(fit, contrast="stop", notes=("odd",)),
+    )
+    fits[1].excluded["sub-09"] = "no value for age"
+    assert gather_notes(DatasetModel("node", {}, {}, fits)) == [
+        "node: sub-09 is left out: no value for age.",
+        "node (stop): odd",
+    ]
 
 
 def test_variance_groups_come_from_the_column(fit):
