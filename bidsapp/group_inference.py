@@ -164,11 +164,7 @@ def find_smoothness(effects, matrix, geometry):
     dof = len(matrix) - rank
     if dof < 3 or np.ndim(effects) != 2:
         return None
-    data = np.nan_to_num(np.asarray(effects, float))
-    residuals = data - matrix @ (np.linalg.pinv(matrix) @ data)
-    complete = np.isfinite(effects).all(axis=0)
-    residuals[:, ~complete] = 0.0
-    return estimate_smoothness(residuals, geometry, dof)
+    return estimate_smoothness(effects, matrix, geometry, dof)
 
 
 def correct_over_contrasts(results, settings):

@@ -172,6 +172,16 @@ def table_rows(is_minus):
 
 def prepare_linear_test(effects, partition, nuisance, *, direction=1):
     """Return the test of a partition on data of shape (n_subjects, n_points)."""
+    data = np.empty(np.shape(effects))
+    usable = np.empty(data.shape[1], bool)
+    for start in range(0, data.shape[1], STRETCH):
+        points = slice(start, start + STRETCH)
+        data[:, points], usable[points] = _standardise(effects[:, points], partition)
+    return LinearTest(partition, nuisance, data, usable, direction)
+
+
+def _standardise(effects, partition):
+    """Return the residuals on the nuisance, of length 1, and where the test can be made."""
     data = np.array(effects, float)
     finite = np.isfinite(data).all(axis=0)
     data[:, ~finite] = 0.0
@@ -182,5 +192,4 @@ def prepare_linear_test(effects, partition, nuisance, *, direction=1):
     length = np.sqrt(squares)
     rest = squares - np.square(partition.effect.T @ data).sum(axis=0)
     usable = finite & (length > CONSTANT * total) & (rest > CONSTANT * np.square(total))
-    data *= np.where(usable, 1.0 / np.where(usable, length, 1.0), 0.0)
-    return LinearTest(partition, nuisance, data, usable, direction)
+    return data * np.where(usable, 1.0 / np.where(usable, length, 1.0), 0.0), usable

@@ -10,6 +10,8 @@ from scipy import special, stats
 from bidsapp.records import Smoothness
 
 FOUR_LOG_2 = 4 * np.log(2)
+# Below it, F is 0 to every digit of the densities.
+SMALLEST_F = 1e-30
 
 
 def ec_densities(u, test, dof):
@@ -55,20 +57,42 @@ def set_p(n_clusters, size_resels, u, test, dof, resels):
     return stats.poisson.sf(n_clusters - 1, expected)
 
 
-def estimate_smoothness(residuals, geometry, dof):
+def estimate_smoothness(effects, matrix, geometry, dof):
     """Return how smooth the noise is, from differences between neighbours of standardised residuals.
+
+    Subject by subject: beside the effects only a few maps are held.
 
     Parameters
     ----------
-    residuals : ndarray, shape (n_subjects, n_points)
+    effects : ndarray, shape (n_subjects, n_points)
+        Points with a value that is not finite are left out.
+    matrix : ndarray, shape (n_subjects, n_columns)
     geometry : Geometry
     dof : float
         Residual degrees of freedom.
     """
-    length = np.sqrt(np.square(residuals).sum(axis=0))
-    unit = residuals / np.where(length > 0, length, 1.0)
-    pairs = _forward_pairs(geometry)
-    variances = np.array([_mean_square(unit[:, there] - unit[:, here]) for here, there in pairs])
+    complete = np.isfinite(effects).all(axis=0)
+    basis, values, _ = np.linalg.svd(matrix, full_matrices=False)
+    basis = basis[:, values > 1e-9 * values.max()]
+    coefficients = np.zeros((basis.shape[1], effects.shape[1]))
+    for row, weights in zip(effects, basis, strict=True):
+        coefficients += weights[:, None] * np.where(complete, row, 0.0)
+
+    def residuals():
+        for row, weights in zip(effects, basis, strict=True):
+            yield np.where(complete, row, 0.0) - weights @ coefficients
+
+    squares = sum(np.square(row) for row in residuals())
+    scale = 1.0 / np.sqrt(np.where(squares > 0, squares, 1.0))
+    pairs = [
+        (here[known], there[known])
+        for here, there in _forward_pairs(geometry)
+        for known in [complete[here] & complete[there]]
+    ]
+    variances = np.zeros(3)
+    for row in residuals():
+        unit = row * scale
+        variances += [_mean_square(unit[there] - unit[here]) for here, there in pairs]
     # A residual divided by its own length is rougher than the noise (Kiebel 1999; Worsley 1996).
     variances *= (dof - 2) / (dof - 1) if dof > 2 else 1.0
     with np.errstate(divide="ignore"):
@@ -91,8 +115,7 @@ def count_resels(mask, fwhm_voxels):
 
 
 def _mean_square(differences):
-    """Return the sum over the subjects, averaged over the points; 0 without points."""
-    return np.square(differences).sum(axis=0).mean() if differences.size else 0.0
+    return np.square(differences).mean() if differences.size else 0.0
 
 
 def _both(padded, axes):
@@ -143,7 +166,8 @@ def _student(u, v):
 def _fisher(u, k, v):
     a = FOUR_LOG_2 / (2 * np.pi)
     log_b = special.gammaln(v / 2) + special.gammaln(k / 2)
-    x = k * u / v
+    # The densities have limits at 0, which the powers do not.
+    x = np.maximum(k * u / v, SMALLEST_F)
     shape = (1 + x) ** (-(v + k - 2) / 2)
     one = a**0.5 * np.exp(special.gammaln((v + k - 1) / 2) - log_b) * 2**0.5 * x ** ((k - 1) / 2) * shape
     two = (

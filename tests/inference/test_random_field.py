@@ -69,6 +69,20 @@ def test_resels_of_a_box():
 def test_smoothness_of_smoothed_noise_is_found(rng):
     geometry = Geometry(np.ones((40, 40, 40), bool), np.eye(4))
     noise = np.array([ndimage.gaussian_filter(rng.normal(size=(40, 40, 40)), 2.5).ravel() for _ in range(12)])
-    residuals = noise - noise.mean(axis=0)
-    fwhm = estimate_smoothness(residuals, geometry, 11).fwhm_voxels
+    fwhm = estimate_smoothness(noise, np.ones((12, 1)), geometry, 11).fwhm_voxels
     np.testing.assert_allclose(fwhm, 2.5 * 2.355, rtol=0.05)
+
+
+def test_points_without_all_subjects_leave_the_smoothness_as_it_is(rng):
+    geometry = Geometry(np.ones((30, 30, 30), bool), np.eye(4))
+    noise = np.array([ndimage.gaussian_filter(rng.normal(size=(30, 30, 30)), 2.5).ravel() for _ in range(12)])
+    noise[3, ::7] = np.nan
+    fwhm = estimate_smoothness(noise, np.ones((12, 1)), geometry, 11).fwhm_voxels
+    np.testing.assert_allclose(fwhm, 2.5 * 2.355, rtol=0.1)
+
+
+def test_densities_of_f_have_a_limit_at_zero():
+    for k in (1, 2, 3):
+        np.testing.assert_allclose(
+            ec_densities(0.0, "F", (k, 12)), ec_densities(1e-9, "F", (k, 12)), atol=1e-3
+        )
