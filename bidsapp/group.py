@@ -10,6 +10,7 @@ from bidsapp.group_inference import (
     correct_over_contrasts,
     find_smoothness,
     make_evidence,
+    mark_scores,
     shuffle_contrast,
 )
 from bidsapp.group_influence import write_influence
@@ -115,7 +116,8 @@ def analyse(fit, fitted, settings):
     """Yield the result of every contrast of a fit."""
     stack = fitted.stack
     inferences, warnings = shuffle_all(fit, fitted, settings)
-    smoothness = find_smoothness(fitted.data, fitted.design.matrix, stack.geometry)
+    effects = stack.effect if fitted.data.ndim == 2 else fitted.data
+    smoothness = find_smoothness(effects, fitted.design.matrix, stack.geometry)
     for contrast, estimate in zip(fit.contrasts, fitted.estimates, strict=True):
         inference = inferences[contrast.name]
         evidence = make_evidence(estimate, inference, stack.geometry, settings, smoothness)
@@ -146,10 +148,11 @@ def shuffle_all(fit, fitted, settings):
     for contrast in fit.contrasts:
         found.append(None)
         if settings.permutation.n_permutations and fitted.no_shuffling:
-            warnings[contrast.name].append(f"{contrast.name}: not shuffled, {fitted.no_shuffling}")
+            warnings[contrast.name].append(f"Not shuffled: {fitted.no_shuffling}.")
         elif settings.permutation.n_permutations:
             try:
                 found[-1] = shuffle_contrast(fitted.data, fitted.design, contrast, place, settings)
+                found[-1] = found[-1] if fitted.estimator == "ols" else mark_scores(found[-1])
             except SettingsError as error:
                 # The other contrasts may have more subjects, and the maps of this one are right.
                 warnings[contrast.name].append(f"{contrast.name}: {error}")

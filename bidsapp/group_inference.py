@@ -3,6 +3,7 @@
 import logging
 import time
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from bidsapp.inference.permutation import permute
 from bidsapp.inference.random_field import estimate_smoothness
 from bidsapp.outputs import names
 from bidsapp.outputs.files import replacing
-from bidsapp.records import Evidence, InferenceOptions
+from bidsapp.records import SCORE_T, Evidence, InferenceOptions
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.workers import threads_of_a_test
 
@@ -92,6 +93,11 @@ def shuffle_contrast(effects, design, contrast, place, settings):
     inference = permute(effects, design.matrix, contrast.weights, geometry, options, monitor=monitor)
     monitor.finish()
     return inference
+
+
+def mark_scores(inference):
+    """Return an inference whose data were scores, saying so: its t is not that of the estimator's map."""
+    return replace(inference, conventions=inference.conventions | {"Statistic": SCORE_T})
 
 
 def blocks_of_rows(fit, design):

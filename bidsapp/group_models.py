@@ -11,7 +11,8 @@ from bidsapp.inputs.resampling import smooth_stack
 from bidsapp.plan.group_options import count_needed
 from bidsapp.records import GroupDesign, GroupEstimate
 from bidsapp.stats.effect_sizes import partial_r2, standardise
-from bidsapp.stats.group_estimators import find_patterns, fit_group
+from bidsapp.stats.flip_scores import make_flip_scores
+from bidsapp.stats.group_estimators import USES_VARIANCES, find_patterns, fit_group
 from bidsapp.stats.repeated_measures import (
     balanced_weights,
     fit_greenhouse_geisser,
@@ -37,6 +38,17 @@ SPHERICITY = (
     "Greenhouse-Geisser's correction (FGG, pGG) is beside it. The default error term (partitioned) assumes "
     "nothing of the kind."
 )
+# A cell's map has a variance but no file has the covariance of two cells.
+UNCORRELATED = (
+    "The variance of each subject's contrast is the sum of its cells' variances times the squared weights, "
+    "as if the estimates of the cells were uncorrelated, for no file holds their covariance. Make the "
+    "contrast at the run level to have its own variance."
+)
+ONLY_FLIPS = (
+    "the estimator {} is shuffled in one-sample designs only: the signs of subjects of unequal precision may "
+    "be flipped, but the subjects are not exchangeable"
+)
+HOTELLING_IS_OLS = "Hotelling's T2 of several rows uses no variance maps; --group-estimator {} is left aside."
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,8 @@ class FittedGroup:
     """The estimates of a group fit with the stack they came from and what must be said of them.
 
     ``design`` is the records.GroupDesign that was fitted; ``no_shuffling`` says why none may follow (""
-    where it may); ``scores`` (n_subjects, n_rows, n_voxels) are the maps of Hotelling's T2.
+    where it may); ``scores`` is what is shuffled in place of the effects: the maps of Hotelling's T2
+    (n_subjects, n_rows, n_voxels), or what each subject adds to an estimator that is not least squares.
     """
 
     stack: object
@@ -57,7 +70,7 @@ class FittedGroup:
 
     @property
     def data(self):
-        """What is shuffled: the maps of the rows of the design, or, for Hotelling's T2, several each."""
+        """What is shuffled."""
         return self.stack.effect if self.scores is None else self.scores
 
 
@@ -82,8 +95,13 @@ def fit_inputs(fit, stack, settings):
     scores = score_cells(fit.within.weights, stack.effect, n_cells)
     if len(scores) > 1:
         return _fit_hotelling(fit, stack, scores, settings)
-    collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=None)
-    return _fit_rows(fit, collapsed, settings)
+    weighs = settings.group.group_estimator in USES_VARIANCES and stack.variance is not None
+    variance = score_variances(fit.within.weights, stack.variance, n_cells) if weighs else None
+    collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=variance)
+    fitted = _fit_rows(fit, collapsed, settings)
+    if weighs:
+        fitted.warnings.append(UNCORRELATED)
+    return fitted
 
 
 def score_cells(weights, effect, n_cells):
@@ -101,6 +119,23 @@ def score_cells(weights, effect, n_cells):
         cells = effect[:, block].reshape(n_inputs // n_cells, n_cells, -1).transpose(1, 0, 2)
         scores[:, :, block] = make_scores(weights, cells.astype(float))
     return scores
+
+
+def score_variances(weights, variance, n_cells):
+    """Return the variance of the one contrast map of every subject, float32, shape (n_subjects, n_voxels).
+
+    The sum of the variances of the cells times their squared weights: that of uncorrelated cells. NaN where
+    a cell with a weight has no variance.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (1, n_cells)
+    variance : ndarray, shape (n_subjects * n_cells, n_voxels)
+    """
+    used = np.flatnonzero(weights[0])
+    squares = np.square(weights[0, used]).astype(np.float32)
+    cells = (variance[cell::n_cells] for cell in used)
+    return sum(square * cell for square, cell in zip(squares, cells, strict=True))
 
 
 def blocks_of(n_voxels):
@@ -127,8 +162,18 @@ def _fit_rows(fit, stack, settings):
             add_greenhouse_geisser(estimate, contrast, design, stack)
             for estimate, contrast in zip(estimates, fit.contrasts, strict=True)
         ]
-    reason = "" if estimator == "ols" else f"the estimator {estimator} has no shuffled counterpart"
-    return FittedGroup(stack, design, estimates, estimator, warnings, reason)
+    if estimator == "ols":
+        return FittedGroup(stack, design, estimates, estimator, warnings)
+    reason = "" if is_one_sample(design) else ONLY_FLIPS.format(estimator)
+    flips = settings.permutation.n_permutations and not reason
+    scores = make_flip_scores(stack.effect, stack.variance, estimator) if flips else None
+    return FittedGroup(stack, design, estimates, estimator, warnings, reason, scores)
+
+
+def is_one_sample(design):
+    """Tell whether a design has one mean and one row a subject, all with one variance between them."""
+    constant = design.matrix.shape[1] == 1 and np.ptp(design.matrix) == 0
+    return constant and design.variance_groups is None and len(set(design.clusters)) == len(design.clusters)
 
 
 def choose_estimator(fit, wanted):
@@ -175,7 +220,9 @@ def _fit_hotelling(fit, stack, scores, settings):
     patterns = list(find_patterns(present, needed))
     estimates = [_hotelling(contrast, fit.design.matrix, scores, patterns) for contrast in fit.contrasts]
     design = GroupDesign(fit.design.matrix, fit.contrasts)
-    return FittedGroup(stack, design, estimates, "ols", [], scores=scores.transpose(1, 0, 2))
+    wanted = settings.group.group_estimator
+    warnings = [] if wanted == "ols" else [f"{fit.contrast}: {HOTELLING_IS_OLS.format(wanted)}"]
+    return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))
 
 
 def _hotelling(contrast, matrix, scores, patterns):

@@ -16,7 +16,7 @@ from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.records import describe_contrast
 from bidsapp.outputs.sidecars import map_sidecar
 from bidsapp.outputs.tables import write_contrasts, write_design, write_table
-from bidsapp.records import Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
+from bidsapp.records import SCORE_T, Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
 from bidsapp.tables.atlas import read_atlases
 
 # How sidecars name them (bids.md), and the label of the observed map where it is written.
@@ -120,8 +120,11 @@ class ContrastWriter:
             about = {"Inference": INFERENCE_WORDS[name], **fields}
             desc = label + tail_suffix(inference)
             self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
-            if name in OBSERVED_STATS:
-                self.write_map(OBSERVED_STATS[name], found.observed, **about)
+            stat = (
+                "score" if fields["Statistic"] == SCORE_T and name == "height" else OBSERVED_STATS.get(name)
+            )
+            if stat:
+                self.write_map(stat, found.observed, **about)
             nulls.append(
                 {"statistic": label, "title": title, "column": label, "observed": float(found.null_max[0])}
             )

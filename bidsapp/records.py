@@ -371,6 +371,10 @@ class ClusterInference:
     cutoff: float
 
 
+# How the conventions of an inference name a statistic that is not the one of the estimator's map.
+SCORE_T = "t of the subjects' scores"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Inference:
     """What shuffling says about one contrast.

@@ -19,6 +19,7 @@ MAP_MEANING = {
     "F": ("F statistic", "arbitrary"),
     "z": ("z value of the statistic's p-value, with the sign of the effect", "arbitrary"),
     "p": ("uncorrected p-value", "probability"),
+    "score": ("t of what each subject adds to the estimate under the null (score)", "arbitrary"),
     "dof": ("degrees of freedom", "count"),
     "rsquare": ("share of variance that the model explains (R squared)", "fraction"),
     "sigmasquared": ("residual variance of the whitened model", "squared unit of the effect"),

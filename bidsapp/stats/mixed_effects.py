@@ -88,9 +88,14 @@ def _reml(effects, variances, basis, groups):
 
 
 def _dersimonian_laird(effects, variances, basis, groups):
-    state = project(effects, variances, basis)
-    tau2 = np.maximum(0.0, (state.q - (len(effects) - basis.shape[1])) / state.trace)
+    tau2 = estimate_dersimonian_laird(effects, variances, basis)
     return tau2, {"tau2": tau2}
+
+
+def estimate_dersimonian_laird(effects, variances, basis):
+    """Return tau2 by moments, shape (n_voxels,), for a design with this orthonormal basis."""
+    state = project(effects, variances, basis)
+    return np.maximum(0.0, (state.q - (len(effects) - basis.shape[1])) / state.trace)
 
 
 def _zero(effects, variances, basis, groups):

@@ -30,7 +30,7 @@ def weighted_gram(basis, weights):
     """Return X'WX of every voxel, shape (n_voxels, rank, rank)."""
     rank = basis.shape[1]
     products = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), rank * rank)
-    return (weights.T @ products).reshape(-1, rank, rank)
+    return (weights.T @ products).reshape(weights.shape[1], rank, rank)
 
 
 def solve_weighted(basis, effects, weights):

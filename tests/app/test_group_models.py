@@ -1,6 +1,7 @@
 """Estimators, masks, coverage, exclusions, regions and conjunctions of the group level, through the app."""
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -100,6 +101,52 @@ def test_mixed_effects_write_tau2_and_heterogeneity(maps, tmp_path):
     assert "REML" in record_of(tmp_path)["estimator"]
 
 
+def test_weighted_estimators_flip_the_signs_of_scores(maps, tmp_path):
+    words = ("--group-design", "one-sample", "--group-estimator", "fixed", "--n-permutations", "64")
+    assert run(maps, tmp_path, *words) == 0
+    paths = sorted(maps.glob("sub-*/*_contrast-go_stat-variance_statmap.nii.gz"))
+    variances = np.array([nib.load(path).get_fdata() for path in paths])
+    expected = stats.ttest_1samp((stacked(maps, "go") / variances)[:, 8, 8, 8], 0).statistic
+    assert read(tmp_path, "contrast-go_stat-score")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
+    contrast = record_of(tmp_path)["contrasts"][0]
+    assert contrast["permutation"]["scheme"] == "sign-flip"
+    (height,) = [one for one in contrast["thresholds"] if one["method"] == "maxT"]
+    assert height["scale"] == "score"
+
+
+def test_weighted_estimators_say_once_why_other_designs_are_not_shuffled(maps, tmp_path, capsys):
+    words = ("--group-design", "two-sample", "group", "--group-estimator", "dl", "--n-permutations", "64")
+    assert run(maps, tmp_path, *words) == 0
+    said = capsys.readouterr().err
+    assert said.count("Not shuffled: the estimator dl is shuffled in one-sample designs only") == 1
+
+
+def test_mixed_effects_of_a_pair_add_the_variances_of_its_cells(maps, tmp_path, capsys):
+    words = ("--group-design", "paired", "stop", "go", "--group-estimator", "fixed")
+    assert run(maps, tmp_path, *words) == 0
+    differences = (stacked(maps, "stop") - stacked(maps, "go"))[:, 8, 8, 8]
+    names = [f"sub-*/*_contrast-{name}_stat-variance_statmap.nii.gz" for name in ("stop", "go")]
+    variances = [[nib.load(path).get_fdata()[8, 8, 8] for path in sorted(maps.glob(name))] for name in names]
+    weights = 1 / np.sum(variances, axis=0)
+    expected = (weights * differences).sum() / weights.sum()
+    assert read(tmp_path, "contrast-stopVsGo_stat-effect")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
+    assert read(tmp_path, "contrast-stopVsGo_stat-variance")[8, 8, 8] == pytest.approx(
+        1 / weights.sum(), rel=1e-5
+    )
+    assert "as if the estimates of the cells were uncorrelated" in capsys.readouterr().err
+
+
+def test_subject_without_a_covariate_is_named_in_log_and_report(maps, tmp_path, capsys):
+    folder = tmp_path / "maps"
+    shutil.copytree(maps, folder)
+    table = pd.read_csv(folder / "participants.tsv", sep="\t")
+    table["iq"] = [100.0 + row for row in range(N_SUBJECTS - 1)] + [np.nan]
+    table.to_csv(folder / "participants.tsv", sep="\t", index=False, na_rep="n/a")
+    assert run(folder, tmp_path / "out", "--group-design", "covariate", "iq") == 0
+    assert "sub-12 is left out: no value for iq" in capsys.readouterr().err
+    assert "sub-12 is left out: no value for iq" in (tmp_path / "out" / "group.html").read_text()
+
+
 def test_effect_sizes_stand_beside_t(maps, tmp_path):
     assert run(maps, tmp_path, "--group-design", "one-sample") == 0
     t, d = (read(tmp_path, f"contrast-go_stat-{stat}")[8, 8, 8] for stat in ("t", "d"))
@@ -184,8 +231,6 @@ def test_options_without_sense_end_with_a_message(maps, tmp_path, capsys, caplog
 
 
 def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path):
-    import shutil
-
     folder = tmp_path / "maps"
     shutil.copytree(maps, folder)
     for path in folder.glob("sub-04/*.nii.gz"):

@@ -4,7 +4,7 @@ import numpy as np
 
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.thresholds.surviving import not_available, smallest, words_for_tail
-from bidsapp.records import Threshold
+from bidsapp.records import SCORE_T, Threshold
 
 SCALES = {"extent": "voxels", "mass": "mass", "tfce": "tfce"}
 
@@ -39,6 +39,7 @@ def _fwe(evidence, alpha, name):
     found = inference.statistics[name]
     with np.errstate(invalid="ignore"):
         surviving = (found.p_fwe <= alpha) & (found.observed != 0)
-    scale = SCALES.get(name, evidence.test)
+    is_score = inference.conventions.get("Statistic") == SCORE_T
+    scale = SCALES.get(name, "score" if is_score else evidence.test)
     cutoff = smallest(found.observed, surviving)
     return Threshold(statistic.desc, words, alpha, cutoff, scale, surviving, found.p_fwe)
