@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bidsapp.errors import SettingsError
-from bidsapp.inputs.estimates import read_stack
 from bidsapp.inputs.group_masks import restrict_stack
 from bidsapp.inputs.resampling import smooth_stack
+from bidsapp.inputs.stacks import read_stack
 from bidsapp.plan.group_options import count_needed
 from bidsapp.records import GroupDesign, GroupEstimate
 from bidsapp.stats.effect_sizes import partial_r2, standardise

@@ -1,9 +1,4 @@
-"""Find effect and variance maps, ours or another program's, and read them as one stack.
-
-A voxel has no data where the effect is NaN or infinite, and where it is exactly 0 without a positive variance
-(programs that write 0 outside the brain); a zero effect with a positive variance is data. A variance that is
-not positive and finite is unknown (NaN).
-"""
+"""Find effect and variance maps, ours or another program's; ``inputs.stacks`` reads them."""
 
 import json
 import logging
@@ -11,14 +6,10 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError
-from bidsapp.inputs.images import check_grid, read_volume
 from bidsapp.inputs.index import close_index, find, index_folder, parse_name, read_filters
-from bidsapp.inputs.resampling import resample_map
 from bidsapp.inputs.selection import choose_resolution, choose_space, is_native, keep_labels, natural_key
-from bidsapp.records import EffectStack, EstimateKey, Geometry
+from bidsapp.records import EstimateKey
 
 logger = logging.getLogger(__name__)
 
@@ -187,116 +178,3 @@ def _sidecar(path):
 def _order(estimate):
     entities = [(name, natural_key(label)) for name, label in estimate.key.entities]
     return entities, estimate.key.node, estimate.key.contrast, str(estimate.effect)
-
-
-def read_stack(files, *, minimum_share=1.0, resample=False):
-    """Read the maps of one contrast from many inputs.
-
-    Every file is read once and only voxels with data are held, so memory is that of the stack itself and
-    one volume.
-
-    Parameters
-    ----------
-    files : sequence of EstimateFile
-    minimum_share : float
-        The geometry holds the voxels where at least this share of the inputs has data (1: all of them).
-    resample : bool
-        Bring maps that are on another grid to that of the first; otherwise they are refused.
-
-    Returns
-    -------
-    EffectStack
-
-    Raises
-    ------
-    InputError
-        A file is unreadable, on another grid than the first, or no voxel is left.
-    """
-    rows, grid, coverage = [], None, None
-    for file in files:
-        effect, variance, affine = _read_pair(file, grid, resample)
-        if grid is None:
-            grid = Geometry(np.ones(effect.shape, bool), affine)
-            coverage = np.zeros(effect.shape, np.int32)
-        there = np.isfinite(effect)
-        if not there.any():
-            raise InputError(
-                f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out."
-            )
-        coverage += there
-        dof = _read_dof(file)
-        rows.append((np.packbits(there), effect[there], None if variance is None else variance[there], dof))
-    needed = max(1, math.ceil(minimum_share * len(files) - 1e-9))
-    mask = coverage >= needed
-    if not mask.any():
-        raise InputError(
-            f"No voxel has data in {needed} of {len(files)} inputs. "
-            f"The smallest is {_smallest(files, rows)}. Leave it out, or ask for a smaller share."
-        )
-    return _assemble(files, rows, Geometry(mask, grid.affine), coverage)
-
-
-def _smallest(files, rows):
-    sizes = [len(values) for _, values, _, _ in rows]
-    index = int(np.argmin(sizes))
-    return f"{files[index].effect} with {sizes[index]} voxels"
-
-
-def _read_pair(file, grid, resample):
-    """Return the effect with NaN where there is no data, the variance or None, and the affine."""
-    effect, variance, affine = _read_own_grid(file)
-    if grid is None or (effect.shape == grid.mask.shape and np.allclose(affine, grid.affine, atol=1e-3)):
-        return effect, variance, affine
-    if not resample:
-        check_grid(file.effect, effect.shape, affine, grid, reference="the first of the maps")
-        return effect, variance, affine
-    return (
-        resample_map(effect, affine, grid),
-        None if variance is None else resample_map(variance, affine, grid),
-        grid.affine,
-    )
-
-
-def _read_own_grid(file):
-    effect, affine = read_volume(file.effect)
-    effect[~np.isfinite(effect)] = np.nan
-    if file.variance is None:
-        effect[effect == 0] = np.nan
-        return effect, None, affine
-    variance, other = read_volume(file.variance)
-    check_grid(
-        file.variance, variance.shape, other, Geometry(effect == effect, affine), reference="its effect map"
-    )
-    variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
-    effect[(effect == 0) & np.isnan(variance)] = np.nan
-    return effect, variance, affine
-
-
-def _read_dof(file):
-    if file.dof_map is None or not math.isnan(file.dof):
-        return file.dof
-    values, _ = read_volume(file.dof_map)
-    # Its own grid does not matter; a dof of 0 stands for no data.
-    values = values[np.isfinite(values) & (values > 0)]
-    return float(np.median(values)) if values.size else math.nan
-
-
-def _assemble(files, rows, geometry, coverage):
-    """Return the stack; each row is let go as soon as it is copied."""
-    shape = (len(rows), geometry.n_points)
-    effect = np.full(shape, np.nan, np.float32)
-    any_variance = any(row[2] is not None for row in rows)
-    variance = np.full(shape, np.nan, np.float32) if any_variance else None
-    dof, shares = np.array([row[3] for row in rows]), np.empty(len(rows))
-    common = 2 * coverage >= len(rows)
-    for index in range(len(rows)):
-        packed, values, variances, _ = rows[index]
-        rows[index] = None
-        there = np.unpackbits(packed, count=geometry.mask.size).astype(bool).reshape(geometry.mask.shape)
-        shares[index] = there[common].mean() if common.any() else np.nan
-        target, source = there[geometry.mask], geometry.mask[there]
-        effect[index, target] = values[source]
-        if variances is not None:
-            variance[index, target] = variances[source]
-    labels = tuple(f"sub-{file.key.entity('sub')}" for file in files)
-    return EffectStack(labels, geometry, effect, variance, dof, coverage, shares)

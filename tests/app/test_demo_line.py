@@ -9,7 +9,8 @@ import pytest
 
 from bidsapp.cli import main
 from bidsapp.demo import REGIONS
-from bidsapp.inputs.estimates import find_estimates, read_stack
+from bidsapp.inputs.estimates import find_estimates
+from bidsapp.inputs.stacks import read_stack
 from bidsapp.settings import Settings
 
 CONTRAST = "faceMinusHouse"

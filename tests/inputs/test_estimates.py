@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import InputError, SettingsError
-from bidsapp.inputs.estimates import find_estimates, read_stack
+from bidsapp.inputs import stacks
+from bidsapp.inputs.estimates import find_estimates
+from bidsapp.inputs.stacks import read_stack
 from bidsapp.settings import Selection, Settings
 
 SHAPE = (4, 5, 6)
@@ -79,6 +81,16 @@ def test_stack_holds_the_values_of_every_file(maps):
     expected = [nib.load(file.effect).get_fdata().ravel() for file in files]
     np.testing.assert_allclose(stack.effect, expected, rtol=1e-6)
     np.testing.assert_array_equal(stack.dof, [50, 50, 50])
+
+
+def test_values_are_the_same_when_inputs_are_put_together(maps, monkeypatch):
+    path_of(maps, "02", "variance").unlink()
+    files = find_estimates(settings(maps))
+    before = read_stack(files)
+    monkeypatch.setattr(stacks, "TOGETHER", 2)
+    after = read_stack(files)
+    np.testing.assert_array_equal(after.effect, before.effect)
+    np.testing.assert_array_equal(after.variance, before.variance)
 
 
 def test_geometry_is_the_intersection_and_coverage_counts_the_inputs(maps):

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from bidsapp.errors import AppError
 from bidsapp.inputs.confounds import find_outliers, parse_strategy, read_confounds, select_confounds
 from bidsapp.inputs.dataset import open_dataset
-from bidsapp.inputs.estimates import find_estimates, read_stack
+from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.events import read_events
 from bidsapp.inputs.images import read_header, read_mask, read_volume
 from bidsapp.inputs.index import parse_name, read_filters
 from bidsapp.inputs.participants import read_participants
+from bidsapp.inputs.stacks import read_stack
 from bidsapp.inputs.tables import read_table
 from bidsapp.inputs.timing import read_timing
 from bidsapp.settings import Selection, Settings

@@ -1,0 +1,152 @@
+"""Read the effect and variance maps of many inputs as one stack.
+
+A voxel has no data where the effect is NaN or infinite, and where it is exactly 0 without a positive variance
+(programs that write 0 outside the brain); a zero effect with a positive variance is data. A variance that is
+not positive and finite is unknown (NaN).
+"""
+
+import math
+
+import numpy as np
+
+from bidsapp.errors import InputError
+from bidsapp.inputs.images import check_grid, read_volume
+from bidsapp.inputs.resampling import resample_map
+from bidsapp.records import EffectStack, Geometry
+
+# Inputs whose values are kept in one array: at 2 mm 60 MB, which the C library gives back when they go.
+TOGETHER = 64
+
+
+def read_stack(files, *, minimum_share=1.0, resample=False):
+    """Read the maps of one contrast from many inputs.
+
+    Every file is read once and only voxels with data are held, so memory is that of the stack itself and
+    one volume.
+
+    Parameters
+    ----------
+    files : sequence of EstimateFile
+    minimum_share : float
+        The geometry holds the voxels where at least this share of the inputs has data (1: all of them).
+    resample : bool
+        Bring maps that are on another grid to that of the first; otherwise they are refused.
+
+    Returns
+    -------
+    EffectStack
+
+    Raises
+    ------
+    InputError
+        A file is unreadable, on another grid than the first, or no voxel is left.
+    """
+    rows, grid, coverage = [], None, None
+    for file in files:
+        effect, variance, affine = _read_pair(file, grid, resample)
+        if grid is None:
+            grid = Geometry(np.ones(effect.shape, bool), affine)
+            coverage = np.zeros(effect.shape, np.int32)
+        there = np.isfinite(effect)
+        if not there.any():
+            raise InputError(
+                f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out."
+            )
+        coverage += there
+        dof = _read_dof(file)
+        rows.append((np.packbits(there), effect[there], None if variance is None else variance[there], dof))
+        if len(rows) % TOGETHER == 0:
+            rows[-TOGETHER:] = _put_together(rows[-TOGETHER:])
+    needed = max(1, math.ceil(minimum_share * len(files) - 1e-9))
+    mask = coverage >= needed
+    if not mask.any():
+        raise InputError(
+            f"No voxel has data in {needed} of {len(files)} inputs. "
+            f"The smallest is {_smallest(files, rows)}. Leave it out, or ask for a smaller share."
+        )
+    return _assemble(files, rows, Geometry(mask, grid.affine), coverage)
+
+
+def _put_together(rows):
+    """Return rows whose values are parts of one array, so that letting them go leaves no holes in memory."""
+    effects, variances = (_join([row[place] for row in rows]) for place in (1, 2))
+    return [
+        (packed, effect, variance, dof)
+        for (packed, _, _, dof), effect, variance in zip(rows, effects, variances, strict=True)
+    ]
+
+
+def _join(arrays):
+    """Return the arrays as parts of one; None stays None."""
+    known = [array for array in arrays if array is not None]
+    if not known:
+        return arrays
+    whole = np.concatenate(known)
+    parts = iter(np.split(whole, np.cumsum([len(array) for array in known])[:-1]))
+    return [None if array is None else next(parts) for array in arrays]
+
+
+def _smallest(files, rows):
+    sizes = [len(values) for _, values, _, _ in rows]
+    index = int(np.argmin(sizes))
+    return f"{files[index].effect} with {sizes[index]} voxels"
+
+
+def _read_pair(file, grid, resample):
+    """Return the effect with NaN where there is no data, the variance or None, and the affine."""
+    effect, variance, affine = _read_own_grid(file)
+    if grid is None or (effect.shape == grid.mask.shape and np.allclose(affine, grid.affine, atol=1e-3)):
+        return effect, variance, affine
+    if not resample:
+        check_grid(file.effect, effect.shape, affine, grid, reference="the first of the maps")
+        return effect, variance, affine
+    return (
+        resample_map(effect, affine, grid),
+        None if variance is None else resample_map(variance, affine, grid),
+        grid.affine,
+    )
+
+
+def _read_own_grid(file):
+    effect, affine = read_volume(file.effect)
+    effect[~np.isfinite(effect)] = np.nan
+    if file.variance is None:
+        effect[effect == 0] = np.nan
+        return effect, None, affine
+    variance, other = read_volume(file.variance)
+    check_grid(
+        file.variance, variance.shape, other, Geometry(effect == effect, affine), reference="its effect map"
+    )
+    variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
+    effect[(effect == 0) & np.isnan(variance)] = np.nan
+    return effect, variance, affine
+
+
+def _read_dof(file):
+    if file.dof_map is None or not math.isnan(file.dof):
+        return file.dof
+    values, _ = read_volume(file.dof_map)
+    # Its own grid does not matter; a dof of 0 stands for no data.
+    values = values[np.isfinite(values) & (values > 0)]
+    return float(np.median(values)) if values.size else math.nan
+
+
+def _assemble(files, rows, geometry, coverage):
+    """Return the stack; each row is let go as soon as it is copied."""
+    shape = (len(rows), geometry.n_points)
+    effect = np.full(shape, np.nan, np.float32)
+    any_variance = any(row[2] is not None for row in rows)
+    variance = np.full(shape, np.nan, np.float32) if any_variance else None
+    dof, shares = np.array([row[3] for row in rows]), np.empty(len(rows))
+    common = 2 * coverage >= len(rows)
+    for index in range(len(rows)):
+        packed, values, variances, _ = rows[index]
+        rows[index] = None
+        there = np.unpackbits(packed, count=geometry.mask.size).astype(bool).reshape(geometry.mask.shape)
+        shares[index] = there[common].mean() if common.any() else np.nan
+        target, source = there[geometry.mask], geometry.mask[there]
+        effect[index, target] = values[source]
+        if variances is not None:
+            variance[index, target] = variances[source]
+    labels = tuple(f"sub-{file.key.entity('sub')}" for file in files)
+    return EffectStack(labels, geometry, effect, variance, dof, coverage, shares)
