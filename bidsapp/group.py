@@ -26,6 +26,7 @@ from bidsapp.plan.group_options import gather_notes
 from bidsapp.progress import Progress
 from bidsapp.provenance import Stopwatch, common_record, is_finished, make_fingerprint
 from bidsapp.report.pages import write_group_report, write_overview
+from bidsapp.tables.regions import read_atlas
 from bidsapp.workers import group_workers
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ def run_models(plan, settings):
     """Run every group model; return the failures in words. A model that fails does not stop the others."""
     for note in plan.notes:
         logger.info("%s", note)
+    for spec in settings.group.roi:
+        read_atlas(spec)  # A name that is wrong ends the stage before an image is read.
     prepare_output(plan, settings)
     progress = Progress(len(plan.models), "group model")
     failures = []

@@ -34,9 +34,13 @@ ESTIMATOR_WORDS = {
 BLOCK = 2**14
 SPHERICITY = (
     "One model of all cells with a column a subject pools the errors of all differences and assumes "
-    "sphericity. Where cells differ in variance or correlation its p-values can be far too small; the F with "
-    "Greenhouse-Geisser's correction (FGG, pGG) is beside it. The default error term (partitioned) assumes "
-    "nothing of the kind."
+    "sphericity. Where cells differ in variance or correlation its p-values can be far too small{}. The "
+    "default error term (partitioned) assumes nothing of the kind."
+)
+CORRECTED = "; the F with Greenhouse-Geisser's correction (FGG, pGG) is beside it"
+UNCORRECTED = (
+    "; Greenhouse-Geisser's correction needs every cell of every subject, which --group-estimator sandwich "
+    "does not"
 )
 # A cell's map has a variance but no file has the covariance of two cells.
 UNCORRELATED = (
@@ -157,11 +161,11 @@ def _fit_rows(fit, stack, settings):
     if estimator == "ols" and groups is None:
         estimates = [add_effect_sizes(estimate) for estimate in estimates]
     if repeated and estimator == "ols":
-        warnings.append(SPHERICITY)
         estimates = [
             add_greenhouse_geisser(estimate, contrast, design, stack)
             for estimate, contrast in zip(estimates, fit.contrasts, strict=True)
         ]
+        warnings.append(warn_of_sphericity(estimates))
     if estimator == "ols":
         return FittedGroup(stack, design, estimates, estimator, warnings)
     reason = "" if is_one_sample(design) else ONLY_FLIPS.format(estimator)
@@ -195,6 +199,12 @@ def add_effect_sizes(estimate):
         size = standardise(estimate.statistic, estimate.dof, estimate.maps["unit_error"])
         maps |= {"d": size.d, "g": size.g, "g_low": size.low, "g_high": size.high}
     return replace(estimate, maps=others | maps)
+
+
+def warn_of_sphericity(estimates):
+    """Return what must be said of a pooled error, and what stands beside the F tests."""
+    corrected = {"FGG" in estimate.maps for estimate in estimates if estimate.test == "F"}
+    return SPHERICITY.format("" if not corrected else CORRECTED if True in corrected else UNCORRECTED)
 
 
 def add_greenhouse_geisser(estimate, contrast, design, stack):

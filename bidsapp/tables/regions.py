@@ -48,13 +48,24 @@ def read_regions(spec, geometry):
     InputError
         No such file or atlas, a table without the columns, or no region with a voxel.
     """
-    atlas = read_atlases([spec])[0] if spec in BUNDLED else _read_image(spec)
+    atlas = read_atlas(spec)
     found = atlas.regions_at(geometry.coordinates())
     indices = [index for index in np.unique(found) if index >= 0]
     if not indices:
         raise InputError(f"--roi {spec}: no voxel of the maps lies in any of its regions.")
     names = [atlas.names.get(int(index), str(index)) for index in indices]
     return Regions(atlas.key, atlas.title, names, [np.flatnonzero(found == index) for index in indices])
+
+
+def read_atlas(spec):
+    """Return the bundled atlas or label image that ``spec`` names.
+
+    Raises
+    ------
+    InputError
+        No such file or atlas, or a table without the columns.
+    """
+    return read_atlases([spec])[0] if spec in BUNDLED else _read_image(spec)
 
 
 def average_regions(values, regions):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from scipy import stats
 
 from bidsapp import cli
+from bidsapp.group_models import warn_of_sphericity
 
 AFFINE = np.array([[6.0, 0, 0, -66], [0, 6.0, 0, -90], [0, 0, 6.0, -54], [0, 0, 0, 1]])
 SHAPE = (22, 26, 20)
@@ -147,6 +149,47 @@ def test_subject_without_a_covariate_is_named_in_log_and_report(maps, tmp_path, 
     assert "sub-12 is left out: no value for iq" in (tmp_path / "out" / "group.html").read_text()
 
 
+def test_model_without_earlier_nodes_takes_the_maps_that_its_input_names(maps, tmp_path):
+    chosen = [f"{number:02d}" for number in range(3, 11)]
+    model = {
+        "Name": "chosen",
+        "BIDSModelVersion": "1.0.0",
+        "Input": {"task": ["x"], "space": ["MNI152NLin2009cAsym"], "contrast": ["stop"], "subject": chosen},
+        "Nodes": [
+            {
+                "Level": "Dataset",
+                "Name": "group",
+                "GroupBy": ["contrast"],
+                "Model": {"Type": "glm", "X": [1]},
+                "DummyContrasts": {"Test": "t"},
+            }
+        ],
+    }
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    assert run(maps, tmp_path / "out", "--model", tmp_path / "model.json") == 0
+    record = record_of(tmp_path / "out")
+    assert [one["name"] for one in record["contrasts"]] == ["stop"]
+    assert [one["label"] for one in record["subjects"] if one["used"]] == [f"sub-{label}" for label in chosen]
+    expected = stats.ttest_1samp(stacked(maps, "stop")[2:10, 8, 8, 8], 0).statistic
+    assert read(tmp_path / "out", "contrast-stop_stat-t")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
+
+
+def test_excluded_label_takes_no_part(maps, tmp_path):
+    words = ("--group-design", "one-sample", "--exclude-participant-label", "05")
+    assert run(maps, tmp_path, *words) == 0
+    expected = stats.ttest_1samp(np.delete(stacked(maps, "go"), 4, axis=0)[:, 8, 8, 8], 0).statistic
+    assert read(tmp_path, "contrast-go_stat-t")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
+
+
+def test_sphericity_is_warned_of_with_what_stands_beside_the_f():
+    t, corrected, bare = (
+        SimpleNamespace(test=test, maps=maps) for test, maps in (("t", {}), ("F", {"FGG": 0}), ("F", {}))
+    )
+    assert "Greenhouse-Geisser" not in warn_of_sphericity([t])
+    assert "(FGG, pGG) is beside it" in warn_of_sphericity([t, corrected])
+    assert "needs every cell of every subject" in warn_of_sphericity([t, bare])
+
+
 def test_effect_sizes_stand_beside_t(maps, tmp_path):
     assert run(maps, tmp_path, "--group-design", "one-sample") == 0
     t, d = (read(tmp_path, f"contrast-go_stat-{stat}")[8, 8, 8] for stat in ("t", "d"))
@@ -221,6 +264,7 @@ def test_conjunction_is_the_smaller_z(maps, tmp_path):
         (("--variance-groups", "site"), "--variance-groups: no column 'site'"),
         (("--conjunction", "x=go"), "write NAME=CONTRAST,CONTRAST"),
         (("--mask", "nowhere.nii.gz"), "nowhere.nii.gz"),
+        (("--roi", "nowhere"), "--roi nowhere: neither a file nor one of aal"),
         (("--conjunction", "x=go,nogo"), "no node makes the t contrasts go, nogo. There are: go, stop"),
         (("--group-contrast", "x=go"), "--group-contrast needs --group-design"),
     ],
