@@ -140,6 +140,7 @@ class ContrastWriter:
             "n_distinct": inference.n_distinct,
             "exact": inference.exact,
             "scheme": inference.scheme,
+            "statistic": fields["Statistic"],
             "seed": inference.options.seed,
             "smallest_p": inference.smallest_p,
             "warnings": list(inference.warnings),

@@ -41,6 +41,10 @@ NOISE = {
 }
 SCHEMES = {"sign-flip": "sign flips", "permutation": "permutations", "both": "permutations with sign flips"}
 TAILS = {"two": "two-sided", "positive": "one-sided (positive)", "negative": "one-sided (negative)"}
+SCORES = (
+    " The flipped values were the subjects' scores: effects times the weights that the estimator gives under "
+    "the null hypothesis, which no flip changes."
+)
 
 
 def describe_participant(record, n_subjects=1):
@@ -175,8 +179,10 @@ def _permutation(permutation):
     number, scheme = permutation["n_shuffles"], SCHEMES.get(permutation["scheme"], permutation["scheme"])
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
     shuffles = every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
+    what = SCORES if "scores" in permutation.get("statistic", "") else ""
     return (
         f"Null distributions came from {shuffles}, the observed data among them [@nichols2002; @winkler2014]."
+        f"{what}"
     )
 
 

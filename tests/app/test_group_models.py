@@ -114,6 +114,7 @@ def test_weighted_estimators_flip_the_signs_of_scores(maps, tmp_path):
     assert contrast["permutation"]["scheme"] == "sign-flip"
     (height,) = [one for one in contrast["thresholds"] if one["method"] == "maxT"]
     assert height["scale"] == "score"
+    assert "effects times the weights that the estimator gives" in (tmp_path / "group.html").read_text()
 
 
 def test_weighted_estimators_say_once_why_other_designs_are_not_shuffled(maps, tmp_path, capsys):
