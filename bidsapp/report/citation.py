@@ -12,6 +12,8 @@ from bidsapp.report.references import cited, references, split_citations
 from bidsapp.report.render import render
 from bidsapp.report.sections.methods import find_atlases, in_words
 
+# LaTeX's standard encodings have the Latin letters up to here.
+END_OF_LATIN = 0x180
 # Settings on which the text of the participant level depends.
 TEXT_PARTS = ("run", "model")
 LATEX = {
@@ -79,7 +81,8 @@ def _markdown(chapters, works):
 
 
 def _latex(chapters):
-    lines = [r"\documentclass{article}", r"\usepackage[utf8]{inputenc}", r"\usepackage{natbib}"]
+    lines = [r"\documentclass{article}", r"\usepackage[T1]{fontenc}", r"\usepackage[utf8]{inputenc}"]
+    lines += [r"\usepackage{natbib}"]
     lines += [r"\begin{document}", r"\section*{Methods}"]
     for title, paragraphs in chapters:
         lines += ["", rf"\subsection*{{{_escape_latex(title)}}}", ""]
@@ -103,7 +106,12 @@ def _cite(keys):
 
 
 def _escape_latex(text):
-    return "".join(LATEX.get(character, character) for character in text)
+    return "".join(LATEX.get(c) or (c if ord(c) < END_OF_LATIN or c in "–—…" else _name(c)) for c in text)
+
+
+def _name(character):
+    """Return the code point of a character that LaTeX's standard fonts lack."""
+    return f"[U+{ord(character):04X}]"
 
 
 def _escape_markdown(text):

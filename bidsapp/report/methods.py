@@ -19,6 +19,8 @@ CITED = {
     "maxSize": "nichols2002",
     "maxMass": "nichols2002",
     "maxTFCE": "smith2009",
+    "rftPeak": "worsley1996",
+    "rftSize": "friston1994",
     "ari": "rosenblatt2018",
 }
 NOISE = {

@@ -20,7 +20,9 @@ class Reference:
         authors = get["author"].replace(" and others", " et al.").replace(" and ", "; ")
         doi = f" doi:{get['doi']}" if get["doi"] else ""
         where = f"{get['journal']} {get['volume']}:{get['pages'].replace('--', '–')}"
-        return f"{authors} ({get['year']}). {get['title']}. {where}.{doi}"
+        # Braces keep capitals in BibTeX only.
+        title = get["title"].replace("{", "").replace("}", "")
+        return f"{authors} ({get['year']}). {title}. {where}.{doi}"
 
     def bibtex(self):
         """Return the reference as a BibTeX entry."""

@@ -1,6 +1,8 @@
 """The methods text as files."""
 
 import re
+import shutil
+import subprocess
 
 import html5lib
 import pytest
@@ -77,3 +79,17 @@ def test_subjects_with_other_settings_have_their_own_chapter(tmp_path):
 def test_hostile_names_stay_text(hostile_folder, ending):
     assert "<script>" not in read(hostile_folder, ending).replace(r"\<script\>", "")
     assert HOSTILE not in read(hostile_folder, ending)
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+@pytest.mark.parametrize("kind", ["output_folder", "hostile_folder"])
+def test_latex_compiles_with_its_bibliography(request, kind, tmp_path):
+    for ending in ("tex", "bib"):
+        shutil.copy(request.getfixturevalue(kind) / f"logs/CITATION.{ending}", tmp_path)
+    latex = ["pdflatex", "-halt-on-error", "CITATION.tex"]
+    for command in (latex, ["bibtex", "CITATION"], latex, latex):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-1500:]
+    log = (tmp_path / "CITATION.log").read_text(encoding="latin-1")
+    assert "undefined" not in log
+    assert (tmp_path / "CITATION.pdf").stat().st_size > 10_000
