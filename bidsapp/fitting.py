@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.design.diagnostics import efficiency, variance_inflation
+from bidsapp.inputs.anatomy import find_anatomy
 from bidsapp.inputs.images import intersect_masks
 from bidsapp.inputs.motion import read_motion
 from bidsapp.outputs import names
@@ -73,6 +74,7 @@ def fit_run(fit, settings, n_threads):
     more = {
         "noise_model": settings.run.noise_model,
         "motion": read_motion(run.confounds),
+        "anatomy": str(find_anatomy(run) or "") or None,
         "vif": quality["VarianceInflation"],
     }
     return fitted, describe_run(run, fit) | files | more, notes

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from bidsapp.inputs.results import Volume
+from bidsapp.inputs.results import Volume, read_all_subject_results
 from bidsapp.outputs.names import figure_path
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.distributions import draw_null
-from bidsapp.report.drawing.glass import draw_glass_brain
 from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_cut, draw_mosaic
 from bidsapp.report.drawing.surface import draw_surface
 from bidsapp.report.render import Section, render
+from bidsapp.report.sections.brains import WEAKEST, average_under, draw_brain
 from bidsapp.report.sections.group_design import group_node
 from bidsapp.report.sections.group_findings import contrast_anchor
 from bidsapp.report.sections.peak_effects import draw_strips, place_key, read_effects
@@ -46,14 +46,20 @@ def find_cutoff(null, alpha):
     return float(ordered[enough[-1]]) if len(enough) else None
 
 
+def in_mni(results):
+    """Whether a group model is in MNI space, as maps are that do not say."""
+    return background.is_mni(results.record["entities"].get("space", "MNI"))
+
+
 def anatomy(results):
-    """Return what to draw slices on: the given image, the MNI template, or the mask."""
+    """Return what to draw slices on: the given image, the MNI template, the subjects' mean, or the mask."""
     record = results.record
     if results.has(record.get("background")):
         return background.from_volume(results.read_map(record["background"]), "mean anatomical image")
-    if background.is_mni(record["entities"].get("space")):
+    if in_mni(results):
         return background.template()
-    return background.from_volume(results.read_map(record["mask"]), "analysis mask")
+    found = average_under(read_all_subject_results(results.folder), record["entities"]["space"])
+    return found or background.from_volume(results.read_map(record["mask"]), "analysis mask")
 
 
 class _Maker:
@@ -61,6 +67,7 @@ class _Maker:
 
     def __init__(self, results, book, contrast, under):
         self.results, self.book, self.contrast, self.under = results, book, contrast, under
+        self.mni = in_mni(results)
         self.thresholds = contrast["thresholds"]
         self.anchor = contrast_anchor(results, contrast)
         self.main = next((t for t in self.thresholds if t["n_voxels"]), None)
@@ -81,6 +88,7 @@ class _Maker:
             "group_contrast.html",
             contrast=self.contrast,
             signed=self.signed,
+            weakest=None if self.mni else WEAKEST,
             discoveries=self._discoveries(),
             anchor=self.anchor,
             under=self.under.name,
@@ -118,14 +126,16 @@ class _Maker:
 
     def _glass(self, volume, what, faintest=0.0, **more):
         alt = (
-            f"Glass brain of {self.contrast['name']}: {what}; "
+            f"{'Glass brain' if self.mni else 'Slices'} of {self.contrast['name']}: {what}; "
             f"colours from {-self.limit if self.signed else 0:g} to {self.limit:g}"
         )
-        figure = draw_glass_brain(volume, limit=self.limit, alt=alt, faintest=faintest, signed=self.signed)
-        return self.book.add(figure, self._path("glass", stat=self.statistic, **more), "glass")
+        options = {"limit": self.limit, "alt": alt, "faintest": faintest, "signed": self.signed}
+        figure = draw_brain(volume, None if self.mni else self.under, **options)
+        kind, look = ("glass", "glass") if self.mni else ("map", "keep")
+        return self.book.add(figure, self._path(kind, stat=self.statistic, **more), look)
 
     def _surface(self):
-        if not self.main or not background.is_mni(self.results.record["entities"].get("space")):
+        if not self.main or not self.mni:
             return None
         alt = f"Inflated cortex of {self._words(self.main)}, both hemispheres from outside and inside"
         figure = draw_surface(self.kept, limit=self.limit, alt=alt, signed=self.signed)

@@ -1,10 +1,10 @@
 """All subjects and contrasts at a glance."""
 
 from bidsapp.outputs.names import GROUP_REPORT, figure_path, subject_report_path
-from bidsapp.report.drawing.glass import draw_glass_brain
 from bidsapp.report.methods import count_subjects
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.about import anchor
+from bidsapp.report.sections.brains import WEAKEST, draw_brain, find_under
 from bidsapp.report.sections.subject_contrasts import colour_limit, read_z
 from bidsapp.report.sections.subject_summary import final
 
@@ -49,24 +49,27 @@ def _grid(subjects, name, index, book):
     limit = colour_limit(*(volume for _, _, volume in cells))
     signed = any(estimate["test"] != "F" for _, estimate, _ in cells)
     drawn = [_cell(book, *cell, limit) for cell in cells]
-    content = render("overview_grid.html", cells=drawn, limit=limit, signed=signed)
+    flat = WEAKEST if any(cell["flat"] for cell in drawn) else None
+    content = render("overview_grid.html", cells=drawn, limit=limit, signed=signed, flat=flat)
     return Section(name, f"grid-{index}", content, level=2)
 
 
 def _cell(book, subject, estimate, volume, limit):
-    alt = f"Glass brain of the z map of {estimate['contrast']}, {subject.name}"
+    under = find_under(subject, estimate["entities"].get("space"), own=False)
+    alt = f"{'Slices' if under else 'Glass brain'} of the z map of {estimate['contrast']}, {subject.name}"
     path = figure_path(
         estimate["entities"],
-        "glass",
+        "slices" if under else "glass",
         node=estimate["node"],
         contrast=estimate["contrast"],
         stat="z",
         desc="overview",
     )
     entities = ", ".join(f"{k}-{v}" for k, v in estimate["entities"].items() if k in ("ses", "task", "run"))
-    figure = draw_glass_brain(volume, limit=limit, alt=alt, signed=estimate["test"] != "F")
+    figure = draw_brain(volume, under, limit=limit, alt=alt, signed=estimate["test"] != "F")
     return {
         "name": subject.name,
+        "flat": under is not None,
         "where": entities,
         "href": subject_report_path(subject.record["subject"]),
         "drawing": book.add(figure, path, "glass"),

@@ -1,29 +1,41 @@
 """The contrasts of a subject: glass brains of the combined estimate and of every run."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from bidsapp.inputs.results import Volume
 from bidsapp.outputs.names import figure_path
-from bidsapp.report.drawing.glass import draw_glass_brain
 from bidsapp.report.render import Section, render
+from bidsapp.report.sections.brains import WEAKEST, draw_brain, find_under
 from bidsapp.report.sections.subject_summary import final
 
 # The weakest strongest colour: noise alone reaches this z somewhere, and shall not look like an effect.
 MIN_LIMIT = 4.0
 
 
+@dataclass(frozen=True)
+class SubjectPage:
+    """What the pictures of a subject share; ``unders``: what to draw maps of each space on."""
+
+    results: object
+    book: object
+    unders: dict
+
+
 def make_section(results, book):
     """Return the section of all contrasts."""
     last = final(results)
     others = [e for e in results.record["estimates"] if e not in last]
-    contrasts = [
-        _contrast(results, book, name, last, others) for name in dict.fromkeys(e["contrast"] for e in last)
-    ]
-    return (
-        Section("Contrasts", "contrasts", render("subject_contrasts.html", contrasts=contrasts))
-        if contrasts
-        else None
-    )
+    spaces = {e["entities"].get("space") for e in results.record["estimates"]}
+    page = SubjectPage(results, book, {space: find_under(results, space) for space in spaces})
+    names = dict.fromkeys(e["contrast"] for e in last)
+    contrasts = [_contrast(page, name, last, others) for name in names]
+    if not contrasts:
+        return None
+    flat = [under.name for under in page.unders.values() if under]
+    content = render("subject_contrasts.html", contrasts=contrasts, flat=flat, weakest=WEAKEST)
+    return Section("Contrasts", "contrasts", content)
 
 
 def colour_limit(*volumes):
@@ -36,12 +48,13 @@ def colour_limit(*volumes):
     return float(np.ceil(max([MIN_LIMIT, *top]) * 2) / 2)
 
 
-def _contrast(results, book, name, last, others):
+def _contrast(page, name, last, others):
+    results = page.results
     mine = [e for e in last if e["contrast"] == name] + [e for e in others if e["contrast"] == name]
     mine = [e for e in mine if results.has(e["maps"].get("z"))]
     volumes = [read_z(results, e) for e in mine]
     limit = colour_limit(*volumes)
-    figures = [_draw(book, e, v, limit) for e, v in zip(mine, volumes, strict=True)]
+    figures = [_draw(page, e, v, limit) for e, v in zip(mine, volumes, strict=True)]
     n_last = sum(e in last for e in mine)
     if n_last == len(figures) - 1 == 1:
         # One run made the estimate: the two pictures are the same.
@@ -63,16 +76,18 @@ def read_z(results, estimate):
     return Volume(np.maximum(np.nan_to_num(volume.values), 0), volume.affine)
 
 
-def _draw(book, estimate, volume, limit):
-    where = place(estimate["entities"])
+def _draw(page, estimate, volume, limit):
+    entities = estimate["entities"]
+    where, under = place(entities), page.unders[entities.get("space")]
     what = f"{estimate['contrast']}, {estimate['level']} level, {where or 'all runs'}"
     signed = estimate["test"] != "F"
-    alt = f"Glass brain of the z map of {what}; colours from {-limit if signed else 0:g} to {limit:g}"
-    path = figure_path(
-        estimate["entities"], "glass", node=estimate["node"], contrast=estimate["contrast"], stat="z"
-    )
+    kind = f"Slices on the {under.name}" if under else "Glass brain"
+    alt = f"{kind} of the z map of {what}; colours from {-limit if signed else 0:g} to {limit:g}"
+    shown = "slices" if under else "glass"
+    path = figure_path(entities, shown, node=estimate["node"], contrast=estimate["contrast"], stat="z")
+    figure = draw_brain(volume, under, limit=limit, alt=alt, signed=signed)
     return {
-        "drawing": book.add(draw_glass_brain(volume, limit=limit, alt=alt, signed=signed), path, "glass"),
+        "drawing": page.book.add(figure, path, "keep" if under else "glass"),
         "where": where,
         "estimate": estimate,
     }
