@@ -1,20 +1,16 @@
-"""Region-of-interest analysis of a group fit: one table and one figure for each atlas."""
+"""Region-of-interest analysis of a group fit: one table for each atlas."""
 
 import numpy as np
 import pandas as pd
 
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
 from bidsapp.outputs import names
-from bidsapp.outputs.files import write_text
 from bidsapp.outputs.tables import write_table
-from bidsapp.report.drawing.distributions import draw_strip
 from bidsapp.stats.distributions import p_to_t
 from bidsapp.stats.effect_sizes import standardise
 from bidsapp.stats.group_estimators import USES_VARIANCES, fit_group
 from bidsapp.tables.regions import average_regions, read_regions
 
-# A figure with more rows than this is unreadable; the table has all regions.
-MAX_DRAWN = 40
 COLUMNS = {
     "contrast": "Group contrast",
     "region": "Region of the atlas",
@@ -34,7 +30,7 @@ COLUMNS = {
 
 
 def write_regions(fit, fitted, settings):
-    """Write table and figure of every atlas that ``--roi`` names; return what the record says of them."""
+    """Write the table of every atlas that ``--roi`` names; return what the record says of them."""
     stack = fitted.stack
     if not settings.group.roi or len(stack.effect) != len(fitted.design.matrix):
         return []
@@ -52,10 +48,7 @@ def _write_atlas(fit, fitted, regions, settings):
     descriptions = {name: {"Description": text} for name, text in COLUMNS.items()}
     descriptions["Atlas"] = regions.title
     write_table(settings.output_dir / table, pd.concat(frames, ignore_index=True), descriptions)
-    figure = names.figure_path(fit.entities, "regions", desc=regions.key, **place)
-    unit = fit.inputs[0].metadata.get("Units") or "effect"
-    write_text(settings.output_dir / figure, draw_regions(frames[0], subjects, regions.title, unit).file())
-    return {"atlas": regions.key, "contrast": fit.contrast, "table": table, "figure": figure}
+    return {"atlas": regions.key, "title": regions.title, "contrast": fit.contrast, "table": table}
 
 
 def fit_regions(fitted, means, tail):
@@ -96,21 +89,3 @@ def describe_regions(regions, estimate):
             "g_high": size.high,
         }
     )
-
-
-def draw_regions(table, subjects, title, unit):
-    """Return the effects of the subjects in the regions with the smallest p-values, mean and interval."""
-    chosen = table["p"].sort_values(kind="stable").dropna().index[:MAX_DRAWN]
-    groups = {}
-    for row in chosen:
-        values = subjects.loc[row].dropna()
-        summary = tuple(table.loc[row, ["effect", "low", "high"]].astype(float))
-        label = f"{table.loc[row, 'region']} {'*' if table.loc[row, 'q'] < 0.05 else ''}".strip()
-        if not np.isfinite(summary[0]):
-            summary = (values.mean(), np.nan, np.nan)
-        groups[label] = (list(values.items()), summary)
-    words = f"{table['contrast'].iloc[0]}: regions of {title} by p-value (* q < 0.05)"
-    alt = (
-        f"Effect of each subject in {len(groups)} regions of {title}, with mean and 95 % confidence interval"
-    )
-    return draw_strip(groups, unit=unit, title=words, alt=alt)

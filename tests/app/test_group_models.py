@@ -236,7 +236,8 @@ def test_regions_are_tested_with_a_false_discovery_rate(maps, tmp_path):
     assert table.loc[0, "sub-05"] == pytest.approx(means[4], rel=1e-5)
     assert (table["q"] >= table["p"]).all()
     assert "Regions of interest" in (output / "group.html").read_text()
-    assert (output / entry["figure"]).read_text().startswith("<svg")
+    (figure,) = (output / "group" / "figures").glob("*contrast-stop*_regions.svg")
+    assert table["region"][0] in figure.read_text()
 
 
 def test_conjunction_is_the_smaller_z(maps, tmp_path):

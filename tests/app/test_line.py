@@ -107,13 +107,16 @@ def test_a_broken_run_does_not_stop_the_others(tiny_dataset, tmp_path, capsys):
     assert not list((tmp_path / "out" / "sub-02").rglob("*run-1*"))
 
 
-def test_reports_are_rebuilt_from_the_maps(results, tiny_dataset, tmp_path):
-    shutil.copytree(results, tmp_path / "out")
-    for page in (tmp_path / "out").glob("*.html"):
-        page.unlink()
-    assert analyse(tiny_dataset, tmp_path / "out", "--reports-only") == EXIT_OK
-    pages = {p.name for p in (tmp_path / "out").glob("*.html")}
-    assert pages == {p.name for p in results.glob("*.html")}
+def test_reports_figures_and_methods_are_rebuilt_from_the_maps_byte_by_byte(results, tiny_dataset, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    made = [*out.glob("*.html"), *out.glob("*/figures/*"), *out.glob("logs/CITATION.*")]
+    before = {path: path.read_bytes() for path in made}
+    for path in made:
+        path.unlink()
+    assert analyse(tiny_dataset, out, "--reports-only") == EXIT_OK
+    assert len(made) > 60
+    assert [path.name for path in made if not path.is_file() or path.read_bytes() != before[path]] == []
 
 
 def test_tables_list_every_measure_of_clusters_and_peaks(results):

@@ -110,17 +110,31 @@ def test_own_atlas_with_other_columns_is_refused(own_atlas):
         read_atlases([own_atlas])
 
 
-def test_peaks_of_the_motor_map_are_where_and_what_they_were():
-    """Left button press against right: right motor cortex and left cerebellum positive, mirrored negative."""
+@pytest.fixture(scope="module")
+def motor():
+    """Return clusters and peaks of the motor map: left button press against right."""
     image = load_img(load_sample_motor_activation_image())
     volume = image.get_fdata()
     geometry = Geometry(volume != 0, image.affine)
     values = volume[volume != 0]
     table = make_cluster_table({"z": values}, np.abs(values) > 5, geometry)
-    clusters, _ = add_labels(table, geometry, read_atlases(["aal"]))
-    large = clusters[clusters["n_voxels"] >= 50]
-    columns = ["sign", "n_voxels", "peak_x", "peak_y", "peak_z", "z", "aal"]
-    frozen = pd.read_csv(Path(__file__).with_name("motor_clusters.tsv"), sep="\t")
-    pd.testing.assert_frame_equal(
-        large[columns].reset_index(drop=True), frozen, check_exact=False, rtol=1e-5, check_dtype=False
-    )
+    clusters, peaks = add_labels(table, geometry, read_atlases(["aal", "harvard_oxford", "talairach_ba"]))
+    large = clusters["cluster_id"][clusters["n_voxels"] >= 50]
+    return clusters[clusters["cluster_id"].isin(large)], peaks[peaks["cluster_id"].isin(large)]
+
+
+@pytest.mark.parametrize("kind", ["clusters", "peaks"])
+def test_tables_of_the_motor_map_are_what_they_were(motor, kind):
+    frozen = pd.read_csv(Path(__file__).with_name(f"motor_{kind}.tsv"), sep="\t")
+    ours = motor[kind == "peaks"][list(frozen.columns)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(ours, frozen, check_exact=False, rtol=1e-5, check_dtype=False)
+
+
+def test_labels_of_the_motor_map_are_on_the_right_sides(motor):
+    """The hand that presses is opposite in the cortex and on the same side in the cerebellum."""
+    clusters, peaks = motor
+    left, right = clusters["sign"] == "positive", clusters["sign"] == "negative"
+    words = {sign: " ".join(clusters["aal"][chosen]) for sign, chosen in (("left", left), ("right", right))}
+    assert all(name in words["left"] for name in ("Precentral_R", "Postcentral_R", "Cerebelum_4_5_L"))
+    assert all(name in words["right"] for name in ("Precentral_L", "Postcentral_L", "Cerebelum_4_5_R"))
+    assert peaks["talairach_ba"].iloc[:2].str.contains("Brodmann_area_[34] ").all()

@@ -8,6 +8,7 @@ import pytest
 from nilearn.datasets import load_sample_motor_activation_image
 from nilearn.image import load_img
 from nilearn.reporting import get_clusters_table
+from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
 from scipy.ndimage import center_of_mass
 
 from bidsapp.records import Geometry
@@ -190,6 +191,25 @@ def test_atlasreader_puts_the_peak_of_a_ring_outside_it():
     assert ring[tuple(theirs)] == 0
     ours = voxels_of(table_of(ring).peaks, AFFINE)[0]
     assert ring[tuple(ours)] == 1
+
+
+def test_nilearn_takes_the_weakest_vertex_of_a_negative_cluster_as_its_peak():
+    strip = np.array([0, 0, -2.0, -5.0, -3.0, 0, 0, 4.0])
+    theirs = get_clusters_table(make_surface(strip), 1.0, two_sided=True)
+    assert sorted(theirs["Peak Stat"]) == [-2.0, 4.0]
+    volume = np.zeros((8, 3, 3))
+    volume[:, 1, 1] = strip
+    assert sorted(table_of(volume, 1.0).clusters["z"]) == [-5.0, 4.0]
+
+
+def make_surface(strip):
+    """Return a band of triangles with a map on one edge of the left one."""
+    n = len(strip)
+    corners = np.array([[x, y, 0.0] for y in (0, 1) for x in range(n)])
+    triangles = [t for i in range(n - 1) for t in ([i, i + 1, n + i], [i + 1, n + i + 1, n + i])]
+    mesh = InMemoryMesh(corners, np.array(triangles))
+    left = np.concatenate([strip, np.zeros(n)])
+    return SurfaceImage(PolyMesh(left=mesh, right=mesh), {"left": left, "right": np.zeros(2 * n) - 1e-9})
 
 
 def as_set(frame, columns):

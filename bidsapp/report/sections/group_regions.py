@@ -1,12 +1,15 @@
 """Regions of interest: a figure and a table for each atlas and contrast of the subjects."""
 
-from markupsafe import Markup
+import numpy as np
 
+from bidsapp.outputs.names import figure_path
+from bidsapp.report.drawing.distributions import draw_strip
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.about import anchor
+from bidsapp.report.sections.group_design import group_node
 
-# The tables on disk hold all regions and every subject.
-MAX_ROWS = 60
+# The tables on disk hold all regions and every subject; a figure with more rows than this is unreadable.
+MAX_ROWS, MAX_DRAWN = 60, 40
 COLUMNS = ["contrast", "region", "n_voxels", "n", "effect", "low", "high", "statistic", "p", "q", "g"]
 
 
@@ -17,9 +20,40 @@ def make_section(results, book):
         return None
     parts = []
     for entry in found:
-        frame = results.read_table(entry["table"]).sort_values("p", kind="stable")
-        figure = (results.folder / entry["figure"]).read_text(encoding="utf-8")
-        rows = frame[[name for name in COLUMNS if name in frame]].head(MAX_ROWS).to_dict("records")
-        parts.append({**entry, "rows": rows, "n_rows": len(frame), "svg": Markup(figure)})
+        frame = results.read_table(entry["table"])
+        figure = draw_regions(results, frame, entry.get("title") or entry["atlas"])
+        path = figure_path(
+            results.record["entities"],
+            "regions",
+            desc=entry["atlas"],
+            node=group_node(results),
+            contrast=entry["contrast"] or "all",
+        )
+        shown = frame.sort_values("p", kind="stable")
+        rows = shown[[name for name in COLUMNS if name in frame]].head(MAX_ROWS).to_dict("records")
+        parts.append({**entry, "rows": rows, "n_rows": len(frame), "svg": book.add(figure, path)})
     content = render("group_regions.html", parts=parts, columns=COLUMNS)
     return Section("Regions of interest", f"regions-{anchor(results)}", content)
+
+
+def draw_regions(results, frame, title):
+    """Return the effects of the subjects in the regions with the smallest p-values, mean and interval.
+
+    Of the first contrast in the table.
+    """
+    contrast = frame["contrast"].iloc[0]
+    table = frame[frame["contrast"] == contrast].dropna(subset="p").sort_values("p", kind="stable")
+    labels = [s["label"] for s in results.record["subjects"] if s["label"] in frame]
+    groups = {}
+    for _, row in table.head(MAX_DRAWN).iterrows():
+        values = row[labels].dropna().astype(float)
+        summary = tuple(row[["effect", "low", "high"]].astype(float))
+        if not np.isfinite(summary[0]):
+            summary = (values.mean(), np.nan, np.nan)
+        groups[f"{row['region']} {'*' if row['q'] < 0.05 else ''}".strip()] = (list(values.items()), summary)
+    words = f"{contrast}: regions of {title} by p-value (* q < 0.05)"
+    alt = (
+        f"Effect of each subject in {len(groups)} regions of {title}, with mean and 95 % confidence interval"
+    )
+    units = [c["units"] for c in results.record["contrasts"] if c["name"] == contrast]
+    return draw_strip(groups, unit=next(iter(units), None) or "effect", title=words, alt=alt)
