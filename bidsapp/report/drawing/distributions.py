@@ -42,7 +42,10 @@ def draw_null(values, observed, *, cutoff=None, name, alt):
                 x(value), y, x(value), top + depth, stroke=colour, stroke_width=1.6, stroke_dasharray=dash
             )
         )
-        anchor, shift = ("end", -4) if x(value) > width * 0.6 else ("start", 4)
+        # Beside its line, away from the other one where there is room.
+        other = max(v for v, *_ in marks)
+        ends = x(value) > width * (0.22 if value < other else 0.78)
+        anchor, shift = ("end", -4) if ends else ("start", 4)
         words = f"{words} {short(value)}"
         parts.append(svg.text(x(value) + shift, y, words, size=10, anchor=anchor, fill=colour))
     return svg.Figure("".join(parts), width, top + depth + 34, alt, {})

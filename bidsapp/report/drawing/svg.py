@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-INK, FAINT, ACCENT = "var(--ink,#1c2733)", "var(--faint,#9aa7b4)", "var(--accent,#0b6e75)"
+INK, FAINT, ACCENT = "var(--ink,#1c2733)", "var(--faint,#768390)", "var(--accent,#0b6e75)"
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 
 
