@@ -10,7 +10,7 @@ from bidsapp.run_series import BLOCK_VOLUMES
 from bidsapp.stats.autocorrelation import count_lags
 
 # The interpreter with all libraries, measured on Linux with the pinned packages.
-BASE_GB = 0.30
+BASE_GB = 0.20
 DOUBLE, SINGLE = 8, 4
 # Maps of doubles a voxel: of the fit (squares, ends, unit, quality), and of an estimate while written.
 FIT_MAPS, ESTIMATE_MAPS = 24, 10
