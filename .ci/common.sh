@@ -1,8 +1,4 @@
 # Shared by .ci/image, .ci/containers and .ci/cluster.
-# So many shuffles show that the null is the same without costing CI its minutes.
-# shellcheck disable=SC2034
-OPTIONS=(--n-permutations 50)
-
 step() { printf '%4ds  -- %s\n' "$SECONDS" "$*"; }
 skip() { printf '      SKIPPED: %s\n' "$*"; }
 fail() { printf '      FAULT: %s\n' "$*" >&2; exit 1; }

@@ -37,6 +37,11 @@ def start(data, out, environment, *labels):
     )
 
 
+def finish(job):
+    _, said = job.communicate()
+    assert job.returncode == 0, said.decode()
+
+
 def checksums(folder):
     """Return the digest of every file but records and reports, which hold times."""
     paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".html"]
@@ -49,8 +54,7 @@ def checksums(folder):
 
 @pytest.mark.slow
 def test_jobs_that_start_together_leave_what_one_job_leaves(data, tmp_path, environment):
-    alone = start(data, tmp_path / "alone", environment)
-    assert alone.wait() == 0, alone.stderr.read().decode()
+    finish(start(data, tmp_path / "alone", environment))
     expected = checksums(tmp_path / "alone")
     overview = (tmp_path / "alone" / "index.html").read_text()
 
@@ -58,7 +62,7 @@ def test_jobs_that_start_together_leave_what_one_job_leaves(data, tmp_path, envi
         out = tmp_path / f"round{number}"
         jobs = [start(data, out, environment, f"{label:02d}") for label in range(1, N_JOBS + 1)]
         for job in jobs:
-            assert job.wait() == 0, job.stderr.read().decode()
+            finish(job)
         assert checksums(out) == expected
         assert {path.name for path in out.glob("*.html")} == {
             path.name for path in (tmp_path / "alone").glob("*.html")
