@@ -54,8 +54,9 @@ class Atlas:
     def label_peaks(self, positions):
         """Return the label of each position in mm; probabilistic ones as ``62% A; 11% B``."""
         voxels = self._voxels(positions)
-        name = self._name_probable if self.percent else self._name_single
-        return [name(v) if v >= 0 else NO_LABEL for v in voxels]
+        if self.percent:
+            return self._names_probable(voxels)
+        return [self._name_single(voxel) if voxel >= 0 else NO_LABEL for voxel in voxels]
 
     def label_near_peaks(self, positions):
         """Return as ``label_peaks``, with ``near A (3 mm)`` where only the surroundings have a label.
@@ -98,13 +99,16 @@ class Atlas:
     def _name_single(self, voxel):
         return self._name(self.regions[voxel])
 
-    def _name_probable(self, voxel):
-        shares = []
-        for region, (voxels, percent) in self.percent.items():
-            at = np.searchsorted(voxels, voxel)
-            if at < len(voxels) and voxels[at] == voxel and percent[at] >= MIN_PERCENT:
-                shares.append((int(percent[at]), self._name(region)))
-        return _join(sorted(shares, key=lambda share: -share[0])) or NO_LABEL
+    def _names_probable(self, voxels):
+        """Return the label of each voxel, region by region for all of them at once."""
+        shares = [[] for _ in voxels]
+        for region, (members, percent) in self.percent.items():
+            if not len(members):
+                continue
+            at = np.minimum(np.searchsorted(members, voxels), len(members) - 1)
+            for index in np.flatnonzero((members[at] == voxels) & (percent[at] >= MIN_PERCENT)):
+                shares[index].append((int(percent[at[index]]), self._name(region)))
+        return [_join(sorted(found, key=lambda share: -share[0])) or NO_LABEL for found in shares]
 
     def _nearest(self, position):
         around = _ball(NEAR_MM)
