@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from bidsapp.design.group_commands import Known, make_group_document, read_factors, split_words
+from bidsapp.design.group_cells import read_factors
+from bidsapp.design.group_commands import Known, make_group_document, split_words
 from bidsapp.errors import SettingsError
 from bidsapp.inputs.model import parse_model
 
