@@ -160,7 +160,7 @@ def combine_fits(fit, fitted, runs, settings):
     )
     estimates = [restrict(entry, geometry) for entry in inputs]
     about = {
-        "method": "passed through" if len(inputs) == 1 else fit.method_in_words,
+        "method": "passed through" if len(inputs) == 1 else method_in_words(fit, settings),
         "runs": sorted({label for entry in inputs for label in entry.record["runs"]}),
     }
     about["left_out"] = describe_left_out(fit, runs, about["runs"])
@@ -171,6 +171,12 @@ def combine_fits(fit, fitted, runs, settings):
         key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
         made.append(write_fitted(key, estimate, geometry, about, settings))
     return made
+
+
+def method_in_words(fit, settings):
+    """Return how the estimates of several inputs are combined."""
+    equal = fit.method == "fixed" and settings.run.fixed_effects == "equal"
+    return "fixed effects, equal weights" if equal else fit.method_in_words
 
 
 def describe_left_out(fit, runs, used):

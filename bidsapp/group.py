@@ -14,7 +14,7 @@ from bidsapp.group_inference import (
     shuffle_contrast,
 )
 from bidsapp.group_influence import write_influence
-from bidsapp.group_models import ESTIMATOR_WORDS, fit_inputs, read_inputs
+from bidsapp.group_models import estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.group_regions import write_regions
 from bidsapp.inference.thresholds import THRESHOLDS
@@ -111,7 +111,7 @@ def fit_model(model, settings):
         regions += write_regions(fit, fitted, settings)
     contrasts += [ContrastWriter(result, settings).write() for result in conjunctions.conjoin()]
     content = {"contrasts": contrasts, "warnings": list(dict.fromkeys(warnings)), "regions": regions}
-    estimator = ESTIMATOR_WORDS[fitted.estimator]
+    estimator = estimator_in_words(fitted)
     return content | write_shared(model, stacks, settings, estimator=estimator), refusals
 
 
@@ -128,7 +128,7 @@ def analyse(fit, fitted, settings):
         # The first is the main one of tables and figures: one that could be computed.
         thresholds.sort(key=lambda threshold: bool(threshold.reason))
         said = warnings[contrast.name] + warnings_of(thresholds, contrast)
-        words = ESTIMATOR_WORDS[fitted.estimator]
+        words = estimator_in_words(fitted)
         yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, words)
 
 

@@ -78,6 +78,18 @@ class FittedGroup:
         return self.stack.effect if self.scores is None else self.scores
 
 
+def estimator_in_words(fitted):
+    """Return how a fit was made, as records, sidecars and the methods text say it."""
+    if fitted.scores is not None:
+        return "Hotelling's T2 of the contrasts within subjects"
+    words = ESTIMATOR_WORDS[fitted.estimator]
+    if fitted.design.variance_groups is None:
+        return words
+    if fitted.estimator == "ols":
+        return f"{words}, a variance for each group (Aspin-Welch v, Winkler's G)"
+    return f"{words}, a variance between subjects for each group"
+
+
 def read_inputs(fit, settings):
     """Return the stack of a fit's inputs, on one grid, inside the mask, smoothed.
 

@@ -3,6 +3,9 @@
 A text is a list of paragraphs. ``[@key]`` cites a work of ``references``; several: ``[@a; @b]``.
 """
 
+import re
+from itertools import groupby
+
 from bidsapp.report.drawing.scale import short
 
 BUILDS_ON = {
@@ -41,10 +44,31 @@ NOISE = {
         for order in range(2, 7)
     },
 }
+PERCENT = (
+    "Effects are in percent of each voxel's mean signal, for a regressor of height 1: responses have an area "
+    "of 1, so that is the change that a long event would end in, not the peak of a short one."
+)
 SCHEMES = {"sign-flip": "sign flips", "permutation": "permutations", "both": "permutations with sign flips"}
+COMBINED = {
+    "fixed effects": (
+        "fixed effects, each run weighted by the inverse of its sampling variance, with Satterthwaite's "
+        "degrees of freedom"
+    ),
+    "fixed effects, equal weights": (
+        "fixed effects, all runs weighted alike, with Satterthwaite's degrees of freedom"
+    ),
+    "ordinary least squares": "ordinary least squares over the runs, whose own variances were not used",
+    "passed through": "the estimate of a single run was taken as it is",
+}
+TOUCHING = {6: "share a face", 18: "share a face or an edge", 26: "touch (faces, edges or corners)"}
+STOPPED = "Shuffling stopped once more shuffles would hardly have changed a decision."
+APPROXIMATED = {
+    "gpd": "p-values below 0.1 are from a generalised Pareto distribution fitted to the tail of each null.",
+    "gamma": "p-values are from a gamma distribution fitted to each null.",
+}
 TAILS = {"two": "two-sided", "positive": "one-sided (positive)", "negative": "one-sided (negative)"}
 SCORES = (
-    " The flipped values were the subjects' scores: effects times the weights that the estimator gives under "
+    "The flipped values were the subjects' scores: effects times the weights that the estimator gives under "
     "the null hypothesis, which no flip changes."
 )
 
@@ -85,6 +109,7 @@ def _software(record):
 def _run_level(record, n_subjects):
     settings, runs = record["settings"], record["runs"]
     options, model = settings.get("run", {}), settings.get("model", {})
+    fwhm = options.get("noise_smoothing_fwhm") or 0
     volumes, interval = _span(run["n_volumes"] for run in runs), _span(run["repetition_time"] for run in runs)
     sources = sorted({f"{short(run['start_time'])} s ({run['start_time_source']})" for run in runs})
     n_confounds = _span(len(run["confounds"]) for run in runs)
@@ -94,13 +119,29 @@ def _run_level(record, n_subjects):
         _smoothing(options.get("smoothing_fwhm") or 0),
         f"Each of the {len(runs)} runs{whose} ({volumes} volumes, repetition time {interval} s) was fitted "
         "by a general linear model.",
-        _regressors(model) if record["model"].get("automatic") else "",
+        _regressors(record),
         f"Regressors were sampled at k × TR + {' or '.join(sources)} for volume k, counted from 0.",
         f"{n_confounds} confound regressors entered the design of each run: {_listing(runs)}.",
+        _censoring(runs, model),
         *(NOISE.get(name, f"The noise model was {name}.") for name in noise),
-        "Effects are in percent of each voxel's mean signal." if options.get("scaling") == "percent" else "",
+        f"Its coefficients were smoothed with {short(fwhm)} mm within the mask." if fwhm else "",
+        "Amplitudes joined each response with its derivatives (derivative boost)."
+        if options.get("derivative_boost")
+        else "",
+        PERCENT if options.get("scaling") == "percent" else "",
     ]
     return " ".join(filter(None, sentences))
+
+
+def _censoring(runs, model):
+    """Return how many volumes were censored; a strategy that censors is named even where it found none."""
+    n_censored = sum(len(run.get("censored", ())) for run in runs)
+    strategy = model.get("confounds") or ""
+    if not n_censored and "scrub" not in strategy:
+        return ""
+    n_volumes = sum(run["n_volumes"] for run in runs)
+    by = f" by the strategy {strategy}" if "scrub" in strategy else ""
+    return f"{n_censored} of {n_volumes} volumes were censored{by}, each with a regressor of its own."
 
 
 def _smoothing(fwhm):
@@ -111,7 +152,10 @@ def _smoothing(fwhm):
     )
 
 
-def _regressors(model):
+def _regressors(record):
+    model, source = record["settings"].get("model", {}), record["model"]
+    if not source.get("automatic"):
+        return f"The regressors are those of the BIDS Stats Model {source['name']} ({source['path']})."
     period = model.get("high_pass") or 0
     drift = f"cosines down to a period of {short(period)} s modelled slow drifts"
     hrf = model.get("hrf_model", "spm")
@@ -128,13 +172,10 @@ def _listing(runs):
 
 
 def _combination(combined):
-    methods = ", ".join(sorted({e["method"] for e in combined}))
+    methods = sorted({e["method"] for e in combined})
     n_runs = _span(len(e["runs"]) for e in combined)
-    return (
-        f"The estimates of the runs of a subject were combined ({methods}; "
-        f"{n_runs} runs): fixed effects weight each run by the inverse of its sampling "
-        "variance and use its real degrees of freedom; the estimate of a single run was taken as it is."
-    )
+    listed = "; ".join(COMBINED.get(method, method) for method in methods)
+    return f"The estimates of the runs of a subject ({n_runs} runs) were combined: {listed}."
 
 
 def _group_model(record):
@@ -147,6 +188,8 @@ def _group_model(record):
         record["description"],
         f"The model ({record.get('formula') or record['node']}) was fitted by {record['estimator']} in "
         f"{record['n_voxels']} voxels of {size} mm to the effects of {used} subjects{smoothed}.",
+        _subjects_of_contrasts(record),
+        _coverage(record["settings"].get("group", {}).get("min_subjects", "all")),
         f"{len(left)} left out: {'; '.join(left)}." if left else "",
         "Standardised effects are Hedges' g [@hedges1981]."
         if any("g" in c["maps"] for c in record["contrasts"])
@@ -155,44 +198,104 @@ def _group_model(record):
     return " ".join(filter(None, sentences))
 
 
+def _subjects_of_contrasts(record):
+    sizes = sorted({contrast["n_subjects"] for contrast in record["contrasts"]})
+    if len(sizes) < 2:
+        return ""
+    fewer = [f"{c['name']} {c['n_subjects']}" for c in record["contrasts"] if c["n_subjects"] < sizes[-1]]
+    return f"Fewer subjects have these contrasts: {', '.join(fewer)}."
+
+
+def _coverage(needed):
+    if needed == "all":
+        return "Voxels with data of all subjects of a contrast were analysed."
+    share = f"{needed} subjects" if float(needed) >= 1 else f"a share of {needed} of the subjects"
+    return (
+        f"Voxels with data of at least {share} of a contrast were analysed, each with the subjects that it "
+        "has; shuffling needs data of all."
+    )
+
+
 def _inference(record):
-    contrasts = [c for c in record["contrasts"] if c["thresholds"]]
+    contrasts = [c for c in record["contrasts"] if any(not t["reason"] for t in c["thresholds"])]
     if not contrasts:
         return None
-    rules = {t["method"]: t for c in contrasts for t in c["thresholds"]}
-    tails = " and ".join(dict.fromkeys(TAILS[rule["tail"]] for rule in rules.values()))
+    # Of F and conjunctions only what no t contrast has.
+    ordered = sorted(contrasts, key=lambda contrast: contrast["test"] != "t")
+    rules = {}
+    for rule in (t for c in ordered for t in c["thresholds"] if not t["reason"]):
+        rules.setdefault(rule["method"], rule)
+    tests = {contrast["test"] for contrast in contrasts}
+    tails = list(dict.fromkeys(TAILS[rule["tail"]] for rule in rules.values())) if tests - {"F"} else []
+    tails += ["of F the upper tail"] if "F" in tests else []
     listed = "; ".join(_rule(method, rule) for method, rule in rules.items())
-    permutation = next((c["permutation"] for c in contrasts if c.get("permutation")), None)
-    shuffles = f" {_permutation(permutation)}" if permutation else ""
-    return f"Tests were {tails}. Thresholds: {listed}.{shuffles}"
+    sentences = [
+        f"Tests were {', '.join(tails)}. Thresholds: {listed}.",
+        _shuffling(contrasts, record["settings"].get("permutation", {})),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _shuffling(contrasts, options):
+    """Return how the nulls came about, for which contrasts, and the conventions behind them."""
+    done = [c for c in contrasts if c.get("permutation")]
+    if not done:
+        return ""
+    named = sorted((_permutation(c["permutation"]), c["name"]) for c in done)
+    groups = [(how, [name for _, name in some]) for how, some in groupby(named, key=lambda pair: pair[0])]
+    left = [c["name"] for c in contrasts if not c.get("permutation") and c["test"] != "z"]
+    whose = len(groups) > 1 or left
+    nulls = "; ".join(f"{how} ({', '.join(names)})" if whose else how for how, names in groups)
+    sentences = [
+        f"Null distributions came from {nulls}, the observed data among them [@nichols2002; @winkler2014].",
+        f"Not shuffled: {', '.join(left)}." if left else "",
+        SCORES if any("scores" in c["permutation"].get("statistic", "") for c in done) else "",
+        APPROXIMATED.get(options.get("tail_approximation"), ""),
+        STOPPED if options.get("stop_when_decided") else "",
+        _mass_and_enhancement(options),
+        _across(contrasts, options),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _mass_and_enhancement(options):
+    mass = "whole statistic" if options.get("cluster_mass") == "raw" else "statistic above the threshold"
+    powers = "extent 1 and height 2" if options.get("tfce_preset") == "surface" else "extent 0.5 and height 2"
+    scale = "z" if options.get("cluster_scale") == "z" else "t (other statistics as z)"
+    return (
+        f"The mass of a cluster is the sum of the {mass}; threshold-free cluster enhancement has the powers "
+        f"{powers} and 6 neighbours; both are of {scale}."
+    )
+
+
+def _across(contrasts, options):
+    if len(contrasts) < 2:
+        return ""
+    if options.get("across_contrasts"):
+        return "Family-wise errors by shuffling are over all contrasts of the model together."
+    return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
 
 
 def _rule(method, rule):
     cite = f" [@{CITED[method]}]" if method in CITED else ""
-    forming = (
-        f"clusters formed at {rule['statistic']} = {short(rule['forming'])}" if rule.get("forming") else ""
-    )
-    alpha = "" if str(rule["alpha"]) in rule["title"] else f"α = {rule['alpha']}"
-    details = ", ".join(filter(None, [alpha, forming]))
-    return f"{rule['title']}{f' ({details})' if details else ''}{cite}"
+    # Contrasts may have different numbers of voxels.
+    title = re.sub(r"over \d+ points", "over the voxels tested", rule["title"])
+    alpha = "" if str(rule["alpha"]) in title else f" (α = {rule['alpha']})"
+    return f"{title}{alpha}{cite}"
 
 
 def _permutation(permutation):
     number, scheme = permutation["n_shuffles"], SCHEMES.get(permutation["scheme"], permutation["scheme"])
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
-    shuffles = every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
-    what = SCORES if "scores" in permutation.get("statistic", "") else ""
-    return (
-        f"Null distributions came from {shuffles}, the observed data among them [@nichols2002; @winkler2014]."
-        f"{what}"
-    )
+    return every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
 
 
 def _tables(record, atlases):
     named = "; ".join(f"{title} ({citation})" for title, citation in atlases)
     labels = f" Anatomical labels are from {named}." if named else ""
+    connectivity = record["settings"].get("permutation", {}).get("connectivity", 26)
     return (
-        "Clusters are sets of surviving voxels of one sign that touch (faces, edges or corners), numbered by "
+        f"Clusters are sets of surviving voxels of one sign that {TOUCHING[connectivity]}, numbered by "
         "size; peaks are local extremes at least 8 mm apart. Coordinates are in mm of the space "
         f"{record['entities'].get('space', 'of the images')}.{labels}"
     )
