@@ -225,6 +225,7 @@ def write_fitted(key, estimate, geometry, about, settings):
     fields = sidecar_fields(key.node, key.level, entities, settings) | {
         "ContrastName": key.contrast,
         "Test": described["test"],
+        "AlternativeHypothesis": "two-sided" if is_t else "upper tail",
         "EstimationMethod": about["method"],
         "DegreesOfFreedom": described["dof"],
         "Runs": about["runs"],

@@ -80,7 +80,7 @@ class FittedGroup:
 
 def estimator_in_words(fitted):
     """Return how a fit was made, as records, sidecars and the methods text say it."""
-    if fitted.scores is not None:
+    if np.ndim(fitted.scores) == 3:
         return "Hotelling's T2 of the contrasts within subjects"
     words = ESTIMATOR_WORDS[fitted.estimator]
     if fitted.design.variance_groups is None:

@@ -9,6 +9,7 @@ from bidsapp.group_discoveries import COLUMNS as DISCOVERY_COLUMNS
 from bidsapp.group_discoveries import make_discoveries
 from bidsapp.group_tables import STATISTICS, TableWriter, is_template
 from bidsapp.inference.pvalues import p_interval
+from bidsapp.inference.thresholds.surviving import TAILS
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_described_map
 from bidsapp.outputs.files import write_json
@@ -88,6 +89,7 @@ class ContrastWriter:
         """Write a map of the contrast and return its path."""
         result = self._result
         path = names.map_path(result.fit.entities, stat=stat, desc=desc, **self._where)
+        is_signed = result.estimate.test in ("t", "z")
         shared = {
             "effect_units": result.fit.inputs[0].metadata.get("Units"),
             "SpatialReference": result.fit.entities.get("space"),
@@ -98,6 +100,7 @@ class ContrastWriter:
             "NodeLevel": "Dataset",
             "EstimationMethod": f"{result.estimator}, on the subjects' effects",
             "DegreesOfFreedom": _common_dof(result.estimate),
+            "AlternativeHypothesis": TAILS[self._settings.group.tail] if is_signed else "upper tail",
             "NumberOfSubjects": len(set(result.stack.labels)),
             "SmoothingFWHM": self._settings.group.group_smoothing_fwhm,
         }

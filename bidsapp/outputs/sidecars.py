@@ -21,7 +21,7 @@ MAP_MEANING = {
     "p": ("uncorrected p-value", "probability"),
     "n": ("number of inputs that the voxel was fitted with", "count"),
     "q": ("p-value adjusted for the false discovery rate", "probability"),
-    "d": ("standardised effect (Cohen's d)", "standard deviations"),
+    "d": ("effect over the residual standard deviation (Cohen's d)", "standard deviations"),
     "g": ("Hedges' g, the effect d corrected for few inputs", "standard deviations"),
     "gLow": ("lower limit of the 95 % confidence interval of Hedges' g", "standard deviations"),
     "gHigh": ("upper limit of the 95 % confidence interval of Hedges' g", "standard deviations"),

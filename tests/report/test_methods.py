@@ -123,7 +123,8 @@ def test_smoothed_coefficients_and_boosted_amplitudes_are_said():
         ("ols", None, None, "ordinary least squares"),
         ("ols", [1, 2], None, "a variance for each group (Aspin-Welch v, Winkler's G)"),
         ("reml", [1, 2], None, "a variance between subjects for each group"),
-        ("ols", None, [0.0], "Hotelling's T2"),
+        ("ols", None, [[[0.0]]], "Hotelling's T2"),
+        ("reml", None, [[0.0]], "mixed effects, REML"),
     ],
 )
 def test_estimators_are_named_for_what_they_did(estimator, groups, scores, words):
