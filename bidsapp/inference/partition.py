@@ -61,7 +61,11 @@ def partition_design(matrix, weights):
         When the contrast cannot be estimated or no degrees of freedom remain.
     """
     matrix = np.asarray(matrix, float)
-    weights = _independent_rows(np.atleast_2d(np.asarray(weights, float)))
+    # Columns of length 1, or the intercept beside a scan date in seconds would pass for rounding.
+    lengths = np.linalg.norm(matrix, axis=0)
+    lengths[lengths == 0] = 1.0
+    matrix = matrix / lengths
+    weights = _independent_rows(np.atleast_2d(np.asarray(weights, float)) / lengths)
     rank = np.linalg.matrix_rank(matrix, tol=RANK_TOLERANCE * np.linalg.norm(matrix, 2))
     dof = len(matrix) - rank
     if dof < 1:

@@ -61,3 +61,15 @@ def test_a_saturated_design_is_refused():
 def test_fixed_directions_leave_the_nuisance(groups):
     nuisance = partition_design(groups, [[-1, 1, 0]]).nuisance
     assert drop_fixed(nuisance, np.ones((20, 1))).shape == (20, 1)
+
+
+@pytest.mark.parametrize(("centre", "spread"), [(0.0, 1e10), (0.0, 1e-10), (1.6e9, 1e7)])
+@pytest.mark.parametrize("weights", [[1, 0], [0, 1]])
+def test_units_of_a_covariate_change_nothing(centre, spread, weights, rng):
+    """Scan dates in seconds are far larger than the intercept, which is no rounding of theirs."""
+    covariate = rng.normal(size=12)
+    plain = np.column_stack([np.ones(12), centre / spread + covariate])
+    scaled = np.column_stack([np.ones(12), centre + spread * covariate])
+    one, other = partition_design(plain, [weights]), partition_design(scaled, [weights])
+    assert one.dof == other.dof == 10
+    np.testing.assert_allclose(one.effect, other.effect, atol=1e-6)
