@@ -220,7 +220,6 @@ def _inference(record):
     contrasts = [c for c in record["contrasts"] if any(not t["reason"] for t in c["thresholds"])]
     if not contrasts:
         return None
-    # Of F and conjunctions only what no t contrast has.
     ordered = sorted(contrasts, key=lambda contrast: contrast["test"] != "t")
     rules = {}
     for rule in (t for c in ordered for t in c["thresholds"] if not t["reason"]):
@@ -229,11 +228,8 @@ def _inference(record):
     tails = list(dict.fromkeys(TAILS[rule["tail"]] for rule in rules.values())) if tests - {"F"} else []
     tails += ["of F the upper tail"] if "F" in tests else []
     listed = "; ".join(_rule(method, rule) for method, rule in rules.items())
-    sentences = [
-        f"Tests were {', '.join(tails)}. Thresholds: {listed}.",
-        _shuffling(contrasts, record["settings"].get("permutation", {})),
-    ]
-    return " ".join(filter(None, sentences))
+    shuffling = _shuffling(contrasts, record["settings"].get("permutation", {}))
+    return f"Tests were {', '.join(tails)}. Thresholds: {listed}. {shuffling}".strip()
 
 
 def _shuffling(contrasts, options):
@@ -244,8 +240,8 @@ def _shuffling(contrasts, options):
     named = sorted((_permutation(c["permutation"]), c["name"]) for c in done)
     groups = [(how, [name for _, name in some]) for how, some in groupby(named, key=lambda pair: pair[0])]
     left = [c["name"] for c in contrasts if not c.get("permutation") and c["test"] != "z"]
-    whose = len(groups) > 1 or left
-    nulls = "; ".join(f"{how} ({', '.join(names)})" if whose else how for how, names in groups)
+    named = len(groups) > 1 or left
+    nulls = "; ".join(f"{how} ({', '.join(names)})" if named else how for how, names in groups)
     sentences = [
         f"Null distributions came from {nulls}, the observed data among them [@nichols2002; @winkler2014].",
         f"Not shuffled: {', '.join(left)}." if left else "",
@@ -269,10 +265,8 @@ def _mass_and_enhancement(options):
 
 
 def _across(contrasts, options):
-    if len(contrasts) < 2:
-        return ""
-    if options.get("across_contrasts"):
-        return "Family-wise errors by shuffling are over all contrasts of the model together."
+    if options.get("across_contrasts") or len(contrasts) < 2:
+        return "Family-wise errors by shuffling are over all contrasts together." * (len(contrasts) > 1)
     return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
 
 
