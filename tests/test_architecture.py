@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "bidsapp"
-BASE = {"records", "model_records", "plan_records", "settings", "errors", "version"}
+BASE = {"records", "model_records", "plan_records", "settings", "errors", "version", "wildcards"}
 ALLOWED = {
     "records": set(),
     "model_records": set(),
@@ -16,6 +16,7 @@ ALLOWED = {
     "settings": set(),
     "errors": set(),
     "version": set(),
+    "wildcards": set(),
     "stats": BASE,
     "inference": BASE | {"stats"},
     "design": BASE,

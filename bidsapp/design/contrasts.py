@@ -5,9 +5,10 @@ import difflib
 import numpy as np
 
 from bidsapp.design.diagnostics import independent_rows, inestimable_reason
-from bidsapp.design.variables import aliases, is_wildcard, match_names
+from bidsapp.design.variables import aliases
 from bidsapp.model_records import INTERCEPT, ContrastRule
 from bidsapp.records import Contrast
+from bidsapp.wildcards import is_wildcard, match_names
 
 
 def expand_rules(node, columns):

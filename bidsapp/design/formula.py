@@ -14,7 +14,8 @@ from bidsapp.model_records import INTERCEPT
 # More would multiply terms beyond any use: a*b*c*d has 16.
 MAX_PRODUCTS = 4
 MAX_POWER = 3
-ALLOWED = re.compile(r"(?:v_\d+_|C(?=\()|[01](?![\d.])|\d(?=\s*\))|\*\*\s*\d|\^\s*\d|[\s~+:*()/-])*")
+# Possessive: "**1" may be read in two ways, and trying both for each would never end.
+ALLOWED = re.compile(r"(?:v_\d+_|C(?=\()|[01](?![\d.])|\d(?=\s*\))|\*\*\s*\d|\^\s*\d|[\s~+:*()/-])*+")
 
 
 def formula_words(formula):

@@ -12,11 +12,11 @@ from bidsapp.design.variables import (
     aliases,
     as_values,
     is_missing,
-    is_wildcard,
     level_name,
 )
 from bidsapp.model_records import INTERCEPT, SHORT_NAMES
 from bidsapp.records import Design
+from bidsapp.wildcards import is_wildcard
 
 
 @dataclass(frozen=True, slots=True)

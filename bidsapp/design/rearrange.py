@@ -10,10 +10,10 @@ from bidsapp.design.variables import (
     as_values,
     factor_levels,
     is_missing,
-    is_wildcard,
     level_name,
 )
 from bidsapp.errors import ModelError
+from bidsapp.wildcards import is_wildcard
 
 
 def find_pairs(namespace, arguments, where):

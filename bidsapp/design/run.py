@@ -8,10 +8,11 @@ from bidsapp.design.convolution import convolve_variable, response_names, sample
 from bidsapp.design.filters import high_pass_columns, low_pass_columns
 from bidsapp.design.formula import formula_words, make_formula_columns
 from bidsapp.design.transformations import transform
-from bidsapp.design.variables import Namespace, Variable, as_values, is_wildcard, match_names
+from bidsapp.design.variables import Namespace, Variable, as_values
 from bidsapp.errors import InputError, ModelError
 from bidsapp.model_records import INTERCEPT
 from bidsapp.records import Design
+from bidsapp.wildcards import is_wildcard, match_names
 
 TIMES = ("onset", "duration")
 # fMRIPrep writes these columns only for runs with such volumes: that there are none is no news.

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bidsapp.wildcards import is_wildcard, match_names
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Variable:
@@ -122,17 +124,6 @@ class Namespace:
         variable = self.variables[holders[0]]
         self.variables[name] = variable.with_values((variable.values == name).astype(float), name)
         return name
-
-
-def is_wildcard(text):
-    """Whether a word of the model has ``*`` or ``?`` in it."""
-    return "*" in text or "?" in text
-
-
-def match_names(pattern, names):
-    """Return the names that match a pattern with ``*`` and ``?`` (no other character is special)."""
-    expression = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
-    return [name for name in names if expression.fullmatch(name)]
 
 
 def aliases(name):

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from itertools import islice
 
 from bidsapp.errors import SettingsError
 from bidsapp.inputs.confounds import parse_strategy
@@ -18,8 +19,12 @@ from bidsapp.model_records import (
     ResponseRule,
 )
 from bidsapp.outputs.names import make_label
+from bidsapp.wildcards import is_wildcard, match_name
 
 GROUPINGS = (*SHORT_NAMES, "contrast")
+# Patterns are compared with every condition; names are searched for a near match only so far.
+MAX_PATTERNS, MAX_CONDITIONS = 100, 2000
+MAX_SEARCHED, MAX_UNKNOWN = 200, 12
 # Our keys of Software and their values; Confounds takes a strategy.
 OURS = {"JointF": (True, False), "SubjectLevel": ("fixed", "ols")}
 
@@ -30,6 +35,11 @@ def make_node(shape, path, faults, notes):
     x = read_columns(shape.Model.X, [*path, "Model", "X"], faults)
     if not x:
         faults.add([*path, "Model", "X"], "is empty; name a column, or 1 for the intercept.")
+    n_patterns = sum(map(is_wildcard, x))
+    if n_patterns > MAX_PATTERNS:
+        faults.add(
+            [*path, "Model", "X"], f"has {n_patterns:,} wildcards; at most {MAX_PATTERNS} are accepted."
+        )
     hrf = _response(shape.Model.HRF, [*path, "Model", "HRF"], faults, notes)
     _check_grouping(shape.GroupBy, [*path, "GroupBy"], faults)
     _check_formula(shape.Model.Formula, [*path, "Model", "Formula"], faults)
@@ -192,36 +202,57 @@ def _check_strategy(text, path, faults):
 
 def _check_conditions(node, path, faults):
     """Note conditions that no column of X can be, as far as X tells without the data."""
-    if node.formula:
+    if node.formula or sum(map(is_wildcard, node.x)) > MAX_PATTERNS:
         return
     contrasts = [
         (rule.conditions, [*path, "Contrasts", i, "ConditionList"]) for i, rule in enumerate(node.contrasts)
     ]
     if node.dummy and node.dummy.contrasts:
         contrasts.append((node.dummy.contrasts, [*path, "DummyContrasts", "Contrasts"]))
-    patterns = [re.compile(_column_pattern(name)) for name in node.x]
-    for conditions, here in contrasts:
-        for index, name in enumerate(conditions):
-            if any(pattern.fullmatch(name) for pattern in patterns):
-                continue
-            near = difflib.get_close_matches(name, node.x, n=1, cutoff=0.75)
-            if _may_be_level(name, node) and not near:
-                continue
-            near = near or difflib.get_close_matches(name, node.x, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" X has {_listed(node.x)}."
-            shown = 1 if name == INTERCEPT else repr(name)
-            faults.add([*here, index], f"{shown} is not in X.{hint}")
+    n_conditions = sum(len(conditions) for conditions, _ in contrasts)
+    if n_conditions > MAX_CONDITIONS:
+        message = f"name {n_conditions:,} conditions; at most {MAX_CONDITIONS:,} are accepted."
+        faults.add([*path, "Contrasts"], message)
+        return
+    known = _Columns(node.x)
+    items = ((name, [*here, i]) for conditions, here in contrasts for i, name in enumerate(conditions))
+    unknown = ((name, here) for name, here in items if name not in known)
+    for name, here in islice(unknown, MAX_UNKNOWN):
+        near = difflib.get_close_matches(name, node.x[:MAX_SEARCHED], n=1, cutoff=0.75)
+        if _may_be_level(name, node) and not near:
+            continue
+        near = near or difflib.get_close_matches(name, node.x[:MAX_SEARCHED], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" X has {_listed(node.x)}."
+        faults.add(here, f"{1 if name == INTERCEPT else repr(name)} is not in X.{hint}")
+
+
+class _Columns:
+    """What the entries of X may become: their levels if they are factors, the parts of their responses."""
+
+    def __init__(self, x):
+        self.plain = {name for name in x if not is_wildcard(name)}
+        self.patterns = [name for name in x if is_wildcard(name)]
+        self.seen = {}
+
+    def __contains__(self, name):
+        if name not in self.seen:
+            origins = _origins(name)
+            self.seen[name] = not self.plain.isdisjoint(origins) or any(
+                match_name(pattern, origin) for pattern in self.patterns for origin in origins
+            )
+        return self.seen[name]
+
+
+def _origins(name):
+    """Return the entries of X that a column may come from."""
+    found = {name, re.sub(r"_(derivative|dispersion|delay_\d+)$", "", name)}
+    found |= {name[: match.start()] for match in re.finditer(r"[.\[]", name)}
+    return {other.removeprefix("C(").removesuffix(")") for other in found} | found
 
 
 def _may_be_level(name, node):
     """Whether a condition may be a level of a column of X without its name, which only the data can tell."""
     return node.level != "Run" and "." not in name and name != INTERCEPT and set(node.x) != {INTERCEPT}
-
-
-def _column_pattern(name):
-    """Return what columns an entry of X may become: wildcards, levels of a factor, parts of a response."""
-    shown = re.escape(name).replace(r"\*", ".*").replace(r"\?", ".")
-    return rf"(C\()?{shown}(\)?\[.*\]|\..*|_derivative|_dispersion|_delay_\d+)?"
 
 
 def _listed(names):

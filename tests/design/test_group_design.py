@@ -93,6 +93,12 @@ def test_entity_that_a_transformation_takes_as_a_number_is_one():
     assert made.design.matrix.ravel().tolist() == [0, 0, 1, 1, 1, 1]
 
 
+def test_formula_of_powers_without_end_is_refused():
+    formula = "1 + age" + "**1" * 300 + "$"
+    with pytest.raises(ModelError, match="only names"):
+        make_group_design(node(INTERCEPT, "age", formula=formula), TABLE, ROWS)
+
+
 def test_formula_with_interaction():
     made = make_group_design(node(INTERCEPT, "age", "group", formula="~ 1 + age * group"), TABLE, ROWS)
     assert made.design.columns == (INTERCEPT, "age", "group[T.p]", "age:group[T.p]")

@@ -268,6 +268,17 @@ HOSTILE = {
     "many small nodes": json.dumps({"Name": "a", "Nodes": [{"Name": str(i)} for i in range(10_000)]}),
     "many edges": json.dumps(document(Edges=[{"Source": "run", "Destination": "subject"}] * 8_000)),
     "many weights": json.dumps(change(["Nodes", 0, "Contrasts", 0, "Weights"], [[1, 2]] * 50_000)),
+    "patterns that search for ever": json.dumps(change(["Nodes", 0, "Model", "X"], ["*a" * 90 + "c"] * 1900)),
+    "one such pattern": json.dumps(change(["Nodes", 0, "Model", "X"], ["*a" * 90 + "c"])),
+    "conditions in thousands": json.dumps(
+        change(["Nodes", 0, "Contrasts", 0, "ConditionList"], ["a" * 190 + str(i) for i in range(1990)])
+    ),
+    "circle of 99": json.dumps(
+        document(
+            Nodes=[document()["Nodes"][1] | {"Name": f"n{i}"} for i in range(99)],
+            Edges=[{"Source": f"n{i}", "Destination": f"n{(i + 1) % 99}"} for i in range(99)],
+        )
+    ),
     "huge weight": json.dumps(change(["Nodes", 0, "Contrasts", 0, "Weights"], ["9/0", "1e400"])),
 }
 
