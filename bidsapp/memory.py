@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.images import read_header, read_mask
-from bidsapp.run_series import BLOCK_VOLUMES
+from bidsapp.inputs.series import BLOCK_VOLUMES
 from bidsapp.stats.autocorrelation import count_lags
 
 # The interpreter with all libraries, measured on Linux with the pinned packages.
@@ -83,5 +83,7 @@ def _fit_bytes(fit, settings, n_threads):
     fitted = n_voxels * DOUBLE * (rank + FIT_MAPS + 4 * n_lags)
     rows = [len(contrast.weights) for contrast in fit.contrasts]
     kept = n_voxels * DOUBLE * sum(n + n * n for n in rows)
+    # The first component of a region needs the whole series, once as it is and once put together.
+    held = 2 * n_voxels * len(fit.design.matrix) * SINGLE if fit.aggregate == "pca" else 0
     writing = n_threads * (n_voxels * DOUBLE * ESTIMATE_MAPS + VOLUME_COPIES * grid * SINGLE)
-    return sums + max(blocks, fitted) + writing, kept
+    return sums + max(blocks + held, fitted) + writing, kept

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.images import intersect_masks, read_map, read_mask
-from bidsapp.inputs.series import FWHM_PER_SIGMA, open_series
+from bidsapp.inputs.series import BLOCK_VOLUMES, FWHM_PER_SIGMA, open_series
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_series
@@ -19,8 +19,6 @@ from bidsapp.stats.time_model import make_time_model
 
 # This noise model is there to compare with nilearn, whose percent is of the mean over all volumes.
 LIKE_NILEARN = "ar1"
-# Volumes that are held at once; the 4-D series never is.
-BLOCK_VOLUMES = 32
 
 
 def fit_series(fit, settings, n_threads):

@@ -24,7 +24,7 @@ ALLOWED = {
     "tables": BASE | {"inference", "inputs.images"},
     "outputs": BASE,
     "report": BASE | {"inputs.results", "outputs"},
-    "plan": BASE | {"inputs", "design", "stats", "outputs.names"},
+    "plan": BASE | {"inputs", "design", "stats", "outputs.names", "memory"},
 }
 FOREIGN = {
     "stats": {"bids", "nibabel", "pandas", "jinja2", "matplotlib"},

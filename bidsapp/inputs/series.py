@@ -22,6 +22,8 @@ FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
 KERNEL_REACH = 4.0
 # Positions in mm (and mm per voxel) that two affines may differ by and still be the same grid.
 AFFINE_TOLERANCE = 1e-3
+# Volumes that are held at once; the 4-D series never is.
+BLOCK_VOLUMES = 32
 READ_ERRORS = (OSError, EOFError, zlib.error, isal_zlib.error)
 
 

@@ -46,7 +46,7 @@ def _check_on_dataset(arguments):
         model=ModelOptions(model=arguments.file),
     )
     plan = make_participant_plan(settings)
-    print(plan_text("participant", describe_participant_plan(plan)))
+    print(plan_text("participant", describe_participant_plan(plan, settings)))
 
 
 def new(arguments):

@@ -14,7 +14,7 @@ from bidsapp.design.diagnostics import (
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError
 from bidsapp.model_records import SHORT_NAMES
 from bidsapp.outputs import names
-from bidsapp.plan.forecast import forecast_run
+from bidsapp.plan.forecast import forecast_plan
 from bidsapp.plan.group import make_group_plan
 from bidsapp.plan.participant import make_participant_plan
 from bidsapp.plan.text import plan_text
@@ -27,7 +27,7 @@ def show_plans(settings, stream=None):
     for level in settings.levels:
         if level == "participant":
             plan = make_participant_plan(settings)
-            plans[level] = describe_participant_plan(plan)
+            plans[level] = describe_participant_plan(plan, settings)
             code = EXIT_FAILURE if any(not subject.runs for subject in plan.subjects) else code
         elif len(settings.levels) == 1:
             plans[level] = describe_group_plan(make_group_plan(settings))
@@ -49,7 +49,7 @@ def _group_plan_if_ready(settings):
         return {"notes": [f"The group level is planned when the participant level has run: {error}"]}
 
 
-def describe_participant_plan(plan):
+def describe_participant_plan(plan, settings):
     """Return a participant plan as plain numbers, texts and lists."""
     return {
         "model": ", ".join(model.name for model in plan.documents),
@@ -65,7 +65,7 @@ def describe_participant_plan(plan):
             for subject in plan.subjects
         ],
         "missing": missing_table(plan),
-        "forecast": _forecast(plan),
+        "forecast": forecast_plan(plan.subjects, settings),
     }
 
 
@@ -173,17 +173,6 @@ def _describe_contrast(contrast, fit):
             names.map_path(stem["entities"], node=stem["node"], contrast=stem["contrast"], stat=stat)
             for stat in statistics
         ],
-    }
-
-
-def _forecast(plan):
-    """Return the seconds and the memory that the runs will take, roughly."""
-    costs = [forecast_run(fit) for subject in plan.subjects for fit in subject.runs]
-    if not costs:
-        return {"seconds": 0.0, "memory_gb": 0.0}
-    return {
-        "seconds": round(sum(cost.seconds for cost in costs), 1),
-        "memory_gb": round(max(cost.memory_gb for cost in costs), 3),
     }
 
 

@@ -26,7 +26,7 @@ def plan_text(level, described):
             lines += _fit_lines(fit, fit["run"])
         for fit in subject["combinations"]:
             lines += _combination_lines(fit)
-    lines += ["", *_table_lines(described["missing"]), "", *_forecast_lines(described["forecast"])]
+    lines += ["", *table_lines(described["missing"]), "", *_forecast_lines(described["forecast"])]
     return "\n".join(lines) + "\n"
 
 
@@ -87,7 +87,7 @@ def _braced(labels):
     return labels[0] if len(labels) == 1 else f"{{{','.join(labels)}}}"
 
 
-def _table_lines(table):
+def table_lines(table):
     """Return the table of runs and contrasts; only where something is not made."""
     if not table["contrasts"]:
         return ["The model has no contrasts of runs."]
@@ -111,6 +111,6 @@ def _mark(reason):
 
 def _forecast_lines(cost):
     return [
-        f"Forecast (rough): {cost['seconds']:.0f} s of one processor, {cost['memory_gb']:.2f} GB for the "
-        "largest run"
+        f"Forecast: {cost['seconds']:.0f} s of one processor in all, within a factor of two; "
+        f"{cost['memory_gb']:.2f} GB for the largest participant"
     ]

@@ -11,8 +11,8 @@ from bidsapp.errors import InputError, SettingsError
 from bidsapp.outputs.names import model_path
 from bidsapp.participant import prepare_output
 from bidsapp.plan import make_group_plan, make_participant_plan
-from bidsapp.plan.show import describe_participant_plan
-from bidsapp.plan.text import plan_text
+from bidsapp.plan.show import missing_table
+from bidsapp.plan.text import table_lines
 from bidsapp.settings import ModelOptions, Selection, Settings
 
 LEVELS = {"stroop": ["congruent", "incongruent"], "faces": ["face", "house", "object"]}
@@ -70,14 +70,13 @@ def test_every_task_has_a_model_of_its_own(two_tasks, tmp_path):
 
 
 def test_table_leaves_the_contrasts_of_other_tasks_blank(two_tasks, tmp_path):
-    described = describe_participant_plan(plan_of(two_tasks, tmp_path, participant_label=("01",)))
-    names = described["missing"]["contrasts"]
+    table = missing_table(plan_of(two_tasks, tmp_path, participant_label=("01",)))
     reasons = {
-        row["run"]: dict(zip(names, row["reasons"], strict=True)) for row in described["missing"]["rows"]
+        row["run"]: dict(zip(table["contrasts"], row["reasons"], strict=True)) for row in table["rows"]
     }
     assert reasons["sub-01 task-faces run-1"]["face"] == ""
     assert reasons["sub-01 task-faces run-1"]["congruent"] is None
-    assert "Every run makes all its contrasts." in plan_text("participant", described)
+    assert table_lines(table) == ["Every run makes all its contrasts."]
 
 
 def test_a_contrast_belongs_to_the_tasks_that_have_its_conditions(two_tasks, tmp_path):
