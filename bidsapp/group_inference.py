@@ -11,6 +11,7 @@ from bidsapp.environment import find_memory_gb
 from bidsapp.inference.across import correct_across
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.random_field import estimate_smoothness
+from bidsapp.memory import used_gb
 from bidsapp.outputs import names
 from bidsapp.outputs.files import replacing
 from bidsapp.records import SCORE_T, Evidence, InferenceOptions
@@ -134,7 +135,7 @@ def make_options(settings, blocks=None, variance_groups=None):
         tail_approximation=chosen.tail_approximation,
         stop_when_decided=chosen.stop_when_decided,
         n_threads=threads_of_a_test(settings),
-        memory_gb=find_memory_gb(settings.control.mem_gb),
+        memory_gb=find_memory_gb(settings.control.mem_gb) - used_gb(),
     )
 
 

@@ -3,6 +3,7 @@
 import resource
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.images import read_header, read_mask
@@ -65,6 +66,15 @@ def peak_gb():
     """Return the peak memory of this process so far in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def used_gb():
+    """Return the memory of this process at this moment in GB (where the system does not tell, its peak)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return peak_gb()
+    return pages * resource.getpagesize() / 1e9
 
 
 def _fit_bytes(fit, settings, n_threads):

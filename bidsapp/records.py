@@ -299,6 +299,7 @@ class InferenceOptions:
         Stop early once no voxel's p_fwe can cross alpha any more.
     n_threads : int
     memory_gb : float
+        What shuffling may use beyond what is in use when it starts.
     """
 
     n_shuffles: int = 1000

@@ -2,8 +2,8 @@
 
 Two routes lead to the same numbers. Where only the height and the clusters of a linear test are asked for,
 points are screened stretch by stretch and never become a map (``screening.py``). Everything else takes
-whole maps. Neither the threads nor the memory change a result: batches are cut at fixed numbers of shuffles,
-and maxima and counts do not depend on the order in which they are taken.
+whole maps. Neither the threads nor the memory change a result: maxima and counts do not depend on how the
+shuffles are cut into batches (``budget.py``).
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
+from bidsapp.inference.budget import WHOLE, count_screened, count_threads
 from bidsapp.inference.kernels import cluster_maxima_of_maps, cluster_maxima_of_points
 from bidsapp.inference.linear_test import STRETCH, LinearTest
 from bidsapp.inference.pvalues import TIE
@@ -23,8 +24,6 @@ from bidsapp.inference.simd import BLOCK
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.statistic import Batch
 
-# Shuffles screened together, without and with points of clusters to remember; and whole maps at a time.
-SCREENED, SCREENED_WITH_CLUSTERS, WHOLE = 16384, 2048, 8
 # No w reaches this: there are no clusters to form.
 NO_CUTOFF = 2.0
 EVENTS = 200_000
@@ -35,7 +34,7 @@ FINER = 256
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Job:
-    """What the engine follows: a test, its shuffles, what to look at, and on how many threads.
+    """What the engine follows: a test, its shuffles, what to look at, how many together, on how many threads.
 
     ``reached`` (n_points,) are the values that count as reaching the observed map, in units of the
     statistic; None when exceedances are not counted.
@@ -46,12 +45,13 @@ class Job:
     space: object
     statistics: tuple
     reached: np.ndarray | None
+    batch: int
     n_threads: int
 
     @property
     def needs(self):
         """The fields of ``Batch`` that the statistics read."""
-        return {STATISTICS[name].needs for name in self.statistics}
+        return needs_of(self.statistics)
 
     @property
     def n_followed(self):
@@ -76,16 +76,22 @@ def make_job(test, shuffles, space, options, observed):
     if options.uncorrected:
         size = np.abs(observed) if space.two_tailed else observed
         reached = np.where(np.isfinite(size), size - TIE * np.abs(size), np.inf)
-    return Job(test, shuffles, space, options.statistics, reached, max(options.n_threads, 1))
+    needs = needs_of(options.statistics)
+    if is_screened(test, needs):
+        sizes = count_screened(test, "clusters" in needs, options), max(options.n_threads, 1)
+    else:
+        sizes = 8 * WHOLE, count_threads(test, options)
+    return Job(test, shuffles, space, options.statistics, reached, *sizes)
+
+
+def needs_of(statistics):
+    """Return the fields of ``Batch`` that some statistics read."""
+    return {STATISTICS[name].needs for name in statistics}
 
 
 def batches(job, start=0, *, finer=False):
     """Return the slices of shuffles that are followed together; ``finer`` to look often whether to stop."""
-    size = WHOLE * 8
-    if is_screened(job):
-        size = SCREENED_WITH_CLUSTERS if "clusters" in job.needs else SCREENED
-    if finer:
-        size = min(size, FINER)
+    size = min(job.batch, FINER) if finer else job.batch
     return [slice(i, min(i + size, job.n_followed)) for i in range(start, job.n_followed, size)]
 
 
@@ -125,13 +131,15 @@ def follow(job, which):
         Of the shuffles.
     """
     with threadpool_limits(1), ThreadPoolExecutor(job.n_threads) as pool:
-        batch, counts = _screen(job, which, pool) if is_screened(job) else _map(job, which, pool)
+        batch, counts = (
+            _screen(job, which, pool) if is_screened(job.test, job.needs) else _map(job, which, pool)
+        )
     return {name: batch[name] for name in job.statistics}, counts
 
 
-def is_screened(job):
+def is_screened(test, needs):
     """Return whether the fast route serves."""
-    return isinstance(job.test, LinearTest) and "maps" not in job.needs
+    return isinstance(test, LinearTest) and "maps" not in needs
 
 
 def _screen(job, which, pool):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bidsapp.inference.budget import check_memory
 from bidsapp.inference.clusters import find_clusters
 from bidsapp.inference.conventions import check_options, describe_conventions, make_space
 from bidsapp.inference.engine import make_job
@@ -59,6 +60,7 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
         When the contrast cannot be estimated.
     """
     check_options(options)
+    check_memory(effects, options)
     partition = partition_design(matrix, weights)
     options, notes = place_in_variance_groups(partition, options)
     shuffles, nuisance = _shuffle_design(partition, options)
