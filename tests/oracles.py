@@ -24,6 +24,29 @@ def f_map(y, matrix, weights):
     return np.einsum("iv,ij,jv->v", effect, inverse, effect) / (len(weights) * variance)
 
 
+def g_map(y, matrix, weights, groups):
+    """Return G (v squared for one row) and its dof by the formulas of Winkler 2014, voxel after voxel."""
+    weights = np.atleast_2d(weights)
+    hat = matrix @ np.linalg.pinv(matrix)
+    beta, residuals, s = np.linalg.pinv(matrix) @ y, y - hat @ y, len(weights)
+    found = []
+    for v in range(y.shape[1]):
+        w, bound = np.zeros(len(y)), 0.0
+        for group in np.unique(groups):
+            rows = groups == group
+            freedom = np.sum(1.0 - np.diag(hat)[rows])
+            w[rows] = freedom / np.square(residuals[rows, v]).sum()
+        for group in np.unique(groups):
+            rows = groups == group
+            bound += (1.0 - w[rows].sum() / w.sum()) ** 2 / np.sum(1.0 - np.diag(hat)[rows])
+        effect = weights @ beta[:, v]
+        spread = weights @ np.linalg.inv(matrix.T @ (w[:, None] * matrix)) @ weights.T
+        quadratic = effect @ np.linalg.solve(spread, effect)
+        scale = s * (1.0 + 2.0 * (s - 1) / (s * (s + 2)) * bound)
+        found.append((quadratic / scale, s * (s + 2) / (3.0 * bound) if s > 1 else 1.0 / bound))
+    return np.array(found).T
+
+
 def clusters_of(volume, cutoff, structure_rank, offset):
     """Return sizes and masses of the clusters of a volume at or above a cutoff, by scipy.ndimage."""
     structure = ndimage.generate_binary_structure(3, structure_rank)

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from scipy import special
 
+from bidsapp.inference.linear_test import SMALLEST_REST, STRETCH
 from bidsapp.inference.partition import Partition
 from bidsapp.stats.distributions import f_to_z, t_to_z
 
@@ -54,13 +55,27 @@ class GroupedTest:
 
     def statistics(self, shuffles, which):
         """Return v or G and its residual degrees of freedom under some shuffles, each (n, n_points)."""
+        weights, met = shuffles.apply(self.partition.basis, which), self.groups[shuffles.order[which]]
+        in_group = met[:, None, :] == np.arange(self.groups.max() + 1)[:, None]
+        # Each weight where its row meets a group, and nothing elsewhere: sums by group are products.
+        weights = (in_group[:, :, None, :] * weights[:, None]).reshape(-1, len(self.data))
+        in_group = in_group.reshape(-1, len(self.data)).astype(float)
+        shape = len(met), self.data.shape[1]
+        statistic, dof, about = np.zeros(shape), np.ones(shape), self._about_groups()
+        for start in range(0, shape[1], STRETCH):
+            data = self.data[:, start : start + STRETCH]
+            projected = (weights @ data).reshape(shape[0], len(about[1]), -1, data.shape[1])
+            squares = (in_group @ np.square(data)).reshape(shape[0], len(about[1]), -1)
+            fill_grouped(projected, squares, about, self.partition.n_rows, (statistic, dof), start)
+        return statistic, dof
+
+    def _about_groups(self):
+        """Return the inner products of the basis within each group, its rows, and its residual freedom."""
         basis = self.partition.basis
-        weights = np.ascontiguousarray(shuffles.apply(basis, which))
-        met = np.ascontiguousarray(self.groups[shuffles.order[which]])
-        n_groups = self.groups.max() + 1
-        grams = np.stack([basis[self.groups == g].T @ basis[self.groups == g] for g in range(n_groups)])
-        counts = np.bincount(self.groups).astype(float)
-        return grouped_statistics(weights, met, self.data, grams, counts, self.partition.n_rows)
+        parts = [basis[self.groups == group] for group in range(self.groups.max() + 1)]
+        grams = np.stack([part.T @ part for part in parts])
+        counts = np.array([len(part) for part in parts], float)
+        return grams, counts, counts - np.trace(grams, axis1=1, axis2=2)
 
     def maps(self, shuffles, which):
         """Return z-values of some shuffles, shape (n, n_points)."""
@@ -83,63 +98,82 @@ class GroupedTest:
 
 
 @compiled
-def grouped_statistics(weights, met, data, grams, counts, n_effects):
-    """Return v (signed) or G with its degrees of freedom.
+def fill_grouped(projected, squares, about, n_effects, results, start):
+    """Fill v (signed) or G and its degrees of freedom from the point ``start``.
 
     Parameters
     ----------
-    weights : ndarray, shape (n_shuffles, n_basis, n_subjects)
-        The shuffled orthonormal basis of the design, effects first.
-    met : ndarray of int, shape (n_shuffles, n_subjects)
-        The variance group of the design row that each row of the data meets.
-    grams : ndarray, shape (n_groups, n_basis, n_basis)
-        Inner products of the basis within each group.
-    counts : ndarray, shape (n_groups,)
+    projected : ndarray, shape (n_shuffles, n_groups, n_basis, n_points)
+        Coefficients of the shuffled orthonormal basis of the design, effects first, summed by group.
+    squares : ndarray, shape (n_shuffles, n_groups, n_points)
+    about : tuple of ndarray
+        Inner products of the basis within each group, its numbers of rows, its residual freedom.
+    results : tuple of ndarray
+        Statistic and degrees of freedom, shape (n_shuffles, all points).
     """
-    n_shuffles, n_basis, n_subjects = weights.shape
-    n_groups, n_points = len(counts), data.shape[1]
-    statistic = np.zeros((n_shuffles, n_points))
-    dof = np.ones((n_shuffles, n_points))
-    freedom = counts.copy()
-    for g in range(n_groups):
-        freedom[g] -= np.trace(grams[g])
-    projected = np.zeros((n_groups, n_basis))
-    squares = np.zeros(n_groups)
+    statistic, dof = results
+    n_shuffles, n_groups, n_basis, n_points = projected.shape
+    coefficients, inner, w = np.empty(n_basis), np.empty((n_basis, n_basis)), np.empty(n_groups)
     for j in range(n_shuffles):
         for v in range(n_points):
-            projected[:] = 0.0
-            squares[:] = 0.0
-            for i in range(n_subjects):
-                value, g = data[i, v], met[j, i]
-                squares[g] += value * value
+            if squares[j, :, v].sum() == 0.0:
+                continue
+            coefficients[:] = 0.0
+            for g in range(n_groups):
                 for k in range(n_basis):
-                    projected[g, k] += weights[j, k, i] * value
-            if squares.sum() > 0.0:
-                statistic[j, v], dof[j, v] = _one(projected, squares, grams, counts, freedom, n_effects)
-    return statistic, dof
+                    coefficients[k] += projected[j, g, k, v]
+            _weigh_groups(coefficients, projected[j, :, :, v], squares[j, :, v], about, (inner, w))
+            found = _statistic_of(coefficients[:n_effects], inner, w, about)
+            statistic[j, start + v], dof[j, start + v] = found
 
 
 @compiled
-def _one(projected, squares, grams, counts, freedom, n_effects):
-    """Return the statistic and degrees of freedom of one point."""
-    n_groups = len(counts)
-    coefficients = projected.sum(axis=0)
-    inner = np.zeros_like(grams[0])
-    w = np.zeros(n_groups)
-    for g in range(n_groups):
-        fitted = np.dot(coefficients, np.dot(grams[g], coefficients))
-        rest = squares[g] - 2.0 * np.dot(coefficients, projected[g]) + fitted
-        w[g] = freedom[g] / max(rest, 1e-14)
-        inner += w[g] * grams[g]
-    spread = np.ascontiguousarray(np.linalg.inv(inner)[:n_effects, :n_effects])
-    effect = coefficients[:n_effects]
-    bound = 0.0
-    total = np.dot(w, counts)
-    for g in range(n_groups):
+def _weigh_groups(coefficients, projected, squares, about, weighed):
+    """Fill the weight of each group (1 / variance) and the inner products of the basis under the weights."""
+    grams, _, freedom = about
+    inner, w = weighed
+    n_basis = len(coefficients)
+    inner[:] = 0.0
+    for g in range(len(w)):
+        rest = squares[g]
+        for k in range(n_basis):
+            fitted = 0.0
+            for i in range(n_basis):
+                fitted += grams[g, k, i] * coefficients[i]
+            rest += coefficients[k] * (fitted - 2.0 * projected[g, k])
+        w[g] = freedom[g] / max(rest, SMALLEST_REST)
+        for k in range(n_basis):
+            for i in range(n_basis):
+                inner[k, i] += w[g] * grams[g, k, i]
+
+
+@compiled
+def _statistic_of(effect, inner, w, about):
+    """Return the statistic and degrees of freedom of one point.
+
+    Eliminating the nuisance from the inner products leaves the inverse of the effects' covariance.
+    """
+    _, counts, freedom = about
+    s = len(effect)
+    for p in range(len(inner) - 1, s - 1, -1):
+        for k in range(p):
+            for i in range(p):
+                inner[k, i] -= inner[k, p] * inner[p, i] / inner[p, p]
+    bound, total = 0.0, 0.0
+    for g in range(len(w)):
+        total += counts[g] * w[g]
+    for g in range(len(w)):
         bound += (1.0 - counts[g] * w[g] / total) ** 2 / freedom[g]
-    s = n_effects
     if s == 1:
-        return effect[0] / np.sqrt(spread[0, 0]), 1.0 / bound
+        return effect[0] * np.sqrt(inner[0, 0]), 1.0 / bound
     scale = 1.0 + 2.0 * (s - 1) / (s * (s + 2)) * bound
-    quadratic = np.dot(effect, np.linalg.solve(spread, effect))
-    return quadratic / (scale * s), s * (s + 2) / (3.0 * bound)
+    return _quadratic(effect, inner) / (scale * s), s * (s + 2) / (3.0 * bound)
+
+
+@compiled
+def _quadratic(effect, inner):
+    total = 0.0
+    for k in range(len(effect)):
+        for i in range(len(effect)):
+            total += effect[k] * inner[k, i] * effect[i]
+    return total

@@ -1,14 +1,16 @@
 """v, G and Hotelling's T2 against formulas and brute force."""
 
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import pytest
+from oracles import g_map
 from scipy import stats
 
 from bidsapp.errors import ModelError
 from bidsapp.inference.permutation import permute
 from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.stats.distributions import f_to_z
 
 
 @pytest.fixture
@@ -35,6 +37,36 @@ def test_v_z_of_two_groups_has_welch_degrees_of_freedom(geometry, rng):
     z = permute(data, TWO, [[1, -1]], geometry, options).statistics["height"].observed
     p = stats.ttest_ind(data[:4], data[4:], equal_var=False).pvalue
     np.testing.assert_allclose(2 * stats.norm.sf(np.abs(z)), p, rtol=1e-9)
+
+
+def test_v_over_all_orders_equals_brute_force(geometry, rng):
+    """The residuals on the nuisance are permuted; the groups stay with the rows of the design."""
+    groups = np.repeat([0, 1], [4, 3])
+    matrix = np.column_stack([np.repeat(np.eye(2), [4, 3], axis=0), rng.normal(size=7)])
+    nuisance = np.column_stack([np.ones(7), matrix[:, 2]])
+    data = rng.normal(size=(7, 24))
+    residuals = data - nuisance @ np.linalg.pinv(nuisance) @ data
+    found = [g_map(residuals[list(order)], matrix, [1, -1, 0], groups) for order in permutations(range(7))]
+    z = stats.norm.isf([stats.t.sf(np.sqrt(squares), dof) for squares, dof in found])
+    options = InferenceOptions(n_shuffles=5040, statistics=("height",), variance_groups=groups)
+    result = permute(data, matrix, [[1, -1, 0]], geometry, options)
+    assert result.n_distinct == 5040
+    np.testing.assert_allclose(
+        np.sort(result.statistics["height"].null_max), np.sort(z.max(axis=1)), rtol=1e-6
+    )
+    np.testing.assert_array_equal(result.p, (z >= z[0] * (1 - 1e-9)).mean(axis=0))
+
+
+def test_g_over_all_orders_equals_brute_force(geometry, rng):
+    groups = np.repeat([0, 1, 2], [2, 2, 2])
+    matrix, weights = np.kron(np.eye(3), np.ones((2, 1))), np.array([[1.0, -1, 0], [0, 1, -1]])
+    data = rng.normal(size=(6, 24))
+    found = [g_map(data[list(order)], matrix, weights, groups) for order in permutations(range(6))]
+    z = np.array([f_to_z(g, 2.0, dof) for g, dof in found])
+    options = InferenceOptions(n_shuffles=720, statistics=("height",), variance_groups=groups, alpha=0.1)
+    result = permute(data, matrix, weights, geometry, options)
+    np.testing.assert_allclose(result.statistic, found[0][0], rtol=1e-9)
+    np.testing.assert_array_equal(result.p, (z >= z[0] - 1e-9 * np.abs(z[0])).mean(axis=0))
 
 
 def test_v_of_one_group_is_t(geometry, rng):
