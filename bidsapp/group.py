@@ -6,6 +6,7 @@ from dataclasses import replace
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, SettingsError
 from bidsapp.group_conjunctions import Conjunctions
 from bidsapp.group_inference import (
+    Shuffled,
     blocks_of_rows,
     correct_over_contrasts,
     find_smoothness,
@@ -97,13 +98,12 @@ def fit_model(model, settings):
     """
     contrasts, warnings, regions, stacks, refusals = [], gather_notes(model), [], [], []
     conjunctions = Conjunctions(settings)
-    for fit in model.fits:
-        fitted = fit_inputs(fit, read_inputs(fit, settings), settings)
+    for fit, fitted, shuffled in shuffle_fits(model, settings):
         stacks.append(replace(fitted.stack, effect=None, variance=None))
         write_fit(fit, fitted.stack, settings)
         shared = write_influence(fit, fitted, settings)
         warnings += fitted.warnings
-        for result in analyse(fit, fitted, settings):
+        for result in analyse(fit, fitted, shuffled, settings):
             contrasts.append(ContrastWriter(result, settings).write() | shared)
             warnings += result.warnings
             refusals += refusals_of(result, fitted, settings)
@@ -115,19 +115,31 @@ def fit_model(model, settings):
     return content | write_shared(model, stacks, settings, estimator=estimator), refusals
 
 
-def analyse(fit, fitted, settings):
+def shuffle_fits(model, settings):
+    """Yield every fit of a model, what came out of it, and the `Shuffled` of its contrasts.
+
+    They come one after another, or, where p-values are corrected over all contrasts, when the last is done.
+    """
+    inputs = ((fit, fit_inputs(fit, read_inputs(fit, settings), settings)) for fit in model.fits)
+    done = ((fit, fitted, shuffle_all(fit, fitted, settings)) for fit, fitted in inputs)
+    if settings.permutation.across_contrasts:
+        done = list(done)
+        correct_over_contrasts([one for *_, shuffled in done for one in shuffled])
+    yield from done
+
+
+def analyse(fit, fitted, shuffled, settings):
     """Yield the result of every contrast of a fit."""
     stack = fitted.stack
-    inferences, warnings = shuffle_all(fit, fitted, settings)
     effects = stack.effect if fitted.data.ndim == 2 else fitted.data
     smoothness = find_smoothness(effects, fitted.design.matrix, stack.geometry)
-    for contrast, estimate in zip(fit.contrasts, fitted.estimates, strict=True):
-        inference = inferences[contrast.name]
+    for contrast, estimate, one in zip(fit.contrasts, fitted.estimates, shuffled, strict=True):
+        inference = one.inference
         evidence = make_evidence(estimate, inference, stack.geometry, settings, smoothness)
         thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
         # The first is the main one of tables and figures: one that could be computed.
         thresholds.sort(key=lambda threshold: bool(threshold.reason))
-        said = warnings[contrast.name] + warnings_of(thresholds, contrast)
+        said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
         words = estimator_in_words(fitted)
         yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, words)
 
@@ -145,26 +157,22 @@ def warnings_of(thresholds, contrast):
 
 
 def shuffle_all(fit, fitted, settings):
-    """Return the permutation inference (or None) and the warnings of every contrast of a fit, by its name."""
-    found, warnings = [], {contrast.name: [] for contrast in fit.contrasts}
+    """Return the `Shuffled` of every contrast of a fit."""
     place = (fitted.stack.geometry, fit.entities, fit.node, blocks_of_rows(fit, fitted.design))
-    for contrast in fit.contrasts:
-        found.append(None)
-        if settings.permutation.n_permutations and fitted.no_shuffling:
-            warnings[contrast.name].append(f"Not shuffled: {fitted.no_shuffling}.")
-        elif settings.permutation.n_permutations:
-            try:
-                found[-1] = shuffle_contrast(fitted.data, fitted.design, contrast, place, settings)
-                found[-1] = found[-1] if fitted.estimator == "ols" else mark_scores(found[-1])
-            except SettingsError as error:
-                # The other contrasts may have more subjects, and the maps of this one are right.
-                warnings[contrast.name].append(f"{contrast.name}: {error}")
-    found, how = correct_over_contrasts(found, settings)
-    for contrast, inference in zip(fit.contrasts, found, strict=True):
-        if inference is not None:
-            notes = [*inference.warnings, *filter(None, [how])]
-            warnings[contrast.name] += [f"{contrast.name}: {note}" for note in notes]
-    return {contrast.name: one for contrast, one in zip(fit.contrasts, found, strict=True)}, warnings
+    return [_shuffle(contrast, fitted, place, settings) for contrast in fit.contrasts]
+
+
+def _shuffle(contrast, fitted, place, settings):
+    if not settings.permutation.n_permutations:
+        return Shuffled()
+    if fitted.no_shuffling:
+        return Shuffled(refusal=f"Not shuffled: {fitted.no_shuffling}.")
+    try:
+        inference = shuffle_contrast(fitted.data, fitted.design, contrast, place, settings)
+    except SettingsError as error:
+        # The other contrasts may have more subjects, and the maps of this one are right.
+        return Shuffled(refusal=f"{contrast.name}: {error}")
+    return Shuffled(inference if fitted.estimator == "ols" else mark_scores(inference))
 
 
 def parts_of(fit):

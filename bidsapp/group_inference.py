@@ -3,7 +3,7 @@
 import logging
 import time
 import zipfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bidsapp.inference.random_field import estimate_smoothness
 from bidsapp.memory import used_gb
 from bidsapp.outputs import names
 from bidsapp.outputs.files import replacing
-from bidsapp.records import SCORE_T, Evidence, InferenceOptions
+from bidsapp.records import SCORE_T, Evidence, Inference, InferenceOptions
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.workers import threads_of_a_test
 
@@ -174,21 +174,29 @@ def find_smoothness(effects, matrix, geometry):
     return estimate_smoothness(effects, matrix, geometry, dof)
 
 
-def correct_over_contrasts(results, settings):
-    """Return inferences corrected over all contrasts of a model, where the settings ask for it.
+@dataclass(slots=True)
+class Shuffled:
+    """The permutation inference of a contrast, or None and, where one was asked for, why there is none."""
+
+    inference: Inference | None = None
+    refusal: str = ""
+
+    def warnings_of(self, contrast):
+        """Return what must be said."""
+        notes = self.inference.warnings if self.inference else ()
+        return [*filter(None, [self.refusal]), *(f"{contrast.name}: {note}" for note in notes)]
+
+
+def correct_over_contrasts(shuffled):
+    """Correct the p-values of all contrasts of a model together.
 
     Parameters
     ----------
-    results : list of Inference or None
-
-    Returns
-    -------
-    tuple
-        The inferences in their order, and how they were corrected ("" where they were not).
+    shuffled : list of Shuffled
+        Changed in place; contrasts without an inference are left out.
     """
-    tested = [inference for inference in results if inference is not None]
-    if not settings.permutation.across_contrasts or len(tested) < 2:
-        return results, ""
-    corrected, how = correct_across(tested)
-    following = iter(corrected)
-    return [inference if inference is None else next(following) for inference in results], how
+    tested = [one for one in shuffled if one.inference is not None]
+    if len(tested) < 2:
+        return
+    for one, corrected in zip(tested, correct_across([one.inference for one in tested]), strict=True):
+        one.inference = corrected

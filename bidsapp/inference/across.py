@@ -9,7 +9,7 @@ from bidsapp.stats.distributions import f_to_z, t_to_z
 
 
 def correct_across(inferences):
-    """Return the inferences with p_fwe corrected over all of them, and a sentence that says how.
+    """Return the inferences with p_fwe corrected over all of them; their conventions say how ("Family").
 
     Contrasts that were shuffled alike share one null: the maximum, in each shuffle, over points and
     contrasts (Alberton 2020), voxel heights as z so that no contrast outweighs the others. Contrasts shuffled
@@ -22,6 +22,10 @@ def correct_across(inferences):
     n_contrasts = len(inferences)
     alike = len({(one.shuffles_digest, one.n_shuffles) for one in inferences}) == 1
     same_scale = len({(one.test, one.dof) for one in inferences}) == 1
+    how = "maximum over contrasts in each shuffle" if alike and same_scale else "Bonferroni over contrasts"
+    if alike and not same_scale:
+        how = "maximum over contrasts in each shuffle (height as z, extent), Bonferroni for mass and TFCE"
+    family = f"{n_contrasts} contrasts, {how}"
     corrected = []
     for one in inferences:
         found = {}
@@ -33,11 +37,9 @@ def correct_across(inferences):
                 p = np.minimum(statistic.p_fwe * n_contrasts, 1.0)
             p = np.where(np.isnan(statistic.p_fwe), np.nan, np.maximum(p, statistic.p_fwe))
             found[name] = replace(statistic, p_fwe=p)
-        corrected.append(replace(one, statistics=found, clusters=_clusters(one, found)))
-    how = "maximum over contrasts in each shuffle" if alike and same_scale else "Bonferroni over contrasts"
-    if alike and not same_scale:
-        how = "maximum over contrasts in each shuffle (height as z, extent), Bonferroni for mass and TFCE"
-    return corrected, f"family-wise error over {n_contrasts} contrasts: {how}"
+        said = one.conventions | {"Family": family}
+        corrected.append(replace(one, statistics=found, clusters=_clusters(one, found), conventions=said))
+    return corrected
 
 
 def _null(inference, name):

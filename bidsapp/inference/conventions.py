@@ -58,6 +58,7 @@ def describe_conventions(test, shuffles, space, options):
         "Tails": "largest absolute value of both tails" if space.two_tailed else f"{options.tail} tail",
         "PValue": "share of shuffles at or above the observed value, the observed one among them",
         "TieTolerance": TIE,
+        "Family": "the points of the contrast",
         "ShuffleMode": shuffles.mode,
         "ExchangeabilityBlocks": options.blocks is not None,
         "VarianceGroups": options.variance_groups is not None,

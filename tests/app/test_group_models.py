@@ -258,6 +258,23 @@ def test_conjunction_is_the_smaller_z(maps, tmp_path):
     np.testing.assert_allclose(both, np.minimum(go, stop), rtol=1e-6)
 
 
+def test_p_values_are_corrected_over_the_contrasts_of_a_model(maps, tmp_path):
+    words = ("--group-design", "one-sample", "--n-permutations", "60", "--statistics", "height")
+    assert run(maps, tmp_path / "each", *words) == 0
+    assert run(maps, tmp_path / "all", *words, "--across-contrasts") == 0
+    nulls = [
+        pd.read_csv(next((tmp_path / "each/group").glob(f"*contrast-{name}_nullmax.tsv")), sep="\t")["maxT"]
+        for name in ("go", "stop")
+    ]
+    joint = np.maximum(*nulls).to_numpy()
+    t, logp = (read(tmp_path / "all", f"contrast-go_stat-{name}") for name in ("t", "logp_desc-maxT"))
+    tested = np.isfinite(t)
+    expected = (joint[:, None] >= np.abs(t[tested]) * (1 - 1e-6)).mean(axis=0)
+    np.testing.assert_allclose(10 ** -logp[tested], expected, rtol=1e-5)
+    sidecar = next((tmp_path / "all/group").glob("*contrast-go_stat-logp_desc-maxT_statmap.json"))
+    assert json.loads(sidecar.read_text())["Family"].startswith("2 contrasts, maximum over contrasts")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

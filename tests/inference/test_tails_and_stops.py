@@ -122,18 +122,18 @@ def test_correction_over_contrasts_is_the_joint_maximum(geometry, data):
     first, second = (
         permute(values, ONES, [[1]], geometry, options) for values in (data, data[:, ::-1] * 2 + 0.4)
     )
-    (corrected, _), how = correct_across([first, second])
+    corrected, _ = correct_across([first, second])
     joint = np.maximum(first.statistics["height"].null_max, second.statistics["height"].null_max)
     expected = p_from_null(np.abs(first.statistic), joint)
     np.testing.assert_allclose(corrected.statistics["height"].p_fwe, expected)
-    assert "maximum over contrasts" in how
+    assert "2 contrasts, maximum over contrasts" in corrected.conventions["Family"]
 
 
 def test_contrasts_shuffled_differently_are_corrected_by_bonferroni(geometry, data):
     first = permute(data, ONES, [[1]], geometry, InferenceOptions(n_shuffles=400))
     second = permute(data, ONES, [[1]], geometry, InferenceOptions(n_shuffles=400, seed=4))
-    (corrected, _), how = correct_across([first, second])
+    corrected, _ = correct_across([first, second])
     np.testing.assert_allclose(
         corrected.statistics["tfce"].p_fwe, np.minimum(2 * first.statistics["tfce"].p_fwe, 1)
     )
-    assert "Bonferroni" in how
+    assert "Bonferroni" in corrected.conventions["Family"]

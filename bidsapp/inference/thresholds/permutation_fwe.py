@@ -36,6 +36,7 @@ def _fwe(evidence, alpha, name):
         words += f"; clusters formed at one-sided p {evidence.cluster_forming_p:g}"
     if inference is None or name not in inference.statistics:
         return not_available(statistic.desc, words, evidence, alpha, f"no shuffles of the {statistic.label}")
+    words += _how_corrected(inference)
     found = inference.statistics[name]
     with np.errstate(invalid="ignore"):
         surviving = (found.p_fwe <= alpha) & (found.observed != 0)
@@ -43,3 +44,16 @@ def _fwe(evidence, alpha, name):
     scale = SCALES.get(name, "score" if is_score else evidence.test)
     cutoff = smallest(found.observed, surviving)
     return Threshold(statistic.desc, words, alpha, cutoff, scale, surviving, found.p_fwe)
+
+
+def _how_corrected(inference):
+    """Return what is unlike counting all shuffles of one contrast, in words."""
+    said, options = [], inference.options
+    if "contrasts" in inference.conventions["Family"]:
+        said.append(f"corrected over {inference.conventions['Family']}")
+    if options.tail_approximation != "none":
+        curve = {"gpd": "generalised Pareto tail", "gamma": "gamma distribution"}
+        said.append(f"p from a {curve[options.tail_approximation]} fitted to {inference.n_shuffles} shuffles")
+    if options.stop_when_decided and not inference.exact:
+        said.append(f"stopped after {inference.n_shuffles} shuffles")
+    return "".join(f"; {one}" for one in said)
