@@ -6,16 +6,12 @@ from bidsapp.errors import SettingsError
 from bidsapp.inference.pvalues import TIE
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.statistic import Space
+from bidsapp.stats.distributions import check_one_sided_p
 
 
 def check_options(options):
     """Raise SettingsError for options that cannot be meant."""
-    p = options.cluster_forming_p
-    if not 0 < p < 0.5:
-        hint = ""
-        if p > 1:
-            hint = f" {p:g} looks like a z or t value; as a p-value it is {special.ndtr(-p):.2g}."
-        raise SettingsError(f"--cluster-forming-p is a p-value between 0 and 0.5, not {p:g}.{hint}")
+    check_one_sided_p(options.cluster_forming_p, "--cluster-forming-p")
     unknown = set(options.statistics) - set(STATISTICS)
     if unknown:
         raise SettingsError(f"unknown statistic {sorted(unknown)}; known are {', '.join(STATISTICS)}.")

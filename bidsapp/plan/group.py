@@ -32,6 +32,7 @@ from bidsapp.plan.nodes import (
 )
 from bidsapp.plan.within import collapse_flows, spread_cells
 from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
+from bidsapp.stats.distributions import check_one_sided_p
 
 MAX_FAULTS_SHOWN = 20
 
@@ -59,6 +60,7 @@ def make_group_plan(settings):
         reasons = "\n".join(notes[:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
     check_options([fit for fit, _ in fits], settings.group)
+    check_one_sided_p(settings.permutation.cluster_forming_p, "--cluster-forming-p")
     return GroupPlan(
         documents=tuple(models),
         models=_by_record(fits),

@@ -285,6 +285,8 @@ def test_p_values_are_corrected_over_the_contrasts_of_a_model(maps, tmp_path):
         (("--mask", "nowhere.nii.gz"), "nowhere.nii.gz"),
         (("--roi", "nowhere"), "--roi nowhere: neither a file nor one of aal"),
         (("--conjunction", "x=go,nogo"), "no node makes the t contrasts go, nogo. There are: go, stop"),
+        (("--cluster-forming-p", "2.3"), "2.3 looks like a z or t value; as a p-value it is 0.011"),
+        (("--exchangeability-blocks", "age"), "every block has a single row"),
         (("--group-contrast", "x=go"), "--group-contrast needs --group-design"),
     ],
 )
