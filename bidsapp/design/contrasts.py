@@ -42,7 +42,8 @@ def make_contrasts(rules, design, missing_condition="drop"):
     rules : sequence of ContrastRule
     design : Design
     missing_condition : {"drop", "error", "zero"}
-        "zero" counts an absent condition as zero; the other weights stay as they are.
+        "zero" counts an absent condition as zero; the other weights stay as they are. An F test that would
+        then test fewer effects is not made: it would be another test than that of other runs.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def make_contrasts(rules, design, missing_condition="drop"):
     contrasts, skipped = [], {}
     for rule in rules:
         weights, absent = _weights(rule, design.columns)
-        reason = _reason(weights, absent, design, missing_condition)
+        reason = _reason(weights, absent, design, missing_condition) or _lost_rows(rule, weights, absent)
         if reason:
             skipped[rule.name] = reason
             continue
@@ -113,3 +114,9 @@ def _reason(weights, absent, design, missing_condition):
         return f"no {', '.join(absent)} here" if absent else "all its weights are zero"
     rows = weights[np.abs(weights).max(axis=1) > 0]
     return inestimable_reason(design.matrix, design.columns, rows)
+
+
+def _lost_rows(rule, weights, absent):
+    if rule.test == "F" and absent and len(independent_rows(weights)) < len(independent_rows(rule.weights)):
+        return f"no {', '.join(absent)} here, which an F test can not count as zero"
+    return None

@@ -89,7 +89,7 @@ def efficiency(matrix, weights):
 def independent_rows(weights):
     """Return the rows of a contrast without those that follow from the rows before them."""
     kept = []
-    for row in weights:
+    for row in np.asarray(weights, float):
         if design_rank(np.array([*kept, row]).T) > len(kept):
             kept.append(row)
     return np.array(kept)

@@ -8,6 +8,7 @@ from pathlib import PurePath
 HIGH_INFLATION = 5.0
 # From so many on, numbered columns are shown as the first and the last.
 MOST_NUMBERED = 4
+MOST_INPUTS = 8
 
 
 def plan_text(level, described):
@@ -16,7 +17,7 @@ def plan_text(level, described):
     if level == "group":
         for fit in described.get("fits", ()):
             lines += _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
-            lines.append(f"    design: {fit['formula']}; subjects: {', '.join(fit['subjects'])}")
+            lines.append(f"    design: {fit['formula']}; {len(set(fit['subjects']))} subjects")
             lines += [f"    left out: {name}: {reason}" for name, reason in fit["excluded"].items()]
         return "\n".join(lines) + "\n"
     for subject in described["subjects"]:
@@ -35,7 +36,7 @@ def _fit_lines(fit, title):
     lines = [
         f"  {title}: {fit['n_rows']} rows, {len(fit['columns'])} columns, rank {fit['rank']}, "
         f"dof {fit['dof']}, condition number {condition}",
-        f"    reads {', '.join(PurePath(path).name for path in fit.get('inputs', ()))}",
+        f"    reads {_some_names(fit.get('inputs') or fit['rows'])}",
         f"    columns: {', '.join(_shortened(fit['columns']))}",
     ]
     lines += [f"    depend on each other: {', '.join(group)}" for group in fit["dependent_columns"]]
@@ -48,6 +49,12 @@ def _fit_lines(fit, title):
     lines += [f"    writes {name}" for name in _patterns(fit)]
     lines += [f"    note: {note}" for note in fit["notes"]]
     return lines
+
+
+def _some_names(paths):
+    """Return the names of files; of more than MOST_INPUTS only the first and how many there are."""
+    names = [PurePath(path).name for path in paths]
+    return ", ".join(names) if len(names) <= MOST_INPUTS else f"{names[0]} and {len(names) - 1} others"
 
 
 def _shortened(columns):

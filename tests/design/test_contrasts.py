@@ -54,6 +54,14 @@ def test_estimable_contrast_of_a_deficient_design_is_made(design):
     assert len(made) == 1
 
 
+@pytest.mark.parametrize("rows", [((1.0, 0.0), (0.0, 1.0)), ((1.0, 1.0), (1.0, -1.0))])
+def test_f_test_that_would_lose_a_row_is_not_made(design, rows):
+    rule = ContrastRule("any", (design.columns[0], "absent"), rows, "F", "here")
+    made, skipped = make_contrasts([rule], design, "zero")
+    assert made == ()
+    assert skipped == {"any": "no absent here, which an F test can not count as zero"}
+
+
 def test_rows_of_an_f_test_that_follow_from_others_are_left_out(design):
     (made,), _ = make_contrasts([rule("abc", [[1, -1, 0], [0, 1, -1], [1, 0, -1]], "F")], design)
     assert made.weights.shape == (2, 4)
