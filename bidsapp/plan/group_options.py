@@ -113,7 +113,13 @@ def gather_notes(model):
     """Return who is left out of the fits of a DatasetModel, and their notes, the same words only once."""
     contrasts = {}
     for fit in model.fits:
-        said = [f"{subject} is left out: {reason}." for subject, reason in fit.excluded.items()]
+        reasons = {}
+        for subject, reason in fit.excluded.items():
+            reasons.setdefault(reason, []).append(subject)
+        said = [
+            f"{', '.join(who)} {'is' if len(who) == 1 else 'are'} left out: {reason}."
+            for reason, who in reasons.items()
+        ]
         said += [
             f"{name.removeprefix(f'{fit.contrast} ')} is not made: {reason}."
             for name, reason in fit.skipped.items()
