@@ -1,11 +1,11 @@
-"""Time to find and read the tables of a large dataset: ours, and pybids' own collection loading.
+"""Time to plan a large dataset, and of pybids' own collection loading.
 
 ``python -m benchmarks.planning``: 100 subjects x 2 runs, 300-column confounds files, about 90 files a
 subject as fMRIPrep writes them. Each measurement is a process of its own; memory is its peak.
 
-* one: index one subject, read its events and the columns of the default confounds (motion)
+* one: the plan of the participant stage for one subject with the automatic model: index, events, confounds,
+  designs, contrasts, and everything that a dry run shows
 * all: the same for all subjects
-* plan: the whole plan of the participant stage for all subjects, designs and diagnostics included
 * pybids: BIDSLayout of all subjects, then the collections of the run level (what FitLins does before its
   first fit) of some subjects; pybids cannot be told to read only some columns. The time for all subjects is
   that of the layout and, in proportion, of the collections.
@@ -69,7 +69,7 @@ def main(argv=None):
 def compare(folder, args):
     """Print one line a measurement and return the exit code."""
     results = {}
-    names = ["one", "all", "plan"] + (["pybids"] if args.peer_subjects else [])
+    names = ["one", "all"] + (["pybids"] if args.peer_subjects else [])
     for name in names:
         command = [sys.executable, "-m", "benchmarks.planning", "--measure", name, "--folder", str(folder)]
         command += ["--peer-subjects", str(args.peer_subjects)]
@@ -94,7 +94,7 @@ def compare(folder, args):
 def measure(name, folder, peer_subjects):
     """Return seconds, peak memory and the number of runs of one measurement, imports included."""
     start = time.perf_counter()
-    work = {"one": read_one, "all": read_all, "plan": make_plan, "pybids": load_with_pybids}[name]
+    work = {"one": plan_one, "all": plan_all, "pybids": load_with_pybids}[name]
     runs, index_seconds = work(folder, peer_subjects) if name == "pybids" else (work(folder), 0.0)
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
@@ -106,35 +106,21 @@ def measure(name, folder, peer_subjects):
     }
 
 
-def read_one(folder):
-    """Read the tables of the first subject."""
-    return read_all(folder, ("001",))
+def plan_one(folder):
+    """Plan the first subject."""
+    return plan_all(folder, ("001",))
 
 
-def read_all(folder, labels=()):
-    """Index the dataset and read the tables of its runs; return how many there were."""
-    from bidsapp.inputs.confounds import read_confounds
-    from bidsapp.inputs.dataset import open_dataset
-    from bidsapp.inputs.events import read_events
+def plan_all(folder, labels=()):
+    """Plan the participant stage with the automatic model, describe it, and return the number of runs."""
+    from bidsapp.plan import make_participant_plan
+    from bidsapp.plan.show import describe_participant_plan
     from bidsapp.settings import Selection, Settings
 
     selection = Selection(participant_label=labels, space="MNI152NLin2009cAsym")
-    dataset = open_dataset(Settings(folder, folder / "out", ("participant",), selection))
-    for run in dataset.runs:
-        events = read_events(run.events, run.label)
-        confounds = read_confounds(run.confounds, MOTION, run.n_volumes)
-        assert len(events) == 36
-        assert confounds.shape == (N_VOLUMES, len(MOTION))
-    return len(dataset.runs)
-
-
-def make_plan(folder):
-    """Plan the participant stage with the automatic model."""
-    from bidsapp.plan import make_participant_plan
-    from bidsapp.settings import Selection, Settings
-
-    selection = Selection(space="MNI152NLin2009cAsym")
-    plan = make_participant_plan(Settings(folder, folder / "out", ("participant",), selection))
+    settings = Settings(folder, folder / "out", ("participant",), selection)
+    plan = make_participant_plan(settings)
+    json.dumps(describe_participant_plan(plan, settings))
     return sum(len(subject.runs) for subject in plan.subjects)
 
 

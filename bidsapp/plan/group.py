@@ -161,7 +161,7 @@ def plan_node(model, node, flows, missing_condition):
 
 
 def _nothing_enters(model, node, flows):
-    there = ", ".join(sorted({str(flow.labels["contrast"]) for flow in flows}))
+    there = ", ".join(sorted({str(flow.labels["contrast"]) for flow in flows})) or "none"
     rules = [rule for edge in model.edges_into(node.name) for rule in edge.filter.items()]
     said = "; ".join(f"{key}: {', '.join(values)}" for key, values in rules)
     asked = f" (Filter {said})" if rules else ""

@@ -10,7 +10,7 @@ from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels, find_sessions
 from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import EVENT_COLUMN, make_automatic_models
-from bidsapp.plan.combine import plan_combinations, repeats_at_group
+from bidsapp.plan.combine import MIDDLE, plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.nodes import same_value
 from bidsapp.plan.runs import check_missing, find_respellings, group_runs, make_run_fit, prepare
@@ -258,7 +258,19 @@ def _plan_subjects(model, prepared, dataset, settings, notes):
             SubjectPlan(subject, tuple(run_fits), tuple(combined), tuple(problems), tuple(remarks))
         )
     _raise_all(_never_made(node, columns, fits))
+    notes = [*notes, *_empty_nodes(model, subjects)]
     return tuple(sorted(subjects, key=lambda plan: plan.subject)), notes
+
+
+def _empty_nodes(model, subjects):
+    """Return a note on every Session and Subject node that nothing enters."""
+    made = {fit.node for subject in subjects for fit in subject.combinations}
+    return [
+        f"nothing enters {node.name!r}: have the nodes before it contrasts, and does the Filter of its edge "
+        "let them pass?"
+        for node in model.nodes
+        if node.level in MIDDLE and node.name not in made
+    ]
 
 
 def _never_made(node, columns, fits):

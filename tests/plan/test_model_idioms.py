@@ -147,6 +147,11 @@ def test_blocks_of_2018_are_read(plans):
     assert [fit.contrast for fit in group_fits(group)] == ["a_b"]
 
 
+def test_node_that_nothing_enters_is_told(plans):
+    plan, _ = plans(run_node(Contrasts=[]), higher("Subject", ["subject", "contrast"]))
+    assert any(note.startswith("nothing enters 'subject'") for note in plan.notes)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
