@@ -1,7 +1,12 @@
 """Estimators, masks, coverage, exclusions, regions and conjunctions of the group level, through the app."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -305,3 +310,28 @@ def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path):
         nib.save(nib.Nifti1Image(image.get_fdata().astype(np.float32), moved), path)
     assert run(folder, tmp_path / "a", "--group-design", "one-sample") != 0
     assert run(folder, tmp_path / "b", "--group-design", "one-sample", "--resample") == 0
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(maps, tmp_path):
+    words = ("--group-design", "one-sample", "--n-permutations", "4000", "--statistics", "height", "tfce")
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    arguments = [str(maps), str(killed), "group", "--estimates", str(maps), *words]
+    code = (
+        "import sys, bidsapp.cli, bidsapp.group_inference as shuffling; shuffling.SAVE_EVERY = 0.0; "
+        "bidsapp.cli.main(sys.argv[1:])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], start_new_session=True)
+    while process.poll() is None and not list(killed.rglob("*_shuffles.npz")):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    (state,) = killed.rglob("*_shuffles.npz")
+    with np.load(state) as saved:
+        assert 0 < saved["done"] < 4000
+    assert run(maps, killed, *words) == 0
+    assert not list(killed.rglob("*_shuffles.npz"))
+    assert run(maps, whole, *words) == 0
+    for path in whole.glob("group/*"):
+        if "nullmax" in path.name or "logp" in path.name:
+            assert (killed / "group" / path.name).read_bytes() == path.read_bytes()
