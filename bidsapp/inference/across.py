@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bidsapp.inference.pvalues import p_from_null
+from bidsapp.inference.tails import p_from_tail
 from bidsapp.stats.distributions import f_to_z, t_to_z
 
 
@@ -32,7 +32,7 @@ def correct_across(inferences):
         for name, statistic in one.statistics.items():
             if alike and (name in ("height", "extent") or same_scale):
                 joint = np.max([_null(other, name) for other in inferences], axis=0)
-                p = p_from_null(_size(one, name), joint)
+                p = p_from_tail(_size(one, name), joint, one.options.tail_approximation)
             else:
                 p = np.minimum(statistic.p_fwe * n_contrasts, 1.0)
             p = np.where(np.isnan(statistic.p_fwe), np.nan, np.maximum(p, statistic.p_fwe))

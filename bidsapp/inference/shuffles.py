@@ -84,9 +84,9 @@ def choose_scheme(effect, blocks=None):
     """Return the scheme and the block mode that fit an effective regressor.
 
     Permuting rows tests nothing about a mean that it leaves in place. So rows are permuted when the
-    regressor sums to zero wherever rows may be exchanged; else signs are flipped, which supposes errors
-    symmetric about zero. A regressor that is constant within every block is a matter between blocks: then
-    whole blocks are shuffled.
+    regressor sums to zero wherever rows may be exchanged (a block of one row is no such place); else signs
+    are flipped, which supposes errors symmetric about zero. A regressor that is constant within every block
+    is a matter between blocks: then whole blocks are shuffled.
 
     Parameters
     ----------
@@ -101,7 +101,8 @@ def choose_scheme(effect, blocks=None):
         mode = "whole"
     else:
         mode = "free" if blocks is None else "within"
-    centred = all(np.abs(effect[rows].sum(axis=0)).max() < 1e-6 * scale for rows in groups)
+    sums = [effect[rows].sum(axis=0) for rows in groups if len(rows) > 1]
+    centred = all(np.abs(total).max() < 1e-6 * scale for total in sums)
     if centred:
         return "permutation", mode
     return "sign-flip", "free" if blocks is None else "whole"
@@ -217,6 +218,8 @@ def _scheme_and_mode(partition, options):
         scheme = options.scheme
     if options.blocks is not None and options.block_mode != "auto":
         mode = options.block_mode
+        if mode == "within" and options.scheme == "auto":
+            scheme = "permutation"
     return scheme, mode
 
 

@@ -115,6 +115,20 @@ def test_rows_stay_in_their_blocks(rng):
     np.testing.assert_array_equal(blocks[made.order], np.tile(blocks, (50, 1)))
 
 
+def test_a_block_of_one_row_does_not_change_the_scheme():
+    blocks, condition = np.array([0, 0, 1, 1, 2, 2, 3]), np.array([1.0, 0, 1, 0, 1, 0, 1])
+    matrix = np.column_stack([condition, np.eye(4)[blocks]])
+    made = shuffles(matrix, np.eye(5)[:1], n_shuffles=50, blocks=blocks)
+    assert (made.scheme, made.mode, made.n_distinct) == ("permutation", "within", 8)
+
+
+def test_rows_are_permuted_within_blocks_that_are_unlike_where_that_is_asked_for():
+    blocks, condition = np.repeat([0, 1], 4), np.array([1.0, 1, 1, 0, 1, 0, 0, 0])
+    matrix = np.column_stack([condition, np.ones(8)])
+    made = shuffles(matrix, [[1, 0]], n_shuffles=50, blocks=blocks, block_mode="within")
+    assert (made.scheme, made.mode, made.n_distinct) == ("permutation", "within", 16)
+
+
 def test_whole_blocks_move_for_an_effect_between_them(rng):
     blocks = np.repeat(np.arange(6), 2)
     matrix = np.column_stack([np.repeat([1.0, 0.0], 6), np.ones(12)])

@@ -129,6 +129,14 @@ def test_correction_over_contrasts_is_the_joint_maximum(geometry, data):
     assert "2 contrasts, maximum over contrasts" in corrected.conventions["Family"]
 
 
+def test_a_tail_is_fitted_to_the_joint_null(geometry, data):
+    options = InferenceOptions(n_shuffles=400, tail_approximation="gamma", statistics=("height",))
+    both = [permute(values, ONES, [[1]], geometry, options) for values in (data + 1.0, data[:, ::-1])]
+    corrected = correct_across(both)[0].statistics["height"].p_fwe
+    assert corrected.min() < 1 / 400
+    assert (corrected >= both[0].statistics["height"].p_fwe).all()
+
+
 def test_contrasts_shuffled_differently_are_corrected_by_bonferroni(geometry, data):
     first = permute(data, ONES, [[1]], geometry, InferenceOptions(n_shuffles=400))
     second = permute(data, ONES, [[1]], geometry, InferenceOptions(n_shuffles=400, seed=4))
