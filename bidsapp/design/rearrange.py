@@ -15,6 +15,9 @@ from bidsapp.design.variables import (
 from bidsapp.errors import ModelError
 from bidsapp.wildcards import is_wildcard
 
+# Levels multiply with every variable that a split is by.
+MAX_PARTS = 1000
+
 
 def find_pairs(namespace, arguments, where):
     """Return (input variable, name of the output) of every input that is there."""
@@ -189,12 +192,14 @@ def split(namespace, arguments, where):
         if variable.is_text:
             raise ModelError(f"{variable.name!r} holds texts, not numbers.")
         made = {target: variable.values}
-        for by in arguments["By"]:
+        for by in dict.fromkeys(arguments["By"]):
             made = {
                 f"{name}.{by}[{level}]": np.where(inside, values, 0.0)
                 for name, values in made.items()
                 for level, inside in _levels_of(namespace, by, variable, where)
             }
+            if len(made) > MAX_PARTS:
+                raise ModelError(f"{variable.name!r} splits into more than {MAX_PARTS} parts.")
         if target == variable.name:
             namespace.variables.pop(variable.name, None)
         namespace.variables.update(

@@ -195,6 +195,14 @@ def test_split_by_a_column_and_by_an_entity(namespace):
     assert values(made["loss.run[2]"]) == [0, 1, 0, 2]
 
 
+def test_split_into_too_many_parts_is_refused(namespace):
+    namespace.variables["trial"] = Variable("trial", np.arange(40.0), np.arange(40.0), np.zeros(40))
+    for name in "abc":
+        namespace.variables[name] = namespace.variables["trial"].with_values(np.arange(40.0), name)
+    with pytest.raises(ModelError, match="'trial' splits into more than 1000 parts"):
+        apply(namespace, "Split", Input="trial", By=("a", "b", "c"))
+
+
 def test_lag_shifts_and_takes_differences(namespace):
     made = apply(namespace, "Lag", Input="gain", Output="before", Order=1)
     np.testing.assert_allclose(made["before"].values, [1, 1, 2, 3])
