@@ -24,8 +24,9 @@ VERSIONS = re.compile(r"[01](\.\d{1,3}){0,2}([a-z0-9.-]{0,10})?")
 class Faults:
     """The faults found in one model file, each with its path."""
 
-    def __init__(self, name, text):
+    def __init__(self, name, text, *, markup_is_text=False):
         self.name, self.text, self.found = name, text, []
+        self.markup_is_text = markup_is_text
 
     def add(self, path, message):
         """Note a fault."""
@@ -47,8 +48,8 @@ class Faults:
         raise ModelError("\n".join(shown))
 
 
-def read_model(path):
-    """Return the model of a file.
+def read_model(path, *, markup_is_text=False):
+    """Return the model of a file; ``markup_is_text`` as in `parse_model`.
 
     Raises
     ------
@@ -68,17 +69,23 @@ def read_model(path):
         ) from error
     except UnicodeDecodeError as error:
         raise ModelError(f"{path.name} is not UTF-8 text at byte {error.start}.") from error
-    return parse_model(text, path.name)
+    return parse_model(text, path.name, markup_is_text=markup_is_text)
 
 
-def parse_model(text, name="model"):
+def parse_model(text, name="model", *, markup_is_text=False):
     """Return the model of a JSON text; ``name`` stands for the file in messages.
+
+    Parameters
+    ----------
+    markup_is_text : bool
+        Accept names such as ``<b>``: for models that are made from the labels of a dataset. Nobody writes
+        them into a model file, where they are refused.
 
     Raises
     ------
     ModelError
     """
-    faults = Faults(name, text)
+    faults = Faults(name, text, markup_is_text=markup_is_text)
     document = parse_json(text, name)
     _check_outline(document, faults)
     document, notes = migrate(document)

@@ -23,7 +23,7 @@ def check_name(name, path, faults):
         faults.add(path, f"has {len(name)} characters; at most {MAX_NAME} are accepted.")
     elif CONTROLS.search(name):
         faults.add(path, f"{name!r} has control characters.")
-    elif MARKUP.search(name):
+    elif MARKUP.search(name) and not faults.markup_is_text:
         faults.add(path, f"{name!r} has markup; write plain text.")
     elif CLIMBING.search(name):
         faults.add(path, f"{name!r} looks like a path; write plain text.")

@@ -100,7 +100,8 @@ def make_automatic_model(levels, task, options, *, sessions=False):
             _dataset_node(sessions),
         ],
     }
-    return parse_model(json.dumps(document), f"the automatic model of task-{task}")
+    name = f"the automatic model of task-{task}"
+    return parse_model(json.dumps(document), name, markup_is_text=True)
 
 
 def check_hrf(name):

@@ -25,7 +25,7 @@ def find_group_models(settings, entries=(), people=None):
     if settings.model.model != AUTO:
         return [read_model(settings.model.model)]
     found = [] if settings.selection.estimates else _automatic_models(Path(settings.output_dir), settings)
-    return [read_model(path) for path in found] or [one_sample_model()]
+    return [read_model(path, markup_is_text=True) for path in found] or [one_sample_model()]
 
 
 def command_model(options, entries, people):
@@ -37,7 +37,7 @@ def command_model(options, entries, people):
     document = make_group_document(
         options.group_design, options.group_contrast, known, error_term=options.error_term
     )
-    return parse_model(json.dumps(document), "--group-design")
+    return parse_model(json.dumps(document), "--group-design", markup_is_text=True)
 
 
 def _known(value):

@@ -1,6 +1,6 @@
 """Names with markup, quotes and unicode in a dataset, an atlas and on the command line, through both levels.
 
-Markup in names that enter a model is refused when the model is read (tests/inputs/test_model.py).
+Only in a model file, which a person writes, is markup refused (tests/inputs/test_model.py).
 """
 
 import shutil
@@ -15,7 +15,7 @@ import pytest
 from bidsapp.cli import main
 
 pytestmark = pytest.mark.slow
-CONDITION = 'a < "Ä\'s → 語" & 2'
+CONDITION = '<script>alert(1)</script> < "Ä\'s → 語" & 2'
 REGION = "<script>alert('Ä')</script> & \"b\""
 
 
