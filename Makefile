@@ -71,7 +71,8 @@ lint: $(TEST)
 	$(VENV)/bin/codespell
 
 # For those who change the dependencies: needs uv.
-COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+# One version of each package for every Python: the same numbers everywhere.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-header
 lock:
 	printf 'setuptools>=77\nwheel\n' | $(COMPILE) - -o requirements-build.lock
 	$(COMPILE) pyproject.toml -o requirements.lock
