@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import cycle
 
 from bidsapp.inference.ari import find_discoveries
+from bidsapp.inference.pvalues import p_interval
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_labels
@@ -19,6 +20,7 @@ STATISTICS = {
     "mass": ("maxMass", "p_fwe_mass", "largest cluster mass of each shuffle"),
     "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
 }
+P_COLUMNS = {label: column for label, column, _ in STATISTICS.values()}
 # The maps whose values tables list at peaks, beside the statistic.
 LISTED = ("z", "effect", "g", "p")
 EFFECT_COLUMNS = {
@@ -60,7 +62,10 @@ class TableWriter:
         if not len(table.clusters):
             return {"clusters": None, "peaks": None}, 0
         clusters, peaks = add_labels(table, geometry, self._atlases)
-        frames = {"clusters": clusters, "peaks": peaks}
+        frames = {
+            "clusters": add_limits(clusters, threshold.name, self._result.inference),
+            "peaks": add_limits(peaks, threshold.name, self._result.inference),
+        }
         about = describe_atlases(self._atlases)
         paths = {
             kind: self._write_table(kind, frame, describe_columns(frame, about), threshold)
@@ -84,6 +89,22 @@ class TableWriter:
         write_labels(folder / path, labels, self._result.stack.geometry, space=entities.get("space"))
         write_json(folder / names.sidecar_path(path), {"Description": threshold.description})
         return path
+
+
+def add_limits(frame, label, inference):
+    """Return a table with the limits of the p that its own threshold goes by, beside that p.
+
+    All shuffles together give p itself, and a fitted tail is no count of shuffles: then there are none.
+    """
+    column = P_COLUMNS.get(label)
+    if column not in frame or inference.exact or inference.options.tail_approximation != "none":
+        return frame
+    lower, upper = p_interval(frame[column], inference.n_shuffles)
+    place = frame.columns.get_loc(column) + 1
+    limits = frame.copy()
+    limits.insert(place, "p_fwe_low", lower)
+    limits.insert(place + 1, "p_fwe_high", upper)
+    return limits
 
 
 def name_inputs(fit, stack):

@@ -37,6 +37,8 @@ COLUMNS = {
     "p_fwe_size": {"Description": "p of the cluster, family-wise error, null of the largest cluster"},
     "p_fwe_mass": {"Description": "p of the cluster, family-wise error, null of the largest cluster mass"},
     "p_fwe_tfce": {"Description": "p of the peak, family-wise error, null of the largest TFCE"},
+    "p_fwe_low": {"Description": "Lower 95 % limit (Clopper-Pearson) of the p of this table's threshold"},
+    "p_fwe_high": {"Description": "Upper 95 % limit (Clopper-Pearson) of the p of this table's threshold"},
     "tdp": {"Description": "Lower bound of the share of truly active voxels in the cluster"},
 }
 

@@ -225,3 +225,15 @@ def test_an_infinite_t_under_a_shuffle_stays_a_number(geometry):
     result = permute(data, np.ones((6, 1)), [[1]], geometry, options)
     assert np.isfinite(result.statistics["tfce"].null_max).all()
     assert result.statistics["height"].p_fwe[0] == pytest.approx(14 / 64)
+
+
+def test_effects_in_single_precision_give_the_same_as_in_double(geometry, rng):
+    effects = smooth_data(rng, geometry, 9).astype(np.float32)
+    options = InferenceOptions(n_shuffles=200, statistics=("height", "extent", "mass", "tfce"))
+    single, double = (
+        permute(data, np.ones((9, 1)), [[1.0]], geometry, options)
+        for data in (effects, effects.astype(np.float64))
+    )
+    for name, found in single.statistics.items():
+        np.testing.assert_array_equal(found.null_max, double.statistics[name].null_max)
+        np.testing.assert_array_equal(found.p_fwe, double.statistics[name].p_fwe)
