@@ -1,7 +1,9 @@
 """Labels and clusters against atlasreader's own functions, where these are right."""
 
 import importlib
+import importlib.resources
 import sys
+from types import SimpleNamespace
 
 import nilearn._utils
 import numpy as np
@@ -24,8 +26,12 @@ XYZ = ["peak_x", "peak_y", "peak_z"]
 
 @pytest.fixture(scope="module")
 def atlasreader():
-    """Return atlasreader's module, with the function that nilearn 0.14 no longer has in its old place."""
+    """Return atlasreader's module, with what nilearn 0.14 and setuptools 82 no longer have."""
     patch = pytest.MonkeyPatch()
+    resources = SimpleNamespace(
+        resource_filename=lambda package, path: str(importlib.resources.files(package) / path)
+    )
+    patch.setitem(sys.modules, "pkg_resources", resources)
     patch.setattr(nilearn._utils, "check_niimg", lambda image, **_: load_img(image), raising=False)
     patch.setenv("MPLBACKEND", "agg")
     yield importlib.import_module("atlasreader.atlasreader")
