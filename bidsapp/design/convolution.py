@@ -64,4 +64,10 @@ def _events(variable, namespace):
         )
     if late.any():
         namespace.notes.append(f"{late.sum()} events of {variable.name!r} begin after the last volume")
+    if (real & (duration <= 0)).any():
+        # The column equals nilearn's; SPM's would be higher, and its effect smaller.
+        namespace.notes.append(
+            f"events of {variable.name!r} have no duration and last 1/50 of the repetition time: the unit of "
+            "the effect is that of a long event, far above the change that is seen; t does not depend on it"
+        )
     return onset, np.maximum(duration, 0.0), amplitude

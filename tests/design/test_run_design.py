@@ -179,3 +179,11 @@ def test_column_that_is_not_convolved_is_sampled_as_it_is():
     made = make_run_design(node_of(["x", 1]), events, None, np.arange(20) * 2.0)
     assert made.design.matrix[:, 0].tolist()[4:8] == [0.0, 1.5, 3.0, 1.5]
     assert any("not convolved" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(("duration", "expected"), [(0.0, True), (1.0, False)])
+def test_events_without_duration_say_what_the_unit_of_their_effect_is(events, duration, expected):
+    steps = [{"Name": "Factor", "Input": ["trial_type"]}, {"Name": "Convolve", "Input": ["trial_type.*"]}]
+    node = node_of(["trial_type.*", 1], steps)
+    made = make_run_design(node, events.assign(duration=duration), None, FRAME_TIMES)
+    assert any("have no duration" in note for note in made.notes) is expected
