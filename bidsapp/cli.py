@@ -19,12 +19,13 @@ from bidsapp.settings import PARTS, Settings
 from bidsapp.version import __version__
 
 LEVELS = ("participant", "group")
-# What a flag means that is given without "=value".
-BARE_VALUES = {"--dry-run": "text", "--list-participants": "all"}
+# Flags whose value may be left out: the values, first the one that is then meant.
+BARE_VALUES = {"--dry-run": ("text", "json"), "--list-participants": ("all", "unfinished")}
 EPILOG = """\
 Flags may be written with - or _, labels with or without their prefix, lists with spaces or commas.
-Exit codes: 0 done; 1 a participant or report failed; 16 not a BIDS dataset; 17 unknown level; 18 nothing
-selected; 64 wrong usage; 65 faulty data or model; 66 input missing; 73 cannot create output; 74 input/output.
+Exit codes: 0 done; 1 a participant, group model or report failed; 16 not a BIDS dataset; 17 unknown level;
+18 nothing selected; 64 wrong usage; 65 faulty data or model; 66 input missing; 73 cannot create output;
+74 input/output.
 """
 logger = logging.getLogger("bidsapp")
 
@@ -91,11 +92,11 @@ def check_folders(settings):
 
 def parse_arguments(argv):
     """Return the parsed arguments; raise SettingsError on wrong usage."""
-    arguments = make_parser().parse_args([_with_dashes(argument) for argument in argv])
+    arguments = make_parser().parse_args([_with_dashes(argument) for argument in _join_values(argv)])
     unknown = [level for level in arguments.analysis_level if level not in LEVELS]
     if unknown:
         message = (
-            f"unknown analysis level {unknown[0]!r}{_near(unknown[0], LEVELS)}. Levels: {', '.join(LEVELS)}."
+            f"unknown analysis level {unknown[0]!r}{_near(unknown[0], LEVELS)} Levels: {', '.join(LEVELS)}."
         )
         raise SettingsError(message, exit_code=errors.EXIT_UNKNOWN_LEVEL)
     return arguments
@@ -117,7 +118,7 @@ class _Parser(argparse.ArgumentParser):
         arguments, unknown = self.parse_known_args(args, namespace)
         if unknown:
             known = [flag for action in self._actions for flag in action.option_strings]
-            raise SettingsError(f"unknown argument {unknown[0]!r}{_near(unknown[0], known)}. See --help.")
+            raise SettingsError(f"unknown argument {unknown[0]!r}{_near(unknown[0], known)} See --help.")
         return arguments
 
 
@@ -193,6 +194,18 @@ def _default_text(setting):
     )
 
 
+def _join_values(argv):
+    """Return the arguments with ``--dry-run json`` as one: the value of such a flag may be left out."""
+    joined = []
+    for word in argv:
+        flag = joined[-1].replace("_", "-") if joined else ""
+        if word in BARE_VALUES.get(flag, ()):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def _with_dashes(argument):
     if not re.match(r"--[A-Za-z]", argument):
         return argument
@@ -200,7 +213,7 @@ def _with_dashes(argument):
     flag = flag.replace("_", "-")
     # Without a value of its own, such a flag would take the analysis level that follows it.
     if not equals and flag in BARE_VALUES:
-        equals, value = "=", BARE_VALUES[flag]
+        equals, value = "=", BARE_VALUES[flag][0]
     return flag + equals + value
 
 
@@ -225,7 +238,7 @@ def _read_config(path):
     given = {name.replace("-", "_"): value for name, value in content.items()}
     for name in given:
         if name not in known:
-            raise SettingsError(f"{path}: unknown setting {name!r}{_near(name, known)}.")
+            raise SettingsError(f"{path}: unknown setting {name!r}{_near(name, known)}")
     return given
 
 
@@ -245,14 +258,27 @@ def _read_value(setting, value):
     try:
         value = read(value, details)
     except (ValueError, TypeError) as error:
-        raise SettingsError(f"{flag}: cannot read {value!r} as {details['kind']}.") from error
+        what = {"int": "a whole number", "float": "a number"}.get(details["kind"], details["kind"])
+        raise SettingsError(f"{flag}: cannot read {value!r} as {what}.") from error
+    _check_range(flag, value, details)
     choices = details.get("choices")
     if choices and value is not None and value not in choices:
         choices = [str(choice) for choice in choices]
         raise SettingsError(
-            f"{flag}: {value!r} is not one of {', '.join(choices)}{_near(str(value), choices)}."
+            f"{flag}: {value!r} is not one of {', '.join(choices)}{_near(str(value), choices)}"
         )
     return value
+
+
+def _check_range(flag, value, details):
+    """Refuse a number that nobody can mean; written so that NaN is refused too."""
+    if "least" in details and not value >= details["least"]:
+        raise SettingsError(f"{flag}: {value} is less than {details['least']}.")
+    if "between" in details:
+        low, high = details["between"]
+        if not low < value < high:
+            percent = f" For {value:g} % write {value / 100:g}." if high <= value <= 100 else ""
+            raise SettingsError(f"{flag}: {value:g} is not between {low} and {high}.{percent}")
 
 
 def _read_label(value, details):
@@ -303,7 +329,7 @@ READERS = {
 
 def _near(word, known):
     matches = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {matches[0]!r}?" if matches else ""
+    return f", did you mean {matches[0]!r}?" if matches else "."
 
 
 # Messages

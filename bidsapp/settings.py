@@ -14,7 +14,7 @@ def option(default, text, **details):
 
     ``details``: ``kind`` ("text", "int", "float", "path", "flag", "labels" for lists by spaces or commas
     whose ``prefix-`` is optional, "list", "paths", "words", "memory"), ``aliases``, ``choices``, ``metavar``,
-    ``prefix``.
+    ``prefix``; of numbers ``least`` (allowed) and ``between`` (both not allowed).
     """
     return field(default=default, metadata={"help": text, "kind": "text", **details})
 
@@ -91,6 +91,7 @@ class ModelOptions:
         128.0,
         "Automatic model: period of the high-pass filter in seconds (0: none).",
         kind="float",
+        least=0,
         metavar="SECONDS",
     )
     hrf_model: str = option("spm", "Automatic model: haemodynamic response.")
@@ -121,12 +122,14 @@ class RunOptions:
         6.0,
         "Full width at half maximum of the smoothing of the BOLD images in mm (0: none).",
         kind="float",
+        least=0,
         metavar="MM",
     )
     noise_smoothing_fwhm: float = option(
         0.0,
         "Smoothing of the map of noise coefficients within the mask in mm (0: none).",
         kind="float",
+        least=0,
         metavar="MM",
     )
     fixed_effects: str = option(
@@ -150,6 +153,7 @@ class GroupOptions:
         0.0,
         "Smoothing of the subjects' effect maps in mm before the group level (0: none).",
         kind="float",
+        least=0,
         metavar="MM",
     )
     group_design: tuple = option(
@@ -215,7 +219,7 @@ class GroupOptions:
         kind="repeat",
         metavar="ATLAS|IMAGE[,LABELS.tsv]",
     )
-    alpha: float = option(0.05, "Error rate of every corrected threshold.", kind="float")
+    alpha: float = option(0.05, "Error rate of every corrected threshold.", kind="float", between=(0, 1))
     tail: str = option("two", "Alternative hypothesis.", choices=("two", "positive", "negative"))
     atlas: tuple = option(
         ("aal", "harvard_oxford", "talairach_ba"),
@@ -235,11 +239,12 @@ class PermutationOptions:
         1000,
         "Number of shuffles, the observed one among them (0: none; fewer where fewer exist).",
         kind="int",
+        least=0,
     )
     cluster_forming_p: float = option(
         0.001, "Cluster-forming threshold, as the one-sided uncorrected p-value.", kind="float"
     )
-    seed: int = option(0, "Seed of the random numbers.", kind="int", aliases=("--random-seed",))
+    seed: int = option(0, "Seed of the random numbers.", kind="int", least=0, aliases=("--random-seed",))
     statistics: tuple = option(
         ("height", "extent", "mass", "tfce"),
         "Statistics whose maximum over the map is followed: height, extent, mass (of clusters), tfce.",
@@ -282,7 +287,10 @@ class PermutationOptions:
         "volume", "Powers of TFCE: volume (E 0.5, H 2) or surface (E 1, H 2).", choices=("volume", "surface")
     )
     tfce_steps: int = option(
-        0, "TFCE by so many steps of each map's maximum, as PALM does with 100 (0: exact).", kind="int"
+        0,
+        "TFCE by so many steps of each map's maximum, as PALM does with 100 (0: exact).",
+        kind="int",
+        least=0,
     )
     tail_approximation: str = option(
         "none",

@@ -94,7 +94,12 @@ def test_an_unknown_setting_of_a_configuration_file_offers_the_near_one(tmp_path
     [
         (["in", "out", "grup"], errors.EXIT_UNKNOWN_LEVEL, "did you mean 'group'"),
         ([*BASE, "--n-permutation", "5"], errors.EXIT_USAGE, "did you mean '--n-permutations'"),
-        ([*BASE, "--alpha", "x"], errors.EXIT_USAGE, "--alpha: cannot read 'x' as float"),
+        ([*BASE, "--alpha", "x"], errors.EXIT_USAGE, "--alpha: cannot read 'x' as a number"),
+        ([*BASE, "--alpha", "5"], errors.EXIT_USAGE, "5 is not between 0 and 1. For 5 % write 0.05."),
+        ([*BASE, "--alpha", "-1"], errors.EXIT_USAGE, "--alpha: -1 is not between 0 and 1."),
+        ([*BASE, "--alpha", "nan"], errors.EXIT_USAGE, "--alpha: nan is not between 0 and 1."),
+        ([*BASE, "--smoothing-fwhm", "-5"], errors.EXIT_USAGE, "--smoothing-fwhm: -5.0 is less than 0."),
+        ([*BASE, "--n-permutations", "-5"], errors.EXIT_USAGE, "--n-permutations: -5 is less than 0."),
         ([*BASE, "--tail", "both"], errors.EXIT_USAGE, "two, positive, negative"),
         (["in"], errors.EXIT_USAGE, "output_dir"),
         (["no-such-folder", "out", "group"], errors.EXIT_NO_INPUT, "no-such-folder does not exist"),
@@ -105,6 +110,17 @@ def test_wrong_usage_ends_with_its_exit_code_and_one_message(arguments, code, me
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--dry-run", "json"], ["--dry-run=json"], ["--dry_run", "json"]])
+def test_the_plan_as_json_may_be_asked_for_with_a_space(words):
+    assert settings(*words).control.dry_run == "json"
+
+
+def test_a_bare_dry_run_leaves_the_level_alone():
+    arguments = parse_arguments(["--dry-run", "in", "out", "--list-participants", "group"])
+    assert (arguments.dry_run, arguments.list_participants) == ("text", "all")
+    assert arguments.analysis_level == ["group"]
 
 
 @pytest.mark.parametrize("output", [".", "results", "sub-01/stats"])
