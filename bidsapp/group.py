@@ -43,6 +43,7 @@ def run_stage(settings, work_dir):
         logger.error("%s", failure)
     write_group_report(settings.output_dir)
     write_overview(settings.output_dir)
+    logger.info("Open %s", settings.output_dir / names.GROUP_REPORT)
     return EXIT_FAILURE if failures else EXIT_OK
 
 

@@ -32,6 +32,7 @@ def run_stage(settings, work_dir):
     for failure in failures:
         logger.error("%s", failure)
     keep_overview(settings.output_dir)
+    logger.info("Open %s", settings.output_dir / names.OVERVIEW_REPORT)
     return EXIT_FAILURE if failures else EXIT_OK
 
 
@@ -66,7 +67,14 @@ def prepare_output(plan, settings):
     pages |= {names.model_readme_path(model.name): explain_model(model) for model in plan.documents}
     for name, text in pages.items():
         path = settings.output_dir / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        before = path.read_text(encoding="utf-8") if path.exists() else text
+        if before != text and path.suffix == ".json":
+            logger.warning(
+                "the model in %s was another one: participants that are not analysed again keep the results "
+                "of that model. Give each job the same flags, or use another output folder.",
+                name,
+            )
+        if before != text or not path.exists():
             write_text(path, text)
 
 

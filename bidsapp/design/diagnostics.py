@@ -64,7 +64,8 @@ def variance_inflation(matrix, weights):
     """Return how much the correlation between columns inflates the variance of a contrast.
 
     The variance under this design over that with the same columns, centred and mutually orthogonal
-    (the largest over the rows of an F contrast); 1 is ideal. NaN where the contrast can not be estimated.
+    (the largest over the rows of an F contrast). Differences of columns that correlate positively have less
+    than 1. NaN where the contrast can not be estimated.
     """
     centred = np.square(matrix - matrix.mean(axis=0)).sum(axis=0)
     plain = np.square(matrix).sum(axis=0)
