@@ -14,7 +14,7 @@ KIND_TYPES = {"int": "Number", "float": "Number", "path": "File"}
 # Boutiques checks that a File is there; these may be made by the app.
 MADE_BY_THE_APP = ("output_dir", "work_dir", "bids_database_dir")
 EXIT_CODES = {
-    errors.EXIT_FAILURE: "A participant or report failed; the others are finished.",
+    errors.EXIT_FAILURE: "A participant, group model or report failed; the others are finished.",
     errors.EXIT_NOT_BIDS: "The input is not a BIDS dataset.",
     errors.EXIT_UNKNOWN_LEVEL: "Unknown analysis level.",
     errors.EXIT_NOTHING_SELECTED: "The selection leaves nothing to analyse.",
@@ -58,8 +58,9 @@ def make_descriptor(parser):
 
 def _describe_input(action):
     positional = not action.option_strings
-    kinds = {setting.name: setting.metadata["kind"] for part in PARTS.values() for setting in fields(part)}
-    kind = kinds.get(action.dest, "path" if positional or action.dest == "config_file" else "text")
+    declared = {setting.name: setting.metadata for part in PARTS.values() for setting in fields(part)}
+    details = declared.get(action.dest, {})
+    kind = details.get("kind", "path" if positional or action.dest == "config_file" else "text")
     entry = {
         "id": action.dest,
         "name": action.dest.replace("_", " "),
@@ -74,7 +75,7 @@ def _describe_input(action):
         entry |= {"list": True, "min-list-entries": 1}
     if kind == "int":
         entry["integer"] = True
-    return entry | _describe_choices(action)
+    return entry | _describe_range(details) | _describe_choices(action)
 
 
 def _type_of(action, kind):
@@ -83,10 +84,13 @@ def _type_of(action, kind):
     return KIND_TYPES.get(kind, "String")
 
 
+def _describe_range(details):
+    if "between" in details:
+        low, high = details["between"]
+        return {"minimum": low, "exclusive-minimum": True, "maximum": high, "exclusive-maximum": True}
+    return {"minimum": details["least"]} if "least" in details else {}
+
+
 def _describe_choices(action):
     found = re.fullmatch(r"\{(.*)\}", action.metavar or "")
-    if not found:
-        return {}
-    # A flag whose value may be left out takes it behind an equals sign only.
-    bare = {"command-line-flag-separator": "="} if action.dest in ("dry_run", "list_participants") else {}
-    return {"value-choices": found[1].split(","), **bare}
+    return {"value-choices": found[1].split(",")} if found else {}

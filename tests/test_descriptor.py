@@ -38,11 +38,12 @@ def test_every_argument_is_described(action):
 @pytest.mark.parametrize("entry", DESCRIPTOR["inputs"], ids=lambda entry: entry["id"])
 def test_every_flag_is_read_as_described(entry):
     values = entry.get("value-choices", EXAMPLES[entry["type"]])[:1]
+    if "maximum" in entry:
+        values = [str((entry["minimum"] + entry["maximum"]) / 2)]
     flag = entry.get("command-line-flag")
     if flag is None:
         return
-    separator = entry.get("command-line-flag-separator", " ")
-    words = separator.join([flag, *values]).split(" ")
+    words = " ".join([flag, *values]).split(" ")
 
     arguments = parse_arguments(["in", "out", "group", *words])
 
