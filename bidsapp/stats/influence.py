@@ -87,7 +87,7 @@ def flag_outliers(influence):
     rules = (
         ("Cook's distance is high", np.log(np.maximum(cook, 1e-300)), cook > LARGE_COOK / len(cook)),
         ("residuals are large", rms, rms > LARGE_RMS),
-        ("unlike the others", -correlation, correlation < UNLIKE * np.nanmedian(correlation)),
+        ("unlike the others", -correlation, correlation < UNLIKE * _middle(correlation)),
     )
     for words, values, is_large in rules:
         for index in np.flatnonzero(is_large & (_distances(values) > OUTLIER_DISTANCE)):
@@ -96,10 +96,15 @@ def flag_outliers(influence):
 
 
 def _distances(values):
-    centre = np.nanmedian(values)
-    spread = np.nanmedian(np.abs(values - centre)) / 0.6745
+    # Few subjects: Cook's distance may be infinite, and nobody may have a value.
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num((values - centre) / spread, nan=0.0, posinf=0.0)
+        from_centre = values - _middle(values)
+        return np.nan_to_num(from_centre / (_middle(np.abs(from_centre)) / 0.6745), nan=0.0, posinf=0.0)
+
+
+def _middle(values):
+    """Return the median of the values that are there; NaN where none is."""
+    return np.median(values[~np.isnan(values)]) if not np.isnan(values).all() else np.nan
 
 
 def _sum_block(values, basis, leverage, rank):

@@ -67,3 +67,9 @@ def test_flipped_input_is_flagged_and_nobody_else(effects):
 
 def test_nobody_is_flagged_in_ordinary_data(effects):
     assert not any(flag_outliers(measure_influence(effects, np.ones((14, 1)))))
+
+
+def test_values_that_no_input_has_flag_nobody():
+    nothing = np.full(3, np.nan)
+    few = module.Influence(np.ones(3), np.full(3, np.inf), nothing, nothing, nothing)
+    assert flag_outliers(few) == ["", "", ""]
