@@ -1,6 +1,8 @@
 """Fixtures that many tests share."""
 
+import gc
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -31,3 +33,15 @@ def tiny_dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "dataset"
     make_demo(folder, n_subjects=4, voxel_size_mm=8.0, n_volumes=80)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pymare():
+    """Return PyMARE; it leaves a file open when it is imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        import pymare
+        import pymare.estimators
+
+        gc.collect()
+    return pymare

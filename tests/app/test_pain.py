@@ -1,8 +1,5 @@
 """Mixed effects of 21 studies with partial coverage (../shared/data/pain21-4mm), next to PyMARE."""
 
-import gc
-import warnings
-
 import nibabel as nib
 import numpy as np
 import pytest
@@ -13,18 +10,6 @@ from bidsapp import cli
 # restricted likelihood of our tau2 is never below that of PyMARE's (tested).
 OPTIMISER = 1e-4
 N_VOXELS = 50
-
-
-@pytest.fixture(scope="module")
-def pymare():
-    """Return PyMARE; it leaves a file open when it is imported."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        import pymare
-        import pymare.estimators
-
-        gc.collect()
-    return pymare
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,9 @@
-import gc
-import warnings
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from bidsapp.records import Contrast, GroupDesign
 from bidsapp.stats.group_estimators import fit_group
-
-
-@pytest.fixture(scope="module")
-def pymare():
-    """Return PyMARE; it leaves a file open when it is imported."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        import pymare
-        import pymare.estimators
-
-        gc.collect()
-    return pymare
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from nilearn.datasets import load_sample_motor_activation_image
-from nilearn.image import load_img
 
 from bidsapp.errors import InputError
 from bidsapp.records import Geometry
@@ -111,13 +109,9 @@ def test_own_atlas_with_other_columns_is_refused(own_atlas):
 
 
 @pytest.fixture(scope="module")
-def motor():
+def motor(motor_map):
     """Return clusters and peaks of the motor map: left button press against right."""
-    image = load_img(load_sample_motor_activation_image())
-    volume = image.get_fdata()
-    geometry = Geometry(volume != 0, image.affine)
-    values = volume[volume != 0]
-    table = make_cluster_table({"z": values}, np.abs(values) > 5, geometry)
+    _, geometry, table = motor_map
     clusters, peaks = add_labels(table, geometry, read_atlases(["aal", "harvard_oxford", "talairach_ba"]))
     large = clusters["cluster_id"][clusters["n_voxels"] >= 50]
     return clusters[clusters["cluster_id"].isin(large)], peaks[peaks["cluster_id"].isin(large)]

