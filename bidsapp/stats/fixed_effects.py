@@ -8,10 +8,8 @@ import numpy as np
 
 from bidsapp.records import Estimate, JointEstimate
 
-# Estimated weights make the combined variance too small; below these degrees of freedom of an input it is
-# corrected (Meier 1953, Biometrics 9:59-73; 1 % of the variance at 100 each). Above, it is the plain
-# 1 / sum of precisions that other programs report.
-MEIER_BELOW = 20.0
+# Smallest eigenvalue of the correlations of an input's rows at which its covariance can be inverted.
+SMALLEST_EIGENVALUE = 1e-10
 
 
 def combine_estimates(estimates, matrix=None, weights=None, *, method="precision", name=None):
@@ -31,9 +29,9 @@ def combine_estimates(estimates, matrix=None, weights=None, *, method="precision
     Returns
     -------
     Estimate
-        Variance: 1 / sum of precisions (precision), the propagated one (equal). Degrees of freedom by
-        Satterthwaite from those of the inputs. A voxel uses the inputs that have it; NaN where they
-        cannot estimate the contrast.
+        Variance: 1 / sum of precisions (precision), made larger for weights that are estimated (Meier 1953,
+        Biometrics 9:59-73); the propagated one (equal). Degrees of freedom by Satterthwaite from those of
+        the inputs. A voxel uses the inputs that have it; NaN where they cannot estimate the contrast.
 
     Notes
     -----
@@ -61,8 +59,16 @@ def combine_estimates(estimates, matrix=None, weights=None, *, method="precision
 def combine_joint_estimates(estimates, *, name=None, method="precision"):
     """Return one joint estimate (for F) from those of many inputs, with their full covariances.
 
-    Precision: S = (sum V_i^-1)^-1, b = S sum V_i^-1 b_i. The degrees of freedom are Satterthwaite's for
-    the trace of S, each input's part being S V_i^-1 S.
+    Precision: S = (sum V_i^-1)^-1, b = S sum V_i^-1 b_i with weights W_i = S V_i^-1. The covariance is
+    S + 4 sum (I - W_i) W_i S / dof_i: Meier's correction for estimated weights, in more rows (the
+    second-order expansion for V_i known but for a factor; Kenward and Roger 1997, Biometrics 53:983-997).
+    The degrees of freedom are Satterthwaite's for the shares tr W_i of the inputs. Nothing depends on the
+    unit or the choice of the rows.
+
+    Returns
+    -------
+    JointEstimate
+        A voxel uses the inputs whose covariance there can be inverted; NaN where there is none.
     """
     first = estimates[0]
     if len(estimates) == 1:
@@ -70,24 +76,57 @@ def combine_joint_estimates(estimates, *, name=None, method="precision"):
     n_rows, n_voxels = first.effect.shape
     effect, covariance = np.full((n_rows, n_voxels), np.nan), np.full((n_rows, n_rows, n_voxels), np.nan)
     pooled = np.full(n_voxels, np.nan)
-    valid = np.stack(
-        [np.isfinite(e.covariance).all(axis=(0, 1)) & np.isfinite(e.effect).all(axis=0) for e in estimates]
-    )
-    for pattern, voxels in _patterns(valid):
+    for pattern, voxels in _patterns(np.stack([_is_usable(e) for e in estimates])):
         if pattern.size == 0:
             continue
         used = [estimates[i] for i in pattern]
-        effects = [e.effect[:, voxels].T for e in used]
-        covariances = [np.moveaxis(e.covariance[:, :, voxels], -1, 0) for e in used]
-        dof = [np.broadcast_to(e.dof, n_voxels)[voxels] for e in used]
-        shares = _matrix_shares(covariances, method)
-        pieces = [w @ v @ np.swapaxes(w, 1, 2) for w, v in zip(shares, covariances, strict=True)]
-        total = sum(pieces)
-        effect[:, voxels] = sum((w @ b[..., None])[..., 0] for w, b in zip(shares, effects, strict=True)).T
+        effects = np.stack([e.effect[:, voxels].T for e in used])
+        covariances = np.stack([np.moveaxis(e.covariance[:, :, voxels], -1, 0) for e in used])
+        dof = np.stack([np.broadcast_to(e.dof, n_voxels)[voxels] for e in used]).astype(float)
+        shares, total, pooled[voxels] = _combine_rows(covariances, dof, method)
+        effect[:, voxels] = np.einsum("ivrs,ivs->rv", shares, effects)
         covariance[:, :, voxels] = np.moveaxis(total, 0, -1)
-        traces = np.stack([np.trace(piece, axis1=1, axis2=2) for piece in pieces])
-        pooled[voxels] = np.square(traces.sum(axis=0)) / np.sum(np.square(traces) / np.stack(dof), axis=0)
     return JointEstimate(name or first.contrast, effect, covariance, pooled)
+
+
+def _is_usable(estimate):
+    """Return where a joint estimate has effects and a covariance that can be inverted, (n_voxels,)."""
+    covariance = np.moveaxis(np.asarray(estimate.covariance, float), -1, 0)
+    sizes = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    usable = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(estimate.effect).all(axis=0)
+    usable &= (sizes > 0).all(axis=1)
+    correlations = covariance[usable] / (sizes[usable, :, None] * sizes[usable, None, :])
+    usable[usable] = np.linalg.eigvalsh(correlations)[:, 0] > SMALLEST_EIGENVALUE
+    return usable
+
+
+def _combine_rows(covariances, dof, method):
+    """Return the weights of the inputs, the covariance of the combination and its degrees of freedom.
+
+    Parameters
+    ----------
+    covariances : ndarray, shape (n_inputs, n_voxels, n_rows, n_rows)
+    dof : ndarray, shape (n_inputs, n_voxels)
+
+    Returns
+    -------
+    shares : ndarray, shape of covariances
+    total : ndarray, shape (n_voxels, n_rows, n_rows)
+    pooled : ndarray, shape (n_voxels,)
+    """
+    unit = np.eye(covariances.shape[-1])
+    if method == "equal":
+        shares = np.broadcast_to(unit / len(covariances), covariances.shape)
+    else:
+        precisions = np.linalg.inv(covariances)
+        shares = np.linalg.inv(precisions.sum(axis=0)) @ precisions
+    pieces = shares @ covariances @ np.swapaxes(shares, -1, -2)
+    total = pieces.sum(axis=0)
+    traces = np.trace(np.linalg.solve(total, pieces), axis1=-2, axis2=-1)
+    pooled = len(unit) ** 2 / np.sum(np.square(traces) / dof, axis=0)
+    if method != "equal":
+        total = total + np.sum(4.0 * (unit - shares) @ pieces / dof[..., None, None], axis=0)
+    return shares, total, pooled
 
 
 def _design(n_inputs, matrix, weights):
@@ -122,7 +161,7 @@ def _combine_by_precision(effect, variance, dof, matrix, weights):
     leverage = precision * np.einsum("ij,vjk,ik->iv", matrix, normal, matrix)
     # Meier's factor 1 + 4 sum p(1 - p) / dof of a weighted mean, for any design: p are leverages there.
     excess = np.sum(4.0 * pieces * (1.0 - leverage) / dof, axis=0)
-    return effect, np.where(dof.min(axis=0) < MEIER_BELOW, total + excess, total), pooled
+    return effect, total + excess, pooled
 
 
 def _combine_equally(effect, variance, dof, matrix, weights):
@@ -156,12 +195,3 @@ def _propagate(share, effect, variance, dof):
 
 
 METHODS = {"precision": _combine_by_precision, "equal": _combine_equally, "ols": _combine_by_residuals}
-
-
-def _matrix_shares(covariances, method):
-    """Return the weight matrices, shape (n_voxels, n_rows, n_rows), one an input."""
-    if method == "equal":
-        return [np.broadcast_to(np.eye(v.shape[1]) / len(covariances), v.shape) for v in covariances]
-    precisions = [np.linalg.inv(v) for v in covariances]
-    total = np.linalg.inv(sum(precisions))
-    return [total @ p for p in precisions]
