@@ -238,6 +238,7 @@ def write_shared(model, stacks, settings, *, estimator):
         "voxel_size_mm": np.sqrt(np.square(affine[:3, :3]).sum(axis=0)).round(6).tolist(),
         "description": describe_model(fit),
         "formula": fit.formula or None,
+        "graph": fit.graph,
         "estimator": estimator,
         "subjects": describe_subjects(model),
     }

@@ -181,6 +181,8 @@ class DatasetFit:
         The exchangeability block of each row; empty where none were asked for.
     within : Within or None
         Where the rows of the design are made from several inputs each.
+    graph : dict
+        The model's nodes and edges with the numbers of estimates, as ``plan.graph`` describes them.
     """
 
     node: str
@@ -200,6 +202,7 @@ class DatasetFit:
     variance_groups: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
     within: Within | None = None
+    graph: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bidsapp.outputs.names import GROUP_RECORDS, SUBJECT_RECORDS, record_path, s
 
 # The keys that may be absent, by the list that holds the objects (docs/records.md); read as None.
 OPTIONAL = {
-    None: ("message", "command", "group_by", "formula", "coverage", "background", "qc"),
+    None: ("message", "command", "group_by", "formula", "graph", "coverage", "background", "qc"),
     "runs": ("motion", "vif", "anatomy"),
     "estimates": ("left_out", "units"),
     "subjects": ("coverage", "covariates"),

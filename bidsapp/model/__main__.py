@@ -1,6 +1,7 @@
-"""Check a model file, or write a model to start from.
+"""Check a model file, draw it, or write a model to start from.
 
 python -m bidsapp.model check FILE [--bids-dir DIR] [--derivatives PATH ...]
+python -m bidsapp.model graph FILE [--bids-dir DIR] [--derivatives PATH ...] [-o FILE]
 python -m bidsapp.model new BIDS_DIR --task TASK [-o FILE] [--contrast NAME=EXPRESSION ...]
 """
 
@@ -8,7 +9,7 @@ import argparse
 import sys
 
 from bidsapp.errors import EXIT_USAGE, AppError
-from bidsapp.model.commands import check, new
+from bidsapp.model.commands import check, graph, new
 
 
 def main(argv=None):
@@ -25,18 +26,24 @@ def main(argv=None):
 
 
 def make_parser():
-    """Return the parser of both commands."""
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="python -m bidsapp.model", description="Check or write a model file."
+        prog="python -m bidsapp.model", description="Check, draw or write a model file."
     )
-    commands = parser.add_subparsers(required=True, metavar="{check,new}")
+    commands = parser.add_subparsers(required=True, metavar="{check,graph,new}")
     checking = commands.add_parser("check", help="check a model file, alone or against a dataset")
-    checking.add_argument("file", help="BIDS Stats Model (JSON)")
-    checking.add_argument("--bids-dir", "--bids_dir", help="plan the model on this dataset")
-    checking.add_argument(
-        "-d", "--derivatives", nargs="+", default=[], help="preprocessed derivatives of the dataset"
-    )
     checking.set_defaults(run=check)
+    drawing = commands.add_parser(
+        "graph", help="draw a model file as SVG, with a dataset's numbers of estimates"
+    )
+    drawing.add_argument("-o", "--output", help="file to write (default: standard output)")
+    drawing.set_defaults(run=graph)
+    for command in (checking, drawing):
+        command.add_argument("file", help="BIDS Stats Model (JSON)")
+        command.add_argument("--bids-dir", "--bids_dir", help="plan the model on this dataset")
+        command.add_argument(
+            "-d", "--derivatives", nargs="+", default=[], help="preprocessed derivatives of the dataset"
+        )
     making = commands.add_parser("new", help="write a model to start from, made from the events")
     making.add_argument("bids_dir", help="dataset with events files")
     making.add_argument("-t", "--task", help="task label (needed where there are several)")

@@ -1,4 +1,4 @@
-"""The two commands about model files."""
+"""The commands about model files."""
 
 import sys
 from dataclasses import fields
@@ -8,8 +8,12 @@ from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_NO_INPUT, EXIT_OK, AppError,
 from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels, find_sessions, find_tasks
 from bidsapp.plan.automatic import make_automatic_model
+from bidsapp.plan.graph import describe_graph, planned_flows
+from bidsapp.plan.group import find_people
+from bidsapp.plan.participant import make_participant_plan
 from bidsapp.plan.show import describe_participant_plan
 from bidsapp.plan.text import plan_text
+from bidsapp.report.drawing.model_graph import draw_model_graph
 from bidsapp.settings import ModelOptions, Selection, Settings
 
 
@@ -35,9 +39,24 @@ def describe_contrasts(node):
     return "; ".join(names) if names else "no contrasts"
 
 
-def _check_on_dataset(arguments):
-    from bidsapp.plan.participant import make_participant_plan
+def graph(arguments):
+    """Draw a model, with the numbers of estimates where a dataset is given."""
+    model = read_model(arguments.file)
+    flows = None
+    if arguments.bids_dir:
+        plan, settings = _plan_on_dataset(arguments)
+        flows = planned_flows(plan, find_people(settings))
+    _write(draw_model_graph(describe_graph(model, flows)).file(), arguments.output)
+    return EXIT_OK
 
+
+def _check_on_dataset(arguments):
+    plan, settings = _plan_on_dataset(arguments)
+    print(plan_text("participant", describe_participant_plan(plan, settings)))
+
+
+def _plan_on_dataset(arguments):
+    """Return the plan of a model file on a dataset, and the settings."""
     settings = Settings(
         Path(arguments.bids_dir),
         Path(arguments.bids_dir),
@@ -45,8 +64,7 @@ def _check_on_dataset(arguments):
         selection=Selection(derivatives=tuple(arguments.derivatives)),
         model=ModelOptions(model=arguments.file),
     )
-    plan = make_participant_plan(settings)
-    print(plan_text("participant", describe_participant_plan(plan, settings)))
+    return make_participant_plan(settings), settings
 
 
 def new(arguments):
@@ -68,6 +86,12 @@ def new(arguments):
         find_levels(bids_dir, [task]), task, ModelOptions(**options), sessions=sessions
     )
     _write(model.text, arguments.output)
+    if arguments.output:
+        path = arguments.output
+        print(
+            f"{path}: change it, check it with `python -m bidsapp.model check {path}`, "
+            "and give it with --model."
+        )
     return EXIT_OK
 
 
@@ -98,6 +122,3 @@ def _write(text, path):
         raise AppError(
             f"{path} can not be written: {error.strerror}.", exit_code=EXIT_CANNOT_CREATE
         ) from error
-    print(
-        f"{path}: change it, check it with `python -m bidsapp.model check {path}`, and give it with --model."
-    )

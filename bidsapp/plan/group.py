@@ -1,5 +1,6 @@
 """Plan the group stage: which estimates enter which group model, its design, who is left out and why."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from bidsapp.inputs.participants import find_participants, read_participants
 from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
+from bidsapp.plan.graph import describe_graph
 from bidsapp.plan.group_model import find_group_models
 from bidsapp.plan.group_options import (
     add_blocks,
@@ -78,10 +80,10 @@ def plan_model(model, entries, people, settings):
         raise ModelError(
             f"The model {model.name!r} has no Dataset node: there is nothing to do at the group level."
         )
-    fits, notes = [], []
+    graph, fits, notes = describe_graph(model, flows), [], []
     for node in nodes:
         made, more = plan_node(model, node, flows, settings.model.missing_condition)
-        fits += made
+        fits += [(replace(fit, graph=graph), group_by) for fit, group_by in made]
         notes += more
     return fits, notes
 

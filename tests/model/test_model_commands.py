@@ -1,4 +1,6 @@
 import json
+import re
+from xml.etree import ElementTree
 
 import pytest
 
@@ -63,3 +65,25 @@ def test_model_is_checked_against_a_dataset(shared, tmp_path, capsys):
     assert main(["new", str(data), "-o", str(path)]) == EXIT_OK
     assert main(["check", str(path), "--bids-dir", str(data)]) == EXIT_OK
     assert "Every run makes all its contrasts." in capsys.readouterr().out
+
+
+def test_picture_of_a_model_counts_what_passes(tiny_dataset, tmp_path, capsys):
+    """4 participants x 2 runs: 3 effects pass from each run, and 3 from each participant."""
+    model, picture = tmp_path / "m_smdl.json", tmp_path / "m.svg"
+    assert main(["new", str(tiny_dataset), "-o", str(model)]) == EXIT_OK
+    assert main(["graph", str(model), "--bids-dir", str(tiny_dataset), "-o", str(picture)]) == EXIT_OK
+    text = picture.read_text()
+    assert [words for words in re.findall(r">([^<]*)</text>", text) if "estimates" in words] == [
+        "24 estimates", "12 estimates", "24 estimates made", "12 estimates made",
+    ]  # fmt: skip
+
+
+def test_picture_without_a_dataset_has_no_numbers(tmp_path, capsys, dataset):
+    model = tmp_path / "m_smdl.json"
+    assert main(["new", str(dataset), "-t", "stroop", "-o", str(model)]) == EXIT_OK
+    capsys.readouterr()
+    assert main(["graph", str(model)]) == EXIT_OK
+    picture = ElementTree.fromstring(capsys.readouterr().out)
+    words = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert words[0].startswith("Run: ")
+    assert not any("estimates" in text for text in words)

@@ -5,6 +5,7 @@ import numpy as np
 from bidsapp.outputs.names import figure_path
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_design
+from bidsapp.report.drawing.model_graph import draw_model_graph
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
 from bidsapp.report.methods import count_subjects
 from bidsapp.report.render import Section, render
@@ -25,6 +26,7 @@ def make_section(results, book):
         design=_design(results, book),
         weights=_weights(results, book),
         coverage=_coverage(results, book),
+        graph=_graph(results, book),
     )
     return Section("Question and design", f"design-{anchor(results)}", content)
 
@@ -70,6 +72,12 @@ def _weights(results, book):
 
 def _rows(weights):
     return weights if isinstance(weights, list) else [weights]
+
+
+def _graph(results, book):
+    """Return the picture of the model; records of earlier versions have none."""
+    graph = results.record["graph"]
+    return book.add(draw_model_graph(graph), _path(results, "model"), "keep") if graph else None
 
 
 def _coverage(results, book):

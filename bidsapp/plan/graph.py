@@ -1,0 +1,93 @@
+"""What a model does, as a graph: its steps, what leads from one to the next, how many estimates pass."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bidsapp.model_records import INTERCEPT, Edge, Model, Node
+from bidsapp.outputs.names import make_label
+from bidsapp.plan.combine import flows_of, flows_of_run
+from bidsapp.plan.nodes import Flow, passes
+from bidsapp.plan_records import ParticipantPlan
+
+
+def describe_graph(model: Model, flows: Iterable[Flow] | None = None) -> dict:
+    """Return the nodes and edges of a model as plain values.
+
+    Parameters
+    ----------
+    flows : iterable of Flow, optional
+        The estimates that the nodes make, or made; without them nothing is counted.
+
+    Returns
+    -------
+    dict
+        ``name``; ``nodes``: each with its name, level, type, grouping, columns of X and contrasts, and in
+        ``estimates`` how many effects it makes (None where they are not counted); ``edges``: source,
+        destination, filter, and in ``estimates`` how many pass.
+    """
+    made = None if flows is None else _by_node(flows)
+    return {
+        "name": model.name,
+        "nodes": [_describe_node(node, made) for node in model.nodes],
+        "edges": [_describe_edge(edge, made) for edge in model.edges],
+    }
+
+
+def planned_flows(plan: ParticipantPlan, people: dict) -> list[Flow]:
+    """Return the estimates that a participant plan will make, with the columns of participants.tsv.
+
+    Parameters
+    ----------
+    people : dict of str to dict
+        Subject label to its columns.
+    """
+    made = []
+    for subject in plan.subjects:
+        flows = [flow for fit in subject.runs for flow in flows_of_run(fit)]
+        flows += [flow for fit in subject.combinations for flow in flows_of(fit)]
+        row = people.get(subject.subject, {})
+        made += [replace(flow, labels={**row, **flow.labels}) for flow in flows]
+    return made
+
+
+def _by_node(flows):
+    """Return label of a node -> its flows (F tests end where they are made, and do not count)."""
+    made = {}
+    for flow in flows:
+        if flow.test != "F":
+            key = getattr(flow.item, "key", flow.item)
+            made.setdefault(make_label(key.node), []).append(flow)
+    return made
+
+
+def _describe_node(node: Node, made):
+    counted = made is not None and node.level != "Dataset"
+    return {
+        "name": node.name,
+        "level": node.level,
+        "type": node.type,
+        "group_by": list(node.group_by),
+        "x": ["1" if word == INTERCEPT else word for word in node.x],
+        "contrasts": _contrasts(node),
+        "estimates": len(made.get(make_label(node.name), ())) if counted else None,
+    }
+
+
+def _contrasts(node):
+    names = [f"{rule.name} ({rule.test})" for rule in node.contrasts]
+    if node.dummy and node.dummy.contrasts is None:
+        return [*names, f"each column ({node.dummy.test})"]
+    return names + [f"{name} ({node.dummy.test})" for name in (node.dummy.contrasts if node.dummy else ())]
+
+
+def _describe_edge(edge: Edge, made):
+    counted = None
+    if made is not None:
+        flows = made.get(make_label(edge.source), ())
+        counted = sum(passes(flow, edge.filter) for flow in flows)
+    return {
+        "source": edge.source,
+        "destination": edge.destination,
+        "filter": {key: list(values) for key, values in edge.filter.items()},
+        "estimates": counted,
+    }
