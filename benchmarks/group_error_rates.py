@@ -19,7 +19,7 @@ from bidsapp.stats.flip_scores import make_flip_scores
 from bidsapp.stats.group_estimators import fit_group
 from bidsapp.stats.repeated_measures import (
     fit_greenhouse_geisser,
-    fit_hotelling,
+    fit_wilks,
     make_scores,
     orthonormalise_rows,
 )
@@ -118,11 +118,11 @@ def simulate_within(n_experiments, seed=2, n_subjects=8):
     one_group = np.ones((n_subjects, 1)), np.ones(1)
     p = {
         "pair, pooled error": pooled[0].p,
-        "pair, partitioned error": fit_hotelling(make_scores(pair, cells), *one_group).p,
+        "pair, partitioned error": fit_wilks(make_scores(pair, cells), *one_group).p,
         "other pair, pooled error": pooled[1].p,
-        "other pair, partitioned error": fit_hotelling(make_scores(last, cells), *one_group).p,
+        "other pair, partitioned error": fit_wilks(make_scores(last, cells), *one_group).p,
         "F, pooled error": pooled[2].p,
-        "F, Hotelling": fit_hotelling(make_scores(all_rows, cells), *one_group).p,
+        "F, Hotelling": fit_wilks(make_scores(all_rows, cells), *one_group).p,
         "F, Greenhouse-Geisser": fit_greenhouse_geisser(
             make_scores(orthonormalise_rows(all_rows), cells), *one_group
         ).p,

@@ -170,7 +170,7 @@ def _shuffle(contrast, fitted, place, settings):
         return Shuffled(refusal=f"Not shuffled: {fitted.no_shuffling}.")
     try:
         inference = shuffle_contrast(fitted.data, fitted.design, contrast, place, settings)
-    except SettingsError as error:
+    except AppError as error:
         # The other contrasts may have more subjects, and the maps of this one are right.
         return Shuffled(refusal=f"{contrast.name}: {error}")
     return Shuffled(inference if fitted.estimator == "ols" else mark_scores(inference))

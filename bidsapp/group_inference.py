@@ -79,7 +79,7 @@ def shuffle_contrast(effects, design, contrast, place, settings):
     Parameters
     ----------
     effects : ndarray, shape (n_rows, n_points) or (n_rows, n_maps, n_points)
-        Three axes: Hotelling's T2 of all maps.
+        Three axes: a multivariate test of all maps.
     design : GroupDesign
     contrast : Contrast
     place : tuple

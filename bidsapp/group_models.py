@@ -4,19 +4,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.errors import SettingsError
+from bidsapp.group_within import blocks_of, fit_vectors
 from bidsapp.inputs.group_masks import restrict_stack
 from bidsapp.inputs.resampling import smooth_stack
 from bidsapp.inputs.stacks import read_stack
 from bidsapp.plan.group_options import count_needed
-from bidsapp.records import GroupDesign, GroupEstimate
+from bidsapp.records import GroupDesign
 from bidsapp.stats.effect_sizes import partial_r2, standardise
 from bidsapp.stats.flip_scores import make_flip_scores
-from bidsapp.stats.group_estimators import USES_VARIANCES, find_patterns, fit_group
+from bidsapp.stats.group_estimators import USES_VARIANCES, fit_group
 from bidsapp.stats.repeated_measures import (
     balanced_weights,
     fit_greenhouse_geisser,
-    fit_hotelling,
     make_scores,
     orthonormalise_rows,
 )
@@ -30,8 +29,6 @@ ESTIMATOR_WORDS = {
     "huber": "robust regression (Huber)",
     "sandwich": "least squares with a sandwich covariance (CR2, Satterthwaite)",
 }
-# Voxels of a block.
-BLOCK = 2**14
 SPHERICITY = (
     "One model of all cells with a column a subject pools the errors of all differences and assumes "
     "sphericity. Where cells differ in variance or correlation its p-values can be far too small{}. The "
@@ -52,7 +49,10 @@ ONLY_FLIPS = (
     "the estimator {} is shuffled in one-sample designs only: the signs of subjects of unequal precision may "
     "be flipped, but the subjects are not exchangeable"
 )
-HOTELLING_IS_OLS = "Hotelling's T2 of several rows uses no variance maps; --group-estimator {} is left aside."
+MULTIVARIATE_IS_OLS = (
+    "the multivariate test of several rows uses no variance maps; --group-estimator {} is left aside."
+)
+MULTIVARIATE = "multivariate test of the contrasts within subjects (Wilks' lambda, Rao's F; Hotelling's T2)"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class FittedGroup:
     """The estimates of a group fit with the stack they came from and what must be said of them.
 
     ``design`` is the records.GroupDesign that was fitted; ``no_shuffling`` says why none may follow (""
-    where it may); ``scores`` is what is shuffled in place of the effects: the maps of Hotelling's T2
+    where it may); ``scores`` is what is shuffled in place of the effects: the maps of a multivariate test
     (n_subjects, n_rows, n_voxels), or what each subject adds to an estimator that is not least squares.
     """
 
@@ -81,7 +81,7 @@ class FittedGroup:
 def estimator_in_words(fitted):
     """Return how a fit was made, as records, sidecars and the methods text say it."""
     if np.ndim(fitted.scores) == 3:
-        return "Hotelling's T2 of the contrasts within subjects"
+        return MULTIVARIATE
     words = ESTIMATOR_WORDS[fitted.estimator]
     if fitted.design.variance_groups is None:
         return words
@@ -110,7 +110,7 @@ def fit_inputs(fit, stack, settings):
     n_cells = len(fit.within.cells)
     scores = score_cells(fit.within.weights, stack.effect, n_cells)
     if len(scores) > 1:
-        return _fit_hotelling(fit, stack, scores, settings)
+        return _fit_vectors(fit, stack, scores, settings)
     weighs = settings.group.group_estimator in USES_VARIANCES and stack.variance is not None
     variance = score_variances(fit.within.weights, stack.variance, n_cells) if weighs else None
     collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=variance)
@@ -154,11 +154,6 @@ def score_variances(weights, variance, n_cells):
     return sum(square * cell for square, cell in zip(squares, cells, strict=True))
 
 
-def blocks_of(n_voxels):
-    """Return slices that cut the voxels into blocks small enough for temporary arrays in double precision."""
-    return [slice(start, start + BLOCK) for start in range(0, n_voxels, BLOCK)]
-
-
 def _fit_rows(fit, stack, settings):
     options = settings.group
     estimator, warnings = choose_estimator(fit, options.group_estimator)
@@ -184,6 +179,15 @@ def _fit_rows(fit, stack, settings):
     flips = settings.permutation.n_permutations and not reason
     scores = make_flip_scores(stack.effect, stack.variance, estimator) if flips else None
     return FittedGroup(stack, design, estimates, estimator, warnings, reason, scores)
+
+
+def _fit_vectors(fit, stack, scores, settings):
+    """Return the multivariate test of several rows within subjects."""
+    design = GroupDesign(fit.design.matrix, fit.contrasts)
+    wanted = settings.group.group_estimator
+    warnings = [] if wanted == "ols" else [f"{fit.contrast}: {MULTIVARIATE_IS_OLS.format(wanted)}"]
+    estimates = fit_vectors(scores, design, settings.group)
+    return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))
 
 
 def is_one_sample(design):
@@ -233,40 +237,3 @@ def add_greenhouse_geisser(estimate, contrast, design, stack):
         for array, value in zip(maps.values(), values, strict=True):
             array[block] = np.where(np.isfinite(estimate.z[block]), value, np.nan)
     return replace(estimate, maps=estimate.maps | maps)
-
-
-def _fit_hotelling(fit, stack, scores, settings):
-    """Return the multivariate test of several rows within subjects, for each contrast between them."""
-    present = np.isfinite(scores).all(axis=0)
-    needed = count_needed(settings.group.min_subjects, scores.shape[1])
-    patterns = list(find_patterns(present, needed))
-    estimates = [_hotelling(contrast, fit.design.matrix, scores, patterns) for contrast in fit.contrasts]
-    design = GroupDesign(fit.design.matrix, fit.contrasts)
-    wanted = settings.group.group_estimator
-    warnings = [] if wanted == "ols" else [f"{fit.contrast}: {HOTELLING_IS_OLS.format(wanted)}"]
-    return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))
-
-
-def _hotelling(contrast, matrix, scores, patterns):
-    n_rows, _, n_voxels = scores.shape
-    arrays = {name: np.full(n_voxels, np.nan) for name in ("statistic", "z", "p", "dof")}
-    effect = np.full((n_rows, n_voxels), np.nan)
-    pieces = [(rows, voxels[cut]) for rows, voxels in patterns for cut in blocks_of(len(voxels))]
-    for rows, voxels in pieces:
-        try:
-            found = fit_hotelling(scores[:, rows][:, :, voxels], matrix[rows], contrast.weights[0])
-        except ValueError as error:
-            raise SettingsError(
-                f"{contrast.name}: {error}. Use --error-term pooled, or fewer rows."
-            ) from error
-        effect[:, voxels] = found.effect
-        for name, array in arrays.items():
-            array[voxels] = getattr(found, name)
-    return GroupEstimate(
-        contrast=contrast.name,
-        test="F",
-        effect=effect,
-        variance=None,
-        dof_numerator=n_rows,
-        **arrays,
-    )

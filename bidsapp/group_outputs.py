@@ -339,7 +339,7 @@ def resampling_interval(inference):
 
 def tail_suffix(inference):
     """Return what names of one-sided maps end in; two-sided maps and F are unmarked."""
-    if inference.conventions.get("TwoSided") or inference.test in ("F", "G", "T2"):
+    if inference.conventions.get("TwoSided") or inference.test not in ("t", "v"):
         return ""
     return {"positive": "Pos", "negative": "Neg"}.get(inference.options.tail, "")
 

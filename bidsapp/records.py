@@ -382,7 +382,7 @@ class Inference:
 
     Attributes
     ----------
-    test : {"t", "F", "v", "G", "T2"}
+    test : {"t", "F", "v", "G", "T2", "Wilks"}
         The statistic of a voxel.
     dof : tuple of float
         (n_rows, residual); NaN as residual where it differs between voxels.
@@ -463,7 +463,7 @@ class Evidence:
 
     Attributes
     ----------
-    test : {"t", "F", "v", "G", "T2", "z"}
+    test : {"t", "F", "v", "G", "T2", "Wilks", "z"}
     statistic, z : ndarray, shape (n_points,)
         NaN where there is no test.
     log_p : ndarray, shape (n_points,)

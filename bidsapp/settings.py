@@ -175,8 +175,8 @@ class GroupOptions:
     )
     error_term: str = option(
         "partitioned",
-        "Repeated measures: partitioned (one map a subject and contrast; several rows by Hotelling's T2), or "
-        "pooled (one model of all cells with a column a subject; assumes sphericity).",
+        "Repeated measures: partitioned (one map a subject and contrast; several rows by a multivariate "
+        "test), or pooled (one model of all cells with a column a subject; assumes sphericity).",
         choices=("partitioned", "pooled"),
     )
     conjunction: tuple = option(

@@ -66,3 +66,22 @@ def enhanced(volume, step, powers=(0.5, 2.0)):
         sizes[0] = 0.0
         total += sizes[labels] ** powers[0] * threshold ** powers[1] * step
     return total
+
+
+def wilks(scores, matrix, weights):
+    """Return Rao's F of Wilks' lambda and its dof, for scores (n_subjects, n_rows) of one voxel.
+
+    Residual cross-products of the whole model and of the model in which the contrast is zero.
+    """
+    weights = np.atleast_2d(weights)
+    _, _, directions = np.linalg.svd(weights)
+    restricted = matrix @ directions[len(weights) :].T
+    sizes = [
+        np.linalg.det(rest.T @ rest)
+        for rest in (scores - m @ np.linalg.pinv(m) @ scores for m in (matrix, restricted))
+    ]
+    h, q, e = len(weights), scores.shape[1], len(matrix) - np.linalg.matrix_rank(matrix)
+    s = np.sqrt((h**2 * q**2 - 4) / (h**2 + q**2 - 5)) if h**2 + q**2 > 5 else 1.0
+    dof = (e - (q - h + 1) / 2) * s - (h * q - 2) / 2
+    root = (sizes[0] / sizes[1]) ** (1 / s)
+    return (1 - root) / root * dof / (h * q), (h * q, dof)

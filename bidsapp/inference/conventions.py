@@ -8,6 +8,14 @@ from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.statistic import Space
 from bidsapp.stats.distributions import check_one_sided_p
 
+# How sidecars name the statistic of a voxel where its letter does not say it all.
+STATISTIC_WORDS = {
+    "v": "Aspin-Welch v, followed as z",
+    "G": "G, followed as z",
+    "T2": "Hotelling's T2, as F",
+    "Wilks": "Wilks' lambda, as Rao's F",
+}
+
 
 def check_options(options):
     """Raise SettingsError for options that cannot be meant."""
@@ -49,7 +57,7 @@ def describe_conventions(test, shuffles, space, options):
     tfce = "exact integral" if not options.tfce_steps else f"{options.tfce_steps} steps of each maximum"
     return {
         "NullHypothesis": "shuffles keep what is exchangeable when the contrast is zero (Freedman-Lane)",
-        "Statistic": {"v": "Aspin-Welch v, followed as z", "G": "G, followed as z"}.get(test.name, test.name),
+        "Statistic": STATISTIC_WORDS.get(test.name, test.name),
         "TwoSided": space.two_tailed,
         "Tails": "largest absolute value of both tails" if space.two_tailed else f"{options.tail} tail",
         "PValue": "share of shuffles at or above the observed value, the observed one among them",

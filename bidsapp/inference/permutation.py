@@ -15,7 +15,6 @@ from bidsapp.inference.conventions import check_options, describe_conventions, m
 from bidsapp.inference.engine import make_job
 from bidsapp.inference.following import follow_all
 from bidsapp.inference.grouped_test import GroupedTest
-from bidsapp.inference.hotelling_test import prepare_hotelling_test
 from bidsapp.inference.linear_test import prepare_linear_test
 from bidsapp.inference.partition import drop_fixed, partition_design
 from bidsapp.inference.pvalues import p_from_counts
@@ -28,6 +27,7 @@ from bidsapp.inference.shuffles import (
 )
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.tails import p_from_tail
+from bidsapp.inference.wilks_test import prepare_wilks_test
 from bidsapp.records import ClusterInference, Inference, StatisticInference
 
 
@@ -37,7 +37,7 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     Parameters
     ----------
     effects : ndarray, shape (n_subjects, n_points)
-        With three axes (n_subjects, n_maps, n_points) the test is Hotelling's T2 of all maps.
+        With three axes (n_subjects, n_maps, n_points) the test is Wilks' lambda of all maps.
         Points with a value that is not finite, or that do not vary, are left out: NaN.
     matrix : ndarray, shape (n_subjects, n_columns)
     weights : ndarray, shape (n_rows, n_columns)
@@ -149,7 +149,7 @@ def _prepare(effects, partition, nuisance, options):
     """Return the test that the data and the options ask for."""
     direction = -1 if options.tail == "negative" and partition.n_rows == 1 else 1
     if np.ndim(effects) == 3:
-        return prepare_hotelling_test(effects, partition, nuisance)
+        return prepare_wilks_test(effects, partition, nuisance)
     test = prepare_linear_test(effects, partition, nuisance, direction=direction)
     if options.variance_groups is None or len(np.unique(options.variance_groups)) == 1:
         return test

@@ -1,10 +1,12 @@
 """Within-subject tests of several rows, from one map a subject and row ("scores").
 
-* Hotelling's T2: no assumption about the covariance of the rows (within-subject MANOVA).
+* Wilks' lambda with Rao's F: no assumption about the covariance of the rows (within-subject MANOVA).
+  With one row between subjects it is Hotelling's T2.
 * The univariate F with its own error term, and Greenhouse-Geisser's and Huynh-Feldt's degrees of freedom.
 
-A between-subject design may stand beside: the test is then about one combination of its coefficients.
-statistics.md, section 6.D (Hotelling 1931; Greenhouse and Geisser 1959; Huynh and Feldt 1976).
+A between-subject design may stand beside: the test is then about combinations of its coefficients.
+statistics.md, section 6.D (Hotelling 1931; Wilks 1932; Rao 1951; Greenhouse and Geisser 1959; Huynh and
+Feldt 1976).
 """
 
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from bidsapp.stats.estimability import find_rank, invert_gram
 
 # A difference below this part of its terms is rounding.
 ROUNDING = 1e-14
+# A correlation matrix with an eigenvalue below this is that of dependent rows.
+SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,12 @@ def balanced_weights(matrix, weights, subjects):
     return parts[:, 0]
 
 
-def fit_hotelling(scores, matrix, between):
-    """Return Hotelling's test that all rows are zero.
+def fit_wilks(scores, matrix, between):
+    """Return the multivariate test that all rows within subjects are zero in all rows between them.
+
+    Wilks' lambda, |E| / |E + H|, was chosen among the four statistics of a MANOVA because its F is exact
+    where there are up to two rows within or between (Rao 1951), which Pillai's is not; with one row
+    between it is Hotelling's T2, with one within the usual F.
 
     Parameters
     ----------
@@ -93,44 +101,56 @@ def fit_hotelling(scores, matrix, between):
         One contrast map a subject and row, linearly independent; without NaN.
     matrix : ndarray, shape (n_subjects, n_columns)
         The between-subject design; a column of ones for one group.
-    between : ndarray, shape (n_columns,)
-        The combination of its coefficients that is tested.
+    between : ndarray, shape (n_columns,) or (n_tested, n_columns)
+        The independent combinations of its coefficients that are tested, which it can estimate.
 
     Returns
     -------
     WithinTest
-        F = (nu - q + 1) / (nu q) T2 with q and nu - q + 1 degrees of freedom; NaN where the covariance of
-        the rows is singular.
+        NaN where the covariance of the rows is singular, or the subjects are too few to estimate it.
     """
     effect, cross, factor, nu = _fit_rows(scores, matrix, between)
-    n_rows = len(effect)
-    if nu < n_rows:
-        raise ValueError(f"{nu} degrees of freedom cannot estimate the covariance of {n_rows} rows")
-    covariance = np.moveaxis(cross, -1, 0) / nu * factor
-    scale = np.sqrt(np.einsum("vrr->vr", covariance))
+    n_between, n_rows, n_voxels = effect.shape
+    scale = np.sqrt(np.einsum("rrv->vr", cross))
+    whitener = np.linalg.inv(np.linalg.cholesky(factor))
     with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = covariance / scale[:, :, None] / scale[:, None, :]
-        scaled = effect.T / scale
-    good = np.isfinite(correlation).all(axis=(1, 2))
-    good[good] = np.linalg.eigvalsh(correlation[good])[:, 0] > 1e-10
-    t_squared = np.full(effect.shape[1], np.nan)
-    solved = np.linalg.solve(correlation[good], scaled[good][:, :, None])[:, :, 0]
-    t_squared[good] = np.einsum("vr,vr->v", scaled[good], solved)
-    dof = nu - n_rows + 1
-    return _finish(effect, dof / (nu * n_rows) * t_squared, (n_rows, dof))
+        correlation = np.moveaxis(cross, -1, 0) / scale[:, :, None] / scale[:, None, :]
+        scaled = np.einsum("hk,krv->vrh", whitener, effect) / scale[:, :, None]
+    good = find_regular(correlation) & (nu >= n_rows)
+    explained = np.einsum("vrh,vrk->vhk", scaled[good], np.linalg.solve(correlation[good], scaled[good]))
+    log_lambda = np.full(n_voxels, np.nan)
+    log_lambda[good] = -np.log1p(np.linalg.eigvalsh(explained)).sum(axis=1)
+    statistic, dof = rao_f(log_lambda, n_rows, n_between, nu)
+    return _finish(effect.reshape(-1, n_voxels), statistic, dof)
+
+
+def rao_f(log_lambda, n_rows, n_between, nu):
+    """Return Rao's F of the logarithm of Wilks' lambda, and its degrees of freedom (Rao 1951)."""
+    size = n_rows * n_between
+    squares = n_rows**2 + n_between**2
+    root = np.sqrt((size**2 - 4) / (squares - 5)) if squares > 5 else 1.0
+    dof = (nu - (n_rows - n_between + 1) / 2) * root - (size - 2) / 2
+    return np.expm1(-log_lambda / root) * (dof / size), (float(size), float(dof))
+
+
+def find_regular(matrices):
+    """Return where symmetric matrices, (n_voxels, n, n) with ones on the diagonal, can be inverted."""
+    good = np.isfinite(matrices).all(axis=(1, 2))
+    good[good] = np.linalg.eigvalsh(matrices[good])[:, 0] > SINGULAR
+    return good
 
 
 def fit_greenhouse_geisser(scores, matrix, between):
     """Return the univariate F that all rows are zero, with Greenhouse-Geisser's degrees of freedom.
 
-    Parameters and shapes as in ``fit_hotelling``; the rows must come from orthonormal weights
-    (``orthonormalise_rows``). The error is that of these rows alone.
+    Parameters and shapes as in ``fit_wilks``, with one row between; the rows must come from orthonormal
+    weights (``orthonormalise_rows``). The error is that of these rows alone.
     """
-    effect, cross, factor, nu = _fit_rows(scores, matrix, between)
+    (effect,), cross, factor, nu = _fit_rows(scores, matrix, between)
     n_rows = len(effect)
     error = np.einsum("rrv->v", cross)
     with np.errstate(divide="ignore", invalid="ignore"):
-        squares = np.square(effect).sum(axis=0) / factor
+        squares = np.square(effect).sum(axis=0) / factor[0, 0]
         statistic = np.where(error > 0, squares / (error / nu), np.nan)
         gg = error**2 / (n_rows * np.einsum("rqv,rqv->v", cross, cross))
         hf = ((nu + 1) * n_rows * gg - 2.0) / (n_rows * (nu - n_rows * gg))
@@ -139,15 +159,14 @@ def fit_greenhouse_geisser(scores, matrix, between):
 
 
 def _fit_rows(scores, matrix, between):
-    """Return effects, residual cross-products (n_rows, n_rows, n_voxels), c (X'X)^- c' and nu."""
+    """Return effects (n_tested, n_rows, n_voxels), residual cross-products, C (X'X)^- C' and nu."""
     inverse = invert_gram(matrix)
-    scores = np.asarray(scores, float)
-    projector = np.asarray(between, float) @ inverse @ matrix.T
-    effect = np.einsum("i,riv->rv", projector, scores)
+    scores, between = np.asarray(scores, float), np.atleast_2d(np.asarray(between, float))
+    effect = np.einsum("hi,riv->hrv", between @ inverse @ matrix.T, scores)
     residuals = scores - np.einsum("ij,rjv->riv", matrix @ inverse @ matrix.T, scores, optimize=True)
     cross = np.einsum("riv,qiv->rqv", residuals, residuals)
     nu = len(matrix) - find_rank(matrix)
-    return effect, cross, float(between @ inverse @ between), nu
+    return effect, cross, between @ inverse @ between.T, nu
 
 
 def _finish(effect, statistic, dof):

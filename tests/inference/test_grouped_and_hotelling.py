@@ -1,14 +1,16 @@
-"""v, G and Hotelling's T2 against formulas and brute force."""
+"""v, G, Hotelling's T2 and Wilks' lambda against formulas and brute force."""
 
 from itertools import permutations, product
 
 import numpy as np
 import pytest
-from oracles import g_map
+from oracles import g_map, wilks
 from scipy import stats
 
 from bidsapp.errors import ModelError
+from bidsapp.inference.partition import partition_design
 from bidsapp.inference.permutation import permute
+from bidsapp.inference.shuffles import make_shuffles
 from bidsapp.records import Geometry, InferenceOptions
 from bidsapp.stats.distributions import f_to_z
 
@@ -139,3 +141,28 @@ def test_hotelling_of_one_map_is_t_squared(geometry, rng):
 def test_hotelling_needs_more_subjects_than_maps(geometry, rng):
     with pytest.raises(ModelError, match="more subjects"):
         permute(rng.normal(size=(6, 6, 24)), np.ones((6, 1)), [[1]], geometry, InferenceOptions())
+
+
+@pytest.mark.parametrize("n_maps", [2, 3])
+def test_wilks_over_all_orders_equals_brute_force(geometry, rng, n_maps):
+    """Whole vectors of residuals on the nuisance are permuted."""
+    matrix = np.column_stack([np.eye(3)[np.repeat([0, 1, 2], [3, 2, 3])], rng.normal(size=8)])
+    weights = np.array([[1.0, -1, 0, 0], [0, 1, -1, 0]])
+    data = rng.normal(size=(8, n_maps, 24))
+    nuisance = np.column_stack([np.ones(8), matrix[:, 3]])
+    rest = data - np.einsum("ij,jqv->iqv", nuisance @ np.linalg.pinv(nuisance), data)
+    options = InferenceOptions(n_shuffles=300, statistics=("height",), seed=4)
+    result = permute(data, matrix, weights, geometry, options)
+    orders = make_orders(matrix, weights, options)
+    maps = np.array([[wilks(rest[o][:, :, v], matrix, weights)[0] for v in range(24)] for o in orders])
+    assert result.test == "Wilks"
+    np.testing.assert_allclose(result.statistic, maps[0], rtol=1e-8)
+    np.testing.assert_allclose(result.statistics["height"].null_max, maps.max(axis=1), rtol=1e-8)
+    np.testing.assert_array_equal(result.p, (maps >= maps[0] * (1 - 1e-9)).mean(axis=0))
+
+
+def make_orders(matrix, weights, options):
+    """Return the row of the data that meets each row of the design, for every shuffle."""
+    partition = partition_design(matrix, weights)
+    shuffles = make_shuffles(partition, options, changing=partition.nuisance)
+    return np.argsort(shuffles.order, axis=1)

@@ -9,7 +9,7 @@ import pytest
 from bidsapp.records import Contrast, GroupDesign
 from bidsapp.stats.effect_sizes import standardise
 from bidsapp.stats.group_estimators import fit_group
-from bidsapp.stats.repeated_measures import fit_greenhouse_geisser, orthonormalise_rows
+from bidsapp.stats.repeated_measures import fit_greenhouse_geisser, fit_wilks, orthonormalise_rows
 
 TABLES = Path(__file__).parent / "tables"
 # The tables hold 15 digits.
@@ -88,6 +88,30 @@ def test_greenhouse_geisser_equals_car(between, f, p_gg, epsilon_gg, epsilon_hf)
     assert found.p[0] == pytest.approx(p_gg, abs=5e-6)
     assert found.epsilon_gg[0] == pytest.approx(epsilon_gg, abs=5e-6)
     assert found.epsilon_hf[0] == pytest.approx(epsilon_hf, abs=5e-7)
+
+
+def mixed():
+    """Return the scores (2, 18, 1) of three cells and the columns of three groups."""
+    wide = read("mixed_3groups_3cells").pivot(index=["sub", "group"], columns="cond", values="y")
+    groups = wide.index.get_level_values("group").to_numpy()
+    values = wide[["A", "B", "C"]].to_numpy()
+    return (values[:, :2] - values[:, 1:]).T[:, :, None], (groups[:, None] == ["a", "b", "c"]).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("between", "f", "p", "digit"),
+    [
+        ([[1, -1, 0], [0, 1, -1]], 6.4971, 0.000788, 1e-6),
+        ([[1 / 3, 1 / 3, 1 / 3]], 6.3420, 0.0109, 1e-4),
+        ([[5 / 18, 6 / 18, 7 / 18]], 9.3235, 0.0027, 1e-4),
+    ],
+    ids=["cond x group", "cond, equal weights", "cond, weights by size"],
+)
+def test_wilks_of_a_mixed_design_equals_car(between, f, p, digit):
+    """The size of groups enters by weights; R's type III has equal ones."""
+    found = fit_wilks(*mixed(), np.array(between))
+    assert found.statistic[0] == pytest.approx(f, abs=5e-5)
+    assert found.p[0] == pytest.approx(p, abs=digit / 2)
 
 
 @pytest.mark.parametrize(("row", "weights"), [(0, [1.0, -1.0]), (1, None)], ids=["two groups", "one sample"])

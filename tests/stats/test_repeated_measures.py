@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
+from oracles import wilks
 from scipy import stats
 
 from bidsapp.stats.repeated_measures import (
     fit_greenhouse_geisser,
-    fit_hotelling,
+    fit_wilks,
     make_scores,
     orthonormalise_rows,
 )
@@ -30,7 +31,7 @@ ONE_GROUP = (np.ones((11, 1)), np.ones(1))
 
 def test_hotelling_equals_pingouin(cells):
     scores = scores_of(DIFFERENCES, cells)
-    found = fit_hotelling(scores, *ONE_GROUP)
+    found = fit_wilks(scores, *ONE_GROUP)
     for voxel in range(6):
         peer = pingouin.multivariate_ttest(scores[:, :, voxel].T)
         assert found.statistic[voxel] == pytest.approx(peer["F"].iloc[0], rel=1e-9)
@@ -39,22 +40,22 @@ def test_hotelling_equals_pingouin(cells):
 
 def test_hotelling_of_one_row_is_the_square_of_t(cells):
     scores = scores_of(DIFFERENCES[:1], cells)
-    found = fit_hotelling(scores, *ONE_GROUP)
+    found = fit_wilks(scores, *ONE_GROUP)
     expected = stats.ttest_1samp(scores[0], 0)
     np.testing.assert_allclose(found.statistic, expected.statistic**2, rtol=1e-10)
     np.testing.assert_allclose(found.p, expected.pvalue, rtol=1e-9)
 
 
 def test_hotelling_does_not_depend_on_which_rows_span_the_contrast(cells, rng):
-    first = fit_hotelling(scores_of(DIFFERENCES, cells), *ONE_GROUP)
-    second = fit_hotelling(scores_of(rng.normal(size=(3, 3)) @ DIFFERENCES, cells), *ONE_GROUP)
+    first = fit_wilks(scores_of(DIFFERENCES, cells), *ONE_GROUP)
+    second = fit_wilks(scores_of(rng.normal(size=(3, 3)) @ DIFFERENCES, cells), *ONE_GROUP)
     np.testing.assert_allclose(second.statistic, first.statistic, rtol=1e-7)
 
 
 def test_hotelling_of_two_groups_equals_pingouin(cells):
     scores = scores_of(DIFFERENCES[:2], cells)
     matrix = np.repeat(np.eye(2), [5, 6], axis=0)
-    found = fit_hotelling(scores, matrix, np.array([1.0, -1.0]))
+    found = fit_wilks(scores, matrix, np.array([1.0, -1.0]))
     for voxel in range(6):
         peer = pingouin.multivariate_ttest(scores[:, :5, voxel].T, scores[:, 5:, voxel].T)
         assert found.statistic[voxel] == pytest.approx(peer["F"].iloc[0], rel=1e-9)
@@ -62,12 +63,35 @@ def test_hotelling_of_two_groups_equals_pingouin(cells):
 
 def test_hotelling_of_dependent_rows_is_nan(cells):
     scores = scores_of(np.array([[1.0, -1, 0, 0], [1, -1, 0, 0]]), cells)
-    assert np.isnan(fit_hotelling(scores, *ONE_GROUP).statistic).all()
+    assert np.isnan(fit_wilks(scores, *ONE_GROUP).statistic).all()
 
 
-def test_hotelling_needs_more_subjects_than_rows(cells):
-    with pytest.raises(ValueError, match="2 degrees of freedom cannot estimate the covariance of 3 rows"):
-        fit_hotelling(scores_of(DIFFERENCES, cells)[:, :3], np.ones((3, 1)), np.ones(1))
+def test_fewer_subjects_than_rows_are_nan(cells):
+    found = fit_wilks(scores_of(DIFFERENCES, cells)[:, :3], np.ones((3, 1)), np.ones(1))
+    assert np.isnan([found.statistic, found.p]).all()
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+@pytest.mark.parametrize("n_groups", [2, 3, 4])
+def test_wilks_equals_the_determinants_of_two_models(rng, n_rows, n_groups):
+    matrix = np.column_stack([np.eye(n_groups)[np.arange(17) % n_groups], rng.normal(size=17)])
+    scores = rng.normal(size=(n_rows, 17, 4)) * np.arange(1, n_rows + 1)[:, None, None]
+    between = np.eye(n_groups + 1)[: n_groups - 1] - np.eye(n_groups + 1)[1:n_groups]
+    found = fit_wilks(scores, matrix, between)
+    for voxel in range(4):
+        f, dof = wilks(scores[:, :, voxel].T, matrix, between)
+        assert found.statistic[voxel] == pytest.approx(f, rel=1e-9)
+        assert found.p[voxel] == pytest.approx(stats.f.sf(f, *dof), rel=1e-8)
+
+
+@pytest.mark.parametrize(("n_rows", "n_between"), [(1, 3), (3, 1), (2, 3), (3, 3)])
+def test_wilks_depends_neither_on_the_rows_within_nor_on_those_between(rng, n_rows, n_between):
+    matrix, scores = np.eye(4)[np.arange(19) % 4], rng.normal(size=(n_rows, 19, 5))
+    between = (np.eye(4)[:-1] - np.eye(4)[1:])[:n_between]
+    mixed = np.einsum("rq,qiv->riv", rng.normal(size=(n_rows, n_rows)), scores)
+    first = fit_wilks(scores, matrix, between)
+    second = fit_wilks(mixed, matrix, rng.normal(size=(n_between, n_between)) @ between)
+    np.testing.assert_allclose(second.statistic, first.statistic, rtol=1e-7)
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
@@ -96,5 +120,5 @@ def test_epsilon_lies_between_its_bounds(cells):
 def test_constant_voxel_is_nan(cells):
     cells[:, :, 2] = 1.0
     scores = scores_of(orthonormalise_rows(DIFFERENCES), cells)
-    assert np.isnan(fit_hotelling(scores, *ONE_GROUP).p[2])
+    assert np.isnan(fit_wilks(scores, *ONE_GROUP).p[2])
     assert np.isnan(fit_greenhouse_geisser(scores, *ONE_GROUP).p[2])

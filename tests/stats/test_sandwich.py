@@ -69,13 +69,13 @@ def test_f_of_one_row_is_the_square_of_t(unbalanced):
 
 def test_f_of_a_balanced_design_is_hotellings(rng):
     """HTZ of all condition differences of one group equals T2 with its F(q, n - q)."""
-    from bidsapp.stats.repeated_measures import fit_hotelling
+    from bidsapp.stats.repeated_measures import fit_wilks
 
     values = rng.normal(size=(8, 3, 10))
     cells = np.tile(np.eye(3), (8, 1))
     weights = np.array([[1, -1, 0], [0, 1, -1]])
     found = fit(values.reshape(24, 10), cells, "F", weights, np.repeat(np.arange(8), 3))
-    expected = fit_hotelling(np.einsum("rc,icv->riv", weights, values), np.ones((8, 1)), np.ones(1))
+    expected = fit_wilks(np.einsum("rc,icv->riv", weights, values), np.ones((8, 1)), np.ones(1))
     np.testing.assert_allclose(found.statistic, expected.statistic, rtol=1e-9)
     np.testing.assert_allclose(found.p, expected.p, rtol=1e-9)
 

@@ -34,4 +34,4 @@ def smallest(statistic, surviving):
 
 def words_for_tail(evidence):
     """Return the alternative hypothesis in words."""
-    return TAILS[evidence.tail] if evidence.test not in ("F", "G", "T2") else "upper tail"
+    return TAILS[evidence.tail] if evidence.test in ("t", "z") else "upper tail"

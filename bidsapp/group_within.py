@@ -1,0 +1,71 @@
+"""Tests of several rows within subjects: whole vectors of contrasts, one a subject, at the group level."""
+
+import numpy as np
+
+from bidsapp.plan.group_options import count_needed
+from bidsapp.records import GroupEstimate
+from bidsapp.stats.estimability import check_contrasts, is_estimable, reduce_rows
+from bidsapp.stats.group_estimators import find_patterns
+from bidsapp.stats.repeated_measures import fit_wilks
+
+# Voxels of a block.
+BLOCK = 2**14
+
+
+def blocks_of(n_voxels):
+    """Return slices that cut the voxels into blocks small enough for temporary arrays in double precision."""
+    return [slice(start, start + BLOCK) for start in range(0, n_voxels, BLOCK)]
+
+
+def fit_vectors(scores, design, options):
+    """Return the multivariate test of several rows within subjects, for each contrast between them.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_rows, n_subjects, n_voxels)
+        A subject takes part in a voxel where it has all rows.
+    design : GroupDesign
+        Between subjects.
+    options : GroupOptions
+
+    Returns
+    -------
+    list of GroupEstimate
+        NaN where the subjects that are there cannot estimate the contrast, or the covariance of the rows.
+        ``maps["n"]`` counts the subjects.
+
+    Raises
+    ------
+    ModelError
+        A contrast that all subjects together cannot estimate.
+    """
+    check_contrasts(design)
+    present = np.isfinite(scores).all(axis=0)
+    patterns = list(find_patterns(present, count_needed(options.min_subjects, scores.shape[1])))
+    counts = present.sum(axis=0, dtype=float)
+    return [_fit_contrast(contrast, design, scores, patterns, counts) for contrast in design.contrasts]
+
+
+def _fit_contrast(contrast, design, scores, patterns, counts):
+    weights = reduce_rows(np.atleast_2d(contrast.weights))
+    n_rows, _, n_voxels = scores.shape
+    arrays = {name: np.full(n_voxels, np.nan) for name in ("statistic", "z", "p", "dof")}
+    effect = np.full((n_rows * len(weights), n_voxels), np.nan)
+    for rows, voxels in patterns:
+        part = design if len(rows) == len(design.matrix) else design.keep_rows(rows)
+        if not is_estimable(part.matrix, weights):
+            continue
+        for some in (voxels[cut] for cut in blocks_of(len(voxels))):
+            found = fit_wilks(scores[:, rows][:, :, some], part.matrix, weights)
+            effect[:, some] = found.effect
+            for name, array in arrays.items():
+                array[some] = getattr(found, name)
+    return GroupEstimate(
+        contrast=contrast.name,
+        test="F",
+        effect=effect,
+        variance=None,
+        dof_numerator=len(effect),
+        maps={"n": counts},
+        **arrays,
+    )
