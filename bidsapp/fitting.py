@@ -1,6 +1,6 @@
 """The two fits of the participant stage: a run, and estimates combined. What is fitted is written at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from bidsapp.records import Estimate, EstimateKey, Geometry, JointEstimate
 from bidsapp.run_series import fit_series, write_residuals
 from bidsapp.stats.derivative_boost import estimate_boosted_t
 from bidsapp.stats.estimate_maps import make_f_maps, make_t_maps
-from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
-from bidsapp.stats.run_glm import estimate_f, estimate_t
+from bidsapp.stats.fixed_effects import combine_joint_estimates, combine_with_shares
+from bidsapp.stats.run_glm import correlate_contrasts, estimate_f, estimate_t
+from bidsapp.stats.shared_noise import Part, RunContrasts, combine_dependent, join_parts, share_noise
 from bidsapp.threads import map_in_threads
 
 UNITS = {"percent": "% signal change", "none": "image units"}
@@ -27,12 +28,13 @@ UNITS = {"percent": "% signal change", "none": "image units"}
 
 @dataclass(frozen=True)
 class Fitted:
-    """An estimate with its key and geometry, and what the subject's record says of it."""
+    """An estimate with its key, geometry, record, and what it was made from."""
 
     key: EstimateKey
     geometry: Geometry
     estimate: Estimate | JointEstimate
     record: dict
+    parts: tuple = ()
 
 
 def fit_run(fit, settings, n_threads):
@@ -71,6 +73,8 @@ def fit_run(fit, settings, n_threads):
         return write_fitted(key, estimate, geometry, about, settings)
 
     fitted = map_in_threads(write, made, n_threads)
+    if not settings.run.derivative_boost:  # boosted effects are no weighted sums
+        fitted = add_parts(fitted, model, fit)
     more = {
         "noise_model": settings.run.noise_model,
         "motion": read_motion(run.confounds),
@@ -78,6 +82,26 @@ def fit_run(fit, settings, n_threads):
         "vif": quality["VarianceInflation"],
     }
     return fitted, describe_run(run, fit) | files | more, notes
+
+
+def add_parts(fitted, model, fit):
+    """Return the t estimates of a run with what they share, F estimates as they are."""
+    is_t = [contrast.test != "F" for contrast in fit.contrasts]
+    if not any(is_t):
+        return fitted
+    contrasts = [contrast for contrast, wanted in zip(fit.contrasts, is_t, strict=True) if wanted]
+    run = RunContrasts(
+        label=fit.label,
+        variances=tuple(item.estimate.variance for item, t in zip(fitted, is_t, strict=True) if t),
+        correlations=correlate_contrasts(model, contrasts),
+        bins=model.noise.bins,
+        dof=float(model.dof),
+    )
+    numbers = iter(range(len(contrasts)))
+    return [
+        replace(item, parts=(Part(run, {next(numbers): 1.0}),)) if t else item
+        for item, t in zip(fitted, is_t, strict=True)
+    ]
 
 
 def describe_method(fit, options):
@@ -158,7 +182,7 @@ def combine_fits(fit, fitted, runs, settings):
     geometry = intersect_masks(
         [entry.geometry for entry in inputs], [entry.record["mask"] for entry in inputs]
     )
-    estimates = [restrict(entry, geometry) for entry in inputs]
+    inputs = [restrict(entry, geometry) for entry in inputs]
     about = {
         "method": "passed through" if len(inputs) == 1 else method_in_words(fit, settings),
         "runs": sorted({label for entry in inputs for label in entry.record["runs"]}),
@@ -167,9 +191,10 @@ def combine_fits(fit, fitted, runs, settings):
     made = []
     for contrast in fit.contrasts:
         method = settings.run.fixed_effects if fit.method == "fixed" else fit.method
-        estimate = combine(estimates, fit.design.matrix[rows], contrast, method)
+        estimate, parts = combine(inputs, fit.design.matrix[rows], contrast, method)
         key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
-        made.append(write_fitted(key, estimate, geometry, about, settings))
+        entry = write_fitted(key, estimate, geometry, about, settings)
+        made.append(replace(entry, parts=parts) if fit.goes_on else entry)
     return made
 
 
@@ -188,22 +213,38 @@ def describe_left_out(fit, runs, used):
     ]
 
 
-def combine(estimates, matrix, contrast, method):
-    """Return the combination of estimates: of effects for t, of joint effects for F."""
+def combine(inputs, matrix, contrast, method):
+    """Return the combination of inputs on one geometry, and what it was made from.
+
+    Effects are combined for t, joint effects for F. Inputs that share a run are combined with their
+    covariance; of the others an F test needs the covariance of its rows too.
+    """
+    estimates = [entry.estimate for entry in inputs]
     if isinstance(estimates[0], JointEstimate):
-        return combine_joint_estimates(estimates, name=contrast.name, method=method)
-    return combine_estimates(estimates, matrix, contrast.weights, method=method, name=contrast.name)
+        return combine_joint_estimates(estimates, name=contrast.name, method=method), ()
+    parts = [entry.parts for entry in inputs]
+    if contrast.test == "F":
+        return combine_dependent(estimates, parts, matrix, contrast, method=method)[0], ()
+    if share_noise(parts):
+        estimate, carried = combine_dependent(estimates, parts, matrix, contrast, method=method)
+        return estimate, join_parts(parts, carried)
+    more = {"method": method, "name": contrast.name}
+    estimate, carried = combine_with_shares(estimates, matrix, contrast.weights, **more)
+    return estimate, join_parts(parts, carried)
 
 
 def restrict(entry, geometry):
-    """Return an estimate on a geometry whose points all belong to its own."""
+    """Return an entry on a geometry whose points all belong to its own."""
     inside = geometry.mask[entry.geometry.mask]
     estimate = entry.estimate
     dof = estimate.dof[inside] if np.ndim(estimate.dof) else estimate.dof
+    parts = tuple(part.restrict(inside) for part in entry.parts)
     if isinstance(estimate, Estimate):
-        return Estimate(estimate.contrast, estimate.effect[inside], estimate.variance[inside], dof)
-    covariance = estimate.covariance[..., inside]
-    return JointEstimate(estimate.contrast, estimate.effect[:, inside], covariance, dof)
+        inner = Estimate(estimate.contrast, estimate.effect[inside], estimate.variance[inside], dof)
+    else:
+        covariance = estimate.covariance[..., inside]
+        inner = JointEstimate(estimate.contrast, estimate.effect[:, inside], covariance, dof)
+    return replace(entry, geometry=geometry, estimate=inner, parts=parts)
 
 
 def write_fitted(key, estimate, geometry, about, settings):

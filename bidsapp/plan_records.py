@@ -78,6 +78,10 @@ class CombineFit:
         The name of each output contrast to the name that the node gives it ("1" on the intercept).
     method : str
         "fixed" (weighted by precision, known variances) or "ols".
+    shares_runs : bool
+        Whether inputs were made from the same run, whose noise they share.
+    goes_on : bool
+        Whether a later combination takes the results.
     """
 
     node: str
@@ -91,11 +95,14 @@ class CombineFit:
     method: str
     skipped: dict = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    shares_runs: bool = False
+    goes_on: bool = False
 
     @property
     def method_in_words(self):
         """The method as a report names it."""
-        return {"fixed": "fixed effects", "ols": "ordinary least squares"}[self.method]
+        shared = ", covariance within runs" if self.shares_runs else ""
+        return {"fixed": "fixed effects", "ols": "ordinary least squares"}[self.method] + shared
 
 
 @dataclass(frozen=True, slots=True)

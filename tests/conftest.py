@@ -45,3 +45,11 @@ def pymare():
 
         gc.collect()
     return pymare
+
+
+@pytest.fixture(scope="session")
+def three_conditions(tmp_path_factory):
+    """Return a dataset of 8 subjects x 2 runs with the conditions a, b and c; read only."""
+    from three_conditions import make_three_conditions
+
+    return make_three_conditions(tmp_path_factory.mktemp("three") / "dataset")

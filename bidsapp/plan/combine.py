@@ -1,6 +1,7 @@
 """Plan the nodes between runs and the group: how the estimates of one subject are combined."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pandas as pd
 
@@ -73,7 +74,31 @@ def plan_combinations(model, run_fits, missing_condition, tables=None):
                 continue
             fits.append(fit)
             made.setdefault(node.name, []).extend(flows_of(fit))
-    return fits, problems
+    return [_with_origins(fit, fits, run_fits, model) for fit in fits], problems
+
+
+def _with_origins(fit, fits, run_fits, model):
+    """Return a combination that knows whether its inputs share runs, and whether others take its results.
+
+    Raises
+    ------
+    ModelError
+        Inputs that share a run at a node that knows nothing of their covariance.
+    """
+    origins = {flow.item: {run_fit.label} for run_fit in run_fits for flow in flows_of_run(run_fit)}
+    for other in fits:
+        runs = set().union(*(origins[key] for key in other.inputs))
+        origins |= {flow.item: runs for flow in flows_of(other)}
+    shares = sum(len(origins[key]) for key in fit.inputs) > len(set().union(*map(origins.get, fit.inputs)))
+    if shares and fit.method == "ols":
+        run_node = next(node.name for node in model.nodes if node.level == "Run")
+        raise ModelError(
+            f"{model.node(fit.node).where}: SubjectLevel 'ols' takes inputs as independent, but several of "
+            f"them are contrasts of one run. Write the contrast into the Run node {run_node!r}, or leave "
+            "SubjectLevel out."
+        )
+    goes_on = any(flow.item in other.inputs for flow in flows_of(fit) for other in fits)
+    return replace(fit, shares_runs=shares, goes_on=goes_on)
 
 
 def flows_of(fit):

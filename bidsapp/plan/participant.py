@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bidsapp.design.contrasts import expand_rules
 from bidsapp.design.run import TIMES
-from bidsapp.errors import EXIT_NOTHING_SELECTED, AppError, InputError, ModelError
+from bidsapp.errors import EXIT_NOTHING_SELECTED, AppError, InputError, ModelError, SettingsError
 from bidsapp.inputs.dataset import open_dataset
 from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels, find_sessions
@@ -252,6 +252,7 @@ def _plan_subjects(model, prepared, dataset, settings, notes):
     subjects = [SubjectPlan(subject, (), (), (reason,)) for subject, reason in dataset.unusable.items()]
     for subject, run_fits in fits.items():
         combined, problems = plan_combinations(model, run_fits, missing_condition, tables)
+        _check_boost(combined, settings)
         notes = [*notes, *repeats_at_group(model, [*run_fits, *combined])]
         remarks = [f"{fit.label}: {note}" for fit in run_fits for note in fit.notes]
         subjects.append(
@@ -260,6 +261,17 @@ def _plan_subjects(model, prepared, dataset, settings, notes):
     _raise_all(_never_made(node, columns, fits))
     notes = [*notes, *_empty_nodes(model, subjects)]
     return tuple(sorted(subjects, key=lambda plan: plan.subject)), notes
+
+
+def _check_boost(combined, settings):
+    """Refuse to combine boosted effects of one run: nobody knows how they vary together."""
+    for fit in combined if settings.run.derivative_boost else ():
+        if fit.shares_runs or any(contrast.test == "F" for contrast in fit.contrasts):
+            raise SettingsError(
+                f"--derivative-boost: {fit.node!r} combines several contrasts of one run, whose covariance "
+                "is not known for boosted effects. Write the contrast into the Run node, or leave the option "
+                "out."
+            )
 
 
 def _empty_nodes(model, subjects):

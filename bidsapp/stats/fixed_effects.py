@@ -37,23 +37,35 @@ def combine_estimates(estimates, matrix=None, weights=None, *, method="precision
     -----
     A single input weighted 1 comes back as it is.
     """
+    return combine_with_shares(estimates, matrix, weights, method=method, name=name)[0]
+
+
+def combine_with_shares(estimates, matrix=None, weights=None, *, method="precision", name=None):
+    """Return what `combine_estimates` does, and what each input carries into it, shape (n_inputs, n_voxels).
+
+    That is its weight, times the root of what enlarges its part of the variance: the sum of its squares
+    times the inputs' variances is the variance.
+    """
     first = estimates[0]
     matrix, weights = _design(len(estimates), matrix, weights)
     combine = METHODS[method]
     if len(estimates) == 1 and matrix.size == 1 and matrix[0, 0] * weights[0] == 1.0:
-        return Estimate(name or first.contrast, first.effect, first.variance, first.dof)
+        whole = Estimate(name or first.contrast, first.effect, first.variance, first.dof)
+        return whole, np.ones((1, len(first.effect)))
     effect = np.stack([e.effect for e in estimates]).astype(float)
     variance = np.stack([e.variance for e in estimates]).astype(float)
     dof = np.stack([np.broadcast_to(e.dof, effect.shape[1]) for e in estimates]).astype(float)
     valid = np.isfinite(effect) & (variance > 0)
     combined, total, pooled = (np.full(effect.shape[1], np.nan) for _ in range(3))
-    for pattern, voxels in _patterns(valid):
-        if not _can_estimate(matrix[pattern], weights):
+    shares = np.zeros(effect.shape)
+    for pattern, voxels in find_patterns(valid):
+        if not can_estimate(matrix[pattern], weights):
             continue
         part = np.ix_(pattern, voxels)
         inputs = effect[part], variance[part], dof[part]
-        combined[voxels], total[voxels], pooled[voxels] = combine(*inputs, matrix[pattern], weights)
-    return Estimate(name or first.contrast, combined, total, pooled)
+        *found, shares[part] = combine(*inputs, matrix[pattern], weights)
+        combined[voxels], total[voxels], pooled[voxels] = found
+    return Estimate(name or first.contrast, combined, total, pooled), shares
 
 
 def combine_joint_estimates(estimates, *, name=None, method="precision"):
@@ -76,7 +88,7 @@ def combine_joint_estimates(estimates, *, name=None, method="precision"):
     n_rows, n_voxels = first.effect.shape
     effect, covariance = np.full((n_rows, n_voxels), np.nan), np.full((n_rows, n_rows, n_voxels), np.nan)
     pooled = np.full(n_voxels, np.nan)
-    for pattern, voxels in _patterns(np.stack([_is_usable(e) for e in estimates])):
+    for pattern, voxels in find_patterns(np.stack([_is_usable(e) for e in estimates])):
         if pattern.size == 0:
             continue
         used = [estimates[i] for i in pattern]
@@ -136,7 +148,7 @@ def _design(n_inputs, matrix, weights):
     return matrix, np.asarray(weights, float).ravel()
 
 
-def _patterns(valid):
+def find_patterns(valid):
     """Yield every set of inputs that share voxels, as indices of inputs and of voxels."""
     packed, inverse = np.unique(valid, axis=1, return_inverse=True)
     inverse = inverse.ravel()
@@ -144,7 +156,8 @@ def _patterns(valid):
         yield np.flatnonzero(column), np.flatnonzero(inverse == number)
 
 
-def _can_estimate(matrix, weights):
+def can_estimate(matrix, weights):
+    """Whether inputs with these rows of the design can estimate a contrast of its columns."""
     if len(matrix) == 0:
         return False
     rest = weights - weights @ np.linalg.pinv(matrix) @ matrix
@@ -152,7 +165,7 @@ def _can_estimate(matrix, weights):
 
 
 def _combine_by_precision(effect, variance, dof, matrix, weights):
-    """Return effect, variance and dof of the combination weighted by precision."""
+    """Return effect, variance and dof of the combination weighted by precision, and what each carries."""
     # Relative precisions keep the normal equations well scaled, whatever the unit.
     precision = variance.min(axis=0) / variance
     normal = np.linalg.pinv(np.einsum("ij,iv,ik->vjk", matrix, precision, matrix), hermitian=True)
@@ -161,25 +174,25 @@ def _combine_by_precision(effect, variance, dof, matrix, weights):
     leverage = precision * np.einsum("ij,vjk,ik->iv", matrix, normal, matrix)
     # Meier's factor 1 + 4 sum p(1 - p) / dof of a weighted mean, for any design: p are leverages there.
     excess = np.sum(4.0 * pieces * (1.0 - leverage) / dof, axis=0)
-    return effect, total + excess, pooled
+    return effect, total + excess, pooled, share * np.sqrt(1.0 + 4.0 * (1.0 - leverage) / dof)
 
 
 def _combine_equally(effect, variance, dof, matrix, weights):
-    """Return effect, variance and dof of the combination with equal weights."""
+    """Return effect, variance and dof of the combination with equal weights, and what each carries."""
     share = (weights @ np.linalg.pinv(matrix))[:, None]
     effect, _, total, pooled = _propagate(share, effect, variance, dof)
-    return effect, total, pooled
+    return effect, total, pooled, share
 
 
 def _combine_by_residuals(effect, variance, dof, matrix, weights):  # noqa: ARG001
-    """Return effect, variance and dof of ordinary least squares over the inputs."""
+    """Return effect, variance and dof of least squares over the inputs, and the weight of each."""
     inverse = np.linalg.pinv(matrix)
     share = weights @ inverse
     left = len(matrix) - np.linalg.matrix_rank(matrix)
     rest = effect - matrix @ (inverse @ effect)
     with np.errstate(divide="ignore", invalid="ignore"):
         total = share @ share * np.square(rest).sum(axis=0) / np.float64(left)
-    return share @ effect, np.where(total > 0, total, np.nan), float(left)
+    return share @ effect, np.where(total > 0, total, np.nan), float(left), share[:, None]
 
 
 def _propagate(share, effect, variance, dof):

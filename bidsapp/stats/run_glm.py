@@ -151,6 +151,14 @@ def estimate_f(fitted: FittedRun, contrast: Contrast):
     return JointEstimate(contrast.name, rows @ fitted.parameters.T, covariance, fitted.dof)
 
 
+def correlate_contrasts(fitted: FittedRun, contrasts):
+    """Return how the estimates of t contrasts are correlated, shape (n_bins, n_contrasts, n_contrasts)."""
+    rows = np.concatenate([np.atleast_2d(contrast.weights) for contrast in contrasts]) @ fitted.model.to_basis
+    covariances = rows @ fitted.covariances @ rows.T
+    deviations = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    return covariances / deviations[:, :, None] / deviations[:, None, :]
+
+
 def reduce_rows(weights):
     """Return independent rows that test the same: those given where they are independent."""
     left, singular, right = np.linalg.svd(weights, full_matrices=False)
