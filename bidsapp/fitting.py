@@ -271,7 +271,6 @@ def write_fitted(key, estimate, geometry, about, settings):
         "DegreesOfFreedom": described["dof"],
         "Runs": about["runs"],
     }
-    fields["effect_units"] = units
     paths = write_estimate(settings.output_dir, key, maps, geometry, fields)
     mask = names.mask_path(entities, node=None if key.level == "run" else key.node)
     if key.level != "run":
@@ -288,4 +287,5 @@ def sidecar_fields(node, level, entities, settings):
         "NodeLevel": level.capitalize(),
         "SmoothingFWHM": settings.run.smoothing_fwhm,
         "Scaling": settings.run.scaling,
+        "units": UNITS[settings.run.scaling],
     }

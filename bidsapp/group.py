@@ -15,6 +15,7 @@ from bidsapp.group_inference import (
     shuffle_contrast,
 )
 from bidsapp.group_influence import write_influence
+from bidsapp.group_inputs import check_inputs
 from bidsapp.group_models import estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.group_regions import write_regions
@@ -111,7 +112,8 @@ def fit_model(model, settings):
             conjunctions.add(result)
         regions += write_regions(fit, fitted, settings)
     contrasts += [ContrastWriter(result, settings).write() for result in conjunctions.conjoin()]
-    content = {"contrasts": contrasts, "warnings": list(dict.fromkeys(warnings)), "regions": regions}
+    warnings += check_inputs(model.fits, stacks)
+    content = {"contrasts": contrasts, "warnings": gather(warnings, contrasts), "regions": regions}
     estimator = estimator_in_words(fitted)
     return content | write_shared(model, stacks, settings, estimator=estimator), refusals
 
@@ -154,7 +156,24 @@ def refusals_of(result, fitted, settings):
 def warnings_of(thresholds, contrast):
     """Return what thresholds that let something survive say about themselves."""
     found = [threshold for threshold in thresholds if threshold.surviving.any()]
-    return [f"{contrast.name}, {one.name}: {note}" for one in found for note in one.warnings]
+    return [f"{contrast.name}: {one.name}: {note}" for one in found for note in one.warnings]
+
+
+def gather(warnings, contrasts):
+    """Return warnings with the same words for several contrasts as one; those begin with the contrast's name.
+
+    Parameters
+    ----------
+    warnings : list of str
+    contrasts : list of dict
+        What the record says of the contrasts.
+    """
+    names = {name for entry in contrasts for name in (entry["name"], entry["input_contrast"]) if name}
+    found = {}
+    for warning in warnings:
+        name = max((name for name in names if warning.startswith(f"{name}: ")), key=len, default="")
+        found.setdefault(warning.removeprefix(f"{name}: "), {})[name] = None
+    return [": ".join(filter(None, (", ".join(filter(None, where)), text))) for text, where in found.items()]
 
 
 def shuffle_all(fit, fitted, settings):

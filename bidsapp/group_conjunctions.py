@@ -47,7 +47,17 @@ class Conjunctions:
         maps = [part.stack.geometry.volume(part.estimate.z)[geometry.mask] for part in parts]
         tail = self._settings.group.tail
         z, p = conjoin(np.stack(maps), tail=tail)
-        evidence = Evidence("z", z, z, z_to_log_p(z, tail=tail), (1.0, np.inf), tail, geometry)
+        evidence = Evidence(
+            test="z",
+            statistic=z,
+            z=z,
+            log_p=z_to_log_p(z, tail=tail),
+            dof=(1.0, np.inf),
+            tail=tail,
+            geometry=geometry,
+            cluster_forming_p=self._settings.permutation.cluster_forming_p,
+            connectivity=self._settings.permutation.connectivity,
+        )
         thresholds = [make(evidence, self._settings.group.alpha) for make in THRESHOLDS.values()]
         thresholds.sort(key=lambda threshold: bool(threshold.reason))
         unknown = np.full(z.shape, np.nan)

@@ -213,7 +213,7 @@ def add_effect_sizes(estimate):
     others = {name: values for name, values in estimate.maps.items() if name != "unit_error"}
     if estimate.test == "t":
         size = standardise(estimate.statistic, estimate.dof, estimate.maps["unit_error"])
-        maps |= {"d": size.d, "g": size.g, "g_low": size.low, "g_high": size.high}
+        maps |= {"d": size.d, "g": size.g, "gLow": size.low, "gHigh": size.high}
     return replace(estimate, maps=others | maps)
 
 

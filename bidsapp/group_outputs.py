@@ -77,7 +77,8 @@ class ContrastWriter:
             "dof": _common_dof(estimate),
             "weights": described["weights"],
             "n_subjects": len(set(result.stack.labels)),
-            "units": result.fit.inputs[0].metadata.get("Units"),
+            "units": effect_units(result.fit, result.contrast),
+            "input_units": input_units(result.fit),
             "maps": {stat: self.write_map(stat, values) for stat, values in self._maps.items()},
             "inputs": [describe_input(entry) for entry in result.fit.inputs],
             **self.write_inference(),
@@ -91,7 +92,8 @@ class ContrastWriter:
         path = names.map_path(result.fit.entities, stat=stat, desc=desc, **self._where)
         is_signed = result.estimate.test in ("t", "z")
         shared = {
-            "effect_units": result.fit.inputs[0].metadata.get("Units"),
+            "units": input_units(result.fit),
+            "effect_units": effect_units(result.fit, result.contrast),
             "SpatialReference": result.fit.entities.get("space"),
             "ContrastName": result.contrast.name,
             "InputContrast": result.fit.contrast,
@@ -308,7 +310,32 @@ def collect_maps(result):
     more = {stat: values for stat, values in estimate.maps.items() if stat != "n" or np.ptp(values)}
     if _varies(estimate.dof):
         more["dof"] = estimate.dof
+    # Estimators number the variance groups; names and sidecars say which they are.
+    levels = {f"tau2_{place}": f"tau2_{level}" for place, level in enumerate(variance_levels(result.fit), 1)}
+    more = {levels.get(stat, stat): values for stat, values in more.items()}
     return maps | {"z": estimate.z, "p": estimate.p, **more}
+
+
+def variance_levels(fit):
+    """Return the variance groups of a fit in the order of their numbers."""
+    return sorted(set(fit.variance_groups))
+
+
+def input_units(fit):
+    """Return the unit of the inputs' effects; None where no sidecar says it, or they differ."""
+    units = {entry.metadata.get("Units") for entry in fit.inputs}
+    return next(iter(units)) if len(units) == 1 else None
+
+
+def effect_units(fit, contrast):
+    """Return the unit of a contrast's effect: of a slope that of the inputs for one unit of the covariate."""
+    units = input_units(fit)
+    columns = dict(zip(fit.design.columns, fit.design.matrix.T, strict=True))
+    used = [name for name, weights in zip(contrast.columns, contrast.weights.T, strict=True) if weights.any()]
+    slopes = [name for name in used if not set(columns[name].tolist()) <= {0.0, 1.0}]
+    if not units or not slopes or len(slopes) < len(used):
+        return units
+    return f"{units} per unit of {' or '.join(slopes)}"
 
 
 def _varies(values):

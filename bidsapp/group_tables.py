@@ -21,8 +21,15 @@ STATISTICS = {
     "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
 }
 P_COLUMNS = {label: column for label, column, _ in STATISTICS.values()}
+# By the name of a threshold: the column of its own p, the only one in its tables (ari has none).
+OWN_P = (
+    P_COLUMNS
+    | dict.fromkeys(("holm", "bonferroni", "rftPeak", "rftSize"), "p_fwe")
+    | dict.fromkeys(("fdrBH", "fdrBKY", "fdrPermutation"), "q")
+    | {"uncorrected": "p"}
+)
 # The maps whose values tables list at peaks, beside the statistic.
-LISTED = ("z", "effect", "g", "p")
+LISTED = ("z", "effect", "g")
 EFFECT_COLUMNS = {
     "Description": "Effect of every participant at every peak, in the unit of the effect maps",
     "cluster_id": {"Description": "Cluster number, as in the table of clusters"},
@@ -43,9 +50,7 @@ class TableWriter:
     def __init__(self, result, maps, settings):
         self._result, self._settings = result, settings
         self._where = {"node": result.fit.node, "contrast": result.contrast.name}
-        self._listed = {name: maps[name] for name in LISTED if name in maps} | _find_q(result)
-        for name, found in getattr(result.inference, "statistics", {}).items():
-            self._listed[STATISTICS[name][1]] = found.p_fwe
+        self._listed = {name: maps[name] for name in LISTED if name in maps}
         self._maps = maps
         discoveries = find_discoveries(result.estimate.p, settings.group.alpha)
         self._options = {
@@ -56,17 +61,22 @@ class TableWriter:
 
     def write(self, threshold, statistic):
         """Write the tables of a threshold; return their paths by what they hold, and the clusters' number."""
+        if threshold.reason:
+            return {"clusters": None, "peaks": None}, 0
         geometry = self._result.stack.geometry
         listed = {statistic: self._maps[statistic], **self._listed}
+        own = OWN_P.get(threshold.name)
+        if own:
+            listed[own] = threshold.adjusted
         table = make_cluster_table(listed, threshold.surviving, geometry, **self._options)
         if not len(table.clusters):
             return {"clusters": None, "peaks": None}, 0
         clusters, peaks = add_labels(table, geometry, self._atlases)
         frames = {
-            "clusters": add_limits(clusters, threshold.name, self._result.inference),
-            "peaks": add_limits(peaks, threshold.name, self._result.inference),
+            kind: add_limits(put_first(frame, own, statistic), threshold.name, self._result.inference)
+            for kind, frame in (("clusters", clusters), ("peaks", peaks))
         }
-        about = describe_atlases(self._atlases)
+        about = describe_atlases(self._atlases) | _describe_own(own, threshold)
         paths = {
             kind: self._write_table(kind, frame, describe_columns(frame, about), threshold)
             for kind, frame in frames.items()
@@ -89,6 +99,18 @@ class TableWriter:
         write_labels(folder / path, labels, self._result.stack.geometry, space=entities.get("space"))
         write_json(folder / names.sidecar_path(path), {"Description": threshold.description})
         return path
+
+
+def _describe_own(own, threshold):
+    return {own: {"Description": f"p of this table's threshold: {threshold.description}"}} if own else {}
+
+
+def put_first(frame, own, statistic):
+    """Return a table with the p of its own threshold, where it has one, before the statistic."""
+    columns = [name for name in frame.columns if name != own]
+    if own:
+        columns.insert(columns.index(statistic), own)
+    return frame[columns]
 
 
 def add_limits(frame, label, inference):
@@ -118,9 +140,3 @@ def name_inputs(fit, stack):
 def is_template(entities):
     """Tell whether maps are in a space that the atlases are drawn in."""
     return entities.get("space", "MNI").startswith("MNI")
-
-
-def _find_q(result):
-    """Return the q map of Benjamini and Hochberg, as the threshold has it."""
-    found = next((t.adjusted for t in result.thresholds if t.name == "fdrBH"), None)
-    return {} if found is None else {"q": found}

@@ -190,6 +190,10 @@ class EffectStack:
         The number of inputs with data in every voxel of the grid, those outside the geometry included.
     shares : ndarray, shape (n_inputs,), or None
         The share of each input in the voxels that at least half of the inputs cover.
+    digests : tuple of str
+        Of the effects of each input: equal for equal maps.
+    scales : ndarray, shape (n_inputs,), or None
+        The median absolute effect of each input.
     """
 
     labels: tuple[str, ...]
@@ -199,6 +203,8 @@ class EffectStack:
     dof: np.ndarray
     coverage: np.ndarray | None = None
     shares: np.ndarray | None = None
+    digests: tuple[str, ...] = ()
+    scales: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

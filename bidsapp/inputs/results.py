@@ -18,7 +18,8 @@ OPTIONAL = {
     "estimates": ("left_out", "units"),
     "subjects": ("coverage", "covariates"),
     "contrasts": (
-        "design", "excluded", "units", "inputs", "influence", "nulls", "permutation", "discoveries",
+        "design", "excluded", "units", "input_units", "inputs", "influence", "nulls", "permutation",
+        "discoveries",
     ),
     "thresholds": (
         "scale", "reason", "forming", "surviving", "p_map", "labels", "peak_effects", "clusters", "peaks",

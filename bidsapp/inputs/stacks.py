@@ -5,7 +5,9 @@ A voxel has no data where the effect is NaN or infinite, and where it is exactly
 not positive and finite is unknown (NaN).
 """
 
+import hashlib
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,7 +43,7 @@ def read_stack(files, *, minimum_share=1.0, resample=False):
     InputError
         A file is unreadable, on another grid than the first, or no voxel is left.
     """
-    rows, grid, coverage = [], None, None
+    rows, marks, grid, coverage = [], [], None, None
     for file in files:
         effect, variance, affine = _read_pair(file, grid, resample)
         if grid is None:
@@ -54,6 +56,7 @@ def read_stack(files, *, minimum_share=1.0, resample=False):
             )
         coverage += there
         dof = _read_dof(file)
+        marks.append((_digest(there, effect), np.median(np.abs(effect[there]))))
         rows.append((np.packbits(there), effect[there], None if variance is None else variance[there], dof))
         if len(rows) % TOGETHER == 0:
             rows[-TOGETHER:] = _put_together(rows[-TOGETHER:])
@@ -64,7 +67,16 @@ def read_stack(files, *, minimum_share=1.0, resample=False):
             f"No voxel has data in {needed} of {len(files)} inputs. "
             f"The smallest is {_smallest(files, rows)}. Leave it out, or ask for a smaller share."
         )
-    return _assemble(files, rows, Geometry(mask, grid.affine), coverage)
+    digests, scales = zip(*marks, strict=True)
+    stack = _assemble(files, rows, Geometry(mask, grid.affine), coverage)
+    return replace(stack, digests=digests, scales=np.array(scales))
+
+
+def _digest(there, effect):
+    """Return a text that is the same for maps with the same effects in the same voxels only."""
+    digest = hashlib.blake2b(np.packbits(there).tobytes(), digest_size=16)
+    digest.update(effect[there].astype(np.float32).tobytes())
+    return digest.hexdigest()
 
 
 def _put_together(rows):

@@ -12,9 +12,11 @@ APP_NAME = "TaskGLM"
 BIDS_VERSION = "1.11.0"
 # Names that the released specification does not know yet; the patterns are those that the validator honours.
 BIDSIGNORE = "*.html\nfigures\ngroup\nlogs\n*_statmap.*\n*_design.*\n*_contrasts.*\n*_clusters.*\n*_peaks.*\n"
+# What a map holds, by the label of its quantity, and its unit: {effect} is that of the effect, {input} that
+# of the inputs, which differs where an effect is one unit of a covariate.
 MAP_MEANING = {
-    "effect": ("contrast of parameter estimates", "effect"),
-    "variance": ("sampling variance of the effect", "squared unit of the effect"),
+    "effect": ("contrast of parameter estimates", "{effect}"),
+    "variance": ("sampling variance of the effect", "({effect})^2"),
     "t": ("t statistic", "arbitrary"),
     "F": ("F statistic", "arbitrary"),
     "z": ("z value of the statistic's p-value, with the sign of the effect", "arbitrary"),
@@ -26,7 +28,7 @@ MAP_MEANING = {
     "gLow": ("lower limit of the 95 % confidence interval of Hedges' g", "standard deviations"),
     "gHigh": ("upper limit of the 95 % confidence interval of Hedges' g", "standard deviations"),
     "partialrsquare": ("share of the remaining variance that the contrast explains", "fraction"),
-    "tau2": ("variance between inputs", "squared unit of the effect"),
+    "tau2": ("variance between inputs", "({input})^2"),
     "isquared": ("share of the variance of effects that lies between inputs (I squared)", "percent"),
     "cochranq": ("heterogeneity of the inputs (Cochran's Q)", "arbitrary"),
     "pcochranq": ("p-value of Cochran's Q", "probability"),
@@ -41,7 +43,7 @@ MAP_MEANING = {
     "score": ("t of what each subject adds to the estimate under the null (score)", "arbitrary"),
     "dof": ("degrees of freedom", "count"),
     "rsquare": ("share of variance that the model explains (R squared)", "fraction"),
-    "sigmasquared": ("residual variance of the whitened model", "squared unit of the effect"),
+    "sigmasquared": ("residual variance of the whitened model", "({input})^2"),
     "ar1": ("first autoregressive coefficient of the noise", "arbitrary"),
     **{f"ar{k}": (f"autoregressive coefficient {k} of the noise", "arbitrary") for k in range(2, 7)},
     "tsnr": ("temporal signal-to-noise ratio: mean over standard deviation over time", "arbitrary"),
@@ -49,14 +51,24 @@ MAP_MEANING = {
 }
 
 
-def map_sidecar(stat, *, effect_units=None, **fields):
-    """Return the sidecar of a map; fields that are None are left out."""
-    description, units = MAP_MEANING.get(stat, (stat, "arbitrary"))
-    if effect_units:
-        units = {"effect": effect_units, "variance": f"({effect_units})^2"}.get(stat, units)
+def map_sidecar(stat, *, units=None, effect_units=None, **fields):
+    """Return the sidecar of a map; fields that are None are left out.
+
+    Parameters
+    ----------
+    stat : str
+        The quantity: a key of ``MAP_MEANING``, which may end in an underscore and the number of its group.
+    units, effect_units : str, optional
+        The unit of the inputs, and that of the effect where it is another.
+    **fields
+        Further fields; ``Description`` may be among them.
+    """
+    base, _, group = stat.partition("_")
+    description, unit = MAP_MEANING[base]
+    units = units or "unit of the inputs"
     content = {
-        "Description": description,
-        "Units": units,
+        "Description": f"{description} of group {group}" if group else description,
+        "Units": unit.format(input=units, effect=effect_units or units),
         "SkullStripped": True,
         "Resolution": "that of the input images",
     }

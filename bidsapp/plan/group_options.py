@@ -8,6 +8,7 @@ from pathlib import Path
 from bidsapp.errors import EXIT_NO_INPUT, InputError, SettingsError
 from bidsapp.inputs.exclusions import read_exclusions
 from bidsapp.inputs.group_masks import GREY_MATTER
+from bidsapp.outputs.names import check_labels
 from bidsapp.stats.estimability import find_redundant_columns
 
 
@@ -44,6 +45,7 @@ def add_variance_groups(fit, people, column):
         raise SettingsError(
             f"--variance-groups {column}: {', '.join(alone)} has one subject, which gives no variance."
         )
+    check_labels(sorted(set(values)), f"--variance-groups {column}: the values")
     return replace(fit, variance_groups=values)
 
 

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import ndimage, stats
 
 from bidsapp import cli
 from bidsapp.group_models import warn_of_sphericity
@@ -263,6 +263,20 @@ def test_conjunction_is_the_smaller_z(maps, tmp_path):
     np.testing.assert_allclose(both, np.minimum(go, stop), rtol=1e-6)
 
 
+def test_conjunction_is_cut_and_joined_as_its_contrasts_are(maps, tmp_path):
+    words = ("--group-design", "one-sample", "--conjunction", "both=go,stop")
+    assert run(maps, tmp_path, *words, "--cluster-forming-p", "0.01", "--connectivity", "6") == 0
+    go, stop = (read(tmp_path, f"contrast-{name}_stat-z") for name in ("go", "stop"))
+    limit = stats.norm.isf(0.01)
+    expected = sum(((sign * go >= limit) & (sign * stop >= limit)).sum() for sign in (1, -1))
+    both = record_of(tmp_path)["contrasts"][-1]
+    (rule,) = [one for one in both["thresholds"] if one["method"] == "uncorrected"]
+    assert (both["name"], rule["alpha"], rule["n_voxels"]) == ("both", 0.01, expected)
+    labels = nib.load(tmp_path / rule["labels"]).get_fdata()
+    joined = sum(ndimage.label((np.sign(go) == sign) & (labels > 0))[1] for sign in (1, -1))
+    assert rule["n_clusters"] == joined
+
+
 def test_p_values_are_corrected_over_the_contrasts_of_a_model(maps, tmp_path):
     words = ("--group-design", "one-sample", "--n-permutations", "60", "--statistics", "height")
     assert run(maps, tmp_path / "each", *words) == 0
@@ -298,6 +312,35 @@ def test_p_values_are_corrected_over_the_contrasts_of_a_model(maps, tmp_path):
 def test_options_without_sense_end_with_a_message(maps, tmp_path, capsys, caplog, words, message):
     assert run(maps, tmp_path, *words) != 0
     assert message in capsys.readouterr().err + caplog.text
+
+
+@pytest.mark.parametrize("sign", [1.0, 100.0], ids=["copy", "other-scale"])
+def test_copied_maps_and_other_scales_are_warned_of_once_with_their_files(maps, tmp_path, capsys, sign):
+    folder, out = tmp_path / "maps", tmp_path / "out"
+    shutil.copytree(maps, folder)
+    for path in folder.glob("sub-03/*_stat-effect_*"):
+        image = nib.load(path)
+        # Another file with the same values, as a copied folder that was written again.
+        copy = nib.Nifti1Image(sign * image.get_fdata(), AFFINE)
+        nib.save(copy, str(path).replace("sub-03", "sub-07"))
+    assert run(folder, out, "--group-design", "one-sample") == 0
+    said = capsys.readouterr().err
+    words = "Identical maps of sub-03, sub-07" if sign == 1 else "have another scale than those of the others"
+    assert said.count(words) == 1
+    assert said.count("sub-07_task-x_space-MNI152NLin2009cAsym_contrast-go_stat-effect_statmap") == 1
+    assert words in (out / "group.html").read_text()
+    assert len([one for one in record_of(out)["warnings"] if words in one]) == 1
+
+
+def test_different_units_are_warned_of(maps, tmp_path, capsys):
+    folder = tmp_path / "maps"
+    shutil.copytree(maps, folder)
+    for path in folder.glob("sub-*/*_stat-effect_*"):
+        units = "% signal change" if "sub-04" in path.name else "image units"
+        path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps({"Units": units}))
+    assert run(folder, tmp_path / "out", "--group-design", "covariate", "age") == 0
+    assert "different units (image units: sub-01" in capsys.readouterr().err
+    assert record_of(tmp_path / "out")["contrasts"][0]["units"] is None
 
 
 def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path):

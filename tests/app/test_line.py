@@ -121,7 +121,7 @@ def test_reports_figures_and_methods_are_rebuilt_from_the_maps_byte_by_byte(resu
 
 def test_tables_list_every_measure_of_clusters_and_peaks(results):
     place = {"cluster_id", "sign", "peak_x", "peak_y", "peak_z"}
-    values = {"t", "z", "effect", "g", "p", "q", "p_fwe", "p_fwe_size", "p_fwe_mass", "p_fwe_tfce"}
+    values = {"t", "z", "effect", "g"}
     clusters, peaks = (sorted(results.glob(f"group/*_{kind}.tsv")) for kind in ("clusters", "peaks"))
     assert len(clusters) == len(peaks) > 1
     for path in clusters:
@@ -129,6 +129,23 @@ def test_tables_list_every_measure_of_clusters_and_peaks(results):
         assert columns >= place | values | {"n_voxels", "volume_mm3", "tdp", "aal", "harvard_oxford"}
         assert columns <= set(json.loads(path.with_suffix(".json").read_text()))
     assert all(set(pd.read_csv(path, sep="\t").columns) >= place | values | {"peak"} for path in peaks)
+
+
+def test_tables_hold_the_p_of_their_own_threshold_only_and_first(results):
+    own = {"maxTFCE": "p_fwe_tfce", "maxMass": "p_fwe_mass", "maxSize": "p_fwe_size", "fdrBH": "q"}
+    own |= {"fdrBKY": "q", "fdrPermutation": "q", "uncorrected": "p", "ari": None}
+    known = {"p", "q", *(f"p_fwe{ending}" for ending in ("", "_size", "_mass", "_tfce"))}
+    tables = [*results.glob("group/*_clusters.tsv"), *results.glob("group/*_peaks.tsv")]
+    for path in tables:
+        table = pd.read_csv(path, sep="\t")
+        method = path.name.split("_desc-")[1].split("_")[0]
+        expected = own.get(method, "p_fwe")
+        assert known & set(table) == ({expected} if expected else set())
+        if expected:
+            assert list(table).index(expected) == list(table).index("t") - 1
+            assert table[expected].max() <= (0.001 if method == "uncorrected" else 0.13)
+            assert method != "maxTFCE" or "enhancement" in path.with_suffix(".json").read_text()
+    assert {path.name.split("_desc-")[1].split("_")[0] for path in tables} >= {"fdrBH", "uncorrected"}
 
 
 def test_the_planted_effect_is_found(results, tiny_dataset):

@@ -90,5 +90,9 @@ def _cutoff(p, test, dof):
 def _with_warnings(threshold, evidence, notes):
     width = float(np.prod(evidence.smoothness.fwhm_voxels) ** (1 / 3))
     if width < SMOOTH_ENOUGH:
-        notes = (*notes, f"The noise is only {width:.2f} voxels wide; random-field theory needs about 3.")
+        notes = (
+            *notes,
+            f"The noise is narrower than the {SMOOTH_ENOUGH:g} voxels that random-field theory needs: its "
+            "p-values are too large.",
+        )
     return replace(threshold, warnings=tuple(notes))

@@ -55,5 +55,5 @@ def draw_regions(results, frame, title):
     alt = (
         f"Effect of each subject in {len(groups)} regions of {title}, with mean and 95 % confidence interval"
     )
-    units = [c["units"] for c in results.record["contrasts"] if c["name"] == contrast]
+    units = [c["input_units"] for c in results.record["contrasts"] if c["name"] == contrast]
     return draw_strip(groups, unit=next(iter(units), None) or "effect", title=words, alt=alt)

@@ -1,0 +1,89 @@
+"""What the maps that enter a group model say of themselves: copies, other units, another scale."""
+
+import numpy as np
+
+# Effects of people differ in scale by less than this, those in other units (percent, thousands) by more.
+SCALE_RATIO = 5.0
+# A sentence names no more inputs.
+MAX_NAMED = 6
+
+
+def check_inputs(fits, stacks):
+    """Return a sentence on each thing that is wrong with the inputs of the fits of a Dataset node.
+
+    Parameters
+    ----------
+    fits : list of DatasetFit
+    stacks : list of EffectStack
+        Of each fit, one digest and scale an input.
+    """
+    pairs = list(zip(fits, stacks, strict=True))
+    return [*find_copies(pairs), *find_other_units(fits), *find_other_scales(pairs)]
+
+
+def find_copies(pairs):
+    """Return a sentence for each set of inputs whose maps are the same, with the files of one contrast."""
+    found = {}
+    for fit, stack in pairs:
+        same = {}
+        for entry, digest in zip(fit.inputs, stack.digests, strict=True):
+            same.setdefault(digest, []).append(entry)
+        for entries in same.values():
+            if len(entries) > 1:
+                found.setdefault(tuple(map(_name, entries)), []).append(entries)
+    return [
+        f"Identical maps of {_listed(dict.fromkeys(names))}{_of_contrasts(alike)}: "
+        f"{_listed(str(entry.effect) for entry in alike[0])}. If one is a copy, make it again or leave it "
+        "out (--exclude-participant-label): it counts as another person."
+        for names, alike in found.items()
+    ]
+
+
+def find_other_units(fits):
+    """Return a sentence where sidecars give the inputs different units."""
+    units = {}
+    for entry in (entry for fit in fits for entry in fit.inputs):
+        units.setdefault(entry.metadata.get("Units"), {})[_name(entry)] = None
+    units.pop(None, None)
+    if len(units) < 2:
+        return []
+    said = "; ".join(f"{unit}: {_listed(names)}" for unit, names in units.items())
+    return [
+        f"The inputs have different units ({said}), and their effects are averaged as they are. Make all of "
+        "them in the same unit (--scaling), or leave some out."
+    ]
+
+
+def find_other_scales(pairs):
+    """Return a sentence on inputs whose effects are far larger or smaller than those of the others."""
+    found = {}
+    for fit, stack in pairs:
+        # The scale of an input, not between two: halves in two units differ from it, too.
+        typical = np.sort(stack.scales)[(len(stack.scales) - 1) // 2]
+        if typical > 0:
+            for entry, ratio in zip(fit.inputs, stack.scales / typical, strict=True):
+                if not 1 / SCALE_RATIO <= ratio <= SCALE_RATIO:
+                    found.setdefault(_name(entry), (entry, ratio))
+    if not found:
+        return []
+    said = _listed(f"{name} {ratio:.3g} times ({entry.effect})" for name, (entry, ratio) in found.items())
+    return [
+        f"The effects of some inputs have another scale than those of the others, by their median size: "
+        f"{said}. Look whether their unit or scaling is another one; make them again, or leave them out "
+        "(--exclude-participant-label)."
+    ]
+
+
+def _name(entry):
+    return f"sub-{entry.key.entity('sub')}"
+
+
+def _of_contrasts(alike):
+    names = list(dict.fromkeys(entry.key.contrast for entries in alike for entry in entries))
+    return f" ({_listed(names)})"
+
+
+def _listed(names):
+    names = list(names)
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
