@@ -12,6 +12,14 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingFile:
+    """A recording beside a run (``_physio``, ``_stim``) with the metadata that apply to it, both as found."""
+
+    path: Path
+    metadata: dict
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One preprocessed BOLD series and the files that belong to it.
 
@@ -30,6 +38,7 @@ class Run:
     start_time_source: str
     n_volumes: int
     metadata: dict = field(default_factory=dict)
+    recordings: tuple[RecordingFile, ...] = ()
 
     @property
     def label(self):

@@ -28,7 +28,9 @@ class RunDesign:
     x_columns : tuple of str
         The columns that X named; filters and an added intercept are not among them.
     conditions, confounds : tuple of str
-        Columns that come from the events, and from the confounds file.
+        Columns that come from the events or recordings, and from the confounds file.
+    recorded : tuple of str
+        Those of the conditions that come from recordings as they are.
     missing : dict of str to str
         Names that the model asks for and this run does not have, and where the model asks.
     notes : tuple of str
@@ -40,6 +42,7 @@ class RunDesign:
     confounds: tuple[str, ...]
     missing: dict
     notes: tuple[str, ...]
+    recorded: tuple[str, ...] = ()
 
 
 def find_confounds(node, available):
@@ -58,7 +61,7 @@ def find_confounds(node, available):
     return [name for name in available if name in found]
 
 
-def make_run_design(node, events, confounds, frame_times, labels=None):
+def make_run_design(node, events, confounds, frame_times, labels=None, recordings=None):
     """Return the design of a run.
 
     Parameters
@@ -72,6 +75,8 @@ def make_run_design(node, events, confounds, frame_times, labels=None):
         Seconds; at least 2.
     labels : dict, optional
         The run's entities by their long names.
+    recordings : DataFrame, optional
+        One row a volume: columns of physiological or stimulus recordings.
 
     Raises
     ------
@@ -82,7 +87,7 @@ def make_run_design(node, events, confounds, frame_times, labels=None):
     """
     namespace = Namespace({}, np.asarray(frame_times, float), dict(labels or {}))
     _add_events(namespace, events)
-    from_confounds = _add_confounds(namespace, confounds)
+    from_confounds, from_recordings = (_add_dense(namespace, table) for table in (confounds, recordings))
     transform(namespace, node.transformations)
     responses = _convolve_block(namespace, node)
     columns = _formula_columns(namespace, node) if node.formula else _x_columns(namespace, node, responses)
@@ -103,6 +108,7 @@ def make_run_design(node, events, confounds, frame_times, labels=None):
         confounds=named_confounds,
         missing=dict(namespace.missing),
         notes=tuple(dict.fromkeys(namespace.notes)),
+        recorded=tuple(name for name in named if name in from_recordings),
     )
 
 
@@ -125,11 +131,12 @@ def _add_events(namespace, events):
         namespace.variables[str(name)] = Variable(str(name), as_values(values), onset, duration)
 
 
-def _add_confounds(namespace, confounds):
+def _add_dense(namespace, table):
+    """Add the columns of a table with one row a volume that have a new name; return these names."""
     added = set()
-    for name in [] if confounds is None else confounds.columns:
+    for name in [] if table is None else table.columns:
         if name not in namespace.variables:
-            namespace.variables[name] = Variable(name, np.asarray(confounds[name], float))
+            namespace.variables[name] = Variable(name, np.asarray(table[name], float))
             added.add(name)
     return added
 

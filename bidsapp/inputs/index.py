@@ -20,7 +20,7 @@ IGNORED = (
     r"^/(?!sub-)[^/.]+$",
     r"^/(?!sub-)[^/]+/",
     r"/(anat|figures|dwi|perf|fmap|beh|eeg|meg|pet|log|logs|sourcedata)(/|$)",
-    r"\.(html|svg|h5|txt|png|csv|surf\.gii|shape\.gii|label\.gii|tsv\.gz)$",
+    r"\.(html|svg|h5|txt|png|csv|surf\.gii|shape\.gii|label\.gii)$",
 )
 # Entities that count: their labels are equal when the numbers are.
 INDICES = ("run", "echo")

@@ -8,6 +8,7 @@ import numpy as np
 from bidsapp.errors import InputError
 from bidsapp.inputs.images import check_grid, read_header
 from bidsapp.inputs.index import find, inherited_metadata, most_specific
+from bidsapp.inputs.recordings import SUFFIXES, find_recordings
 from bidsapp.inputs.selection import space_of
 from bidsapp.inputs.timing import read_timing
 from bidsapp.outputs.names import ENTITY_ORDER
@@ -55,6 +56,7 @@ class Files:
     confounds: tuple
     events: dict
     sidecars: dict
+    recordings: dict
 
 
 def find_files(layout, filters):
@@ -74,6 +76,7 @@ def find_files(layout, filters):
         confounds=tuple(map(_by_subject, confounds)),
         events=_by_subject(search("events", ({"suffix": "events"},), (".tsv",))),
         sidecars=_by_subject(find(layout, suffix=["bold", "preproc"], extension=".json")),
+        recordings=_by_subject(find(layout, suffix=list(SUFFIXES), extension=[".tsv.gz", ".tsv", ".json"])),
     )
 
 
@@ -161,6 +164,7 @@ def make_run(bold, derivative, raw, events):
         start_time_source=timing.source,
         n_volumes=header.shape[3],
         metadata=metadata,
+        recordings=find_recordings(of_subject(raw.recordings, subject), bold.entities),
     )
     return run, timing.notes
 

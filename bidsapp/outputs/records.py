@@ -26,7 +26,8 @@ def describe_run(run, fit):
         "label": run.label,
         "entities": run.entities,
         "node": fit.node,
-        "files": {kind: str(path) if path else None for kind, path in files.items()},
+        "files": {kind: str(path) if path else None for kind, path in files.items()}
+        | {"recordings": [str(file.path) for file in run.recordings]},
         "repetition_time": run.repetition_time,
         "start_time": run.start_time,
         "start_time_source": run.start_time_source,

@@ -13,6 +13,7 @@ from bidsapp.inputs.events import read_events
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.confounds import choose_confounds
 from bidsapp.plan.masks import with_model_mask
+from bidsapp.plan.recordings import choose_recordings
 from bidsapp.plan_records import RunFit
 from bidsapp.records import Design
 
@@ -61,18 +62,19 @@ def prepare(node, runs):
     AppError
         The message names the run.
     """
-    made, events, keep = [], [], []
+    made, events, keep, used = [], [], [], []
     for run in runs:
         try:
             table = read_events(run.events) if run.events else None
-            design, kept = _design_of(node, run, table)
+            design, kept, recordings = _design_of(node, run, table)
         except AppError as error:
             raise type(error)(f"{run.label}: {error}") from error
         remarks = (*table.attrs["notes"], *design.notes) if run.events else design.notes
         made.append(replace(design, notes=remarks))
         events.append(table)
         keep.append(kept)
-    return Prepared(runs, tuple(made), tuple(events), np.concatenate(keep))
+        used.append(replace(run, recordings=recordings))
+    return Prepared(tuple(used), tuple(made), tuple(events), np.concatenate(keep))
 
 
 def _design_of(node, run, events):
@@ -81,7 +83,12 @@ def _design_of(node, run, events):
     frame_times = run.start_time + run.repetition_time * np.arange(run.n_volumes)
     labels = {LONG_NAMES.get(key, key): value for key, value in run.entities.items()}
     chosen = choose_confounds(node, run)
-    return make_run_design(chosen.node, events, chosen.table, frame_times, labels), chosen.keep
+    known = {str(name) for table in (events, chosen.table) if table is not None for name in table.columns}
+    recorded = choose_recordings(chosen.node, run, frame_times, known)
+    made = make_run_design(chosen.node, events, chosen.table, frame_times, labels, recorded.table)
+    # A recording without names matters only where a name is not found.
+    notes = (*recorded.notes, *(recorded.nameless if made.missing else ()), *made.notes)
+    return replace(made, notes=notes), chosen.keep, recorded.files
 
 
 def check_missing(node, prepared, elsewhere=()):
@@ -222,9 +229,12 @@ def describe_columns(columns, prepared):
     """Return what each column of a design is, in words."""
     conditions = {name for made in prepared.made for name in made.conditions}
     confounds = {*_prefixed_confounds(prepared), *(name for made in prepared.made for name in made.confounds)}
+    recorded = {name for made in prepared.made for name in made.recorded}
     described = {}
     for name in columns:
-        if name in conditions:
+        if name in recorded:
+            described[name] = "from a recording, at the volumes"
+        elif name in conditions:
             described[name] = "made from the events"
         elif name in confounds:
             described[name] = "confound"

@@ -97,9 +97,9 @@ def describe_run_fit(fit):
     """Return a run fit as plain values."""
     described = describe_fit(fit, len(fit.design.matrix))
     first = fit.runs[0]
-    inputs = [
-        str(path) for run in fit.runs for path in (run.bold, run.mask, run.events, run.confounds) if path
-    ]
+    paths = [path for run in fit.runs for path in (run.bold, run.mask, run.events, run.confounds)]
+    paths += [file.path for run in fit.runs for file in run.recordings]
+    inputs = [str(path) for path in paths if path]
     return described | {
         "run": fit.label,
         "inputs": inputs,
