@@ -7,6 +7,8 @@ that a model writes as the number 1.
 from dataclasses import dataclass, field
 
 INTERCEPT = "intercept"
+# The contrast of a design within subjects that averages an effect over groups.
+MEAN_OVER_GROUPS = "mean over groups"
 LEVELS = ("Run", "Session", "Subject", "Dataset")
 # The long names of BIDS entities, as models write them, and the short ones of file names.
 SHORT_NAMES = {

@@ -179,6 +179,12 @@ class GroupOptions:
         "test), or pooled (one model of all cells with a column a subject; assumes sphericity).",
         choices=("partitioned", "pooled"),
     )
+    weights: str = option(
+        "equal",
+        "With --group-design: how an effect within subjects is averaged over groups: equal (every group "
+        "counts the same, as in type III tests) or size (every subject does).",
+        choices=("equal", "size"),
+    )
     conjunction: tuple = option(
         (),
         "Conjunction (minimum statistic) of group contrasts of one node (repeatable), for example "

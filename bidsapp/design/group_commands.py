@@ -11,6 +11,7 @@ from bidsapp.design.group_contrasts import (
     group_contrasts,
     make_expressed,
     make_t,
+    mean_over_groups,
     split_expression,
     with_intercept,
 )
@@ -44,7 +45,7 @@ class Known:
     columns: dict
 
 
-def make_group_document(words, expressions, known, *, error_term="partitioned"):
+def make_group_document(words, expressions, known, *, error_term="partitioned", weights="equal"):
     """Return the model of a design written in words.
 
     Parameters
@@ -55,6 +56,8 @@ def make_group_document(words, expressions, known, *, error_term="partitioned"):
         Contrasts as ``NAME=EXPRESSION``; rows of an F test are separated by semicolons.
     known : Known
     error_term : {"partitioned", "pooled"}
+    weights : {"equal", "size"}
+        What each group counts in an effect within subjects that is averaged over groups.
 
     Returns
     -------
@@ -69,13 +72,20 @@ def make_group_document(words, expressions, known, *, error_term="partitioned"):
     parts = split_words(words)
     named = dict(split_expression(text) for text in expressions)
     within = next((form for form in WITHIN if form in parts), None)
+    if weights != "equal" and not (within and any(form in parts for form in BETWEEN)):
+        raise SettingsError(
+            f"--weights {weights}: there is nothing to weigh. Effects are averaged over groups where "
+            "paired or repeated-measures stands with two-sample or anova."
+        )
     if within and error_term == "pooled":
         return _document(words, make_pooled_node(parts, named, known), find_cells(parts, known))
     if within:
         cells = find_cells(parts, known)
         node = _between_node(parts, {}, known)
-        wanted = within_contrasts(parts, named, cells)
-        node["Model"]["Software"] = {"TaskGLM": {"SubjectContrasts": wanted}}
+        software = {"SubjectContrasts": within_contrasts(parts, named, cells)}
+        if weights != "equal":
+            software["GroupWeights"] = weights
+        node["Model"]["Software"] = {"TaskGLM": software}
         return _document(words, node, cells)
     return _document(words, _between_node(parts, named, known), None)
 
@@ -129,7 +139,8 @@ def _between_node(parts, named, known):
         levels = _levels(column, known, form)
         transformations.append({"Name": "Factor", "Input": [column]})
         x = [f"{column}.{level}" for level in levels]
-        contrasts = group_contrasts(column, x)
+        averaged = [mean_over_groups(x)] if any(word in parts for word in WITHIN) else []
+        contrasts = averaged + group_contrasts(column, x)
     for name in covariates:
         _check_numeric(name, known)
     if covariates:

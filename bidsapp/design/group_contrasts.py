@@ -4,6 +4,7 @@ from itertools import combinations
 
 from bidsapp.design.expressions import linear_weights
 from bidsapp.errors import ModelError, SettingsError
+from bidsapp.model_records import MEAN_OVER_GROUPS
 
 # With more groups, only the F test of all of them is made.
 MAX_PAIRS = 4
@@ -20,6 +21,11 @@ def group_contrasts(column, x):
         rows = [{first: 1.0, second: -1.0} for first, second in zip(x, x[1:], strict=False)]
         contrasts.append(make_f(column, rows))
     return contrasts
+
+
+def mean_over_groups(x):
+    """Return the contrast that averages an effect within subjects over groups, each with the same weight."""
+    return make_t(MEAN_OVER_GROUPS, dict.fromkeys(x, 1.0 / len(x)))
 
 
 def split_expression(text):

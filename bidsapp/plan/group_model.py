@@ -22,6 +22,8 @@ def find_group_models(settings, entries=(), people=None):
         return [command_model(settings.group, entries, people or {})]
     if settings.group.group_contrast:
         raise SettingsError("--group-contrast needs --group-design; a model file names its own contrasts.")
+    if settings.group.weights != "equal":
+        raise SettingsError("--weights needs --group-design; a model file weighs its own contrasts.")
     if settings.model.model != AUTO:
         return [read_model(settings.model.model)]
     found = [] if settings.selection.estimates else _automatic_models(Path(settings.output_dir), settings)
@@ -35,7 +37,11 @@ def command_model(options, entries, people):
     columns = {name: [_known(row.get(name)) for row in rows] for name in (rows[0] if rows else {})}
     known = Known(tuple(dict.fromkeys(entry.key.contrast for entry in entries)), columns)
     document = make_group_document(
-        options.group_design, options.group_contrast, known, error_term=options.error_term
+        options.group_design,
+        options.group_contrast,
+        known,
+        error_term=options.error_term,
+        weights=options.weights,
     )
     return parse_model(json.dumps(document), "--group-design", markup_is_text=True)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
 from bidsapp.errors import ModelError
-from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.model_records import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, SHORT_NAMES
 from bidsapp.outputs.names import make_label
 from bidsapp.records import Contrast
 
@@ -140,8 +140,8 @@ def incoming_contrast(node, members):
 def make_outputs(node, group_design, contrast, missing_condition):
     """Return the contrasts of a node's group, named as its outputs.
 
-    On the intercept an output keeps the name of the incoming contrast; otherwise the node's own name
-    follows it.
+    On the intercept, and averaged over groups, an output keeps the name of the incoming contrast; otherwise
+    the node's own name follows it.
 
     Returns
     -------
@@ -157,17 +157,27 @@ def make_outputs(node, group_design, contrast, missing_condition):
     """
     design = group_design.design
     rules = [_with_levels(rule, design.columns) for rule in expand_rules(node, design.columns)]
+    rules = [_weigh_groups(rule, node, design) for rule in rules]
     made, skipped = make_contrasts(rules, design, missing_condition)
     by_rule = {rule.name: rule for rule in rules}
     contrasts, names = [], {}
     for item in made:
         own = "1" if _is_mean(by_rule[item.name]) else item.name
-        name = output_name(contrast, own)
+        name = output_name(contrast, "1" if own == MEAN_OVER_GROUPS else own)
         if name in names:
             name = output_name(contrast, item.name)
         names[name] = own
         contrasts.append(Contrast(name, item.test, item.columns, item.weights))
     return tuple(contrasts), names, {output_name(contrast, name): reason for name, reason in skipped.items()}
+
+
+def _weigh_groups(rule, node, design):
+    """Return a rule; an average over groups weighs them by the subjects they have here, if so asked."""
+    by_size = node.software.get("TaskGLM", {}).get("GroupWeights") == "size"
+    if rule.name != MEAN_OVER_GROUPS or not by_size:
+        return rule
+    sizes = design.matrix[:, [design.columns.index(name) for name in rule.conditions]].sum(axis=0)
+    return replace(rule, weights=(tuple((sizes / sizes.sum()).tolist()),))
 
 
 def _with_levels(rule, columns):

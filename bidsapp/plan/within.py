@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bidsapp.errors import ModelError
 from bidsapp.plan_records import Within
+from bidsapp.stats.estimability import reduce_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,22 @@ class Cells:
 
 
 def subject_contrasts(node):
-    """Return the contrasts within subjects that a node asks for: name -> Within."""
+    """Return the contrasts within subjects that a node asks for: name -> Within.
+
+    Cells without a weight are left out, so that a subject who lacks one of them is not; so are rows that
+    the others make up.
+    """
     wanted = node.software.get("TaskGLM", {}).get("SubjectContrasts", ())
-    return {
-        item["Name"]: Within(tuple(item["Cells"]), np.atleast_2d(np.asarray(item["Weights"], float)))
-        for item in wanted
-    }
+    return {item["Name"]: _within(item, node) for item in wanted}
+
+
+def _within(item, node):
+    weights = np.atleast_2d(np.asarray(item["Weights"], float))
+    used = weights.any(axis=0)
+    if not used.any():
+        raise ModelError(f"{node.where}: contrast {item['Name']!r} has no weight other than 0.")
+    cells = tuple(cell for cell, is_used in zip(item["Cells"], used, strict=True) if is_used)
+    return Within(cells, reduce_rows(weights[:, used]))
 
 
 def collapse_flows(node, flows):

@@ -84,3 +84,48 @@ def test_contrast_of_groups_that_are_there_is_estimated(three_groups, cells):
 def test_fewer_subjects_than_rows_are_nan_in_that_voxel_alone(three_groups, name):
     p = three_groups.map(f"contrast-{name}_stat-p")
     assert np.isnan(p[1, 0, 0])
+
+
+@pytest.fixture(scope="module", params=["equal", "size"])
+def averaged(request, cells, tmp_path_factory):
+    """The run with an effect averaged over groups, by both kinds of weights; sub-18 has no map of C."""
+    folder = tmp_path_factory.mktemp("averaged")
+    contrasts = dict(zip("ABC", np.nan_to_num(cells), strict=True))
+    contrasts["C"] = [*contrasts["C"][:-1], None]
+    maps = write_effect_maps(folder / "maps", contrasts, {"group": GROUPS})
+    words = (*CONDITIONS, "anova", "group", "--weights", request.param)
+    named = ("--group-contrast", "AB=A-B", "--group-contrast", "m=(A+B)/2", "--group-contrast", "two=A-B;B-A")
+    return request.param, run_group(maps, folder / "out", *words, *named)
+
+
+def weights_of(kind, sizes):
+    return np.full(3, 1 / 3) if kind == "equal" else np.array(sizes) / sum(sizes)
+
+
+def test_main_effect_is_averaged_over_groups(averaged, cells):
+    kind, run = averaged
+    scores, matrix = scores_at(cells, (2, 2, 1))[:17], design_of(slice(17))[:, :3]
+    f, dof = wilks(scores, matrix, weights_of(kind, [5, 6, 6]))
+    assert run.map("contrast-cond_stat-p")[2, 2, 1] == pytest.approx(stats.f.sf(f, *dof), rel=1e-4)
+
+
+def test_contrast_keeps_subjects_who_lack_a_cell_without_weight(averaged, cells):
+    kind, run = averaged
+    entry = next(one for one in run.record["contrasts"] if one["name"] == "AB")
+    assert (entry["n_subjects"], entry["dof"]) == (18, 15)
+    difference = (cells[0] - cells[1])[:, 2, 2, 1].astype(float)
+    means = [difference[np.array(GROUPS) == group].mean() for group in "abc"]
+    effect = weights_of(kind, [5, 6, 7]) @ means
+    assert run.map("contrast-AB_stat-effect")[2, 2, 1] == pytest.approx(effect, rel=1e-5)
+
+
+def test_main_effect_of_group_is_that_of_the_mean_of_cells(averaged, cells):
+    _, run = averaged
+    mean = cells[:2, :, 2, 2, 1].mean(axis=0)
+    expected = stats.f_oneway(*(mean[np.array(GROUPS) == group] for group in "abc")).pvalue
+    assert run.map("contrast-mGroup_stat-p")[2, 2, 1] == pytest.approx(expected, rel=1e-4)
+
+
+def test_rows_that_say_nothing_new_are_left_out(averaged):
+    _, run = averaged
+    np.testing.assert_array_equal(run.map("contrast-two_stat-t"), run.map("contrast-AB_stat-t"))

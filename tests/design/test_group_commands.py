@@ -99,6 +99,15 @@ def test_within_and_between_go_together():
     node = node_of("paired", "A", "B", "two-sample", "group")
     assert node["Model"]["X"] == ["group.old", "group.young"]
     assert list(within(node)) == ["A vs B"]
+    assert by_name(node)["mean over groups"]["Weights"] == [0.5, 0.5]
+
+
+def test_weights_by_size_need_groups_and_cells():
+    with pytest.raises(SettingsError, match="--weights size: there is nothing to weigh"):
+        make_group_document(("two-sample", "group"), (), KNOWN, weights="size")
+    words = ("paired", "A", "B", "two-sample", "group")
+    (node,) = make_group_document(words, (), KNOWN, weights="size")["Nodes"]
+    assert node["Model"]["Software"]["TaskGLM"]["GroupWeights"] == "size"
 
 
 def test_expression_over_columns_is_a_contrast():
