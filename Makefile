@@ -1,6 +1,8 @@
 # Needs Python >= 3.11 with venv, make and git; everything else comes from the lock files by pip.
 #   make demo       the app on a small data set that it writes itself; prints the report to open
 #   make test       the whole test suite without the slow statistics
+#   make test-slow  those
+#   make test-reference  of `make test`, what needs the folder that TASKGLM_REFERENCE names (../shared)
 # VENV, DEMO and PYTHON can be set: `make VENV=/tmp/venv demo`.
 
 VENV ?= .venv
@@ -18,7 +20,7 @@ TEST = $(VENV)/.test
 DATA = $(DEMO)/data
 OUT = $(DEMO)/out
 
-.PHONY: help demo test test-slow bench docs lint lock clean
+.PHONY: help demo test test-slow test-reference bench docs lint lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -57,6 +59,9 @@ test: $(TEST)
 
 test-slow: $(TEST)
 	$(PY) -m pytest -m slow $(PYTEST_ARGS)
+
+test-reference: $(TEST)
+	$(PY) -m pytest -m "reference and not slow" $(PYTEST_ARGS)
 
 bench: $(TEST)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done

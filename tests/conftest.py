@@ -1,12 +1,12 @@
 """Fixtures that many tests share."""
 
 import gc
-import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
+import references
+from makers.layouts import make_layouts, make_objects
 
 from bidsapp.demo import make_demo
 
@@ -18,12 +18,39 @@ def rng():
 
 
 @pytest.fixture(scope="session")
-def shared():
-    """Return the folder of development data beside the repository; skip where it is absent."""
-    beside = Path(__file__).parents[2] / "shared"
-    folder = Path(os.environ.get("TASKGLM_SHARED", beside))
-    if not folder.is_dir():
-        pytest.skip("needs the development data in ../shared")
+def reference():
+    """Return the folder of reference data; skip where it is absent."""
+    if not references.FOLDER.is_dir():
+        pytest.skip(references.ABSENT)
+    return references.FOLDER
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that cannot do without the reference data."""
+    for item in items:
+        if "reference" in item.fixturenames:
+            item.add_marker("reference")
+
+
+LAYOUTS = references.FOLDER / "data" / "layouts"
+PUBLISHED = [pytest.param("published", marks=pytest.mark.reference)] if LAYOUTS.is_dir() else []
+
+
+@pytest.fixture(scope="session", params=["made", *PUBLISHED])
+def layouts(request, tmp_path_factory):
+    """Return the folder of the layouts: made as published ones are, and where there are those, they too."""
+    if request.param == "published":
+        return LAYOUTS
+    folder = tmp_path_factory.mktemp("layouts")
+    make_layouts(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory):
+    """Return a dataset of one person with 12 runs of eight conditions; its images are tiny."""
+    folder = tmp_path_factory.mktemp("objects") / "dataset"
+    make_objects(folder)
     return folder
 
 

@@ -1,13 +1,12 @@
 """The 3 x 3 design of the face study, from --estimates to the maps, with both error terms."""
 
 import json
-import runpy
-import sys
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from makers.faces import make_faces
 from nilearn.glm.second_level import SecondLevelModel
 
 from bidsapp import cli
@@ -24,17 +23,10 @@ CONTRASTS = {
 
 
 @pytest.fixture(scope="module")
-def faces(shared, tmp_path_factory):
-    """Return a folder with the maps of 16 subjects, made by the shared tool at 4 mm."""
+def faces(tmp_path_factory):
+    """Return a folder with the maps of 16 subjects at 4 mm."""
     folder = tmp_path_factory.mktemp("faces") / "maps"
-    tool = shared / "tools" / "make_faces_maps.py"
-    before = list(sys.argv), list(sys.path)
-    try:
-        sys.argv = [str(tool), str(folder), "--subjects", str(N_SUBJECTS), "--voxel-size", "4"]
-        sys.path.insert(0, str(tool.parent))
-        runpy.run_path(str(tool), run_name="__main__")
-    finally:
-        sys.argv, sys.path = before
+    make_faces(folder, n_subjects=N_SUBJECTS)
     return folder
 
 

@@ -1,8 +1,11 @@
-"""Mixed effects of 21 studies with partial coverage (../shared/data/pain21-4mm), next to PyMARE."""
+"""Mixed effects of 21 studies with partial coverage, next to PyMARE; see ../reference/maps/README.md."""
+
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from makers.brain import describe, save_image
 
 from bidsapp import cli
 
@@ -10,12 +13,27 @@ from bidsapp import cli
 # restricted likelihood of our tau2 is never below that of PyMARE's (tested).
 OPTIMISER = 1e-4
 N_VOXELS = 50
+MAPS = Path(__file__).parents[1] / "reference" / "maps" / "pain.npz"
 
 
 @pytest.fixture(scope="module")
-def pain(shared, tmp_path_factory):
+def studies(tmp_path_factory):
+    """Return a derivative dataset of the maps of all studies."""
+    folder, kept = tmp_path_factory.mktemp("studies"), np.load(MAPS)
+    describe(folder, "derivative")
+    for stat in ("effect", "variance"):
+        for number, values in enumerate(kept[stat], start=1):
+            volume = np.full(kept["shape"], np.nan, np.float32)
+            volume[tuple(kept["places"].T)] = values
+            name = f"sub-{number:02d}_contrast-pain_stat-{stat}_statmap.nii.gz"
+            save_image(nib.Nifti1Image(volume, kept["affine"]), folder / f"sub-{number:02d}" / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pain(studies, tmp_path_factory):
     """Return the output of the app: voxels that 15 of the 21 studies cover."""
-    data, output = shared / "data" / "pain21-4mm", tmp_path_factory.mktemp("pain")
+    data, output = studies, tmp_path_factory.mktemp("pain")
     words = ["--group-design", "one-sample", "--group-estimator", "reml", "--min-subjects", "15"]
     assert cli.main([str(data), str(output), "group", "--estimates", str(data), *words]) == 0
     return {
@@ -25,11 +43,10 @@ def pain(shared, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chosen(pain, shared):
+def chosen(pain, studies):
     """Return 50 voxels, those without all studies among them: positions, effects and variances."""
-    folder = shared / "data" / "pain21-4mm"
     maps = {
-        stat: [nib.load(p).get_fdata() for p in sorted(folder.glob(f"sub-*/*_stat-{stat}_statmap.nii.gz"))]
+        stat: [nib.load(p).get_fdata() for p in sorted(studies.glob(f"sub-*/*_stat-{stat}_statmap.nii.gz"))]
         for stat in ("effect", "variance")
     }
     rng = np.random.default_rng(0)
@@ -51,6 +68,14 @@ def deviance(tau2, y, s):
     w = 1 / (s + tau2)
     mean = (w * y).sum() / w.sum()
     return -np.log(w).sum() + np.log(w.sum()) + (w * (y - mean) ** 2).sum()
+
+
+def test_voxels_that_fewer_studies_cover_are_left_out(pain):
+    kept = np.load(MAPS)
+    n = (np.isfinite(kept["effect"]) & (kept["variance"] > 0)).sum(axis=0)
+    fitted = np.isfinite(pain["effect"].get_fdata()[tuple(kept["places"].T)])
+    assert 0 < fitted.sum() < len(fitted)
+    np.testing.assert_array_equal(fitted, n >= 15)
 
 
 def test_voxels_are_fitted_with_the_studies_that_cover_them(pain, chosen):

@@ -1,6 +1,7 @@
 """Random-field theory against SPM's values."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bidsapp.inference.random_field import (
 )
 from bidsapp.records import Geometry
 
+TABLE = Path(__file__).parents[1] / "reference" / "tables" / "random_field_spm.csv"
 # The table's search volume; its Ec column gives these resel counts back by least squares.
 RESELS = np.array([1.0, 16.7, 74.9, 90.3])
 # SPM adds the machine epsilon to Ec and takes tails as 1 - cdf.
@@ -23,8 +25,8 @@ TOLERANCE = 6e-5
 
 
 @pytest.fixture(scope="module")
-def table(shared):
-    with (shared / "reference" / "tables" / "random_field_spm.csv").open() as file:
+def table():
+    with TABLE.open() as file:
         rows = [row for row in csv.DictReader(file) if row["STAT"] != "X"]
     names = {"Z": "z", "T": "t", "F": "F"}
     return [

@@ -191,8 +191,8 @@ def test_unknown_participant_is_refused_with_code_18(maps):
     assert caught.value.exit_code == 18
 
 
-def test_maps_of_another_program_are_read(shared):
-    selection = Selection(estimates=(str(shared / "data/words-contrast-maps"),))
+def test_maps_of_another_program_are_read(reference):
+    selection = Selection(estimates=(str(reference / "data/words-contrast-maps"),))
     files = find_estimates(Settings(Path("unused"), Path("unused"), ("group",), selection))
     stack = read_stack(files)
     assert stack.effect.shape == (14, 50256)

@@ -1,4 +1,4 @@
-"""Published layouts: each is read, or refused with the right reason.
+"""Published layouts, and ones made like them: each is read, or refused with the right reason.
 
 As they come (images are empty files), and with headers put into the empty images, which shows what would
 happen with the data fetched. Raw datasets without derivatives get fMRIPrep-style ones, named as fMRIPrep
@@ -14,19 +14,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from makers.layouts import RAW_ONLY, SKELETONS
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.dataset import open_dataset
 from bidsapp.inputs.events import read_events
 from bidsapp.settings import Selection, Settings
-
-RAW_ONLY = ("ds003", "ds007", "ds102", "ds109", "ds114", "eyetracking_fmri", "genetics_ukbb", "volume_timing")
-SKELETONS = ("ds005_outputs", "ds005_partial_outputs", "ds054_outputs", "ds210_outputs")
-
-
-@pytest.fixture(scope="session")
-def layouts(shared):
-    return shared / "data" / "layouts"
 
 
 def read(folder, **selection):
@@ -106,7 +99,8 @@ def test_raw_dataset_without_derivatives_is_refused(layouts, name):
     assert error.exit_code == 66
 
 
-def test_every_layout_is_tested(layouts):
+def test_every_published_layout_is_tested(reference):
+    layouts = reference / "data" / "layouts"
     tested = {*RAW_ONLY, "synthetic", "ds000001-fmriprep", "fmriprep-skeletons"}
     assert {path.name for path in layouts.iterdir() if path.is_dir()} == tested
     skeletons = {path.name for path in (layouts / "fmriprep-skeletons").iterdir() if path.is_dir()}

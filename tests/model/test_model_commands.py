@@ -59,11 +59,10 @@ def test_folder_that_is_not_there(capsys):
     assert main(["new", "/nowhere/at/all"]) == EXIT_NO_INPUT
 
 
-def test_model_is_checked_against_a_dataset(shared, tmp_path, capsys):
+def test_model_is_checked_against_a_dataset(objects, tmp_path, capsys):
     path = tmp_path / "m.json"
-    data = shared / "data" / "haxby2001-bids"
-    assert main(["new", str(data), "-o", str(path)]) == EXIT_OK
-    assert main(["check", str(path), "--bids-dir", str(data)]) == EXIT_OK
+    assert main(["new", str(objects), "-o", str(path)]) == EXIT_OK
+    assert main(["check", str(path), "--bids-dir", str(objects)]) == EXIT_OK
     assert "Every run makes all its contrasts." in capsys.readouterr().out
 
 

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from makers.flanker import write_events
 from synthetic import MOTION
 
 import bidsapp.plan.participant
@@ -15,7 +16,7 @@ from bidsapp.records import Run
 from bidsapp.settings import ModelOptions, Settings
 
 CONDITIONS = ("congruent_correct", "congruent_incorrect", "incongruent_correct", "incongruent_incorrect")
-# The runs in which an incongruent trial was answered wrongly, counted in the files by hand.
+# The runs in which an incongruent trial was answered wrongly, counted in the published files by hand.
 INCONGRUENT_ERRORS = {
     "01": "2", "03": "2", "07": "12", "08": "12", "11": "2",
     "16": "2", "18": "2", "21": "1", "23": "12", "26": "1",
@@ -23,8 +24,9 @@ INCONGRUENT_ERRORS = {
 
 
 @pytest.fixture(scope="module")
-def dataset(shared):
-    raw = shared / "data" / "flanker-events"
+def dataset(tmp_path_factory):
+    raw = tmp_path_factory.mktemp("flanker")
+    write_events(raw)
     runs = []
     for path in sorted(raw.glob("sub-*/func/*_events.tsv")):
         parts = dict(part.split("-", 1) for part in path.name.split("_") if "-" in part)

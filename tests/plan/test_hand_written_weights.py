@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import references
 from test_published_models import plan_published
 
 T = "trial_type."
@@ -79,12 +80,16 @@ def weights_of(contrast):
     return rows if contrast.test == "F" else rows[0]
 
 
-@pytest.mark.parametrize("name", RUN_LEVEL)
-def test_run_contrasts_have_the_weights_and_the_order_of_the_model(name, shared, tmp_path, monkeypatch):
-    plan, _ = plan_published(shared / "models" / name, tmp_path, monkeypatch)
+def name_of(path):
+    return f"{path.parent.name}/{path.name}"
+
+
+@pytest.mark.parametrize("path", references.find("models/*/*.json", lambda path: name_of(path) in RUN_LEVEL))
+def test_run_contrasts_have_the_weights_and_the_order_of_the_model(path, tmp_path, monkeypatch):
+    plan, _ = plan_published(path, tmp_path, monkeypatch)
     for subject in plan.subjects:
         for fit in subject.runs:
-            assert [(c.name, weights_of(c)) for c in fit.contrasts] == RUN_LEVEL[name]
+            assert [(c.name, weights_of(c)) for c in fit.contrasts] == RUN_LEVEL[name_of(path)]
 
 
 def fits_of(plan):
@@ -99,8 +104,8 @@ def cells(values):
     return {name: value for name, value in zip(CELLS, values, strict=True) if value}
 
 
-def test_anova_of_cell_means_has_its_f_tests(shared, tmp_path, monkeypatch):
-    path = shared / "models" / f"{ZOO}anova_2_by_4_cell_means_smdl.json"
+def test_anova_of_cell_means_has_its_f_tests(reference, tmp_path, monkeypatch):
+    path = reference / "models" / f"{ZOO}anova_2_by_4_cell_means_smdl.json"
     _, plan = plan_published(path, tmp_path, monkeypatch)
     (fit,) = fits_of(plan)
     made = {fit.group_contrasts[contrast.name]: weights_of(contrast) for contrast in fit.contrasts}
@@ -120,8 +125,8 @@ def test_anova_of_cell_means_has_its_f_tests(shared, tmp_path, monkeypatch):
     assert (fit.design.matrix.sum(axis=1) == 1).all()
 
 
-def test_slopes_of_two_groups_are_compared(shared, tmp_path, monkeypatch):
-    path = shared / "models" / f"{ZOO}two_grp_by_age_interaction_smdl.json"
+def test_slopes_of_two_groups_are_compared(reference, tmp_path, monkeypatch):
+    path = reference / "models" / f"{ZOO}two_grp_by_age_interaction_smdl.json"
     _, plan = plan_published(path, tmp_path, monkeypatch)
     (fit,) = fits_of(plan)
     assert [(c.name, weights_of(c)) for c in fit.contrasts] == [
@@ -133,8 +138,8 @@ def test_slopes_of_two_groups_are_compared(shared, tmp_path, monkeypatch):
     np.testing.assert_array_equal(matrix["age.M"] + matrix["age.F"] > 0, True)
 
 
-def test_covariate_is_demeaned_and_the_mean_keeps_its_name(shared, tmp_path, monkeypatch):
-    path = shared / "models" / f"{ZOO}single_grp_avg_w_covar_smdl.json"
+def test_covariate_is_demeaned_and_the_mean_keeps_its_name(reference, tmp_path, monkeypatch):
+    path = reference / "models" / f"{ZOO}single_grp_avg_w_covar_smdl.json"
     _, plan = plan_published(path, tmp_path, monkeypatch)
     (fit,) = fits_of(plan)
     assert [(c.name, weights_of(c)) for c in fit.contrasts] == [
@@ -146,8 +151,8 @@ def test_covariate_is_demeaned_and_the_mean_keeps_its_name(shared, tmp_path, mon
     assert abs(fit.design.matrix[:, fit.design.columns.index("age_dm")].mean()) < 1e-12
 
 
-def test_runs_are_compared_within_subjects(shared, tmp_path, monkeypatch):
-    path = shared / "models" / f"{ZOO}paired_difference_smdl.json"
+def test_runs_are_compared_within_subjects(reference, tmp_path, monkeypatch):
+    path = reference / "models" / f"{ZOO}paired_difference_smdl.json"
     plan, group = plan_published(path, tmp_path, monkeypatch)
     (fit,) = plan.subjects[0].combinations
     assert fit.design.matrix.tolist() == [[1, 0], [1, 0], [0, 1]]
@@ -156,8 +161,8 @@ def test_runs_are_compared_within_subjects(shared, tmp_path, monkeypatch):
     assert group_fit.contrast == "neg_loss_parametric run3 minus mean(run1_run2)"
 
 
-def test_f_test_over_contrasts_has_a_row_for_each(shared, tmp_path, monkeypatch):
-    path = shared / "models" / "fitlins/examples__models__ds000003__models__model-001_smdl.json"
+def test_f_test_over_contrasts_has_a_row_for_each(reference, tmp_path, monkeypatch):
+    path = reference / "models" / "fitlins/examples__models__ds000003__models__model-001_smdl.json"
     _, plan = plan_published(path, tmp_path, monkeypatch)
     fit = next(fit for fit in fits_of(plan) if fit.node == "F-test")
     assert weights_of(fit.contrasts[0]) == [{f"{T}word": 1}, {f"{T}pseudoword": 1}]

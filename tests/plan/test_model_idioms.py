@@ -1,4 +1,4 @@
-"""Ways of writing models that published ones share, beyond those in ../shared: each means one thing."""
+"""Ways of writing models that published ones share: each means one thing."""
 
 import json
 

@@ -1,9 +1,9 @@
 """Every model that people published is planned at both levels, or refused with the right reason."""
 
 import json
-from pathlib import Path
 
 import pytest
+import references
 from synthetic import (
     companion,
     estimates_of,
@@ -30,6 +30,7 @@ REFUSED = {
 }
 SMALLEST_RATE = 0.95
 N_MODELS = 75
+FOLDERS = ("fitlins", "model-zoo", "openneuro_glmfitlins", "pybids", "stats-models")
 GAMBLES = (["gain", "loss", "distance from indifference", "RT"], {"trial_type": ["parametric gain"]})
 # Columns and text levels of the events of models without companions, by a part of the file's name.
 EVENTS = {
@@ -103,15 +104,10 @@ def plan_published(path, folder, monkeypatch):
     return plan, make_group_plan(settings)
 
 
-def published():
-    import os
-
-    folder = Path(os.environ.get("TASKGLM_SHARED", Path(__file__).parents[3] / "shared")) / "models"
-    paths = [path for path in sorted(folder.glob("*/*.json")) if path.parent.name != "companions"]
-    return paths or [pytest.param(None, marks=pytest.mark.skip("needs ../shared/models"))]
+PUBLISHED = references.find("models/*/*.json", lambda path: path.parent.name in FOLDERS)
 
 
-@pytest.mark.parametrize("path", published(), ids=lambda path: path.name if path else "none")
+@pytest.mark.parametrize("path", PUBLISHED)
 def test_published_model_is_planned_or_refused_for_its_reason(path, tmp_path, monkeypatch):
     if path.name in REFUSED:
         with pytest.raises(ModelError, match=REFUSED[path.name]):
@@ -127,8 +123,8 @@ def test_published_model_is_planned_or_refused_for_its_reason(path, tmp_path, mo
     assert group is None or all(fit.contrasts for model in group.models for fit in model.fits)
 
 
-def test_nearly_all_published_models_are_planned(shared):
-    paths = [p for p in (shared / "models").glob("*/*.json") if p.parent.name != "companions"]
+def test_nearly_all_published_models_are_planned(reference):
+    paths = [parameter.values[0] for parameter in PUBLISHED]
     assert len(paths) == N_MODELS
     assert REFUSED.keys() <= {path.name for path in paths}
     assert 1 - len(REFUSED) / len(paths) >= SMALLEST_RATE

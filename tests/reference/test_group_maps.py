@@ -1,6 +1,7 @@
-"""Group maps of SPM12 and PALM on the synthetic maps of ../shared/reference."""
+"""Group maps of SPM12 and PALM on simulated maps; see maps/README.md."""
 
-import nibabel as nib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,20 +9,24 @@ from scipy import stats
 from bidsapp.records import Contrast, GroupDesign
 from bidsapp.stats.group_estimators import fit_group
 
+MAPS = Path(__file__).parent / "maps"
 # The programs write float32.
 SINGLE = 2e-6
 
 
 @pytest.fixture(scope="module")
-def read(shared):
-    """Return a function that reads a reference image as (..., n_voxels)."""
-    mask = nib.load(shared / "reference" / "mask.nii.gz").get_fdata() > 0
-    return lambda name: nib.load(shared / "reference" / f"{name}.nii.gz").get_fdata()[mask].T
+def one_sample():
+    return np.load(MAPS / "one_sample.npz")
 
 
 @pytest.fixture(scope="module")
-def table(shared):
-    return lambda name: np.loadtxt(shared / "reference" / f"{name}.csv", delimiter=",")
+def two_groups():
+    return np.load(MAPS / "two_groups.npz")
+
+
+@pytest.fixture(scope="module")
+def repeated():
+    return np.load(MAPS / "repeated_measures.npz")
 
 
 def fit(effects, matrix, test, weights, **more):
@@ -31,39 +36,39 @@ def fit(effects, matrix, test, weights, **more):
 
 
 @pytest.mark.parametrize("reference", ["spm_t", "palm_t_pos"])
-def test_one_sample_t_equals(read, reference):
-    found = fit(read("one_sample/effects"), np.ones((10, 1)), "t", [1.0])
-    np.testing.assert_allclose(found.statistic, read(f"one_sample/{reference}"), rtol=0, atol=SINGLE)
+def test_one_sample_t_equals(one_sample, reference):
+    found = fit(one_sample["effects"], np.ones((10, 1)), "t", [1.0])
+    np.testing.assert_allclose(found.statistic, one_sample[reference], rtol=0, atol=SINGLE)
+
+
+def test_one_sample_effect_and_variance_equal_spm(one_sample):
+    found = fit(one_sample["effects"], np.ones((10, 1)), "t", [1.0])
+    np.testing.assert_allclose(found.effect, one_sample["spm_effect"], rtol=0, atol=SINGLE)
+    np.testing.assert_allclose(10 * found.variance, one_sample["spm_residual_variance"], rtol=SINGLE)
 
 
 @pytest.mark.parametrize("reference", ["spm_t", "palm_t"])
-def test_two_group_t_with_a_covariate_equals(read, table, reference):
-    found = fit(read("two_groups/effects"), table("two_groups/design"), "t", table("two_groups/contrast"))
-    np.testing.assert_allclose(found.statistic, read(f"two_groups/{reference}"), rtol=0, atol=SINGLE)
+def test_two_group_t_with_a_covariate_equals(two_groups, reference):
+    found = fit(two_groups["effects"], two_groups["design"], "t", two_groups["contrast"])
+    np.testing.assert_allclose(found.statistic, two_groups[reference], rtol=0, atol=SINGLE)
 
 
-def test_two_group_residual_variance_equals_spm(read, table):
-    matrix, weights = table("two_groups/design"), table("two_groups/contrast")
-    found = fit(read("two_groups/effects"), matrix, "t", weights)
+def test_two_group_residual_variance_equals_spm(two_groups):
+    matrix, (weights,) = two_groups["design"], two_groups["contrast"]
+    found = fit(two_groups["effects"], matrix, "t", weights)
     residual = found.variance / (weights @ np.linalg.inv(matrix.T @ matrix) @ weights)
-    np.testing.assert_allclose(residual, read("two_groups/spm_residual_variance"), rtol=SINGLE)
+    np.testing.assert_allclose(residual, two_groups["spm_residual_variance"], rtol=SINGLE)
 
 
-def test_repeated_measures_f_equals_palm(read, table):
-    found = fit(
-        read("repeated_measures/effects"),
-        table("repeated_measures/design"),
-        "F",
-        table("repeated_measures/t_contrasts"),
-    )
-    expected = read("repeated_measures/palm_F")
-    np.testing.assert_allclose(found.statistic, expected, rtol=SINGLE, atol=SINGLE)
+def test_repeated_measures_f_equals_palm(repeated):
+    found = fit(repeated["effects"], repeated["design"], "F", repeated["t_contrasts"])
+    np.testing.assert_allclose(found.statistic, repeated["palm_F"], rtol=SINGLE, atol=SINGLE)
     assert (found.dof_numerator, found.dof[0]) == (2, 14)
 
 
-def test_aspin_welch_v_of_two_groups_is_welchs_on_the_same_maps(read):
+def test_aspin_welch_v_of_two_groups_is_welchs_on_the_same_maps(two_groups):
     """PALM divides these degrees of freedom by 3; its v map is not among the reference files."""
-    effects = read("two_groups/effects")
+    effects = two_groups["effects"].astype(float)
     groups = np.repeat([1, 2], [9, 11])
     matrix = (groups[:, None] == [1, 2]).astype(float)
     found = fit(effects, matrix, "t", [-1.0, 1.0], variance_groups=groups)

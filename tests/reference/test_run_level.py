@@ -1,4 +1,6 @@
-"""Run-level maps of SPM12 (no autocorrelation) on the synthetic run of ../shared/reference."""
+"""Run-level maps of SPM12 (no autocorrelation) on points of a simulated run; see maps/README.md."""
+
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -20,28 +22,18 @@ GRAND_MEAN = 100.0
 
 
 @pytest.fixture(scope="module")
-def folder(shared):
-    return shared / "reference" / "run_level"
+def spm():
+    return np.load(Path(__file__).parent / "maps" / "run_level.npz")
 
 
 @pytest.fixture(scope="module")
-def geometry(folder):
-    image = nib.load(folder / "spm_none_t.nii.gz")
-    values = image.get_fdata()
-    return Geometry(np.isfinite(values) & (values != 0), image.affine)
-
-
-@pytest.fixture(scope="module")
-def read(folder, geometry):
-    return lambda name: nib.load(folder / f"spm_none_{name}.nii.gz").get_fdata()[geometry.mask]
-
-
-@pytest.fixture(scope="module")
-def fitted(folder, geometry):
-    matrix = np.loadtxt(folder / "spm_none_design.csv", delimiter=",")
+def fitted(spm, tmp_path_factory):
+    path, matrix = tmp_path_factory.mktemp("run_level") / "bold.nii.gz", spm["design"]
+    nib.save(nib.Nifti1Image(spm["bold"].T[:, None, None], np.eye(4)), path)
+    geometry = Geometry(np.ones((spm["bold"].shape[1], 1, 1), bool), np.eye(4))
     time = np.arange(len(matrix)) + 0.5
     cosines = np.cos(np.outer(time, np.arange(1, N_COSINES + 1)) * np.pi / len(matrix))
-    series = open_series(folder / "bold.nii.gz", geometry)
+    series = open_series(path, geometry)
     model = make_time_model(np.hstack([matrix, cosines]))
     stored = series.slope, series.intercept
     sums = accumulate(series.blocks(32), model, n_lags=0, scaling="none", stored=stored)
@@ -52,20 +44,20 @@ def contrast(rows, test):
     return Contrast("c", test, tuple("abcdefg"), np.eye(7)[:rows])
 
 
-def test_t_equals_spm(fitted, read):
+def test_t_equals_spm(fitted, spm):
     estimate = estimate_t(fitted, contrast(1, "t"))
     assert estimate.dof == 113
-    np.testing.assert_allclose(estimate.effect / np.sqrt(estimate.variance), read("t"), atol=TOLERANCE)
+    np.testing.assert_allclose(estimate.effect / np.sqrt(estimate.variance), spm["t"], atol=TOLERANCE)
 
 
-def test_f_equals_spm(fitted, read):
+def test_f_equals_spm(fitted, spm):
     joint = estimate_f(fitted, contrast(3, "F"))
-    np.testing.assert_allclose(joint_f(joint.effect, joint.covariance), read("F"), rtol=TOLERANCE)
+    np.testing.assert_allclose(joint_f(joint.effect, joint.covariance), spm["F"], rtol=TOLERANCE)
 
 
-def test_effect_and_residual_variance_equal_spm_but_for_its_grand_mean_scaling(fitted, read):
+def test_effect_and_residual_variance_equal_spm_but_for_its_grand_mean_scaling(fitted, spm):
     effect = estimate_t(fitted, contrast(1, "t")).effect
-    scale = np.linalg.lstsq(read("effect")[:, None], effect)[0][0]
-    np.testing.assert_allclose(effect, scale * read("effect"), atol=TOLERANCE * np.abs(effect).max())
-    np.testing.assert_allclose(fitted.sigma_square, scale**2 * read("residual_variance"), rtol=TOLERANCE)
+    scale = np.linalg.lstsq(spm["effect"][:, None], effect)[0][0]
+    np.testing.assert_allclose(effect, scale * spm["effect"], atol=TOLERANCE * np.abs(effect).max())
+    np.testing.assert_allclose(fitted.sigma_square, scale**2 * spm["residual_variance"], rtol=TOLERANCE)
     assert scale == pytest.approx(fitted.mean.mean() / GRAND_MEAN, rel=0.02)
