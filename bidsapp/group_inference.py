@@ -16,6 +16,7 @@ from bidsapp.outputs import names
 from bidsapp.outputs.files import replacing
 from bidsapp.records import SCORE_T, Evidence, Inference, InferenceOptions
 from bidsapp.stats.distributions import z_to_log_p
+from bidsapp.stats.estimability import find_rank
 from bidsapp.workers import threads_of_a_test
 
 logger = logging.getLogger(__name__)
@@ -167,8 +168,7 @@ def find_smoothness(effects, matrix, geometry):
     ----------
     effects : ndarray, shape (n_rows, n_points)
     """
-    rank = np.linalg.matrix_rank(matrix)
-    dof = len(matrix) - rank
+    dof = len(matrix) - find_rank(matrix)
     if dof < 3 or np.ndim(effects) != 2:
         return None
     return estimate_smoothness(effects, matrix, geometry, dof)

@@ -186,7 +186,8 @@ def _fit_vectors(fit, stack, scores, settings):
     design = GroupDesign(fit.design.matrix, fit.contrasts)
     wanted = settings.group.group_estimator
     warnings = [] if wanted == "ols" else [f"{fit.contrast}: {MULTIVARIATE_IS_OLS.format(wanted)}"]
-    estimates = fit_vectors(scores, design, settings.group)
+    needed = count_needed(settings.group.min_subjects, scores.shape[1])
+    estimates = fit_vectors(scores, design, needed)
     return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))
 
 

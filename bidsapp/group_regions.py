@@ -1,15 +1,21 @@
 """Region-of-interest analysis of a group fit: one table for each atlas."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
+from bidsapp.group_models import FittedGroup, estimator_in_words
+from bidsapp.group_within import fit_vectors
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
 from bidsapp.outputs import names
 from bidsapp.outputs.tables import write_table
+from bidsapp.records import GroupEstimate
 from bidsapp.stats.distributions import p_to_t
 from bidsapp.stats.effect_sizes import standardise
+from bidsapp.stats.estimability import find_rank
 from bidsapp.stats.group_estimators import USES_VARIANCES, fit_group
-from bidsapp.tables.regions import average_regions, read_regions
+from bidsapp.tables.regions import Regions, average_regions, read_regions
 
 COLUMNS = {
     "contrast": "Group contrast",
@@ -29,37 +35,72 @@ COLUMNS = {
 }
 
 
+# What the weight of a subject's mean rests on; the errors of neighbours are far from independent.
+REGION_VARIANCE = (
+    "The square of the mean standard error over the voxels of the region: that of errors which are the "
+    "same in all of them, the largest that they can have"
+)
+
+
 def write_regions(fit, fitted, settings):
     """Write the table of every atlas that ``--roi`` names; return what the record says of them."""
-    stack = fitted.stack
-    if not settings.group.roi or len(stack.effect) != len(fitted.design.matrix):
-        return []
-    found = [read_regions(spec, stack.geometry) for spec in settings.group.roi]
+    found = [read_regions(spec, fitted.stack.geometry) for spec in settings.group.roi]
     return [_write_atlas(fit, fitted, regions, settings) for regions in found]
 
 
 def _write_atlas(fit, fitted, regions, settings):
-    means = average_regions(fitted.stack.effect, regions)
-    estimates = fit_regions(fitted, means, settings.group.tail)
-    subjects = pd.DataFrame(means.T, columns=list(fit.design.rows))
+    data = average_data(fitted, regions)
+    estimates = fit_regions(fitted, data, settings.group.tail)
+    subjects = pd.DataFrame(data.effects.T, columns=list(fit.design.rows)) if data.effects.ndim == 2 else None
     frames = [pd.concat([describe_regions(regions, estimate), subjects], axis=1) for estimate in estimates]
     place = {"node": fit.node, "contrast": fit.contrast or "all"}
     table = names.table_path(fit.entities, "regions", desc=regions.key, **place)
     descriptions = {name: {"Description": text} for name, text in COLUMNS.items()}
-    descriptions["Atlas"] = regions.title
+    descriptions |= {"Atlas": regions.title, "EstimationMethod": estimator_in_words(fitted)}
+    if data.variances is not None:
+        descriptions["RegionVariance"] = REGION_VARIANCE
     write_table(settings.output_dir / table, pd.concat(frames, ignore_index=True), descriptions)
     return {"atlas": regions.key, "title": regions.title, "contrast": fit.contrast, "table": table}
 
 
-def fit_regions(fitted, means, tail):
-    """Return the estimates of all contrasts in every region.
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionData:
+    """What the subjects have in every region.
 
-    Estimators that weigh by variance maps have no variance of a region's mean; regions are then fitted by
-    least squares.
+    Attributes
+    ----------
+    effects : ndarray, shape (n_inputs, n_regions) or, for several rows within subjects, (n_rows, ...)
+        Mean effects; NaN where an input has data in less than half of a region.
+    variances : ndarray, shape (n_inputs, n_regions), or None
+        Of the mean effects, where the estimator weighs by them: an upper bound (``REGION_VARIANCE``).
     """
-    estimator = "ols" if fitted.estimator in USES_VARIANCES else fitted.estimator
-    rank = np.linalg.matrix_rank(fitted.design.matrix)
-    return fit_group(means, None, fitted.design, estimator=estimator, min_inputs=rank + 1, tail=tail)
+
+    effects: np.ndarray
+    variances: np.ndarray | None = None
+
+
+def average_data(fitted: FittedGroup, regions: Regions) -> RegionData:
+    """Return the means over regions of what a group fit was made from."""
+    stack = fitted.stack
+    if np.ndim(fitted.scores) == 3:
+        return RegionData(np.stack([average_regions(row, regions) for row in fitted.scores.swapaxes(0, 1)]))
+    effects = average_regions(stack.effect, regions)
+    if fitted.estimator not in USES_VARIANCES:
+        return RegionData(effects)
+    errors = np.where(np.isfinite(stack.effect), np.sqrt(stack.variance), np.nan)
+    return RegionData(effects, np.square(average_regions(errors, regions)))
+
+
+def fit_regions(fitted: FittedGroup, data: RegionData, tail: str) -> list[GroupEstimate]:
+    """Return the estimates of all contrasts in every region, by the estimator of the maps.
+
+    A region is fitted with the subjects that have it, as long as they are more than the design's rank.
+    """
+    needed = find_rank(fitted.design.matrix) + 1
+    if data.effects.ndim == 3:
+        return fit_vectors(data.effects, fitted.design, needed)
+    options = {"estimator": fitted.estimator, "min_inputs": needed, "tail": tail}
+    return fit_group(data.effects, data.variances, fitted.design, **options)
 
 
 def describe_regions(regions, estimate):

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from bidsapp.plan.group_options import count_needed
 from bidsapp.records import GroupEstimate
 from bidsapp.stats.estimability import check_contrasts, is_estimable, reduce_rows
 from bidsapp.stats.group_estimators import find_patterns
@@ -17,7 +16,7 @@ def blocks_of(n_voxels):
     return [slice(start, start + BLOCK) for start in range(0, n_voxels, BLOCK)]
 
 
-def fit_vectors(scores, design, options):
+def fit_vectors(scores, design, needed):
     """Return the multivariate test of several rows within subjects, for each contrast between them.
 
     Parameters
@@ -26,7 +25,8 @@ def fit_vectors(scores, design, options):
         A subject takes part in a voxel where it has all rows.
     design : GroupDesign
         Between subjects.
-    options : GroupOptions
+    needed : int
+        Subjects that a voxel must have.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def fit_vectors(scores, design, options):
     """
     check_contrasts(design)
     present = np.isfinite(scores).all(axis=0)
-    patterns = list(find_patterns(present, count_needed(options.min_subjects, scores.shape[1])))
+    patterns = list(find_patterns(present, needed))
     counts = present.sum(axis=0, dtype=float)
     return [_fit_contrast(contrast, design, scores, patterns, counts) for contrast in design.contrasts]
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special, stats
 
 from bidsapp.records import Smoothness
+from bidsapp.stats.weighted_solve import make_basis
 
 FOUR_LOG_2 = 4 * np.log(2)
 # Below it, F is 0 to every digit of the densities.
@@ -72,8 +73,7 @@ def estimate_smoothness(effects, matrix, geometry, dof):
         Residual degrees of freedom.
     """
     complete = np.isfinite(effects).all(axis=0)
-    basis, values, _ = np.linalg.svd(matrix, full_matrices=False)
-    basis = basis[:, values > 1e-9 * values.max()]
+    basis, _ = make_basis(matrix)
     coefficients = np.zeros((basis.shape[1], effects.shape[1]))
     for row, weights in zip(effects, basis, strict=True):
         coefficients += weights[:, None] * np.where(complete, row, 0.0)

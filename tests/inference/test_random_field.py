@@ -88,3 +88,16 @@ def test_densities_of_f_have_a_limit_at_zero():
         np.testing.assert_allclose(
             ec_densities(0.0, "F", (k, 12)), ec_densities(1e-9, "F", (k, 12)), atol=1e-3
         )
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-10, 1e10])
+def test_smoothness_does_not_depend_on_the_unit_of_a_covariate(rng, unit):
+    covariate = rng.standard_normal(14)
+    noise = ndimage.gaussian_filter(rng.standard_normal((14, 10, 10, 8)), (0, 1.3, 1.3, 1.3))
+    effects = (noise / noise.std()).reshape(14, -1) + 6 * np.outer(covariate, rng.standard_normal(800))
+    geometry = Geometry(np.ones((10, 10, 8), bool), np.eye(4))
+    found = [
+        estimate_smoothness(effects, np.column_stack([np.ones(14), covariate * scale]), geometry, 12)
+        for scale in (1.0, unit)
+    ]
+    np.testing.assert_allclose(found[0].fwhm_voxels, found[1].fwhm_voxels, rtol=1e-9)

@@ -21,7 +21,8 @@ def make_section(results, book):
     parts = []
     for entry in found:
         frame = results.read_table(entry["table"])
-        figure = draw_regions(results, frame, entry.get("title") or entry["atlas"])
+        # Tests of several rows within subjects have no effect of a subject to draw.
+        drawn = any(subject["label"] in frame for subject in results.record["subjects"])
         path = figure_path(
             results.record["entities"],
             "regions",
@@ -31,7 +32,9 @@ def make_section(results, book):
         )
         shown = frame.sort_values("p", kind="stable")
         rows = shown[[name for name in COLUMNS if name in frame]].head(MAX_ROWS).to_dict("records")
-        parts.append({**entry, "rows": rows, "n_rows": len(frame), "svg": book.add(figure, path)})
+        title = entry.get("title") or entry["atlas"]
+        svg = book.add(draw_regions(results, frame, title), path) if drawn else None
+        parts.append({**entry, "rows": rows, "n_rows": len(frame), "svg": svg})
     content = render("group_regions.html", parts=parts, columns=COLUMNS)
     return Section("Regions of interest", f"regions-{anchor(results)}", content)
 
