@@ -86,7 +86,7 @@ def estimator_in_words(fitted):
     if fitted.design.variance_groups is None:
         return words
     if fitted.estimator == "ols":
-        return f"{words}, a variance for each group (Aspin-Welch v, Winkler's G)"
+        return f"{words}, a variance for each group (Welch-Satterthwaite t, Johansen's F)"
     return f"{words}, a variance between subjects for each group"
 
 

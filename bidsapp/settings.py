@@ -201,8 +201,8 @@ class GroupOptions:
     )
     variance_groups: str | None = option(
         None,
-        "Column of participants.tsv whose values are groups with a variance of their own (ols: v and G "
-        "statistics; reml, flame1: a variance between subjects each).",
+        "Column of participants.tsv whose values are groups with a variance of their own (ols: Welch's "
+        "tests; reml, flame1: a variance between subjects each).",
         metavar="COLUMN",
     )
     min_subjects: str = option(

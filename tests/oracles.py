@@ -25,25 +25,29 @@ def f_map(y, matrix, weights):
 
 
 def g_map(y, matrix, weights, groups):
-    """Return G (v squared for one row) and its dof by the formulas of Winkler 2014, voxel after voxel."""
-    weights = np.atleast_2d(weights)
-    hat = matrix @ np.linalg.pinv(matrix)
-    beta, residuals, s = np.linalg.pinv(matrix) @ y, y - hat @ y, len(weights)
+    """Return the test of a least-squares effect with variances by group, and its dof, voxel after voxel.
+
+    Johansen (1980) with the variance a' Sigma a of the effects; for one row the square of t. Welch's F where
+    the columns are means of the groups.
+    """
+    weights = np.atleast_2d(np.asarray(weights, float))
+    inverse = np.linalg.pinv(matrix)
+    maker, a, s = np.eye(len(matrix)) - matrix @ inverse, weights @ inverse, len(weights)
     found = []
     for v in range(y.shape[1]):
-        w, bound = np.zeros(len(y)), 0.0
+        pieces, freedom, rest = [], [], maker @ y[:, v]
         for group in np.unique(groups):
             rows = groups == group
-            freedom = np.sum(1.0 - np.diag(hat)[rows])
-            w[rows] = freedom / np.square(residuals[rows, v]).sum()
-        for group in np.unique(groups):
-            rows = groups == group
-            bound += (1.0 - w[rows].sum() / w.sum()) ** 2 / np.sum(1.0 - np.diag(hat)[rows])
-        effect = weights @ beta[:, v]
-        spread = weights @ np.linalg.inv(matrix.T @ (w[:, None] * matrix)) @ weights.T
-        quadratic = effect @ np.linalg.solve(spread, effect)
+            freedom.append(np.trace(maker[rows][:, rows]))
+            pieces.append(rest[rows] @ rest[rows] / freedom[-1] * a[:, rows] @ a[:, rows].T)
+        effect, covariance = a @ y[:, v], sum(pieces)
+        shares = [np.linalg.solve(covariance, piece) for piece in pieces]
+        bound = sum(
+            (np.trace(p @ p) + np.trace(p) ** 2) / (2 * f) for p, f in zip(shares, freedom, strict=True)
+        )
         scale = s * (1.0 + 2.0 * (s - 1) / (s * (s + 2)) * bound)
-        found.append((quadratic / scale, s * (s + 2) / (3.0 * bound) if s > 1 else 1.0 / bound))
+        statistic = effect @ np.linalg.solve(covariance, effect) / scale
+        found.append((statistic, s * (s + 2) / (3.0 * bound) if s > 1 else 1.0 / bound))
     return np.array(found).T
 
 

@@ -10,8 +10,8 @@ from bidsapp.stats.distributions import check_one_sided_p
 
 # How sidecars name the statistic of a voxel where its letter does not say it all.
 STATISTIC_WORDS = {
-    "v": "Aspin-Welch v, followed as z",
-    "G": "G, followed as z",
+    "v": "t with variances by group, followed as z",
+    "G": "F with variances by group, followed as z",
     "T2": "Hotelling's T2, as F",
     "Wilks": "Wilks' lambda, as Rao's F",
 }

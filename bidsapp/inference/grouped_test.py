@@ -1,8 +1,10 @@
-"""The v and G statistics: variances that differ between groups of rows, under every shuffle.
+"""Tests with variances that differ between groups of rows, under every shuffle.
 
-v (one row; Welch 1951, Aspin & Welch 1949) and G (several rows; Winkler 2014) weigh each row by its
-group's own residual variance. Their degrees of freedom differ between voxels and shuffles; so every map,
-also that of the height, is followed as the z-value of the same parametric p.
+The statistic is that of ``stats.variance_groups``: the least-squares effect with its exact variance, by
+group, and Satterthwaite's degrees of freedom; of several rows Johansen's (1980). For means of groups they
+are Welch's (1951), which Aspin & Welch's v and Winkler's G (2014) are too. The degrees of freedom differ
+between voxels and shuffles; so every map, also that of the height, is followed as the z-value of the same
+parametric p.
 """
 
 from dataclasses import dataclass
@@ -70,12 +72,12 @@ class GroupedTest:
         return statistic, dof
 
     def _about_groups(self):
-        """Return the inner products of the basis within each group, its rows, and its residual freedom."""
+        """Return the inner products of the basis within each group, and the group's residual freedom."""
         basis = self.partition.basis
         parts = [basis[self.groups == group] for group in range(self.groups.max() + 1)]
         grams = np.stack([part.T @ part for part in parts])
         counts = np.array([len(part) for part in parts], float)
-        return grams, counts, counts - np.trace(grams, axis1=1, axis2=2)
+        return grams, counts - np.trace(grams, axis1=1, axis2=2)
 
     def maps(self, shuffles, which):
         """Return z-values of some shuffles, shape (n, n_points)."""
@@ -107,13 +109,14 @@ def fill_grouped(projected, squares, about, n_effects, results, start):
         Coefficients of the shuffled orthonormal basis of the design, effects first, summed by group.
     squares : ndarray, shape (n_shuffles, n_groups, n_points)
     about : tuple of ndarray
-        Inner products of the basis within each group, its numbers of rows, its residual freedom.
+        Inner products of the basis within each group, and the group's residual freedom.
     results : tuple of ndarray
         Statistic and degrees of freedom, shape (n_shuffles, all points).
     """
     statistic, dof = results
     n_shuffles, n_groups, n_basis, n_points = projected.shape
-    coefficients, inner, w = np.empty(n_basis), np.empty((n_basis, n_basis)), np.empty(n_groups)
+    coefficients, variances = np.empty(n_basis), np.empty(n_groups)
+    room = np.empty((n_effects, n_effects)), np.empty((n_effects, n_effects))
     for j in range(n_shuffles):
         for v in range(n_points):
             if squares[j, :, v].sum() == 0.0:
@@ -122,58 +125,90 @@ def fill_grouped(projected, squares, about, n_effects, results, start):
             for g in range(n_groups):
                 for k in range(n_basis):
                     coefficients[k] += projected[j, g, k, v]
-            _weigh_groups(coefficients, projected[j, :, :, v], squares[j, :, v], about, (inner, w))
-            found = _statistic_of(coefficients[:n_effects], inner, w, about)
+            _estimate_variances(coefficients, projected[j, :, :, v], squares[j, :, v], about, variances)
+            found = _statistic_of(coefficients[:n_effects], variances, about, room)
             statistic[j, start + v], dof[j, start + v] = found
 
 
 @compiled
-def _weigh_groups(coefficients, projected, squares, about, weighed):
-    """Fill the weight of each group (1 / variance) and the inner products of the basis under the weights."""
-    grams, _, freedom = about
-    inner, w = weighed
+def _estimate_variances(coefficients, projected, squares, about, variances):
+    """Fill the residual variance of each group."""
+    grams, freedom = about
     n_basis = len(coefficients)
-    inner[:] = 0.0
-    for g in range(len(w)):
+    for g in range(len(variances)):
         rest = squares[g]
         for k in range(n_basis):
             fitted = 0.0
             for i in range(n_basis):
                 fitted += grams[g, k, i] * coefficients[i]
             rest += coefficients[k] * (fitted - 2.0 * projected[g, k])
-        w[g] = freedom[g] / max(rest, SMALLEST_REST)
-        for k in range(n_basis):
-            for i in range(n_basis):
-                inner[k, i] += w[g] * grams[g, k, i]
+        variances[g] = max(rest, SMALLEST_REST) / max(freedom[g], SMALLEST_REST)
 
 
 @compiled
-def _statistic_of(effect, inner, w, about):
-    """Return the statistic and degrees of freedom of one point.
-
-    Eliminating the nuisance from the inner products leaves the inverse of the effects' covariance.
-    """
-    _, counts, freedom = about
+def _statistic_of(effect, variances, about, room):
+    """Return the statistic and degrees of freedom of one point."""
+    grams, freedom = about
     s = len(effect)
-    for p in range(len(inner) - 1, s - 1, -1):
-        for k in range(p):
-            for i in range(p):
-                inner[k, i] -= inner[k, p] * inner[p, i] / inner[p, p]
-    bound, total = 0.0, 0.0
-    for g in range(len(w)):
-        total += counts[g] * w[g]
-    for g in range(len(w)):
-        bound += (1.0 - counts[g] * w[g] / total) ** 2 / freedom[g]
     if s == 1:
-        return effect[0] * np.sqrt(inner[0, 0]), 1.0 / bound
+        total, bound = 0.0, 0.0
+        for g in range(len(variances)):
+            total += variances[g] * grams[g, 0, 0]
+        for g in range(len(variances)):
+            bound += (variances[g] * grams[g, 0, 0] / total) ** 2 / max(freedom[g], SMALLEST_REST)
+        return effect[0] / np.sqrt(total), 1.0 / bound
+    inverse, turned = room
+    inverse[:] = 0.0
+    for g in range(len(variances)):
+        for k in range(s):
+            for i in range(s):
+                inverse[k, i] += variances[g] * grams[g, k, i]
+    _invert(inverse)
+    bound = 0.0
+    for g in range(len(variances)):
+        bound += _share_squared(inverse, grams[g], variances[g], turned) / max(freedom[g], SMALLEST_REST)
     scale = 1.0 + 2.0 * (s - 1) / (s * (s + 2)) * bound
-    return _quadratic(effect, inner) / (scale * s), s * (s + 2) / (3.0 * bound)
+    return _quadratic(effect, inverse) / (scale * s), s * (s + 2) / (3.0 * bound)
 
 
 @compiled
-def _quadratic(effect, inner):
+def _share_squared(inverse, gram, variance, turned):
+    """Return (tr P^2 + (tr P)^2) / 2 of a group's share P of the covariance."""
+    s = len(inverse)
+    trace, square = 0.0, 0.0
+    for k in range(s):
+        for i in range(s):
+            turned[k, i] = 0.0
+            for p in range(s):
+                turned[k, i] += inverse[k, p] * gram[p, i] * variance
+    for k in range(s):
+        trace += turned[k, k]
+        for i in range(s):
+            square += turned[k, i] * turned[i, k]
+    return 0.5 * (square + trace * trace)
+
+
+@compiled
+def _invert(matrix):
+    """Invert a positive definite matrix in place (Gauss and Jordan's elimination)."""
+    s = len(matrix)
+    for p in range(s):
+        pivot = matrix[p, p]
+        matrix[p, p] = 1.0
+        for i in range(s):
+            matrix[p, i] /= pivot
+        for k in range(s):
+            if k != p:
+                factor = matrix[k, p]
+                matrix[k, p] = 0.0
+                for i in range(s):
+                    matrix[k, i] -= factor * matrix[p, i]
+
+
+@compiled
+def _quadratic(effect, inverse):
     total = 0.0
     for k in range(len(effect)):
         for i in range(len(effect)):
-            total += effect[k] * inner[k, i] * effect[i]
+            total += effect[k] * inverse[k, i] * effect[i]
     return total

@@ -185,6 +185,25 @@ def estimate_tau2_by_group(effects, variances, basis, groups):
 def _group_step(effects, spread, basis, state):
     """Return the scoring step of each group, shape (n_groups, n_voxels)."""
     members, tau2 = state
+    score, information = project_groups(effects, spread, basis, members)
+    groups = np.arange(len(members))
+    resting = (tau2.T <= 0) & (score <= 0)
+    score[resting] = 0.0
+    information = np.where(resting[:, :, None] | resting[:, None, :], 0.0, information)
+    information[:, groups, groups] += resting
+    return np.linalg.solve(information, score[:, :, None])[:, :, 0].T
+
+
+def project_groups(effects, spread, basis, members):
+    """Return what the restricted likelihood says of a tau2 for each group, but for factors of 2.
+
+    Returns
+    -------
+    score : ndarray, shape (n_voxels, n_groups)
+        y'P P_g y - tr P_g, with P_g the columns of P of a group.
+    information : ndarray, shape (n_voxels, n_groups, n_groups)
+        tr P_g P_h.
+    """
     weights = 1.0 / spread
     inverse = invert_all(weighted_gram(basis, weights))
     coefficients = np.einsum("vij,jv->iv", inverse, basis.T @ (weights * effects))
@@ -198,13 +217,8 @@ def _group_step(effects, spread, basis, state):
         score.append(turned_residuals[rows].sum(axis=0) - trace)
         diagonal.append(squares[rows].sum(axis=0) - 2.0 * np.einsum("vij,vji->v", inverse, cubes))
         turned.append(part)
-    score = np.stack(score, axis=-1)
     turned = np.stack(turned, axis=1)
     information = np.einsum("vgij,vhji->vgh", turned, turned)
     groups = np.arange(len(members))
     information[:, groups, groups] += np.stack(diagonal, axis=-1)
-    resting = (tau2.T <= 0) & (score <= 0)
-    score[resting] = 0.0
-    information = np.where(resting[:, :, None] | resting[:, None, :], 0.0, information)
-    information[:, groups, groups] += resting
-    return np.linalg.solve(information, score[:, :, None])[:, :, 0].T
+    return np.stack(score, axis=-1), information

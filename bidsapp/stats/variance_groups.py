@@ -1,18 +1,23 @@
-"""Tests that let groups of inputs have different variances: Aspin-Welch v and Winkler's G.
+"""Tests that let groups of inputs have different variances, and their degrees of freedom.
 
-statistics.md, section 6.C (Winkler et al. 2014, appendix on the G statistic; Welch 1951). The effect is the
-least-squares one; only its standard error is weighted by group. With two groups and no covariate v is
-Welch's t, degrees of freedom included.
+The effect is the least-squares one, a'y with a = c (X'X)^- X', and its variance the exact one of a linear
+estimator, sum over groups g of s_g^2 times the squares of a in g; s_g^2 are the squared residuals of a group
+over their expectation for a variance of 1. Tests follow Johansen (1980, Biometrika 67:85-92), which for one
+row is Satterthwaite's and for means of groups Welch's (1951): with two groups and no covariate t is Welch's,
+degrees of freedom included.
 """
 
 import numpy as np
 
-from bidsapp.stats.group_glm import PERFECT_FIT, Fit
+from bidsapp.stats.group_glm import PERFECT_FIT, Fit, f_from, t_from
 from bidsapp.stats.weighted_solve import make_basis
+
+# Residual degrees of freedom, or squared weights against their sum, below this are rounding.
+NOTHING = 1e-9
 
 
 def fit_variance_groups(effects, variances, design):
-    """Return the Fit of every contrast: v for t contrasts, G for F contrasts.
+    """Return the Fit of every contrast.
 
     Parameters
     ----------
@@ -25,52 +30,82 @@ def fit_variance_groups(effects, variances, design):
     Returns
     -------
     list of Fit
-        NaN where a group has no residual variation, or as many columns of its own as inputs.
+        NaN where a group that the effect depends on has no residual variation, or as many columns of its own
+        as inputs.
     """
     basis, to_basis = make_basis(design.matrix)
+    index = np.unique(design.variance_groups, return_inverse=True)[1]
+    freedom = find_freedom(basis, index)
     coefficients = basis.T @ effects
-    residuals = np.square(effects - basis @ coefficients)
+    squares = sum_by_group(np.square(effects - basis @ coefficients), index)
     total = np.einsum("iv,iv->v", effects, effects)
-    kept = 1.0 - np.einsum("ir,ir->i", basis, basis)
-    gram, leftover, precision, sizes = [], [], [], []
-    for group in np.unique(design.variance_groups):
-        rows = design.variance_groups == group
-        squares = residuals[rows].sum(axis=0)
-        leftover.append(kept[rows].sum() if kept[rows].sum() > 1e-9 else np.nan)
-        precision.append(leftover[-1] / np.where(squares > PERFECT_FIT * total, squares, np.nan))
-        gram.append(basis[rows].T @ basis[rows])
-        sizes.append(rows.sum())
-    precision = np.array(precision)
-    inverse = np.full((effects.shape[1], *gram[0].shape), np.nan)
-    known = np.isfinite(precision).all(axis=0)
-    inverse[known] = np.linalg.inv(np.einsum("gv,gij->vij", precision[:, known], np.array(gram)))
-    spread = _spread(precision, np.array(sizes), np.array(leftover))
-    return [_fit(contrast, to_basis, coefficients, (inverse, spread)) for contrast in design.contrasts]
+    known = (squares > PERFECT_FIT * total) & (freedom > NOTHING)[:, None]
+    spread = np.where(known, squares, np.nan) / np.where(freedom > NOTHING, freedom, np.nan)[:, None]
+    grams = np.stack([basis[index == group].T @ basis[index == group] for group in range(len(freedom))])
+    fits = []
+    for contrast in design.contrasts:
+        rows = np.atleast_2d(contrast.weights) @ to_basis
+        parts = np.einsum("ri,gij,sj->grs", rows, grams, rows)
+        sizes = np.trace(parts, axis1=1, axis2=2)
+        used = np.flatnonzero(sizes > NOTHING * sizes.sum())
+        pieces = parts[used][..., None] * spread[used][:, None, None]
+        # Relative to the variances themselves, whose errors are 1 / freedom then.
+        errors = np.diag(1.0 / freedom[used])[..., None]
+        covariance = pieces.sum(axis=0)
+        bound = bound_error(covariance, pieces, errors)
+        fits.append(fit_with_bound(contrast.test, rows @ coefficients, covariance, bound))
+    return fits
 
 
-def _spread(precision, sizes, leftover):
-    """Return sum over groups of (1 - share of the group in tr W)^2 / sum of R_nn, shape (n_voxels,)."""
-    mass = precision * sizes[:, None]
-    return (np.square(1.0 - mass / mass.sum(axis=0)) / leftover[:, None]).sum(axis=0)
+def find_freedom(basis, index):
+    """Return the residual degrees of freedom of every group, the trace of its part of I - H, (n_groups,).
+
+    Parameters
+    ----------
+    basis : ndarray, shape (n_inputs, rank)
+        Orthonormal columns.
+    index : ndarray of int, shape (n_inputs,)
+        The group of each input, 0, 1, ...
+    """
+    return np.bincount(index, 1.0 - np.einsum("ir,ir->i", basis, basis))
 
 
-def _fit(contrast, to_basis, coefficients, found):
-    inverse, spread = found
-    rows = np.atleast_2d(contrast.weights) @ to_basis
-    effect = rows @ coefficients
-    covariance = np.einsum("ri,vij,sj->rsv", rows, inverse, rows, optimize=True)
-    if contrast.test == "t":
-        # 1 / spread is Welch-Satterthwaite's; PALM divides it by 3.
-        return Fit(effect, covariance, effect[0] / np.sqrt(covariance[0, 0]), 1.0 / spread)
-    return _fit_g(effect, covariance, spread)
+def sum_by_group(values, index):
+    """Return sums over the inputs of each group, shape (n_groups, n_voxels)."""
+    return (index == np.arange(index.max() + 1)[:, None]).astype(float) @ values
 
 
-def _fit_g(effect, covariance, spread):
+def bound_error(covariance, pieces, errors):
+    """Return A of Johansen (1980), shape (n_voxels,): 1 / dof of Satterthwaite for one row.
+
+    Parameters
+    ----------
+    covariance : ndarray, shape (n_rows, n_rows, n_voxels)
+        Of an effect, a function of variances that are estimated by group.
+    pieces : ndarray, shape (n_groups, n_rows, n_rows, n_voxels)
+        Its derivatives by the variance of each group.
+    errors : ndarray, shape (n_groups, n_groups, n_voxels or 1)
+        Half of the covariance of the estimated variances.
+    """
+    if len(covariance) == 1:
+        shares = pieces[:, 0, 0] / covariance[0, 0]
+        return np.einsum("gv,ghv,hv->v", shares, errors, shares)
+    known = np.isfinite(covariance).all(axis=(0, 1)) & np.isfinite(pieces).all(axis=(0, 1, 2))
+    bound = np.full(len(known), np.nan)
+    inverse = np.linalg.inv(np.moveaxis(covariance[..., known], -1, 0))
+    turned = np.einsum("vrs,gstv->gvrt", inverse, pieces[..., known])
+    traces = np.einsum("gvrr->gv", turned)
+    products = np.einsum("gvrs,hvsr->ghv", turned, turned) + traces[:, None] * traces
+    spread = errors if errors.shape[-1] == 1 else errors[..., known]
+    bound[known] = 0.5 * (products * spread).sum(axis=(0, 1))
+    return bound
+
+
+def fit_with_bound(test, effect, covariance, bound, maps=None):
+    """Return the Fit of an effect with `bound_error` of its covariance: t, or F with Johansen's scale."""
     n_rows = len(effect)
-    known = np.isfinite(covariance).all(axis=(0, 1))
-    wald = np.full(effect.shape[1], np.nan)
-    solved = np.linalg.solve(np.moveaxis(covariance[:, :, known], -1, 0), effect[:, known].T[:, :, None])
-    wald[known] = np.einsum("rv,vr->v", effect[:, known], solved[:, :, 0])
-    scale = 1.0 + 2.0 * (n_rows - 1) / (n_rows * (n_rows + 2)) * spread
-    dof = 1.0 / spread if n_rows == 1 else n_rows * (n_rows + 2) / (3.0 * spread)
-    return Fit(effect, covariance, wald / (scale * n_rows), dof)
+    if test == "t":
+        return Fit(effect, covariance, t_from(effect, covariance), 1.0 / bound, maps or {})
+    scale = 1.0 + 2.0 * (n_rows - 1) / (n_rows * (n_rows + 2)) * bound
+    dof = n_rows * (n_rows + 2) / (3.0 * bound) if n_rows > 1 else 1.0 / bound
+    return Fit(effect, covariance, f_from(effect, covariance) / scale, dof, maps or {})

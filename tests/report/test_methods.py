@@ -121,7 +121,7 @@ def test_smoothed_coefficients_and_boosted_amplitudes_are_said():
     ("estimator", "groups", "scores", "words"),
     [
         ("ols", None, None, "ordinary least squares"),
-        ("ols", [1, 2], None, "a variance for each group (Aspin-Welch v, Winkler's G)"),
+        ("ols", [1, 2], None, "a variance for each group (Welch-Satterthwaite t, Johansen's F)"),
         ("reml", [1, 2], None, "a variance between subjects for each group"),
         ("ols", None, [[[0.0]]], "Hotelling's T2"),
         ("reml", None, [[0.0]], "mixed effects, REML"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -140,7 +142,7 @@ def test_tau2_by_group_with_two_designs_apart_is_tau2_of_each_alone(rng):
         alone = fit_group(effects[rows], variances[rows], design_of(np.ones((12, 1))), estimator="flame1")
         expected = alone[0].maps["tau2"]
         np.testing.assert_allclose(together[0].maps[f"tau2_{index + 1}"], expected, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(together[index].variance, alone[0].variance, rtol=1e-6)
+        np.testing.assert_allclose(together[index].effect, alone[0].effect, rtol=1e-6)
 
 
 def test_one_variance_group_is_none(data, matrix):
@@ -149,3 +151,54 @@ def test_one_variance_group_is_none(data, matrix):
     first = fit_group(effects, variances, grouped, estimator="reml")[0]
     second = fit_group(effects, variances, design_of(matrix), estimator="reml")[0]
     np.testing.assert_allclose(first.maps["tau2_1"], second.maps["tau2"], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("estimator", ["reml", "flame1"])
+def test_tau2_by_group_of_exact_inputs_is_welchs_test(rng, estimator):
+    groups = np.repeat([1, 2, 3], [5, 6, 9])
+    matrix = (groups[:, None] == [1, 2, 3]).astype(float)
+    effects = rng.normal(0, groups[:, None], (20, 12))
+    rows = np.array([[1.0, -1, 0], [0, 1, -1]])
+    contrasts = (Contrast("a", "t", tuple("abc"), rows[:1]), Contrast("all", "F", tuple("abc"), rows))
+    design = GroupDesign(matrix, contrasts, variance_groups=groups)
+    pair, every = fit_group(effects, np.full((20, 12), 1e-9), design, estimator=estimator)
+    parts = [effects[groups == name] for name in (1, 2, 3)]
+    expected = stats.ttest_ind(*parts[:2], equal_var=False)
+    np.testing.assert_allclose(pair.dof, expected.df, rtol=1e-5)
+    np.testing.assert_allclose(pair.p, expected.pvalue, rtol=1e-5)
+    np.testing.assert_allclose(every.p, stats.f_oneway(*parts, equal_var=False).pvalue, rtol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ["reml", "flame1"])
+@pytest.mark.parametrize(
+    ("sizes", "shared"), [((5, 15), False), ((4, 16), False), ((10, 10), True), ((15, 5), True)]
+)
+def test_tau2_by_group_keeps_its_size(rng, estimator, sizes, shared):
+    groups, n_voxels = np.repeat([1, 2], sizes), 4000
+    variances = 0.1 * rng.chisquare(20, (20, n_voxels)) / 20
+    null = rng.normal(0, np.sqrt(variances + np.where(groups == 1, 9.0, 1.0)[:, None]))
+    matrix = np.ones((20, 1)) if shared else (groups[:, None] == [1, 2]).astype(float)
+    weights = np.array([[1.0]] if shared else [[1.0, -1.0]])
+    contrast = Contrast("c", "t", tuple("ab")[: len(weights[0])], weights)
+    design = GroupDesign(matrix, (contrast,), variance_groups=groups)
+    p = fit_group(null, variances, design, estimator=estimator)[0].p
+    # Three standard errors of .0034; with N - p degrees of freedom .09 to .11.
+    assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.0105)
+
+
+@pytest.mark.parametrize("estimator", ["reml", "flame1", "ols"])
+@pytest.mark.parametrize("n_present", [0, 1, 2])
+def test_a_group_of_one_subject_at_a_voxel_is_nan_there_only(rng, estimator, n_present):
+    groups = np.repeat([1, 2], 5)
+    effects, variances = rng.normal(size=(10, 6)), rng.uniform(0.02, 0.1, (10, 6))
+    matrix = (groups[:, None] == [1, 2]).astype(float)
+    design = design_of(matrix, variance_groups=groups)
+    design = replace(
+        design, contrasts=(Contrast("d", "t", ("a", "b"), np.array([[1.0, -1.0]])), *design.contrasts)
+    )
+    whole = fit_group(effects, variances, design, estimator=estimator)[0]
+    effects[5 + n_present :, 2] = np.nan
+    found = fit_group(effects, variances, design, estimator=estimator, min_inputs=3)[0]
+    assert np.isnan(found.p[2]) == (n_present < 2)
+    others = np.arange(6) != 2
+    np.testing.assert_array_equal(found.p[others], whole.p[others])
