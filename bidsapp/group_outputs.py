@@ -20,7 +20,7 @@ from bidsapp.outputs.tables import write_contrasts, write_design, write_table
 from bidsapp.records import SCORE_T, Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
 from bidsapp.tables.atlas import read_atlases
 
-# How sidecars name them (bids.md), and the label of the observed map where it is written.
+# How sidecars name them, and the label of the observed map where it is written.
 INFERENCE_WORDS = {"height": "voxel", "extent": "clusterSize", "mass": "clusterMass", "tfce": "tfce"}
 OBSERVED_STATS = {"extent": "size", "mass": "mass", "tfce": "tfce"}
 CLUSTER_THRESHOLDS = ("maxSize", "maxMass")

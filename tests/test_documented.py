@@ -1,5 +1,6 @@
 """Documentation that must stay true."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,62 @@ def test_the_usage_page_shows_the_help(action):
     text = " ".join(action.help.replace("%%", "%").split())
     assert text in page, "run: PYTHONPATH=. python docs/write_usage.py"
     assert all(flag in page for flag in action.option_strings)
+
+
+TEXTS = [
+    path
+    for pattern in ("*", "[.]c*/*", "bidsapp/**/*", "benchmarks/**/*", "docs/**/*", "hpc/**/*", "tests/**/*")
+    for path in ROOT.glob(pattern)
+    if path.suffix in {"", ".def", ".html", ".md", ".py", ".sbatch", ".sh", ".toml", ".yml"}
+    and path.is_file()
+]
+FOLDERS = r"(?:bidsapp|benchmarks|docs|hpc|tests|\.ci|\.circleci)"
+# A page or a file that a sentence sends its reader to; names with holes ({}, <>, *) are patterns.
+MENTIONED = re.compile(rf"(?<![\w}}>*/.$-])((?:\.\./)*{FOLDERS}/[\w./-]*\w|[\w./-]*\w\.md)(?![-\w*<{{/])")
+# Pages that the app writes.
+WRITTEN = re.compile(r"logs/CITATION\.md|(code/model-\w+)?_README\.md")
+
+
+NAMES = {path.name for path in TEXTS}
+
+
+def missing_mentions(path):
+    """Return what a file mentions that is neither below it, nor at the root, nor a file of the repository."""
+    mentioned = set(MENTIONED.findall(path.read_text(encoding="utf-8"))) - NAMES
+    return {
+        name
+        for name in mentioned
+        if not WRITTEN.fullmatch(name)
+        and not any((folder / name).exists() for folder in (ROOT, *path.parents[:2]))
+    }
+
+
+def test_every_file_that_is_mentioned_is_in_the_repository():
+    assert len(TEXTS) > 300
+    missing = {str(path.relative_to(ROOT)): names for path in TEXTS if (names := missing_mentions(path))}
+    assert missing == {}
+
+
+def test_modules_that_are_run_in_the_documentation_exist():
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    modules = set(re.findall(r"-m ((?:bidsapp|benchmarks)[\w.]*\w)", text))
+    assert modules
+    for name in modules:
+        place = ROOT / name.replace(".", "/")
+        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), name
+
+
+@pytest.mark.parametrize(
+    "text", ["see rules" + ".md, 6", "in tests" + "/nowhere/x.py", "of ../docs" + "/n.md"]
+)
+def test_a_mention_of_what_is_not_there_is_found(tmp_path, text):
+    (tmp_path / "page.py").write_text(text)
+    assert missing_mentions(tmp_path / "page.py")
+
+
+def test_what_lies_beside_the_repository_is_named_where_it_is_the_default_alone():
+    beside = {
+        str(path.relative_to(ROOT)) for path in TEXTS if "../" + "shared" in path.read_text(encoding="utf-8")
+    }
+    assert beside <= {"Makefile", ".ci/run", ".ci/containers"}

@@ -1,6 +1,6 @@
 """Standardised effect sizes of t and F contrasts, with confidence intervals from the noncentral t.
 
-d = t sqrt(c (X'X)^- c'), g = J d (Hedges 1981), partial R2; statistics.md, section 6.K. The interval of d
+d = t sqrt(c (X'X)^- c'), g = J d (Hedges 1981), partial R2. The interval of d
 holds the noncentralities that make the observed t their 2.5th or 97.5th percentile (Steiger and Fouladi
 1997), that of g is J times it, as in R's effectsize.
 """

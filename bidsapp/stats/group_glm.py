@@ -1,6 +1,6 @@
 """Ordinary least squares at the group level: y = X b + e, one variance for all inputs.
 
-statistics.md's formulas 6.A: t = c b / sqrt(s2 c (X'X)^- c'), F = b'C' (C (X'X)^- C')^-1 C b / (q s2).
+t = c b / sqrt(s2 c (X'X)^- c'), F = b'C' (C (X'X)^- C')^-1 C b / (q s2).
 """
 
 from dataclasses import dataclass, field

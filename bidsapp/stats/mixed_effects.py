@@ -1,6 +1,6 @@
 """Mixed effects with known variances: y = X b + u + e, var(u) = tau2, var(e_i) = s_i^2 (the variance maps).
 
-W = 1 / (s^2 + tau2), P = W - W X (X'WX)^-1 X'W; statistics.md, section 6.F.
+W = 1 / (s^2 + tau2), P = W - W X (X'WX)^-1 X'W (DerSimonian and Laird 1986, Raudenbush 2009).
 
 * ``reml``: tau2 by restricted maximum likelihood, Knapp-Hartung standard errors, t(N - p). With a tau2 for
   each group of inputs, the covariance of Kenward and Roger (1997, Biometrics 53:983-997) with Satterthwaite's

@@ -5,8 +5,7 @@
 * The univariate F with its own error term, and Greenhouse-Geisser's and Huynh-Feldt's degrees of freedom.
 
 A between-subject design may stand beside: the test is then about combinations of its coefficients.
-statistics.md, section 6.D (Hotelling 1931; Wilks 1932; Rao 1951; Greenhouse and Geisser 1959; Huynh and
-Feldt 1976).
+Hotelling 1931; Wilks 1932; Rao 1951; Greenhouse and Geisser 1959; Huynh and Feldt 1976.
 """
 
 from dataclasses import dataclass

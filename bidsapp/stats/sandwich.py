@@ -3,7 +3,7 @@
 Every subject has rows of its own (visits, cells), any number of them; what their errors have in common is
 not modelled, but allowed for. CR2 (Bell and McCaffrey 2002; the "C2" of the SwE toolbox) with Satterthwaite
 degrees of freedom, and the HTZ test for several rows (Pustejovsky and Tipton 2018), under the working model
-of independent errors. statistics.md, section 6.D.
+of independent errors.
 """
 
 import numpy as np
