@@ -64,7 +64,7 @@ def test_modules_that_are_run_in_the_documentation_exist():
 
 
 @pytest.mark.parametrize(
-    "text", ["see rules" + ".md, 6", "in tests" + "/nowhere/x.py", "of ../docs" + "/n.md"]
+    "text", ["see rules" + ".md, 6", "in tests" + "/nowhere/x.py", "of ../docs" + "/nothing"]
 )
 def test_a_mention_of_what_is_not_there_is_found(tmp_path, text):
     (tmp_path / "page.py").write_text(text)

@@ -13,8 +13,9 @@ import pandas as pd
 
 from makers.brain import SPACE, describe, save_image, save_series, write_json, write_table
 
-# Their events have no column trial_type.
+# Their events have no column trial_type, and no row.
 WITHOUT_TRIAL_TYPE = ("genetics_ukbb", "eyetracking_fmri")
+HEADER_ALONE = ("eyetracking_fmri",)
 STOP_SIGNAL = [f"stopsignalwith{kind}" for kind in ("letternaming", "manualresponse", "pseudowordnaming")]
 VERBS = ["covertverbgeneration", "fingerfootlips", "overtverbgeneration", "overtwordrepetition"]
 # Times of the volumes in s: three at once, then a pause.
@@ -69,16 +70,17 @@ def _add_raw(root, subjects, tasks, *, sessions=("",), runs=("",), events="own")
     """Add empty BOLD images, and events beside them (``own``), at the ``root`` or ``none``."""
     describe(root, "raw")
     levels = () if root.name in WITHOUT_TRIAL_TYPE else ("go", "stop")
+    n_trials = 0 if root.name in HEADER_ALONE else 16
     for task in tasks:
         write_json(root / f"task-{task}_bold.json", {"RepetitionTime": 2.0, "TaskName": task})
         if events == "root":
-            write_table(root / f"task-{task}_events.tsv", make_events(levels))
+            write_table(root / f"task-{task}_events.tsv", make_events(levels, n_trials=n_trials))
     for subject, task, session, run in product(subjects, tasks, sessions, runs):
         folder = root / f"sub-{subject}" / (f"ses-{session}" if session else "") / "func"
         stem = _stem(sub=subject, ses=session, task=task, run=run)
         _touch(folder, f"{stem}_bold.nii.gz")
         if events == "own":
-            write_table(folder / f"{stem}_events.tsv", make_events(levels))
+            write_table(folder / f"{stem}_events.tsv", make_events(levels, n_trials=n_trials))
 
 
 def make_events(levels, *, duration=2.0, gap=10.0, n_trials=16):

@@ -51,7 +51,7 @@ def test_layout_with_sessions_and_a_resting_task_is_planned(layouts, tmp_path):
     assert [item["ses"] for item in entities] == ["01", "02"]
 
 
-WITH_EVENTS = ("ds003", "ds007", "ds102", "ds109", "ds114", "eyetracking_fmri", "genetics_ukbb", "synthetic")
+WITH_EVENTS = ("ds003", "ds007", "ds102", "ds109", "ds114", "genetics_ukbb", "synthetic")
 
 
 @pytest.mark.parametrize("name", WITH_EVENTS)
@@ -68,6 +68,12 @@ def test_every_events_file_has_a_design(layouts, name):
             made = make_run_design(model.nodes[0], read_events(path), None, FRAME_TIMES)
             assert np.isfinite(made.design.matrix).all()
             assert made.conditions or made.missing
+
+
+def test_events_without_rows_have_no_model(layouts):
+    levels = find_levels(layouts / "eyetracking_fmri", ["rest"])
+    with pytest.raises(InputError, match="task-rest has no events file with an onset column"):
+        make_automatic_model(levels, "rest", ModelOptions())
 
 
 def test_resting_state_is_planned_without_events(layouts, tmp_path):
