@@ -92,9 +92,28 @@ def shuffle_contrast(effects, design, contrast, place, settings):
     path = settings.output_dir / names.shuffle_state_path(entities, node, contrast.name)
     monitor = ShuffleMonitor(path, f"{node} {contrast.name}")
     options = make_options(settings, blocks, design.variance_groups)
+    if options.block_mode == "auto" and has_repeats(design):
+        options = replace(options, block_mode="dependent")
     inference = permute(effects, design.matrix, contrast.weights, geometry, options, monitor=monitor)
     monitor.finish()
+    logger.info("%s: %s", contrast.name, describe_shuffles(inference))
     return inference
+
+
+def describe_shuffles(inference):
+    """Return how a contrast was shuffled, and why so, in words."""
+    mode = inference.conventions["ShuffleMode"]
+    where = {"free": "", "within": " within blocks", "whole": " of whole blocks"}[mode]
+    words = {"sign-flip": "sign flips", "permutation": "permutations", "both": "flips and permutations"}
+    return (
+        f"{inference.n_shuffles} {words[inference.scheme]}{where} of {inference.n_distinct:.6g} that are "
+        f"distinct, smallest p {inference.smallest_p:.2g} ({inference.conventions['SchemeReason']})"
+    )
+
+
+def has_repeats(design):
+    """Return whether a subject has several rows."""
+    return design.clusters is not None and len(np.unique(design.clusters)) < len(design.clusters)
 
 
 def mark_scores(inference):
@@ -106,10 +125,7 @@ def blocks_of_rows(fit, design):
     """Return the exchangeability blocks of the rows: those asked for, else the subjects where they repeat."""
     if fit.blocks:
         return np.unique(fit.blocks, return_inverse=True)[1]
-    clusters = design.clusters
-    if clusters is not None and len(np.unique(clusters)) < len(clusters):
-        return clusters
-    return None
+    return design.clusters if has_repeats(design) else None
 
 
 def make_options(settings, blocks=None, variance_groups=None):

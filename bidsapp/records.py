@@ -303,8 +303,9 @@ class InferenceOptions:
     scheme : {"auto", "sign-flip", "permutation", "both"}
     blocks : ndarray, shape (n_subjects,), or None
         Exchangeability blocks.
-    block_mode : {"auto", "within", "whole"}
-        Shuffle the rows of each block, or whole blocks.
+    block_mode : {"auto", "within", "whole", "dependent"}
+        Shuffle the rows of each block, or whole blocks; by the effect; by the effect where the rows of a
+        block depend on each other.
     variance_groups : ndarray, shape (n_subjects,), or None
         Groups of rows with a variance of their own: the statistic is v (one row) or G.
     uncorrected : bool

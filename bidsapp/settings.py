@@ -260,18 +260,20 @@ class PermutationOptions:
     )
     exchangeability_blocks: str | None = option(
         None,
-        "Column of participants.tsv whose values are blocks: rows are shuffled within them, or whole blocks "
-        "where the effect lies between them.",
+        "Column of participants.tsv whose values are blocks (sites, families) that rows are shuffled within, "
+        "or that are shuffled whole (PALM's -eb).",
         metavar="COLUMN",
     )
     block_mode: str = option(
         "auto",
-        "What the blocks mean: auto by the effect, within, or whole.",
+        "within: rows change places, or signs, in their block (sites); whole: blocks of one size change "
+        "places, or signs, as a whole (families); auto: within, unless the effect lies between the blocks.",
         choices=("auto", "within", "whole"),
     )
     shuffle_scheme: str = option(
         "auto",
-        "How rows are shuffled; auto: sign flips for effects on a mean, else permutations.",
+        "How rows are shuffled; auto: sign flips for effects on a mean or between variance groups, else "
+        "permutations.",
         choices=("auto", "sign-flip", "permutation", "both"),
     )
     connectivity: int = option(

@@ -5,8 +5,6 @@ every shuffle, is the null against which each point's own value is compared. The
 name; it hands each what it needs.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from bidsapp.inference.budget import check_memory
@@ -18,9 +16,9 @@ from bidsapp.inference.grouped_test import GroupedTest
 from bidsapp.inference.linear_test import prepare_linear_test
 from bidsapp.inference.partition import drop_fixed, partition_design
 from bidsapp.inference.pvalues import p_from_counts
+from bidsapp.inference.schemes import choose_scheme
 from bidsapp.inference.shuffles import (
     check_attainable,
-    choose_scheme,
     fixed_directions,
     make_shuffles,
     smallest_p,
@@ -62,7 +60,8 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     check_options(options)
     check_memory(effects, options)
     partition = partition_design(matrix, weights)
-    options, notes = place_in_variance_groups(partition, options)
+    scheme = choose_scheme(partition, options)
+    options, notes = scheme.options, list(scheme.warnings)
     shuffles, nuisance = _shuffle_design(partition, options)
     test = _prepare(effects, partition, nuisance, options)
     lowest = smallest_p(
@@ -107,28 +106,8 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
         clusters=_observed_clusters(observed, test, space, nulls, options),
         warnings=tuple(filter(None, notes)),
         shuffles_digest=shuffles.digest(),
-        conventions=describe_conventions(test, shuffles, space, options),
+        conventions=describe_conventions(test, shuffles, space, options) | {"SchemeReason": scheme.reason},
     )
-
-
-def place_in_variance_groups(partition, options):
-    """Return options whose blocks respect the variance groups, and what a reader must know of that.
-
-    Rows of different variance are not exchangeable: they are permuted within their groups where the effect
-    can be tested there. An effect between the groups leaves only free permutation, which the studentised
-    statistic makes right for many subjects (Janssen 1997), or sign flips.
-    """
-    groups = options.variance_groups
-    if groups is None or options.blocks is not None or options.scheme == "sign-flip":
-        return options, []
-    if choose_scheme(partition.effect)[0] == "sign-flip":
-        return options, []
-    if choose_scheme(partition.effect, groups) == ("permutation", "within"):
-        return replace(options, blocks=np.asarray(groups), block_mode="within"), []
-    return options, [
-        "Rows of different variance are permuted, for the effect lies between the variance groups: the "
-        "p-values are right for many subjects, not exact for few."
-    ]
 
 
 def _shuffle_design(partition, options):

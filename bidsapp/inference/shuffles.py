@@ -14,13 +14,13 @@ import numpy as np
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.arrangements import (
-    SAME_ROW,
     count_orders,
     draw_some,
     enumerate_all,
     make_units,
     members_of,
 )
+from bidsapp.inference.schemes import choose_scheme
 
 # Enumerated arrangements beyond this are never needed: nobody asks for so many shuffles.
 MAX_ENUMERATED = 5_000_000
@@ -80,34 +80,6 @@ class Shuffles:
         return (columns[order] * signs[:, :, None]).transpose(0, 2, 1)
 
 
-def choose_scheme(effect, blocks=None):
-    """Return the scheme and the block mode that fit an effective regressor.
-
-    Permuting rows tests nothing about a mean that it leaves in place. So rows are permuted when the
-    regressor sums to zero wherever rows may be exchanged (a block of one row is no such place); else signs
-    are flipped, which supposes errors symmetric about zero. A regressor that is constant within every block
-    is a matter between blocks: then whole blocks are shuffled.
-
-    Parameters
-    ----------
-    effect : ndarray, shape (n_subjects, n_rows)
-    blocks : ndarray, shape (n_subjects,), optional
-    """
-    scale = np.abs(effect).max()
-    groups = [np.arange(len(effect))] if blocks is None else members_of(blocks)
-    constant = all(np.ptp(effect[rows], axis=0).max() < SAME_ROW * scale for rows in groups)
-    if blocks is not None and constant:
-        groups = [np.arange(len(effect))]
-        mode = "whole"
-    else:
-        mode = "free" if blocks is None else "within"
-    sums = [effect[rows].sum(axis=0) for rows in groups if len(rows) > 1]
-    centred = all(np.abs(total).max() < 1e-6 * scale for total in sums)
-    if centred:
-        return "permutation", mode
-    return "sign-flip", "free" if blocks is None else "whole"
-
-
 def make_shuffles(partition, options, *, changing=None):
     """Return the shuffles of a test.
 
@@ -123,7 +95,8 @@ def make_shuffles(partition, options, *, changing=None):
     SettingsError
         When the blocks cannot be shuffled as asked, or alpha cannot be reached.
     """
-    scheme, mode = _scheme_and_mode(partition, options)
+    options = choose_scheme(partition, options).options
+    scheme, mode = options.scheme, "free" if options.blocks is None else options.block_mode
     columns = partition.effect if changing is None else np.hstack([partition.effect, changing])
     units = make_units(columns, options.blocks, mode)
     n_flip = len(units.members) if scheme != "permutation" else 0
@@ -211,22 +184,16 @@ def check_attainable(p, alpha, n_distinct):
     return ""
 
 
-def _scheme_and_mode(partition, options):
-    """Return the scheme and mode asked for, completed by those that fit the regressor."""
-    scheme, mode = choose_scheme(partition.effect, options.blocks)
-    if options.scheme != "auto":
-        scheme = options.scheme
-    if options.blocks is not None and options.block_mode != "auto":
-        mode = options.block_mode
-        if mode == "within" and options.scheme == "auto":
-            scheme = "permutation"
-    return scheme, mode
-
-
 def _nothing_to_shuffle(scheme, mode, blocks):
-    what = "the rows of every block are alike or alone" if mode == "within" else "all rows are alike"
-    remedy = "Give blocks of at least two different rows" if blocks is not None else "Check the design"
-    return f"there is nothing to shuffle ({scheme}, {mode}): {what}. {remedy}, or --n-permutations 0."
+    what = {
+        "free": "all rows are alike",
+        "within": "the rows of every block are alike or alone",
+        "whole": "no two blocks of one size differ",
+    }
+    remedy = "Check the design"
+    if blocks is not None:
+        remedy = f"Use --block-mode {'whole' if mode == 'within' else 'within'}"
+    return f"there is nothing to shuffle ({scheme}, {mode}): {what[mode]}. {remedy}, or --n-permutations 0."
 
 
 def _rows_of(order, units, n_rows):

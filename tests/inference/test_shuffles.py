@@ -8,7 +8,8 @@ import pytest
 from bidsapp.errors import SettingsError
 from bidsapp.inference.partition import partition_design
 from bidsapp.inference.permutation import permute
-from bidsapp.inference.shuffles import check_attainable, choose_scheme, make_shuffles, smallest_p
+from bidsapp.inference.schemes import choose_scheme
+from bidsapp.inference.shuffles import check_attainable, make_shuffles, smallest_p
 from bidsapp.records import Geometry, InferenceOptions
 
 
@@ -137,14 +138,94 @@ def test_whole_blocks_move_for_an_effect_between_them(rng):
     np.testing.assert_array_equal(made.order[:, 1::2], made.order[:, ::2] + 1)
 
 
-def test_whole_blocks_flip_for_a_mean(rng):
-    made = shuffles(np.ones((12, 1)), [[1]], n_shuffles=100, blocks=np.repeat(np.arange(6), 2))
-    assert (made.scheme, made.n_distinct) == ("sign-flip", 64)
+def test_whole_subjects_flip_for_a_mean_of_their_rows():
+    blocks = np.repeat(np.arange(6), 2)
+    made = shuffles(np.ones((12, 1)), [[1]], n_shuffles=100, blocks=blocks, block_mode="dependent")
+    assert (made.scheme, made.mode, made.n_distinct) == ("sign-flip", "whole", 64)
     np.testing.assert_array_equal(made.signs[:, ::2], made.signs[:, 1::2])
 
 
+@pytest.mark.parametrize("mode", ["auto", "within"])
+def test_a_mean_flips_row_by_row_within_blocks(mode):
+    blocks = np.repeat(np.arange(4), 3)
+    made = shuffles(np.ones((12, 1)), [[1]], n_shuffles=100, blocks=blocks, block_mode=mode)
+    assert (made.scheme, made.mode, made.n_distinct) == ("sign-flip", "within", 2**12)
+
+
+def test_a_mean_flips_by_whole_blocks_where_that_is_asked_for():
+    blocks = np.repeat(np.arange(6), 2)
+    made = shuffles(np.ones((12, 1)), [[1]], n_shuffles=100, blocks=blocks, block_mode="whole")
+    assert (made.scheme, made.n_distinct) == ("sign-flip", 64)
+
+
+@pytest.mark.parametrize(("n_blocks", "size"), [(4, 6), (8, 4), (3, 5)])
+def test_a_covariate_that_does_not_sum_to_zero_in_blocks_is_permuted_within_them(n_blocks, size, rng):
+    blocks = np.repeat(np.arange(n_blocks), size)
+    matrix = np.column_stack([np.ones(n_blocks * size), rng.normal(size=n_blocks * size) + blocks])
+    made = shuffles(matrix, [[0, 1]], n_shuffles=50, blocks=blocks)
+    expected = "permutation", "within", factorial(size) ** n_blocks
+    assert (made.scheme, made.mode, made.n_distinct) == expected
+
+
+def test_groups_unbalanced_over_sites_are_permuted_within_them(rng):
+    blocks, group = np.repeat([0, 1, 2], [4, 5, 6]), np.array([1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1])
+    made = shuffles(np.column_stack([group, 1 - group]), [[1, -1]], n_shuffles=50, blocks=blocks)
+    expected = "permutation", "within", comb(4, 1) * comb(5, 2) * comb(6, 1)
+    assert (made.scheme, made.mode, made.n_distinct) == expected
+
+
+def test_groups_of_sites_move_as_whole_blocks_beside_a_covariate(rng):
+    """The covariate varies within sites, and so does what is left of the groups beside it."""
+    blocks, group = np.repeat(np.arange(6), 4), np.repeat([1.0, 0.0], 12)
+    matrix = np.column_stack([group, 1 - group, rng.normal(size=24) + group])
+    made = shuffles(matrix, [[1, -1, 0]], n_shuffles=50, blocks=blocks)
+    assert (made.scheme, made.mode) == ("permutation", "whole")
+
+
+def scheme_of(matrix, weights, **more):
+    return choose_scheme(partition_design(matrix, weights), InferenceOptions(**more))
+
+
+def test_an_effect_between_variance_groups_is_flipped():
+    groups = np.repeat([0, 1], [6, 14])
+    found = scheme_of(two_groups(6, 14), [[1, -1]], variance_groups=groups)
+    assert found.options.scheme == "sign-flip"
+    assert "between variance groups" in found.reason
+
+
+def test_a_covariate_is_permuted_within_variance_groups_without_means_of_their_own(rng):
+    groups = np.repeat([3, 7], [6, 14])
+    matrix = np.column_stack([np.ones(20), rng.normal(size=20) + groups])
+    made = shuffles(matrix, [[0, 1]], n_shuffles=50, variance_groups=groups)
+    assert (made.scheme, made.mode, made.n_distinct) == (
+        "permutation",
+        "within",
+        factorial(6) * factorial(14),
+    )
+
+
+def test_rows_stay_in_their_variance_group_within_blocks(rng):
+    blocks, groups = np.repeat([0, 1], 6), np.tile([0, 0, 1, 1, 1, 0], 2)
+    matrix = np.column_stack([np.ones(12), rng.normal(size=12)])
+    made = shuffles(matrix, [[0, 1]], n_shuffles=50, blocks=blocks, variance_groups=groups)
+    for labels in (blocks, groups):
+        np.testing.assert_array_equal(labels[made.order], np.tile(labels, (50, 1)))
+
+
+def test_permuting_between_variance_groups_as_asked_for_is_warned_of():
+    groups = np.repeat([0, 1], [6, 14])
+    found = scheme_of(two_groups(6, 14), [[1, -1]], variance_groups=groups, scheme="permutation")
+    assert found.options.scheme == "permutation"
+    assert "many times alpha" in found.warnings[0]
+
+
+def test_one_variance_group_changes_no_scheme():
+    found = scheme_of(two_groups(6, 14), [[1, -1]], variance_groups=np.zeros(20))
+    assert found.options.scheme == "permutation"
+
+
 def test_blocks_of_one_row_cannot_be_shuffled_within():
-    with pytest.raises(SettingsError, match="nothing to shuffle"):
+    with pytest.raises(SettingsError, match="nothing to shuffle .* --block-mode whole"):
         shuffles(two_groups(3, 3), [[1, -1]], blocks=np.arange(6), block_mode="within")
 
 
@@ -187,7 +268,3 @@ def test_an_alpha_out_of_reach_is_refused_with_the_numbers():
 
 def test_an_alpha_nearly_out_of_reach_is_warned_of():
     assert "few results can survive" in check_attainable(0.03, 0.05, 32)
-
-
-def test_a_regressor_that_sums_to_zero_is_permuted():
-    assert choose_scheme(np.array([[1.0], [-1.0], [0.0]]))[0] == "permutation"
