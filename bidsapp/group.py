@@ -20,6 +20,7 @@ from bidsapp.group_models import estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.group_regions import write_regions
 from bidsapp.inference.thresholds import THRESHOLDS
+from bidsapp.main_threshold import check_main_threshold, choose_main, order_thresholds
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.participant import prepare_output
@@ -54,6 +55,7 @@ def run_models(plan, settings):
         logger.info("%s", note)
     for spec in settings.group.roi:
         read_atlas(spec)  # A name that is wrong ends the stage before an image is read.
+    check_main_threshold(plan, settings)
     prepare_output(plan, settings)
     progress = Progress(len(plan.models), "group model")
     failures = []
@@ -140,11 +142,11 @@ def analyse(fit, fitted, shuffled, settings):
         inference = one.inference
         evidence = make_evidence(estimate, inference, stack.geometry, settings, smoothness)
         thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
-        # The first is the main one of tables and figures: one that could be computed.
-        thresholds.sort(key=lambda threshold: bool(threshold.reason))
+        main = choose_main(settings, shuffled=inference is not None)
+        thresholds = order_thresholds(thresholds, main)
         said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
         words = estimator_in_words(fitted)
-        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, words)
+        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, main, words)
 
 
 def refusals_of(result, fitted, settings):

@@ -6,6 +6,7 @@ import numpy as np
 
 from bidsapp.group_outputs import GroupResult
 from bidsapp.inference.thresholds import THRESHOLDS
+from bidsapp.main_threshold import choose_main, order_thresholds
 from bidsapp.plan.group_options import read_conjunctions
 from bidsapp.records import Contrast, Evidence, Geometry, GroupEstimate
 from bidsapp.stats.conjunction import conjoin
@@ -59,7 +60,8 @@ class Conjunctions:
             connectivity=self._settings.permutation.connectivity,
         )
         thresholds = [make(evidence, self._settings.group.alpha) for make in THRESHOLDS.values()]
-        thresholds.sort(key=lambda threshold: bool(threshold.reason))
+        main = choose_main(self._settings, shuffled=False, is_conjunction=True)
+        thresholds = order_thresholds(thresholds, main)
         unknown = np.full(z.shape, np.nan)
         estimate = GroupEstimate(name, "z", unknown, None, z, z, p, np.full(z.shape, np.inf), 1)
         members = [part.contrast.name for part in parts]
@@ -67,4 +69,4 @@ class Conjunctions:
         contrast = Contrast(name, "t", first.contrast.columns, first.contrast.weights)
         stack = replace(first.stack, geometry=geometry)
         words = WORDS.format(", ".join(members))
-        return GroupResult(fit, contrast, stack, estimate, None, thresholds, [], words)
+        return GroupResult(fit, contrast, stack, estimate, None, thresholds, [], main, words)

@@ -184,10 +184,24 @@ def find_smoothness(effects, matrix, geometry):
     ----------
     effects : ndarray, shape (n_rows, n_points)
     """
-    dof = len(matrix) - find_rank(matrix)
-    if dof < 3 or np.ndim(effects) != 2:
+    if why_no_fields(matrix, 1 if np.ndim(effects) == 2 else effects.shape[1]):
         return None
-    return estimate_smoothness(effects, matrix, geometry, dof)
+    return estimate_smoothness(effects, matrix, geometry, len(matrix) - find_rank(matrix))
+
+
+def why_no_fields(matrix, n_maps):
+    """Return why random-field theory cannot be used in a design; empty where it can.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_rows, n_columns)
+    n_maps : int
+        Maps of each row that are tested together.
+    """
+    if n_maps > 1:
+        return "random-field theory has no thresholds for a multivariate test."
+    dof = len(matrix) - find_rank(matrix)
+    return "" if dof >= 3 else f"random-field theory needs 3 degrees of freedom, there are {dof}."
 
 
 @dataclass(slots=True)

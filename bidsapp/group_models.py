@@ -157,10 +157,8 @@ def score_variances(weights, variance, n_cells):
 def _fit_rows(fit, stack, settings):
     options = settings.group
     estimator, warnings = choose_estimator(fit, options.group_estimator)
-    repeated = len(set(fit.subjects)) < len(fit.subjects)
-    numbers = np.unique(fit.subjects, return_inverse=True)[1] if repeated else np.arange(len(fit.subjects))
-    groups = np.unique(fit.variance_groups, return_inverse=True)[1] + 1 if fit.variance_groups else None
-    design = GroupDesign(fit.design.matrix, fit.contrasts, groups, numbers)
+    design = make_design(fit)
+    groups, repeated = design.variance_groups, len(set(fit.subjects)) < len(fit.subjects)
     needed = count_needed(options.min_subjects, len(stack.effect))
     estimates = fit_group(
         stack.effect, stack.variance, design, estimator=estimator, min_inputs=needed, tail=options.tail
@@ -175,10 +173,23 @@ def _fit_rows(fit, stack, settings):
         warnings.append(warn_of_sphericity(estimates))
     if estimator == "ols":
         return FittedGroup(stack, design, estimates, estimator, warnings)
-    reason = "" if is_one_sample(design) else ONLY_FLIPS.format(estimator)
+    reason = why_not_shuffled(design, estimator)
     flips = settings.permutation.n_permutations and not reason
     scores = make_flip_scores(stack.effect, stack.variance, estimator) if flips else None
     return FittedGroup(stack, design, estimates, estimator, warnings, reason, scores)
+
+
+def make_design(fit):
+    """Return the records.GroupDesign of a fit that has one map a row."""
+    repeated = len(set(fit.subjects)) < len(fit.subjects)
+    numbers = np.unique(fit.subjects, return_inverse=True)[1] if repeated else np.arange(len(fit.subjects))
+    groups = np.unique(fit.variance_groups, return_inverse=True)[1] + 1 if fit.variance_groups else None
+    return GroupDesign(fit.design.matrix, fit.contrasts, groups, numbers)
+
+
+def why_not_shuffled(design, estimator):
+    """Return why an estimator cannot be shuffled in a design; empty where it can."""
+    return "" if estimator == "ols" or is_one_sample(design) else ONLY_FLIPS.format(estimator)
 
 
 def _fit_vectors(fit, stack, scores, settings):

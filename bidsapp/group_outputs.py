@@ -1,6 +1,6 @@
 """What the group stage writes of each contrast: maps, thresholds, tables, nulls, its part of the record."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from bidsapp.group_discoveries import make_discoveries
 from bidsapp.group_tables import STATISTICS, TableWriter, is_template
 from bidsapp.inference.pvalues import p_interval
 from bidsapp.inference.thresholds.surviving import TAILS
+from bidsapp.main_threshold import MainThreshold
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_described_map
 from bidsapp.outputs.files import write_json
@@ -24,6 +25,8 @@ from bidsapp.tables.atlas import read_atlases
 INFERENCE_WORDS = {"height": "voxel", "extent": "clusterSize", "mass": "clusterMass", "tfce": "tfce"}
 OBSERVED_STATS = {"extent": "size", "mass": "mass", "tfce": "tfce"}
 CLUSTER_THRESHOLDS = ("maxSize", "maxMass")
+# Thresholds whose clusters are formed at the cluster-forming p.
+FORMED = (*CLUSTER_THRESHOLDS, "rftSize", "ari")
 # Thresholds whose survivors are no plain cut-off of a map, and what they control.
 WRITTEN_THRESHOLDS = dict.fromkeys(("maxT", "maxSize", "maxMass", "maxTFCE", "rftSize"), "FWE") | {
     "ari": "TDP"
@@ -45,6 +48,7 @@ class GroupResult:
     inference: Inference | None
     thresholds: list[Threshold]
     warnings: list
+    main: MainThreshold
     estimator: str = "ordinary least squares"
 
 
@@ -81,6 +85,7 @@ class ContrastWriter:
             "input_units": input_units(result.fit),
             "maps": {stat: self.write_map(stat, values) for stat, values in self._maps.items()},
             "inputs": [describe_input(entry) for entry in result.fit.inputs],
+            "main_threshold": asdict(result.main),
             **self.write_inference(),
             **self.write_discoveries(),
             "thresholds": [self.write_threshold(threshold) for threshold in result.thresholds],
@@ -102,6 +107,8 @@ class ContrastWriter:
             "NodeLevel": "Dataset",
             "EstimationMethod": f"{result.estimator}, on the subjects' effects",
             "DegreesOfFreedom": _common_dof(result.estimate),
+            "MainThreshold": result.main.method,
+            "MainThresholdDeclared": result.main.declared,
             "AlternativeHypothesis": TAILS[self._settings.group.tail] if is_signed else "upper tail",
             "NumberOfSubjects": len(set(result.stack.labels)),
             "SmoothingFWHM": self._settings.group.group_smoothing_fwhm,
@@ -193,6 +200,7 @@ class ContrastWriter:
             "cutoff": float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
             "scale": threshold.scale,
             "forming": self._forming(threshold),
+            "forming_p": self._settings.permutation.cluster_forming_p if threshold.name in FORMED else None,
             "reason": threshold.reason,
             "warnings": list(threshold.warnings),
             "n_voxels": int(np.count_nonzero(threshold.surviving)),

@@ -190,6 +190,8 @@ class DatasetFit:
         Where the rows of the design are made from several inputs each.
     graph : dict
         The model's nodes and edges with the numbers of estimates, as ``plan.graph`` describes them.
+    descriptive : tuple of str
+        The contrasts that are no hypotheses: means of groups, which come with a design.
     """
 
     node: str
@@ -210,6 +212,7 @@ class DatasetFit:
     blocks: tuple[str, ...] = ()
     within: Within | None = None
     graph: dict = field(default_factory=dict)
+    descriptive: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,12 +353,15 @@ class StatisticInference:
         Corrected over the map; NaN where the test could not be made, 1 outside clusters.
     null_max : ndarray, shape (n_shuffles,)
         The first is the observed map's.
+    cutoff : float
+        The smallest size in the null whose corrected p is at most alpha; NaN where there is none.
     """
 
     name: str
     observed: np.ndarray
     p_fwe: np.ndarray
     null_max: np.ndarray
+    cutoff: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,24 @@ its name with dashes: ``n_permutations`` is ``--n-permutations`` (``--n_permutat
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+# The thresholds of the group level by the names that flags give them, in the order in which they are shown
+# and a main one is sought, and the names of their files.
+MAIN_THRESHOLDS = {
+    "tfce": "maxTFCE",
+    "mass": "maxMass",
+    "extent": "maxSize",
+    "height": "maxT",
+    "fdr": "fdrBH",
+    "fdr-adaptive": "fdrBKY",
+    "fdr-permutation": "fdrPermutation",
+    "holm": "holm",
+    "bonferroni": "bonferroni",
+    "rft-peak": "rftPeak",
+    "rft-extent": "rftSize",
+    "ari": "ari",
+    "uncorrected": "uncorrected",
+}
+
 
 def option(default, text, **details):
     """Declare a setting: its default, its help text and how its flag reads a value.
@@ -227,6 +245,12 @@ class GroupOptions:
     )
     alpha: float = option(0.05, "Error rate of every corrected threshold.", kind="float", between=(0, 1))
     tail: str = option("two", "Alternative hypothesis.", choices=("two", "positive", "negative"))
+    main_threshold: str | None = option(
+        None,
+        f"Threshold that findings, pictures and tables go by: {', '.join(MAIN_THRESHOLDS)} (default: the "
+        "first of them that the settings allow). The report says whether it was declared.",
+        choices=tuple(dict.fromkeys([*MAIN_THRESHOLDS, *MAIN_THRESHOLDS.values()])),
+    )
     atlas: tuple = option(
         ("aal", "harvard_oxford", "talairach_ba"),
         "Atlases that label clusters and peaks: aal, aicha, desikan_killiany, destrieux, harvard_oxford, "

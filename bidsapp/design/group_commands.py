@@ -85,6 +85,7 @@ def make_group_document(words, expressions, known, *, error_term="partitioned", 
         software = {"SubjectContrasts": within_contrasts(parts, named, cells)}
         if weights != "equal":
             software["GroupWeights"] = weights
+        software |= node["Model"].get("Software", {}).get("TaskGLM", {})
         node["Model"]["Software"] = {"TaskGLM": software}
         return _document(words, node, cells)
     return _document(words, _between_node(parts, named, known), None)
@@ -133,7 +134,7 @@ def _document(words, node, cells):
 def _between_node(parts, named, known):
     form = next((form for form in BETWEEN if form in parts), None)
     covariates = parts.get("covariate", [])
-    transformations, x, contrasts = [], [1], []
+    transformations, x, contrasts, descriptive = [], [1], [], {}
     if form:
         column = parts[form][0]
         levels = _levels(column, known, form)
@@ -141,6 +142,8 @@ def _between_node(parts, named, known):
         x = [f"{column}.{level}" for level in levels]
         averaged = [mean_over_groups(x)] if any(word in parts for word in WITHIN) else []
         contrasts = averaged + group_contrasts(column, x)
+        # Means of groups come with the design: nobody's hypotheses.
+        descriptive = {"Software": {"TaskGLM": {"Descriptive": list(x)}}}
     for name in covariates:
         _check_numeric(name, known)
     if covariates:
@@ -153,7 +156,7 @@ def _between_node(parts, named, known):
         "Name": "_".join(parts).replace("-", "_") or "group",
         "GroupBy": list(GROUP_BY),
         "Transformations": {"Transformer": "pybids-transforms-v1", "Instructions": transformations},
-        "Model": {"Type": "glm", "X": columns},
+        "Model": {"Type": "glm", "X": columns} | descriptive,
         "Contrasts": [with_intercept(contrast) for contrast in contrasts],
     }
 

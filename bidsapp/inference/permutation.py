@@ -5,6 +5,9 @@ every shuffle, is the null against which each point's own value is compared. The
 name; it hands each what it needs.
 """
 
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 
 from bidsapp.inference.budget import check_memory
@@ -14,17 +17,18 @@ from bidsapp.inference.engine import make_job
 from bidsapp.inference.following import follow_all
 from bidsapp.inference.grouped_test import GroupedTest
 from bidsapp.inference.linear_test import prepare_linear_test
-from bidsapp.inference.partition import drop_fixed, partition_design
+from bidsapp.inference.partition import Partition, drop_fixed, partition_design
 from bidsapp.inference.pvalues import p_from_counts
-from bidsapp.inference.schemes import choose_scheme
+from bidsapp.inference.schemes import Scheme, choose_scheme
 from bidsapp.inference.shuffles import (
+    Shuffles,
     check_attainable,
     fixed_directions,
     make_shuffles,
     smallest_p,
 )
 from bidsapp.inference.statistics import STATISTICS
-from bidsapp.inference.tails import p_from_tail
+from bidsapp.inference.tails import find_cutoff, p_from_tail
 from bidsapp.inference.wilks_test import prepare_wilks_test
 from bidsapp.records import ClusterInference, Inference, StatisticInference
 
@@ -57,21 +61,11 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     ModelError
         When the contrast cannot be estimated.
     """
-    check_options(options)
     check_memory(effects, options)
-    partition = partition_design(matrix, weights)
-    scheme = choose_scheme(partition, options)
-    options, notes = scheme.options, list(scheme.warnings)
-    shuffles, nuisance = _shuffle_design(partition, options)
-    test = _prepare(effects, partition, nuisance, options)
-    lowest = smallest_p(
-        shuffles,
-        partition,
-        nuisance,
-        even=not test.is_signed or options.tail == "two",
-        groups=options.variance_groups,
-    )
-    notes.append(check_attainable(lowest, options.alpha, shuffles.n_distinct))
+    layout = lay_out(matrix, weights, options, n_maps=np.shape(effects)[1] if np.ndim(effects) == 3 else 1)
+    scheme, shuffles, notes = layout.scheme, layout.shuffles, list(layout.notes)
+    options = scheme.options
+    test = _prepare(effects, layout.partition, layout.nuisance, options)
     observed = np.where(test.usable, test.maps(shuffles, slice(0, 1))[0], np.nan)
     space = make_space(test, geometry, options)
     enhanced = {name: _enhance(STATISTICS[name], observed, space) for name in options.statistics}
@@ -92,7 +86,7 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
         n_shuffles=n_shuffles,
         n_distinct=shuffles.n_distinct,
         exact=shuffles.exact and n_shuffles == len(shuffles),
-        smallest_p=lowest,
+        smallest_p=layout.smallest_p,
         p=None if counts is None else np.where(test.usable, p_from_counts(counts, n_shuffles), np.nan),
         statistics={
             name: StatisticInference(
@@ -100,6 +94,9 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
                 test.direction * enhanced[name],
                 _corrected(sizes[name], observed, null, options),
                 null,
+                find_cutoff(
+                    null, partial(p_from_tail, null=null, method=options.tail_approximation), options.alpha
+                ),
             )
             for name, null in nulls.items()
         },
@@ -108,6 +105,43 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
         shuffles_digest=shuffles.digest(),
         conventions=describe_conventions(test, shuffles, space, options) | {"SchemeReason": scheme.reason},
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """What is known of a test by shuffling before there are data."""
+
+    partition: Partition
+    scheme: Scheme
+    shuffles: Shuffles
+    nuisance: np.ndarray
+    smallest_p: float
+    notes: tuple[str, ...]
+
+
+def lay_out(matrix, weights, options, *, n_maps=1):
+    """Return the `Layout` of a contrast; ``n_maps`` is the number of maps of each subject.
+
+    Raises
+    ------
+    SettingsError, ModelError
+        As `permute`.
+    """
+    check_options(options)
+    partition = partition_design(matrix, weights)
+    scheme = choose_scheme(partition, options)
+    options = scheme.options
+    shuffles, nuisance = _shuffle_design(partition, options)
+    is_signed = partition.n_rows == 1 and n_maps == 1
+    lowest = smallest_p(
+        shuffles,
+        partition,
+        nuisance,
+        even=not is_signed or options.tail == "two",
+        groups=options.variance_groups,
+    )
+    notes = (*scheme.warnings, check_attainable(lowest, options.alpha, shuffles.n_distinct))
+    return Layout(partition, scheme, shuffles, nuisance, lowest, notes)
 
 
 def _shuffle_design(partition, options):

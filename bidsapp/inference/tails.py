@@ -43,6 +43,21 @@ def p_from_tail(observed, null, method):
     return np.where(use, np.maximum(fitted, floor), counted)
 
 
+def find_cutoff(null, p_of, alpha):
+    """Return the smallest value of a null whose corrected p is at most alpha; NaN where there is none.
+
+    Parameters
+    ----------
+    null : ndarray, shape (n_shuffles,)
+    p_of : function
+        From values to their corrected p.
+    alpha : float
+    """
+    levels = np.unique(null)
+    reached = levels[p_of(levels) <= alpha]
+    return float(reached[0]) if len(reached) else float("nan")
+
+
 def fit_pareto_tail(null):
     """Return threshold, share above it, shape and scale of the tail; None where nothing fits.
 

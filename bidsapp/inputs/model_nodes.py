@@ -168,10 +168,13 @@ def _check_software(software, path, faults):
             _check_strategy(value, [*path, "TaskGLM", key], faults)
         elif key == "SubjectContrasts":
             _check_subject_contrasts(value, [*path, "TaskGLM", key], faults)
+        elif key == "Descriptive":
+            if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+                faults.add([*path, "TaskGLM", key], "must be a list of names of contrasts.")
         elif key not in OURS:
             faults.add(
                 [*path, "TaskGLM", key],
-                f"unknown key; there are {', '.join(OURS)}, Confounds, SubjectContrasts.",
+                f"unknown key; there are {', '.join(OURS)}, Confounds, Descriptive, SubjectContrasts.",
             )
         elif value not in OURS[key]:
             faults.add([*path, "TaskGLM", key], f"must be one of {', '.join(map(str, OURS[key]))}.")

@@ -19,10 +19,11 @@ OPTIONAL = {
     "subjects": ("coverage", "covariates"),
     "contrasts": (
         "design", "excluded", "units", "input_units", "inputs", "influence", "nulls", "permutation",
-        "discoveries",
+        "discoveries", "main_threshold",
     ),
     "thresholds": (
-        "scale", "reason", "forming", "surviving", "p_map", "labels", "peak_effects", "clusters", "peaks",
+        "scale", "reason", "forming", "forming_p", "surviving", "p_map", "labels", "peak_effects", "clusters",
+        "peaks",
     ),
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from bidsapp.plan.group_options import (
     add_blocks,
     add_notes,
     add_variance_groups,
+    check_declared,
     check_options,
     exclude_listed,
 )
@@ -47,6 +48,7 @@ def make_group_plan(settings):
     InputError, ModelError, SettingsError
         Every fault that the user can fix.
     """
+    check_declared(settings)
     entries, excluded = exclude_listed(find_estimates(settings), settings)
     people = find_people(settings)
     models, fits, notes = find_group_models(settings, entries, people), [], []
@@ -240,7 +242,12 @@ def _plan_fit(node, values, group, groups, missing_condition):
         formula=f"effect {_formula(node)}",
         skipped=skipped,
         notes=made.notes,
+        descriptive=tuple(name for name, rule in own.items() if rule in _descriptive(node)),
     ), None
+
+
+def _descriptive(node):
+    return node.software.get("TaskGLM", {}).get("Descriptive", ())
 
 
 def _check_repeats(node, made, subjects):

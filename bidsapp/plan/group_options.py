@@ -9,6 +9,7 @@ from bidsapp.errors import EXIT_NO_INPUT, InputError, SettingsError
 from bidsapp.inputs.exclusions import read_exclusions
 from bidsapp.inputs.group_masks import GREY_MATTER
 from bidsapp.outputs.names import check_labels
+from bidsapp.settings import MAIN_THRESHOLDS
 from bidsapp.stats.estimability import find_redundant_columns
 
 
@@ -172,6 +173,23 @@ def count_needed(text, n_inputs):
         raise SettingsError(f"--min-subjects: {text!r} is neither all nor a number above 0.")
     needed = math.ceil(value * n_inputs - 1e-9) if value < 1 else int(value)
     return min(max(needed, 1), n_inputs)
+
+
+def check_declared(settings):
+    """Raise SettingsError for a main threshold that the other settings do not give."""
+    wanted, chosen = settings.group.main_threshold, settings.permutation
+    name = next((key for key, method in MAIN_THRESHOLDS.items() if wanted in (key, method)), None)
+    if name not in ("tfce", "mass", "extent", "height", "fdr-permutation"):
+        return
+    if not chosen.n_permutations:
+        raise SettingsError(
+            f"--main-threshold {wanted} goes by shuffles, and --n-permutations is 0. Change one."
+        )
+    if name != "fdr-permutation" and name not in chosen.statistics:
+        raise SettingsError(
+            f"--main-threshold {wanted} needs the statistic {name}, and --statistics has only "
+            f"{', '.join(chosen.statistics)}. Add it there, or choose another threshold."
+        )
 
 
 def check_options(fits, options):

@@ -1,19 +1,17 @@
 """The methods text, made from the records: exact numbers, conventions, versions, citations.
 
-A text is a list of paragraphs. ``[@key]`` cites a work of ``references``; several: ``[@a; @b]``.
+A text is a list of paragraphs, a paragraph the sentences of a tuple of functions, each of which takes a
+record and returns "" where it has nothing to say. ``[@key]`` cites a work of ``references``;
+several: ``[@a; @b]``.
 """
 
 import re
 from itertools import groupby
+from math import inf
+from pathlib import PurePath
 
 from bidsapp.report.drawing.scale import short
 
-BUILDS_ON = {
-    "nilearn": "abraham2014",
-    "numpy": "harris2020",
-    "scipy": "virtanen2020",
-    "pybids": "yarkoni2019",
-}
 CITED = {
     "fdrBH": "benjamini1995",
     "fdrBKY": "benjamini2006",
@@ -29,7 +27,8 @@ CITED = {
 NOISE = {
     "ols": "Serial correlation was not modelled (ordinary least squares).",
     "ar1": (
-        "Serial correlation was modelled in every voxel as a first-order autoregressive process "
+        "Serial correlation was modelled in every voxel as a first-order autoregressive process, its "
+        "coefficient estimated from the residuals and cut to steps of 0.01 as nilearn does [@abraham2014], "
         "and removed by prewhitening [@worsley2002]."
     ),
     "ar1-reml": (
@@ -60,6 +59,11 @@ COMBINED = {
     "ordinary least squares": "ordinary least squares over the runs, whose own variances were not used",
     "passed through": "the estimate of a single run was taken as it is",
 }
+# By what a method's name holds, what was fitted in place of the voxels.
+REGIONS = {
+    "of the mean of each region": " to the mean series of each region",
+    "of the first component of each region": " to the first principal component of each region",
+}
 TOUCHING = {6: "share a face", 18: "share a face or an edge", 26: "touch (faces, edges or corners)"}
 STOPPED = "Shuffling stopped once more shuffles would hardly have changed a decision."
 APPROXIMATED = {
@@ -78,16 +82,19 @@ def describe_participant(record, n_subjects=1):
 
     ``n_subjects`` is their number where the record holds the runs and estimates of several.
     """
-    paragraphs = [_software(record), *([_run_level(record, n_subjects)] if record["runs"] else [])]
-    combined = [e for e in record["estimates"] if e["level"] != "run"]
-    return [*paragraphs, _combination(combined)] if combined else paragraphs
+    record = record | {"n_subjects": n_subjects}
+    parts = [SOFTWARE, RUN_LEVEL if record["runs"] else (), COMBINATION]
+    return _paragraphs(parts, record)
 
 
 def describe_group(record, atlases=()):
     """Return the paragraphs on a Dataset node; ``atlases`` are (title, citation) pairs."""
-    inference = _inference(record)
-    tables = _tables(record, atlases)
-    return [_software(record), _group_model(record), *([inference] if inference else []), tables]
+    return _paragraphs([SOFTWARE, GROUP_MODEL, INFERENCE, TABLES], record | {"atlases": atlases})
+
+
+def _paragraphs(parts, record):
+    texts = (" ".join(filter(None, (say(record) for say in part))) for part in parts)
+    return [text for text in texts if text]
 
 
 def count_subjects(record):
@@ -95,10 +102,12 @@ def count_subjects(record):
     return len({s["label"].split(" ")[0] for s in record["subjects"] if s["used"]})
 
 
-def _software(record):
+def say_software(record):
+    """Say which programs made the results."""
     versions = record["versions"]
-    used = [name for name in BUILDS_ON if name in versions]
-    builds = ", ".join(f"{name} {versions[name]} [@{BUILDS_ON[name]}]" for name in used)
+    used = {"numpy": "harris2020", "scipy": "virtanen2020"}
+    used |= {"pybids": "yarkoni2019"} if record.get("runs") else {}
+    builds = ", ".join(f"{name} {versions[name]} [@{key}]" for name, key in used.items() if name in versions)
     return (
         f"The analysis was done with TaskGLM {versions.get('taskglm', '')}, a BIDS App "
         f"[@gorgolewski2016bids; @gorgolewski2017apps] in Python {versions.get('python', '')}"
@@ -106,45 +115,9 @@ def _software(record):
     )
 
 
-def _run_level(record, n_subjects):
-    settings, runs = record["settings"], record["runs"]
-    options, model = settings.get("run", {}), settings.get("model", {})
-    fwhm = options.get("noise_smoothing_fwhm") or 0
-    volumes, interval = _span(run["n_volumes"] for run in runs), _span(run["repetition_time"] for run in runs)
-    sources = sorted({f"{short(run['start_time'])} s ({run['start_time_source']})" for run in runs})
-    n_confounds = _span(len(run["confounds"]) for run in runs)
-    noise = sorted({run["noise_model"] for run in runs})
-    whose = f" of {n_subjects} subjects" if n_subjects > 1 else ""
-    sentences = [
-        _smoothing(options.get("smoothing_fwhm") or 0),
-        f"Each of the {len(runs)} runs{whose} ({volumes} volumes, repetition time {interval} s) was fitted "
-        "by a general linear model.",
-        _regressors(record),
-        f"Regressors were sampled at k × TR + {' or '.join(sources)} for volume k, counted from 0.",
-        f"{n_confounds} confound regressors entered the design of each run: {_listing(runs)}.",
-        _censoring(runs, model),
-        *(NOISE.get(name, f"The noise model was {name}.") for name in noise),
-        f"Its coefficients were smoothed with {short(fwhm)} mm within the mask." if fwhm else "",
-        "Amplitudes joined each response with its derivatives (derivative boost)."
-        if options.get("derivative_boost")
-        else "",
-        PERCENT if options.get("scaling") == "percent" else "",
-    ]
-    return " ".join(filter(None, sentences))
-
-
-def _censoring(runs, model):
-    """Return how many volumes were censored; a strategy that censors is named even where it found none."""
-    n_censored = sum(len(run.get("censored", ())) for run in runs)
-    strategy = model.get("confounds") or ""
-    if not n_censored and "scrub" not in strategy:
-        return ""
-    n_volumes = sum(run["n_volumes"] for run in runs)
-    by = f" by the strategy {strategy}" if "scrub" in strategy else ""
-    return f"{n_censored} of {n_volumes} volumes were censored{by}, each with a regressor of its own."
-
-
-def _smoothing(fwhm):
+def say_smoothing(record):
+    """Say how the images of the runs were smoothed."""
+    fwhm = _options(record, "run").get("smoothing_fwhm") or 0
     if not fwhm:
         return "The images were not smoothed."
     return (
@@ -152,8 +125,22 @@ def _smoothing(fwhm):
     )
 
 
-def _regressors(record):
-    model, source = record["settings"].get("model", {}), record["model"]
+def say_runs(record):
+    """Say what was fitted."""
+    runs, n_subjects = record["runs"], record["n_subjects"]
+    volumes, interval = _span(run["n_volumes"] for run in runs), _span(run["repetition_time"] for run in runs)
+    whose = f" of {n_subjects} subjects" if n_subjects > 1 else ""
+    methods = {e["method"] for e in record["estimates"]}
+    region = next((words for mark, words in REGIONS.items() if any(mark in method for method in methods)), "")
+    return (
+        f"Each of the {len(runs)} runs{whose} ({volumes} volumes, repetition time {interval} s) was fitted "
+        f"by a general linear model{region}."
+    )
+
+
+def say_regressors(record):
+    """Say where the regressors and the drifts came from."""
+    model, source = _options(record, "model"), record["model"]
     if not source.get("automatic"):
         return f"The regressors are those of the BIDS Stats Model {source['name']} ({source['path']})."
     period = model.get("high_pass") or 0
@@ -166,39 +153,92 @@ def _regressors(record):
     )
 
 
-def _listing(runs):
-    names = list(dict.fromkeys(name for run in runs for name in run["confounds"]))
-    return ", ".join(names) if names else "none"
+def say_times(record):
+    """Say when the regressors were sampled."""
+    runs = record["runs"]
+    sources = sorted({f"{short(run['start_time'])} s ({run['start_time_source']})" for run in runs})
+    return f"Regressors were sampled at k × TR + {' or '.join(sources)} for volume k, counted from 0."
 
 
-def _combination(combined):
+def say_confounds(record):
+    """Say which confounds entered."""
+    n_confounds = _span(len(run["confounds"]) for run in record["runs"])
+    return f"{n_confounds} confound regressors entered the design of each run: {_listing(record['runs'])}."
+
+
+def say_censoring(record):
+    """Say how many volumes were censored; a strategy that censors is named even where it found none."""
+    runs, strategy = record["runs"], _options(record, "model").get("confounds") or ""
+    n_censored = sum(len(run.get("censored", ())) for run in runs)
+    censors = "scrub" in strategy and record["model"].get("automatic")
+    if not n_censored and not censors:
+        return ""
+    n_volumes = sum(run["n_volumes"] for run in runs)
+    by = f" by the strategy {strategy}" if censors else ""
+    return f"{n_censored} of {n_volumes} volumes were censored{by}, each with a regressor of its own."
+
+
+def say_noise(record):
+    """Say how serial correlation was treated."""
+    names = sorted({run["noise_model"] for run in record["runs"]})
+    return " ".join(NOISE.get(name, f"The noise model was {name}.") for name in names)
+
+
+def say_noise_smoothing(record):
+    """Say how noise coefficients were smoothed; white noise has none."""
+    fwhm = _options(record, "run").get("noise_smoothing_fwhm") or 0
+    if not fwhm or {run["noise_model"] for run in record["runs"]} == {"ols"}:
+        return ""
+    return f"Its coefficients were smoothed with {short(fwhm)} mm within the mask."
+
+
+def say_boost(record):
+    """Say that amplitudes count derivatives in; an automatic model may have none to count."""
+    response = _options(record, "model").get("hrf_model", "derivative")
+    has_none = record["model"].get("automatic") and "derivative" not in response
+    if has_none or not _options(record, "run").get("derivative_boost"):
+        return ""
+    return "Amplitudes joined each response with its derivatives (derivative boost)."
+
+
+def say_scaling(record):
+    """Say the unit of the effects."""
+    scaling = _options(record, "run").get("scaling")
+    return {"percent": PERCENT, "none": "Effects are in the units of the images."}.get(scaling, "")
+
+
+def say_combination(record):
+    """Say how the runs of a subject were combined."""
+    combined = [e for e in record["estimates"] if e["level"] != "run"]
+    if not combined:
+        return ""
     methods = sorted({e["method"] for e in combined})
     n_runs = _span(len(e["runs"]) for e in combined)
     listed = "; ".join(COMBINED.get(method, method) for method in methods)
     return f"The estimates of the runs of a subject ({n_runs} runs) were combined: {listed}."
 
 
-def _group_model(record):
-    used = count_subjects(record)
-    left = [f"{s['label']} ({s['reason']})" for s in record["subjects"] if not s["used"]]
+def say_group_model(record):
+    """Say the model, its estimator and its data."""
     size = " × ".join(short(v) for v in record["voxel_size_mm"])
-    fwhm = record["settings"].get("group", {}).get("group_smoothing_fwhm") or 0
-    smoothed = f" after smoothing with {short(fwhm)} mm (full width at half maximum)" if fwhm else ""
-    sentences = [
-        record["description"],
-        f"The model ({record.get('formula') or record['node']}) was fitted by {record['estimator']} in "
-        f"{record['n_voxels']} voxels of {size} mm to the effects of {used} subjects{smoothed}.",
-        _subjects_of_contrasts(record),
-        _coverage(record["settings"].get("group", {}).get("min_subjects", "all")),
-        f"{len(left)} left out: {'; '.join(left)}." if left else "",
-        "Standardised effects are Hedges' g [@hedges1981]."
-        if any("g" in c["maps"] for c in record["contrasts"])
-        else "",
-    ]
-    return " ".join(filter(None, sentences))
+    return (
+        f"{record['description']} The model ({record.get('formula') or record['node']}) was fitted by "
+        f"{record['estimator']} in {record['n_voxels']} voxels of {size} mm to the effects of "
+        f"{count_subjects(record)} subjects."
+    )
 
 
-def _subjects_of_contrasts(record):
+def say_group_smoothing(record):
+    """Say how maps were smoothed before the group model."""
+    fwhm = _options(record, "group").get("group_smoothing_fwhm") or 0
+    return (
+        f"The subjects' maps were smoothed with {short(fwhm)} mm before (full width at half maximum)."
+        * bool(fwhm)
+    )
+
+
+def say_fewer_subjects(record):
+    """Say which contrasts have fewer subjects than the others."""
     sizes = sorted({contrast["n_subjects"] for contrast in record["contrasts"]})
     if len(sizes) < 2:
         return ""
@@ -206,71 +246,234 @@ def _subjects_of_contrasts(record):
     return f"Fewer subjects have these contrasts: {', '.join(fewer)}."
 
 
-def _coverage(needed):
+def say_coverage(record):
+    """Say which voxels were analysed."""
+    needed = _options(record, "group").get("min_subjects", "all")
     if needed == "all":
         return "Voxels with data of all subjects of a contrast were analysed."
     share = f"{needed} subjects" if float(needed) >= 1 else f"a share of {needed} of the subjects"
+    shuffling = (
+        "; shuffling needs data of all" if any(c.get("permutation") for c in record["contrasts"]) else ""
+    )
     return (
         f"Voxels with data of at least {share} of a contrast were analysed, each with the subjects that it "
-        "has; shuffling needs data of all."
+        f"has{shuffling}."
     )
 
 
-def _inference(record):
-    contrasts = [c for c in record["contrasts"] if any(not t["reason"] for t in c["thresholds"])]
-    if not contrasts:
-        return None
-    ordered = sorted(contrasts, key=lambda contrast: contrast["test"] != "t")
-    rules = {}
-    for rule in (t for c in ordered for t in c["thresholds"] if not t["reason"]):
-        rules.setdefault(rule["method"], rule)
+def say_mask(record):
+    """Say what the search was confined to."""
+    mask = _options(record, "group").get("mask")
+    if mask == "grey-matter":
+        return "They were confined to grey matter (MNI152 template of nilearn above 0.2 [@abraham2014])."
+    return f"They were confined to the mask {PurePath(mask).name}." if mask else ""
+
+
+def say_left_out(record):
+    """Say who was left out, and why."""
+    left = [f"{s['label']} ({s['reason']})" for s in record["subjects"] if not s["used"]]
+    return f"{len(left)} left out: {'; '.join(left)}." if left else ""
+
+
+def say_effect_sizes(record):
+    """Say what standardised effects are, where there are any."""
+    found = any("g" in contrast["maps"] for contrast in record["contrasts"])
+    return "Standardised effects are Hedges' g [@hedges1981]." if found else ""
+
+
+def say_tests(record):
+    """Say the alternative hypotheses."""
+    contrasts, rules = _tested(record), _rules(record)
     tests = {contrast["test"] for contrast in contrasts}
     tails = list(dict.fromkeys(TAILS[rule["tail"]] for rule in rules.values())) if tests - {"F"} else []
     tails += ["of F the upper tail"] if "F" in tests else []
-    listed = "; ".join(_rule(method, rule) for method, rule in rules.items())
-    shuffling = _shuffling(contrasts, record["settings"].get("permutation", {}))
-    return f"Tests were {', '.join(tails)}. Thresholds: {listed}. {shuffling}".strip()
+    return f"Tests were {', '.join(tails)}." if contrasts else ""
 
 
-def _shuffling(contrasts, options):
-    """Return how the nulls came about, for which contrasts, and the conventions behind them."""
-    done = [c for c in contrasts if c.get("permutation")]
+def say_main_threshold(record):
+    """Say which threshold the results go by, and whether it was declared."""
+    chosen = {}
+    for contrast in record["contrasts"]:
+        if contrast.get("main_threshold"):
+            rule = contrast["thresholds"][0]
+            failed = f", not computed ({rule['reason']})" if rule["reason"] else ""
+            words = f"{_rule(rule)}{failed} ({contrast['main_threshold']['words']})"
+            chosen.setdefault(words, []).append(contrast["name"])
+    named = [
+        f"for {', '.join(names)} {words}" if len(chosen) > 1 else words for words, names in chosen.items()
+    ]
+    return f"The main threshold was {'; '.join(named)}." if named else ""
+
+
+def say_thresholds(record):
+    """Say all thresholds that were computed."""
+    listed = "; ".join(_rule(rule) for rule in _rules(record).values())
+    return f"Thresholds: {listed}." if listed else ""
+
+
+def say_nulls(record):
+    """Say how the null distributions came about, for which contrasts."""
+    done = _shuffled(record)
     if not done:
         return ""
     named = sorted((_permutation(c["permutation"]), c["name"]) for c in done)
     groups = [(how, [name for _, name in some]) for how, some in groupby(named, key=lambda pair: pair[0])]
-    left = [c["name"] for c in contrasts if not c.get("permutation") and c["test"] != "z"]
-    named = len(groups) > 1 or left
+    named = len(groups) > 1 or say_not_shuffled(record)
     nulls = "; ".join(f"{how} ({', '.join(names)})" if named else how for how, names in groups)
-    sentences = [
-        f"Null distributions came from {nulls}, the observed data among them [@nichols2002; @winkler2014].",
-        f"Not shuffled: {', '.join(left)}." if left else "",
-        SCORES if any("scores" in c["permutation"].get("statistic", "") for c in done) else "",
-        APPROXIMATED.get(options.get("tail_approximation"), ""),
-        STOPPED if options.get("stop_when_decided") else "",
-        _mass_and_enhancement(options),
-        _across(contrasts, options),
-    ]
-    return " ".join(filter(None, sentences))
+    return f"Null distributions came from {nulls}, the observed data among them [@nichols2002; @winkler2014]."
 
 
-def _mass_and_enhancement(options):
+def say_not_shuffled(record):
+    """Say which contrasts were not shuffled, where others were."""
+    left = [c["name"] for c in _tested(record) if not c.get("permutation") and c["test"] != "z"]
+    return f"Not shuffled: {', '.join(left)}." if left and _shuffled(record) else ""
+
+
+def say_scores(record):
+    """Say that scores were shuffled in place of effects."""
+    done = any("scores" in c["permutation"].get("statistic", "") for c in _shuffled(record))
+    return SCORES if done else ""
+
+
+def say_approximation(record):
+    """Say that p is from a fitted curve."""
+    name = _options(record, "permutation").get("tail_approximation")
+    return APPROXIMATED.get(name, "") if _shuffled(record) else ""
+
+
+def say_stopping(record):
+    """Say that shuffling stopped early."""
+    options = _options(record, "permutation")
+    asked = options.get("n_permutations", inf) if options.get("stop_when_decided") else 0
+    found = [c["permutation"] for c in _shuffled(record)]
+    return STOPPED if any(one["n_shuffles"] < asked and not one["exact"] for one in found) else ""
+
+
+def say_mass(record):
+    """Say what the mass of a cluster is."""
+    if "maxMass" not in _rules(record):
+        return ""
+    options = _options(record, "permutation")
     mass = "whole statistic" if options.get("cluster_mass") == "raw" else "statistic above the threshold"
+    return f"The mass of a cluster is the sum of the {mass}, of {_scale(record)}."
+
+
+def say_enhancement(record):
+    """Say the conventions of threshold-free cluster enhancement."""
+    if "maxTFCE" not in _rules(record):
+        return ""
+    options = _options(record, "permutation")
     powers = "extent 1 and height 2" if options.get("tfce_preset") == "surface" else "extent 0.5 and height 2"
-    scale = "z" if options.get("cluster_scale") == "z" else "t (other statistics as z)"
+    steps = options.get("tfce_steps")
+    by = f", summed over {steps} steps of each map's maximum" if steps else ", as the exact integral"
     return (
-        f"The mass of a cluster is the sum of the {mass}; threshold-free cluster enhancement has the powers "
-        f"{powers} and 6 neighbours; both are of {scale}."
+        f"Threshold-free cluster enhancement has the powers {powers} and 6 neighbours{by}, of "
+        f"{_scale(record)}."
     )
 
 
-def _across(contrasts, options):
-    if options.get("across_contrasts") or len(contrasts) < 2:
+def say_family(record):
+    """Say over how many contrasts errors are controlled."""
+    contrasts = _tested(record)
+    if _options(record, "permutation").get("across_contrasts") or len(contrasts) < 2:
         return "Family-wise errors by shuffling are over all contrasts together." * (len(contrasts) > 1)
     return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
 
 
-def _rule(method, rule):
+def say_clusters(record):
+    """Say what clusters, peaks and coordinates of the tables are."""
+    connectivity = _options(record, "permutation").get("connectivity", 26)
+    return (
+        f"Clusters are sets of surviving voxels of one sign that {TOUCHING[connectivity]}, numbered by "
+        "size; peaks are local extremes at least 8 mm apart. Coordinates are in mm of the space "
+        f"{record['entities'].get('space', 'of the images')}."
+    )
+
+
+def say_labels(record):
+    """Say where anatomical labels are from."""
+    named = "; ".join(f"{title} ({citation})" for title, citation in record["atlases"])
+    return f"Anatomical labels are from {named}." if named else ""
+
+
+# Every sentence of the text, by paragraph.
+SOFTWARE = (say_software,)
+RUN_LEVEL = (
+    say_smoothing,
+    say_runs,
+    say_regressors,
+    say_times,
+    say_confounds,
+    say_censoring,
+    say_noise,
+    say_noise_smoothing,
+    say_boost,
+    say_scaling,
+)
+COMBINATION = (say_combination,)
+GROUP_MODEL = (
+    say_group_model,
+    say_group_smoothing,
+    say_fewer_subjects,
+    say_coverage,
+    say_mask,
+    say_left_out,
+    say_effect_sizes,
+)
+INFERENCE = (
+    say_tests,
+    say_main_threshold,
+    say_thresholds,
+    say_nulls,
+    say_not_shuffled,
+    say_scores,
+    say_approximation,
+    say_stopping,
+    say_mass,
+    say_enhancement,
+    say_family,
+)
+TABLES = (say_clusters, say_labels)
+
+
+def _options(record, part):
+    return record["settings"].get(part, {})
+
+
+def _tested(record):
+    """Return the contrasts with any threshold that was computed."""
+    return [c for c in record["contrasts"] if any(not t["reason"] for t in c["thresholds"])]
+
+
+def _shuffled(record):
+    return [c for c in _tested(record) if c.get("permutation")]
+
+
+def _rules(record):
+    """Return method -> threshold of all that were computed, the words of t contrasts first."""
+    rules = {}
+    for contrast in sorted(_tested(record), key=lambda contrast: contrast["test"] != "t"):
+        for rule in contrast["thresholds"]:
+            if not rule["reason"]:
+                rules.setdefault(rule["method"], rule)
+    return rules
+
+
+def _scale(record):
+    """Return what cluster mass and TFCE were computed on."""
+    on_t = {c["permutation"].get("statistic", "t").startswith("t") for c in _shuffled(record)}
+    if _options(record, "permutation").get("cluster_scale") == "z" or True not in on_t:
+        return "z"
+    return "t" if False not in on_t else "t (other statistics as z)"
+
+
+def _listing(runs):
+    names = list(dict.fromkeys(name for run in runs for name in run["confounds"]))
+    return ", ".join(names) if names else "none"
+
+
+def _rule(rule):
+    method = rule["method"]
     cite = f" [@{CITED[method]}]" if method in CITED else ""
     # Contrasts may have different numbers of voxels.
     title = re.sub(r"over \d+ points", "over the voxels tested", rule["title"])
@@ -282,17 +485,6 @@ def _permutation(permutation):
     number, scheme = permutation["n_shuffles"], SCHEMES.get(permutation["scheme"], permutation["scheme"])
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
     return every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
-
-
-def _tables(record, atlases):
-    named = "; ".join(f"{title} ({citation})" for title, citation in atlases)
-    labels = f" Anatomical labels are from {named}." if named else ""
-    connectivity = record["settings"].get("permutation", {}).get("connectivity", 26)
-    return (
-        f"Clusters are sets of surviving voxels of one sign that {TOUCHING[connectivity]}, numbered by "
-        "size; peaks are local extremes at least 8 mm apart. Coordinates are in mm of the space "
-        f"{record['entities'].get('space', 'of the images')}.{labels}"
-    )
 
 
 def _span(values):

@@ -42,7 +42,8 @@ def _fwe(evidence, alpha, name):
         surviving = (found.p_fwe <= alpha) & (found.observed != 0)
     is_score = inference.conventions.get("Statistic") == SCORE_T
     scale = SCALES.get(name, "score" if is_score else evidence.test)
-    cutoff = smallest(found.observed, surviving)
+    # Observed values between two of the null may survive below its smallest one that does.
+    cutoff = float(np.fmin(found.cutoff, smallest(found.observed, surviving)))
     return Threshold(statistic.desc, words, alpha, cutoff, scale, surviving, found.p_fwe)
 
 

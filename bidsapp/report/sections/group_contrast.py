@@ -11,7 +11,7 @@ from bidsapp.report.drawing.surface import draw_surface
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.brains import WEAKEST, average_under, draw_brain
 from bidsapp.report.sections.group_design import group_node
-from bidsapp.report.sections.group_findings import contrast_anchor
+from bidsapp.report.sections.group_findings import contrast_anchor, main_threshold
 from bidsapp.report.sections.peak_effects import draw_strips, place_key, read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
 from bidsapp.report.viewer import pack_contrast
@@ -38,14 +38,6 @@ def is_plain(threshold):
     return threshold.get("scale") in (None, threshold["statistic"])
 
 
-def find_cutoff(null, alpha):
-    """Return the smallest value of a null that at most a share alpha of it reaches, or None."""
-    ordered = np.sort(null)[::-1]
-    reached = np.searchsorted(-ordered, -ordered, side="right")
-    enough = np.flatnonzero(reached <= alpha * len(null))
-    return float(ordered[enough[-1]]) if len(enough) else None
-
-
 def in_mni(results):
     """Whether a group model is in MNI space, as maps are that do not say."""
     return background.is_mni(results.record["entities"].get("space", "MNI"))
@@ -70,7 +62,9 @@ class _Maker:
         self.mni = in_mni(results)
         self.thresholds = contrast["thresholds"]
         self.anchor = contrast_anchor(results, contrast)
-        self.main = next((t for t in self.thresholds if t["n_voxels"]), None)
+        self.main = main_threshold(contrast)
+        if self.main and not self.main["n_voxels"]:
+            self.main = None
         self.statistic = self.thresholds[0]["statistic"] if self.thresholds else "z"
         self.whole = results.read_map(contrast["maps"][self.statistic])
         self.limit = colour_limit(self.whole)
@@ -94,6 +88,7 @@ class _Maker:
             under=self.under.name,
             whole=self._glass(self.whole, "whole map, no threshold"),
             main=self.main,
+            chosen=self.contrast["main_threshold"],
             surface=self._surface(),
             nulls=self._nulls(),
             thresholds=[self._threshold(t, v) for t, v in zip(self.thresholds, kept, strict=True)],
@@ -109,10 +104,10 @@ class _Maker:
         if self.results.has(threshold.get("surviving")):
             return self.results.read_map(threshold["surviving"])
         volume = self.results.read_map(self.contrast["maps"][threshold["statistic"]])
-        values, cutoff = np.nan_to_num(volume.values), threshold["cutoff"]
-        if cutoff is None or not is_plain(threshold):
-            return Volume(np.zeros_like(values), volume.affine)
-        kept = {"two": np.abs(values), "positive": values, "negative": -values}[threshold["tail"]] >= cutoff
+        values = np.nan_to_num(volume.values)
+        # Where anything survives, its clusters have labels.
+        found = self.results.has(threshold.get("labels"))
+        kept = self.results.read_map(threshold["labels"]).values > 0 if found else False
         return Volume(np.where(kept, values, 0), volume.affine)
 
     def _path(self, kind, **more):
@@ -207,8 +202,7 @@ class _Maker:
             values = self.results.read_table(null["table"])[null["column"]].to_numpy(float)
             alt = f"Null distribution of the {null['title']}, observed {null['observed']:.3g}"
             rule = next((t for t in self.thresholds if t["method"] == null["statistic"]), {})
-            cutoff = null.get("cutoff") or rule.get("cutoff") or find_cutoff(values, rule.get("alpha", 0.05))
-            options = {"cutoff": cutoff, "name": null["title"], "alt": alt}
+            options = {"cutoff": rule.get("cutoff"), "name": null["title"], "alt": alt}
             figure = draw_null(values, null["observed"], **options)
             drawn.append(self.book.add(figure, self._path("nullmax", desc=null["statistic"]), "exact"))
         return drawn

@@ -21,15 +21,14 @@ def lead(all_results):
 def make_section(results, book):
     """Return the table of findings."""
     rows = [_row(results, contrast) for contrast in results.record["contrasts"]]
-    content = render(
-        "group_findings.html", rows=rows, record=results.record, threshold=main_threshold(results.record)
-    )
+    first = next((row for row in rows if row["main"]), {})
+    content = render("group_findings.html", rows=rows, record=results.record, first=first)
     return Section(f"Findings: {results.name}", f"findings-{anchor(results)}", content)
 
 
-def main_threshold(record):
-    """Return the threshold shown first, or None."""
-    return next((c["thresholds"][0] for c in record["contrasts"] if c["thresholds"]), None)
+def main_threshold(contrast):
+    """Return the main threshold of a contrast of a record, None where it has none."""
+    return next(iter(contrast["thresholds"]), None)
 
 
 def contrast_anchor(results, contrast):
@@ -39,7 +38,7 @@ def contrast_anchor(results, contrast):
 
 
 def _row(results, contrast):
-    main = contrast["thresholds"][0] if contrast["thresholds"] else None
+    main = main_threshold(contrast)
     strongest = None
     if main and results.has(main["peaks"]):
         peaks = results.read_table(main["peaks"])
@@ -49,7 +48,7 @@ def _row(results, contrast):
         "contrast": contrast,
         "anchor": contrast_anchor(results, contrast),
         "main": main,
-        "others": contrast["thresholds"][1:],
+        "chosen": contrast["main_threshold"],
         "strongest": strongest,
         "label": next(
             (str(v) for k, v in (strongest or {}).items() if isinstance(v, str) and k != "sign"), ""

@@ -31,7 +31,7 @@ def read_effects(results, contrast, peaks):
 def draw_strips(results, contrast, effects):
     """Return the drawing of every row of effects by ``place_key``."""
     groups = find_groups(results, list(effects.columns[len(KEYS) :]))
-    unit = contrast["input_units"] or "effect"
+    unit = contrast.get("input_units") or "effect"
     strips = {}
     for row in effects.to_dict("records"):
         place = ", ".join(f"{row[k]:.0f}".replace("-", "−") for k in KEYS[2:])

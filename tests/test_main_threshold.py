@@ -1,0 +1,176 @@
+"""The main threshold: declared or by default, never by a result."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp import cli
+from bidsapp.inference.thresholds import THRESHOLDS
+from bidsapp.main_threshold import choose_main, order_thresholds
+from bidsapp.settings import MAIN_THRESHOLDS, GroupOptions, PermutationOptions, Settings
+
+SHAPE, N_SUBJECTS = (8, 8, 6), 7
+
+
+def settings(main=None, statistics=("height", "tfce"), n=500):
+    group, shuffles = GroupOptions(main_threshold=main), PermutationOptions(n, statistics=statistics)
+    return Settings("in", "out", ("group",), group=group, permutation=shuffles)
+
+
+def test_the_names_are_those_of_the_thresholds_in_their_order():
+    assert list(MAIN_THRESHOLDS.values()) == list(THRESHOLDS)
+
+
+@pytest.mark.parametrize(
+    ("statistics", "shuffled", "method"),
+    [
+        (("height", "tfce"), True, "maxTFCE"),
+        (("height", "extent"), True, "maxSize"),
+        (("height", "mass", "extent"), True, "maxMass"),
+        (("height",), True, "maxT"),
+        (("height", "tfce"), False, "fdrBH"),
+    ],
+)
+def test_the_default_is_the_first_that_the_settings_allow(statistics, shuffled, method):
+    main = choose_main(settings(statistics=statistics), shuffled=shuffled)
+    assert (main.method, main.declared) == (method, False)
+    assert main.words.startswith("not declared: by default")
+
+
+@pytest.mark.parametrize("name", [*MAIN_THRESHOLDS, *MAIN_THRESHOLDS.values()])
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_a_declared_one_stays_whatever_could_be_had(name, shuffled):
+    main = choose_main(settings(name), shuffled=shuffled)
+    assert (main.method, main.declared) == (MAIN_THRESHOLDS.get(name, name), True)
+    assert name in main.words
+
+
+def test_a_conjunction_has_the_default_where_the_declared_one_goes_by_shuffles():
+    assert choose_main(settings("height"), shuffled=False, is_conjunction=True).method == "fdrBH"
+    assert choose_main(settings("holm"), shuffled=False, is_conjunction=True).declared
+
+
+def test_the_main_one_is_shown_first_and_those_not_computed_last():
+    class One:
+        def __init__(self, name, reason=""):
+            self.name, self.reason = name, reason
+
+    found = order_thresholds(
+        [One("maxTFCE", "no"), One("holm"), One("ari")], choose_main(settings("ari"), shuffled=True)
+    )
+    assert [one.name for one in found] == ["ari", "holm", "maxTFCE"]
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory):
+    """Return maps of a contrast with a strong effect, and of one without any."""
+    rng, folder = np.random.default_rng(5), tmp_path_factory.mktemp("main") / "maps"
+    for number in range(1, N_SUBJECTS + 1):
+        (folder / f"sub-{number:02d}").mkdir(parents=True)
+        for contrast, size in (("strong", 3.0), ("nothing", 0.0)):
+            values = rng.standard_normal(SHAPE)
+            values[2:5, 2:5, 2:4] += size
+            stem = f"sub-{number:02d}_task-x_space-MNI152NLin2009cAsym_contrast-{contrast}"
+            image = nib.Nifti1Image(values.astype(np.float32), np.diag([4.0, 4, 4, 1]))
+            nib.save(image, folder / f"sub-{number:02d}" / f"{stem}_stat-effect_statmap.nii.gz")
+    rows = [f"sub-{number:02d}\t{number}\t{'ab'[number % 2]}" for number in range(1, N_SUBJECTS + 1)]
+    (folder / "participants.tsv").write_text("participant_id\tage\tgroup\n" + "\n".join(rows) + "\n")
+    (folder / "dataset_description.json").write_text('{"Name": "maps", "BIDSVersion": "1.10.0"}')
+    return folder
+
+
+def run(maps, out, *words):
+    common = [str(maps), str(out), "group", "--estimates", str(maps), "--n-cpus", "1", "--group-design"]
+    return cli.main([*common, *words])
+
+
+def record_of(out):
+    return json.loads(next((out / "logs").glob("*_group.json")).read_text())
+
+
+def test_a_declared_threshold_is_in_record_sidecars_and_report(maps, tmp_path):
+    words = ("--n-permutations", "128", "--statistics", "height", "extent", "--main-threshold", "extent")
+    assert run(maps, tmp_path, "one-sample", *words, "--cluster-forming-p", "0.01") == 0
+    for contrast in record_of(tmp_path)["contrasts"]:
+        main = contrast["thresholds"][0]
+        assert contrast["main_threshold"]["method"] == main["method"] == "maxSize"
+        assert contrast["main_threshold"]["declared"]
+        assert main["forming_p"] == 0.01
+    sidecars = [
+        json.loads(path.read_text()) for path in tmp_path.glob("group/*contrast-*stat-t_*statmap.json")
+    ]
+    assert {(one["MainThreshold"], one["MainThresholdDeclared"]) for one in sidecars} == {("maxSize", True)}
+    page = (tmp_path / "group.html").read_text()
+    assert "declared with --main-threshold extent" in page
+    assert "<b>Nothing survives</b> the main threshold: cluster extent" in page
+    assert "slices" in page
+    figures = {path.name.split("_desc-")[1] for path in tmp_path.glob("group/figures/*_desc-*_slices.svg")}
+    assert {name.removeprefix("maxSize") != name for name in figures} == {True}
+    assert "declared with --main-threshold extent" in (tmp_path / "logs/CITATION.md").read_text()
+
+
+def test_the_default_is_the_same_for_strong_effects_and_none(maps, tmp_path):
+    words = ("--n-permutations", "128", "--statistics", "height", "--conjunction", "both=strong,nothing")
+    assert run(maps, tmp_path, "one-sample", *words) == 0
+    found = {one["name"]: one["thresholds"][0] for one in record_of(tmp_path)["contrasts"]}
+    assert {name: rule["method"] for name, rule in found.items()} == {
+        "nothing": "maxT",
+        "strong": "maxT",
+        "both": "fdrBH",
+    }
+    assert found["nothing"]["n_voxels"] == 0 < found["strong"]["n_voxels"]
+    assert "not declared: by default the first" in (tmp_path / "group.html").read_text()
+
+
+def test_a_cutoff_by_shuffling_is_known_where_nothing_survives(maps, tmp_path):
+    assert run(maps, tmp_path, "one-sample", "--n-permutations", "128", "--statistics", "height") == 0
+    (nothing,) = [one for one in record_of(tmp_path)["contrasts"] if one["name"] == "nothing"]
+    null = np.sort(np.loadtxt(tmp_path / nothing["nulls"][0]["table"], skiprows=1))
+    cutoff = nothing["thresholds"][0]["cutoff"]
+    assert np.mean(null >= cutoff - 1e-6) <= 0.05 < np.mean(null >= null[null < cutoff - 1e-6].max())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("one-sample", "--main-threshold", "tfce", "--n-permutations", "0"), "--n-permutations is 0"),
+        (("one-sample", "--main-threshold", "fdr-permutation", "--n-permutations", "0"), "goes by shuffles"),
+        (("one-sample", "--main-threshold", "mass", "--statistics", "height"), "needs the statistic mass"),
+        (
+            ("one-sample", "--main-threshold", "maxT", "--alpha", "0.01"),
+            "shuffling cannot reach alpha = 0.01",
+        ),
+        (("two-sample", "group", "--main-threshold", "height", "--alpha", "0.02"), "shuffling cannot reach"),
+        (
+            ("covariate", "age", "--group-estimator", "huber", "--main-threshold", "tfce"),
+            "huber is shuffled in",
+        ),
+        (("covariate", "age", "--main-threshold", "hight"), "did you mean 'height'?"),
+        (("paired", "strong", "nothing", "--main-threshold", "max-t"), "is not one of"),
+    ],
+)
+def test_a_choice_that_cannot_be_computed_is_refused_before_a_map_is_read(
+    maps, tmp_path, capsys, monkeypatch, words, message
+):
+    monkeypatch.setattr("bidsapp.group_models.read_stack", None)
+    assert run(maps, tmp_path / "out", *words) == 64
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out" / "group").exists()
+
+
+def test_random_fields_need_degrees_of_freedom(maps, tmp_path, capsys):
+    words = (
+        "covariate",
+        "age",
+        "--participant-label",
+        "01",
+        "02",
+        "03",
+        "04",
+        "--main-threshold",
+        "rft-peak",
+    )
+    assert run(maps, tmp_path, *words) == 64
+    assert "needs 3 degrees of freedom, there are 2" in capsys.readouterr().err
