@@ -147,7 +147,7 @@ def test_a_cutoff_by_shuffling_is_known_where_nothing_survives(maps, tmp_path):
             ("covariate", "age", "--group-estimator", "huber", "--main-threshold", "tfce"),
             "huber is shuffled in",
         ),
-        (("covariate", "age", "--main-threshold", "hight"), "did you mean 'height'?"),
+        (("covariate", "age", "--main-threshold", "tfc"), "did you mean 'tfce'?"),
         (("paired", "strong", "nothing", "--main-threshold", "max-t"), "is not one of"),
     ],
 )
