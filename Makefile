@@ -13,6 +13,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	&& { echo $$python; break; }; done)
 
 PY = $(VENV)/bin/python
+# With --no-deps: the locks are complete but for what pyproject.toml takes out.
 PIP = $(PY) -m pip --disable-pip-version-check install --quiet --no-build-isolation --use-pep517
 ENVIRONMENT = $(VENV)/.environment
 APP = $(VENV)/.app
@@ -35,13 +36,13 @@ $(ENVIRONMENT): requirements-build.lock
 
 $(APP): $(ENVIRONMENT) requirements.lock pyproject.toml
 	@echo "Installing the app and its pinned packages into $(VENV)"
-	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --require-hashes -r requirements.lock
 	$(PIP) --no-deps --editable .
 	@touch $@
 
 $(TEST): $(APP) requirements-test.lock
 	@echo "Installing the pinned test packages into $(VENV)"
-	$(PIP) --require-hashes -r requirements-test.lock
+	$(PIP) --no-deps --require-hashes -r requirements-test.lock
 	@touch $@
 
 $(DATA)/dataset_description.json: bidsapp/demo.py | $(APP)

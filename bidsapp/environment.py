@@ -17,10 +17,8 @@ from bidsapp.outputs.files import make_folder
 
 WORK_PREFIX = ".taskglm-work-"
 LOCK = "lock"
-# The image holds compiled kernels (a folder a level of processors) and the list of fonts here: they take
-# seconds to make.
+# The image holds compiled kernels here (a folder a level of processors): they take seconds to make.
 PREPARED_CACHES = Path(sys.prefix, "share", "taskglm", "caches")
-FONTS = "fonts"
 # Elsewhere compiled kernels are kept for the user; those that were not used for so long are removed.
 KERNELS = "kernels-"
 DAYS_TO_KEEP = 60
@@ -82,7 +80,7 @@ def work_folder(settings):
     remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{platform.node()}-", dir=parent))
     before = dict(os.environ)
-    os.environ.update({"TMPDIR": str(folder), "MPLCONFIGDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)})
+    os.environ.update({"TMPDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)})
     _use_prepared_caches(folder)
     os.environ.setdefault("NUMBA_CACHE_DIR", str(find_user_cache() or folder))
     os.environ.setdefault("NILEARN_DATA", str(folder))
@@ -108,15 +106,11 @@ def _remove_empty(folder):
 
 
 def _use_prepared_caches(folder):
-    names = [FONTS]
     level = find_processor_level()
     if "NUMBA_CACHE_DIR" not in os.environ and level and (PREPARED_CACHES / level).is_dir():
-        names.append(level)
+        shutil.copytree(PREPARED_CACHES / level, folder, dirs_exist_ok=True)
         # Without names of features numba would add those of this very processor, and miss the cache.
         os.environ.update({"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""})
-    for name in names:
-        if (PREPARED_CACHES / name).is_dir():
-            shutil.copytree(PREPARED_CACHES / name, folder, dirs_exist_ok=True)
 
 
 def find_user_cache():

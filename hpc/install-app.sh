@@ -1,7 +1,7 @@
 #!/bin/sh
 # install-app.sh PREFIX APP: compile the app in folder APP, and fill the caches that it takes along at every start:
 # kernels for the levels of processors that this one has (x86-64-v3 and -v4; for others they are compiled at the first
-# use) and matplotlib's list of fonts.
+# use).
 set -eu
 prefix=$1 app=$2
 caches=$prefix/share/taskglm/caches
@@ -10,8 +10,6 @@ python="$prefix/bin/python3 -EsB"
 # Before the kernels: numba keeps the time of their source. Whole seconds survive in every container format.
 find "$app" -exec touch -h -d @0 {} +
 $python -m compileall -q --invalidation-mode unchecked-hash "$app"
-mkdir -p "$caches/fonts"
-MPLCONFIGDIR=$caches/fonts $python -c 'import matplotlib.font_manager'
 
 scratch=$(mktemp -d)
 cd "$app"

