@@ -22,6 +22,7 @@ from bidsapp.stats.fixed_effects import combine_joint_estimates, combine_with_sh
 from bidsapp.stats.run_glm import correlate_contrasts, estimate_f, estimate_t
 from bidsapp.stats.shared_noise import Part, RunContrasts, combine_dependent, join_parts, share_noise
 from bidsapp.threads import map_in_threads
+from bidsapp.version import __version__
 
 UNITS = {"percent": "% signal change", "none": "image units"}
 
@@ -65,12 +66,14 @@ def fit_run(fit, settings, n_threads):
         "method": describe_method(fit, settings.run),
         "runs": [fit.label],
         "left_out": [],
+        "made_with": fit.made_with,
     }
 
     def write(item):
         contrast, estimate = item
         key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
-        return write_fitted(key, estimate, geometry, about, settings)
+        asked = {"asked": fit.asked.get(contrast.name)}
+        return write_fitted(key, estimate, geometry, about | asked, settings)
 
     fitted = map_in_threads(write, made, n_threads)
     if not settings.run.derivative_boost:  # boosted effects are no weighted sums
@@ -186,6 +189,7 @@ def combine_fits(fit, fitted, runs, settings):
     about = {
         "method": "passed through" if len(inputs) == 1 else method_in_words(fit, settings),
         "runs": sorted({label for entry in inputs for label in entry.record["runs"]}),
+        "made_with": inputs[0].record["made_with"],
     }
     about["left_out"] = describe_left_out(fit, runs, about["runs"])
     made = []
@@ -193,7 +197,9 @@ def combine_fits(fit, fitted, runs, settings):
         method = settings.run.fixed_effects if fit.method == "fixed" else fit.method
         estimate, parts = combine(inputs, fit.design.matrix[rows], contrast, method)
         key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
-        entry = write_fitted(key, estimate, geometry, about, settings)
+        same = contrast.name == inputs[0].record["contrast"]
+        asked = {"asked": inputs[0].record["asked"] if same else None}
+        entry = write_fitted(key, estimate, geometry, about | asked, settings)
         made.append(replace(entry, parts=parts) if fit.goes_on else entry)
     return made
 
@@ -270,6 +276,9 @@ def write_fitted(key, estimate, geometry, about, settings):
         "EstimationMethod": about["method"],
         "DegreesOfFreedom": described["dof"],
         "Runs": about["runs"],
+        "ConditionList": list(about["asked"]) if about["asked"] else None,
+        "Weights": list(about["asked"].values()) if about["asked"] else None,
+        **about["made_with"],
     }
     paths = write_estimate(settings.output_dir, key, maps, geometry, fields)
     mask = names.mask_path(entities, node=None if key.level == "run" else key.node)
@@ -288,4 +297,9 @@ def sidecar_fields(node, level, entities, settings):
         "SmoothingFWHM": settings.run.smoothing_fwhm,
         "Scaling": settings.run.scaling,
         "units": UNITS[settings.run.scaling],
+        "NoiseModel": settings.run.noise_model,
+        "NoiseSmoothingFWHM": settings.run.noise_smoothing_fwhm,
+        "FixedEffects": settings.run.fixed_effects,
+        "DerivativeBoost": settings.run.derivative_boost,
+        "TaskGLMVersion": __version__,
     }

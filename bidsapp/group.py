@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 
-from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, SettingsError
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError
 from bidsapp.group_conjunctions import Conjunctions
 from bidsapp.group_inference import (
     Shuffled,
@@ -22,17 +22,27 @@ from bidsapp.group_regions import write_regions
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.main_threshold import check_main_threshold, choose_main, order_thresholds
 from bidsapp.outputs import names
+from bidsapp.outputs.earlier import (
+    drop_record,
+    is_finished,
+    measure_files,
+    read_record,
+    remove_outdated,
+    take_record,
+)
 from bidsapp.outputs.files import write_json
 from bidsapp.participant import prepare_output
 from bidsapp.plan import make_group_plan
 from bidsapp.plan.group_options import gather_notes
 from bidsapp.progress import Progress
-from bidsapp.provenance import Stopwatch, common_record, is_finished, make_fingerprint
+from bidsapp.provenance import Stopwatch, common_record, make_fingerprint
 from bidsapp.report.pages import write_group_report, write_overview
 from bidsapp.tables.regions import read_atlas
 from bidsapp.workers import group_workers
 
 logger = logging.getLogger(__name__)
+GROUP = names.top_folder({})
+MAKE_AGAIN = "The participant level makes damaged maps again: run it for these participants, then the group."
 
 
 def run_stage(settings, work_dir):
@@ -61,33 +71,44 @@ def run_models(plan, settings):
     failures = []
     for model in plan.models:
         try:
-            progress.advance(run_model(model, plan, settings))
+            line, faults = run_model(model, plan, settings)
         except AppError as error:
-            failures.append(f"{model.node}: {error}")
-            progress.advance(f"{model.node}: failed")
+            line, faults = f"{model.node}: failed", [str(error)]
+        failures += [f"{model.node}: {fault}" for fault in faults]
+        progress.advance(line)
     progress.close()
     return failures
 
 
 def run_model(model, plan, settings):
-    """Run the fits of one Dataset node and write its record; return the progress line."""
+    """Run the fits of one Dataset node and write its record; return the progress line and what failed."""
     path = settings.output_dir / names.group_record_path(model.entities, model.node)
     parts = [part for fit in model.fits for part in parts_of(fit)]
     texts = [document.text for document in plan.documents]
     fingerprint = make_fingerprint(*texts, settings.group, settings.permutation, *parts)
     if is_finished(path, fingerprint):
-        return f"{model.node}: finished before, nothing changed"
-    path.unlink(missing_ok=True)
+        _warn(read_record(path))
+        return f"{model.node}: finished before, nothing changed", []
+    before = take_record(path)
     with Stopwatch() as watch:
-        content, refusals = fit_model(model, settings)
-    common = common_record("group", plan, settings, fingerprint, watch)
-    about = {"status": "complete", "node": model.node, "entities": model.entities, "group_by": model.group_by}
-    write_json(path, common | about | content)
-    for warning in content["warnings"]:
+        content, failures = fit_model(model, settings)
+    n_removed = remove_outdated(settings.output_dir, before, content, GROUP)
+    if n_removed:
+        logger.info("%s: %d files of an earlier analysis are removed", model.node, n_removed)
+    if content["contrasts"]:
+        status = {"status": "partial", "message": " ".join(failures)} if failures else {"status": "complete"}
+        about = {"node": model.node, "entities": model.entities, "group_by": model.group_by}
+        common = common_record("group", plan, settings, fingerprint, watch)
+        written = {"written": measure_files(settings.output_dir, content, GROUP)}
+        write_json(path, common | status | about | content | written)
+    drop_record(path)
+    _warn(content)
+    return f"{model.node}: {len(content['contrasts'])} contrasts, {watch.seconds:.0f} s", failures
+
+
+def _warn(record):
+    for warning in record.get("warnings", ()):
         logger.warning("%s", warning)
-    if refusals and not any("permutation" in entry for entry in content["contrasts"]):
-        raise SettingsError(f"no contrast could be tested by shuffling: {refusals[0]}")
-    return f"{model.node}: {len(content['contrasts'])} contrasts, {watch.seconds:.0f} s"
 
 
 def fit_model(model, settings):
@@ -97,12 +118,14 @@ def fit_model(model, settings):
     -------
     content : dict
         What the record says of it.
-    refusals : list of str
-        Contrasts that shuffling was asked for and could not be done.
+    failures : list of str
+        Contrasts whose maps cannot be read; the others are analysed.
     """
-    contrasts, warnings, regions, stacks, refusals = [], gather_notes(model), [], [], []
+    contrasts, warnings, regions, failures = [], [], [], []
+    fits, stacks = [], []
     conjunctions = Conjunctions(settings)
-    for fit, fitted, shuffled in shuffle_fits(model, settings):
+    for fit, fitted, shuffled in shuffle_fits(model, settings, failures):
+        fits.append(replace(fit, notes=(*fit.notes, *fitted.stack.notes)))
         stacks.append(replace(fitted.stack, effect=None, variance=None))
         write_fit(fit, fitted.stack, settings)
         shared = write_influence(fit, fitted, settings)
@@ -110,27 +133,43 @@ def fit_model(model, settings):
         for result in analyse(fit, fitted, shuffled, settings):
             contrasts.append(ContrastWriter(result, settings).write() | shared)
             warnings += result.warnings
-            refusals += refusals_of(result, fitted, settings)
             conjunctions.add(result)
         regions += write_regions(fit, fitted, settings)
     contrasts += [ContrastWriter(result, settings).write() for result in conjunctions.conjoin()]
-    warnings += check_inputs(model.fits, stacks)
+    done = replace(model, fits=tuple(fits))
+    warnings = [*gather_notes(done), *warnings, *check_inputs(done.fits, stacks)]
     content = {"contrasts": contrasts, "warnings": gather(warnings, contrasts), "regions": regions}
-    estimator = estimator_in_words(fitted)
-    return content | write_shared(model, stacks, settings, estimator=estimator), refusals
+    if fits:
+        content |= write_shared(done, stacks, settings, estimator=estimator_in_words(fitted))
+    return content, failures
 
 
-def shuffle_fits(model, settings):
+def shuffle_fits(model, settings, failures):
     """Yield every fit of a model, what came out of it, and the `Shuffled` of its contrasts.
 
     They come one after another, or, where p-values are corrected over all contrasts, when the last is done.
+    Why a fit cannot be made is added to ``failures``.
     """
-    inputs = ((fit, fit_inputs(fit, read_inputs(fit, settings), settings)) for fit in model.fits)
-    done = ((fit, fitted, shuffle_all(fit, fitted, settings)) for fit, fitted in inputs)
+    done = (
+        (fit, fitted, shuffle_all(fit, fitted, settings))
+        for fit, fitted in fit_each(model.fits, settings, failures)
+    )
     if settings.permutation.across_contrasts:
         done = list(done)
         correct_over_contrasts([one for *_, shuffled in done for one in shuffled])
     yield from done
+
+
+def fit_each(fits, settings, failures):
+    """Yield every fit whose inputs can be read with what came out of it; add the others to ``failures``."""
+    for fit in fits:
+        try:
+            stack = read_inputs(fit, settings)
+        except InputError as error:
+            again = "" if settings.selection.estimates else f" {MAKE_AGAIN}"
+            failures.append(f"{fit.contrast or 'all contrasts'}: {error}{again}")
+            continue
+        yield fit, fit_inputs(fit, stack, settings)
 
 
 def analyse(fit, fitted, shuffled, settings):
@@ -147,12 +186,6 @@ def analyse(fit, fitted, shuffled, settings):
         said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
         words = estimator_in_words(fitted)
         yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, main, words)
-
-
-def refusals_of(result, fitted, settings):
-    """Return why a contrast that should have been shuffled was not; a test that cannot be is no refusal."""
-    wanted = settings.permutation.n_permutations and not fitted.no_shuffling
-    return result.warnings[:1] if wanted and result.inference is None else []
 
 
 def warnings_of(thresholds, contrast):

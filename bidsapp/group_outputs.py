@@ -75,6 +75,7 @@ class ContrastWriter:
             "name": result.contrast.name,
             "input_contrast": result.fit.contrast,
             "design": group_design_path(result.fit),
+            "coverage": _coverage_path(result.fit),
             "excluded": [{"subject": s, "reason": reason} for s, reason in result.fit.excluded.items()],
             "group_contrast": result.fit.group_contrasts.get(result.contrast.name, "1"),
             "test": estimate.test,
@@ -241,7 +242,7 @@ def write_shared(model, stacks, settings, *, estimator):
     write_contrasts(out / weights, fit.contrasts, fit.design.columns)
     return {
         "mask": mask,
-        "coverage": names.coverage_path(entities, node=model.node, contrast=fit.contrast or "all"),
+        "coverage": _coverage_path(fit),
         "design": group_design_path(fit),
         "contrast_table": weights,
         "n_voxels": geometry.n_points,
@@ -269,10 +270,14 @@ def write_fit(fit, stack, settings):
 def write_coverage(fit, stack, settings):
     """Write how many inputs have data in each voxel, over all voxels that any has."""
     everywhere = Geometry(stack.coverage > 0, stack.geometry.affine)
-    path = names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
+    path = _coverage_path(fit)
     fields = {"SpatialReference": fit.entities.get("space"), "NumberOfSubjects": len(set(stack.labels))}
     sidecar = map_sidecar("coverage", NodeName=fit.node, **fields)
     write_described_map(settings.output_dir, path, stack.coverage[everywhere.mask], everywhere, sidecar)
+
+
+def _coverage_path(fit):
+    return names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
 
 
 def describe_model(fit):

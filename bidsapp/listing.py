@@ -6,6 +6,7 @@ from functools import cache
 from bidsapp.errors import EXIT_OK
 from bidsapp.inputs.roots import find_roots, subject_labels
 from bidsapp.inputs.selection import natural_key
+from bidsapp.outputs.earlier import is_whole, read_record
 from bidsapp.outputs.names import record_path, subject_report_path
 from bidsapp.provenance import describe_settings
 
@@ -73,11 +74,9 @@ def _entity(path, key):
 
 
 def _is_complete(label, settings):
-    try:
-        record = json.loads((settings.output_dir / record_path(label)).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    path = settings.output_dir / record_path(label)
+    record = read_record(path)
     wanted = json.loads(json.dumps(describe_settings(settings), default=str))
-    same = all(record["settings"].get(part) == wanted[part] for part in RESULT_PARTS)
+    same = all(record.get("settings", {}).get(part) == wanted[part] for part in RESULT_PARTS)
     reported = (settings.output_dir / subject_report_path(label)).is_file()
-    return record["status"] == "complete" and same and reported
+    return same and reported and is_whole(path, record)

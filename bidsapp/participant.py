@@ -14,6 +14,7 @@ from bidsapp.outputs.files import write_text
 from bidsapp.outputs.sidecars import write_dataset_description
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.explain import explain_model
+from bidsapp.plan.leftovers import find_leftovers
 from bidsapp.progress import Progress
 from bidsapp.report.pages import write_overview
 from bidsapp.subject import try_subject
@@ -27,6 +28,9 @@ def run_stage(settings, work_dir):
     plan = make_participant_plan(settings)
     for note in plan.notes:
         logger.info("%s", note)
+    if not settings.selection.participant_label:
+        for note in find_leftovers(labels_with_records(settings.output_dir), settings):
+            logger.warning("%s", note)
     prepare_output(plan, settings)
     failures = [failure for failure in run_subjects(plan, settings) if failure]
     for failure in failures:
@@ -49,8 +53,13 @@ def keep_overview(output_dir):
 
 
 def _finished_records(output_dir):
-    paths = (Path(output_dir) / "logs").glob("*_participant.json")
-    return sorted((path.name, _time_of(path)) for path in paths)
+    return sorted((path.name, _time_of(path)) for path in Path(output_dir).glob(names.SUBJECT_RECORDS))
+
+
+def labels_with_records(output_dir):
+    """Return the labels of the participants whose finished work the output folder holds."""
+    found = (path.name.partition("_")[0] for path in Path(output_dir).glob(names.SUBJECT_RECORDS))
+    return {name.removeprefix("sub-") for name in found}
 
 
 def _time_of(path):

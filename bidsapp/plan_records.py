@@ -33,6 +33,10 @@ class RunFit:
     events : tuple of dict
         The events as used: onset, duration, trial_type.
     notes : tuple of str
+    made_with : dict
+        What of the model decides the numbers, by the names of sidecar fields.
+    asked : dict of str to dict
+        The t contrasts as the model writes them: name -> condition -> weight.
     aggregate : {"none", "mean", "pca"}
         How the voxels of each region of the mask become one series.
     """
@@ -50,6 +54,8 @@ class RunFit:
     events: tuple[dict, ...] = ()
     high_pass_hz: float | None = None
     notes: tuple[str, ...] = ()
+    made_with: dict = field(default_factory=dict)
+    asked: dict = field(default_factory=dict)
     aggregate: str = "none"
 
     @property

@@ -45,18 +45,6 @@ def make_fingerprint(*parts):
     return digest.hexdigest()[:32]
 
 
-def is_finished(path, fingerprint):
-    """Tell whether the record at ``path`` is complete, made from the same, and its files are there."""
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if not isinstance(record, dict) or record.get("fingerprint") != fingerprint:
-        return False
-    output_dir = Path(path).parent.parent
-    return record.get("status") == "complete" and all((output_dir / name).exists() for name in _maps(record))
-
-
 def common_record(kind, plan, settings, fingerprint, watch):
     """Return what the records of both stages have in common (see docs/records.md)."""
     return {
@@ -86,11 +74,6 @@ def find_versions():
     """Return the versions of the app, Python and the packages that results may depend on."""
     packages = {name: version(name) for name in PACKAGES}
     return {"taskglm": __version__, "python": platform.python_version(), **packages}
-
-
-def _maps(record):
-    entries = [*record.get("estimates", []), *record.get("contrasts", [])]
-    return [path for entry in entries for path in entry["maps"].values()]
 
 
 def _as_bytes(part):

@@ -203,6 +203,8 @@ class EffectStack:
         Of the effects of each input: equal for equal maps.
     scales : ndarray, shape (n_inputs,), or None
         The median absolute effect of each input.
+    notes : tuple of str
+        What a reader must know of the inputs: who costs the others many voxels.
     """
 
     labels: tuple[str, ...]
@@ -214,6 +216,7 @@ class EffectStack:
     shares: np.ndarray | None = None
     digests: tuple[str, ...] = ()
     scales: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

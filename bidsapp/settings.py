@@ -228,6 +228,12 @@ class GroupOptions:
         "Analyse voxels with data of at least so many inputs: a number, or a fraction below 1.",
         metavar="N|FRACTION",
     )
+    allow_mixed_settings: bool = option(
+        False,
+        "Analyse maps together that were made with different settings (smoothing, noise model, model, ...); "
+        "they are refused otherwise.",
+        kind="flag",
+    )
     mask: str | None = option(
         None,
         "Analyse only inside this image, or inside grey-matter (nilearn's MNI152 template above 0.2).",

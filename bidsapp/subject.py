@@ -1,6 +1,5 @@
 """One subject: fit its runs, combine them, write both. Worker processes import this, not the planning."""
 
-import json
 from itertools import groupby
 
 from threadpoolctl import threadpool_limits
@@ -9,8 +8,9 @@ from bidsapp.errors import AppError
 from bidsapp.fitting import combine_fits, fit_run
 from bidsapp.memory import forecast_gb, peak_gb
 from bidsapp.outputs import names
+from bidsapp.outputs.earlier import drop_record, is_finished, measure_files, remove_outdated, take_record
 from bidsapp.outputs.files import remove_unfinished, write_json
-from bidsapp.provenance import Stopwatch, common_record, is_finished, make_fingerprint
+from bidsapp.provenance import Stopwatch, common_record, make_fingerprint
 from bidsapp.report.pages import write_subject_report
 from bidsapp.threads import map_in_threads
 
@@ -23,11 +23,12 @@ def try_subject(subject, plan, settings, shares):
     if settings.control.reports_only:
         write_subject_report(settings.output_dir, subject.subject)
         return f"{label}: report made", None
+    top = names.top_folder({"sub": subject.subject})
     if is_finished(path, fingerprint):
         if not (settings.output_dir / names.subject_report_path(subject.subject)).exists():
             write_subject_report(settings.output_dir, subject.subject)
         return f"{label}: finished before, nothing changed", None
-    remove_unfinished(settings.output_dir / label)
+    remove_unfinished(settings.output_dir / top)
     before = take_record(path)
     forecast = forecast_gb(subject, settings, shares.runs, shares.threads)
     with Stopwatch() as watch, threadpool_limits(1):
@@ -35,8 +36,10 @@ def try_subject(subject, plan, settings, shares):
     status = ("partial" if content["estimates"] else "failed") if failures else "complete"
     common = common_record("participant", plan, settings, fingerprint, watch)
     message = {"message": " ".join(failures)} if failures else {}
-    remove_outdated(settings.output_dir, files_of(before) - files_of(content))
+    remove_outdated(settings.output_dir, before, content, top)
+    content["written"] = measure_files(settings.output_dir, content, top)
     write_json(path, common | {"status": status, "subject": subject.subject} | message | content)
+    drop_record(path)
     write_subject_report(settings.output_dir, subject.subject)
     counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
     found = "".join(f"; {note}" for note in content["warnings"][len(subject.notes) :])
@@ -45,32 +48,6 @@ def try_subject(subject, plan, settings, shares):
         f"peak {peak_gb():.2f} GB (forecast {forecast:.2f}){found}",
         f"{label}: {' '.join(failures)}" if failures else None,
     )
-
-
-def take_record(path):
-    """Remove a subject's record and return what it said; empty where there was none."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = {}
-    path.unlink(missing_ok=True)
-    return record if isinstance(record, dict) else {}
-
-
-def files_of(record):
-    """Return the paths of the maps that a record names."""
-    runs = [path for run in record.get("runs", []) for path in run.get("model_fit", {}).values()]
-    return {path for entry in record.get("estimates", []) for path in entry["maps"].values()} | set(runs)
-
-
-def remove_outdated(output_dir, paths):
-    """Remove maps of an earlier analysis that this one did not make: the group stage would take them."""
-    folder = output_dir.resolve()
-    for path in paths:
-        # A record is a file that anybody may have edited: nothing outside the output folder is touched.
-        if (folder / path).resolve().is_relative_to(folder):
-            for name in (path, names.sidecar_path(path)):
-                (folder / name).unlink(missing_ok=True)
 
 
 def run_subject(subject, settings, shares):

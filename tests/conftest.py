@@ -8,6 +8,7 @@ import pytest
 import references
 from makers.layouts import make_layouts, make_objects
 
+from bidsapp.cli import main
 from bidsapp.demo import make_demo
 
 
@@ -60,6 +61,14 @@ def tiny_dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "dataset"
     make_demo(folder, n_subjects=4, voxel_size_mm=8.0, n_volumes=80)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_results(tiny_dataset, tmp_path_factory):
+    """Return the output folder of the participant level of the tiny dataset; read only."""
+    out = tmp_path_factory.mktemp("tiny") / "results"
+    assert main([str(tiny_dataset), str(out), "participant", "--n-cpus", "1", "--quiet"]) == 0
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def test_complete_results_of_the_same_settings_are_left_out(
 
     out = tmp_path / "out"
     settings = make_settings(parse_arguments([str(bids_dir), str(out), "participant"]))
-    record = {"status": status, "settings": describe_settings(settings)}
+    record = {"status": status, "settings": describe_settings(settings), "written": {}}
     (out / "logs").mkdir(parents=True)
     (out / "logs/sub-01_participant.json").write_text(json.dumps(record, default=str))
     (out / "sub-01.html").touch()

@@ -1,12 +1,11 @@
-"""Fingerprints and finished work."""
+"""Fingerprints of finished work."""
 
-import json
 import os
 
 import numpy as np
 import pytest
 
-from bidsapp.provenance import is_finished, make_fingerprint
+from bidsapp.provenance import make_fingerprint
 from bidsapp.settings import RunOptions
 
 
@@ -39,32 +38,3 @@ def test_a_fingerprint_changes_with_the_time_of_a_file(file):
     before = make_fingerprint(file)
     os.utime(file, ns=(0, 0))
     assert make_fingerprint(file) != before
-
-
-@pytest.fixture
-def record(tmp_path, file):
-    """Return the path of a complete record whose only map is there."""
-    path = tmp_path / "logs" / "sub-01_participant.json"
-    path.parent.mkdir()
-    content = {"status": "complete", "fingerprint": "x", "estimates": [{"maps": {"t": file.name}}]}
-    path.write_text(json.dumps(content))
-    return path
-
-
-def test_work_is_finished_when_its_record_matches_and_its_files_are_there(record):
-    assert is_finished(record, "x")
-
-
-def test_work_is_not_finished_when_its_inputs_changed(record):
-    assert not is_finished(record, "y")
-
-
-def test_work_is_not_finished_when_a_file_is_gone(record, file):
-    file.unlink()
-    assert not is_finished(record, "x")
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "failed", "fingerprint": "x"}'])
-def test_a_broken_or_failed_record_is_not_finished_work(record, text):
-    record.write_text(text)
-    assert not is_finished(record, "x")

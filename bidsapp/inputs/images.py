@@ -1,5 +1,6 @@
 """Read masks, maps and headers; every fault names the file."""
 
+import gzip
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,9 @@ def read_volume(path):
     if image.ndim == 4 and image.shape[3] != 1:
         raise InputError(f"{path} holds {image.shape[3]} volumes where one is needed.")
     try:
+        if Path(path).suffix == ".gz":
+            # Unpacked as a whole, the check sum at the end of the file is compared too.
+            image = image.from_bytes(gzip.decompress(Path(path).read_bytes()))
         values = np.asarray(image.dataobj, dtype=np.float32)
     except READ_FAULTS as error:
         raise InputError(

@@ -16,6 +16,9 @@ from bidsapp.inputs.images import check_grid, read_volume
 from bidsapp.inputs.resampling import resample_map
 from bidsapp.records import EffectStack, Geometry
 
+# A part of the voxels that most inputs share, whose loss is worth a warning.
+LARGE_LOSS = 0.1
+MAX_FAULTS_SHOWN = 20
 # Inputs whose values are kept in one array: at 2 mm 60 MB, which the C library gives back when they go.
 TOGETHER = 64
 
@@ -43,6 +46,30 @@ def read_stack(files, *, minimum_share=1.0, resample=False):
     InputError
         A file is unreadable, on another grid than the first, or no voxel is left.
     """
+    try:
+        rows, marks, grid, coverage = _read_rows(files, resample)
+    except InputError as error:
+        raise _all_faults(files, resample) or error from error
+    needed = count_share(minimum_share, len(files))
+    mask = coverage >= needed
+    if not mask.any():
+        raise InputError(
+            f"No voxel has data in {needed} of {len(files)} inputs. "
+            f"The smallest is {_smallest(files, rows)}. Leave it out, or ask for a smaller share."
+        )
+    notes = find_losses(files, [row[0] for row in rows], coverage, minimum_share)
+    digests, scales = zip(*marks, strict=True)
+    stack = _assemble(files, rows, Geometry(mask, grid.affine), coverage)
+    return replace(stack, digests=digests, scales=np.array(scales), notes=notes)
+
+
+def count_share(share, n_inputs):
+    """Return how many inputs a share is, at least one."""
+    return max(1, math.ceil(share * n_inputs - 1e-9))
+
+
+def _read_rows(files, resample):
+    """Return the data of every input, its digest and scale, the grid, and the coverage of each voxel."""
     rows, marks, grid, coverage = [], [], None, None
     for file in files:
         effect, variance, affine = _read_pair(file, grid, resample)
@@ -50,26 +77,13 @@ def read_stack(files, *, minimum_share=1.0, resample=False):
             grid = Geometry(np.ones(effect.shape, bool), affine)
             coverage = np.zeros(effect.shape, np.int32)
         there = np.isfinite(effect)
-        if not there.any():
-            raise InputError(
-                f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out."
-            )
         coverage += there
         dof = _read_dof(file)
         marks.append((_digest(there, effect), np.median(np.abs(effect[there]))))
         rows.append((np.packbits(there), effect[there], None if variance is None else variance[there], dof))
         if len(rows) % TOGETHER == 0:
             rows[-TOGETHER:] = _put_together(rows[-TOGETHER:])
-    needed = max(1, math.ceil(minimum_share * len(files) - 1e-9))
-    mask = coverage >= needed
-    if not mask.any():
-        raise InputError(
-            f"No voxel has data in {needed} of {len(files)} inputs. "
-            f"The smallest is {_smallest(files, rows)}. Leave it out, or ask for a smaller share."
-        )
-    digests, scales = zip(*marks, strict=True)
-    stack = _assemble(files, rows, Geometry(mask, grid.affine), coverage)
-    return replace(stack, digests=digests, scales=np.array(scales))
+    return rows, marks, grid, coverage
 
 
 def _digest(there, effect):
@@ -77,6 +91,83 @@ def _digest(there, effect):
     digest = hashlib.blake2b(np.packbits(there).tobytes(), digest_size=16)
     digest.update(effect[there].astype(np.float32).tobytes())
     return digest.hexdigest()
+
+
+def _all_faults(files, resample):
+    """Return one error with the faults of all files; those on another grid than most are named, not most."""
+    faults, grids = [], {}
+    for file in files:
+        try:
+            effect, _, affine = _read_own_grid(file)
+        except InputError as error:
+            faults.append(f"{_label(file)}: {error}")
+            continue
+        key = (effect.shape, tuple(np.round(affine, 3).ravel()))
+        grids.setdefault(key, []).append((file, effect.shape, affine))
+    common = max(grids.values(), key=len, default=[])
+    for file, shape, affine in (entry for grid in grids.values() for entry in grid if not resample):
+        try:
+            check_grid(file.effect, shape, affine, _grid_of(*common[0][1:]), reference="most of the maps")
+        except InputError as error:
+            faults.append(f"{_label(file)}: {error}")
+    more = [f"... and {len(faults) - MAX_FAULTS_SHOWN} more."] if len(faults) > MAX_FAULTS_SHOWN else []
+    return InputError("\n".join([*faults[:MAX_FAULTS_SHOWN], *more])) if faults else None
+
+
+def _grid_of(shape, affine):
+    return Geometry(np.broadcast_to(np.True_, shape), affine)
+
+
+def _label(file):
+    return f"sub-{file.key.entity('sub')}"
+
+
+def find_losses(files, packed, coverage, share):
+    """Return a note where a tenth of the voxels or more is lost to a few subjects, and who they are.
+
+    Parameters
+    ----------
+    files : sequence of EstimateFile
+    packed : list of ndarray of uint8
+        Where each input has data, as from ``numpy.packbits``.
+    coverage : ndarray of int, shape (x, y, z)
+    share : float
+        Voxels with data of at least this share of the inputs are analysed.
+    """
+    common = 2 * coverage >= len(files)
+    n_common, n_left = (np.count_nonzero(c) for c in (common, coverage >= count_share(share, len(files))))
+    if n_left >= (1 - LARGE_LOSS) * n_common:
+        return ()
+    rows = {}
+    for file, bits in zip(files, packed, strict=True):
+        rows.setdefault(_label(file), []).append(bits)
+
+    def presence(label):
+        """Return how many maps of a subject have data, in each of the common voxels."""
+        maps = (np.unpackbits(bits, count=coverage.size).astype(bool) for bits in rows[label])
+        return sum(there.reshape(coverage.shape)[common].astype(np.int32) for there in maps)
+
+    shares = {label: presence(label).mean() / len(rows[label]) for label in rows}
+    left, n_inputs, without, named = coverage[common], len(files), n_left, []
+    for label in sorted(shares, key=shares.get)[: len(shares) // 2]:
+        left, n_inputs = left - presence(label), n_inputs - len(rows[label])
+        without = np.count_nonzero(left >= count_share(share, n_inputs))
+        named.append(label)
+        if without >= (1 - LARGE_LOSS) * n_common:
+            break
+    return (_loss_in_words(named, shares, n_left, without),)
+
+
+def _loss_in_words(named, shares, n_left, without):
+    shown = [f"{label} covers {100 * shares[label]:.0f} %" for label in named[:MAX_FAULTS_SHOWN]]
+    shown += [f"{len(named) - len(shown)} others less than most"] if len(named) > len(shown) else []
+    labels = " ".join(label.removeprefix("sub-") for label in named[:MAX_FAULTS_SHOWN])
+    them = "it" if len(named) == 1 else "them"
+    return (
+        f"{', '.join(shown)} of the voxels that at least half of the inputs share: with {them} {n_left:,} "
+        f"voxels are analysed, without {them} {without:,}. Check the masks; leave {them} out "
+        f"(--exclude-participant-label {labels}), or analyse voxels that some inputs lack (--min-subjects)."
+    )
 
 
 def _put_together(rows):
@@ -124,14 +215,21 @@ def _read_own_grid(file):
     effect[~np.isfinite(effect)] = np.nan
     if file.variance is None:
         effect[effect == 0] = np.nan
-        return effect, None, affine
+        return _with_data(file, effect), None, affine
     variance, other = read_volume(file.variance)
     check_grid(
-        file.variance, variance.shape, other, Geometry(effect == effect, affine), reference="its effect map"
+        file.variance, variance.shape, other, _grid_of(effect.shape, affine), reference="its effect map"
     )
     variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
     effect[(effect == 0) & np.isnan(variance)] = np.nan
-    return effect, variance, affine
+    return _with_data(file, effect), variance, affine
+
+
+def _with_data(file, effect):
+    """Return an effect that has data somewhere."""
+    if not np.isfinite(effect).any():
+        raise InputError(f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out.")
+    return effect
 
 
 def _read_dof(file):
@@ -160,5 +258,5 @@ def _assemble(files, rows, geometry, coverage):
         effect[index, target] = values[source]
         if variances is not None:
             variance[index, target] = variances[source]
-    labels = tuple(f"sub-{file.key.entity('sub')}" for file in files)
+    labels = tuple(map(_label, files))
     return EffectStack(labels, geometry, effect, variance, dof, coverage, shares)

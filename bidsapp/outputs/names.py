@@ -49,11 +49,16 @@ def make_name(entities, suffix, extension):
     return "_".join([*parts, suffix]) + extension
 
 
+def top_folder(entities):
+    """Return the folder of all files of a subject, or of the group: ``sub-01`` or ``group``."""
+    return f"sub-{make_label(entities['sub'])}" if "sub" in entities else "group"
+
+
 def folder_of(entities):
     """Return the folder of a file, relative to the output folder: ``sub-01/ses-1/func`` or ``group``."""
     if "sub" not in entities:
-        return "group"
-    parts = [f"sub-{make_label(entities['sub'])}"]
+        return top_folder(entities)
+    parts = [top_folder(entities)]
     if entities.get("ses"):
         parts.append(f"ses-{make_label(entities['ses'])}")
     return "/".join([*parts, "func"])
@@ -112,8 +117,7 @@ def contrasts_path(entities, *, node):
 def figure_path(entities, kind, *, extension=".svg", **more):
     """Return the path of a figure; ``more`` are further entities: node, contrast, stat, desc."""
     full = {**entities, **more}
-    top = f"sub-{make_label(entities['sub'])}" if "sub" in entities else "group"
-    return f"{top}/figures/{make_name(full, kind, extension)}"
+    return f"{top_folder(entities)}/figures/{make_name(full, kind, extension)}"
 
 
 def sidecar_path(path):

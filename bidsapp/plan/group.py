@@ -24,6 +24,8 @@ from bidsapp.plan.group_options import (
     check_options,
     exclude_listed,
 )
+from bidsapp.plan.leftovers import find_leftovers
+from bidsapp.plan.mixtures import check_mixtures
 from bidsapp.plan.nodes import (
     Flow,
     explain_missing,
@@ -64,6 +66,7 @@ def make_group_plan(settings):
         reasons = "\n".join(notes[:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
     check_options([fit for fit, _ in fits], settings.group)
+    fits = _noted(fits, entries, people, settings)
     check_one_sided_p(settings.permutation.cluster_forming_p, "--cluster-forming-p")
     return GroupPlan(
         documents=tuple(models),
@@ -71,6 +74,15 @@ def make_group_plan(settings):
         links={"raw": Path(settings.bids_dir)},
         notes=tuple(dict.fromkeys([*(note for model in models for note in model.notes), *notes])),
     )
+
+
+def _noted(fits, entries, people, settings):
+    """Return the fits with what must be said of where their maps come from."""
+    labels = {entry.key.entity("sub") for entry in entries}
+    leftovers = [] if settings.selection.estimates else find_leftovers(labels, settings, people)
+    checked = check_mixtures([fit for fit, _ in fits], allowed=settings.group.allow_mixed_settings)
+    noted = [replace(fit, notes=(*fit.notes, *leftovers)) for fit in checked]
+    return [(fit, group_by) for fit, (_, group_by) in zip(noted, fits, strict=True)]
 
 
 def plan_model(model, entries, people, settings):

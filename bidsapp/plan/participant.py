@@ -12,6 +12,7 @@ from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import EVENT_COLUMN, make_automatic_models
 from bidsapp.plan.combine import MIDDLE, plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
+from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import same_value
 from bidsapp.plan.runs import check_missing, find_respellings, group_runs, make_run_fit, prepare
 from bidsapp.plan.tables import level_tables
@@ -240,10 +241,10 @@ def _is_text(value):
 def _plan_subjects(model, prepared, dataset, settings, notes):
     node, missing_condition = model.nodes[0], settings.model.missing_condition
     columns = tuple(dict.fromkeys(name for fit in prepared for made in fit.made for name in made.x_columns))
-    fits, faults = {}, []
+    fits, faults, made_with = {}, [], describe_model_facts(model, settings.model)
     for group in prepared:
         try:
-            fit = make_run_fit(node, group, columns, missing_condition)
+            fit = replace(make_run_fit(node, group, columns, missing_condition), made_with=made_with)
             fits.setdefault(group.runs[0].entities["sub"], []).append(fit)
         except AppError as error:
             faults.append(str(error))

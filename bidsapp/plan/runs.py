@@ -164,7 +164,8 @@ def make_run_fit(node, prepared, columns, missing_condition):
             "estimate the noise from. Use fewer confounds or a slower filter, or censor less."
         )
     kept = Design(design.matrix[prepared.keep], design.columns)
-    contrasts, skipped = make_contrasts(expand_rules(node, columns), kept, missing_condition)
+    rules = expand_rules(node, columns)
+    contrasts, skipped = make_contrasts(rules, kept, missing_condition)
     if missing_condition == "error" and skipped:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
         raise InputError(
@@ -186,6 +187,11 @@ def make_run_fit(node, prepared, columns, missing_condition):
         events=_events_used(prepared),
         high_pass_hz=node.options.high_pass_hz,
         aggregate=node.options.aggregate,
+        asked={
+            rule.name: dict(zip(rule.conditions, rule.weights[0], strict=True))
+            for rule in rules
+            if rule.test != "F"
+        },
         notes=tuple(
             dict.fromkeys([*_notes_on_events(prepared), *(n for made in prepared.made for n in made.notes)])
         ),

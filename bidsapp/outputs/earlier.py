@@ -1,0 +1,131 @@
+"""What an earlier analysis left in the output folder: whether it is whole, and what of it is outdated.
+
+A record names every file of its analysis (docs/records.md). ``top`` is the folder of these files, ``sub-01``
+or ``group``: a record is a file that anybody may have edited, so nothing outside of it is ever touched.
+"""
+
+import gzip
+import json
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+from bidsapp.outputs.names import sidecar_path
+
+# Keys whose paths are inputs, or no paths.
+OTHER_KEYS = ("files", "inputs", "anatomy", "background", "settings", "command", "written")
+KEPT_SUFFIX = ".before"
+
+
+def is_finished(path, fingerprint):
+    """Tell whether the record at ``path`` is of complete work, made from the same, whose files are whole."""
+    record = read_record(path)
+    return record.get("fingerprint") == fingerprint and is_whole(path, record)
+
+
+def is_whole(path, record):
+    """Tell whether a record is of complete work, and its files are as they were written."""
+    return record.get("status") == "complete" and _have_sizes(Path(path), record.get("written"))
+
+
+def read_record(path):
+    """Return the record at ``path``; empty where there is none that can be read."""
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def take_record(path):
+    """Put a record aside while its work is done again, and return it.
+
+    It is kept until `drop_record`: where the work is interrupted, the next call still knows its files.
+    """
+    kept = _kept(path)
+    if path.exists():
+        path.replace(kept)
+    return read_record(kept)
+
+
+def drop_record(path):
+    """Remove the record that `take_record` put aside."""
+    _kept(path).unlink(missing_ok=True)
+
+
+def _kept(path):
+    return path.with_name(path.name + KEPT_SUFFIX)
+
+
+def files_of(record, top):
+    """Return the paths below ``top`` that a record names, relative to the output folder."""
+    found = (text for text in _texts(record) if text.startswith(f"{top}/"))
+    return {text for text in found if text.endswith((".nii.gz", ".tsv"))}
+
+
+def _texts(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in OTHER_KEYS:
+                yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+
+
+def measure_files(output_dir, record, top):
+    """Return path -> size in bytes of every file that a record names, the sidecars included."""
+    paths = [Path(output_dir, name) for name in _with_sidecars(files_of(record, top))]
+    return {str(path.relative_to(output_dir)): path.stat().st_size for path in paths if path.is_file()}
+
+
+def _with_sidecars(paths):
+    return sorted({name for path in paths for name in (path, sidecar_path(path))})
+
+
+def _have_sizes(record, sizes):
+    """Whether files have their sizes; those changed after the record are read, if they can be checked."""
+    if sizes is None:
+        return False
+    folder = record.parent.parent
+    try:
+        found = {folder / name: (folder / name).stat() for name in sizes}
+        time = record.stat().st_mtime_ns
+    except OSError:
+        return False
+    if any(now.st_size != size for now, size in zip(found.values(), sizes.values(), strict=True)):
+        return False
+    changed = [path for path, now in found.items() if now.st_mtime_ns > time]
+    if not all(map(_is_readable, changed)):
+        return False
+    if changed:
+        # A copy of the folder has times of its own: once is enough to have read it.
+        with suppress(OSError):
+            record.touch()
+    return True
+
+
+def _is_readable(path):
+    """Whether a compressed file is what was packed, by its own check sum; others are taken as they are."""
+    if path.suffix != ".gz":
+        return True
+    try:
+        gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return False
+    return True
+
+
+def remove_outdated(output_dir, before, after, top):
+    """Remove the files that the record ``before`` names and ``after`` does not; return how many.
+
+    The group stage would take the maps of a participant, and a reader those of the group.
+    """
+    folder = (Path(output_dir) / top).resolve()
+    outdated = files_of(before, top) - files_of(after, top)
+    for path in _with_sidecars(outdated):
+        if Path(output_dir, path).resolve().is_relative_to(folder):
+            Path(output_dir, path).unlink(missing_ok=True)
+    return len(outdated)

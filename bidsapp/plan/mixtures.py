@@ -1,0 +1,120 @@
+"""What the maps of participants were made with, and whether those of one group were made alike.
+
+The sidecar of each map says it, so that maps that were moved, or made by several calls, can be compared.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+
+from bidsapp.errors import InputError
+from bidsapp.inputs.confounds import parse_strategy
+from bidsapp.plan.automatic import check_hrf
+
+# Sidecar field -> in words.
+MADE_WITH = {
+    "ModelName": "model",
+    "ModelDigest": "content of the model",
+    "ConditionList": "conditions of the contrast",
+    "Weights": "weights of the contrast",
+    "Confounds": "confounds",
+    "HighPassPeriod": "high-pass filter (s)",
+    "HRFModel": "response",
+    "MissingCondition": "missing conditions",
+    "SmoothingFWHM": "smoothing (mm)",
+    "NoiseModel": "noise model",
+    "NoiseSmoothingFWHM": "smoothing of the noise model (mm)",
+    "Scaling": "scaling",
+    "FixedEffects": "weights of runs",
+    "DerivativeBoost": "derivative boost",
+    "TaskGLMVersion": "version of TaskGLM",
+}
+AUTO = "auto"
+MAX_NAMED = 12
+WAYS_OUT = (
+    "Run the participant level again with the same settings for all, name the participants to analyse "
+    "(--participant-label, --exclude-participant-label), or, if it is meant, give --allow-mixed-settings."
+)
+
+
+def describe_model_facts(model, options):
+    """Return what of a model decides the numbers of the maps, as sidecar fields.
+
+    The flags that made an automatic model, which grows with the trial types of a dataset; else a digest of
+    all nodes before the group, without their contrasts.
+    """
+    facts = {"ModelName": model.name, "MissingCondition": options.missing_condition}
+    if options.model == AUTO:
+        return facts | {
+            "Confounds": parse_strategy(options.confounds).text,
+            "HighPassPeriod": options.high_pass,
+            "HRFModel": check_hrf(options.hrf_model),
+        }
+    nodes = [node for node in json.loads(model.text)["Nodes"] if node["Level"].lower() != "dataset"]
+    kept = [{k: v for k, v in node.items() if not k.endswith("Contrasts")} for node in nodes]
+    text = json.dumps(kept, sort_keys=True)
+    return facts | {"ModelDigest": hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+def check_mixtures(fits, *, allowed):
+    """Return the fits, with a note on each whose maps were made with different settings.
+
+    Parameters
+    ----------
+    fits : sequence of DatasetFit
+    allowed : bool
+        Whether maps made differently may be analysed together.
+
+    Raises
+    ------
+    InputError
+        They may not; all contrasts and settings are named together.
+    """
+    noted, faults = [], {}
+    for fit in fits:
+        found = find_mixtures(fit.inputs)
+        if found:
+            faults.setdefault("; ".join(found), []).append(fit.contrast or "all contrasts")
+            fit = replace(
+                fit, notes=(*fit.notes, f"the maps were made with different settings: {'; '.join(found)}")
+            )
+        noted.append(fit)
+    if faults and not allowed:
+        said = [f"{', '.join(dict.fromkeys(names))}: {text}." for text, names in faults.items()]
+        raise InputError("\n".join(["The maps were made with different settings.", *said, WAYS_OUT]))
+    return noted
+
+
+def find_mixtures(entries):
+    """Return the settings in which estimates of one contrast differ, each with who has which, in words."""
+    by_contrast = {}
+    for entry in entries:
+        by_contrast.setdefault(entry.key.contrast, []).append(entry)
+    found = [text for group in by_contrast.values() for text in _differences(group)]
+    return list(dict.fromkeys(found))
+
+
+def _differences(entries):
+    found = []
+    for field, words in MADE_WITH.items():
+        values = {}
+        for entry in entries:
+            value = entry.metadata.get(field)
+            if value is not None:
+                values.setdefault(_shown(value), {})[f"sub-{entry.key.entity('sub')}"] = None
+        if len(values) > 1:
+            most = max(values, key=lambda value: len(values[value]))
+            others = [f"{value} in {_some(list(who))}" for value, who in values.items() if value != most]
+            found.append(f"{words} {most} in {len(values[most])} participants, {', '.join(others)}")
+    return found
+
+
+def _shown(value):
+    return (
+        f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+    )
+
+
+def _some(labels):
+    more = f" and {len(labels) - MAX_NAMED} more" if len(labels) > MAX_NAMED else ""
+    return ", ".join(labels[:MAX_NAMED]) + more
