@@ -7,12 +7,9 @@ The effect columns X and the nuisance columns Z are orthogonal and span the desi
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
 from bidsapp.errors import ModelError
-
-# Singular values below this share of the largest count as zero.
-RANK_TOLERANCE = 1e-9
+from bidsapp.stats.estimability import RANK_TOLERANCE, reduce_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,13 +99,10 @@ def drop_fixed(nuisance, fixed):
 
 def _independent_rows(weights):
     """Return rows that span the same contrast, as many as its rank."""
-    rank = np.linalg.matrix_rank(weights, tol=RANK_TOLERANCE * max(np.linalg.norm(weights, 2), 1e-300))
-    if rank == 0:
+    rows = reduce_rows(weights[np.any(weights, axis=1)])
+    if not len(rows):
         raise ModelError("the contrast has only zero weights.")
-    if rank == len(weights):
-        return weights
-    _, _, pivots = linalg.qr(weights.T, mode="economic", pivoting=True)
-    return weights[np.sort(pivots[:rank])]
+    return rows
 
 
 def _orthonormal(columns, scale=None):
