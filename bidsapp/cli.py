@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from dataclasses import fields
+from itertools import takewhile
 from pathlib import Path
 
 from bidsapp import errors
@@ -21,6 +22,8 @@ from bidsapp.version import __version__
 LEVELS = ("participant", "group")
 # Flags whose value may be left out: the values, first the one that is then meant.
 BARE_VALUES = {"--dry-run": ("text", "json"), "--list-participants": ("all", "unfinished")}
+# The same for flags that take any words.
+BARE_NAMES = {"--across-contrasts": "all"}
 EPILOG = """\
 Flags may be written with - or _, labels with or without their prefix, lists with spaces or commas.
 Exit codes: 0 done; 1 a participant, group model or report failed; 16 not a BIDS dataset; 17 unknown level;
@@ -92,7 +95,9 @@ def check_folders(settings):
 
 def parse_arguments(argv):
     """Return the parsed arguments; raise SettingsError on wrong usage."""
-    arguments = make_parser().parse_args([_with_dashes(argument) for argument in _join_values(argv)])
+    arguments = make_parser().parse_args(
+        [_with_dashes(argument) for argument in _join_values(_fill_in_names(argv))]
+    )
     unknown = [level for level in arguments.analysis_level if level not in LEVELS]
     if unknown:
         message = (
@@ -170,7 +175,7 @@ def _add_flag(group, setting):
     if kind == "flag":
         group.add_argument(*flags, action="store_true", **options)
         return
-    if kind in ("labels", "list", "paths", "words"):
+    if kind in ("labels", "list", "paths", "words", "names"):
         options["nargs"] = "+"
     if kind == "repeat":
         options["action"] = "append"
@@ -192,6 +197,23 @@ def _default_text(setting):
         if default in (None, (), False) or "(default" in setting.metadata["help"]
         else f" (default: {default})"
     )
+
+
+def _fill_in_names(argv):
+    """Return the arguments with the value of a flag that takes words and has none.
+
+    Words behind it are its own, unless the level is among them: then they are the app's.
+    """
+    filled = []
+    for place, word in enumerate(argv):
+        filled.append(word)
+        if word.replace("_", "-") not in BARE_NAMES:
+            continue
+        behind = list(takewhile(lambda other: not other.startswith("-"), argv[place + 1 :]))
+        others = [*argv[:place], *argv[place + 1 + len(behind) :]]
+        if not behind or not any(level in others for level in LEVELS):
+            filled[-1] += f"={BARE_NAMES[word.replace('_', '-')]}"
+    return filled
 
 
 def _join_values(argv):
@@ -305,6 +327,13 @@ def _read_flag(value, _details):
     return value
 
 
+def _read_names(value, _details):
+    """Read words; in a configuration file also true, for all, and false."""
+    if isinstance(value, bool):
+        return ("all",) if value else ()
+    return tuple(str(item) for item in _as_list(value))
+
+
 def _as_list(value):
     return value if isinstance(value, list | tuple) else [value]
 
@@ -323,6 +352,7 @@ READERS = {
     "paths": lambda value, _details: tuple(str(item) for item in _as_list(value)),
     "repeat": lambda value, _details: tuple(str(item) for item in _as_list(value)),
     "words": lambda value, _details: tuple(str(item) for item in _as_list(value)),
+    "names": _read_names,
     "memory": _read_memory,
 }
 

@@ -8,7 +8,7 @@ from bidsapp.group_conjunctions import Conjunctions
 from bidsapp.group_inference import (
     Shuffled,
     blocks_of_rows,
-    correct_over_contrasts,
+    correct_family,
     find_smoothness,
     make_evidence,
     mark_scores,
@@ -147,16 +147,18 @@ def fit_model(model, settings):
 def shuffle_fits(model, settings, failures):
     """Yield every fit of a model, what came out of it, and the `Shuffled` of its contrasts.
 
-    They come one after another, or, where p-values are corrected over all contrasts, when the last is done.
+    They come one after another, or, where p-values are corrected over several contrasts, when the last
+    is done.
     Why a fit cannot be made is added to ``failures``.
     """
     done = (
         (fit, fitted, shuffle_all(fit, fitted, settings))
         for fit, fitted in fit_each(model.fits, settings, failures)
     )
-    if settings.permutation.across_contrasts:
+    if any(fit.family for fit in model.fits):
         done = list(done)
-        correct_over_contrasts([one for *_, shuffled in done for one in shuffled])
+        named = [(fit, contrast.name, one) for fit, _, found in done for contrast, one in _pair(fit, found)]
+        correct_family({name: one for fit, name, one in named if name in fit.family})
     yield from done
 
 
@@ -170,6 +172,10 @@ def fit_each(fits, settings, failures):
             failures.append(f"{fit.contrast or 'all contrasts'}: {error}{again}")
             continue
         yield fit, fit_inputs(fit, stack, settings)
+
+
+def _pair(fit, shuffled):
+    return zip(fit.contrasts, shuffled, strict=True)
 
 
 def analyse(fit, fitted, shuffled, settings):

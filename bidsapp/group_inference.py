@@ -91,9 +91,7 @@ def shuffle_contrast(effects, design, contrast, place, settings):
     geometry, entities, node, blocks = place
     path = settings.output_dir / names.shuffle_state_path(entities, node, contrast.name)
     monitor = ShuffleMonitor(path, f"{node} {contrast.name}")
-    options = make_options(settings, blocks, design.variance_groups)
-    if options.block_mode == "auto" and has_repeats(design):
-        options = replace(options, block_mode="dependent")
+    options = options_of_design(design, blocks, settings)
     inference = permute(effects, design.matrix, contrast.weights, geometry, options, monitor=monitor)
     monitor.finish()
     logger.info("%s: %s", contrast.name, describe_shuffles(inference))
@@ -126,6 +124,14 @@ def blocks_of_rows(fit, design):
     if fit.blocks:
         return np.unique(fit.blocks, return_inverse=True)[1]
     return design.clusters if has_repeats(design) else None
+
+
+def options_of_design(design, blocks, settings):
+    """Return the options of the permutation engine for a design."""
+    options = make_options(settings, blocks, design.variance_groups)
+    if options.block_mode == "auto" and has_repeats(design):
+        return replace(options, block_mode="dependent")
+    return options
 
 
 def make_options(settings, blocks=None, variance_groups=None):
@@ -217,16 +223,18 @@ class Shuffled:
         return [*filter(None, [self.refusal]), *(f"{contrast.name}: {note}" for note in notes)]
 
 
-def correct_over_contrasts(shuffled):
-    """Correct the p-values of all contrasts of a model together.
+def correct_family(shuffled):
+    """Correct the p-values of the contrasts of a family together, and say so.
 
     Parameters
     ----------
-    shuffled : list of Shuffled
-        Changed in place; contrasts without an inference are left out.
+    shuffled : dict of str to Shuffled
+        By the name of the contrast. Changed in place; contrasts without an inference are left out.
     """
-    tested = [one for one in shuffled if one.inference is not None]
-    if len(tested) < 2:
+    tested = {name: one for name, one in shuffled.items() if one.inference is not None}
+    if not tested:
         return
-    for one, corrected in zip(tested, correct_across([one.inference for one in tested]), strict=True):
-        one.inference = corrected
+    corrected = correct_across([one.inference for one in tested.values()], list(tested))
+    logger.info("Family-wise errors by shuffling are over %s", corrected[0].conventions["Family"])
+    for one, inference in zip(tested.values(), corrected, strict=True):
+        one.inference = inference

@@ -78,6 +78,7 @@ class ContrastWriter:
             "coverage": _coverage_path(result.fit),
             "excluded": [{"subject": s, "reason": reason} for s, reason in result.fit.excluded.items()],
             "group_contrast": result.fit.group_contrasts.get(result.contrast.name, "1"),
+            "descriptive": result.contrast.name in result.fit.descriptive,
             "test": estimate.test,
             "dof": _common_dof(estimate),
             "weights": described["weights"],
@@ -156,6 +157,7 @@ class ContrastWriter:
             "statistic": fields["Statistic"],
             "seed": inference.options.seed,
             "smallest_p": inference.smallest_p,
+            "family": fields["Family"],
             "warnings": list(inference.warnings),
         }
         return {"nulls": [null | {"table": table} for null in nulls], "permutation": shuffling}

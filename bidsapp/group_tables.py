@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import cycle
 
+from bidsapp.inference.across import HOLM
 from bidsapp.inference.ari import find_discoveries
 from bidsapp.inference.pvalues import p_interval
 from bidsapp.outputs import names
@@ -119,7 +120,9 @@ def add_limits(frame, label, inference):
     All shuffles together give p itself, and a fitted tail is no count of shuffles: then there are none.
     """
     column = P_COLUMNS.get(label)
-    if column not in frame or inference.exact or inference.options.tail_approximation != "none":
+    # Of Holm's procedure p is no share of shuffles.
+    counted = inference is not None and not inference.exact and not _is_stepwise(inference)
+    if column not in frame or not counted or inference.options.tail_approximation != "none":
         return frame
     lower, upper = p_interval(frame[column], inference.n_shuffles)
     place = frame.columns.get_loc(column) + 1
@@ -127,6 +130,14 @@ def add_limits(frame, label, inference):
     limits.insert(place, "p_fwe_low", lower)
     limits.insert(place + 1, "p_fwe_high", upper)
     return limits
+
+
+def _is_stepwise(inference):
+    return HOLM in getattr(inference, "conventions", {}).get("Family", "")
+
+
+def _is_stepwise(inference):
+    return HOLM in getattr(inference, "conventions", {}).get("Family", "")
 
 
 def name_inputs(fit, stack):

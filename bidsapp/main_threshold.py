@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 
 from bidsapp.errors import AppError, SettingsError
-from bidsapp.group_inference import blocks_of_rows, make_options, why_no_fields
+from bidsapp.group_inference import blocks_of_rows, options_of_design, why_no_fields
 from bidsapp.group_models import choose_estimator, make_design, why_not_shuffled
 from bidsapp.inference.permutation import lay_out
 from bidsapp.inference.statistics import STATISTICS
@@ -104,7 +104,7 @@ def find_obstacle(fit, contrast, settings):
     reason = "" if n_maps > 1 else why_not_shuffled(design, estimator)
     if reason:
         return reason + "."
-    options = make_options(settings, blocks_of_rows(fit, design), design.variance_groups)
+    options = options_of_design(design, blocks_of_rows(fit, design), settings)
     try:
         lay_out(design.matrix, contrast.weights, options, n_maps=n_maps)
     except AppError as error:

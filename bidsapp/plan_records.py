@@ -198,6 +198,8 @@ class DatasetFit:
         The model's nodes and edges with the numbers of estimates, as ``plan.graph`` describes them.
     descriptive : tuple of str
         The contrasts that are no hypotheses: means of groups, which come with a design.
+    family : tuple of str
+        The contrasts whose errors are controlled together with those of the node's other fits.
     """
 
     node: str
@@ -219,6 +221,7 @@ class DatasetFit:
     within: Within | None = None
     graph: dict = field(default_factory=dict)
     descriptive: tuple[str, ...] = ()
+    family: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ def option(default, text, **details):
     """Declare a setting: its default, its help text and how its flag reads a value.
 
     ``details``: ``kind`` ("text", "int", "float", "path", "flag", "labels" for lists by spaces or commas
-    whose ``prefix-`` is optional, "list", "paths", "words", "memory"), ``aliases``, ``choices``, ``metavar``,
-    ``prefix``; of numbers ``least`` (allowed) and ``between`` (both not allowed).
+    whose ``prefix-`` is optional, "list", "paths", "words", "names" for words that may be left out,
+    "memory"), ``aliases``, ``choices``, ``metavar``, ``prefix``; of numbers ``least`` (allowed) and
+    ``between`` (both not allowed).
     """
     return field(default=default, metadata={"help": text, "kind": "text", **details})
 
@@ -338,8 +339,13 @@ class PermutationOptions:
     stop_when_decided: bool = option(
         False, "Stop shuffling once hardly a corrected p can cross alpha any more.", kind="flag"
     )
-    across_contrasts: bool = option(
-        False, "Correct over all contrasts of a group model together.", kind="flag"
+    across_contrasts: tuple = option(
+        (),
+        "Correct family-wise errors by shuffling over these contrasts of a group model together, by their "
+        "names in the report; without names (or with all) over all but the means of groups that a "
+        "--group-design makes of itself.",
+        kind="names",
+        metavar="CONTRAST",
     )
 
 

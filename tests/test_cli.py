@@ -71,6 +71,28 @@ def test_memory_is_read_with_units(text, gigabytes):
     assert settings("--mem", text).control.mem_gb == pytest.approx(gigabytes)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["in", "out", "group"], ()),
+        (["in", "out", "group", "--across-contrasts"], ("all",)),
+        (["--across-contrasts", "in", "out", "group"], ("all",)),
+        (["in", "out", "--across_contrasts", "group", "--seed", "1"], ("all",)),
+        (["in", "out", "group", "--across-contrasts", "a vs b", "c", "--seed", "1"], ("a vs b", "c")),
+        (["in", "out", "group", "--across-contrasts=a vs b"], ("a vs b",)),
+    ],
+)
+def test_a_family_may_be_named_or_not(arguments, names):
+    found = make_settings(parse_arguments(arguments))
+    assert (found.permutation.across_contrasts, found.levels) == (names, ("group",))
+
+
+def test_a_configuration_file_may_say_true_for_a_family(tmp_path):
+    for text, names in (("true", ("all",)), ("false", ()), ('["a", "b"]', ("a", "b"))):
+        (tmp_path / "c.toml").write_text(f"across_contrasts = {text}\n")
+        assert settings("--config-file", str(tmp_path / "c.toml")).permutation.across_contrasts == names
+
+
 def test_a_configuration_file_gives_settings_that_flags_override(tmp_path):
     config = tmp_path / "c.toml"
     config.write_text('n-permutations = 50\nalpha = 0.01\ntask_label = ["a", "b"]\n')

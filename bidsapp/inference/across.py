@@ -1,50 +1,104 @@
-"""Corrected p-values over several contrasts at once."""
+"""Corrected p-values over several contrasts at once: a family."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.inference.tails import p_from_tail
+from bidsapp.inference.tails import find_cutoff, p_from_tail
+from bidsapp.records import Inference
 from bidsapp.stats.distributions import f_to_z, t_to_z
 
+MAXIMUM, HOLM = "maximum over contrasts in each shuffle", "Bonferroni-Holm over contrasts"
+# Statistics whose values can be compared between contrasts of different tests: heights as z, and sizes.
+COMPARABLE = ("height", "extent")
 
-def correct_across(inferences):
+
+def correct_across(inferences, names=()):
     """Return the inferences with p_fwe corrected over all of them; their conventions say how ("Family").
 
     Contrasts that were shuffled alike share one null: the maximum, in each shuffle, over points and
     contrasts (Alberton 2020), voxel heights as z so that no contrast outweighs the others. Contrasts shuffled
-    in different ways are corrected by Bonferroni.
+    in different ways are corrected by Bonferroni and Holm (1979), contrast after contrast by their smallest
+    p: the error rate is that of finding anything in a contrast without any effect.
 
     Parameters
     ----------
     inferences : list of Inference
+    names : sequence of str
+        Of the contrasts, for the words.
     """
-    n_contrasts = len(inferences)
     alike = len({(one.shuffles_digest, one.n_shuffles) for one in inferences}) == 1
-    same_scale = len({(one.test, one.dof) for one in inferences}) == 1
-    how = "maximum over contrasts in each shuffle" if alike and same_scale else "Bonferroni over contrasts"
+    # As text: unknown dof are NaN, which equals nothing.
+    same_scale = len({(one.test, str(one.dof)) for one in inferences}) == 1
+    how = MAXIMUM if alike and same_scale else HOLM
     if alike and not same_scale:
-        how = "maximum over contrasts in each shuffle (height as z, extent), Bonferroni for mass and TFCE"
-    family = f"{n_contrasts} contrasts, {how}"
-    corrected = []
-    for one in inferences:
-        found = {}
-        for name, statistic in one.statistics.items():
-            if alike and (name in ("height", "extent") or same_scale):
-                joint = np.max([_null(other, name) for other in inferences], axis=0)
-                p = p_from_tail(_size(one, name), joint, one.options.tail_approximation)
-            else:
-                p = np.minimum(statistic.p_fwe * n_contrasts, 1.0)
-            p = np.where(np.isnan(statistic.p_fwe), np.nan, np.maximum(p, statistic.p_fwe))
-            found[name] = replace(statistic, p_fwe=p)
-        said = one.conventions | {"Family": family}
-        corrected.append(replace(one, statistics=found, clusters=_clusters(one, found), conventions=said))
-    return corrected
+        how = f"{MAXIMUM} (height as z, extent), {HOLM} for mass and TFCE"
+    listed = f" ({', '.join(names)})" if names else ""
+    conventions = {"Family": f"{len(inferences)} contrasts, {how}{listed}"}
+    if len(inferences) == 1:
+        conventions = {"Family": "1 contrast"}
+    found = [{} for _ in inferences]
+    for name in inferences[0].statistics:
+        joint = alike and (name in COMPARABLE or same_scale)
+        corrections = _joint(inferences, name) if joint else _stepwise(inferences, name)
+        for one, statistics, correction in zip(inferences, found, corrections, strict=True):
+            statistics[name] = _correct(one, name, correction)
+    return [
+        replace(
+            one,
+            statistics=statistics,
+            clusters=_clusters(one, statistics),
+            conventions=one.conventions | conventions,
+        )
+        for one, statistics in zip(inferences, found, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Correction:
+    """The null of a family on the scale of ``_size``, the factor of its p, and the p that none is below."""
+
+    inference: Inference
+    null: np.ndarray
+    factor: int = 1
+    least: float = 0.0
+
+    def p_of(self, values):
+        """Return the corrected p of values of ``_size``."""
+        p = p_from_tail(values, self.null, self.inference.options.tail_approximation)
+        return np.minimum(np.maximum(p * self.factor, self.least), 1.0)
+
+
+def _joint(inferences, name):
+    null = np.max([_null(one, name) for one in inferences], axis=0)
+    return [_Correction(one, null) for one in inferences]
+
+
+def _stepwise(inferences, name):
+    """Return the corrections of Holm (1979): the contrast with the smallest p comes first."""
+    smallest = [np.nanmin(one.statistics[name].p_fwe, initial=1.0) for one in inferences]
+    corrections, least = [None] * len(inferences), 0.0
+    for rank, place in enumerate(np.argsort(smallest, kind="stable")):
+        factor = len(inferences) - rank
+        least = max(least, min(smallest[place] * factor, 1.0))
+        one = inferences[place]
+        corrections[place] = _Correction(one, _null(one, name), factor, least)
+    return corrections
+
+
+def _correct(inference, name, correction):
+    statistic, options = inference.statistics[name], inference.options
+    p = correction.p_of(_size(inference, name))
+    # No family makes a p smaller, outside clusters neither.
+    p = np.where(np.isnan(statistic.p_fwe), np.nan, np.maximum(p, statistic.p_fwe))
+    cutoff = find_cutoff(
+        statistic.null_max, lambda values: correction.p_of(_on_scale(inference, name, values)), options.alpha
+    )
+    return replace(statistic, p_fwe=p, cutoff=cutoff)
 
 
 def _null(inference, name):
-    null = inference.statistics[name].null_max
-    return _to_z(inference, null) if name == "height" else null
+    return _on_scale(inference, name, inference.statistics[name].null_max)
 
 
 def _size(inference, name):
@@ -53,13 +107,14 @@ def _size(inference, name):
         observed = np.abs(observed)
     elif inference.options.tail == "negative" and inference.test in ("t", "v"):
         observed = -observed
-    return _to_z(inference, observed) if name == "height" else observed
+    return _on_scale(inference, name, observed)
 
 
-def _to_z(inference, values):
-    if inference.test == "t":
-        return t_to_z(values, inference.dof[1])
-    return values if inference.test in ("v", "G") else f_to_z(values, *inference.dof)
+def _on_scale(inference, name, values):
+    """Return values of a statistic so that contrasts can be compared: heights as z."""
+    if name != "height" or inference.test in ("v", "G"):
+        return values
+    return t_to_z(values, inference.dof[1]) if inference.test == "t" else f_to_z(values, *inference.dof)
 
 
 def _clusters(inference, statistics):

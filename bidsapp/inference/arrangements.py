@@ -147,7 +147,11 @@ def members_of(blocks):
 
 
 def _codes(columns):
-    """Return an integer for each row, equal for equal rows."""
+    """Return an integer for each row, equal for equal rows, in the order in which they first appear.
+
+    So contrasts of one design, whose columns tell the same rows apart, have the same arrangements.
+    """
     scale = max(np.abs(columns).max(), 1e-300)
     rounded = np.round(columns / scale / SAME_ROW)
-    return np.unique(rounded + 0.0, axis=0, return_inverse=True)[1].ravel()
+    _, first, codes = np.unique(rounded + 0.0, axis=0, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes.ravel()]

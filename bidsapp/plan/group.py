@@ -14,6 +14,7 @@ from bidsapp.inputs.participants import find_participants, read_participants
 from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
+from bidsapp.plan.families import add_family
 from bidsapp.plan.graph import describe_graph
 from bidsapp.plan.group_model import find_group_models
 from bidsapp.plan.group_options import (
@@ -67,6 +68,8 @@ def make_group_plan(settings):
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
     check_options([fit for fit, _ in fits], settings.group)
     fits = _noted(fits, entries, people, settings)
+    members = add_family([fit for fit, _ in fits], settings.permutation.across_contrasts)
+    fits = [(fit, group_by) for fit, (_, group_by) in zip(members, fits, strict=True)]
     check_one_sided_p(settings.permutation.cluster_forming_p, "--cluster-forming-p")
     return GroupPlan(
         documents=tuple(models),

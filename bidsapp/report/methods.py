@@ -374,10 +374,25 @@ def say_enhancement(record):
 
 def say_family(record):
     """Say over how many contrasts errors are controlled."""
-    contrasts = _tested(record)
-    if _options(record, "permutation").get("across_contrasts") or len(contrasts) < 2:
-        return "Family-wise errors by shuffling are over all contrasts together." * (len(contrasts) > 1)
+    contrasts, shuffled = _tested(record), _shuffled(record)
+    if len(contrasts) < 2:
+        return ""
+    families = dict.fromkeys(c["permutation"].get("family", "") for c in shuffled)
+    said = [family for family in families if family[:1].isdigit()]
+    if said:
+        return f"Family-wise errors by shuffling are over {'; '.join(said)}. {_alone(contrasts)}".strip()
+    if _options(record, "permutation").get("across_contrasts") and shuffled:
+        return "Family-wise errors by shuffling are over all contrasts together."
     return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
+
+
+def _alone(contrasts):
+    """Return which contrasts are in no family, and that means of groups are descriptive."""
+    out = [c for c in contrasts if not (c.get("permutation") or {}).get("family", "")[:1].isdigit()]
+    named = ", ".join(c["name"] for c in out)
+    means = ", ".join(c["name"] for c in out if c.get("descriptive"))
+    words = f"Not in it, and for one contrast each: {named}." if out else ""
+    return f"{words} Means of groups are descriptive: {means}." if means else words
 
 
 def say_clusters(record):

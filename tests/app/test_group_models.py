@@ -294,9 +294,75 @@ def test_p_values_are_corrected_over_the_contrasts_of_a_model(maps, tmp_path):
     assert json.loads(sidecar.read_text())["Family"].startswith("2 contrasts, maximum over contrasts")
 
 
+TWO_GROUPS = ("--group-design", "two-sample", "group", "--n-permutations", "200", "--statistics", "height")
+
+
+def p_of(output, contrast):
+    logp = read(output, f"contrast-{contrast}_stat-logp_desc-maxT")
+    return 10 ** -logp[np.isfinite(logp)]
+
+
+def family_of(output, contrast):
+    (path,) = (output / "group").glob(f"*contrast-{contrast}_stat-logp_desc-maxT_statmap.json")
+    return json.loads(path.read_text())["Family"]
+
+
+@pytest.fixture(scope="module")
+def alone(maps, tmp_path_factory):
+    """Return the output of two groups without a family."""
+    output = tmp_path_factory.mktemp("alone")
+    assert run(maps, output, *TWO_GROUPS) == 0
+    return output
+
+
+def test_means_of_groups_are_in_no_family_unless_named(maps, tmp_path, alone):
+    assert run(maps, tmp_path, *TWO_GROUPS, "--across-contrasts") == 0
+    differences = ("goControlVsPatient", "stopControlVsPatient")
+    for name in ("goGroupControl", "stopGroupPatient"):
+        np.testing.assert_array_equal(p_of(tmp_path, name), p_of(alone, name))
+        assert family_of(tmp_path, name) == "the points of the contrast"
+    for name in differences:
+        assert (p_of(tmp_path, name) >= p_of(alone, name) - 1e-9).all()
+        assert family_of(tmp_path, name).startswith(
+            "2 contrasts, maximum over contrasts in each shuffle (go "
+        )
+    text = (tmp_path / "logs/CITATION.md").read_text()
+    assert "Family-wise errors by shuffling are over 2 contrasts, maximum over contrasts" in text
+    assert "Means of groups are descriptive: go group.control" in text
+
+
+def test_one_contrast_is_a_family_of_its_own(maps, tmp_path, alone, capsys):
+    assert run(maps, tmp_path, *TWO_GROUPS, "--across-contrasts", "goControlVsPatient") == 0
+    np.testing.assert_array_equal(p_of(tmp_path, "goControlVsPatient"), p_of(alone, "goControlVsPatient"))
+    assert family_of(tmp_path, "goControlVsPatient") == "1 contrast"
+    assert "errors by shuffling are over 1 contrast" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("go group.control", "go control vs patient"), ("go group.control, go control vs patient",)],
+    ids=["words", "commas"],
+)
+def test_contrasts_shuffled_in_different_ways_are_corrected_step_by_step(maps, tmp_path, alone, words):
+    assert run(maps, tmp_path, *TWO_GROUPS, "--across-contrasts", *words) == 0
+    names = ("goGroupControl", "goControlVsPatient")
+    first, second = sorted(names, key=lambda name: p_of(alone, name).min())
+    least = 2 * p_of(alone, first).min()
+    np.testing.assert_allclose(p_of(tmp_path, first), np.minimum(2 * p_of(alone, first), 1), rtol=1e-5)
+    np.testing.assert_allclose(p_of(tmp_path, second), np.clip(p_of(alone, second), least, 1), rtol=1e-5)
+    assert "2 contrasts, Bonferroni-Holm over contrasts" in family_of(tmp_path, first)
+    rules = [one for contrast in record_of(tmp_path)["contrasts"] for one in contrast["thresholds"]]
+    assert sum("Bonferroni-Holm" in rule["title"] for rule in rules) == 2
+    assert "Bonferroni-Holm over contrasts" in (tmp_path / "group.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ("--across-contrasts", "goControlVsPatients"),
+            "no group model tests a contrast 'goControlVsPatients'",
+        ),
         (("--group-design", "two-sample", "sex"), "no column 'sex'"),
         (("--min-subjects", "many"), "--min-subjects"),
         (("--variance-groups", "site"), "--variance-groups: no column 'site'"),
