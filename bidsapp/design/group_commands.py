@@ -25,6 +25,7 @@ FORMS = {
     "covariate": (1, None),
     "repeated-measures": (1, None),
 }
+MODEL_FILE = "Other designs are written as a model file (docs/models/README.md has examples)."
 BETWEEN = ("two-sample", "anova")
 GROUP_BY = ["contrast", "session", "task"]
 
@@ -98,24 +99,35 @@ def split_words(words):
     ------
     SettingsError
     """
-    parts = {}
+    parts, form = {}, None
     for word in words:
         if word in FORMS:
-            if word in parts:
-                raise SettingsError(f"--group-design: {word} is there twice.")
-            parts[word] = []
-        elif parts:
-            parts[next(reversed(parts))].append(word)
+            if word in parts and word != "covariate":
+                raise SettingsError(f"--group-design: {word} is there twice. {MODEL_FILE}")
+            form = word
+            parts.setdefault(form, [])
+        elif form:
+            parts[form].append(word)
         else:
             raise SettingsError(f"--group-design: {word!r} is none of {', '.join(FORMS)}.")
     for form, arguments in parts.items():
-        least, most = FORMS[form]
-        if len(arguments) < least or (most is not None and len(arguments) > most):
-            count = str(least) if least == most else f"{least} or more"
-            raise SettingsError(f"--group-design {form} takes {count} names, not {len(arguments)}.")
+        _check_arguments(form, arguments)
     if sum(form in parts for form in WITHIN) > 1 or sum(form in parts for form in BETWEEN) > 1:
-        raise SettingsError(f"--group-design: {' and '.join(parts)} do not go together.")
+        raise SettingsError(f"--group-design: {' and '.join(parts)} do not go together. {MODEL_FILE}")
     return parts
+
+
+def _check_arguments(form, arguments):
+    least, most = FORMS[form]
+    if len(arguments) < least or (most is not None and len(arguments) > most):
+        count = str(least) if least == most else f"{least} or more"
+        raise SettingsError(
+            f"--group-design {form} takes {count} names, not {len(arguments)}. Covariates follow the "
+            f"word covariate. {MODEL_FILE}"
+        )
+    doubled = [name for name in arguments if arguments.count(name) > 1]
+    if doubled:
+        raise SettingsError(f"--group-design {form}: {doubled[0]} is there twice.")
 
 
 def _document(words, node, cells):

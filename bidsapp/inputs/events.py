@@ -15,7 +15,7 @@ import pandas as pd
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.index import did_you_mean
-from bidsapp.inputs.tables import read_table
+from bidsapp.inputs.tables import read_table, spell
 
 REQUIRED = ("onset", "duration")
 
@@ -52,7 +52,13 @@ def read_events(path, label=""):
     if (duration < 0).any():
         line = int(np.flatnonzero(duration < 0)[0]) + 2
         raise InputError(f"{where}, column duration, line {line}: a duration is negative. Correct it.")
-    notes = []
+    for name in table.columns.difference(REQUIRED):
+        table[name] = [spell(value) for value in table[name]]
+    notes = [
+        f"{count} events have the {column} {word!r}, which means that it is missing: they are of no condition"
+        for (column, word), count in table.attrs.get("doubtful", {}).items()
+        if column not in REQUIRED
+    ]
     there = ~np.isnan(onset)
     if not there.all():
         notes.append(f"{(~there).sum()} events without an onset are left out")

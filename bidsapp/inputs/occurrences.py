@@ -5,8 +5,12 @@ import os
 import re
 from pathlib import Path
 
+from bidsapp.errors import InputError
+from bidsapp.inputs.tables import MISSING, read_table, spell
+
 # A text column with more levels than this is a description of single trials, not a condition.
 MAX_LEVELS = 300
+MAX_HOLDERS = 3
 
 
 def find_levels(raw, tasks=()):
@@ -35,8 +39,23 @@ def find_levels(raw, tasks=()):
             for name, value in row.items():
                 if name and isinstance(value, str) and len(found.setdefault(name, set())) <= MAX_LEVELS:
                     found[name].add(value.strip())
-    absent = {"", "n/a", "N/A", "nan", "NaN"}
-    return {name: set() if len(levels) > MAX_LEVELS else levels - absent for name, levels in found.items()}
+    return {name: set() if len(levels) > MAX_LEVELS else levels - MISSING for name, levels in found.items()}
+
+
+def find_holders(raw, task, column, level):
+    """Return, in words, whose events files have a level of a column, and how many."""
+    found = {}
+    for path in _events_files(Path(raw), (task,)):
+        try:
+            values = read_table(path, (column,)).get(column, ())
+        except InputError:
+            continue
+        if level in map(spell, values):
+            who = re.match(r"sub-[^_]+", path.name)
+            found.setdefault(who[0] if who else "all participants", []).append(path)
+    shown = list(found)[:MAX_HOLDERS] + (["..."] if len(found) > MAX_HOLDERS else [])
+    n_files = sum(map(len, found.values()))
+    return f"{', '.join(shown)}; {n_files} file{'s' if n_files != 1 else ''}"
 
 
 def find_sessions(raw, task):

@@ -1,8 +1,8 @@
 """Read what is known of the participants: participants.tsv and the tables in ``phenotype/``.
 
-A column is numeric when every value that is there is a number; otherwise it holds text. Missing values
-(``n/a`` or empty) are NaN in a numeric column and None in one of text; whoever uses a column decides what
-becomes of the participants without a value.
+Values are text as the table spells it, for they may be the names of groups; equal numbers have one spelling
+("1" for 1 and 1.0). Missing values (`tables.MISSING`) are None; whoever uses a column decides what becomes of
+the participants without a value.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.tables import read_table
+from bidsapp.inputs.tables import read_table, spell_levels
 
 IDENTIFIER = "participant_id"
 
@@ -48,7 +48,11 @@ def read_participants(path):
         if measures.index.is_unique:
             names = {name: f"{other.stem}.{name}" for name in measures.columns if name in table.columns}
             table = table.join(measures.rename(columns=names), how="left")
-    return table.apply(_as_kind)
+    table = table.astype(object).where(table.notna(), None)
+    for name in table.columns:
+        spelling = spell_levels(table[name])
+        table[name] = pd.Series([spelling.get(value) for value in table[name]], table.index, dtype=object)
+    return table
 
 
 def _read_indexed(path):
@@ -58,12 +62,3 @@ def _read_indexed(path):
     table = table[table[IDENTIFIER].notna()]
     labels = [str(value).removeprefix("sub-") for value in table[IDENTIFIER]]
     return table.drop(columns=IDENTIFIER).set_axis(pd.Index(labels, name=IDENTIFIER, dtype=object))
-
-
-def _as_kind(column):
-    """Return the column as numbers where all its values are, else as text."""
-    there = column.dropna()
-    numbers = pd.to_numeric(there, errors="coerce")
-    if len(there) and numbers.notna().all():
-        return pd.to_numeric(column, errors="coerce").astype(float)
-    return column

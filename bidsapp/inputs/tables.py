@@ -1,6 +1,8 @@
 """Read tab-separated tables as text, saying what is wrong with a file and where."""
 
 import csv
+import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,17 @@ import pandas as pd
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError
 
+# The only list of words for a missing value, of every table. Others ("None", "null", ".") are values.
 MISSING = frozenset(("n/a", "N/A", "na", "NA", "nan", "NaN", ""))
+
+# Those that might be meant as a name (no action, North America).
+DOUBTFUL = ("na", "NA")
 
 
 def read_table(path, columns=None):
-    """Return a table as text; None where a value is missing (``n/a`` or empty).
+    """Return a table as text; None where a value is missing (``n/a``, empty, or another of MISSING).
+
+    ``attrs["doubtful"]`` counts the values that might be names: (column, word) -> number.
 
     Blank lines are skipped, and the cells that a short line lacks are missing.
 
@@ -36,6 +44,7 @@ def read_table(path, columns=None):
     doubled = [name for name in names if names.count(name) > 1]
     if doubled:
         raise InputError(f"{path} has several columns {doubled[0]!r}. Rename one.")
+    doubtful = Counter()
     cells = np.full((len(lines) - 1, len(wanted)), None, dtype=object)
     for row, (number, line) in enumerate(lines[1:]):
         if len(line) > len(header) and any(cell.strip() for cell in line[len(header) :]):
@@ -46,7 +55,37 @@ def read_table(path, columns=None):
         for column, index in enumerate(wanted):
             value = line[index].strip() if index < len(line) else ""
             cells[row, column] = None if value in MISSING else value
-    return pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
+            if value in DOUBTFUL:
+                doubtful[names[column], value] += 1
+    table = pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
+    table.attrs["doubtful"] = dict(doubtful)
+    return table
+
+
+def spell(value):
+    """Return a text with the decimals taken away that a number does not need: "1.0" is "1", "2.50" is "2.5".
+
+    Programs that write tables turn whole numbers into 1.0 as soon as one value is missing.
+    """
+    if value is None or "." not in value or not re.fullmatch(r"[-+]?\d+\.\d*", value):
+        return value
+    return value.rstrip("0").removesuffix(".")
+
+
+def spell_levels(values):
+    """Return value -> spelling, one for values that are the same number: "1" of "01", "1" and "1.0"."""
+    numbers = {}
+    for value in {spell(value) for value in values if value is not None}:
+        numbers.setdefault(_number(value), []).append(value)
+    shortest = {number: min(found, key=lambda text: (len(text), text)) for number, found in numbers.items()}
+    return {value: shortest[_number(spell(value))] for value in values if value is not None}
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def read_header(path):

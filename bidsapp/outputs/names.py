@@ -6,6 +6,7 @@ extension 41, FitLins and nilearn.
 """
 
 import re
+import unicodedata
 
 from bidsapp.errors import ModelError
 
@@ -15,16 +16,55 @@ ENTITY_ORDER = (
     "res", "den", "node", "contrast", "stat", "label", "desc",
 )  # fmt: skip
 
+# Signs that are conditions by themselves, and letters that have no accent to lose.
+SIGNS = {
+    "+": "plus", "-": "minus", "\u2212": "minus", "=": "equal", "<": "less", ">": "greater", "?": "question",
+    "!": "exclamation", "*": "star", "#": "number", "%": "percent", "&": "and", "@": "at", "~": "about",
+    "$": "dollar", "^": "hat", "|": "bar",
+}  # fmt: skip
+LETTERS = {
+    "\u00df": "ss", "\u00e6": "ae", "\u00c6": "Ae", "\u00f8": "o", "\u00d8": "O", "\u0153": "oe",
+    "\u0152": "Oe", "\u0142": "l", "\u0141": "L", "\u0111": "d", "\u0110": "D", "\u0131": "i",
+    "\u00fe": "th", "\u00f0": "d",
+}  # fmt: skip
+
 
 def make_label(text):
     """Return text as an alphanumeric label: every other character is a word break, then camelCase.
 
-    "face vs.house" is "faceVsHouse". Text without any alphanumeric character gives "x".
+    "face vs.house" is "faceVsHouse". Accented letters lose their accents; letters of other alphabets are
+    their code points ("\u9854" is "u9854"). Text of signs alone is their names ("+" is "plus"), and so are
+    the sign of a number ("-1" is "minus1") and signs at the end: these tell conditions apart. Text without
+    anything of that kind gives "x".
     """
+    text = "".join(map(_latin, unicodedata.normalize("NFKD", str(text))))
+    # Signs that are all there is, or all after a dot; the last ones; the sign of a number.
+    text = re.sub(
+        r"(?:^|(?<=\.))[^\w\s]+$|(?<=[0-9A-Za-z])[-+]+$|(?<![0-9A-Za-z])[-+](?=[0-9])", _sign_words, text
+    )
     words = re.findall(r"[0-9A-Za-z]+", text)
     if not words:
         return "x"
     return words[0] + "".join(word[0].upper() + word[1:] for word in words[1:])
+
+
+def _sign_words(match):
+    return " ".join(["", *(SIGNS.get(sign, "") for sign in match[0])])
+
+
+def _latin(character):
+    """Return a letter as Latin ones, or as its code point; an accent as nothing."""
+    if character in LETTERS:
+        return LETTERS[character]
+    if unicodedata.combining(character):
+        return ""
+    is_letter = character.isalnum() and not character.isascii()
+    return f" u{ord(character):04x} " if is_letter else character
+
+
+def is_plain(text):
+    """Whether a label says the same as its text: nothing but ASCII letters, digits and word breaks in it."""
+    return text.isascii() and bool(re.search(r"[0-9A-Za-z]", text)) and not re.match(r"[-+]", text)
 
 
 def check_labels(names, what):

@@ -9,8 +9,9 @@ from bidsapp.errors import InputError, ModelError, SettingsError
 from bidsapp.inputs.confounds import MOTION, MOTION_SUFFIXES, parse_strategy
 from bidsapp.inputs.model import parse_model
 from bidsapp.inputs.selection import natural_key
+from bidsapp.inputs.tables import spell_levels
 from bidsapp.model_records import HRF_MODELS, INTERCEPT
-from bidsapp.outputs.names import make_label
+from bidsapp.outputs.names import is_plain, make_label
 
 MAX_CONDITIONS = 60
 # With more conditions, all pairs would be more contrasts than anybody looks at.
@@ -101,7 +102,8 @@ def make_automatic_model(levels, task, options, *, sessions=False):
         ],
     }
     name = f"the automatic model of task-{task}"
-    return parse_model(json.dumps(document), name, markup_is_text=True)
+    model = parse_model(json.dumps(document), name, markup_is_text=True)
+    return replace(model, notes=(*model.notes, *note_labels(columns)))
 
 
 def check_hrf(name):
@@ -115,16 +117,55 @@ def check_hrf(name):
 
 def _conditions(levels, task):
     """Return condition name -> column, and the transformations that make the columns."""
-    names = sorted(levels.get(EVENT_COLUMN, ()), key=natural_key)
+    names = sorted(set(spell_levels(levels.get(EVENT_COLUMN, ())).values()), key=natural_key)
     if len(names) > MAX_CONDITIONS:
         raise InputError(
             f"task-{task} has {len(names)} trial types, too many for one regressor each. Write a model that "
             "joins them: python -m bidsapp.model new"
         )
+    check_conditions(names, task)
     if not names:
         step = {"Name": "Threshold", "Input": ["onset"], "Threshold": BEFORE_ALL, "Binarize": True}
         return {ALL_EVENTS: ALL_EVENTS}, [step | {"Output": [ALL_EVENTS]}]
     return {name: f"{EVENT_COLUMN}.{name}" for name in names}, [{"Name": "Factor", "Input": [EVENT_COLUMN]}]
+
+
+def check_conditions(names, task):
+    """Raise where the files of two conditions would have one name.
+
+    Raises
+    ------
+    SameLabelsError
+        A name that differs by capitals only counts: files would be one where capitals do not count.
+    """
+    seen = {}
+    for name in names:
+        other = seen.setdefault(make_label(name).lower(), name)
+        if other != name:
+            raise SameLabelsError(task, other, name)
+
+
+class SameLabelsError(InputError):
+    """Two trial types of a task whose files would have one name; ``pair`` holds them."""
+
+    def __init__(self, task, first, second, where=("", "")):
+        """Take the names and, where known, whose files have them."""
+        label, other = make_label(first), make_label(second)
+        how = f"have the same output name {label!r}" if label == other else "differ by capitals only"
+        said = " and ".join(
+            f"{name!r}{place and f' ({place})'}" for name, place in zip((first, second), where, strict=True)
+        )
+        super().__init__(
+            f"task-{task}: the trial types {said} {how}. Spell them alike in the events files if they are "
+            "one condition; if they are two, rename one there, or with Replace in a model file (--model)."
+        )
+        self.task, self.pair = task, (first, second)
+
+
+def note_labels(names):
+    """Return a note on conditions whose name in files is not what a reader would guess."""
+    odd = [f"{name!r} is {make_label(name)!r}" for name in names if not is_plain(name)]
+    return [f"in names of files, {', '.join(odd)}"] if odd else []
 
 
 def _run_node(columns, steps, hrf, options):
@@ -182,12 +223,16 @@ def make_contrast_list(columns, asked):
     """
     own = dict(_read_contrast(text, columns) for text in asked)
     contrasts = [_contrast(name, weights, "t") for name, weights in own.items()]
-    taken = {make_label(name) for name in own}
+    taken = {make_label(name).lower() for name in own}
     made = [(name, {column: 1.0}) for name, column in columns.items()]
     if len(columns) <= MAX_PAIRED:
         made += [(minus_name(a, b), {columns[a]: 1.0, columns[b]: -1.0}) for a, b in combinations(columns, 2)]
-    contrasts += [_contrast(name, weights, "t") for name, weights in made if make_label(name) not in taken]
-    if F_NAME not in taken:
+    for name, weights in made:
+        # Conditions come first: a difference that has the name of one ("aMinusB") is not made.
+        if make_label(name).lower() not in taken:
+            taken.add(make_label(name).lower())
+            contrasts.append(_contrast(name, weights, "t"))
+    if F_NAME.lower() not in taken:
         identity = [[float(row == column) for column in columns] for row in columns]
         conditions = list(columns.values())
         contrasts.append({"Name": F_NAME, "ConditionList": conditions, "Weights": identity, "Test": "F"})

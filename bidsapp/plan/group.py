@@ -81,7 +81,7 @@ def make_group_plan(settings):
 
 def _noted(fits, entries, people, settings):
     """Return the fits with what must be said of where their maps come from."""
-    labels = {entry.key.entity("sub") for entry in entries}
+    labels = {dict(entry.key.entities).get("sub") for entry in entries}
     leftovers = [] if settings.selection.estimates else find_leftovers(labels, settings, people)
     checked = check_mixtures([fit for fit, _ in fits], allowed=settings.group.allow_mixed_settings)
     noted = [replace(fit, notes=(*fit.notes, *leftovers)) for fit in checked]

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from bidsapp.design.group_commands import Known, make_group_document
-from bidsapp.errors import SettingsError
+from bidsapp.errors import ModelError, SettingsError
 from bidsapp.inputs.model import parse_model, read_model
+from bidsapp.outputs.names import check_labels
 
 AUTO = "auto"
 
@@ -34,7 +35,7 @@ def command_model(options, entries, people):
     """Return the model of a design given on the command line."""
     subjects = dict.fromkeys(entry.key.entity("sub") for entry in entries)
     rows = [people.get(subject, {}) for subject in subjects]
-    columns = {name: [_known(row.get(name)) for row in rows] for name in (rows[0] if rows else {})}
+    columns = {name: [row.get(name) for row in rows] for name in (rows[0] if rows else {})}
     known = Known(tuple(dict.fromkeys(entry.key.contrast for entry in entries)), columns)
     document = make_group_document(
         options.group_design,
@@ -43,11 +44,12 @@ def command_model(options, entries, people):
         error_term=options.error_term,
         weights=options.weights,
     )
+    (node,) = document["Nodes"]
+    try:
+        check_labels([rule["Name"] for rule in node.get("Contrasts", ())], "the contrasts")
+    except ModelError as error:
+        raise SettingsError(f"--group-design: {error} They are made of columns and levels.") from error
     return parse_model(json.dumps(document), "--group-design", markup_is_text=True)
-
-
-def _known(value):
-    return None if value is None or value != value or str(value) in ("", "n/a") else value
 
 
 def one_sample_model():

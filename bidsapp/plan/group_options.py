@@ -73,7 +73,7 @@ def read_column(fit, people, column, flag):
         known = sorted({name for row in people.values() for name in row})
         raise SettingsError(f"{flag}: no column {column!r} in participants.tsv; {', '.join(known)}.")
     values = [people.get(subject.removeprefix("sub-"), {}).get(column) for subject in fit.subjects]
-    missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if not _is_known(value)]
+    missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if value is None]
     if missing:
         raise SettingsError(
             f"{flag} {column}: no value for {', '.join(missing)}. Add it, or leave them out "
@@ -214,7 +214,3 @@ def check_options(fits, options):
                 f"--conjunction {name}: no node makes the t contrasts {', '.join(members)}. "
                 f"There are: {known}."
             )
-
-
-def _is_known(value):
-    return value is not None and value == value and str(value) not in ("", "n/a")

@@ -7,9 +7,9 @@ from bidsapp.design.run import TIMES
 from bidsapp.errors import EXIT_NOTHING_SELECTED, AppError, InputError, ModelError, SettingsError
 from bidsapp.inputs.dataset import open_dataset
 from bidsapp.inputs.model import read_model
-from bidsapp.inputs.occurrences import find_levels, find_sessions
+from bidsapp.inputs.occurrences import find_holders, find_levels, find_sessions
 from bidsapp.model_records import SHORT_NAMES
-from bidsapp.plan.automatic import EVENT_COLUMN, make_automatic_models
+from bidsapp.plan.automatic import EVENT_COLUMN, SameLabelsError, make_automatic_models
 from bidsapp.plan.combine import MIDDLE, plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.mixtures import describe_model_facts
@@ -65,7 +65,11 @@ def automatic_models(dataset, settings):
         raise InputError("No run can be analysed.", exit_code=EXIT_NOTHING_SELECTED)
     levels = {task: find_levels(dataset.raw, [task]) for task in tasks}
     sessions = {task: several_sessions(dataset.raw, task, settings.selection) for task in tasks}
-    return make_automatic_models(levels, settings.model, sessions)
+    try:
+        return make_automatic_models(levels, settings.model, sessions)
+    except SameLabelsError as error:
+        where = [find_holders(dataset.raw, error.task, EVENT_COLUMN, name) for name in error.pair]
+        raise SameLabelsError(error.task, *error.pair, where) from error
 
 
 def several_sessions(raw, task, selection):

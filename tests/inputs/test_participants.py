@@ -1,18 +1,38 @@
 """Tables of the participants."""
 
-import numpy as np
 import pytest
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.participants import read_participants
 
 
-def test_columns_are_numbers_or_text(tmp_path):
+@pytest.mark.parametrize(
+    ("spelled", "read"),
+    [
+        (["1", "2"], ["1", "2"]),
+        (["1.0", "2.0"], ["1", "2"]),
+        (["01", "02"], ["01", "02"]),
+        (["1", "1.0"], ["1", "1"]),
+        (["01", "1"], ["1", "1"]),
+        (["2.50", "2.5"], ["2.5", "2.5"]),
+        (["None", "null"], ["None", "null"]),
+        (["NA", "n/a"], [None, None]),
+        (["1.2.0", "v1.0"], ["1.2.0", "v1.0"]),
+    ],
+)
+def test_levels_keep_their_spelling_and_equal_numbers_have_one(tmp_path, spelled, read):
+    path = tmp_path / "participants.tsv"
+    rows = "".join(f"sub-{number}\t{value}\n" for number, value in enumerate(spelled))
+    path.write_text(f"participant_id\tgroup\n{rows}")
+    assert read_participants(path).group.tolist() == read
+
+
+def test_columns_are_text_and_none_where_a_value_is_missing(tmp_path):
     path = tmp_path / "participants.tsv"
     path.write_text("participant_id\tage\tgroup\nsub-01\t20\tpatient\n02\tn/a\tn/a\n")
     table = read_participants(path)
     assert list(table.index) == ["01", "02"]
-    np.testing.assert_array_equal(table.age, [20, np.nan])
+    assert table.age.tolist() == ["20", None]
     assert table.group.tolist() == ["patient", None]
 
 
@@ -22,8 +42,8 @@ def test_phenotype_tables_are_joined(tmp_path):
     (tmp_path / "phenotype").mkdir()
     (tmp_path / "phenotype/bdi.tsv").write_text("participant_id\tscore\tage\nsub-02\t7\t31\n")
     table = read_participants(path)
-    np.testing.assert_array_equal(table.score, [np.nan, 7])
-    np.testing.assert_array_equal(table["bdi.age"], [np.nan, 31])
+    assert table.score.tolist() == [None, "7"]
+    assert table["bdi.age"].tolist() == [None, "31"]
 
 
 @pytest.mark.parametrize(

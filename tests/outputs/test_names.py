@@ -15,11 +15,48 @@ ENTITIES = {"sub": "01", "task": "nback", "run": "1", "space": "MNI152NLin2009cA
         ("A-B", "AB"),
         ("trial_type.go", "trialTypeGo"),
         ("../../x", "x"),
-        ("<>", "x"),
+        ("<>", "lessGreater"),
+        ("run-1", "run1"),
+        ("..", "x"),
     ],
 )
 def test_labels_are_camel_case_of_the_alphanumeric_words(text, label):
     assert names.make_label(text) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("maison \u00e9t\u00e9", "maisonEte"),
+        ("S\u00fc\u00df", "Suss"),
+        ("\u0141\u00f3d\u017a", "Lodz"),
+        ("\u9854", "u9854"),
+        ("\u9854A", "u9854A"),
+        ("\u03b1", "u03b1"),
+        ("+", "plus"),
+        ("-1", "minus1"),
+        ("trial_type.-1", "trialTypeMinus1"),
+        ("trial_type.+", "trialTypePlus"),
+        ("go+", "goPlus"),
+    ],
+)
+def test_other_alphabets_and_signs_have_labels(text, label):
+    assert names.make_label(text) == label
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("\u9854", "\u5bb6"),
+        ("+", "-", "++", "?", "!"),
+        ("1", "-1", "+1"),
+        ("a+", "a-", "a"),
+        ("\u03b1", "\u03b2", "\u0391"),
+        ("\u041b\u0438\u0446\u043e", "\u0414\u043e\u043c"),
+    ],
+)
+def test_conditions_that_differ_have_labels_that_differ(texts):
+    assert len({names.make_label(text).lower() for text in texts}) == len(texts)
 
 
 def test_two_names_with_one_label_are_refused_with_both_names():
