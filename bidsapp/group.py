@@ -18,6 +18,7 @@ from bidsapp.group_influence import write_influence
 from bidsapp.group_inputs import check_inputs
 from bidsapp.group_models import estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
+from bidsapp.group_pooled import first_rows, has_repeats, pair_with_subjects
 from bidsapp.group_regions import write_regions
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.main_threshold import check_main_threshold, choose_main, order_thresholds
@@ -171,7 +172,9 @@ def fit_each(fits, settings, failures):
             again = "" if settings.selection.estimates else f" {MAKE_AGAIN}"
             failures.append(f"{fit.contrast or 'all contrasts'}: {error}{again}")
             continue
-        yield fit, fit_inputs(fit, stack, settings)
+        fitted = fit_inputs(fit, stack, settings)
+        logger.info("%s: %s", fit.contrast or "all contrasts", estimator_in_words(fitted))
+        yield fit, fitted
 
 
 def _pair(fit, shuffled):
@@ -228,12 +231,24 @@ def _shuffle(contrast, fitted, place, settings):
         return Shuffled()
     if fitted.no_shuffling:
         return Shuffled(refusal=f"Not shuffled: {fitted.no_shuffling}.")
+    data, design = fitted.data, fitted.design
     try:
-        inference = shuffle_contrast(fitted.data, fitted.design, contrast, place, settings)
+        if fitted.estimator == "ols" and has_repeats(design):
+            data, design, contrast = pair_with_subjects(design, contrast, data)
+            place = (*place[:3], blocks_of_subjects(fitted, design, place[3], settings))
+        inference = shuffle_contrast(data, design, contrast, place, settings)
     except AppError as error:
         # The other contrasts may have more subjects, and the maps of this one are right.
         return Shuffled(refusal=f"{contrast.name}: {error}")
-    return Shuffled(inference if fitted.estimator == "ols" else mark_scores(inference))
+    as_it_is = fitted.estimator == "ols" and design is fitted.design
+    return Shuffled(inference if as_it_is else mark_scores(inference))
+
+
+def blocks_of_subjects(fitted, design, blocks, settings):
+    """Return the blocks that were asked for, one a subject where the rows are the subjects now."""
+    if design is fitted.design:
+        return blocks
+    return blocks[first_rows(fitted.design)] if settings.permutation.exchangeability_blocks else None
 
 
 def parts_of(fit):

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bidsapp.environment import find_memory_gb
+from bidsapp.group_pooled import has_repeats
 from bidsapp.inference.across import correct_across
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.random_field import estimate_smoothness
 from bidsapp.memory import used_gb
 from bidsapp.outputs import names
 from bidsapp.outputs.files import replacing
-from bidsapp.records import SCORE_T, Evidence, Inference, InferenceOptions
+from bidsapp.records import OF_SCORES, Evidence, Inference, InferenceOptions
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.stats.estimability import find_rank
 from bidsapp.workers import threads_of_a_test
@@ -103,22 +104,16 @@ def describe_shuffles(inference):
     mode = inference.conventions["ShuffleMode"]
     where = {"free": "", "within": " within blocks", "whole": " of whole blocks"}[mode]
     words = {"sign-flip": "sign flips", "permutation": "permutations", "both": "flips and permutations"}
-    lacking = inference.conventions["IncompleteVoxels"]
-    more = f"; {lacking} voxels that lack subjects are shuffled with those there" if lacking else ""
     return (
         f"{inference.n_shuffles} {words[inference.scheme]}{where} of {inference.n_distinct:.6g} that are "
-        f"distinct, smallest p {inference.smallest_p:.2g} ({inference.conventions['SchemeReason']}{more})"
+        f"distinct, smallest p {inference.smallest_p:.2g} ({inference.conventions['SchemeReason']})"
     )
-
-
-def has_repeats(design):
-    """Return whether a subject has several rows."""
-    return design.clusters is not None and len(np.unique(design.clusters)) < len(design.clusters)
 
 
 def mark_scores(inference):
     """Return an inference whose data were scores, saying so: its t is not that of the estimator's map."""
-    return replace(inference, conventions=inference.conventions | {"Statistic": SCORE_T})
+    words = inference.conventions["Statistic"] + OF_SCORES
+    return replace(inference, conventions=inference.conventions | {"Statistic": words})
 
 
 def blocks_of_rows(fit, design):
@@ -169,7 +164,8 @@ def make_evidence(estimate, inference, geometry, settings, smoothness=None):
     signed = estimate.test == "t"
     tail = settings.group.tail if signed else "positive"
     finite = estimate.dof[np.isfinite(estimate.dof)]
-    same = len(finite) and np.ptp(finite) == 0
+    # Random fields of the statistic are for p-values that come from it.
+    same = len(finite) and np.ptp(finite) == 0 and not estimate.p_from
     return Evidence(
         test=estimate.test,
         statistic=estimate.statistic,

@@ -4,21 +4,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.group_within import blocks_of, fit_vectors
+from bidsapp.group_pooled import correct_pooled, has_repeats, require_subjects, warn_of_sphericity
+from bidsapp.group_within import fit_vectors, score_cells
 from bidsapp.inputs.group_masks import restrict_stack
 from bidsapp.inputs.resampling import smooth_stack
 from bidsapp.inputs.stacks import read_stack
 from bidsapp.plan.group_options import count_needed
 from bidsapp.records import GroupDesign
 from bidsapp.stats.effect_sizes import partial_r2, standardise
+from bidsapp.stats.estimability import find_rank
 from bidsapp.stats.flip_scores import make_flip_scores
 from bidsapp.stats.group_estimators import USES_VARIANCES, fit_group
-from bidsapp.stats.repeated_measures import (
-    balanced_weights,
-    fit_greenhouse_geisser,
-    make_scores,
-    orthonormalise_rows,
-)
+from bidsapp.stats.repeated_measures import orthonormalise_rows
 
 ESTIMATOR_WORDS = {
     "ols": "ordinary least squares",
@@ -29,16 +26,6 @@ ESTIMATOR_WORDS = {
     "huber": "robust regression (Huber)",
     "sandwich": "least squares with a sandwich covariance (CR2, Satterthwaite)",
 }
-SPHERICITY = (
-    "One model of all cells with a column a subject pools the errors of all differences and assumes "
-    "sphericity. Where cells differ in variance or correlation its p-values can be far too small{}. The "
-    "default error term (partitioned) assumes nothing of the kind."
-)
-CORRECTED = "; the F with Greenhouse-Geisser's correction (FGG, pGG) is beside it"
-UNCORRECTED = (
-    "; Greenhouse-Geisser's correction needs every cell of every subject, which --group-estimator sandwich "
-    "does not"
-)
 # A cell's map has a variance but no file has the covariance of two cells.
 UNCORRELATED = (
     "The variance of each subject's contrast is the sum of its cells' variances times the squared weights, "
@@ -51,6 +38,16 @@ ONLY_FLIPS = (
 )
 MULTIVARIATE_IS_OLS = (
     "the multivariate test of several rows uses no variance maps; --group-estimator {} is left aside."
+)
+# With fewer subjects than this for each row the size of the test was .06 to .09 in simulations.
+FEW_A_ROW = 3
+FEW_IN_GROUP = (
+    "The smallest variance group has {} subjects for {} rows within subjects, too few to know its covariance "
+    "well: p, by shuffling too, may be somewhat too small or too large."
+)
+MULTIVARIATE_GROUPS = (
+    "multivariate test of the contrasts within subjects, a covariance for each group (Nel and van der Merwe; "
+    "Krishnamoorthy and Yu)"
 )
 MULTIVARIATE = "multivariate test of the contrasts within subjects (Wilks' lambda, Rao's F; Hotelling's T2)"
 
@@ -81,7 +78,7 @@ class FittedGroup:
 def estimator_in_words(fitted):
     """Return how a fit was made, as records, sidecars and the methods text say it."""
     if np.ndim(fitted.scores) == 3:
-        return MULTIVARIATE
+        return MULTIVARIATE if fitted.design.variance_groups is None else MULTIVARIATE_GROUPS
     words = ESTIMATOR_WORDS[fitted.estimator]
     if fitted.design.variance_groups is None:
         return words
@@ -96,7 +93,8 @@ def read_inputs(fit, settings):
     Where maps are made within subjects (``fit.within``), the stack is that of the cells.
     """
     options = settings.group
-    share = count_needed(options.min_subjects, len(fit.inputs)) / len(fit.inputs)
+    n_subjects = len(set(fit.subjects))
+    share = count_needed(options.min_subjects, n_subjects) / n_subjects
     stack = read_stack(fit.inputs, minimum_share=share, resample=options.resample)
     # Smoothing before the mask: voxels outside it take part, as the first level's did.
     stack = smooth_stack(stack, options.group_smoothing_fwhm)
@@ -108,7 +106,10 @@ def fit_inputs(fit, stack, settings):
     if fit.within is None:
         return _fit_rows(fit, stack, settings)
     n_cells = len(fit.within.cells)
-    scores = score_cells(fit.within.weights, stack.effect, n_cells)
+    weights = fit.within.weights
+    # The test of unequal covariances takes traces, which depend on the rows unless they are orthonormal.
+    rows = orthonormalise_rows(weights) if fit.variance_groups and len(weights) > 1 else weights
+    scores = score_cells(rows, stack.effect, n_cells)
     if len(scores) > 1:
         return _fit_vectors(fit, stack, scores, settings)
     weighs = settings.group.group_estimator in USES_VARIANCES and stack.variance is not None
@@ -118,23 +119,6 @@ def fit_inputs(fit, stack, settings):
     if weighs:
         fitted.warnings.append(UNCORRELATED)
     return fitted
-
-
-def score_cells(weights, effect, n_cells):
-    """Return the contrast maps of every subject, float32, shape (n_rows, n_subjects, n_voxels).
-
-    Parameters
-    ----------
-    weights : ndarray, shape (n_rows, n_cells)
-    effect : ndarray, shape (n_subjects * n_cells, n_voxels)
-        The cells of the first subject, then of the next.
-    """
-    n_inputs, n_voxels = effect.shape
-    scores = np.empty((len(weights), n_inputs // n_cells, n_voxels), np.float32)
-    for block in blocks_of(n_voxels):
-        cells = effect[:, block].reshape(n_inputs // n_cells, n_cells, -1).transpose(1, 0, 2)
-        scores[:, :, block] = make_scores(weights, cells.astype(float))
-    return scores
 
 
 def score_variances(weights, variance, n_cells):
@@ -158,18 +142,19 @@ def _fit_rows(fit, stack, settings):
     options = settings.group
     estimator, warnings = choose_estimator(fit, options.group_estimator)
     design = make_design(fit)
-    groups, repeated = design.variance_groups, len(set(fit.subjects)) < len(fit.subjects)
-    needed = count_needed(options.min_subjects, len(stack.effect))
+    repeated = has_repeats(design)
+    if repeated:
+        stack = require_subjects(stack, design, options.min_subjects)
+        needed = min(find_rank(design.matrix) + 1, len(stack.effect))
+    else:
+        needed = count_needed(options.min_subjects, len(stack.effect))
     estimates = fit_group(
         stack.effect, stack.variance, design, estimator=estimator, min_inputs=needed, tail=options.tail
     )
-    if estimator == "ols" and groups is None:
+    if estimator == "ols" and design.variance_groups is None:
         estimates = [add_effect_sizes(estimate) for estimate in estimates]
     if repeated and estimator == "ols":
-        estimates = [
-            add_greenhouse_geisser(estimate, contrast, design, stack)
-            for estimate, contrast in zip(estimates, fit.contrasts, strict=True)
-        ]
+        estimates = correct_pooled(estimates, design, stack.effect, options.tail)
         warnings.append(warn_of_sphericity(estimates))
     if estimator == "ols":
         return FittedGroup(stack, design, estimates, estimator, warnings)
@@ -194,9 +179,13 @@ def why_not_shuffled(design, estimator):
 
 def _fit_vectors(fit, stack, scores, settings):
     """Return the multivariate test of several rows within subjects."""
-    design = GroupDesign(fit.design.matrix, fit.contrasts)
+    design = make_design(fit)
     wanted = settings.group.group_estimator
     warnings = [] if wanted == "ols" else [f"{fit.contrast}: {MULTIVARIATE_IS_OLS.format(wanted)}"]
+    if design.variance_groups is not None:
+        smallest = np.bincount(design.variance_groups)[1:].min()
+        if smallest <= FEW_A_ROW * len(scores):
+            warnings.append(FEW_IN_GROUP.format(smallest, len(scores)))
     needed = count_needed(settings.group.min_subjects, scores.shape[1])
     estimates = fit_vectors(scores, design, needed)
     return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))
@@ -227,25 +216,3 @@ def add_effect_sizes(estimate):
         size = standardise(estimate.statistic, estimate.dof, estimate.maps["unit_error"])
         maps |= {"d": size.d, "g": size.g, "gLow": size.low, "gHigh": size.high}
     return replace(estimate, maps=others | maps)
-
-
-def warn_of_sphericity(estimates):
-    """Return what must be said of a pooled error, and what stands beside the F tests."""
-    corrected = {"FGG" in estimate.maps for estimate in estimates if estimate.test == "F"}
-    return SPHERICITY.format("" if not corrected else CORRECTED if True in corrected else UNCORRECTED)
-
-
-def add_greenhouse_geisser(estimate, contrast, design, stack):
-    """Return a pooled F with Greenhouse and Geisser's beside it, where the design is balanced."""
-    weights = balanced_weights(design.matrix, contrast.weights, design.clusters)
-    if estimate.test != "F" or weights is None:
-        return estimate
-    order = np.argsort(design.clusters, kind="stable")
-    maps = {name: np.full(estimate.z.shape, np.nan) for name in ("FGG", "pGG", "epsilonGG")}
-    for block in blocks_of(len(estimate.z)):
-        scores = score_cells(orthonormalise_rows(weights), stack.effect[order, block], weights.shape[1])
-        found = fit_greenhouse_geisser(scores, np.ones((scores.shape[1], 1)), np.ones(1))
-        values = found.statistic, found.p, found.epsilon_gg
-        for array, value in zip(maps.values(), values, strict=True):
-            array[block] = np.where(np.isfinite(estimate.z[block]), value, np.nan)
-    return replace(estimate, maps=estimate.maps | maps)

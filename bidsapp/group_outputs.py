@@ -18,7 +18,7 @@ from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.records import describe_contrast
 from bidsapp.outputs.sidecars import map_sidecar
 from bidsapp.outputs.tables import write_contrasts, write_design, write_table
-from bidsapp.records import SCORE_T, Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
+from bidsapp.records import OF_SCORES, Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
 from bidsapp.tables.atlas import read_atlases
 
 # How sidecars name them, and the label of the observed map where it is written.
@@ -109,6 +109,7 @@ class ContrastWriter:
             "NodeLevel": "Dataset",
             "EstimationMethod": f"{result.estimator}, on the subjects' effects",
             "DegreesOfFreedom": _common_dof(result.estimate),
+            "PValuesFrom": result.estimate.p_from or None,
             "MainThreshold": result.main.method,
             "MainThresholdDeclared": result.main.declared,
             "AlternativeHypothesis": TAILS[self._settings.group.tail] if is_signed else "upper tail",
@@ -135,7 +136,9 @@ class ContrastWriter:
             desc = label + tail_suffix(inference)
             self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
             stat = (
-                "score" if fields["Statistic"] == SCORE_T and name == "height" else OBSERVED_STATS.get(name)
+                "score"
+                if fields["Statistic"].endswith(OF_SCORES) and name == "height"
+                else OBSERVED_STATS.get(name)
             )
             if stat:
                 self.write_map(stat, found.observed, **about)

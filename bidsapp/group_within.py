@@ -5,7 +5,7 @@ import numpy as np
 from bidsapp.records import GroupEstimate
 from bidsapp.stats.estimability import check_contrasts, is_estimable, reduce_rows
 from bidsapp.stats.group_estimators import find_patterns
-from bidsapp.stats.repeated_measures import fit_wilks
+from bidsapp.stats.repeated_measures import fit_unequal_covariances, fit_wilks, make_scores
 
 # Voxels of a block.
 BLOCK = 2**14
@@ -14,6 +14,23 @@ BLOCK = 2**14
 def blocks_of(n_voxels):
     """Return slices that cut the voxels into blocks small enough for temporary arrays in double precision."""
     return [slice(start, start + BLOCK) for start in range(0, n_voxels, BLOCK)]
+
+
+def score_cells(weights, effect, n_cells):
+    """Return the contrast maps of every subject, float32, shape (n_rows, n_subjects, n_voxels).
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_rows, n_cells)
+    effect : ndarray, shape (n_subjects * n_cells, n_voxels)
+        The cells of the first subject, then of the next.
+    """
+    n_inputs, n_voxels = effect.shape
+    scores = np.empty((len(weights), n_inputs // n_cells, n_voxels), np.float32)
+    for block in blocks_of(n_voxels):
+        cells = effect[:, block].reshape(n_inputs // n_cells, n_cells, -1).transpose(1, 0, 2)
+        scores[:, :, block] = make_scores(weights, cells.astype(float))
+    return scores
 
 
 def fit_vectors(scores, design, needed):
@@ -56,7 +73,11 @@ def _fit_contrast(contrast, design, scores, patterns, counts):
         if not is_estimable(part.matrix, weights):
             continue
         for some in (voxels[cut] for cut in blocks_of(len(voxels))):
-            found = fit_wilks(scores[:, rows][:, :, some], part.matrix, weights)
+            values = scores[:, rows][:, :, some]
+            if part.variance_groups is None:
+                found = fit_wilks(values, part.matrix, weights)
+            else:
+                found = fit_unequal_covariances(values, part, weights)
             effect[:, some] = found.effect
             for name, array in arrays.items():
                 array[some] = getattr(found, name)

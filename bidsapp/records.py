@@ -266,6 +266,8 @@ class GroupEstimate:
         Rows of the contrast; 1 for t.
     maps : dict of str to ndarray, shape (n_voxels,)
         What else the estimator found ("tau2", "i2", "q"), the same for all contrasts of a fit.
+    p_from : str
+        What z and p come from where that is not the statistic itself; else empty.
     """
 
     contrast: str
@@ -278,6 +280,7 @@ class GroupEstimate:
     dof: np.ndarray
     dof_numerator: int
     maps: dict[str, np.ndarray] = field(default_factory=dict)
+    p_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -394,8 +397,8 @@ class ClusterInference:
     cutoff: float
 
 
-# How the conventions of an inference name a statistic that is not the one of the estimator's map.
-SCORE_T = "t of the subjects' scores"
+# How the conventions of an inference name a statistic that is not that of the estimator's map: so they end.
+OF_SCORES = " of the subjects' scores"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -195,7 +195,8 @@ class GroupOptions:
     error_term: str = option(
         "partitioned",
         "Repeated measures: partitioned (one map a subject and contrast; several rows by a multivariate "
-        "test), or pooled (one model of all cells with a column a subject; assumes sphericity).",
+        "test), or pooled (one model of all cells with a column a subject, whose t and F assume sphericity; "
+        "p and thresholds do not).",
         choices=("partitioned", "pooled"),
     )
     weights: str = option(

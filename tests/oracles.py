@@ -1,7 +1,7 @@
 """Slow, obvious versions of what the package computes fast."""
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, stats
 
 
 def t_map(y, matrix, weights):
@@ -89,3 +89,17 @@ def wilks(scores, matrix, weights):
     dof = (e - (q - h + 1) / 2) * s - (h * q - 2) / 2
     root = (sizes[0] / sizes[1]) ** (1 / s)
     return (1 - root) / root * dof / (h * q), (h * q, dof)
+
+
+def nel_van_der_merwe(first, second):
+    """Return p of equal means of two groups, each (n_rows, n_subjects, n_voxels), unequal in covariance."""
+    p = []
+    for voxel in range(first.shape[2]):
+        parts = [(np.cov(x[:, :, voxel]) / x.shape[1], x.shape[1] - 1) for x in (first, second)]
+        total = parts[0][0] + parts[1][0]
+        gap = first[:, :, voxel].mean(axis=1) - second[:, :, voxel].mean(axis=1)
+        t2, q = gap @ np.linalg.solve(total, gap), len(gap)
+        size = [np.trace(s @ s) + np.trace(s) ** 2 for s in (total, parts[0][0], parts[1][0])]
+        nu = size[0] / (size[1] / parts[0][1] + size[2] / parts[1][1])
+        p.append(stats.f.sf((nu - q + 1) / (nu * q) * t2, q, nu - q + 1))
+    return np.array(p)

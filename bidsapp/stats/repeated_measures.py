@@ -14,6 +14,9 @@ import numpy as np
 
 from bidsapp.stats.distributions import f_to_z, z_to_log_p
 from bidsapp.stats.estimability import find_rank, invert_gram
+from bidsapp.stats.group_glm import f_from
+from bidsapp.stats.variance_groups import find_freedom
+from bidsapp.stats.weighted_solve import make_basis
 
 # A difference below this part of its terms is rounding.
 ROUNDING = 1e-14
@@ -121,6 +124,71 @@ def fit_wilks(scores, matrix, between):
     log_lambda[good] = -np.log1p(np.linalg.eigvalsh(explained)).sum(axis=1)
     statistic, dof = rao_f(log_lambda, n_rows, n_between, nu)
     return _finish(effect.reshape(-1, n_voxels), statistic, dof)
+
+
+def fit_unequal_covariances(scores, design, between):
+    """Return the multivariate test of `fit_wilks` where groups of subjects have covariances of their own.
+
+    The effect is the least-squares one, its covariance the sum of what each group contributes, and T2 is
+    referred to F. With one row between subjects its degrees of freedom are Nel and van der Merwe's (1986,
+    Communications in Statistics 15:3719-3735), which take traces: the rows within subjects should be
+    orthonormal. With one row within it is then Welch's t. With several rows between they are those of
+    Krishnamoorthy and Yu (2004, Statistics and Probability Letters 66:161-169), traces of V_g V^-1, because
+    the others become conservative; Johansen's F (1980) is the most liberal of the three for small groups.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_rows, n_subjects, n_voxels)
+    design : GroupDesign
+        Between subjects, with ``variance_groups``.
+    between : ndarray, shape (n_tested, n_columns)
+
+    Returns
+    -------
+    WithinTest
+        NaN where a group that takes part has as many columns of its own as subjects, or the covariance of
+        the rows is singular.
+    """
+    basis, to_basis = make_basis(design.matrix)
+    rows = orthonormalise_rows(np.atleast_2d(between) @ to_basis)
+    index = np.unique(design.variance_groups, return_inverse=True)[1]
+    freedom = find_freedom(basis, index)
+    scores = np.asarray(scores, float)
+    coefficients = np.einsum("ip,riv->prv", basis, scores)
+    residuals = scores - np.einsum("ip,prv->riv", basis, coefficients)
+    effect = np.einsum("hp,prv->hrv", rows, coefficients)
+    size = len(rows) * len(scores)
+    pieces = []
+    for group, free in enumerate(freedom):
+        mine = index == group
+        weight = rows @ (basis[mine].T @ basis[mine]) @ rows.T
+        if np.trace(weight) <= ROUNDING:
+            continue
+        cross = np.einsum("riv,qiv->vrq", residuals[:, mine], residuals[:, mine])
+        covariance = cross / free if free > ROUNDING else np.full(cross.shape, np.nan)
+        pieces.append((np.einsum("hk,vrq->vhrkq", weight, covariance).reshape(-1, size, size), free))
+    return _refer_to_hotelling(effect.reshape(size, -1), pieces, traces=len(rows) == 1)
+
+
+def _refer_to_hotelling(effect, pieces, *, traces):
+    """Return T2 as a WithinTest; its covariance is the sum of pieces (n_voxels, n, n), each with its dof."""
+    size, total = len(effect), sum(piece for piece, _ in pieces)
+    scale = np.sqrt(np.einsum("vrr->vr", total))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        good = find_regular(total / scale[:, :, None] / scale[:, None, :])
+    metric = np.eye(size) if traces else np.linalg.inv(total[good])
+    spread = sum(_spread(metric @ piece[good]) / free for piece, free in pieces)
+    nu = np.full(effect.shape[1], np.nan)
+    nu[good] = _spread(metric @ total[good]) / spread
+    dof = np.where(nu > size, nu - size + 1, np.nan)
+    statistic = np.full(effect.shape[1], np.nan)
+    statistic[good] = f_from(effect[:, good], np.moveaxis(total[good], 0, -1)) * (dof / nu)[good]
+    return _finish(effect, statistic, (float(size), dof))
+
+
+def _spread(matrices):
+    """Return tr(V V) + tr(V)^2 of every matrix: how much an estimated covariance varies, times its dof."""
+    return np.einsum("vrq,vqr->v", matrices, matrices) + np.square(np.einsum("vrr->v", matrices))
 
 
 def rao_f(log_lambda, n_rows, n_between, nu):

@@ -150,8 +150,8 @@ def test_greenhouse_geisser_stands_beside_the_pooled_f(pooled):
 
 def test_sphericity_is_warned_of_in_the_record(pooled, partitioned):
     texts = [next((folder / "logs").glob("*_group.json")).read_text() for folder in (pooled, partitioned)]
-    assert "assumes sphericity" in texts[0]
-    assert "assumes sphericity" not in texts[1]
+    assert "(sphericity)" in texts[0]
+    assert "(sphericity)" not in texts[1]
 
 
 @pytest.mark.parametrize(

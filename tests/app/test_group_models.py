@@ -16,7 +16,7 @@ import pytest
 from scipy import ndimage, stats
 
 from bidsapp import cli
-from bidsapp.group_models import warn_of_sphericity
+from bidsapp.group_pooled import OWN_ERROR, SANDWICH, warn_of_sphericity
 
 AFFINE = np.array([[6.0, 0, 0, -66], [0, 6.0, 0, -90], [0, 0, 6.0, -54], [0, 0, 0, 1]])
 SHAPE = (22, 26, 20)
@@ -187,13 +187,13 @@ def test_excluded_label_takes_no_part(maps, tmp_path):
     assert read(tmp_path, "contrast-go_stat-t")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
 
 
-def test_sphericity_is_warned_of_with_what_stands_beside_the_f():
-    t, corrected, bare = (
-        SimpleNamespace(test=test, maps=maps) for test, maps in (("t", {}), ("F", {"FGG": 0}), ("F", {}))
+def test_sphericity_is_warned_of_with_where_p_comes_from():
+    one = SimpleNamespace(p_from=OWN_ERROR)
+    assert warn_of_sphericity([one, one]).count("Greenhouse-Geisser") == 1
+    assert "sandwich" not in warn_of_sphericity([one])
+    assert "and from a sandwich" in warn_of_sphericity(
+        [one, SimpleNamespace(p_from=f"{OWN_ERROR}; {SANDWICH}")]
     )
-    assert "Greenhouse-Geisser" not in warn_of_sphericity([t])
-    assert "(FGG, pGG) is beside it" in warn_of_sphericity([t, corrected])
-    assert "needs every cell of every subject" in warn_of_sphericity([t, bare])
 
 
 def test_effect_sizes_stand_beside_t(maps, tmp_path):

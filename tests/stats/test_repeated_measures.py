@@ -2,11 +2,13 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
-from oracles import wilks
+from oracles import nel_van_der_merwe, wilks
 from scipy import stats
 
+from bidsapp.records import GroupDesign
 from bidsapp.stats.repeated_measures import (
     fit_greenhouse_geisser,
+    fit_unequal_covariances,
     fit_wilks,
     make_scores,
     orthonormalise_rows,
@@ -122,3 +124,55 @@ def test_constant_voxel_is_nan(cells):
     scores = scores_of(orthonormalise_rows(DIFFERENCES), cells)
     assert np.isnan(fit_wilks(scores, *ONE_GROUP).p[2])
     assert np.isnan(fit_greenhouse_geisser(scores, *ONE_GROUP).p[2])
+
+
+def two_groups(sizes, rng, n_rows=2, spread=3.0):
+    """Return null scores (n_rows, n_subjects, 40), the first group with the larger spread, and a design."""
+    groups = np.repeat([1, 2], sizes)
+    scores = rng.normal(size=(n_rows, len(groups), 40)) * np.where(groups == 1, spread, 1.0)[:, None]
+    matrix = (groups[:, None] == [1, 2]).astype(float)
+    return scores, GroupDesign(matrix, (), groups)
+
+
+@pytest.mark.parametrize("sizes", [(5, 15), (9, 8), (20, 7)])
+def test_unequal_covariances_of_two_groups_equal_nel_and_van_der_merwe(sizes, rng):
+    scores, design = two_groups(sizes, rng)
+    found = fit_unequal_covariances(scores, design, np.array([1.0, -1.0]))
+    expected = nel_van_der_merwe(scores[:, : sizes[0]], scores[:, sizes[0] :])
+    np.testing.assert_allclose(found.p, expected, rtol=1e-9)
+
+
+def test_unequal_covariances_of_one_row_are_welch(rng):
+    scores, design = two_groups((6, 14), rng, n_rows=1)
+    found = fit_unequal_covariances(scores, design, np.array([1.0, -1.0]))
+    expected = stats.ttest_ind(scores[0, :6], scores[0, 6:], equal_var=False)
+    np.testing.assert_allclose(found.p, expected.pvalue, rtol=1e-9)
+    np.testing.assert_allclose(found.statistic, expected.statistic**2, rtol=1e-9)
+
+
+def test_unequal_covariances_of_several_groups_and_one_row_are_near_welch(rng):
+    """Welch's F has another scale; both are right to the first order in 1 / dof."""
+    groups = np.repeat([1, 2, 3], [30, 40, 50])
+    scores = rng.normal(size=(1, 120, 40)) * groups[:, None]
+    design = GroupDesign((groups[:, None] == [1, 2, 3]).astype(float), (), groups)
+    found = fit_unequal_covariances(scores, design, np.array([[1.0, -1, 0], [0, 1, -1]]))
+    expected = [
+        pingouin.welch_anova(data=pd.DataFrame({"y": scores[0, :, v], "g": groups}), dv="y", between="g")
+        for v in range(40)
+    ]
+    expected = np.array([table.filter(regex="^p").iloc[0, 0] for table in expected])
+    np.testing.assert_allclose(np.log(found.p), np.log(expected), rtol=0.015)
+
+
+def test_group_without_a_covariance_of_its_own_gives_nothing(rng):
+    scores, design = two_groups((1, 12), rng)
+    assert np.isnan(fit_unequal_covariances(scores, design, np.array([1.0, -1.0])).p).all()
+
+
+def test_sizes_with_unequal_covariances(rng):
+    """5 + 15 subjects, standard deviations 3 and 1: Wilks' lambda has .3 here."""
+    groups = np.repeat([1, 2], (5, 15))
+    scores = rng.normal(size=(2, 20, 4000)) * np.where(groups == 1, 3.0, 1.0)[:, None]
+    design = GroupDesign((groups[:, None] == [1, 2]).astype(float), (), groups)
+    found = fit_unequal_covariances(scores, design, np.array([1.0, -1.0]))
+    assert 0.04 < (found.p < 0.05).mean() < 0.06
