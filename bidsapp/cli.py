@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bidsapp import errors
 from bidsapp.errors import AppError, SettingsError
-from bidsapp.settings import PARTS, Settings
+from bidsapp.settings import PARTS, Settings, find_unread
 from bidsapp.version import __version__
 
 LEVELS = ("participant", "group")
@@ -38,7 +38,9 @@ def main(argv=None):
     try:
         arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
         configure_logging(arguments.verbose - arguments.quiet)
-        return run(make_settings(arguments))
+        settings = make_settings(arguments)
+        _warn_of_unread(arguments, settings.levels)
+        return run(settings)
     except AppError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -50,6 +52,16 @@ def main(argv=None):
             file=sys.stderr,
         )
         return errors.EXIT_FAILURE
+
+
+def _warn_of_unread(arguments, levels):
+    """Warn of flags that only the other level reads; a configuration file may serve both."""
+    for level, names in find_unread(_given(arguments), levels).items():
+        flags = ", ".join("--" + name.replace("_", "-") for name in names)
+        hint = " Run that level with it, then this one." if level == "participant" else ""
+        logger.warning(
+            "%s: read by the %s level only, so nothing here is done with it.%s", flags, level, hint
+        )
 
 
 def run(settings):
@@ -278,7 +290,7 @@ def _read_value(setting, value):
     flag = "--" + setting.name.replace("_", "-")
     read = READERS[details["kind"]]
     try:
-        value = read(value, details)
+        value = read(value, {**details, "flag": flag})
     except (ValueError, TypeError) as error:
         what = {"int": "a whole number", "float": "a number"}.get(details["kind"], details["kind"])
         raise SettingsError(f"{flag}: cannot read {value!r} as {what}.") from error
@@ -304,12 +316,17 @@ def _check_range(flag, value, details):
 
 
 def _read_label(value, details):
-    return str(value).removeprefix(details.get("prefix", "") + "-")
+    return str(value).strip().removeprefix(details.get("prefix", "") + "-")
 
 
 def _read_labels(value, details):
-    words = [word for item in _as_list(value) for word in str(item).split(",") if word]
-    return tuple(_read_label(word, details) for word in words)
+    """Return the labels of a list separated by blanks, commas or both, each once."""
+    words = [word for item in _as_list(value) for word in re.split(r"[\s,]+", str(item))]
+    labels = dict.fromkeys(label for word in words if (label := _read_label(word, details)))
+    if not labels:
+        # All would be analysed where a script's list happens to be empty.
+        raise SettingsError(f"{details['flag']}: no label is given. Name one, or leave the flag out.")
+    return tuple(labels)
 
 
 def _read_memory(value, _details):
@@ -347,7 +364,7 @@ READERS = {
     "label": _read_label,
     "labels": _read_labels,
     "list": lambda value, _details: tuple(
-        word for item in _as_list(value) for word in str(item).split(",") if word
+        word.strip() for item in _as_list(value) for word in str(item).split(",") if word.strip()
     ),
     "paths": lambda value, _details: tuple(str(item) for item in _as_list(value)),
     "repeat": lambda value, _details: tuple(str(item) for item in _as_list(value)),

@@ -1,16 +1,20 @@
 """Which participants a call would analyse, from file names alone: for job schedulers."""
 
 import json
+import logging
 from functools import cache
 
 from bidsapp.errors import EXIT_OK
-from bidsapp.inputs.roots import find_roots, subject_labels
-from bidsapp.inputs.selection import natural_key
+from bidsapp.inputs.dataset import choose_subjects
+from bidsapp.inputs.index import parse_name
+from bidsapp.inputs.roots import find_roots
+from bidsapp.inputs.selection import keep_labels, natural_key
 from bidsapp.outputs.earlier import is_whole, read_record
 from bidsapp.outputs.names import record_path, subject_report_path
 from bidsapp.provenance import describe_settings
 
-BOLD = "*_bold.nii*"
+logger = logging.getLogger(__name__)
+BOLD, FOLDERS = "*_bold.nii*", ("func", "ses-*/func")
 # What one participant's results are made with; the other choices are the group's, or change nothing.
 RESULT_PARTS = ("model", "run")
 
@@ -28,24 +32,45 @@ def list_participants(settings):
     With ``--list-participants=unfinished``: those without complete results of the same settings.
     """
     raw, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
-    labels = {label for root in derivatives.values() for label in subject_labels(root)}
+    _check_labels(tuple(derivatives.values()), settings.selection)
+    labels, absent = choose_subjects(raw, derivatives, settings.selection)
+    dropped = {"without preprocessed data": absent}
+    listed = []
+    for label in sorted(labels, key=natural_key):
+        reason = _why_not(label, raw, derivatives.values(), settings)
+        (dropped.setdefault(reason, []) if reason else listed).append(label)
+    for reason, who in dropped.items():
+        if who:
+            logger.info("not listed, %s: %s", reason, ", ".join(who))
+    return listed
+
+
+def _check_labels(derivatives, selection):
+    """Raise where no participant has a session or task that is asked for."""
+    wanted = {"ses": selection.session_label, "task": selection.task_label}
+    if not any(wanted.values()):
+        return
+    places = (f"sub-*/{folder}/{BOLD}" for folder in FOLDERS)
+    files = [parse_name(path) for place in places for root in derivatives for path in root.glob(place)]
+    for entity, labels in wanted.items():
+        keep_labels(files, entity, labels)
+
+
+def _why_not(label, raw, derivatives, settings):
+    """Return why a participant is not listed, or ""."""
     chosen = settings.selection
-    labels = labels & set(chosen.participant_label or labels) - set(chosen.exclude_participant_label)
-    labels = [
-        label
-        for label in sorted(labels, key=natural_key)
-        if any(_has_runs(root, raw, label, chosen) for root in derivatives.values())
-    ]
-    if settings.control.list_participants == "unfinished":
-        labels = [label for label in labels if not _is_complete(label, settings)]
-    return labels
+    if not any(_has_runs(root, raw, label, chosen) for root in derivatives):
+        return "without preprocessed BOLD and events of the tasks, sessions and runs analysed"
+    if settings.control.list_participants == "unfinished" and _is_complete(label, settings):
+        return "complete"
+    return ""
 
 
 def _has_runs(derivative, raw, label, selection):
     """Tell whether a subject has preprocessed BOLD of the chosen session and a chosen task with events."""
     found = {
         (_entity(path, "ses"), _entity(path, "task"))
-        for folder in ("func", "ses-*/func")
+        for folder in FOLDERS
         for path in derivative.glob(f"sub-{label}/{folder}/{BOLD}")
     }
     return any(

@@ -72,7 +72,7 @@ class Selection:
         kind="path",
     )
     bids_database_dir: Path | None = option(
-        None, "Folder of a pybids database to use, made when absent.", kind="path"
+        None, "Folder of a pybids database to use, made when absent.", kind="path", level="participant"
     )
     derivatives: tuple = option(
         (),
@@ -84,6 +84,7 @@ class Selection:
         (),
         "Group level: folders of effect and variance maps, ours or another program's (default: OUTPUT_DIR).",
         kind="paths",
+        level="group",
     )
 
 
@@ -99,12 +100,14 @@ class ModelOptions:
         'Automatic model: a contrast (repeatable), for example "conflict=incongruent - congruent".',
         kind="repeat",
         metavar="NAME=EXPRESSION",
+        level="participant",
     )
     confounds: str = option(
         "motion6",
         "Automatic model: confound strategy, parts joined by +; all but none also model volumes before the "
         "steady state.",
         metavar="STRATEGY",
+        level="participant",
     )
     high_pass: float = option(
         128.0,
@@ -112,8 +115,9 @@ class ModelOptions:
         kind="float",
         least=0,
         metavar="SECONDS",
+        level="participant",
     )
-    hrf_model: str = option("spm", "Automatic model: haemodynamic response.")
+    hrf_model: str = option("spm", "Automatic model: haemodynamic response.", level="participant")
     missing_condition: str = option(
         "drop",
         "When a run lacks a condition: drop the contrasts that need it in that run, stop with an error, "
@@ -374,6 +378,7 @@ class Control:
         "Group level: spread the shuffles and the blocks of voxels over the workers of this Dask cluster, "
         "named by the address of its scheduler or by its scheduler file.",
         metavar="ADDRESS|FILE",
+        level="group",
     )
     dry_run: str | None = option(
         None,
@@ -387,7 +392,9 @@ class Control:
         choices=("all", "unfinished"),
     )
     reports_only: bool = option(False, "Only rebuild the reports from the maps.", kind="flag")
-    stop_on_first_crash: bool = option(False, "Stop at the first participant that fails.", kind="flag")
+    stop_on_first_crash: bool = option(
+        False, "Stop at the first participant that fails.", kind="flag", level="participant"
+    )
     skip_bids_validation: bool = option(
         False,
         "Accepted for compatibility; the app checks what it reads.",
@@ -412,8 +419,21 @@ class Settings:
     control: Control = Control()
 
 
+# The parts that one level alone reads.
+LEVEL_OF_PART = {"run": "participant", "group": "group", "permutation": "group"}
 PARTS = {
     part.name: part.default.__class__
     for part in fields(Settings)
     if part.name not in ("bids_dir", "output_dir", "levels")
 }
+
+
+def find_unread(names, levels):
+    """Return the level that reads a setting -> the settings of these names that no level of a call reads."""
+    unread = {}
+    for part, of_part in PARTS.items():
+        for setting in fields(of_part):
+            level = setting.metadata.get("level", LEVEL_OF_PART.get(part))
+            if setting.name in names and level and level not in levels:
+                unread.setdefault(level, []).append(setting.name)
+    return unread

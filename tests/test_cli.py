@@ -8,7 +8,7 @@ import pytest
 from bidsapp import errors
 from bidsapp.cli import main, make_parser, make_settings, parse_arguments
 from bidsapp.errors import SettingsError
-from bidsapp.settings import PARTS
+from bidsapp.settings import PARTS, GroupOptions, PermutationOptions, RunOptions, find_unread
 
 BASE = ["in", "out", "participant"]
 
@@ -156,3 +156,76 @@ def test_version_is_printed(capsys):
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out.startswith("TaskGLM ")
+
+
+LISTS = {
+    "participant_label": "sub",
+    "exclude_participant_label": "sub",
+    "session_label": "ses",
+    "task_label": "task",
+    "run_label": "run",
+}
+
+
+@pytest.mark.parametrize(
+    "words", [["07, 08"], ["07,08"], ["07 08"], ["07", "08"], [" 07 ,", "08,"], ["07,07", "08"]]
+)
+@pytest.mark.parametrize("name", LISTS)
+def test_labels_may_be_separated_by_blanks_and_commas(name, words):
+    flag = "--" + name.replace("_", "-")
+    bare = make_settings(parse_arguments(["data", "out", "group", flag, *words])).selection
+    assert getattr(bare, name) == ("07", "08")
+    prefixed = [word.replace("0", f"{LISTS[name]}-0") for word in words]
+    assert make_settings(parse_arguments(["data", "out", "group", flag, *prefixed])).selection == bare
+
+
+@pytest.mark.parametrize("empty", ["", ",", " "])
+def test_a_list_without_labels_is_refused(empty):
+    with pytest.raises(SettingsError, match="--participant-label: no label"):
+        make_settings(parse_arguments(["data", "out", "group", "--participant-label", empty]))
+
+
+def test_a_space_may_have_its_prefix():
+    chosen = make_settings(parse_arguments(["data", "out", "group", "--space", " space-MNI "]))
+    assert chosen.selection.space == "MNI"
+
+
+def all_unread(levels):
+    names = {setting.name for part in PARTS.values() for setting in fields(part)}
+    return {level: set(found) for level, found in find_unread(names, levels).items()}
+
+
+def test_every_flag_is_read_by_some_level():
+    assert all_unread(("participant", "group")) == {}
+
+
+def test_flags_of_the_other_level_are_known():
+    unread = all_unread(("group",))["participant"]
+    assert {
+        "contrast",
+        "confounds",
+        "high_pass",
+        "hrf_model",
+        *(s.name for s in fields(RunOptions)),
+    } <= unread
+    unread = all_unread(("participant",))["group"]
+    assert {s.name for part in (GroupOptions, PermutationOptions) for s in fields(part)} <= unread
+
+
+@pytest.mark.parametrize(
+    ("level", "flags", "warned"),
+    [
+        (
+            "group",
+            ["--contrast", "sum=face + house", "--smoothing-fwhm", "8"],
+            "--contrast, --smoothing-fwhm",
+        ),
+        ("participant", ["--alpha", "0.01"], "--alpha"),
+        ("group", ["--alpha", "0.01"], None),
+    ],
+)
+def test_flags_that_nobody_reads_are_told(tmp_path, capsys, level, flags, warned):
+    main([str(tmp_path), str(tmp_path.parent / "out"), level, *flags])
+    said = capsys.readouterr().err
+    assert ("nothing here is done with it" in said) == bool(warned)
+    assert (warned or "") in said

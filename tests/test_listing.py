@@ -1,6 +1,7 @@
 """The list of participants for job schedulers."""
 
 import json
+import re
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_participants_with_bold_and_events_are_listed_in_natural_order(bids_dir,
         (["--task-label", "nback"], ["01", "03"]),
         (["--participant-label", "sub-01", "2"], ["01", "2"]),
         (["--exclude-participant-label", "01"], ["2", "03"]),
-        (["--session-label", "1"], []),
+        (["--exclude-participant-label", "01, sub-2"], ["03"]),
     ],
 )
 def test_choices_narrow_the_list(bids_dir, tmp_path, capsys, options, expected):
@@ -92,3 +93,25 @@ def test_listing_writes_nothing(bids_dir, tmp_path, capsys):
     listed(capsys, bids_dir, tmp_path / "out", "participant", "--list-participants")
 
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--session-label", "1"], "ses-1"),
+        (["--task-label", "nbak"], "did you mean 'nback'"),
+        (["--participant-label", "1"], "or '01'"),
+        (["--exclude-participant-label", "99"], "sub-99"),
+    ],
+)
+def test_labels_that_do_not_exist_are_refused(bids_dir, tmp_path, capsys, options, says):
+    assert main([str(bids_dir), str(tmp_path / "out"), "participant", "--list-participants", *options]) == 18
+    assert says in capsys.readouterr().err
+
+
+def test_who_is_not_listed_is_named_with_the_reason(bids_dir, tmp_path, capsys):
+    (bids_dir / "sub-04").mkdir()
+    main([str(bids_dir), str(tmp_path / "out"), "participant", "--list-participants"])
+    said = capsys.readouterr().err
+    assert "not listed, without preprocessed data: 04" in said
+    assert re.search("not listed, without preprocessed BOLD and events .*: 10", said)

@@ -55,7 +55,7 @@ def open_dataset(settings, *, needs_events=True):
     """
     selection = settings.selection
     raw, derivatives = find_roots(settings.bids_dir, selection.derivatives)
-    subjects, absent = _choose_subjects(raw, derivatives, selection)
+    subjects, absent = choose_subjects(raw, derivatives, selection)
     files = {name: _index(root, name, subjects, settings) for name, root in derivatives.items()}
     same = [name for name, root in derivatives.items() if root == raw]
     raw_files = files[same[0]] if same else _index(raw, "raw", subjects, settings)
@@ -86,7 +86,7 @@ def open_dataset(settings, *, needs_events=True):
     )
 
 
-def _choose_subjects(raw, derivatives, selection):
+def choose_subjects(raw, derivatives, selection):
     """Return the labels to analyse, and those that only the raw dataset has."""
     there = sorted(
         {label for root in derivatives.values() for label in subject_labels(root)}, key=natural_key

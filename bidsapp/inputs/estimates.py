@@ -8,7 +8,15 @@ from pathlib import Path
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError
 from bidsapp.inputs.index import close_index, find, index_folder, parse_name, read_filters
-from bidsapp.inputs.selection import choose_resolution, choose_space, is_native, keep_labels, natural_key
+from bidsapp.inputs.roots import known_participants
+from bidsapp.inputs.selection import (
+    choose_resolution,
+    choose_space,
+    is_native,
+    keep_labels,
+    natural_key,
+    unknown_labels,
+)
 from bidsapp.records import EstimateKey
 
 logger = logging.getLogger(__name__)
@@ -72,7 +80,7 @@ def find_estimates(settings):
             "--bids-filter-file (effect, variance).",
             exit_code=EXIT_NO_INPUT,
         )
-    files = _select([file for file, _ in pairs.values()], selection)
+    files = _select([file for file, _ in pairs.values()], settings)
     estimates = [_describe(file, pairs[file.path][1]) for file in files]
     return tuple(sorted(estimates, key=_order))
 
@@ -114,17 +122,18 @@ def _existing(path, stat):
     return other if other.is_file() else None
 
 
-def _select(files, selection):
+def _select(files, settings):
     """Return the files with the labels, space and resolution asked for."""
+    selection = settings.selection
     labels = {
         "sub": selection.participant_label,
         "ses": selection.session_label,
         "task": selection.task_label,
         "run": selection.run_label,
     }
+    files = _without_excluded(files, settings)
     for entity, wanted in labels.items():
         files = keep_labels(files, entity, wanted, what="effect maps")
-    files = [file for file in files if file.entities["sub"] not in selection.exclude_participant_label]
     if not files:
         raise InputError("No effect map has these labels together.", exit_code=EXIT_NOTHING_SELECTED)
     if any("space" in file.entities for file in files) or selection.space:
@@ -140,6 +149,17 @@ def _select(files, selection):
         logger.info("the names of the maps say no space; they are taken to be in one standard space")
     resolution = choose_resolution(files, selection.res)
     return [file for file in files if file.entities.get("res") == resolution]
+
+
+def _without_excluded(files, settings):
+    """Return the files without those of excluded participants, who need not have any."""
+    excluded = settings.selection.exclude_participant_label
+    there = {file.entities["sub"] for file in files}
+    known = there | (known_participants(settings) if set(excluded) - there else set())
+    missing = [label for label in excluded if label not in known]
+    if missing:
+        raise unknown_labels("sub", missing, sorted(known, key=natural_key), "participant")
+    return [file for file in files if file.entities["sub"] not in excluded]
 
 
 def _describe(file, variance):

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlparse
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError
 from bidsapp.inputs.index import read_description
+from bidsapp.inputs.participants import find_participants, read_participants
 from bidsapp.inputs.selection import natural_key
 
 PREPROCESSED = ("*_desc-preproc_bold.nii*", "*_preproc.nii*")
@@ -48,6 +49,26 @@ def find_roots(bids_dir, derivatives):
         "Name the folder of fMRIPrep's output with --derivatives.",
         exit_code=EXIT_NO_INPUT,
     )
+
+
+def labels_at(settings):
+    """Return the labels of the raw dataset, and those of its derivatives; empty where they are not at hand.
+
+    A group may be analysed where only its participants' results are.
+    """
+    try:
+        raw, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
+    except InputError:
+        return set(subject_labels(settings.bids_dir)), set()
+    derived = {label for root in derivatives.values() for label in subject_labels(root)}
+    return set(subject_labels(raw)), derived
+
+
+def known_participants(settings):
+    """Return the labels of everybody that the dataset, its derivatives or participants.tsv know."""
+    raw, derived = labels_at(settings)
+    path = find_participants(settings.bids_dir)
+    return raw | derived | (set(read_participants(path).index) if path else set())
 
 
 def is_derivative(folder):

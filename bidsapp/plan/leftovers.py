@@ -1,7 +1,6 @@
 """Results in the output folder of participants that the dataset does not hold any more."""
 
-from bidsapp.errors import InputError
-from bidsapp.inputs.roots import find_roots, subject_labels
+from bidsapp.inputs.roots import labels_at
 from bidsapp.inputs.selection import natural_key
 
 GONE = "in neither the dataset nor its derivatives any more"
@@ -26,7 +25,7 @@ def find_leftovers(labels, settings, people=None):
     list of str
         None about participants that the call names.
     """
-    raw, derived = _there(settings)
+    raw, derived = labels_at(settings)
     people = people or {}
     listed = 2 * len(people.keys() & set(labels)) >= len(labels)
     found = {}
@@ -40,17 +39,6 @@ def find_leftovers(labels, settings, people=None):
         elif people and listed and label not in people:
             found.setdefault(NOT_LISTED, []).append(label)
     return [_in_words(reason, who) for reason, who in found.items()]
-
-
-def _there(settings):
-    """Return the labels of the raw dataset and of its derivatives; empty where they are not at hand."""
-    try:
-        raw, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
-    except InputError:
-        # A group may be analysed where only its participants' results are.
-        return set(subject_labels(settings.bids_dir)), set()
-    derived = {label for root in derivatives.values() for label in subject_labels(root)}
-    return set(subject_labels(raw)), derived
 
 
 def _in_words(reason, labels):

@@ -275,3 +275,29 @@ def test_maps_without_sidecars_are_not_compared(tiny_dataset, out):
     for path in (out / "sub-02").rglob("*_statmap.json"):
         path.unlink()
     assert "different settings" not in notes_of(plan(tiny_dataset, out, "--task-label", "viewing"))
+
+
+# Participants who are left out
+
+
+def subjects_of(made):
+    return {fit.subjects for model in made.models for fit in model.fits}
+
+
+@pytest.mark.parametrize("words", [["03, 04"], ["sub-03,sub-04"], ["03 04"], ["03", "04"]])
+def test_a_list_of_excluded_participants_is_left_out_however_it_is_written(tiny_dataset, out, words):
+    made = plan(tiny_dataset, out, "--exclude-participant-label", *words)
+    assert subjects_of(made) == {("sub-01", "sub-02")}
+
+
+@pytest.mark.parametrize("flag", ["--participant-label", "--exclude-participant-label"])
+def test_a_label_that_nobody_has_is_refused_at_the_group_level(run, flag):
+    code, said = run("group", flag, "3")
+    assert code == 18
+    assert "did you mean '03'" in said
+
+
+def test_a_participant_without_results_may_be_excluded(tiny_dataset, out):
+    shutil.rmtree(out / "sub-04")
+    made = plan(tiny_dataset, out, "--exclude-participant-label", "04")
+    assert subjects_of(made) == {("sub-01", "sub-02", "sub-03")}
