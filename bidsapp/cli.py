@@ -35,6 +35,7 @@ logger = logging.getLogger("bidsapp")
 
 def main(argv=None):
     """Run the app with the arguments (default: those of the process) and return its exit code."""
+    use_any_terminal()
     try:
         arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
         configure_logging(arguments.verbose - arguments.quiet)
@@ -62,6 +63,13 @@ def _warn_of_unread(arguments, levels):
         logger.warning(
             "%s: read by the %s level only, so nothing here is done with it.%s", flags, level, hint
         )
+
+
+def use_any_terminal():
+    """Write signs that a terminal lacks by their numbers, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(settings):

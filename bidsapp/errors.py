@@ -1,4 +1,4 @@
-"""The errors a user can fix, and the exit code each one ends the app with.
+"""The errors a user can fix, the exit code each one ends the app with, and the notes that are warnings.
 
 AppError
     InputError     the dataset (files, tables, images)
@@ -7,6 +7,10 @@ AppError
 
 Exit codes follow the BIDS execution specification; see README.
 """
+
+import logging
+import traceback
+from pathlib import Path
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -47,3 +51,34 @@ class SettingsError(AppError):
     """A fault of the command line or configuration file."""
 
     exit_code = EXIT_USAGE
+
+
+class Caution(str):
+    """A note that results depend on: a warning on the terminal and in the sidecars of what it touches."""
+
+    __slots__ = ()
+
+
+def in_words(error):
+    """Return an error in words; of one that is no fault of the user, where it was raised."""
+    if isinstance(error, AppError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return f"unexpected {type(error).__name__}: {error} ({where}). This is a fault of TaskGLM: report it."
+
+
+def about(label, note):
+    """Return a note with what it is about before it; a caution stays one."""
+    return type(note)(f"{label}: {note}")
+
+
+def find_cautions(notes):
+    """Return the notes that are warnings, each once."""
+    return [note for note in dict.fromkeys(notes) if isinstance(note, Caution)]
+
+
+def log_notes(logger, notes):
+    """Log notes, cautions as warnings."""
+    for note in notes:
+        logger.log(logging.WARNING if isinstance(note, Caution) else logging.INFO, "%s", note)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bidsapp.design.diagnostics import efficiency, variance_inflation
+from bidsapp.errors import about, find_cautions
 from bidsapp.inputs.anatomy import find_anatomy
 from bidsapp.inputs.images import intersect_masks
 from bidsapp.inputs.motion import read_motion
@@ -53,27 +54,28 @@ def fit_run(fit, settings, n_threads):
         One for each contrast that this run can make.
     record : dict
     notes : list of str
-        What the user should know of the run.
+        What the user should know of the run, as far as its series tells it.
     """
-    run = fit.runs[0]
-    geometry, model, notes = fit_series(fit, settings, n_threads)
+    run, planned = fit.runs[0], fit.notes
+    geometry, model, fit, without = fit_series(fit, settings, n_threads)
     made = [(contrast, estimate(model, contrast, fit, settings.run)) for contrast in fit.contrasts]
     quality = assess_contrasts(fit)
     files = write_run(fit, model, geometry, settings, quality)
     if settings.run.residuals:
-        files["residuals"] = write_residuals(fit, model, geometry, settings, n_threads)
-    about = {
+        files["residuals"] = write_residuals(fit, model, geometry, without, settings, n_threads)
+    details = {
         "method": describe_method(fit, settings.run),
         "runs": [fit.label],
         "left_out": [],
         "made_with": fit.made_with,
+        "warnings": warnings_of(fit),
     }
 
     def write(item):
         contrast, estimate = item
         key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
         asked = {"asked": fit.asked.get(contrast.name)}
-        return write_fitted(key, estimate, geometry, about | asked, settings)
+        return write_fitted(key, estimate, geometry, details | asked, settings)
 
     fitted = map_in_threads(write, made, n_threads)
     if not settings.run.derivative_boost:  # boosted effects are no weighted sums
@@ -84,6 +86,7 @@ def fit_run(fit, settings, n_threads):
         "anatomy": str(find_anatomy(run) or "") or None,
         "vif": quality["VarianceInflation"],
     }
+    notes = [about(fit.label, note) for note in fit.notes if note not in planned]
     return fitted, describe_run(run, fit) | files | more, notes
 
 
@@ -105,6 +108,11 @@ def add_parts(fitted, model, fit):
         replace(item, parts=(Part(run, {next(numbers): 1.0}),)) if t else item
         for item, t in zip(fitted, is_t, strict=True)
     ]
+
+
+def warnings_of(fit):
+    """Return what the results of a run depend on, for the sidecars of its maps."""
+    return [str(about(fit.label, note)) for note in find_cautions(fit.notes)]
 
 
 def describe_method(fit, options):
@@ -149,7 +157,7 @@ def write_run(fit, model, geometry, settings, quality):
     write_contrasts(out / table, fit.contrasts, fit.design.columns, quality)
     maps = {"rsquare": model.r_square, "sigmasquared": model.sigma_square, "tsnr": model.tsnr}
     maps |= {f"ar{order + 1}": values for order, values in enumerate(model.autocorrelation)}
-    fields = sidecar_fields(fit.node, "run", entities, settings)
+    fields = sidecar_fields(fit.node, "run", entities, warnings_of(fit), settings)
     return {
         "mask": mask,
         "design": design,
@@ -161,7 +169,7 @@ def write_run(fit, model, geometry, settings, quality):
     }
 
 
-def combine_fits(fit, fitted, runs, settings):
+def combine_fits(fit, fitted, subject, settings):
     """Combine estimates of a subject by fixed effects, write and return the results.
 
     Parameters
@@ -169,8 +177,8 @@ def combine_fits(fit, fitted, runs, settings):
     fit : CombineFit
     fitted : list of Fitted
         Everything of the subject so far; inputs that are not there (a run failed) are left out.
-    runs : sequence of RunFit
-        Of the subject, to say which of them are left out and why.
+    subject : SubjectPlan
+        Says which runs are left out and why.
     settings : Settings
 
     Returns
@@ -186,12 +194,17 @@ def combine_fits(fit, fitted, runs, settings):
         [entry.geometry for entry in inputs], [entry.record["mask"] for entry in inputs]
     )
     inputs = [restrict(entry, geometry) for entry in inputs]
-    about = {
+    used = sorted({label for entry in inputs for label in entry.record["runs"]})
+    left_out = describe_left_out(fit, subject.runs, used)
+    warnings = [note for entry in inputs for note in entry.record["warnings"]]
+    warnings += [*subject.problems, *(f"{one['run']} is left out: {one['reason']}" for one in left_out)]
+    details = {
         "method": "passed through" if len(inputs) == 1 else method_in_words(fit, settings),
-        "runs": sorted({label for entry in inputs for label in entry.record["runs"]}),
+        "runs": used,
+        "left_out": left_out,
+        "warnings": list(dict.fromkeys(warnings)),
         "made_with": inputs[0].record["made_with"],
     }
-    about["left_out"] = describe_left_out(fit, runs, about["runs"])
     made = []
     for contrast in fit.contrasts:
         method = settings.run.fixed_effects if fit.method == "fixed" else fit.method
@@ -199,7 +212,7 @@ def combine_fits(fit, fitted, runs, settings):
         key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
         same = contrast.name == inputs[0].record["contrast"]
         asked = {"asked": inputs[0].record["asked"] if same else None}
-        entry = write_fitted(key, estimate, geometry, about | asked, settings)
+        entry = write_fitted(key, estimate, geometry, details | asked, settings)
         made.append(replace(entry, parts=parts) if fit.goes_on else entry)
     return made
 
@@ -253,7 +266,7 @@ def restrict(entry, geometry):
     return replace(entry, geometry=geometry, estimate=inner, parts=parts)
 
 
-def write_fitted(key, estimate, geometry, about, settings):
+def write_fitted(key, estimate, geometry, details, settings):
     """Write the maps of an estimate and return it with its record."""
     is_t = isinstance(estimate, Estimate)
     maps = make_t_maps(estimate) if is_t else make_f_maps(estimate)
@@ -267,18 +280,18 @@ def write_fitted(key, estimate, geometry, about, settings):
         "test": "t" if is_t else "F",
         "dof": describe_dof(estimate),
         "units": units,
-        **about,
+        **details,
     }
-    fields = sidecar_fields(key.node, key.level, entities, settings) | {
+    fields = sidecar_fields(key.node, key.level, entities, details["warnings"], settings) | {
         "ContrastName": key.contrast,
         "Test": described["test"],
         "AlternativeHypothesis": "two-sided" if is_t else "upper tail",
-        "EstimationMethod": about["method"],
+        "EstimationMethod": details["method"],
         "DegreesOfFreedom": described["dof"],
-        "Runs": about["runs"],
-        "ConditionList": list(about["asked"]) if about["asked"] else None,
-        "Weights": list(about["asked"].values()) if about["asked"] else None,
-        **about["made_with"],
+        "Runs": details["runs"],
+        "ConditionList": list(details["asked"]) if details["asked"] else None,
+        "Weights": list(details["asked"].values()) if details["asked"] else None,
+        **details["made_with"],
     }
     paths = write_estimate(settings.output_dir, key, maps, geometry, fields)
     mask = names.mask_path(entities, node=None if key.level == "run" else key.node)
@@ -288,7 +301,7 @@ def write_fitted(key, estimate, geometry, about, settings):
     return Fitted(key, geometry, estimate, described | {"maps": paths, "mask": mask})
 
 
-def sidecar_fields(node, level, entities, settings):
+def sidecar_fields(node, level, entities, warnings, settings):
     """Return the fields that the sidecars of all maps of a fit share."""
     return {
         "SpatialReference": entities.get("space"),
@@ -302,4 +315,5 @@ def sidecar_fields(node, level, entities, settings):
         "FixedEffects": settings.run.fixed_effects,
         "DerivativeBoost": settings.run.derivative_boost,
         "TaskGLMVersion": __version__,
+        "Warnings": warnings or None,
     }

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 
-from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError, log_notes
 from bidsapp.group_conjunctions import Conjunctions
 from bidsapp.group_inference import (
     Shuffled,
@@ -52,9 +52,12 @@ def run_stage(settings, work_dir):
     if not settings.control.reports_only:
         with group_workers(settings):
             failures = run_models(make_group_plan(settings), settings)
+    try:
+        write_group_report(settings.output_dir)
+    except AppError as error:
+        failures.append(str(error))
     for failure in failures:
         logger.error("%s", failure)
-    write_group_report(settings.output_dir)
     write_overview(settings.output_dir)
     logger.info("Open %s", settings.output_dir / names.GROUP_REPORT)
     return EXIT_FAILURE if failures else EXIT_OK
@@ -62,8 +65,7 @@ def run_stage(settings, work_dir):
 
 def run_models(plan, settings):
     """Run every group model; return the failures in words. A model that fails does not stop the others."""
-    for note in plan.notes:
-        logger.info("%s", note)
+    log_notes(logger, plan.notes)
     for spec in settings.group.roi:
         read_atlas(spec)  # A name that is wrong ends the stage before an image is read.
     check_main_threshold(plan, settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from bidsapp.environment import count_cpus, find_memory_gb
-from bidsapp.errors import EXIT_FAILURE, EXIT_OK
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, find_cautions, log_notes
 from bidsapp.memory import share_out
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_text
@@ -26,8 +26,9 @@ MOST_IN_OVERVIEW = 200
 def run_stage(settings, work_dir):
     """Run the participant stage and return its exit code."""
     plan = make_participant_plan(settings)
-    for note in plan.notes:
-        logger.info("%s", note)
+    log_notes(logger, plan.notes)
+    cautions = find_cautions(note for subject in plan.subjects for note in subject.notes)
+    log_notes(logger, [note for note in cautions if note not in plan.notes])
     if not settings.selection.participant_label:
         for note in find_leftovers(labels_with_records(settings.output_dir), settings):
             logger.warning("%s", note)
@@ -107,9 +108,10 @@ def run_subjects(plan, settings):
     # A worker gets its own subject, not the designs of all.
     about = replace(plan, subjects=())
     jobs = (delayed(try_subject)(s, about, settings, shares) for s in plan.subjects)
-    for message, failure in Parallel(n_jobs=shares.subjects, return_as="generator_unordered")(jobs):
-        progress.advance(message)
-        yield failure
-        if failure and settings.control.stop_on_first_crash:
+    for outcome in Parallel(n_jobs=shares.subjects, return_as="generator_unordered")(jobs):
+        log_notes(logger, outcome.cautions)
+        progress.advance(outcome.message)
+        yield outcome.failure
+        if outcome.failure and settings.control.stop_on_first_crash:
             break
     progress.close()

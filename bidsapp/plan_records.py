@@ -1,6 +1,7 @@
 """The records of a plan: what will be computed, from which files. No array in them is image data."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,12 @@ class RunFit:
     def label(self):
         """The runs in words."""
         return " + ".join(run.label for run in self.runs)
+
+    @property
+    def rows(self):
+        """The rows of each run in the design, as slices."""
+        ends = np.cumsum([0, *(run.n_volumes for run in self.runs)]).tolist()
+        return [slice(*pair) for pair in pairwise(ends)]
 
 
 @dataclass(frozen=True, slots=True)

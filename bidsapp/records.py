@@ -25,7 +25,8 @@ class Run:
 
     ``entities`` holds every BIDS entity of the BOLD file by its short name (``sub``, ``ses``, ``task``,
     ``acq``, ``dir``, ``run``, ``space``, ``res``, ...), as spelled in its name, in BIDS order.
-    ``repetition_time`` and ``start_time`` are in seconds; frame k is at ``k * TR + start_time``.
+    ``repetition_time`` and ``start_time`` are in seconds; frame k is at ``k * TR + start_time``. ``notes``
+    are what results of this run depend on; ``grid`` is the shape (x, y, z) and the affine of the series.
     """
 
     entities: dict[str, str]
@@ -39,6 +40,8 @@ class Run:
     n_volumes: int
     metadata: dict = field(default_factory=dict)
     recordings: tuple[RecordingFile, ...] = ()
+    notes: tuple[str, ...] = ()
+    grid: tuple | None = None
 
     @property
     def label(self):

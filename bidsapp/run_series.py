@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from bidsapp.errors import AppError
+from bidsapp.design.diagnostics import inestimable_reason
+from bidsapp.errors import AppError, Caution, InputError
 from bidsapp.inputs.images import intersect_masks, read_map, read_mask
 from bidsapp.inputs.series import BLOCK_VOLUMES, FWHM_PER_SIGMA, open_series
 from bidsapp.outputs import names
@@ -19,10 +20,15 @@ from bidsapp.stats.time_model import make_time_model
 
 # This noise model is there to compare with nilearn, whose percent is of the mean over all volumes.
 LIKE_NILEARN = "ar1"
+# A run of which a larger part of the volumes holds no data is a broken file.
+MOST_EMPTY = 0.25
 
 
 def fit_series(fit, settings, n_threads):
     """Read and fit the runs of one model.
+
+    Volumes without data are left out as if they were censored, and voxels without a value at some volume
+    stay out of the maps; the series are then read again.
 
     Parameters
     ----------
@@ -35,8 +41,10 @@ def fit_series(fit, settings, n_threads):
     geometry : Geometry
         Voxels in the masks of all its runs.
     fitted : run_glm.FittedRun
-    notes : list of str
-        What the user should know of the series.
+    fit : RunFit
+        With the volumes that were kept, the contrasts that they can make, and notes on what was left out.
+    without : list of ndarray of bool, shape (n_voxels,)
+        The voxels left out, one array a run.
 
     Raises
     ------
@@ -46,27 +54,74 @@ def fit_series(fit, settings, n_threads):
     try:
         masks = [read_mask(run.mask) for run in fit.runs]
         geometry = masks[0] if len(masks) == 1 else intersect_masks(masks, [run.mask for run in fit.runs])
-        lengths = [run.n_volumes for run in fit.runs]
-        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).tolist()
-        model = make_time_model(fit.design.matrix, fit.keep, starts)
-        if settings.run.noise_model == LIKE_NILEARN:
-            model = replace(model, baseline=np.ones_like(model.baseline))
-        parts, notes = [], []
-        for run, rows in zip(fit.runs, model.runs, strict=True):
-            part, empty = _sum_run(run, model.of_run(rows), geometry, fit.aggregate, settings.run, n_threads)
-            parts.append(part)
-            if empty:
-                volumes = ", ".join(str(volume + 1) for volume in sorted(empty))
-                notes.append(
-                    f"{run.label}: volume {volumes} has no finite value and counts as zero. Censor it."
-                )
-        sums = parts[0] if len(parts) == 1 else join_sums(model, parts)
+        without = [np.zeros(geometry.n_points, bool) for _ in fit.runs]
+        sums, gaps = _sum_runs(fit, without, geometry, settings, n_threads)
+        without = [gap.points for gap in gaps]
+        if any(gap.volumes or points.any() for gap, points in zip(gaps, without, strict=True)):
+            fit = leave_out(fit, [gap.volumes for gap in gaps], without)
+            sums, _ = _sum_runs(fit, without, geometry, settings, n_threads)
         smooth = make_smoother(geometry, settings.run.noise_smoothing_fwhm)
         noise_model = settings.run.noise_model
         fitted = fit_run_glm(sums, noise_model=noise_model, smooth=smooth, n_threads=n_threads)
-        return geometry, fitted, notes
+        return geometry, fitted, fit, without
     except AppError as error:
         raise type(error)(f"{fit.label}: {error}", exit_code=error.exit_code) from error
+
+
+def leave_out(fit, volumes, without):
+    """Return a fit without the volumes that hold no data, and cautions on them and on voxels without values.
+
+    Parameters
+    ----------
+    fit : RunFit
+    volumes : list of list of int
+        From 0, one list a run.
+    without : list of ndarray of bool, shape (n_voxels,)
+
+    Raises
+    ------
+    InputError
+        Too many volumes hold no data.
+    """
+    keep, notes = fit.keep.copy(), []
+    for run, rows, empty, points in zip(fit.runs, fit.rows, volumes, without, strict=True):
+        where = "" if len(fit.runs) == 1 else f"{run.label}: "
+        if empty:
+            said = (
+                f"{where}{len(empty)} of {run.n_volumes} volumes hold no data (one value in the whole mask, "
+                f"or none in most of it): {number_ranges(empty)}"
+            )
+            if len(empty) > MOST_EMPTY * run.n_volumes:
+                raise InputError(f"{said}. That is too many. Restore the image, or leave the run out.")
+            keep[rows][empty] = False
+            notes.append(Caution(f"{said}. They are left out, as if they were censored."))
+        if points.any():
+            notes.append(
+                Caution(
+                    f"{where}{points.sum():,} of {len(points):,} voxels of the mask have no value (NaN) at "
+                    "some volume. They stay out of the maps and of the smoothing of their neighbours."
+                )
+            )
+    reasons = {
+        contrast.name: inestimable_reason(fit.design.matrix[keep], fit.design.columns, contrast.weights)
+        for contrast in fit.contrasts
+    }
+    lost = {name: reason for name, reason in reasons.items() if reason}
+    notes += [Caution(f"not made: {name}: {reason}") for name, reason in lost.items()]
+    return replace(
+        fit,
+        keep=keep,
+        contrasts=tuple(contrast for contrast in fit.contrasts if contrast.name not in lost),
+        skipped={**fit.skipped, **lost},
+        notes=(*fit.notes, *notes),
+    )
+
+
+def number_ranges(volumes):
+    """Return volumes (from 0) in words that count from 1: "3, 96 to 100"."""
+    ordered = np.sort(volumes) + 1
+    parts = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts)
 
 
 def make_smoother(geometry, fwhm_mm):
@@ -85,34 +140,59 @@ def make_smoother(geometry, fwhm_mm):
     return smooth
 
 
-def open_blocks(run, geometry, aggregate, options, n_threads):
-    """Return the blocks of a run, of voxels or of the regions of its mask, and the series they are of."""
-    series = open_series(run.bold, geometry, smoothing_fwhm_mm=options.smoothing_fwhm, n_threads=n_threads)
-    blocks = series.blocks(BLOCK_VOLUMES)
-    if aggregate == "none":
-        return blocks, series
-    return aggregate_series(blocks, read_map(run.mask, geometry), aggregate), series
+def open_blocks(fit, number, geometry, without, options, n_threads):
+    """Return the blocks of a run of a fit, of voxels or of the regions of its mask, and their series.
 
-
-def _sum_run(run, model, geometry, aggregate, options, n_threads):
-    """Return the sums over time of one run, and its volumes that are empty."""
-    blocks, series = open_blocks(run, geometry, aggregate, options, n_threads)
-    sums = accumulate(
-        blocks,
-        model,
-        n_lags=count_lags(options.noise_model),
-        scaling=options.scaling,
-        stored=(series.slope, series.intercept),
+    Parameters
+    ----------
+    number : int
+        Of the run.
+    without : list of ndarray of bool, shape (n_voxels,)
+        The voxels left out, one array a run.
+    """
+    run, points = fit.runs[number], without[number]
+    series = open_series(
+        run.bold,
+        geometry,
+        smoothing_fwhm_mm=options.smoothing_fwhm,
         n_threads=n_threads,
+        dropped=np.flatnonzero(~fit.keep[fit.rows[number]]).tolist(),
+        without=points,
     )
-    return sums, series.empty
+    blocks = series.blocks(BLOCK_VOLUMES)
+    if fit.aggregate == "none":
+        return blocks, series
+    # Voxels that are left out are a region of their own: they take no part in that of others.
+    labels = np.where(points, np.nan, read_map(run.mask, geometry))
+    return aggregate_series(blocks, labels, fit.aggregate), series
 
 
-def write_residuals(fit, fitted, geometry, settings, n_threads):
+def _sum_runs(fit, without, geometry, settings, n_threads):
+    """Return the sums over time of all runs of a fit, and what the series of each lacks."""
+    model = make_time_model(fit.design.matrix, fit.keep, [rows.start for rows in fit.rows])
+    if settings.run.noise_model == LIKE_NILEARN:
+        model = replace(model, baseline=np.ones_like(model.baseline))
+    parts, gaps = [], []
+    for number, rows in enumerate(fit.rows):
+        blocks, series = open_blocks(fit, number, geometry, without, settings.run, n_threads)
+        part = accumulate(
+            blocks,
+            model.of_run(rows),
+            n_lags=count_lags(settings.run.noise_model),
+            scaling=settings.run.scaling,
+            stored=(series.slope, series.intercept),
+            n_threads=n_threads,
+        )
+        parts.append(part)
+        gaps.append(series.gaps)
+    return parts[0] if len(parts) == 1 else join_sums(model, parts), gaps
+
+
+def write_residuals(fit, fitted, geometry, without, settings, n_threads):
     """Write the residual series of every run of a fit, by a second pass; return their paths."""
     paths = []
     for number, run in enumerate(fit.runs):
-        blocks, series = open_blocks(run, geometry, fit.aggregate, settings.run, n_threads)
+        blocks, series = open_blocks(fit, number, geometry, without, settings.run, n_threads)
         blocks = make_residuals(blocks, fitted, run=number, stored=(series.slope, series.intercept))
         path = names.residuals_path(run.entities)
         write_series(

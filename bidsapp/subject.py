@@ -1,38 +1,76 @@
 """One subject: fit its runs, combine them, write both. Worker processes import this, not the planning."""
 
+import traceback
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from threadpoolctl import threadpool_limits
 
-from bidsapp.errors import AppError
+from bidsapp.errors import EXIT_CANNOT_CREATE, AppError, find_cautions, in_words
 from bidsapp.fitting import combine_fits, fit_run
 from bidsapp.memory import forecast_gb, peak_gb
 from bidsapp.outputs import names
 from bidsapp.outputs.earlier import drop_record, is_finished, measure_files, remove_outdated, take_record
-from bidsapp.outputs.files import remove_unfinished, write_json
+from bidsapp.outputs.files import remove_unfinished, write_json, write_text
 from bidsapp.provenance import Stopwatch, common_record, make_fingerprint
 from bidsapp.report.pages import write_subject_report
 from bidsapp.threads import map_in_threads
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a subject ended: its progress line, the reason where something failed, and cautions met."""
+
+    message: str
+    failure: str | None = None
+    cautions: tuple[str, ...] = ()
+
+
 def try_subject(subject, plan, settings, shares):
-    """Run one subject; return its progress line and, where something failed, the reason."""
+    """Run one subject and return its outcome; whatever error it meets ends this subject only."""
+    label = f"sub-{subject.subject}"
+    log = settings.output_dir / names.traceback_path(subject.subject)
+    try:
+        outcome, crashes = treat_subject(subject, plan, settings, shares)
+    except Exception as error:
+        check_output(error)
+        crashes = [error]
+        outcome = Outcome(f"{label}: not finished", _named(label, in_words(error)))
+    if not crashes:
+        log.unlink(missing_ok=True)
+        return outcome
+    write_text(log, "\n".join("".join(traceback.format_exception(error)) for error in crashes))
+    return replace(outcome, failure=f"{outcome.failure} The traceback is in {log}.")
+
+
+def _named(label, words):
+    return words if words.startswith(f"{label} ") else f"{label}: {words}"
+
+
+def check_output(error):
+    """Raise an error again where the output folder can not be written: nobody else has a chance then."""
+    if getattr(error, "exit_code", None) == EXIT_CANNOT_CREATE:
+        raise error
+
+
+def treat_subject(subject, plan, settings, shares):
+    """Fit a subject, or only make its report, or nothing; return its outcome and the crashes met."""
     label = f"sub-{subject.subject}"
     path = settings.output_dir / names.record_path(subject.subject)
     fingerprint = fingerprint_of(subject, plan, settings)
     if settings.control.reports_only:
         write_subject_report(settings.output_dir, subject.subject)
-        return f"{label}: report made", None
+        return Outcome(f"{label}: report made"), []
     top = names.top_folder({"sub": subject.subject})
     if is_finished(path, fingerprint):
-        if not (settings.output_dir / names.subject_report_path(subject.subject)).exists():
+        if needs_report(subject, settings):
             write_subject_report(settings.output_dir, subject.subject)
-        return f"{label}: finished before, nothing changed", None
+        return Outcome(f"{label}: finished before, nothing changed"), []
     remove_unfinished(settings.output_dir / top)
     before = take_record(path)
     forecast = forecast_gb(subject, settings, shares.runs, shares.threads)
     with Stopwatch() as watch, threadpool_limits(1):
-        content, failures = run_subject(subject, settings, shares)
+        content, failures, crashes = run_subject(subject, settings, shares)
     status = ("partial" if content["estimates"] else "failed") if failures else "complete"
     common = common_record("participant", plan, settings, fingerprint, watch)
     message = {"message": " ".join(failures)} if failures else {}
@@ -42,12 +80,19 @@ def try_subject(subject, plan, settings, shares):
     drop_record(path)
     write_subject_report(settings.output_dir, subject.subject)
     counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
-    found = "".join(f"; {note}" for note in content["warnings"][len(subject.notes) :])
-    return (
+    outcome = Outcome(
         f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
-        f"peak {peak_gb():.2f} GB (forecast {forecast:.2f}){found}",
-        f"{label}: {' '.join(failures)}" if failures else None,
+        f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
+        _named(label, " ".join(failures)) if failures else None,
+        tuple(find_cautions(content["warnings"][len(subject.notes) :])),
     )
+    return outcome, crashes
+
+
+def needs_report(subject, settings):
+    """Tell whether a finished subject has no report, or one that an error ended."""
+    page, log = names.subject_report_path(subject.subject), names.traceback_path(subject.subject)
+    return not (settings.output_dir / page).exists() or (settings.output_dir / log).exists()
 
 
 def run_subject(subject, settings, shares):
@@ -58,37 +103,53 @@ def run_subject(subject, settings, shares):
     content : dict
         What the subject's record says of runs and estimates.
     failures : list of str
-        A run that fails is named here; the others go on.
+        A run or combination that fails is named here; the others go on.
+    crashes : list of Exception
+        Those of the failures that are no fault of the input.
     """
+    errors = []
 
-    def fit(run):
+    def attempt(label, work):
         try:
-            return *fit_run(run, settings, shares.threads), None
-        except AppError as error:
-            return [], None, [], str(error)
+            return work()
+        except Exception as error:
+            check_output(error)
+            errors.append((label, error))
+            return [], None, []
 
-    results = map_in_threads(fit, subject.runs, shares.runs)
+    results = map_in_threads(
+        lambda run: attempt(run.label, lambda: fit_run(run, settings, shares.threads)),
+        subject.runs,
+        shares.runs,
+    )
     fitted = [entry for entries, *_ in results for entry in entries]
     # Inputs of a node are of the runs, or of nodes before it.
     for _, fits in groupby(subject.combinations, key=lambda combination: combination.node):
         made = map_in_threads(
-            lambda combination, inputs=tuple(fitted): combine_fits(
-                combination, inputs, subject.runs, settings
+            lambda combination, inputs=tuple(fitted): attempt(
+                f"{combination.node}, {combination.contrast or 'all contrasts'}",
+                lambda: (combine_fits(combination, inputs, subject, settings),),
             ),
             list(fits),
             shares.runs * shares.threads,
         )
-        fitted += [entry for entries in made for entry in entries]
-    return {
-        "runs": [record for _, record, *_ in results if record is not None],
-        "estimates": [entry.record for entry in fitted],
-        "warnings": [*subject.notes, *(note for _, _, notes, _ in results for note in notes)],
-    }, [*subject.problems, *(failure for *_, failure in results if failure)]
+        fitted += [entry for entries, *_ in made for entry in entries]
+    words = [in_words(e) if isinstance(e, AppError) else f"{label}: {in_words(e)}" for label, e in errors]
+    return (
+        {
+            "runs": [record for _, record, _ in results if record is not None],
+            "estimates": [entry.record for entry in fitted],
+            "warnings": [*subject.notes, *(note for *_, notes in results for note in notes)],
+        },
+        [*subject.problems, *dict.fromkeys(words)],
+        [error for _, error in errors if not isinstance(error, AppError)],
+    )
 
 
 def fingerprint_of(subject, plan, settings):
     """Return the digest of everything that a subject's results depend on."""
-    parts = [*(model.text for model in plan.documents), settings.run, list(subject.problems)]
+    parts = [*(model.text for model in plan.documents), settings.run]
+    parts += [list(subject.problems), list(subject.notes)]
     for fit in subject.runs:
         parts += [fit.design.matrix, list(fit.design.columns), sorted(fit.skipped)]
         parts += [contrast.weights for contrast in fit.contrasts]

@@ -56,14 +56,11 @@ def _events(variable, namespace):
     amplitude = variable.values[there]
     real = amplitude != 0
     early = real & (onset < times[0] + MIN_ONSET)
-    late = real & (onset > times[-1] + float(np.min(np.diff(times))))
     if early.any():
         namespace.notes.append(
             f"{early.sum()} events of {variable.name!r} begin more than {-MIN_ONSET:g} s before the first "
             "volume; only what is left of them then is used"
         )
-    if late.any():
-        namespace.notes.append(f"{late.sum()} events of {variable.name!r} begin after the last volume")
     if (real & (duration <= 0)).any():
         # The column equals nilearn's; SPM's would be higher, and its effect smaller.
         namespace.notes.append(

@@ -12,8 +12,10 @@ from bidsapp.design.variables import (
     aliases,
     as_values,
     is_missing,
+    is_number,
     level_name,
 )
+from bidsapp.errors import ModelError
 from bidsapp.model_records import INTERCEPT, SHORT_NAMES
 from bidsapp.records import Design
 from bidsapp.wildcards import is_wildcard
@@ -65,6 +67,7 @@ def make_group_design(node, table, rows):
         A transformation or formula that can not be applied.
     """
     kept, excluded = list(range(len(table))), {}
+    table = table.set_axis(list(rows))
     while True:
         columns, namespace = _columns(node, table.iloc[kept])
         holes = {
@@ -94,7 +97,7 @@ def make_group_design(node, table, rows):
 def _columns(node, table):
     """Return the columns of X over these rows, by name; NaN where a value is missing."""
     variables = {name: Variable(name, as_values(table[name].to_numpy())) for name in table.columns}
-    namespace = Namespace(dict(variables))
+    namespace = Namespace(dict(variables), rows=tuple(table.index))
     transform(namespace, node.transformations)
     _make_labels(namespace, variables)
     if node.formula:
@@ -120,11 +123,29 @@ def _names_of(namespace, node, word):
     names = namespace.require(word, f"{node.where}.Model.X")
     if not names or not namespace.variables[names[0]].is_text:
         return names
+    _check_factor(namespace, names[0], node)
     levels = namespace.make_levels(names[0])
     if INTERCEPT in node.x and len(levels) > 1 and not _is_named(levels[0], word, node):
         namespace.notes.append(f"{word!r} is a factor; {levels[0]!r} is its reference level")
         return levels[1:]
     return levels
+
+
+def _check_factor(namespace, name, node):
+    """Refuse to make a factor of a column of numbers with a few texts, such as an age of 89+."""
+    values = namespace.variables[name].values
+    there = ~is_missing(values)
+    texts = [row for row in np.flatnonzero(there) if not is_number(values[row])]
+    if name in SHORT_NAMES or name == "contrast" or not 0 < len(texts) < there.sum() / 2:
+        return
+    subjects = namespace.variables.get("subject")
+    whose = [
+        f"sub-{subjects.values[row]}: {values[row]!r}" if subjects else repr(values[row]) for row in texts
+    ]
+    raise ModelError(
+        f"{node.where}.Model.X: {name!r} is a number, but not for {', '.join(whose[:8])}. Write a number, or "
+        "n/a to leave a participant out; if it is a factor, say so by Factor."
+    )
 
 
 def _make_labels(namespace, given):

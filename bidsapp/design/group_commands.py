@@ -15,6 +15,7 @@ from bidsapp.design.group_contrasts import (
     split_expression,
     with_intercept,
 )
+from bidsapp.design.variables import is_number
 from bidsapp.errors import SettingsError
 
 FORMS = {
@@ -40,10 +41,16 @@ class Known:
         Contrasts of the subjects.
     columns : dict of str to list
         Column of the participants table to its values, of those with estimates; None where missing.
+    subjects : tuple of str
+        Those with estimates, in the order of the values.
+    silence : str
+        Why the table says nothing of any of them; empty where it says something.
     """
 
     contrasts: tuple[str, ...]
     columns: dict
+    subjects: tuple[str, ...] = ()
+    silence: str = ""
 
 
 def make_group_document(words, expressions, known, *, error_term="partitioned", weights="equal"):
@@ -187,6 +194,8 @@ def _levels(column, known, form):
 
 
 def _column(name, known):
+    if known.silence:
+        raise SettingsError(f"--group-design: {name!r} is not known: {known.silence}.")
     if name not in known.columns:
         there = ", ".join(known.columns) or "none"
         raise SettingsError(f"--group-design: participants.tsv has no column {name!r}. There are: {there}.")
@@ -194,11 +203,22 @@ def _column(name, known):
 
 
 def _check_numeric(name, known):
-    values = [value for value in _column(name, known) if value is not None]
-    try:
-        numbers = [float(value) for value in values]
-    except (TypeError, ValueError) as error:
+    values = _column(name, known)
+    there = [value for value in values if value is not None]
+    wrong = [value for value in there if not is_number(value)]
+    if len(wrong) > len(there) / 2:
         message = f"--group-design covariate {name}: its values are not numbers. Use two-sample or anova."
-        raise SettingsError(message) from error
+        raise SettingsError(message)
+    if wrong:
+        whose = [
+            f"{subject}: {value!r}"
+            for subject, value in zip(known.subjects, values, strict=False)
+            if value is not None and not is_number(value)
+        ]
+        raise SettingsError(
+            f"--group-design covariate {name}: no number for {', '.join(whose[:8])}. Write a number, "
+            "or n/a to leave a participant out."
+        )
+    numbers = [float(value) for value in there]
     if len(set(numbers)) < 2:
         raise SettingsError(f"--group-design covariate {name}: it is the same in all participants.")

@@ -59,6 +59,8 @@ class Namespace:
     notes : list of str
     missing : dict of str to str
         Names that were asked for and are not there, and who asked (a JSON path).
+    rows : tuple of str
+        The names of the rows, at higher levels.
     """
 
     variables: dict
@@ -67,6 +69,7 @@ class Namespace:
     notes: list = field(default_factory=list)
     missing: dict = field(default_factory=dict)
     groups: dict = field(default_factory=dict)
+    rows: tuple = ()
 
     def find(self, pattern):
         """Return the names of the variables that a word of the model stands for; empty when none."""
@@ -184,6 +187,15 @@ def as_values(values):
             [value if value is None or isinstance(value, str) else level_name(value) for value in values],
             object,
         )
+
+
+def is_number(value):
+    """Whether a value is a number, or a text of one."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _absent(value):

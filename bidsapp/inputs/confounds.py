@@ -2,7 +2,8 @@
 
 Missing values: fMRIPrep leaves the first rows of temporal differences (``*_derivative1``, framewise
 displacement, DVARS) n/a. Leading n/a are set to the mean of the column's other rows, where they say nothing
-about the first volumes. A column that is missing anywhere else, or everywhere, is an error.
+about the first volumes. A column that is missing anywhere else, or everywhere, is an error, whether it is
+a regressor or decides which volumes are censored.
 """
 
 import re
@@ -12,7 +13,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pandas as pd
 
-from bidsapp.errors import InputError, SettingsError
+from bidsapp.errors import Caution, InputError, SettingsError
 from bidsapp.inputs.index import did_you_mean
 from bidsapp.inputs.tables import read_header, read_table
 
@@ -38,7 +39,7 @@ OLD_NAMES = {
 }
 # Numbered columns: today's name and that before 1.2.
 NUMBERED = {
-    "acompcor": r"a_comp_cor_\d+|aCompCor\d+",
+    "acompcor": r"[acw]_comp_cor_\d+|aCompCor\d+",
     "tcompcor": r"t_comp_cor_\d+|tCompCor\d+",
     "aroma": r"aroma_motion_\d+|AROMAAggrComp\d+",
     "cosine": r"cosine_?\d+|Cosine\d+",
@@ -156,13 +157,14 @@ def _spelled(wanted, columns, part):
 def _numbered(part, number, columns, metadata):
     found = [name for name in columns if re.fullmatch(NUMBERED[part], name)]
     if part in ("acompcor", "tcompcor"):
-        found = _of_combined_mask(found, metadata) if part == "acompcor" else found
-        if len(found) < (number or 1):
+        groups = _by_mask(found, metadata) if part == "acompcor" else [found]
+        fewest = min((len(group) for group in groups), default=0)
+        if fewest < (number or 1):
             raise InputError(
-                f"the confounds file has {len(found)} components for {part}{number or ''}. "
+                f"the confounds file has {fewest} components for {part}{number or ''}. "
                 "Ask for fewer in --confounds."
             )
-        return found[: number or DEFAULT_COMPONENTS]
+        return [name for group in groups for name in group[: number or DEFAULT_COMPONENTS]]
     if part == "aroma" and not found:
         raise InputError(
             "the confounds file has no ICA-AROMA columns (aroma_motion_*). Run fMRIPrep up to 23.0 with "
@@ -171,11 +173,33 @@ def _numbered(part, number, columns, metadata):
     return found
 
 
-def _of_combined_mask(names, metadata):
-    """Return the components of the combined white matter and CSF mask, all where no mask is known."""
-    masks = {name: _field(metadata, name, "Mask") for name in names}
-    combined = [name for name in names if str(masks[name]).lower() == "combined"]
-    return [name for name in combined or names if _field(metadata, name, "Retained") is not False]
+def describe_components(names):
+    """Return a caution where components of separate masks stand for those of the combined one."""
+    parts = [
+        f"{mask}_comp_cor" for mask in "cw" if any(name.startswith(f"{mask}_comp_cor") for name in names)
+    ]
+    if not parts:
+        return []
+    return [
+        Caution(
+            "the confounds file has no a_comp_cor columns: acompcor takes as many of "
+            f"{' and of '.join(parts)} each"
+        )
+    ]
+
+
+def _by_mask(names, metadata):
+    """Return the components of aCompCor: of the combined mask, else those of each mask.
+
+    A mask is known by the sidecar, or by the name of the column: a_comp_cor (combined), c_comp_cor (CSF),
+    w_comp_cor (white matter).
+    """
+    groups = {}
+    for name in names:
+        if _field(metadata, name, "Retained") is not False:
+            mask = str(_field(metadata, name, "Mask") or {"c": "csf", "w": "wm"}.get(name[0], "combined"))
+            groups.setdefault(mask.lower(), []).append(name)
+    return [groups["combined"]] if "combined" in groups else list(groups.values())
 
 
 def _field(metadata, name, field):
@@ -222,35 +246,42 @@ def read_confounds(path, patterns, n_volumes=None):
     ------
     InputError
     """
-    table = _read_numbers(path, expand_patterns(patterns, read_header(path), str(path)))
-    if n_volumes is not None and len(table.columns) and len(table) != n_volumes:
-        raise InputError(
-            f"{path} has {len(table)} rows and the images have {n_volumes} volumes. "
-            "Run the preprocessing of this run again."
-        )
+    table = _read_numbers(path, expand_patterns(patterns, read_header(path), str(path)), n_volumes)
     return table.apply(lambda column: _fill_leading(column, path))
 
 
-def find_outliers(path, strategy):
+def find_outliers(path, strategy, n_volumes=None):
     """Return the volumes (from 0) whose displacement or standardised DVARS exceeds the strategy's thresholds.
 
-    A value that is n/a exceeds nothing.
+    The first values may be n/a, and exceed nothing.
+
+    Raises
+    ------
+    InputError
+        A column without values, or with n/a after its first value.
     """
     if strategy.scrub is None:
         return ()
     header = read_header(path)
     names = [_spelled(name, header, "scrub") for name in ("framewise_displacement", "std_dvars")]
-    table = _read_numbers(path, names)
+    table = _read_numbers(path, names, n_volumes)
+    for name in names:
+        _check_missing(table[name], path, "Censor without it: leave scrub out of --confounds")
     with np.errstate(invalid="ignore"):
         above = table.to_numpy() > np.array(strategy.scrub)
     return tuple(int(volume) for volume in np.flatnonzero(above.any(axis=1)))
 
 
-def _read_numbers(path, names):
-    """Return columns as numbers in the order of ``names``, NaN where n/a."""
+def _read_numbers(path, names, n_volumes=None):
+    """Return columns as numbers in the order of ``names``, NaN where n/a; check the number of rows."""
     if not names:
         return pd.DataFrame()
     table = read_table(path, names)
+    if n_volumes is not None and len(table) != n_volumes:
+        raise InputError(
+            f"{path} has {len(table)} rows and the images have {n_volumes} volumes. "
+            "Run the preprocessing of this run again."
+        )
     absent = [name for name in names if name not in table.columns]
     if absent:
         raise InputError(f"{path} has no column {absent[0]!r}. Check the quotes in its first line.")
@@ -275,16 +306,19 @@ def _as_numbers(column, path):
 
 
 def _fill_leading(column, path):
+    _check_missing(column, path, "Leave the column out of the model")
+    return column.fillna(column.mean())
+
+
+def _check_missing(column, path, remedy):
+    """Raise InputError where more than the first values of a column are missing."""
     first = column.first_valid_index()
     if first is None:
-        raise InputError(
-            f"{path}: all values of column {column.name} are missing. Leave it out of the model."
-        )
+        raise InputError(f"{path}: all values of column {column.name} are missing. {remedy}.")
     later = np.flatnonzero(column.isna().to_numpy()[first:])
     if later.size:
         line = int(later[0]) + first + 2
         raise InputError(
             f"{path}, column {column.name}, line {line}: a value is missing after the first ones. "
-            "Leave the column out of the model, or correct the file."
+            f"{remedy}, or correct the file."
         )
-    return column.fillna(column.mean())

@@ -10,6 +10,7 @@ from bidsapp.inputs.participants import find_participants
 from bidsapp.inputs.roots import find_roots, subject_labels
 from bidsapp.inputs.runs import Fault, find_events, find_files, make_run, run_entities, run_label
 from bidsapp.inputs.selection import natural_key, space_of, unknown_labels
+from bidsapp.inputs.timing import find_doubtful_times
 from bidsapp.records import Run
 
 
@@ -68,7 +69,7 @@ def open_dataset(settings, *, needs_events=True):
     if needs_events:
         candidates, left_out = with_events(candidates, raw_files, selection)
     chosen, notes, outside = of_one_grid(candidates, settings)
-    runs, run_notes, faults = _make_runs(chosen, raw_files, needs_events)
+    runs, faults = _make_runs(chosen, raw_files, needs_events)
     faults = [*outside, *faults, *without_space(candidates, chosen, notes[0])]
     unusable = _unusable(subjects, runs, faults)
     if selection.participant_label:
@@ -80,7 +81,7 @@ def open_dataset(settings, *, needs_events=True):
         participants=find_participants(raw, *derivatives.values()),
         raw=raw,
         derivatives={name: root for name, root in derivatives.items() if files[name].bold},
-        notes=(*notes, *left_out, *run_notes),
+        notes=(*notes, *left_out),
         faults=tuple(fault for fault in faults if fault.entities.get("sub") not in unusable),
         unusable=unusable,
     )
@@ -135,22 +136,19 @@ def _no_volumes(derivatives, files, subjects):
 
 
 def _make_runs(candidates, raw_files, needs_events):
-    """Return the runs that can be analysed, the notes on them, and the faults of the others."""
-    runs, notes, faults = [], {}, []
+    """Return the runs that can be analysed, and the faults of the others."""
+    runs, faults = [], []
     for candidate in candidates:
         entities = run_entities(candidate.file)
         events = find_events(candidate.file, (raw_files, candidate.files))
         try:
             path = _only_events(events, entities) if events or needs_events else None
-            run, run_notes = make_run(candidate.file, candidate.files, raw_files, path)
+            runs.append(make_run(candidate.file, candidate.files, raw_files, path))
         except InputError as error:
             faults.append(Fault(f"{run_label(entities)} {error}", entities))
-            continue
-        runs.append(run)
-        for note in run_notes:
-            notes.setdefault(note, []).append(run.label)
-    shown = [f"{note} ({_some(labels)})" for note, labels in notes.items()]
-    return runs, shown, faults
+    doubtful = find_doubtful_times(runs)
+    faults += [Fault(f"{runs[n].label} {words}", runs[n].entities) for n, words in doubtful.items()]
+    return [run for number, run in enumerate(runs) if number not in doubtful], faults
 
 
 def _only_events(found, entities):
@@ -166,11 +164,6 @@ def _only_events(found, entities):
         f"has no events file (expected {name}_events.tsv in the raw dataset). Add it, or leave the run out "
         "with --run-label, --task-label or the model's Input."
     )
-
-
-def _some(labels, most=3):
-    more = f" and {len(labels) - most} more" if len(labels) > most else ""
-    return ", ".join(labels[:most]) + more
 
 
 def _unusable(subjects, runs, faults):

@@ -7,17 +7,19 @@ What becomes of missing values (``n/a`` or an empty cell):
 * trial_type, or any other column: the row makes no event of that column, and others may still use it.
 
 Onsets may be negative (the event began before the first volume). A file without rows is a table
-without rows.
+without rows. Rows of the same onset, duration and trial type count as often as they stand there, with a
+caution.
 """
 
 import numpy as np
 import pandas as pd
 
-from bidsapp.errors import InputError
+from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.index import did_you_mean
 from bidsapp.inputs.tables import read_table, spell
 
 REQUIRED = ("onset", "duration")
+TRIAL_TYPE = "trial_type"
 
 
 def read_events(path, label=""):
@@ -53,9 +55,12 @@ def read_events(path, label=""):
         line = int(np.flatnonzero(duration < 0)[0]) + 2
         raise InputError(f"{where}, column duration, line {line}: a duration is negative. Correct it.")
     for name in table.columns.difference(REQUIRED):
-        table[name] = [spell(value) for value in table[name]]
+        table[name] = pd.Series([spell(value) for value in table[name]], dtype=object)
     notes = [
-        f"{count} events have the {column} {word!r}, which means that it is missing: they are of no condition"
+        Caution(
+            f"{count} events have the {column} {word!r}, which means that it is missing: they are of no "
+            "condition"
+        )
         for (column, word), count in table.attrs.get("doubtful", {}).items()
         if column not in REQUIRED
     ]
@@ -65,7 +70,24 @@ def read_events(path, label=""):
         table = table[there].reset_index(drop=True)
     if not len(table):
         notes.append("the events file has no event")
-    return _noted(table, notes)
+    return _noted(table, [*notes, *_repeats(table)])
+
+
+def _repeats(table):
+    """Return a caution on rows that stand there several times."""
+    same = {name: pd.to_numeric(table[name]) for name in REQUIRED} | {
+        name: table[name] for name in (TRIAL_TYPE,) if name in table
+    }
+    count = int(pd.DataFrame(same).duplicated().sum())
+    if not count:
+        return []
+    rows = "row repeats" if count == 1 else "rows repeat"
+    return [
+        Caution(
+            f"{count} {rows} the {', '.join(same)} of another row of the events file: such an event counts "
+            "as often as it stands there. Remove what stands there twice."
+        )
+    ]
 
 
 def _check_columns(table, where):

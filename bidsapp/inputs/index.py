@@ -146,7 +146,9 @@ def _query_value(value):
 def did_you_mean(name, known):
     """Return a half sentence with the near matches of a name, or else with all that is known."""
     known = [str(item) for item in known]
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    # Capitals are no difference: ONSET is near onset.
+    spelled = {item.casefold(): item for item in reversed(known)}
+    near = [spelled[key] for key in difflib.get_close_matches(str(name).casefold(), spelled, n=3, cutoff=0.6)]
     if near:
         return f"; did you mean {' or '.join(map(repr, near))}?"
     return f"; known are {', '.join(known)}" if known else ""

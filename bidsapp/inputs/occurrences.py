@@ -1,82 +1,96 @@
-"""What occurs in the events of a whole dataset, whichever participants are analysed now."""
+"""What occurs in the events of a whole dataset, whichever participants are analysed now.
 
-import csv
-import os
-import re
+The files are those that runs would use, and their reader is the same: the raw dataset's, and those of the
+derivatives for the participants without any in the raw dataset.
+"""
+
 from pathlib import Path
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.tables import MISSING, read_table, spell
+from bidsapp.inputs.events import read_events
+from bidsapp.inputs.folders import walk_files
+from bidsapp.inputs.index import parse_name
+from bidsapp.inputs.runs import VERSION_ENTITIES
 
 # A text column with more levels than this is a description of single trials, not a condition.
 MAX_LEVELS = 300
 MAX_HOLDERS = 3
 
 
-def find_levels(raw, tasks=()):
+def find_levels(roots, tasks=()):
     """Return the columns of all events files of a dataset, each with its levels.
 
     Parameters
     ----------
-    raw : Path
+    roots : sequence of Path
+        The raw dataset, then its derivatives.
     tasks : collection of str
         Task labels; empty for all.
 
     Returns
     -------
-    dict of str to set of str
-        Missing values are no level. A column with more than MAX_LEVELS levels has none.
+    levels : dict of str to set of str
+        Missing values are no level. A column with more than MAX_LEVELS levels has only some of them.
+    faults : list of str
+        Why files can not be used, one message a file.
     """
-    found = {}
-    for path in _events_files(Path(raw), tasks):
+    found, faults = {}, []
+    for file in find_events_files(roots, tasks):
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.DictReader(file, delimiter="\t"))
-        except (OSError, UnicodeDecodeError, csv.Error):
-            # The reader of this run's events says what is wrong with it.
+            table = read_events(file.path)
+        except InputError as error:
+            faults.append(str(error))
             continue
-        for row in rows:
-            for name, value in row.items():
-                if name and isinstance(value, str) and len(found.setdefault(name, set())) <= MAX_LEVELS:
-                    found[name].add(value.strip())
-    return {name: set() if len(levels) > MAX_LEVELS else levels - MISSING for name, levels in found.items()}
+        for name in table.columns if len(table) else ():
+            levels = found.setdefault(name, set())
+            if len(levels) <= MAX_LEVELS:
+                levels |= set(table[name]) - {None}
+    return found, faults
 
 
-def find_holders(raw, task, column, level):
+def find_holders(roots, task, column, level):
     """Return, in words, whose events files have a level of a column, and how many."""
     found = {}
-    for path in _events_files(Path(raw), (task,)):
+    for file in find_events_files(roots, (task,)):
         try:
-            values = read_table(path, (column,)).get(column, ())
+            values = read_events(file.path).get(column, ())
         except InputError:
             continue
-        if level in map(spell, values):
-            who = re.match(r"sub-[^_]+", path.name)
-            found.setdefault(who[0] if who else "all participants", []).append(path)
+        if level in list(values):
+            who = f"sub-{file.entities['sub']}" if "sub" in file.entities else "all participants"
+            found.setdefault(who, []).append(file)
     shown = list(found)[:MAX_HOLDERS] + (["..."] if len(found) > MAX_HOLDERS else [])
     n_files = sum(map(len, found.values()))
     return f"{', '.join(shown)}; {n_files} file{'s' if n_files != 1 else ''}"
 
 
-def find_sessions(raw, task):
+def find_sessions(roots, task):
     """Return the sessions of a task in a whole dataset: those that its events files name, else its images."""
-    paths = list(_events_files(Path(raw), (task,)))
-    named = {match[1] for path in paths if (match := re.search(r"_ses-([^_]+)_", path.name))}
+    named = {file.entities["ses"] for file in find_events_files(roots, (task,)) if "ses" in file.entities}
     # Events that stand above the sessions hold for each of them.
-    images = [] if named else Path(raw).glob(f"sub-*/ses-*/func/*_task-{task}_*")
-    return named or {path.parents[1].name.removeprefix("ses-") for path in images}
+    images = [] if named else walk_files(roots[0], "")
+    there = [parse_name(path).entities for path in images]
+    return named or {labels["ses"] for labels in there if "ses" in labels and labels.get("task") == task}
 
 
-def _events_files(raw, tasks):
-    wanted = {f"task-{task}" for task in tasks if task}
-    for folder, folders, files in os.walk(raw):
-        folders[:] = [name for name in folders if re.match(r"sub-|ses-|func$|beh$", name)]
-        for name in sorted(files):
-            if name.endswith("_events.tsv") and (not wanted or wanted & set(name.split("_"))):
-                yield Path(folder) / name
-
-
-def find_tasks(raw):
+def find_tasks(roots):
     """Return the labels of the tasks that have events files, sorted."""
-    labels = {re.search(r"(?:^|_)task-([^_]+)_", path.name) for path in _events_files(Path(raw), ())}
-    return sorted({match[1] for match in labels if match})
+    return sorted({file.entities["task"] for file in find_events_files(roots) if "task" in file.entities})
+
+
+def find_events_files(roots, tasks=()):
+    """Return the events files of tasks (empty: of all); later roots count for subjects without any so far."""
+    found, known = [], set()
+    for root in {Path(root).resolve(): Path(root) for root in roots}.values():
+        # Events that stand above the subjects hold for all of them.
+        skip = {f"sub-{label}" for label in known}
+        files = [] if None in known else map(parse_name, walk_files(root, "_events.tsv", skip=skip))
+        new = [
+            file
+            for file in files
+            if (not tasks or file.entities.get("task", "") in tasks)
+            and not any(key in file.entities for key in VERSION_ENTITIES)
+        ]
+        known |= {file.entities.get("sub") for file in new}
+        found += new
+    return found

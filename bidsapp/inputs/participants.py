@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bidsapp.errors import InputError
+from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.tables import read_table, spell_levels
 
 IDENTIFIER = "participant_id"
@@ -53,6 +53,46 @@ def read_participants(path):
         spelling = spell_levels(table[name])
         table[name] = pd.Series([spelling.get(value) for value in table[name]], table.index, dtype=object)
     return table
+
+
+def match_labels(people, labels):
+    """Return the rows of the participants by the labels that their data have, and notes.
+
+    A table may have sub-1 where the folder is sub-01: where neither side has two labels of one number, they
+    are taken as the same, with a caution.
+
+    Parameters
+    ----------
+    people : dict of str to dict
+        Label in the table -> row.
+    labels : iterable of str
+        Of the participants with data.
+    """
+    labels = list(dict.fromkeys(labels))
+    rows, wanted = _by_number(people), _by_number(labels)
+    same = {
+        one[0]: rows[number][0]
+        for number, one in wanted.items()
+        if len(one) == 1 and len(rows.get(number, ())) == 1 and one[0] not in people
+    }
+    if not same:
+        return people, []
+    renamed = {there: label for label, there in same.items()}
+    first = next(iter(same))
+    caution = Caution(
+        f"participants.tsv writes {len(same)} labels with other zeros: sub-{same[first]} is taken for "
+        f"sub-{first}"
+    )
+    return {renamed.get(label, label): row for label, row in people.items()}, [caution]
+
+
+def _by_number(labels):
+    """Return the labels that are numbers, by their number."""
+    found = {}
+    for label in labels:
+        if label.isdecimal():
+            found.setdefault(int(label), []).append(label)
+    return found
 
 
 def _read_indexed(path):

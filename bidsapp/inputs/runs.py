@@ -122,7 +122,7 @@ def find_events(bold, sources):
 
 
 def make_run(bold, derivative, raw, events):
-    """Return the `Run` of a BOLD image and the notes about it.
+    """Return the `Run` of a BOLD image.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def make_run(bold, derivative, raw, events):
     timing = read_timing(metadata, header.time_step, header.time_unit)
     mask = _find_mask(bold, derivative)
     _check_mask(mask, bold.path, header)
-    run = Run(
+    return Run(
         entities=run_entities(bold),
         bold=bold.path,
         mask=mask,
@@ -165,8 +165,9 @@ def make_run(bold, derivative, raw, events):
         n_volumes=header.shape[3],
         metadata=metadata,
         recordings=find_recordings(of_subject(raw.recordings, subject), bold.entities),
+        notes=timing.notes,
+        grid=(header.shape[:3], tuple(map(tuple, header.affine.tolist()))),
     )
-    return run, timing.notes
 
 
 def _find_mask(bold, files):
@@ -186,11 +187,27 @@ def _check_mask(mask, bold, header):
             "--bids-filter-file."
         )
     about = read_header(mask)
-    grid = Geometry(np.broadcast_to(np.True_, header.shape[:3]), header.affine)
     try:
-        check_grid(mask, about.shape, about.affine, grid, reference="its BOLD image")
+        check_grid(
+            mask,
+            about.shape,
+            about.affine,
+            whole_grid(header.shape, header.affine),
+            reference="its BOLD image",
+        )
     except InputError as error:
         raise InputError(f"has a mask that does not fit: {error}") from error
+
+
+def check_same_grid(runs):
+    """Raise InputError where runs that are to be put together are on different grids."""
+    for run in runs[1:]:
+        check_grid(run.bold, *run.grid, whole_grid(*runs[0].grid), reference=str(runs[0].bold))
+
+
+def whole_grid(shape, affine):
+    """Return the geometry of all voxels of a grid."""
+    return Geometry(np.broadcast_to(np.True_, shape[:3]), np.asarray(affine, float))
 
 
 def _find_confounds(bold, files):

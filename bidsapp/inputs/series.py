@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 import nibabel as nib
 import numpy as np
@@ -24,7 +25,60 @@ KERNEL_REACH = 4.0
 AFFINE_TOLERANCE = 1e-3
 # Volumes that are held at once; the 4-D series never is.
 BLOCK_VOLUMES = 32
+# A volume with a smaller part of its mask is of no use; a voxel without a value in a better one is left out.
+LEAST_OF_VOLUME = 0.5
+# So many voxels do not have the same value by chance.
+LEAST_VOXELS = 10
+# Points of the mask that are looked at first, to see whether a volume has one value only.
+PROBES = 64
 READ_ERRORS = (OSError, EOFError, zlib.error, isal_zlib.error)
+
+
+@dataclass(slots=True, eq=False)
+class Gaps:
+    """What a series lacks, as far as it has been read, apart from its dropped volumes.
+
+    Attributes
+    ----------
+    inside : ndarray of bool, shape (z, y, x)
+        The voxels of the mask in the part of the volume that is read.
+    dropped : frozenset of int
+        Volumes that do not count.
+    volumes : list of int
+        Volumes (from 0) that have one value in the whole mask, or none in most of it.
+    voxels : ndarray of bool, shape (z, y, x)
+        Voxels of the mask without a finite value in any other volume.
+    """
+
+    inside: np.ndarray
+    dropped: frozenset
+    volumes: list = field(default_factory=list)
+    voxels: np.ndarray = None
+    probes: np.ndarray = None
+    lock: object = field(default_factory=Lock)
+
+    def __post_init__(self):
+        self.voxels = np.zeros_like(self.inside)
+        points = np.flatnonzero(self.inside)
+        self.probes = points[np.linspace(0, len(points) - 1, PROBES).astype(int)]
+
+    def look(self, number, volume, finite):
+        """Note what a volume lacks; ``finite`` says where it has a value (None: everywhere)."""
+        if number in self.dropped:
+            return
+        missing = None if finite is None else ~finite & self.inside
+        probed = volume.reshape(-1)[self.probes]
+        suspect = (probed == probed[0]).all() or (missing is not None and missing.any())
+        if suspect and _is_empty(volume[self.inside]):
+            self.volumes.append(number)
+        elif missing is not None:
+            with self.lock:
+                self.voxels |= missing
+
+    @property
+    def points(self):
+        """The voxels without a value as points of the mask, shape (n_points,)."""
+        return self.voxels.T[self.inside.T]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +89,11 @@ class Series:
     ----------
     slope, intercept : float
         Image value = slope * value in a block + intercept.
-    empty : list of int
-        Volumes (from 0) without any finite value, as far as the blocks have been read.
+    gaps : Gaps
+    without : ndarray of bool, shape (z, y, x), or None
+        Voxels that are left out: zero in every block, and no part of what is smoothed.
+    weights : ndarray, shape (n_voxels,), or None
+        The part of a voxel's smoothing kernel that is there.
     """
 
     path: Path
@@ -49,7 +106,9 @@ class Series:
     kernels: tuple[np.ndarray, ...] | None
     index: np.ndarray
     n_threads: int
-    empty: list[int] = field(default_factory=list)
+    gaps: Gaps
+    without: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     @property
     def n_volumes(self):
@@ -62,7 +121,8 @@ class Series:
         Yields
         ------
         ndarray of float32, shape (n_volumes or fewer, n_voxels)
-            In stored units; valid until the next block is asked for. Non-finite values are zero.
+            In stored units; valid until the next block is asked for. Values that are not finite count as
+            zero, and are noted in ``gaps`` where they are in the mask.
         """
         starts = range(0, self.n_volumes, n_volumes)
         store = [np.empty((min(n_volumes, self.n_volumes), self.index.size), np.float32) for _ in "ab"]
@@ -115,20 +175,36 @@ class Series:
         with np.errstate(over="ignore", invalid="ignore"):
             volume = stored.astype(np.float32)
         free.put(raw)
-        if self.dtype.kind == "f":
-            finite = np.isfinite(volume)
-            if not finite.all():
-                volume[~finite] = -self.intercept / self.slope
-            if not finite.any():
-                self.empty.append(number)
+        finite = np.isfinite(volume) if self.dtype.kind == "f" else None
+        finite = None if finite is None or finite.all() else finite
+        self.gaps.look(number, volume, finite)
+        if finite is not None:
+            volume[~finite] = -self.intercept / self.slope
+        if self.without is not None:
+            volume[self.without] = 0.0
         if self.kernels is not None:
-            along_z, along_y, along_x = self.kernels
-            volume = np.matmul(along_y, volume @ along_x.T)
-            volume = along_z @ volume.reshape(len(volume), -1)
+            volume = smooth_volume(volume, self.kernels)
         np.take(volume.reshape(-1), self.index, out=row, mode="clip")
+        if self.weights is not None:
+            row *= self.weights
 
 
-def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1):
+def _is_empty(values):
+    """Tell whether the values of a mask are one value only, or mostly missing."""
+    there = values[np.isfinite(values)]
+    if len(there) < LEAST_OF_VOLUME * len(values):
+        return True
+    return len(there) >= LEAST_VOXELS and there.min() == there.max()
+
+
+def smooth_volume(volume, kernels):
+    """Return a volume (z, y, x) smoothed along each axis by a matrix."""
+    along_z, along_y, along_x = kernels
+    volume = np.matmul(along_y, volume @ along_x.T)
+    return along_z @ volume.reshape(len(volume), -1)
+
+
+def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1, dropped=(), without=None):
     """Return a Series over the points of ``geometry``.
 
     Parameters
@@ -138,6 +214,11 @@ def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1)
         image: nilearn's ``smooth_img``. 0: none.
     n_threads : int
         Threads that unpack and smooth; one more reads and decompresses.
+    dropped : collection of int
+        Volumes of which gaps do not count.
+    without : ndarray of bool, shape (n_points,), or None
+        Points that are left out, as they have no value at some volume: zero in every block, and their
+        neighbours are smoothed by what else is there.
 
     Raises
     ------
@@ -153,8 +234,13 @@ def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1)
     inner = [_extent(geometry.mask, axis) for axis in range(3)]
     outer, kernels = zip(*map(_make_kernel, sigmas, inner, geometry.mask.shape), strict=True)
     inside = geometry.mask[tuple(slice(*ends) for ends in inner)]
+    crop = tuple(slice(*ends) for ends in outer[::-1])
+    kernels = kernels[::-1] if smoothing_fwhm_mm > 0 else None
     # Positions in the (z, y, x) volume of the points in their own order: C order of (x, y, z).
     order = np.arange(inside.size, dtype=np.intp).reshape(inside.shape[::-1]).T
+    index = np.ascontiguousarray(order[inside])
+    gaps = Gaps(np.ascontiguousarray(geometry.mask.T[crop]), frozenset(dropped))
+    without, weights = _leave_out(without, gaps.inside, kernels, index)
     return Series(
         path=path,
         shape=image.shape,
@@ -162,11 +248,29 @@ def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1)
         offset=int(scale.offset),
         slope=float(scale.slope),
         intercept=float(scale.inter),
-        crop=tuple(slice(*ends) for ends in outer[::-1]),
-        kernels=kernels[::-1] if smoothing_fwhm_mm > 0 else None,
-        index=np.ascontiguousarray(order[inside]),
+        crop=crop,
+        kernels=kernels,
+        index=index,
         n_threads=max(1, n_threads),
+        gaps=gaps,
+        without=without,
+        weights=weights,
     )
+
+
+def _leave_out(without, inside, kernels, index):
+    """Return the points to leave out as a volume, and what the others' smoothed values are multiplied by."""
+    if without is None or not without.any():
+        return None, None
+    volume = np.zeros(inside.shape[::-1], bool)
+    volume[inside.T] = without
+    volume = np.ascontiguousarray(volume.T)
+    weights = np.ones(len(index), np.float32)
+    if kernels is not None:
+        there = smooth_volume((~volume).astype(np.float32), kernels).reshape(-1)[index]
+        weights = np.divide(1.0, there, out=np.zeros_like(there), where=there > 0)
+    weights[without] = 0.0
+    return volume, weights
 
 
 def _load(path):

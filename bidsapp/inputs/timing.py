@@ -1,8 +1,9 @@
 """When the volumes of a run were acquired, from its sidecar and its image header."""
 
+from collections import Counter
 from dataclasses import dataclass
 
-from bidsapp.errors import InputError
+from bidsapp.errors import Caution, InputError
 
 # A header in "unknown" units with a TR above this holds milliseconds; a longer TR is not plausible.
 LONGEST_REPETITION_TIME = 100.0
@@ -49,7 +50,12 @@ def read_timing(metadata, header_time, header_unit):
     repetition_time = metadata.get("RepetitionTime")
     if repetition_time is None:
         repetition_time = from_header
-        notes.append(f"no RepetitionTime in the sidecar: {from_header:g} s taken from the image header")
+        notes.append(
+            Caution(
+                f"no RepetitionTime in the sidecar: {from_header:g} s is taken from the image header, where "
+                "some programs write 1 or 0. Give it in the JSON sidecar of the BOLD image."
+            )
+        )
     repetition_time = _checked_number("RepetitionTime", repetition_time)
     if not 0 < repetition_time <= LONGEST_REPETITION_TIME:
         raise InputError(
@@ -58,11 +64,44 @@ def read_timing(metadata, header_time, header_unit):
         )
     if from_header > 0 and abs(from_header - repetition_time) > TOLERATED_DIFFERENCE * repetition_time:
         notes.append(
-            f"RepetitionTime is {repetition_time:g} s in the sidecar and {from_header:g} s in the image "
-            "header; the sidecar's is used"
+            Caution(
+                f"RepetitionTime is {repetition_time:g} s in the sidecar and {from_header:g} s in the image "
+                "header; the sidecar's is used"
+            )
         )
     start_time, source = _start_time(metadata, repetition_time)
     return Timing(repetition_time, start_time, source, tuple(notes))
+
+
+def find_doubtful_times(runs):
+    """Return what is wrong with runs of which the header gives another TR than other runs of their task have.
+
+    The other runs are those whose sidecars give one; where none does, a TR that most headers give.
+
+    Returns
+    -------
+    dict of int to str
+        Position in ``runs`` -> the fault, without the name of the run.
+    """
+    alike = {}
+    for number, run in enumerate(runs):
+        alike.setdefault(tuple(run.entities.get(key) for key in ("task", "acq")), []).append(number)
+    faults = {}
+    for numbers in alike.values():
+        from_header = [n for n in numbers if runs[n].metadata.get("RepetitionTime") is None]
+        known = [runs[n].repetition_time for n in numbers if n not in from_header]
+        if not known:
+            value, count = Counter(runs[n].repetition_time for n in numbers).most_common(1)[0]
+            known = [value] if count > len(numbers) / 2 else []
+        for number in from_header:
+            own = runs[number].repetition_time
+            if known and not any(abs(own - value) <= TOLERATED_DIFFERENCE * value for value in known):
+                others = ", ".join(f"{value:g}" for value in sorted(set(known)))
+                faults[number] = (
+                    f"has no RepetitionTime in its sidecar: its image header says {own:g} s, other runs of "
+                    f"the task have {others} s. Give the right one in the JSON sidecar of the BOLD image."
+                )
+    return faults
 
 
 def _header_seconds(value, unit, notes):

@@ -8,12 +8,14 @@ python -m bidsapp.model new BIDS_DIR --task TASK [-o FILE] [--contrast NAME=EXPR
 import argparse
 import sys
 
+from bidsapp.cli import use_any_terminal
 from bidsapp.errors import EXIT_USAGE, AppError
 from bidsapp.model.commands import check, graph, new
 
 
 def main(argv=None):
     """Run a command and return its exit code."""
+    use_any_terminal()
     parser = make_parser()
     arguments = parser.parse_args(argv)
     try:

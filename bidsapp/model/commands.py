@@ -7,10 +7,11 @@ from pathlib import Path
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_NO_INPUT, EXIT_OK, AppError, InputError, SettingsError
 from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels, find_sessions, find_tasks
+from bidsapp.inputs.roots import find_roots
 from bidsapp.plan.automatic import make_automatic_model
 from bidsapp.plan.graph import describe_graph, planned_flows
 from bidsapp.plan.group import find_people
-from bidsapp.plan.participant import make_participant_plan
+from bidsapp.plan.participant import MAX_FAULTS_SHOWN, make_participant_plan
 from bidsapp.plan.show import describe_participant_plan
 from bidsapp.plan.text import plan_text
 from bidsapp.report.drawing.model_graph import draw_model_graph
@@ -72,7 +73,8 @@ def new(arguments):
     bids_dir = Path(arguments.bids_dir)
     if not bids_dir.is_dir():
         raise InputError(f"There is no folder {bids_dir}.", exit_code=EXIT_NO_INPUT)
-    task = _choose_task(bids_dir, arguments.task)
+    roots = _find_roots(bids_dir)
+    task = _choose_task(roots, arguments.task)
     options = {
         "contrast": tuple(arguments.contrast),
         "confounds": arguments.confounds,
@@ -81,10 +83,11 @@ def new(arguments):
     }
     defaults = {field.name: field.default for field in fields(ModelOptions)}
     options = {name: defaults[name] if value is None else value for name, value in options.items()}
-    sessions = len(find_sessions(bids_dir, task)) > 1
-    model = make_automatic_model(
-        find_levels(bids_dir, [task]), task, ModelOptions(**options), sessions=sessions
-    )
+    sessions = len(find_sessions(roots, task)) > 1
+    levels, faults = find_levels(roots, [task])
+    if faults and not levels:
+        raise InputError("\n".join(faults[:MAX_FAULTS_SHOWN]))
+    model = make_automatic_model(levels, task, ModelOptions(**options), sessions=sessions)
     _write(model.text, arguments.output)
     if arguments.output:
         path = arguments.output
@@ -95,11 +98,20 @@ def new(arguments):
     return EXIT_OK
 
 
-def _choose_task(bids_dir, task):
-    tasks = find_tasks(bids_dir)
+def _find_roots(bids_dir):
+    """Return the raw dataset and its derivatives, which need not be there yet."""
+    try:
+        raw, derivatives = find_roots(bids_dir, ())
+    except InputError:
+        return (bids_dir,)
+    return (raw, *derivatives.values())
+
+
+def _choose_task(roots, task):
+    tasks = find_tasks(roots)
     wanted = (task or "").removeprefix("task-")
     if not tasks:
-        raise InputError(f"{bids_dir} has no events files.", exit_code=EXIT_NO_INPUT)
+        raise InputError(f"{roots[0]} has no events files.", exit_code=EXIT_NO_INPUT)
     if not wanted and len(tasks) == 1:
         return tasks[0]
     if wanted not in tasks:
@@ -109,6 +121,9 @@ def _choose_task(bids_dir, task):
 
 def _write(text, path):
     if path is None:
+        # What becomes a file is UTF-8, whatever the terminal is.
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8")
         sys.stdout.write(text)
         return
     try:

@@ -183,6 +183,11 @@ def record_path(subject):
     return f"logs/sub-{make_label(subject)}_participant.json"
 
 
+def traceback_path(subject):
+    """Return the path of what a developer needs to know of an error that should not have been."""
+    return f"logs/sub-{make_label(subject)}_traceback.txt"
+
+
 def group_record_path(entities, node):
     """Return the path of the record of a finished Dataset node."""
     return f"logs/{make_name({**entities, 'node': node}, 'group', '.json')}"

@@ -5,8 +5,10 @@ from dataclasses import replace
 from itertools import combinations
 
 from bidsapp.design.expressions import linear_weights
-from bidsapp.errors import InputError, ModelError, SettingsError
+from bidsapp.design.run import TIMES
+from bidsapp.errors import Caution, InputError, ModelError, SettingsError
 from bidsapp.inputs.confounds import MOTION, MOTION_SUFFIXES, parse_strategy
+from bidsapp.inputs.events import TRIAL_TYPE
 from bidsapp.inputs.model import parse_model
 from bidsapp.inputs.selection import natural_key
 from bidsapp.inputs.tables import spell_levels
@@ -16,7 +18,8 @@ from bidsapp.outputs.names import is_plain, make_label
 MAX_CONDITIONS = 60
 # With more conditions, all pairs would be more contrasts than anybody looks at.
 MAX_PAIRED = 4
-EVENT_COLUMN = "trial_type"
+# A column with more values is a measure, or a description of single trials.
+FEW_LEVELS = 20
 # The one regressor of events without a trial type, and the onset that every event is later than.
 ALL_EVENTS = "task"
 BEFORE_ALL = -1e6
@@ -103,7 +106,37 @@ def make_automatic_model(levels, task, options, *, sessions=False):
     }
     name = f"the automatic model of task-{task}"
     model = parse_model(json.dumps(document), name, markup_is_text=True)
-    return replace(model, notes=(*model.notes, *note_labels(columns)))
+    more = [*note_labels(columns), *_note_on_one_condition(levels, task)]
+    return replace(model, notes=(*model.notes, *more))
+
+
+def _note_on_one_condition(levels, task):
+    """Return a caution where the events have no trial types: conditions may stand in another column."""
+    if levels.get(TRIAL_TYPE):
+        return []
+    what = f"{TRIAL_TYPE} is n/a in every row" if TRIAL_TYPE in levels else f"no column {TRIAL_TYPE}"
+    others = [
+        f"{name} ({len(values)} values)"
+        for name, values in levels.items()
+        if _may_be_conditions(name, values)
+    ]
+    may = f" Columns that may hold conditions: {', '.join(others)}." if others else ""
+    return [
+        Caution(
+            f"task-{task}: the events have {what}: all events are one condition, {ALL_EVENTS!r}.{may} To use "
+            "another column, name it in a model file (python -m bidsapp.model new writes one to begin with)."
+        )
+    ]
+
+
+def _may_be_conditions(name, values):
+    def is_measure(value):
+        try:
+            return not float(value).is_integer()
+        except (ValueError, OverflowError):
+            return False
+
+    return name not in TIMES and 2 <= len(values) <= FEW_LEVELS and not any(map(is_measure, values))
 
 
 def check_hrf(name):
@@ -117,7 +150,7 @@ def check_hrf(name):
 
 def _conditions(levels, task):
     """Return condition name -> column, and the transformations that make the columns."""
-    names = sorted(set(spell_levels(levels.get(EVENT_COLUMN, ())).values()), key=natural_key)
+    names = sorted(set(spell_levels(levels.get(TRIAL_TYPE, ())).values()), key=natural_key)
     if len(names) > MAX_CONDITIONS:
         raise InputError(
             f"task-{task} has {len(names)} trial types, too many for one regressor each. Write a model that "
@@ -127,7 +160,7 @@ def _conditions(levels, task):
     if not names:
         step = {"Name": "Threshold", "Input": ["onset"], "Threshold": BEFORE_ALL, "Binarize": True}
         return {ALL_EVENTS: ALL_EVENTS}, [step | {"Output": [ALL_EVENTS]}]
-    return {name: f"{EVENT_COLUMN}.{name}" for name in names}, [{"Name": "Factor", "Input": [EVENT_COLUMN]}]
+    return {name: f"{TRIAL_TYPE}.{name}" for name in names}, [{"Name": "Factor", "Input": [TRIAL_TYPE]}]
 
 
 def check_conditions(names, task):

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pandas as pd
 
 from bidsapp.design.group import make_group_design
-from bidsapp.errors import ModelError
+from bidsapp.errors import InputError, ModelError
+from bidsapp.inputs.runs import check_same_grid
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.nodes import (
     Flow,
@@ -99,6 +100,23 @@ def _with_origins(fit, fits, run_fits, model):
         )
     goes_on = any(flow.item in other.inputs for flow in flows_of(fit) for other in fits)
     return replace(fit, shares_runs=shares, goes_on=goes_on)
+
+
+def of_one_grid(run_fits, combinations):
+    """Return the combinations of which all inputs are on one grid, and why the others can not be made."""
+    runs = {(fit.node, tuple(fit.entities.items())): fit.runs for fit in run_fits}
+    kept, problems = [], []
+    for fit in combinations:
+        sources = [runs.get((key.node, key.entities), ()) for key in fit.inputs]
+        try:
+            check_same_grid([run for source in sources for run in source if run.grid])
+        except InputError as error:
+            problems.append(f"{fit.node}: {error}")
+            continue
+        if all(sources):
+            runs[fit.node, tuple(fit.entities.items())] = sources[0]
+            kept.append(fit)
+    return kept, list(dict.fromkeys(problems))
 
 
 def flows_of(fit):

@@ -11,6 +11,7 @@ from bidsapp.design.run import find_confounds
 from bidsapp.errors import InputError
 from bidsapp.inputs.confounds import (
     OLD_NAMES,
+    describe_components,
     find_outliers,
     parse_strategy,
     read_confounds,
@@ -26,11 +27,12 @@ NUMBERED = re.compile(r"(cosine|non_steady_state_outlier|motion_outlier|aroma_mo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """The confounds of a run: as columns of a table (None: none), as part of X, and the volumes to keep."""
+    """The confounds of a run: as columns of a table (None: none), as part of X, volumes to keep, notes."""
 
     node: Node
     table: pd.DataFrame | None
     keep: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 def choose_confounds(node, run):
@@ -40,7 +42,7 @@ def choose_confounds(node, run):
     ------
     InputError, SettingsError
     """
-    keep = np.ones(run.n_volumes, bool)
+    keep, selected = np.ones(run.n_volumes, bool), ()
     strategy = node.software.get("TaskGLM", {}).get("Confounds")
     if run.confounds is None:
         if strategy and parse_strategy(strategy).text != "none":
@@ -51,35 +53,41 @@ def choose_confounds(node, run):
     if strategy:
         parsed = parse_strategy(strategy)
         selected = select_confounds(header, _sidecar(run.confounds), parsed)
-        keep[list(find_outliers(run.confounds, parsed))] = False
+        keep[list(find_outliers(run.confounds, parsed, run.n_volumes))] = False
         node = _with_columns(node, selected)
         named |= {name: name for name in selected}
     if not named:
         return Chosen(node, None, keep)
     table = read_confounds(run.confounds, list(named.values()), run.n_volumes)
-    return Chosen(node, table.rename(columns={old: new for new, old in named.items()}), keep)
+    table = table.rename(columns={old: new for new, old in named.items()})
+    return Chosen(node, table, keep, tuple(describe_components(selected)))
 
 
 def find_absent(prepared):
-    """Return faults: confounds that the model names, other runs have, and a run has not.
+    """Return the runs without a confound that the model names and other runs have.
 
     Numbered columns (cosines, components, outliers) differ in number between runs and are no faults.
 
     Parameters
     ----------
     prepared : list of Prepared
+
+    Returns
+    -------
+    dict of int to str
+        Position in ``prepared`` -> the fault.
     """
     known = {name for fit in prepared for made in fit.made for name in made.confounds}
-    faults = []
-    for fit in prepared:
+    faults = {}
+    for number, fit in enumerate(prepared):
         for run, made in zip(fit.runs, fit.made, strict=True):
             absent = [name for name in made.missing if name in known and not NUMBERED.match(name)]
             if absent and run.confounds is None:
-                faults.append(
+                faults[number] = (
                     f"{run.label} has no confounds file, which the model needs ({', '.join(absent)})."
                 )
             elif absent:
-                faults.append(
+                faults[number] = (
                     f"{run.label}: {run.confounds} has no column {', '.join(map(repr, absent))}, which "
                     "other runs have and the model names. Run the preprocessing of this run again, or leave "
                     "the column out of the model."

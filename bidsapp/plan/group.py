@@ -10,7 +10,7 @@ from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group import make_group_design
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
 from bidsapp.inputs.estimates import find_estimates
-from bidsapp.inputs.participants import find_participants, read_participants
+from bidsapp.inputs.participants import find_participants, match_labels, read_participants
 from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
@@ -24,6 +24,7 @@ from bidsapp.plan.group_options import (
     check_declared,
     check_options,
     exclude_listed,
+    without_row,
 )
 from bidsapp.plan.leftovers import find_leftovers
 from bidsapp.plan.mixtures import check_mixtures
@@ -53,14 +54,14 @@ def make_group_plan(settings):
     """
     check_declared(settings)
     entries, excluded = exclude_listed(find_estimates(settings), settings)
-    people = find_people(settings)
-    models, fits, notes = find_group_models(settings, entries, people), [], []
+    people, notes = match_labels(find_people(settings), [entry.key.entity("sub") for entry in entries])
+    models, fits = find_group_models(settings, entries, people), []
     for model in models:
         made, more = plan_model(model, entries, people, settings)
         notes += more
         for fit, group_by in made:
-            fit.excluded.update(excluded)
-            fit = add_variance_groups(add_notes(fit), people, settings.group.variance_groups)
+            fit.excluded.update(without_row(fit, people) | excluded)
+            fit = add_variance_groups(add_notes(fit, people), people, settings.group.variance_groups)
             fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
             fits.append((fit, group_by))
     if not fits:

@@ -33,10 +33,15 @@ def find_group_models(settings, entries=(), people=None):
 
 def command_model(options, entries, people):
     """Return the model of a design given on the command line."""
-    subjects = dict.fromkeys(entry.key.entity("sub") for entry in entries)
-    rows = [people.get(subject, {}) for subject in subjects]
-    columns = {name: [row.get(name) for row in rows] for name in (rows[0] if rows else {})}
-    known = Known(tuple(dict.fromkeys(entry.key.contrast for entry in entries)), columns)
+    subjects = list(dict.fromkeys(entry.key.entity("sub") for entry in entries))
+    names = dict.fromkeys(name for row in people.values() for name in row)
+    columns = {name: [people.get(one, {}).get(name) for one in subjects] for name in names}
+    known = Known(
+        tuple(dict.fromkeys(entry.key.contrast for entry in entries)),
+        columns,
+        tuple(f"sub-{subject}" for subject in subjects),
+        _why_no_columns(people, subjects),
+    )
     document = make_group_document(
         options.group_design,
         options.group_contrast,
@@ -50,6 +55,18 @@ def command_model(options, entries, people):
     except ModelError as error:
         raise SettingsError(f"--group-design: {error} They are made of columns and levels.") from error
     return parse_model(json.dumps(document), "--group-design", markup_is_text=True)
+
+
+def _why_no_columns(people, subjects):
+    """Return why the participants table says nothing of these subjects; empty where it says something."""
+    if not people:
+        return "there is no participants.tsv in BIDS_DIR"
+    if not subjects or any(subject in people for subject in subjects):
+        return ""
+    return (
+        "no row of participants.tsv is of a participant with estimates: it has "
+        f"sub-{next(iter(people))}, the estimates are of sub-{subjects[0]}"
+    )
 
 
 def one_sample_model():

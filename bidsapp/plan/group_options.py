@@ -5,12 +5,18 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from bidsapp.errors import EXIT_NO_INPUT, InputError, SettingsError
+import numpy as np
+
+from bidsapp.design.variables import is_number
+from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, SettingsError
 from bidsapp.inputs.exclusions import read_exclusions
 from bidsapp.inputs.group_masks import GREY_MATTER
 from bidsapp.outputs.names import check_labels
 from bidsapp.settings import MAIN_THRESHOLDS
 from bidsapp.stats.estimability import find_redundant_columns
+
+# Values further from the median, in median absolute deviations, are more often codes or slips than measures.
+MOST_DEVIATIONS = 6
 
 
 def exclude_listed(entries, settings):
@@ -107,9 +113,39 @@ def single_levels(fit):
     return notes
 
 
-def add_notes(fit):
+def add_notes(fit, people):
     """Return a fit with what a reader must know of its design."""
-    return replace(fit, notes=(*fit.notes, *redundant_columns(fit), *single_levels(fit)))
+    found = [*redundant_columns(fit), *single_levels(fit), *unusual_values(fit, people)]
+    return replace(fit, notes=(*fit.notes, *found))
+
+
+def without_row(fit, people):
+    """Return subject -> reason for those left out of a fit because participants.tsv has no row of them."""
+    return {
+        subject: "no row in participants.tsv"
+        for subject, reason in fit.excluded.items()
+        if people and reason.startswith("no value for") and subject.removeprefix("sub-") not in people
+    }
+
+
+def unusual_values(fit, people):
+    """Return cautions on values of covariates far from all others, as codes of missing values are."""
+    cautions = []
+    for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True):
+        raw = [people.get(subject.removeprefix("sub-"), {}).get(name) for subject in fit.subjects]
+        numbers = all(map(is_number, raw))
+        values = np.array(raw if numbers else column, float)
+        distance = np.abs(values - np.median(values))
+        spread = np.median(distance)
+        lonely = (values < 0) & (np.count_nonzero(values > 0) == len(values) - 1) if numbers else False
+        for row in np.flatnonzero((distance > MOST_DEVIATIONS * spread) & (spread > 0) | lonely):
+            cautions.append(
+                Caution(
+                    f"{fit.subjects[row]}: the {name} of {values[row]:g} is far from that of all others "
+                    f"(median {np.median(values):g}). If it stands for a missing value, write n/a"
+                )
+            )
+    return list(dict.fromkeys(cautions))
 
 
 def gather_notes(model):

@@ -4,13 +4,25 @@ from dataclasses import replace
 
 from bidsapp.design.contrasts import expand_rules
 from bidsapp.design.run import TIMES
-from bidsapp.errors import EXIT_NOTHING_SELECTED, AppError, InputError, ModelError, SettingsError
+from bidsapp.errors import (
+    EXIT_NOTHING_SELECTED,
+    AppError,
+    Caution,
+    InputError,
+    ModelError,
+    SettingsError,
+    about,
+    find_cautions,
+    in_words,
+)
 from bidsapp.inputs.dataset import open_dataset
+from bidsapp.inputs.events import TRIAL_TYPE
 from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_holders, find_levels, find_sessions
+from bidsapp.inputs.runs import Fault
 from bidsapp.model_records import SHORT_NAMES
-from bidsapp.plan.automatic import EVENT_COLUMN, SameLabelsError, make_automatic_models
-from bidsapp.plan.combine import MIDDLE, plan_combinations, repeats_at_group
+from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_models
+from bidsapp.plan.combine import MIDDLE, of_one_grid, plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import same_value
@@ -20,84 +32,111 @@ from bidsapp.plan_records import ParticipantPlan, SubjectPlan
 
 AUTO = "auto"
 MAX_FAULTS_SHOWN = 20
-# A column of numbers with more values than this is a measure, not a condition.
-FEW_LEVELS = 20
 
 
 def make_participant_plan(settings):
     """Return the plan of the participant stage.
 
+    Faults of runs and participants are problems of their `SubjectPlan`.
+
     Raises
     ------
     InputError, ModelError, SettingsError
-        Every fault that the user can fix, all together.
+        Every fault of the command, the model or the whole dataset, all together.
     """
     if settings.model.model != AUTO:
         model = read_model(settings.model.model)
         dataset = open_dataset(_for_model(settings, model), needs_events=needs_events(model))
+        _check_runs(dataset)
         return _plan_model(model, dataset, settings)
     dataset = open_dataset(settings)
-    plans, faults = [], []
-    for model in automatic_models(dataset, settings):
+    _check_runs(dataset)
+    tasks = _tasks(dataset)
+    models, refused = automatic_models(dataset, settings)
+    plans = []
+    for model in models:
+        (task,) = model.input["task"]
         try:
-            plans.append(_plan_model(model, _of_task(dataset, model.input["task"]), settings))
+            plans.append(_plan_model(model, _of_task(dataset, task), settings))
         except AppError as error:
-            faults.append(error)
-    if faults:
-        raise type(faults[0])("\n".join(map(str, faults)), exit_code=faults[0].exit_code)
-    return _join(plans)
+            refused[task] = error
+    if any(not isinstance(error, InputError) for error in refused.values()) or not plans:
+        first = next(iter(refused.values()))
+        raise type(first)("\n".join(map(str, refused.values())), exit_code=first.exit_code)
+    lost = [fault for fault in dataset.faults if fault.entities.get("task", "") not in tasks]
+    lost += [
+        Fault(f"task-{task}: {str(error).splitlines()[0]}", run.entities)
+        for task, error in refused.items()
+        for run in dataset.runs
+        if run.entities.get("task", "") == task
+    ]
+    return _join(plans, lost)
+
+
+def _tasks(dataset):
+    return sorted({run.entities.get("task", "") for run in dataset.runs})
+
+
+def _check_runs(dataset):
+    """Raise with the faults of all runs where no run is left."""
+    if not dataset.runs:
+        _raise_all([*dataset.faults, *reasons_of(dataset)])
+        raise InputError("No run can be analysed.", exit_code=EXIT_NOTHING_SELECTED)
 
 
 def needs_events(model):
     """Whether a model is of events: one of confounds alone (resting state) convolves and factors nothing."""
     node = model.nodes[0]
-    return bool(node.transformations or node.hrf or any(EVENT_COLUMN in word for word in node.x))
+    return bool(node.transformations or node.hrf or any(TRIAL_TYPE in word for word in node.x))
 
 
 def automatic_models(dataset, settings):
-    """Return one model for each task of the runs.
+    """Return one model for each task of the runs, and the errors of tasks without readable events.
 
     They are made from what the whole dataset holds, so that every participant, analysed alone or with
     others, gets the same.
     """
-    tasks = sorted({run.entities.get("task", "") for run in dataset.runs})
-    if not tasks:
-        raise InputError("No run can be analysed.", exit_code=EXIT_NOTHING_SELECTED)
-    levels = {task: find_levels(dataset.raw, [task]) for task in tasks}
-    sessions = {task: several_sessions(dataset.raw, task, settings.selection) for task in tasks}
+    roots = (dataset.raw, *dataset.derivatives.values())
+    levels, refused = {}, {}
+    for task in _tasks(dataset):
+        levels[task], faults = find_levels(roots, [task])
+        if faults and not levels[task]:
+            del levels[task]
+            refused[task] = InputError("\n".join(_first(faults)))
+    sessions = {task: several_sessions(roots, task, settings.selection) for task in levels}
     try:
-        return make_automatic_models(levels, settings.model, sessions)
+        return make_automatic_models(levels, settings.model, sessions), refused
     except SameLabelsError as error:
-        where = [find_holders(dataset.raw, error.task, EVENT_COLUMN, name) for name in error.pair]
+        where = [find_holders(roots, error.task, TRIAL_TYPE, name) for name in error.pair]
         raise SameLabelsError(error.task, *error.pair, where) from error
 
 
-def several_sessions(raw, task, selection):
+def several_sessions(roots, task, selection):
     """Whether a task has several sessions, of those asked for, in the whole dataset."""
-    found, wanted = find_sessions(raw, task), selection.session_label
+    found, wanted = find_sessions(roots, task), selection.session_label
     return sum(not wanted or any(same_value(label, one) for one in wanted) for label in found) > 1
 
 
-def _of_task(dataset, tasks):
+def _of_task(dataset, task):
     """Return a dataset with the runs and faults of one task only."""
-    runs = tuple(run for run in dataset.runs if run.entities.get("task", "") in tasks)
-    faults = tuple(fault for fault in dataset.faults if fault.entities.get("task", tasks[0]) in tasks)
+    runs = tuple(run for run in dataset.runs if run.entities.get("task", "") == task)
+    faults = tuple(fault for fault in dataset.faults if fault.entities.get("task", "") == task)
     return replace(dataset, runs=runs, faults=faults)
 
 
-def _join(plans):
-    """Return one plan of the plans of several tasks."""
+def _join(plans, faults):
+    """Return one plan of the plans of several tasks, and of faults that belong to none of them."""
     subjects = {}
-    for plan in plans:
-        for subject in plan.subjects:
-            known = subjects.get(subject.subject, SubjectPlan(subject.subject, (), ()))
-            subjects[subject.subject] = SubjectPlan(
-                subject.subject,
-                known.runs + subject.runs,
-                known.combinations + subject.combinations,
-                tuple(dict.fromkeys(known.problems + subject.problems)),
-                known.notes + subject.notes,
-            )
+    empty = [SubjectPlan(fault.entities["sub"], (), (), (str(fault),)) for fault in faults]
+    for subject in [subject for plan in plans for subject in plan.subjects] + empty:
+        known = subjects.get(subject.subject, SubjectPlan(subject.subject, (), ()))
+        subjects[subject.subject] = SubjectPlan(
+            subject.subject,
+            known.runs + subject.runs,
+            known.combinations + subject.combinations,
+            tuple(dict.fromkeys(known.problems + subject.problems)),
+            tuple(dict.fromkeys(known.notes + subject.notes)),
+        )
     return replace(
         plans[0],
         documents=tuple(plan.model for plan in plans),
@@ -107,28 +146,39 @@ def _join(plans):
 
 
 def _plan_model(model, dataset, settings):
-    """Return the plan of one model."""
-    runs, more = choose_runs(model, list(dataset.runs))
-    notes = [*dataset.notes, *more, *model.notes]
+    """Return the plan of one model.
+
+    A fault of a run ends that run; only where none is left, or the model is at fault, an error is raised.
+    """
     node = model.nodes[0]
     if node.level != "Run":
         raise ModelError(
             f"The model {model.name!r} begins at the {node.level} level: nothing is left to do at the "
             "participant level. Run the group level, with --estimates."
         )
+    runs, more = choose_runs(model, list(dataset.runs))
+    notes = [*dataset.notes, *more, *model.notes]
     prepared, faults = _prepare_all(node, runs, notes)
-    faults = [*_faults_of_input(dataset.faults, model), *faults, *find_absent(prepared)]
-    if not faults:
-        faults += _unknown_names(node, prepared, dataset, runs)
-    _raise_all(faults)
+    faults = [*_faults_of_input(dataset.faults, model), *faults]
+    if not prepared:
+        _raise_all([*faults, *reasons_of(dataset)])
+    _raise_all(_unknown_names(node, prepared, dataset, runs))
     notes += find_respellings(node, prepared)
-    subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes)
+    subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes, faults)
     return ParticipantPlan(
         documents=(model,),
         subjects=subjects,
         links={"raw": dataset.raw, **dataset.derivatives},
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def reasons_of(dataset):
+    """Return why the participants of a dataset without a usable run have none."""
+    return [
+        reason if reason.startswith("sub-") else f"sub-{subject}: {reason}"
+        for subject, reason in dataset.unusable.items()
+    ]
 
 
 def _for_model(settings, model):
@@ -179,7 +229,7 @@ def _faults_of_input(faults, model):
     """Return the faults of the dataset, without those of runs that the model's Input leaves out."""
     wanted = {SHORT_NAMES.get(name, name): labels for name, labels in model.input.items()}
     return [
-        str(fault)
+        fault
         for fault in faults
         if all(
             name not in fault.entities
@@ -194,20 +244,24 @@ def _label(short, label):
 
 
 def _prepare_all(node, runs, notes):
-    """Return the designs of all runs, and the faults met."""
+    """Return the designs of all runs, and the faults of those that have none."""
     groups, more = group_runs(node, runs)
     notes += more
     prepared, faults = [], []
     for group in groups:
         try:
             prepared.append(prepare(node, group))
-        except ModelError as error:
-            faults.append(str(error))
-            if len(faults) > MAX_FAULTS_SHOWN:
-                break
-        except AppError as error:
-            faults.append(str(error))
-    return prepared, faults
+        except Exception as error:  # of one run, whatever it is: the others go on
+            faults.append(_fault(error, group))
+    absent = find_absent(prepared)
+    faults += [Fault(words, prepared[number].runs[0].entities) for number, words in absent.items()]
+    return [one for number, one in enumerate(prepared) if number not in absent], faults
+
+
+def _fault(error, runs):
+    words = in_words(error)
+    known = isinstance(error, AppError)
+    return Fault(words if known else f"{runs[0].label}: {words}", runs[0].entities)
 
 
 def _unknown_names(node, prepared, dataset, runs):
@@ -215,7 +269,8 @@ def _unknown_names(node, prepared, dataset, runs):
     faults = check_missing(node, prepared)
     if not faults:
         return []
-    levels = find_levels(dataset.raw, {run.entities.get("task", "") for run in runs})
+    roots = (dataset.raw, *dataset.derivatives.values())
+    levels, _ = find_levels(roots, {run.entities.get("task", "") for run in runs})
     elsewhere = _names_of(levels)
     return check_missing(node, prepared, elsewhere)
 
@@ -242,30 +297,82 @@ def _is_text(value):
     return False
 
 
-def _plan_subjects(model, prepared, dataset, settings, notes):
+def _plan_subjects(model, prepared, dataset, settings, notes, faults):
     node, missing_condition = model.nodes[0], settings.model.missing_condition
     columns = tuple(dict.fromkeys(name for fit in prepared for made in fit.made for name in made.x_columns))
-    fits, faults, made_with = {}, [], describe_model_facts(model, settings.model)
+    fits, faults, made_with = {}, list(faults), describe_model_facts(model, settings.model)
     for group in prepared:
         try:
             fit = replace(make_run_fit(node, group, columns, missing_condition), made_with=made_with)
             fits.setdefault(group.runs[0].entities["sub"], []).append(fit)
-        except AppError as error:
-            faults.append(str(error))
-    _raise_all(faults)
-    tables = level_tables(dataset.raw)
-    subjects = [SubjectPlan(subject, (), (), (reason,)) for subject, reason in dataset.unusable.items()]
-    for subject, run_fits in fits.items():
-        combined, problems = plan_combinations(model, run_fits, missing_condition, tables)
-        _check_boost(combined, settings)
-        notes = [*notes, *repeats_at_group(model, [*run_fits, *combined])]
-        remarks = [f"{fit.label}: {note}" for fit in run_fits for note in fit.notes]
-        subjects.append(
-            SubjectPlan(subject, tuple(run_fits), tuple(combined), tuple(problems), tuple(remarks))
-        )
+        except Exception as error:  # of one run, whatever it is: the others go on
+            faults.append(_fault(error, group.runs))
+    if not fits:
+        _raise_all([*faults, *reasons_of(dataset)])
     _raise_all(_never_made(node, columns, fits))
-    notes = [*notes, *_empty_nodes(model, subjects)]
-    return tuple(sorted(subjects, key=lambda plan: plan.subject)), notes
+    if missing_condition == "error":
+        _raise_all(_lost_contrasts(fits))
+    problems = {subject: [reason] for subject, reason in dataset.unusable.items()}
+    for fault in faults:
+        problems.setdefault(fault.entities["sub"], []).append(str(fault))
+    subjects, notes = _combine_all(model, fits, problems, settings, level_tables(dataset.raw), notes)
+    return subjects, [*notes, *_empty_nodes(model, subjects)]
+
+
+def _combine_all(model, fits, problems, settings, tables, notes):
+    """Return the plans of all subjects, in their order, and all notes."""
+    subjects, refused = [], []
+    for subject in sorted({*fits, *problems}):
+        run_fits, own = fits.get(subject, []), problems.get(subject, [])
+        try:
+            combined, more = plan_combinations(model, run_fits, settings.model.missing_condition, tables)
+        except Exception as error:  # of one subject, whatever it is: the others go on
+            combined, more = [], [f"sub-{subject}: {in_words(error)}"]
+            refused.append(error)
+        _check_boost(combined, settings)
+        combined, mixed = of_one_grid(run_fits, combined)
+        notes = [*notes, *repeats_at_group(model, [*run_fits, *combined])]
+        run_fits = [replace(fit, notes=(*fit.notes, *find_cautions(model.notes))) for fit in run_fits]
+        remarks = [
+            note if note in model.notes else about(fit.label, note)
+            for fit in run_fits
+            for note in [*fit.notes, *_not_made(fit)]
+        ]
+        own = [*own, *more, *mixed, *_without_contrast(run_fits)]
+        subjects.append(
+            SubjectPlan(subject, tuple(run_fits), tuple(combined), tuple(own), tuple(dict.fromkeys(remarks)))
+        )
+    if refused and len(refused) == len(fits):
+        raise refused[0]
+    return tuple(subjects), notes
+
+
+def _lost_contrasts(fits):
+    """Return a fault for each run that can not make all contrasts."""
+    faults = []
+    for fit in [fit for group in fits.values() for fit in group if fit.skipped]:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in fit.skipped.items())
+        faults.append(
+            f"{fit.label}: contrasts can not be made ({reasons}). Leave the run out, or use "
+            "--missing-condition drop."
+        )
+    return faults
+
+
+def _not_made(fit):
+    """Return a caution on the contrasts that a run can not make, one a reason."""
+    reasons = {}
+    for name, reason in fit.skipped.items():
+        reasons.setdefault(reason, []).append(name)
+    return [Caution(f"not made: {', '.join(names)}: {reason}") for reason, names in reasons.items()]
+
+
+def _without_contrast(run_fits):
+    """Return a problem where none of a subject's runs makes any contrast, though the model has some."""
+    if any(fit.contrasts for fit in run_fits) or not any(fit.skipped for fit in run_fits):
+        return []
+    reasons = [f"{fit.label}: {'; '.join(dict.fromkeys(fit.skipped.values()))}" for fit in run_fits]
+    return [f"no run can make any contrast ({', '.join(reasons)})."]
 
 
 def _check_boost(combined, settings):
@@ -304,8 +411,12 @@ def _raise_all(faults):
     faults = list(dict.fromkeys(faults))
     if not faults:
         return
-    shown = faults[:MAX_FAULTS_SHOWN]
-    if len(faults) > len(shown):
-        shown.append(f"... and {len(faults) - len(shown)} more faults.")
     kind = ModelError if all(fault.startswith("Nodes[") for fault in faults) else InputError
-    raise kind("\n".join(shown))
+    raise kind("\n".join(_first(faults)))
+
+
+def _first(faults):
+    """Return as many faults as anybody reads, and how many more there are."""
+    shown = faults[:MAX_FAULTS_SHOWN]
+    more = len(faults) - len(shown)
+    return [*shown, f"... and {more} more faults."] if more else shown

@@ -9,6 +9,7 @@ from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, 
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.run import RunDesign, make_run_design
 from bidsapp.errors import AppError, InputError, ModelError
+from bidsapp.inputs.event_times import check_times
 from bidsapp.inputs.events import read_events
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.confounds import choose_confounds
@@ -67,14 +68,20 @@ def prepare(node, runs):
         try:
             table = read_events(run.events) if run.events else None
             design, kept, recordings = _design_of(node, run, table)
+            remarks = [*run.notes, *_notes_on_events(table, run, design), *design.notes]
         except AppError as error:
             raise type(error)(f"{run.label}: {error}") from error
-        remarks = (*table.attrs["notes"], *design.notes) if run.events else design.notes
-        made.append(replace(design, notes=remarks))
+        made.append(replace(design, notes=tuple(remarks)))
         events.append(table)
         keep.append(kept)
         used.append(replace(run, recordings=recordings))
     return Prepared(tuple(used), tuple(made), tuple(events), np.concatenate(keep))
+
+
+def _notes_on_events(table, run, design):
+    if table is None:
+        return []
+    return [*table.attrs["notes"], *(check_times(table, run) if len(table) and design.conditions else ())]
 
 
 def _design_of(node, run, events):
@@ -87,7 +94,7 @@ def _design_of(node, run, events):
     recorded = choose_recordings(chosen.node, run, frame_times, known)
     made = make_run_design(chosen.node, events, chosen.table, frame_times, labels, recorded.table)
     # A recording without names matters only where a name is not found.
-    notes = (*recorded.notes, *(recorded.nameless if made.missing else ()), *made.notes)
+    notes = (*chosen.notes, *recorded.notes, *(recorded.nameless if made.missing else ()), *made.notes)
     return replace(made, notes=notes), chosen.keep, recorded.files
 
 
@@ -153,7 +160,7 @@ def make_run_fit(node, prepared, columns, missing_condition):
     Raises
     ------
     InputError
-        As many columns as volumes; or a missing condition where that is an error.
+        As many columns as volumes.
     """
     design = join_designs(prepared)
     label = " + ".join(run.label for run in prepared.runs)
@@ -166,12 +173,6 @@ def make_run_fit(node, prepared, columns, missing_condition):
     kept = Design(design.matrix[prepared.keep], design.columns)
     rules = expand_rules(node, columns)
     contrasts, skipped = make_contrasts(rules, kept, missing_condition)
-    if missing_condition == "error" and skipped:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-        raise InputError(
-            f"{label}: contrasts can not be made ({reasons}). Leave the run out, or use "
-            "--missing-condition drop."
-        )
     first = prepared.made[0]
     return RunFit(
         node=node.name,
@@ -192,9 +193,7 @@ def make_run_fit(node, prepared, columns, missing_condition):
             for rule in rules
             if rule.test != "F"
         },
-        notes=tuple(
-            dict.fromkeys([*_notes_on_events(prepared), *(n for made in prepared.made for n in made.notes)])
-        ),
+        notes=tuple(dict.fromkeys(note for made in prepared.made for note in made.notes)),
     )
 
 
@@ -249,10 +248,6 @@ def describe_columns(columns, prepared):
         else:
             described[name] = "filter"
     return described
-
-
-def _notes_on_events(prepared):
-    return [note for table in prepared.events if table is not None for note in table.attrs.get("notes", ())]
 
 
 def _events_used(prepared):

@@ -11,7 +11,7 @@ from bidsapp.design.diagnostics import (
     design_rank,
     variance_inflation,
 )
-from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError, find_cautions
 from bidsapp.model_records import SHORT_NAMES
 from bidsapp.outputs import names
 from bidsapp.plan.forecast import forecast_plan
@@ -28,7 +28,7 @@ def show_plans(settings, stream=None):
         if level == "participant":
             plan = make_participant_plan(settings)
             plans[level] = describe_participant_plan(plan, settings)
-            code = EXIT_FAILURE if any(not subject.runs for subject in plan.subjects) else code
+            code = EXIT_FAILURE if any(subject.problems for subject in plan.subjects) else code
         elif len(settings.levels) == 1:
             plans[level] = describe_group_plan(make_group_plan(settings))
         else:
@@ -54,6 +54,7 @@ def describe_participant_plan(plan, settings):
     return {
         "model": ", ".join(model.name for model in plan.documents),
         "notes": list(plan.notes),
+        "warnings": find_cautions([*plan.notes, *(n for subject in plan.subjects for n in subject.notes)]),
         "subjects": [
             {
                 "subject": subject.subject,
@@ -143,6 +144,7 @@ def describe_group_plan(plan):
     return {
         "model": ", ".join(model.name for model in plan.documents),
         "notes": list(plan.notes),
+        "warnings": find_cautions([*plan.notes, *(note for fit in fits for note in fit.notes)]),
         "fits": [
             describe_fit(fit, len(fit.inputs))
             | {

@@ -4,6 +4,8 @@ import re
 from itertools import groupby
 from pathlib import PurePath
 
+from bidsapp.errors import Caution
+
 # Inflation above this is worth a look (a common rule of thumb for regression).
 HIGH_INFLATION = 5.0
 # From so many on, numbered columns are shown as the first and the last.
@@ -13,7 +15,10 @@ MOST_INPUTS = 8
 
 def plan_text(level, described):
     """Return a described plan as lines for a terminal."""
-    lines = [f"== {level} level: model {described.get('model', 'not known yet')}", *described["notes"], ""]
+    lines = [f"== {level} level: model {described.get('model', 'not known yet')}"]
+    warnings = described.get("warnings", ())
+    lines += [note for note in described["notes"] if note not in warnings]
+    lines += [*(f"WARNING: {note}" for note in warnings), ""]
     if level == "group":
         for fit in described.get("fits", ()):
             lines += _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
@@ -47,7 +52,7 @@ def _fit_lines(fit, title):
         lines.append(f"    {contrast['test']} {contrast['name']}{shown}")
     lines += [f"    NOT MADE {name}: {reason}" for name, reason in fit["skipped"].items()]
     lines += [f"    writes {name}" for name in _patterns(fit)]
-    lines += [f"    note: {note}" for note in fit["notes"]]
+    lines += [f"    note: {note}" for note in fit["notes"] if not isinstance(note, Caution)]
     return lines
 
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from bidsapp.errors import AppError, in_words
 from bidsapp.inputs.results import read_all_subject_results, read_group_results, read_subject_results
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.names import GROUP_REPORT, OVERVIEW_REPORT, subject_report_path
 from bidsapp.report.citation import write_citation
-from bidsapp.report.render import FigureBook, render_page
+from bidsapp.report.render import FigureBook, Section, render, render_page
 from bidsapp.report.sections import (
     about,
     group_contrast,
@@ -41,24 +42,32 @@ GROUP_SECTIONS = (
 
 
 def write_subject_report(output_dir, subject):
-    """Write the report of a subject and its figures; return its path."""
+    """Write the report of a subject and its figures; return its path.
+
+    Raises
+    ------
+    AppError
+        A section could not be made; the report of the others is there.
+    """
     results = read_subject_results(output_dir, subject)
-    book = FigureBook()
-    sections = _make(SUBJECT_SECTIONS, results, book)
+    book, failures = FigureBook(), []
+    sections = _make(SUBJECT_SECTIONS, results, book, failures)
     page = render_page(results.name, subject_summary.lead(results), sections, book)
-    return _write(Path(output_dir), subject_report_path(subject), page, book)
+    return _write(Path(output_dir), subject_report_path(subject), page, book, failures)
 
 
 def write_group_report(output_dir):
-    """Write the report of all Dataset nodes and its figures; return its path."""
-    book = FigureBook()
+    """Write the report of all Dataset nodes and its figures; return its path; errors as of a subject's."""
+    book, failures = FigureBook(), []
     all_results = read_group_results(output_dir)
-    sections = [section for results in all_results for section in _make(GROUP_SECTIONS, results, book)]
+    sections = [
+        section for results in all_results for section in _make(GROUP_SECTIONS, results, book, failures)
+    ]
     lead = group_findings.lead(all_results)
     size = sum(len(section.content) for section in sections)
     viewer = render_viewer(book.anatomy, book.viewer, size)
     page = render_page("Group report", lead, sections, book, viewer)
-    return _write(Path(output_dir), GROUP_REPORT, page, book)
+    return _write(Path(output_dir), GROUP_REPORT, page, book, failures)
 
 
 def write_overview(output_dir):
@@ -71,15 +80,25 @@ def write_overview(output_dir):
     return _write(Path(output_dir), OVERVIEW_REPORT, page, book)
 
 
-def _make(makers, results, book):
+def _make(makers, results, book, failures):
+    """Return the sections; in place of one that fails stands what happened, and its error is added."""
     sections = []
     for make in makers:
-        made = make(results, book)
+        try:
+            made = make(results, book)
+        except Exception as error:  # a section less must not cost the results
+            name = make.__module__.rpartition(".")[2].replace("_", " ")
+            failures.append((name, error))
+            content = render("failed_section.html", words=in_words(error))
+            made = Section(f"{name.capitalize()}: not made", f"failed-{len(failures)}", content)
         sections += made if isinstance(made, list) else [made] if made else []
     return sections
 
 
-def _write(folder, path, page, book):
+def _write(folder, path, page, book, failures=()):
     write_text(folder / path, page)
     book.write(folder)
+    if failures:
+        said = "; ".join(f"{name}: {in_words(error)}" for name, error in failures)
+        raise AppError(f"the results are finished, but {path} lacks a section ({said})") from failures[0][1]
     return folder / path

@@ -110,29 +110,6 @@ def test_more_regressors_than_volumes_are_refused(dataset, capsys):
     assert not list(out.glob("sub-*/**/*statmap*"))
 
 
-def test_volumes_of_nan_count_as_zero_and_the_run_is_fitted(dataset, capsys):
-    def spoil(values):
-        values = values.astype(np.float32)
-        values[..., 5] = np.nan
-        return values
-
-    path = find(dataset, FIRST, "desc-preproc_bold.nii.gz")
-    image = nibabel.load(path)
-    changed = nibabel.Nifti1Image(spoil(np.asarray(image.dataobj)), image.affine)
-    changed.header.set_zooms(image.header.get_zooms())
-    changed.header.set_xyzt_units("mm", "sec")
-    nibabel.save(changed, path)
-    code, out, told = run_app(dataset, capsys)
-    assert code == 0
-    assert "run-1: volume 6 has no finite value and counts as zero" in told
-    record = read_record(out)
-    assert record["status"] == "complete"
-    assert "volume 6 has no finite value" in record["warnings"][-1]
-    mask = nibabel.load(out / record["runs"][0]["mask"]).get_fdata() > 0
-    effect = nibabel.load(out / record["estimates"][0]["maps"]["effect"]).get_fdata()
-    assert np.isfinite(effect[mask]).all()
-
-
 def test_constant_voxels_are_nan_and_never_have_zero_variance(dataset, capsys):
     path = find(dataset, FIRST, "desc-preproc_bold.nii.gz")
     mask = nibabel.load(find(dataset, FIRST, "desc-brain_mask.nii.gz")).get_fdata() > 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bidsapp.errors import InputError, SettingsError
+from bidsapp.errors import SettingsError
 from bidsapp.plan import make_participant_plan
 from bidsapp.settings import ModelOptions, Selection, Settings
 
@@ -59,5 +59,10 @@ def test_missing_column_names_the_run(tiny_dataset, tmp_path):
     shutil.copytree(tiny_dataset, dataset)
     path = next(dataset.rglob("sub-01*run-1_desc-confounds_timeseries.tsv"))
     pd.read_csv(path, sep="\t", na_values="n/a").drop(columns="csf").to_csv(path, sep="\t", na_rep="n/a")
-    with pytest.raises(InputError, match="sub-01 task-viewing run-1: .*no column 'csf', which wmcsf needs"):
-        first_fit(dataset, "wmcsf")
+    settings = Settings(dataset, tmp_path, ("participant",), model=ModelOptions(confounds="wmcsf"))
+    first, *others = make_participant_plan(settings).subjects
+    (problem,) = first.problems
+    assert "sub-01 task-viewing run-1: " in problem
+    assert "no column 'csf', which wmcsf needs" in problem
+    assert [fit.label for fit in first.runs] == ["sub-01 task-viewing run-2"]
+    assert not any(subject.problems for subject in others)

@@ -66,7 +66,7 @@ def test_a_column_that_others_make_up_is_named():
 
 
 def test_a_full_rank_design_has_no_note(fit):
-    assert add_notes(fit).notes == ()
+    assert add_notes(fit, {}).notes == ()
 
 
 def test_notes_of_all_fits_are_said_once_and_others_name_their_contrast(fit):

@@ -57,10 +57,10 @@ WITH_EVENTS = ("ds003", "ds007", "ds102", "ds109", "ds114", "genetics_ukbb", "sy
 @pytest.mark.parametrize("name", WITH_EVENTS)
 def test_every_events_file_has_a_design(layouts, name):
     raw = layouts / name
-    tasks = find_tasks(raw)
+    tasks = find_tasks([raw])
     assert tasks
     for task in tasks:
-        levels = find_levels(raw, [task])
+        levels, _ = find_levels([raw], [task])
         model = make_automatic_model(levels, task, ModelOptions(confounds="none"))
         paths = [path for path in sorted(raw.rglob("*_events.tsv")) if f"task-{task}_" in path.name]
         assert paths
@@ -71,7 +71,7 @@ def test_every_events_file_has_a_design(layouts, name):
 
 
 def test_events_without_rows_have_no_model(layouts):
-    levels = find_levels(layouts / "eyetracking_fmri", ["rest"])
+    levels, _ = find_levels([layouts / "eyetracking_fmri"], ["rest"])
     with pytest.raises(InputError, match="task-rest has no events file with an onset column"):
         make_automatic_model(levels, "rest", ModelOptions())
 

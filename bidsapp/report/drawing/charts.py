@@ -59,13 +59,16 @@ def draw_carpet(times, matrix, columns, *, alt):
 
 
 def draw_timeline(events, end, *, alt):
-    """Return the events of a run: one lane a condition, a bar from onset over the duration."""
-    names = sorted({event["trial_type"] for event in events})
+    """Return the events of a run: one lane a condition, a bar from onset over the duration.
+
+    The last lane is of the events without a condition.
+    """
+    names = sorted({event["trial_type"] for event in events}, key=lambda name: (name is None, name or ""))
     frame = Frame((0.0, end), (0, 1), LANE * len(names) + TOP + BOTTOM)
     parts = []
     for i, name in enumerate(names):
         y = TOP + i * LANE
-        parts.append(svg.text(WIDTH - RIGHT + 6, y + 11, svg.cut(name, 20), size=9.5))
+        parts.append(svg.text(WIDTH - RIGHT + 6, y + 11, svg.cut(name or "n/a", 20), size=9.5))
         parts.append(svg.line(LEFT, y + LANE - 2, WIDTH - RIGHT, y + LANE - 2, stroke_width=0.4))
         bars = [_bar(frame, y, event) for event in events if event["trial_type"] == name]
         parts.append(svg.tag("path", d="".join(bars), fill=SERIES[i % len(SERIES)], opacity=0.85))
