@@ -378,7 +378,7 @@ def _without_contrast(run_fits):
 def _check_boost(combined, settings):
     """Refuse to combine boosted effects of one run: nobody knows how they vary together."""
     for fit in combined if settings.run.derivative_boost else ():
-        if fit.shares_runs or any(contrast.test == "F" for contrast in fit.contrasts):
+        if fit.shares_runs:
             raise SettingsError(
                 f"--derivative-boost: {fit.node!r} combines several contrasts of one run, whose covariance "
                 "is not known for boosted effects. Write the contrast into the Run node, or leave the option "
