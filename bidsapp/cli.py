@@ -168,7 +168,9 @@ def make_parser():
     control.add_argument(
         "--config-file", metavar="TOML", default=None, help="Settings, by the names of the flags."
     )
-    control.add_argument("-v", "--verbose", action="count", default=0, help="More messages; -vv for all.")
+    control.add_argument(
+        "-v", "--verbose", action="count", default=0, help="Also name each file that this process writes."
+    )
     control.add_argument(
         "--quiet", action="store_const", const=2, default=0, help="Only warnings and errors."
     )
@@ -391,7 +393,7 @@ def _near(word, known):
 
 
 def configure_logging(level):
-    """Show messages on standard error: warnings when quiet, one line a unit of work, more with -v."""
+    """Show messages on standard error: warnings when quiet, one line a unit of work, files too with -v."""
     threshold = logging.WARNING if level <= -1 else (logging.DEBUG if level >= 1 else logging.INFO)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))

@@ -1,12 +1,14 @@
 """Atomic writes: a file is complete under its name, or it is not there."""
 
 import json
+import logging
 import secrets
 from contextlib import contextmanager
 from pathlib import Path
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, InputError
 
+logger = logging.getLogger(__name__)
 TEMPORARY_PREFIX = ".unfinished-"
 
 
@@ -24,6 +26,7 @@ def replacing(path):
     try:
         yield temporary
         temporary.replace(path)
+        logger.debug("wrote %s", path)
     except OSError as error:
         message = (
             f"cannot write {path}: {error.strerror or error}. Check the folder's permissions and free space."

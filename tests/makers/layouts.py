@@ -31,6 +31,9 @@ TIMINGS = {
 }
 RAW_ONLY = ("ds003", "ds007", "ds102", "ds109", "ds114", "eyetracking_fmri", "genetics_ukbb", "volume_timing")
 SKELETONS = ("ds005_outputs", "ds005_partial_outputs", "ds054_outputs", "ds210_outputs")
+MOTION_TERMS = [
+    f"{kind}_{axis}{end}" for end in ("", "_derivative1") for kind in ("trans", "rot") for axis in "xyz"
+]
 OLD_CONFOUNDS = ["CSF", "WhiteMatter", "FramewiseDisplacement", "aCompCor00", "Cosine00"]
 OLD_MOTION = ["X", "Y", "Z", "RotX", "RotY", "RotZ"]
 
@@ -204,3 +207,27 @@ def make_objects(root):
         place = derived.joinpath(*func, f"{stem}_space-{SPACE}")
         _save_tiny(place, n_volumes, 2.5, mask=f"{place}_desc-brain_mask.nii.gz")
     write_json(root / "task-objectviewing_bold.json", {"RepetitionTime": 2.5, "TaskName": "objectviewing"})
+
+
+def make_choices(root):
+    """Write a dataset in which everything can be chosen; images are tiny. Returns a second derivative.
+
+    Two people, sessions, tasks, runs and resolutions, and a second space; the last run of sub-02 lacks a
+    condition. The second derivative, outside, has the first person alone.
+    """
+    derived, elsewhere = root / "data" / "derivatives" / "fmriprep", root / "elsewhere"
+    for folder, kind in ((root / "data", "raw"), (derived, "derivative"), (elsewhere, "derivative")):
+        describe(folder, kind)
+    rng = np.random.default_rng(0)
+    for subject, session, task, run in product(("01", "02"), ("a", "b"), ("x", "y"), "12"):
+        func = (f"sub-{subject}", f"ses-{session}", "func")
+        stem = _stem(sub=subject, ses=session, task=task, run=run)
+        levels = ("go",) if (subject, session, run) == ("02", "b", "2") else ("go", "stop")
+        write_table((root / "data").joinpath(*func, f"{stem}_events.tsv"), make_events(levels))
+        for folder in (derived, elsewhere) if subject == "01" else (derived,):
+            confounds = pd.DataFrame(rng.normal(size=(90, len(MOTION_TERMS))), columns=MOTION_TERMS)
+            write_table(folder.joinpath(*func, f"{stem}_desc-confounds_timeseries.tsv"), confounds)
+            for space in (f"{SPACE}_res-1", f"{SPACE}_res-2", "T1w_res-2"):
+                place = folder.joinpath(*func, f"{stem}_space-{space}")
+                _save_tiny(place, 90, 2.0, mask=f"{place}_desc-brain_mask.nii.gz")
+    return elsewhere

@@ -1,0 +1,81 @@
+"""What a call of the app leaves behind, in a form in which two calls can be compared."""
+
+import fnmatch
+import json
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+# Entities of which results differ without being of another kind.
+PLACES = re.compile(r"(?:^|_)(?:sub|ses|task|run|space|res|node|contrast|seg)-[^_.]+")
+# What is written of the findings of one threshold, where there are any.
+FINDINGS = ("clusters", "peaks", "dseg", "effects")
+FOLLOWING = ("cut ", "found ", "+cut ", "-cut ")
+
+
+def kind_of(path):
+    """Return what a file holds, as ``t``, ``run t``, ``logp maxT``, ``cut maxT`` or ``found maxT``."""
+    stem = Path(path).name.partition(".")[0]
+    level = ["run"] if "_run-" in stem else []
+    *entities, suffix = (part for part in PLACES.sub("", stem).split("_") if part)
+    words = [entity.partition("-")[2] for entity in entities]
+    if suffix in FINDINGS:
+        return " ".join(["found", *words])
+    if words and words[-1].endswith("Thr"):
+        return f"cut {words[-1].removesuffix('Thr')}"
+    return " ".join([*level, *(words if suffix == "statmap" else [suffix, *words])])
+
+
+def read_results(folder):
+    """Return the content of every result by its path: arrays and texts; records and reports hold times."""
+    return {
+        str(path.relative_to(folder)): _read(path)
+        for path in sorted(folder.rglob("*"))
+        if path.name.endswith((".nii.gz", ".tsv"))
+    }
+
+
+def _read(path):
+    return np.asarray(nib.load(path).dataobj) if path.name.endswith(".nii.gz") else path.read_text()
+
+
+def is_same(one, other):
+    """Return whether two contents are equal, arrays but for the rounding of float32."""
+    if one is None or other is None:
+        return one is other
+    if isinstance(one, str):
+        return one == other
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+def changed_kinds(before, after):
+    """Return the kinds of results that differ, ``+`` or ``-`` before those that came or went."""
+    changed = set()
+    for path in before.keys() | after.keys():
+        if not is_same(before.get(path), after.get(path)):
+            kind = kind_of(path)
+            sign = "" if kind.startswith("found ") else "+" if path not in before else "-"
+            changed.add(kind if path in before and path in after else sign + kind)
+    return changed
+
+
+def assert_matched(kinds, patterns):
+    """Compare kinds with patterns: nothing that none matches, and something for each.
+
+    What a threshold leaves (``cut``, ``found``) follows from the rest, and may be nothing.
+    """
+    surplus = {kind for kind in kinds if not any(fnmatch.fnmatchcase(kind, p) for p in patterns)}
+    needed = [pattern for pattern in patterns if not pattern.startswith(FOLLOWING)]
+    missing = {pattern for pattern in needed if not fnmatch.filter(kinds, pattern)}
+    assert not surplus | missing, f"not expected: {sorted(surplus)}; missing: {sorted(missing)}"
+
+
+def read_sidecars(folder):
+    """Return the sidecars of every result below a folder by their path."""
+    return {
+        str(path.relative_to(folder)): json.loads(path.read_text())
+        for path in sorted(folder.rglob("*.json"))
+        if "logs" not in path.parts and path.name not in ("dataset_description.json", "participants.json")
+    }
