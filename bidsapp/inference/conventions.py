@@ -17,6 +17,34 @@ STATISTIC_WORDS = {
 }
 
 
+FOLLOWED = tuple(STATISTICS)
+FORMED = tuple(name for name, statistic in STATISTICS.items() if statistic.needs == "clusters")
+# The conventions that are about some statistics only; all others are about every p by shuffling.
+BELONGS = {
+    **dict.fromkeys(("Family", "TailApproximation"), FOLLOWED),
+    **dict.fromkeys(
+        (
+            "ClusterFormingP",
+            "ClusterFormingTail",
+            "ClusterFormingThreshold",
+            "ClusterFormingRelation",
+            "ClusterConnectivity",
+            "ClusterScale",
+        ),
+        FORMED,
+    ),
+    "ClusterMass": ("mass",),
+    **dict.fromkeys(
+        ("TFCE", "TFCEScale", "TFCEConnectivity", "TFCEExtentPower", "TFCEHeightPower"), ("tfce",)
+    ),
+}
+
+
+def conventions_of(inference, name):
+    """Return the conventions behind the p of a statistic, or, where ``name`` is None, the uncorrected p."""
+    return {key: value for key, value in inference.conventions.items() if name in BELONGS.get(key, (name,))}
+
+
 def check_options(options):
     """Raise SettingsError for options that cannot be meant."""
     check_one_sided_p(options.cluster_forming_p, "--cluster-forming-p")

@@ -5,6 +5,7 @@ The sidecar of each map says it, so that maps that were moved, or made by severa
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import replace
 
 from bidsapp.errors import InputError
@@ -29,6 +30,8 @@ MADE_WITH = {
     "DerivativeBoost": "derivative boost",
     "TaskGLMVersion": "version of TaskGLM",
 }
+# Those that differ between contrasts.
+OF_CONTRAST = ("ConditionList", "Weights")
 AUTO = "auto"
 MAX_NAMED = 12
 WAYS_OUT = (
@@ -106,6 +109,27 @@ def _differences(entries):
             most = max(values, key=lambda value: len(values[value]))
             others = [f"{value} in {_some(list(who))}" for value, who in values.items() if value != most]
             found.append(f"{words} {most} in {len(values[most])} participants, {', '.join(others)}")
+    return found
+
+
+def shared_facts(entries):
+    """Return the sidecar fields in which all estimates agree, whatever their contrast, with the value."""
+    found = {}
+    for field in MADE_WITH:
+        values = [entry.metadata.get(field) for entry in entries]
+        if field not in OF_CONTRAST and values[0] is not None and all(value == values[0] for value in values):
+            found[field] = values[0]
+    return found
+
+
+def describe_facts(entries):
+    """Return what estimates were made with: words to the value, or to how many estimates have each."""
+    found = {}
+    for field, words in MADE_WITH.items():
+        values = Counter(_shown(value) for one in entries if (value := one.metadata.get(field)) is not None)
+        if values and field not in OF_CONTRAST:
+            several = ", ".join(f"{value} ({count} maps)" for value, count in values.items())
+            found[words] = next(iter(values)) if len(values) == 1 else several
     return found
 
 

@@ -237,6 +237,12 @@ def say_group_smoothing(record):
     )
 
 
+def say_inputs(record):
+    """Say what the subjects' maps were made with, as their sidecars have it."""
+    facts = "; ".join(f"{words} {value}" for words, value in (record.get("made_with") or {}).items())
+    return f"The subjects' maps were made with {facts}." if facts else ""
+
+
 def say_fewer_subjects(record):
     """Say which contrasts have fewer subjects than the others."""
     sizes = sorted({contrast["n_subjects"] for contrast in record["contrasts"]})
@@ -428,6 +434,7 @@ RUN_LEVEL = (
 COMBINATION = (say_combination,)
 GROUP_MODEL = (
     say_group_model,
+    say_inputs,
     say_group_smoothing,
     say_fewer_subjects,
     say_coverage,

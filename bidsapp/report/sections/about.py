@@ -11,9 +11,9 @@ def make_section(results, book):
         for part, fields in record.get("settings", {}).items()
         if isinstance(fields, dict)
     ]
-    return Section(
-        "About", f"about-{anchor(results)}", render("about.html", record=record, settings=settings)
-    )
+    made_with = list((record.get("made_with") or {}).items())
+    content = render("about.html", record=record, settings=settings, made_with=made_with)
+    return Section("About", f"about-{anchor(results)}", content)
 
 
 def anchor(results):
