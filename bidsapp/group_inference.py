@@ -104,9 +104,11 @@ def describe_shuffles(inference):
     mode = inference.conventions["ShuffleMode"]
     where = {"free": "", "within": " within blocks", "whole": " of whole blocks"}[mode]
     words = {"sign-flip": "sign flips", "permutation": "permutations", "both": "flips and permutations"}
+    lacking = inference.conventions["IncompleteVoxels"]
+    more = f"; {lacking} voxels that lack subjects are shuffled with those there" if lacking else ""
     return (
         f"{inference.n_shuffles} {words[inference.scheme]}{where} of {inference.n_distinct:.6g} that are "
-        f"distinct, smallest p {inference.smallest_p:.2g} ({inference.conventions['SchemeReason']})"
+        f"distinct, smallest p {inference.smallest_p:.2g} ({inference.conventions['SchemeReason']}{more})"
     )
 
 

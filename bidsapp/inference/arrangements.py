@@ -34,10 +34,10 @@ def make_units(columns, blocks, mode):
         padded = np.zeros((len(groups), sizes.max() * columns.shape[1]))
         for place, rows in enumerate(groups):
             padded[place, : columns[rows].size] = columns[rows].ravel()
-        return Units(tuple(groups), pools, _codes(padded))
+        return Units(tuple(groups), pools, row_codes(padded))
     members = tuple(np.arange(n_rows)[:, None])
     pools = (np.arange(n_rows),) if mode == "free" else tuple(members_of(blocks))
-    return Units(members, pools, _codes(columns))
+    return Units(members, pools, row_codes(columns))
 
 
 def count_orders(units):
@@ -146,7 +146,7 @@ def members_of(blocks):
     return [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
 
 
-def _codes(columns):
+def row_codes(columns):
     """Return an integer for each row, equal for equal rows, in the order in which they first appear.
 
     So contrasts of one design, whose columns tell the same rows apart, have the same arrangements.

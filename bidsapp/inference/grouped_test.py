@@ -13,9 +13,11 @@ import numba
 import numpy as np
 from scipy import special
 
+from bidsapp.errors import SettingsError
 from bidsapp.inference.linear_test import SMALLEST_REST, STRETCH
 from bidsapp.inference.partition import Partition
 from bidsapp.stats.distributions import f_to_z, t_to_z
+from bidsapp.stats.variance_groups import NOTHING
 
 compiled = numba.njit(cache=True, nogil=True)
 
@@ -97,6 +99,31 @@ class GroupedTest:
     def z(self, statistic):
         """Return z-values: the maps are z already."""
         return statistic
+
+
+def prepare_grouped_test(test, groups):
+    """Return the test with variances by group of the data of a LinearTest.
+
+    Parameters
+    ----------
+    groups : ndarray, shape (n_subjects,)
+
+    Raises
+    ------
+    SettingsError
+        The effect rests on a group whose rows the design fits perfectly.
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    grouped = GroupedTest(test.partition, index, test.data, test.usable, test.direction)
+    grams, freedom = grouped._about_groups()
+    used = np.einsum("gkk->g", grams[:, : test.partition.n_rows, : test.partition.n_rows]) > NOTHING
+    if np.any(used & (freedom < NOTHING)):
+        name = names[np.argmax(used & (freedom < NOTHING))]
+        raise SettingsError(
+            f"the design leaves no residual to variance group {name}, on which the effect rests. Give fewer "
+            "columns or larger groups."
+        )
+    return grouped
 
 
 @compiled

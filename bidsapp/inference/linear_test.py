@@ -20,6 +20,8 @@ from bidsapp.stats.distributions import f_to_z, t_to_z
 CONSTANT = 1e-10
 # Keeps t finite where a shuffle explains a voxel completely.
 SMALLEST_REST = 1e-14
+# Beyond this share of explained over residual squares w is 1.
+LARGEST_RATIO = 1e300
 # Points prepared together.
 STRETCH = 4096
 
@@ -98,9 +100,9 @@ class LinearTest:
         return np.copysign(np.sqrt(ratio), w) if n_rows == 1 else ratio
 
     def to_w(self, statistic):
-        """Return w from t or F."""
+        """Return w from t or F; infinity is 1."""
         n_rows, dof = self.dof
-        ratio = np.square(statistic) if n_rows == 1 else statistic * n_rows
+        ratio = np.minimum(np.square(statistic) if n_rows == 1 else statistic * n_rows, LARGEST_RATIO)
         return np.copysign(np.sqrt(ratio / (dof + ratio)), statistic)
 
     def z(self, statistic):

@@ -15,7 +15,8 @@ from bidsapp.inference.clusters import find_clusters
 from bidsapp.inference.conventions import check_options, describe_conventions, make_space
 from bidsapp.inference.engine import make_job
 from bidsapp.inference.following import follow_all
-from bidsapp.inference.grouped_test import GroupedTest
+from bidsapp.inference.grouped_test import prepare_grouped_test
+from bidsapp.inference.incomplete_test import add_incomplete
 from bidsapp.inference.linear_test import prepare_linear_test
 from bidsapp.inference.partition import Partition, drop_fixed, partition_design
 from bidsapp.inference.pvalues import p_from_counts
@@ -40,7 +41,8 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     ----------
     effects : ndarray, shape (n_subjects, n_points)
         With three axes (n_subjects, n_maps, n_points) the test is Wilks' lambda of all maps.
-        Points with a value that is not finite, or that do not vary, are left out: NaN.
+        A point is shuffled with the subjects that have a finite value there; points that do not vary, or
+        whose subjects cannot make the contrast, are left out: NaN.
     matrix : ndarray, shape (n_subjects, n_columns)
     weights : ndarray, shape (n_rows, n_columns)
         One row is a t test, several are an F test.
@@ -65,7 +67,9 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     layout = lay_out(matrix, weights, options, n_maps=np.shape(effects)[1] if np.ndim(effects) == 3 else 1)
     scheme, shuffles, notes = layout.scheme, layout.shuffles, list(layout.notes)
     options = scheme.options
-    test = _prepare(effects, layout.partition, layout.nuisance, options)
+    whole = _prepare(effects, layout.partition, layout.nuisance, options)
+    test, left_out = add_incomplete(whole, effects, (matrix, weights), shuffles, options, _prepare)
+    notes.append(left_out)
     observed = np.where(test.usable, test.maps(shuffles, slice(0, 1))[0], np.nan)
     space = make_space(test, geometry, options)
     enhanced = {name: _enhance(STATISTICS[name], observed, space) for name in options.statistics}
@@ -103,7 +107,8 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
         clusters=_observed_clusters(observed, test, space, nulls, options),
         warnings=tuple(filter(None, notes)),
         shuffles_digest=shuffles.digest(),
-        conventions=describe_conventions(test, shuffles, space, options) | {"SchemeReason": scheme.reason},
+        conventions=describe_conventions(test, shuffles, space, options)
+        | {"SchemeReason": scheme.reason, "IncompleteVoxels": int(np.sum(test.usable > whole.usable))},
     )
 
 
@@ -166,8 +171,7 @@ def _prepare(effects, partition, nuisance, options):
     test = prepare_linear_test(effects, partition, nuisance, direction=direction)
     if options.variance_groups is None or len(np.unique(options.variance_groups)) == 1:
         return test
-    groups = np.unique(options.variance_groups, return_inverse=True)[1]
-    return GroupedTest(partition, groups, test.data, test.usable, direction)
+    return prepare_grouped_test(test, options.variance_groups)
 
 
 def _enhance(statistic, observed, space):

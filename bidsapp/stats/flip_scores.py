@@ -8,6 +8,7 @@ mixed-effects statistic). A score is weight times effect; a robust one is the cl
 
 import numpy as np
 
+from bidsapp.stats.group_estimators import find_patterns
 from bidsapp.stats.mixed_effects import estimate_dersimonian_laird
 from bidsapp.stats.robust import HUBER_LIMIT, NORMAL_MAD
 from bidsapp.stats.tau2 import estimate_tau2
@@ -19,7 +20,8 @@ BLOCK_NUMBERS = 2**22
 def make_flip_scores(effects, variances, estimator):
     """Return the scores of a one-sample test, float32, shape (n_inputs, n_voxels).
 
-    NaN where an input lacks its effect, or the variance that the estimator weighs by.
+    NaN where an input lacks its effect, or the variance that the estimator weighs by; the scores of the
+    others are those of the inputs that are there.
 
     Parameters
     ----------
@@ -33,9 +35,10 @@ def make_flip_scores(effects, variances, estimator):
         block = slice(start, start + step)
         values = np.asarray(effects[:, block], float)
         spread = np.ones(values.shape) if variances is None else np.asarray(variances[:, block], float)
-        known = (np.isfinite(values) & np.isfinite(spread) & (spread > 0)).all(axis=0)
-        target = scores[:, block]
-        target[:, known] = SCORES[estimator](values[:, known], spread[:, known])
+        known = np.isfinite(values) & np.isfinite(spread) & (spread > 0)
+        for rows, voxels in find_patterns(known, 2):
+            part = np.ix_(rows, voxels)
+            scores[:, block][part] = SCORES[estimator](values[part], spread[part])
     return scores
 
 

@@ -130,7 +130,7 @@ def test_points_without_a_test_are_nan_and_change_nothing_else(geometry, rng):
     data = smooth_data(rng, geometry, 8)
     data[:, 0] = 0.0
     data[:, 1] = 3.0
-    data[2, 2] = np.nan
+    data[:, 2] = np.nan
     result = permute(data, np.ones((8, 1)), [[1]], geometry, InferenceOptions(n_shuffles=100))
     assert np.isnan(result.statistic[:3]).all()
     assert np.isnan(result.p[:3]).all()
