@@ -8,6 +8,7 @@ through untouched.
 
 import copy
 
+from bidsapp.inputs.drafts import drop_templates, read_edges, read_lists, read_older_keys, read_version
 from bidsapp.inputs.schema import KEYS
 from bidsapp.model_records import LEVELS, TRANSFORMERS
 
@@ -30,18 +31,28 @@ GROUPING = {
 NODE_NAMES = {"Run": "run", "Session": "session", "Subject": "subject", "Dataset": "dataset"}
 
 
-def migrate(document):
-    """Return a model (a parsed JSON object) in today's form, and notes on what was changed."""
+def migrate(document, name="model"):
+    """Return a model (a parsed JSON object) in today's form, and notes on what was changed.
+
+    A model without a name gets ``name``.
+    """
     document, notes = copy.deepcopy(document), []
     legacy = "Nodes" not in document and any(key.lower() in ("steps", "blocks") for key in document)
     _rename_keys(document, "", notes)
     if "BIDSModelVersion" not in document:
         document["BIDSModelVersion"] = "1.0.0"
         notes.append("BIDSModelVersion is missing: read as 1.0.0")
-    _listed_input(document, notes)
+    if "Name" not in document:
+        document["Name"] = name
+        notes.append(f"the model has no Name: named after its file, {name!r}")
+    read_version(document, notes)
+    if isinstance(document.get("Nodes"), dict):
+        document["Nodes"] = [document["Nodes"]]
+    read_edges(document, notes)
     nodes = _objects(document.get("Nodes"))
     for node in nodes:
         _migrate_node(node, notes)
+    read_lists(document, notes)
     if legacy:
         _migrate_steps(document, nodes, notes)
     _name_nodes(nodes, notes)
@@ -58,6 +69,7 @@ def _migrate_node(node, notes):
     if "GroupBy" not in node and level in GROUPING:
         node["GroupBy"] = list(GROUPING[level])
         notes.append(f"a {level} node has no GroupBy: read as {node['GroupBy']}")
+    drop_templates(node, notes)
     _migrate_transformations(node, notes)
     if "Model" not in node and level != "Run":
         node["Model"] = {"X": [1]}
@@ -65,6 +77,7 @@ def _migrate_node(node, notes):
     model = node.get("Model")
     if isinstance(model, dict):
         _rename_keys(model, "Model", notes)
+        read_older_keys(node, notes)
         for key in ("HRF", "Options"):
             _rename_keys(model.get(key), key, notes)
         if "Type" not in model:
@@ -96,11 +109,18 @@ def _migrate_contrasts(node, notes):
                 _migrate_test(contrast, notes)
                 if isinstance(contrast.get("Name"), int):
                     contrast["Name"] = str(contrast["Name"])
+    _migrate_dummy(node, notes)
+
+
+def _migrate_dummy(node, notes):
     automatic = node.pop("AutoContrasts", None) if "DummyContrasts" not in node else None
     if isinstance(automatic, list):
         node["DummyContrasts"] = {"Contrasts": automatic, "Test": "t"}
         notes.append("AutoContrasts are read as DummyContrasts with the test t")
     dummy = node.get("DummyContrasts")
+    if isinstance(dummy, list):
+        dummy = node["DummyContrasts"] = {"Contrasts": dummy, "Test": "t"}
+        notes.append("DummyContrasts are a plain list: read as Contrasts with the test t")
     if isinstance(dummy, dict):
         _rename_keys(dummy, "DummyContrasts", notes)
         _migrate_test(dummy, notes)
@@ -213,15 +233,6 @@ def _replace_prefix(table, old, new):
 def _objects(value):
     """Return the objects of a list; nothing where the value is no list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _listed_input(document, notes):
-    entities = document.get("Input")
-    if isinstance(entities, dict):
-        for key, value in entities.items():
-            if isinstance(value, (str, int)) and not isinstance(value, bool):
-                entities[key] = [value]
-                notes.append(f"Input.{key} is not a list: read as [{value!r}]")
 
 
 def _name_nodes(nodes, notes):

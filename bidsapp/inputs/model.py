@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
+from bidsapp.inputs.drafts import drop_private, is_unfilled
 from bidsapp.inputs.json_text import MAX_CHARACTERS, format_json, lines_of, parse_json, show_path
 from bidsapp.inputs.migrate import TRANSFORMER_SET, migrate
 from bidsapp.inputs.model_graph import make_edges, sort_nodes
@@ -88,7 +89,9 @@ def parse_model(text, name="model", *, markup_is_text=False):
     faults = Faults(name, text, markup_is_text=markup_is_text)
     document = parse_json(text, name)
     _check_outline(document, faults)
-    document, notes = migrate(document)
+    document, notes = migrate(document, Path(name).name.partition(".")[0].removesuffix("_smdl"))
+    whole, document = document, drop_private(document)
+    _check_filled(document, faults)
     shape = _check_shape(document, faults)
     if not VERSIONS.fullmatch(shape.BIDSModelVersion):
         faults.add(["BIDSModelVersion"], f"{shape.BIDSModelVersion[:40]!r} is not a version; write '1.0.0'.")
@@ -105,7 +108,7 @@ def parse_model(text, name="model", *, markup_is_text=False):
         edges=edges,
         input=_make_input(shape.Input, faults),
         description=shape.Description or "",
-        text=format_json(document) + "\n",
+        text=format_json(whole) + "\n",
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -121,6 +124,14 @@ def _check_outline(document, faults):
         faults.add([], "has no Nodes; is this a BIDS Stats Model?")
     if nodes == []:
         faults.add(["Nodes"], "is empty; a model has at least one node.")
+    faults.raise_any()
+
+
+def _check_filled(document, faults):
+    """Refuse a template in one line, before its empty names are refused one by one."""
+    for index, node in enumerate(document["Nodes"]):
+        if isinstance(node, dict) and is_unfilled(node):
+            faults.add(["Nodes", index, "Model"], "is a template that is not filled in: it has empty names.")
     faults.raise_any()
 
 

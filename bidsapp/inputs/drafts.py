@@ -1,0 +1,178 @@
+"""What templates, MATLAB's writer and older drafts of the specification leave in a model, in today's form.
+
+Each has one meaning. What could mean two things, or is there beside its form of today, is left for the
+reader to refuse.
+"""
+
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from bidsapp.inputs.schema import DocumentShape
+
+OLDER_KEYS = {"Src": "Source", "Dst": "Destination"}
+SECONDS = ("high_pass_filter_cutoff_secs", "HighPassFilterCutoffSecs")
+RESPONSE_KEYS = ("HRF_variables", "HRFVariables")
+
+
+def drop_private(value: Any) -> Any:
+    """Return a value without the keys that begin with ``_`` or ``$``: comments, and what editors read."""
+    if isinstance(value, dict):
+        return {key: drop_private(item) for key, item in value.items() if not str(key).startswith(("_", "$"))}
+    return [drop_private(item) for item in value] if isinstance(value, list) else value
+
+
+def read_lists(document: dict, notes: list) -> None:
+    """Put single values into lists where lists belong; MATLAB writes a list of one without its brackets."""
+    found = []
+    _list_fields(document, DocumentShape, "", found)
+    entities = document.get("Input")
+    for key, value in entities.items() if isinstance(entities, dict) else ():
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            entities[key] = [value]
+            found.append(f"Input.{key}")
+    if found:
+        notes.append(f"one value stands where a list belongs, read as a list of one: {', '.join(found)}")
+
+
+def _list_fields(table, shape, path, found):
+    for name, field in shape.model_fields.items():
+        value, kind = table.get(name), _kind_of(field.annotation)
+        here = f"{path}.{name}".lstrip(".")
+        if value is None or kind is None:
+            continue
+        if get_origin(kind) is list and not isinstance(value, list):
+            table[name] = value = [value]
+            found.append(here)
+        _list_inner(value, kind, here, found)
+
+
+def _list_inner(value, kind, here, found):
+    inner = get_args(kind)[-1] if get_args(kind) else kind
+    if isinstance(value, list) and _is_shape(inner):
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                _list_fields(item, inner, f"{here}[{index}]", found)
+    elif isinstance(value, dict) and _is_shape(kind):
+        _list_fields(value, kind, here, found)
+    elif isinstance(value, dict) and get_origin(inner) is list:
+        for key, item in value.items():
+            if not isinstance(item, list):
+                value[key] = [item]
+                found.append(f"{here}.{key}")
+
+
+def _kind_of(annotation):
+    """Return the kind of a field beside None."""
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    if get_origin(annotation) in (list, dict):
+        return annotation
+    return kinds[0] if len(kinds) == 1 else annotation if _is_shape(annotation) else None
+
+
+def _is_shape(kind):
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def drop_templates(node: dict, notes: list) -> None:
+    """Leave out the parts of a template that nobody filled in."""
+    model = node.get("Model")
+    options = model.get("Options") if isinstance(model, dict) else None
+    places = ((node, "Transformations"), (options, "Mask"), (model, "Software"))
+    dropped = [
+        key for table, key in places if isinstance(table, dict) and key in table and _is_blank(table[key])
+    ]
+    for table, key in places:
+        if key in dropped:
+            del table[key]
+    dropped += _drop_blank_contrasts(node)
+    if dropped:
+        where = node.get("Name") or node.get("Level")
+        notes.append(f"{where}: {', '.join(dropped)} not filled in: as if absent")
+
+
+def _drop_blank_contrasts(node):
+    contrasts, dummy, dropped = node.get("Contrasts"), node.get("DummyContrasts"), []
+    for item in list(contrasts) if isinstance(contrasts, list) else ():
+        if isinstance(item, dict) and item and _is_blank(item, ignoring="Test"):
+            contrasts.remove(item)
+            dropped.append("a contrast")
+    listed = dummy.get("Contrasts") if isinstance(dummy, dict) else dummy
+    if listed not in (None, []) and _is_blank(listed):
+        del node["DummyContrasts"]
+        dropped.append("DummyContrasts")
+    return dropped
+
+
+def _is_blank(value, ignoring=None):
+    """Return whether nothing is written in a value but empty texts."""
+    if isinstance(value, dict):
+        return all(_is_blank(item) for key, item in value.items() if key != ignoring)
+    if isinstance(value, list):
+        return all(map(_is_blank, value))
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def is_unfilled(node: dict) -> bool:
+    """Return whether a node is a template: its X, or what it convolves, has names that are empty texts."""
+    model = node.get("Model")
+    response = model.get("HRF") if isinstance(model, dict) else None
+    lists = [model.get("X") if isinstance(model, dict) else None]
+    lists.append(response.get("Variables") if isinstance(response, dict) else None)
+    return any(item == "" or item == " " for names in lists if isinstance(names, list) for item in names)
+
+
+def read_version(document: dict, notes: list) -> None:
+    """Read a version that is a number or begins with v."""
+    version = document.get("BIDSModelVersion")
+    plain = version.removeprefix("v") if isinstance(version, str) else version
+    if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+        plain = str(plain)
+    if plain != version:
+        document["BIDSModelVersion"] = plain
+        notes.append(f"BIDSModelVersion {version!r} is read as {plain!r}")
+
+
+def read_older_keys(node: dict, notes: list) -> None:
+    """Read what drafts and the predecessors of today's programs called otherwise in a node's Model."""
+    model = node.get("Model")
+    if not isinstance(model, dict):
+        return
+    for key in RESPONSE_KEYS:
+        if key in model and "HRF" not in model:
+            names = model.pop(key)
+            model["HRF"] = {"Variables": names, "Model": "spm"}
+            notes.append(f"{key!r} is read as HRF, with the model 'spm'")
+    if "Mask" in model and "Mask" not in (model.get("Options") or {}):
+        model.setdefault("Options", {})["Mask"] = model.pop("Mask")
+        notes.append("Model.Mask is read as Model.Options.Mask")
+    options = model.get("Options")
+    for key in SECONDS if isinstance(options, dict) else ():
+        seconds = options.get(key)
+        usable = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
+        if usable and "HighPassFilterCutoffHz" not in options:
+            del options[key]
+            options["HighPassFilterCutoffHz"] = 1.0 / seconds
+            notes.append(f"{key} {seconds:g} is read as HighPassFilterCutoffHz {1.0 / seconds:.6g}")
+
+
+def read_edges(document: dict, notes: list) -> None:
+    """Read older names of an edge's ends, and a grouping at an edge as that of the node it leads to."""
+    edges, nodes = document.get("Edges"), document.get("Nodes")
+    by_name = {str(node.get("Name")): node for node in nodes or () if isinstance(node, dict)}
+    for edge in edges if isinstance(edges, list) else ():
+        if not isinstance(edge, dict):
+            continue
+        for old, new in OLDER_KEYS.items():
+            if old in edge and new not in edge:
+                edge[new] = edge.pop(old)
+                notes.append(f"{old!r} is read as {new!r}")
+        if "GroupBy" in edge:
+            _pass_grouping(edge, by_name.get(str(edge.get("Destination")), {}), notes)
+
+
+def _pass_grouping(edge, target, notes):
+    """Give the grouping of an edge to the node it leads to; another one there leaves both, to be refused."""
+    if target and target.get("GroupBy", edge["GroupBy"]) == edge["GroupBy"]:
+        target["GroupBy"] = edge.pop("GroupBy")
+        notes.append(f"GroupBy of an edge is read as that of the node {edge['Destination']!r}")
