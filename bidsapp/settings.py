@@ -64,7 +64,10 @@ class Selection:
         prefix="space",
     )
     res: str | None = option(
-        None, "Resolution label of the images (needed where several exist).", kind="label", prefix="res"
+        None,
+        "Resolution label of the images, none for those without one (needed where a run has several).",
+        kind="label",
+        prefix="res",
     )
     bids_filter_file: Path | None = option(
         None,

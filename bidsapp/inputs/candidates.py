@@ -78,9 +78,10 @@ def of_one_grid(candidates, settings):
             "standard space with --space, or run the participant level alone."
         )
     chosen = [candidate for candidate in candidates if space_of(candidate.file) == space]
-    resolution = choose_resolution([candidate.file for candidate in chosen], settings.selection.res)
-    chosen = [candidate for candidate in chosen if candidate.file.entities.get("res") == resolution]
-    notes = [note] + ([f"resolution {resolution}"] if resolution else [])
+    files, resolution = choose_resolution([c.file for c in chosen], settings.selection.res, identity)
+    kept = {id(file) for file in files}
+    chosen = [candidate for candidate in chosen if id(candidate.file) in kept]
+    notes = [note, resolution] if resolution else [note]
     chosen, faults = _combined_echoes(chosen, "bold" in read_filters(settings.selection.bids_filter_file))
     chosen, doubled = _one_each(chosen)
     return chosen, notes, [*faults, *doubled]
@@ -137,12 +138,15 @@ def without_space(candidates, chosen, note):
         key = _without_echo(candidate)
         if key not in have and key not in faults:
             entities = {key: label for key, label in run_entities(candidate.file).items() if key != "echo"}
-            there = sorted({space_of(other.file) for other in candidates if _without_echo(other) == key})
-            message = (
-                f"{run_label(entities)} has no image as chosen ({note}); it has space {', '.join(there)}."
-            )
+            there = sorted({_grid_in_words(other) for other in candidates if _without_echo(other) == key})
+            message = f"{run_label(entities)} has no image as chosen ({note}); it has {'; '.join(there)}."
             faults[key] = Fault(message, entities)
     return list(faults.values())
+
+
+def _grid_in_words(candidate):
+    resolution = candidate.file.entities.get("res")
+    return f"space {space_of(candidate.file)}" + (f", resolution {resolution}" if resolution else "")
 
 
 def _without_echo(candidate):

@@ -70,7 +70,7 @@ def open_dataset(settings, *, needs_events=True):
         candidates, left_out = with_events(candidates, raw_files, selection)
     chosen, notes, outside = of_one_grid(candidates, settings)
     runs, faults = _make_runs(chosen, raw_files, needs_events)
-    faults = [*outside, *faults, *without_space(candidates, chosen, notes[0])]
+    faults = [*outside, *faults, *without_space(candidates, chosen, ", ".join(notes))]
     unusable = _unusable(subjects, runs, faults)
     if selection.participant_label:
         unusable |= {label: "no preprocessed data." for label in absent}

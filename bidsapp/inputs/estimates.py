@@ -147,8 +147,14 @@ def _select(files, settings):
             )
     else:
         logger.info("the names of the maps say no space; they are taken to be in one standard space")
-    resolution = choose_resolution(files, selection.res)
-    return [file for file in files if file.entities.get("res") == resolution]
+    files, note = choose_resolution(files, selection.res, _map_identity)
+    if note:
+        logger.info("%s", note)
+    return files
+
+
+def _map_identity(file):
+    return tuple(pair for pair in sorted(file.entities.items()) if pair[0] not in ("res", "desc"))
 
 
 def _without_excluded(files, settings):

@@ -12,6 +12,8 @@ NO_SPACE = "native"
 # Words for "no space entity" that users know from fMRIPrep's --output-spaces.
 WORDS_FOR_NO_SPACE = ("native", "func", "bold", "run", "boldref", "sbref", "scanner")
 
+WORDS_FOR_NO_RESOLUTION = ("none", "native")
+
 
 def is_native(space):
     """Whether images in this space can not be compared across subjects."""
@@ -85,17 +87,41 @@ def choose_space(files, wanted):
     raise SettingsError(f"There are images in several spaces: {', '.join(spaces)}. Choose one with --space.")
 
 
-def choose_resolution(files, wanted):
-    """Return the label of the resolution to analyse, None for images without one."""
-    labels = sorted({file.entities.get("res", "") for file in files}, key=natural_key)
-    shown = ", ".join(label or "(images without res)" for label in labels)
+def choose_resolution(files, wanted, identity):
+    """Return the files of the resolution to analyse and a note about the choice.
+
+    Batches of one study may be named differently: where every run has one image only, it is taken, whatever
+    its label; that grids are the same is checked where images are read together.
+
+    Parameters
+    ----------
+    files : list of IndexedFile
+    wanted : str or None
+        A label; one of WORDS_FOR_NO_RESOLUTION for images without one.
+    identity : callable
+        Gives what tells the runs (or maps) of files apart.
+    """
+    by_label = {}
+    for file in sorted(files, key=lambda file: natural_key(file.entities.get("res", ""))):
+        by_label.setdefault(file.entities.get("res", ""), []).append(file)
+    shown = ", ".join(label or "none (images without res)" for label in by_label)
     if wanted:
-        if wanted not in labels:
+        label = "" if wanted in WORDS_FOR_NO_RESOLUTION and wanted not in by_label else wanted
+        if label not in by_label:
             raise SettingsError(
                 f"--res {wanted}: no preprocessed BOLD of this resolution. There are: {shown}.",
                 exit_code=EXIT_NOTHING_SELECTED,
             )
-        return wanted
-    if len(labels) > 1:
-        raise SettingsError(f"There are images of several resolutions: {shown}. Choose one with --res.")
-    return labels[0] or None
+        return by_label[label], f"resolution {label or 'none'}"
+    if len(by_label) == 1:
+        label = next(iter(by_label))
+        return files, f"resolution {label}" if label else ""
+    if len({identity(file) for file in files}) == len(files):
+        said = "; ".join(f"{label or 'none'}: {_subjects(some)}" for label, some in by_label.items())
+        return files, f"names give different resolutions ({said}), one image a run: all are analysed together"
+    raise SettingsError(f"There are images of several resolutions: {shown}. Choose one with --res.")
+
+
+def _subjects(files, most=5):
+    labels = sorted({file.entities.get("sub", "") for file in files}, key=natural_key)
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
