@@ -64,6 +64,7 @@ def open_dataset(settings, *, needs_events=True):
     candidates = [candidate for candidate in candidates if candidate.file.entities.get("sub") in subjects]
     if not candidates:
         raise _no_volumes(derivatives, files, subjects)
+    everything = [candidate.file for candidate in candidates]
     candidates = by_labels(candidates, selection)
     left_out = []
     if needs_events:
@@ -71,7 +72,11 @@ def open_dataset(settings, *, needs_events=True):
     chosen, notes, outside = of_one_grid(candidates, settings)
     runs, faults = _make_runs(chosen, raw_files, needs_events)
     faults = [*outside, *faults, *without_space(candidates, chosen, ", ".join(notes))]
-    unusable = _unusable(subjects, runs, faults)
+    unusable, idle = _unusable(subjects, runs, faults, everything)
+    if selection.participant_label:
+        unusable |= idle
+    else:
+        left_out += [f"participants left out, {reason}: {who}" for reason, who in _by_reason(idle).items()]
     if selection.participant_label:
         unusable |= {label: "no preprocessed data." for label in absent}
     elif absent:
@@ -166,12 +171,37 @@ def _only_events(found, entities):
     )
 
 
-def _unusable(subjects, runs, faults):
-    """Return the subjects without any run, with the reason."""
+def _unusable(subjects, runs, faults, files):
+    """Return the subjects without any run, with the reasons: of faults, and of what they did not do.
+
+    Parameters
+    ----------
+    files : list of IndexedFile
+        All their images, those of other tasks, sessions and runs too.
+    """
     usable = {run.entities["sub"] for run in runs}
-    reasons = {}
+    faulty, idle = {}, {}
     for subject in subjects:
-        if subject not in usable:
-            own = [str(fault) for fault in faults if fault.entities.get("sub") == subject]
-            reasons[subject] = " ".join(own) or "no run of the tasks, sessions and runs analysed."
-    return reasons
+        own = [str(fault) for fault in faults if fault.entities.get("sub") == subject]
+        if subject in usable:
+            continue
+        if own:
+            faulty[subject] = " ".join(own)
+        else:
+            idle[subject] = _what_is_there(file for file in files if file.entities["sub"] == subject)
+    return faulty, idle
+
+
+def _what_is_there(files):
+    keys = ("ses", "task")
+    there = {tuple(f"{k}-{file.entities[k]}" for k in keys if k in file.entities) for file in files}
+    shown = ", ".join(" ".join(labels) for labels in sorted(there))
+    return f"no run of what is analysed ({shown} only)" if there else "no preprocessed BOLD"
+
+
+def _by_reason(reasons):
+    """Return reason -> labels in words."""
+    who = {}
+    for subject, reason in reasons.items():
+        who.setdefault(reason, []).append(subject)
+    return {reason: ", ".join(labels) for reason, labels in who.items()}

@@ -42,6 +42,10 @@ from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.stats.distributions import check_one_sided_p
 
 MAX_FAULTS_SHOWN = 20
+APART = (
+    "they are analysed apart; a Subject node over them joins them, --session-label chooses some "
+    "(docs/models/README.md)"
+)
 
 
 def make_group_plan(settings):
@@ -174,10 +178,36 @@ def plan_node(model, node, flows, missing_condition):
         own = {key: value for key, value in values.items() if key not in SHORT_NAMES and key != "contrast"}
         if not own:
             for name in absent:
-                fit.excluded[name] = "no estimate of this contrast; its own record says why"
+                fit.excluded[name] = _why_absent(name, values, groups)
         fit.excluded.update(lacking.get(fit.contrast, {}))
         fits.append((spread_cells(fit), own))
     return fits, notes
+
+
+def group_in_words(values, groups):
+    """Return what tells a group of a node from its other groups, in words: ``session 1``, ``without session``.
+
+    Parameters
+    ----------
+    values : dict
+        Variable of GroupBy to the value of the group.
+    groups : list of tuple
+        All groups of the node, as from `group_flows`.
+    """
+    varying = [key for key in values if key != "contrast" and len({other[key] for other, _ in groups}) > 1]
+    return [f"{key} {values[key]}" if values[key] else f"without {key}" for key in varying]
+
+
+def _why_absent(name, values, groups):
+    """Return why a subject with estimates has none in a group."""
+    others = [
+        " ".join(group_in_words(other, groups))
+        for other, flows in groups
+        if other.get("contrast") == values.get("contrast") and name in map(_subject, flows)
+    ]
+    if others:
+        return f"no estimate {' '.join(group_in_words(values, groups))}, but {', '.join(others)}; {APART}"
+    return "no estimate of this contrast; its own record says why"
 
 
 def _nothing_enters(model, node, flows):
@@ -232,7 +262,7 @@ def _plan_fit(node, values, group, groups, missing_condition):
         raise ModelError("\n".join(unknown))
     subjects = [_subject(group[row]) for row in made.kept]
     _check_repeats(node, made, subjects)
-    where = f"{node.name}, {contrast or 'all contrasts'}"
+    where = ", ".join([node.name, contrast or "all contrasts", *group_in_words(values, groups)])
     rank = design_rank(made.design.matrix) if len(subjects) else 0
     excluded = {_subject(group[row]): reason for row, reason in made.excluded.items()}
     if len(subjects) <= rank or not subjects:
