@@ -193,7 +193,9 @@ def combine_fits(fit, fitted, subject, settings):
     geometry = intersect_masks(
         [entry.geometry for entry in inputs], [entry.record["mask"] for entry in inputs]
     )
-    inputs = [restrict(entry, geometry) for entry in inputs]
+    inputs = on_common_rows([restrict(entry, geometry) for entry in inputs])
+    if not inputs:
+        return []
     used = sorted({label for entry in inputs for label in entry.record["runs"]})
     left_out = describe_left_out(fit, subject.runs, used)
     warnings = [note for entry in inputs for note in entry.record["warnings"]]
@@ -266,6 +268,25 @@ def restrict(entry, geometry):
     return replace(entry, geometry=geometry, estimate=inner, parts=parts)
 
 
+def on_common_rows(inputs):
+    """Return entries of an F test with the rows that all of them test; none where there is no such row."""
+    rows = [list(entry.record["asked"] or ()) for entry in inputs]
+    common = [name for name in rows[0] if all(name in others for others in rows)]
+    if not isinstance(inputs[0].estimate, JointEstimate) or all(own == rows[0] for own in rows):
+        return inputs
+    if not common:
+        return []
+    return [_keep_rows(entry, own, common) for entry, own in zip(inputs, rows, strict=True)]
+
+
+def _keep_rows(entry, rows, kept):
+    places, estimate = [rows.index(name) for name in kept], entry.estimate
+    covariance = estimate.covariance[np.ix_(places, places)]
+    inner = JointEstimate(estimate.contrast, estimate.effect[places], covariance, estimate.dof)
+    asked = {name: entry.record["asked"][name] for name in kept}
+    return replace(entry, estimate=inner, record=entry.record | {"asked": asked})
+
+
 def write_fitted(key, estimate, geometry, details, settings):
     """Write the maps of an estimate and return it with its record."""
     is_t = isinstance(estimate, Estimate)
@@ -290,7 +311,7 @@ def write_fitted(key, estimate, geometry, details, settings):
         "DegreesOfFreedom": described["dof"],
         "Runs": details["runs"],
         "ConditionList": list(details["asked"]) if details["asked"] else None,
-        "Weights": list(details["asked"].values()) if details["asked"] else None,
+        "Weights": list(details["asked"].values()) if details["asked"] and is_t else None,
         **details["made_with"],
     }
     paths = write_estimate(settings.output_dir, key, maps, geometry, fields)

@@ -1,6 +1,7 @@
 """From the contrasts that a model names to weights over the columns of a design."""
 
 import difflib
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,6 +64,17 @@ def make_contrasts(rules, design, missing_condition="drop"):
         rows = independent_rows(rows) if test == "F" else rows
         contrasts.append(Contrast(rule.name, test, design.columns, rows))
     return tuple(contrasts), skipped
+
+
+def without_absent(rule, columns):
+    """Return an F rule without the rows that need an absent condition; unchanged where none is left."""
+    absent = {name for name in rule.conditions if find_column(name, columns) is None}
+    rows = tuple(
+        row
+        for row in rule.weights
+        if not any(weight and name in absent for name, weight in zip(rule.conditions, row, strict=True))
+    )
+    return replace(rule, weights=rows) if rule.test == "F" and rows else rule
 
 
 def find_column(name, columns):

@@ -26,7 +26,12 @@ GROUPINGS = (*SHORT_NAMES, "contrast")
 MAX_PATTERNS, MAX_CONDITIONS = 100, 2000
 MAX_SEARCHED, MAX_UNKNOWN = 200, 12
 # Our keys of Software and their values; Confounds takes a strategy.
-OURS = {"JointF": (True, False), "SubjectLevel": ("fixed", "ols"), "GroupWeights": ("equal", "size")}
+OURS = {
+    "JointF": (True, False),
+    "PartialF": (True, False),
+    "SubjectLevel": ("fixed", "ols"),
+    "GroupWeights": ("equal", "size"),
+}
 
 
 def make_node(shape, path, faults, notes):

@@ -215,8 +215,7 @@ def _run_node(columns, steps, hrf, options):
     model = {"Type": "glm", "X": [*modelled, *x, *_non_steady(options.confounds), 1]}
     if options.high_pass > 0 and "cosine" not in parse_strategy(options.confounds).parts:
         model["Options"] = {"HighPassFilterCutoffHz": 1.0 / options.high_pass}
-    if software:
-        model["Software"] = {"TaskGLM": software}
+    model["Software"] = {"TaskGLM": {**software, "PartialF": True}}
     return {
         "Level": "Run",
         "Name": "runLevel",

@@ -185,7 +185,7 @@ def plan_node(model, node, flows, missing_condition):
 
 
 def group_in_words(values, groups):
-    """Return what tells a group of a node from its other groups, in words: ``session 1``, ``without session``.
+    """Return what tells a group of a node from its others, in words: ``session 1``, ``without session``.
 
     Parameters
     ----------

@@ -26,7 +26,14 @@ from bidsapp.plan.combine import MIDDLE, of_one_grid, plan_combinations, repeats
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import same_value
-from bidsapp.plan.runs import check_missing, find_respellings, group_runs, make_run_fit, prepare
+from bidsapp.plan.runs import (
+    check_missing,
+    find_respellings,
+    group_runs,
+    make_run_fit,
+    note_rare_conditions,
+    prepare,
+)
 from bidsapp.plan.tables import level_tables
 from bidsapp.plan_records import ParticipantPlan, SubjectPlan
 
@@ -309,6 +316,7 @@ def _plan_subjects(model, prepared, dataset, settings, notes, faults):
             faults.append(_fault(error, group.runs))
     if not fits:
         _raise_all([*faults, *reasons_of(dataset)])
+    notes = [*notes, *note_rare_conditions([fit for own in fits.values() for fit in own])]
     _raise_all(_never_made(node, columns, fits))
     if missing_condition == "error":
         _raise_all(_lost_contrasts(fits))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
+from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match, without_absent
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.run import RunDesign, make_run_design
 from bidsapp.errors import AppError, InputError, ModelError
@@ -172,6 +172,8 @@ def make_run_fit(node, prepared, columns, missing_condition):
         )
     kept = Design(design.matrix[prepared.keep], design.columns)
     rules = expand_rules(node, columns)
+    if node.software.get("TaskGLM", {}).get("PartialF"):
+        rules = [without_absent(rule, kept.columns) for rule in rules]
     contrasts, skipped = make_contrasts(rules, kept, missing_condition)
     first = prepared.made[0]
     return RunFit(
@@ -188,13 +190,43 @@ def make_run_fit(node, prepared, columns, missing_condition):
         events=_events_used(prepared),
         high_pass_hz=node.options.high_pass_hz,
         aggregate=node.options.aggregate,
-        asked={
-            rule.name: dict(zip(rule.conditions, rule.weights[0], strict=True))
-            for rule in rules
-            if rule.test != "F"
-        },
+        asked={rule.name: _asked(rule) for rule in rules},
         notes=tuple(dict.fromkeys(note for made in prepared.made for note in made.notes)),
     )
+
+
+def _asked(rule):
+    """Return condition -> weight of a t contrast; of an F test whose rows are conditions, row -> weight."""
+    if rule.test != "F":
+        return dict(zip(rule.conditions, rule.weights[0], strict=True))
+    rows = [{n: w for n, w in zip(rule.conditions, row, strict=True) if w} for row in rule.weights]
+    return {name: weight for row in rows for name, weight in row.items()} if max(map(len, rows)) == 1 else {}
+
+
+def note_rare_conditions(fits):
+    """Return a warning on each condition of an F test that some runs lack.
+
+    Parameters
+    ----------
+    fits : sequence of RunFit
+        Those of one model.
+    """
+    tests = dict.fromkeys(c.name for fit in fits for c in fit.contrasts if c.test == "F")
+    notes = []
+    for test in tests:
+        rows = [fit.asked.get(test, {}) for fit in fits]
+        for condition in dict.fromkeys(name for row in rows for name in row):
+            there = [fit.label for fit, row in zip(fits, rows, strict=True) if condition in row]
+            if len(there) < len(fits):
+                notes.append(
+                    f"{len(there)} of {len(fits)} runs have {condition} ({_some(there)}): in the others "
+                    f"{test} tests the other conditions, and contrasts that need it are not made"
+                )
+    return notes
+
+
+def _some(labels, most=3):
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
 
 
 def join_designs(prepared):
