@@ -8,7 +8,7 @@ import pandas as pd
 
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group import make_group_design
-from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
+from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.participants import find_participants, match_labels, read_participants
 from bidsapp.inputs.selection import natural_key
@@ -163,7 +163,7 @@ def plan_node(model, node, flows, missing_condition):
         raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
     entering = _entering(model, node, flows)
     if not entering:
-        return [], [_nothing_enters(model, node, flows)]
+        return [], [Caution(_nothing_enters(model, node, flows))]
     members, lacking = collapse_flows(node, entering)
     everyone = sorted({_subject(flow) for flow in members}, key=natural_key)
     groups = group_flows(node, members)
@@ -172,7 +172,7 @@ def plan_node(model, node, flows, missing_condition):
         group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
         fit, note = _plan_fit(node, values, group, groups, missing_condition)
         if fit is None:
-            notes.append(note)
+            notes.append(Caution(note))
             continue
         absent = [name for name in everyone if name not in {_subject(flow) for flow in group}]
         own = {key: value for key, value in values.items() if key not in SHORT_NAMES and key != "contrast"}

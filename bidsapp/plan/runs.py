@@ -8,7 +8,7 @@ import pandas as pd
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match, without_absent
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.run import RunDesign, make_run_design
-from bidsapp.errors import AppError, InputError, ModelError
+from bidsapp.errors import AppError, Caution, InputError, ModelError
 from bidsapp.inputs.event_times import check_times
 from bidsapp.inputs.events import read_events
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
@@ -219,8 +219,10 @@ def note_rare_conditions(fits):
             there = [fit.label for fit, row in zip(fits, rows, strict=True) if condition in row]
             if len(there) < len(fits):
                 notes.append(
-                    f"{len(there)} of {len(fits)} runs have {condition} ({_some(there)}): in the others "
-                    f"{test} tests the other conditions, and contrasts that need it are not made"
+                    Caution(
+                        f"{len(there)} of {len(fits)} runs have {condition} ({_some(there)}): in the others "
+                        f"{test} tests the other conditions, and contrasts that need it are not made"
+                    )
                 )
     return notes
 
