@@ -20,6 +20,7 @@ from bidsapp.group_models import estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.group_pooled import first_rows, has_repeats, pair_with_subjects
 from bidsapp.group_regions import write_regions
+from bidsapp.group_warnings import warn_of_data
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.main_threshold import check_main_threshold, choose_main, order_thresholds
 from bidsapp.outputs import names
@@ -132,7 +133,7 @@ def fit_model(model, settings):
         stacks.append(replace(fitted.stack, effect=None, variance=None))
         write_fit(fit, fitted.stack, settings)
         shared = write_influence(fit, fitted, settings)
-        warnings += fitted.warnings
+        warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
         for result in analyse(fit, fitted, shuffled, settings):
             contrasts.append(ContrastWriter(result, settings).write() | shared)
             warnings += result.warnings

@@ -1,7 +1,8 @@
 """Robust regression at the group level: Huber's M-estimator, which gives outlying inputs less weight.
 
 Iterated weighted least squares with the scale from the median absolute residual (Huber 1981, section 7.8;
-Wager et al. 2005). Standard errors are Huber's equation 6.5 ("H1" in statsmodels' RLM), with t(N - p).
+Wager et al. 2005). Standard errors are Huber's equation 6.5 ("H1" in statsmodels' RLM). Inputs that lose
+weight say little of the error: the degrees of freedom are the inputs of full weight less the rank.
 """
 
 import numpy as np
@@ -35,7 +36,7 @@ def fit_huber(effects, variances, design):
     basis, to_basis = make_basis(design.matrix)
     coefficients, scale, weights = _iterate(effects, basis)
     covariance = _covariance(effects - basis @ coefficients, scale, basis.shape[1])
-    dof = len(effects) - basis.shape[1]
+    dof = np.maximum((weights >= 1.0).sum(axis=0) - basis.shape[1], 1.0)
     fits = []
     for contrast in design.contrasts:
         rows = np.atleast_2d(contrast.weights) @ to_basis

@@ -50,3 +50,15 @@ def test_units_do_not_matter(rng, scale):
     effects = rng.standard_t(3, (12, 20))
     first, second = (fit(factor * effects, np.ones((12, 1)))[0] for factor in (1.0, scale))
     np.testing.assert_allclose(second.statistic, first.statistic, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "weights"), [((6,), [1]), ((8,), [1]), ((4, 4), [1, -1]), ((6, 8), [1, -1])]
+)
+def test_size_with_few_subjects_is_near_nominal(rng, sizes, weights):
+    matrix = np.repeat(np.eye(len(sizes)), sizes, axis=0)
+    columns = tuple("ab"[: len(sizes)])
+    design = GroupDesign(matrix, (Contrast("c", "t", columns, np.array([weights], float)),))
+    p = fit_group(rng.normal(size=(sum(sizes), 10_000)), None, design, estimator="huber")[0].p
+    # Four standard errors of .0024 about .055; with N - p degrees of freedom .06 to .09.
+    assert np.mean(p < 0.05) == pytest.approx(0.055, abs=0.01)
