@@ -9,6 +9,7 @@ from bidsapp.errors import about, find_cautions
 from bidsapp.inputs.anatomy import find_anatomy
 from bidsapp.inputs.images import intersect_masks
 from bidsapp.inputs.motion import read_motion
+from bidsapp.noise_record import caution_of_noise, describe_noise, noise_fields
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_estimate, write_fit_maps
 from bidsapp.outputs.files import write_json
@@ -60,7 +61,10 @@ def fit_run(fit, settings, n_threads):
     geometry, model, fit, without = fit_series(fit, settings, n_threads)
     made = [(contrast, estimate(model, contrast, fit, settings.run)) for contrast in fit.contrasts]
     quality = assess_contrasts(fit)
-    files = write_run(fit, model, geometry, settings, quality)
+    noise = describe_noise(model, settings.run.noise_model, [estimate.dof for _, estimate in made])
+    repetition_time = min(run.repetition_time for run in fit.runs)
+    fit = replace(fit, notes=(*fit.notes, *caution_of_noise(noise, repetition_time)))
+    files = write_run(fit, model, geometry, settings, quality, noise_fields(noise))
     if settings.run.residuals:
         files["residuals"] = write_residuals(fit, model, geometry, without, settings, n_threads)
     details = {
@@ -75,13 +79,15 @@ def fit_run(fit, settings, n_threads):
         contrast, estimate = item
         key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
         asked = {"asked": fit.asked.get(contrast.name)}
-        return write_fitted(key, estimate, geometry, details | asked, settings)
+        more = noise_fields(noise, estimate)
+        return write_fitted(key, estimate, geometry, details | asked, settings, more)
 
     fitted = map_in_threads(write, made, n_threads)
     if not settings.run.derivative_boost:  # boosted effects are no weighted sums
         fitted = add_parts(fitted, model, fit)
     more = {
-        "noise_model": settings.run.noise_model,
+        "noise_model": noise["model"],
+        "noise": noise,
         "motion": read_motion(run.confounds),
         "anatomy": str(find_anatomy(run) or "") or None,
         "vif": quality["VarianceInflation"],
@@ -96,12 +102,14 @@ def add_parts(fitted, model, fit):
     if not any(is_t):
         return fitted
     contrasts = [contrast for contrast, wanted in zip(fit.contrasts, is_t, strict=True) if wanted]
+    estimates = [item.estimate for item, wanted in zip(fitted, is_t, strict=True) if wanted]
+    varies = np.ndim(estimates[0].dof) > 0
     run = RunContrasts(
         label=fit.label,
-        variances=tuple(item.estimate.variance for item, t in zip(fitted, is_t, strict=True) if t),
+        variances=tuple(estimate.variance for estimate in estimates),
         correlations=correlate_contrasts(model, contrasts),
         bins=model.noise.bins,
-        dof=float(model.dof),
+        dof=tuple(estimate.dof for estimate in estimates) if varies else float(model.dof),
     )
     numbers = iter(range(len(contrasts)))
     return [
@@ -145,7 +153,7 @@ def assess_contrasts(fit):
     }
 
 
-def write_run(fit, model, geometry, settings, quality):
+def write_run(fit, model, geometry, settings, quality, more_fields):
     """Write the mask, design, weights and model-fit maps of a run; return what its record says of them."""
     out, entities = settings.output_dir, fit.entities
     mask = names.mask_path(entities)
@@ -157,7 +165,7 @@ def write_run(fit, model, geometry, settings, quality):
     write_contrasts(out / table, fit.contrasts, fit.design.columns, quality)
     maps = {"rsquare": model.r_square, "sigmasquared": model.sigma_square, "tsnr": model.tsnr}
     maps |= {f"ar{order + 1}": values for order, values in enumerate(model.autocorrelation)}
-    fields = sidecar_fields(fit.node, "run", entities, warnings_of(fit), settings)
+    fields = sidecar_fields(fit.node, "run", entities, warnings_of(fit), settings) | more_fields
     return {
         "mask": mask,
         "design": design,
@@ -287,8 +295,8 @@ def _keep_rows(entry, rows, kept):
     return replace(entry, estimate=inner, record=entry.record | {"asked": asked})
 
 
-def write_fitted(key, estimate, geometry, details, settings):
-    """Write the maps of an estimate and return it with its record."""
+def write_fitted(key, estimate, geometry, details, settings, more_fields=None):
+    """Write the maps of an estimate, with more fields in their sidecars; return it with its record."""
     is_t = isinstance(estimate, Estimate)
     maps = make_t_maps(estimate) if is_t else make_f_maps(estimate)
     entities = dict(key.entities)
@@ -313,6 +321,7 @@ def write_fitted(key, estimate, geometry, details, settings):
         "ConditionList": list(details["asked"]) if details["asked"] else None,
         "Weights": list(details["asked"].values()) if details["asked"] and is_t else None,
         **details["made_with"],
+        **(more_fields or {}),
     }
     paths = write_estimate(settings.output_dir, key, maps, geometry, fields)
     mask = names.mask_path(entities, node=None if key.level == "run" else key.node)

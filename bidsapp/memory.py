@@ -8,7 +8,7 @@ from pathlib import Path
 from bidsapp.errors import AppError
 from bidsapp.inputs.images import read_header, read_mask
 from bidsapp.inputs.series import BLOCK_VOLUMES
-from bidsapp.stats.autocorrelation import count_lags
+from bidsapp.stats.noise_models import count_lags
 
 # The interpreter with all libraries, measured on Linux with the pinned packages.
 BASE_GB = 0.20
@@ -87,8 +87,11 @@ def _fit_bytes(fit, settings, n_threads):
     except AppError:
         return 0, 0
     rank = fit.design.matrix.shape[1] + int((~fit.keep).sum())
-    n_lags = count_lags(settings.run.noise_model)
-    sums = n_voxels * DOUBLE * ((n_lags + 1) * rank + 2) * len(fit.runs)
+    times = [run.repetition_time for run in fit.runs]
+    n_lags = count_lags(settings.run.noise_model, min(times), len(fit.design.matrix) - rank)
+    # The sums of more than one lag are in single precision; those of joined runs are added up.
+    lags = n_lags * rank * (DOUBLE if n_lags < 2 else SINGLE)
+    sums = n_voxels * (DOUBLE * (rank + 2) + lags) * len(fit.runs)
     blocks = 2 * BLOCK_VOLUMES * n_voxels * SINGLE + VOLUME_COPIES * (n_threads + 1) * grid * SINGLE
     fitted = n_voxels * DOUBLE * (rank + FIT_MAPS + 4 * n_lags)
     rows = [len(contrast.weights) for contrast in fit.contrasts]

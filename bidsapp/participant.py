@@ -17,6 +17,7 @@ from bidsapp.plan.explain import explain_model
 from bidsapp.plan.leftovers import find_leftovers
 from bidsapp.progress import Progress
 from bidsapp.report.pages import write_overview
+from bidsapp.stats.noise_models import warn_of_size
 from bidsapp.subject import try_subject
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ def run_stage(settings, work_dir):
     if not settings.selection.participant_label:
         for note in find_leftovers(labels_with_records(settings.output_dir), settings):
             logger.warning("%s", note)
+    for note in warn_of_noise_models(plan, settings.run.noise_model):
+        logger.warning("%s", note)
     prepare_output(plan, settings)
     failures = [failure for failure in run_subjects(plan, settings) if failure]
     for failure in failures:
@@ -39,6 +42,12 @@ def run_stage(settings, work_dir):
     keep_overview(settings.output_dir)
     logger.info("Open %s", settings.output_dir / names.OVERVIEW_REPORT)
     return EXIT_FAILURE if failures else EXIT_OK
+
+
+def warn_of_noise_models(plan, noise_model):
+    """Return what is wrong with a noise model at the repetition times of a plan."""
+    times = {run.repetition_time for subject in plan.subjects for fit in subject.runs for run in fit.runs}
+    return [note for note in (warn_of_size(noise_model, time) for time in sorted(times)) if note]
 
 
 def keep_overview(output_dir):

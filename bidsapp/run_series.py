@@ -13,7 +13,7 @@ from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_series
 from bidsapp.stats.aggregation import aggregate_series
-from bidsapp.stats.autocorrelation import count_lags
+from bidsapp.stats.noise_models import count_lags
 from bidsapp.stats.run_glm import fit_run_glm, make_residuals
 from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import make_time_model
@@ -172,13 +172,17 @@ def _sum_runs(fit, without, geometry, settings, n_threads):
     model = make_time_model(fit.design.matrix, fit.keep, [rows.start for rows in fit.rows])
     if settings.run.noise_model == LIKE_NILEARN:
         model = replace(model, baseline=np.ones_like(model.baseline))
+    # Runs that are fitted together share the coefficients: those of the shortest repetition time.
+    repetition_time = min(run.repetition_time for run in fit.runs)
+    shortest = min(run.n_volumes for run in fit.runs)
+    n_lags = count_lags(settings.run.noise_model, repetition_time, model.dof, shortest)
     parts, gaps = [], []
     for number, rows in enumerate(fit.rows):
         blocks, series = open_blocks(fit, number, geometry, without, settings.run, n_threads)
         part = accumulate(
             blocks,
             model.of_run(rows),
-            n_lags=count_lags(settings.run.noise_model),
+            n_lags=n_lags,
             scaling=settings.run.scaling,
             stored=(series.slope, series.intercept),
             n_threads=n_threads,

@@ -129,15 +129,26 @@ class ModelOptions:
     )
 
 
+NOISE_MODELS = (
+    "auto",
+    *(f"ar{order}-reml" for order in range(1, 13)),
+    "ar1",
+    *(f"ar{order}" for order in range(2, 7)),
+    "ols",
+)
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How a run is fitted."""
 
     noise_model: str = option(
-        "ar1-reml",
-        "Noise of a run: autoregressive of first order by restricted likelihood; ar1, by the estimator "
-        "of nilearn; ar2 to ar6, corrected for bias, for short repetition times; ols, white.",
-        choices=("ar1-reml", "ar1", "ar2", "ar3", "ar4", "ar5", "ar6", "ols"),
+        "auto",
+        "Noise of a run: autoregressive by restricted likelihood, with variance and degrees of freedom "
+        "corrected for its estimation; auto takes the order from the repetition time (lags up to 4 s), "
+        "arN-reml has order N (ar2 to ar6, too). To compare: ar1-reml, first order without the correction; "
+        "ar1, nilearn's estimator; ols, white.",
+        choices=NOISE_MODELS,
     )
     scaling: str = option(
         "percent",

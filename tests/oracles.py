@@ -1,7 +1,7 @@
 """Slow, obvious versions of what the package computes fast."""
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import linalg, ndimage, optimize, stats
 
 
 def t_map(y, matrix, weights):
@@ -103,3 +103,69 @@ def nel_van_der_merwe(first, second):
         nu = size[0] / (size[1] / parts[0][1] + size[2] / parts[1][1])
         p.append(stats.f.sf((nu - q + 1) / (nu * q) * t2, q, nu - q + 1))
     return np.array(p)
+
+
+def ar_covariance(partials, lengths):
+    """Return the covariance of an AR process (innovations of variance 1) in runs that share no lag."""
+    coefficients = np.zeros(0)
+    for partial in partials:
+        coefficients = np.r_[coefficients - partial * coefficients[::-1], partial]
+    # The Yule-Walker equations, for the autocovariances at lags 0 to the order.
+    order = len(coefficients)
+    system = np.eye(order + 1)
+    for lag in range(order + 1):
+        for k, coefficient in enumerate(coefficients, 1):
+            system[lag, abs(lag - k)] -= coefficient
+    values = list(np.linalg.solve(system, np.eye(order + 1)[0]))
+    while len(values) < max(lengths):
+        values.append(sum(c * values[-k] for k, c in enumerate(coefficients, 1)))
+    return linalg.block_diag(*(linalg.toeplitz(values[:length]) for length in lengths))
+
+
+def fit_ar_by_likelihood(y, matrix, order, lengths, start=0.1):
+    """Return the partial autocorrelations of the greatest restricted likelihood of one series."""
+
+    def deviance(z):
+        if np.abs(z).max() > np.arctanh(0.97):
+            return np.inf
+        covariance = ar_covariance(np.tanh(z), lengths)
+        inner = matrix.T @ np.linalg.solve(covariance, matrix)
+        rest = y - matrix @ np.linalg.solve(inner, matrix.T @ np.linalg.solve(covariance, y))
+        dof = len(y) - matrix.shape[1]
+        logs = np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(inner)[1]
+        return logs + dof * np.log(rest @ np.linalg.solve(covariance, rest))
+
+    options = {"xatol": 1e-8, "fatol": 1e-12, "maxiter": 20000, "maxfev": 20000, "adaptive": order > 2}
+    return np.tanh(
+        optimize.minimize(deviance, np.full(order, start), method="Nelder-Mead", options=options).x
+    )
+
+
+def kenward_roger(y, matrix, weights, partials, lengths):
+    """Return effects, their covariance, k and dof of contrasts (n_rows, n_columns) of one series."""
+    covariance = ar_covariance(partials, lengths)
+    precision = np.linalg.inv(covariance)
+    inner = np.linalg.inv(matrix.T @ precision @ matrix)
+    maker = precision - precision @ matrix @ inner @ matrix.T @ precision
+    scale = y @ maker @ y / (len(y) - matrix.shape[1])
+    steps = np.eye(len(partials)) * 1e-5
+    slopes = [ar_covariance(partials + s, lengths) - ar_covariance(partials - s, lengths) for s in steps]
+    slopes = [covariance, *(slope / 2e-5 for slope in slopes)]
+    moved = [maker @ slope for slope in slopes]
+    # Information of (log s2, partials); slopes of the log variance; covariance of the effect's slopes.
+    w = np.linalg.inv(0.5 * np.array([[np.sum(a * b.T) for b in moved] for a in moved]))
+    k, dof = [], []
+    for row in weights:
+        through = precision @ matrix @ inner @ row
+        size = row @ inner @ row
+        gradient = np.array([through @ slope @ through / size for slope in slopes])
+        adapted = np.array([[through @ a @ maker @ b @ through for b in slopes[1:]] for a in slopes[1:]])
+        k.append(np.sum(w[1:, 1:] * adapted) / size)
+        dof.append(2.0 / (gradient @ w @ gradient))
+    effect = weights @ inner @ matrix.T @ precision @ y
+    return (
+        effect,
+        scale * weights @ inner @ weights.T,
+        np.array(k),
+        np.array(dof),
+    )

@@ -7,7 +7,7 @@ import pytest
 from bidsapp.inputs.series import open_series
 from bidsapp.records import Contrast, Geometry
 from bidsapp.run_series import make_smoother
-from bidsapp.stats.autocorrelation import count_lags
+from bidsapp.stats.noise_models import count_lags
 from bidsapp.stats.run_glm import estimate_t, fit_run_glm
 from bidsapp.stats.series_sums import accumulate
 from bidsapp.stats.time_model import make_time_model

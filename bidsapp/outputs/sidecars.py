@@ -45,7 +45,7 @@ MAP_MEANING = {
     "rsquare": ("share of variance that the model explains (R squared)", "fraction"),
     "sigmasquared": ("residual variance of the whitened model", "({input})^2"),
     "ar1": ("first autoregressive coefficient of the noise", "arbitrary"),
-    **{f"ar{k}": (f"autoregressive coefficient {k} of the noise", "arbitrary") for k in range(2, 7)},
+    **{f"ar{k}": (f"autoregressive coefficient {k} of the noise", "arbitrary") for k in range(2, 13)},
     "tsnr": ("temporal signal-to-noise ratio: mean over standard deviation over time", "arbitrary"),
     "coverage": ("number of inputs with data", "count"),
 }

@@ -11,6 +11,7 @@ from math import inf
 from pathlib import PurePath
 
 from bidsapp.report.drawing.scale import short
+from bidsapp.report.noise_text import say_noise, say_noise_smoothing
 
 CITED = {
     "fdrBH": "benjamini1995",
@@ -23,25 +24,6 @@ CITED = {
     "rftPeak": "worsley1996",
     "rftSize": "friston1994",
     "ari": "rosenblatt2018",
-}
-NOISE = {
-    "ols": "Serial correlation was not modelled (ordinary least squares).",
-    "ar1": (
-        "Serial correlation was modelled in every voxel as a first-order autoregressive process, its "
-        "coefficient estimated from the residuals and cut to steps of 0.01 as nilearn does [@abraham2014], "
-        "and removed by prewhitening [@worsley2002]."
-    ),
-    "ar1-reml": (
-        "Serial correlation was modelled in every voxel as a first-order autoregressive process, its "
-        "coefficient estimated by restricted maximum likelihood, and removed by prewhitening [@worsley2002]."
-    ),
-    **{
-        f"ar{order}": (
-            f"Serial correlation was modelled in every voxel as an autoregressive process of order {order}, "
-            "its coefficients corrected for bias, and removed by prewhitening [@worsley2002]."
-        )
-        for order in range(2, 7)
-    },
 }
 PERCENT = (
     "Effects are in percent of each voxel's mean signal, for a regressor of height 1: responses have an area "
@@ -176,20 +158,6 @@ def say_censoring(record):
     n_volumes = sum(run["n_volumes"] for run in runs)
     by = f" by the strategy {strategy}" if censors else ""
     return f"{n_censored} of {n_volumes} volumes were censored{by}, each with a regressor of its own."
-
-
-def say_noise(record):
-    """Say how serial correlation was treated."""
-    names = sorted({run["noise_model"] for run in record["runs"]})
-    return " ".join(NOISE.get(name, f"The noise model was {name}.") for name in names)
-
-
-def say_noise_smoothing(record):
-    """Say how noise coefficients were smoothed; white noise has none."""
-    fwhm = _options(record, "run").get("noise_smoothing_fwhm") or 0
-    if not fwhm or {run["noise_model"] for run in record["runs"]} == {"ols"}:
-        return ""
-    return f"Its coefficients were smoothed with {short(fwhm)} mm within the mask."
 
 
 def say_boost(record):

@@ -3,19 +3,29 @@
 Voxels with (nearly) the same coefficients share a bin, so that a model is prepared once a bin.
 """
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.errors import SettingsError
+from bidsapp.errors import InputError
 from bidsapp.stats import whitening
-from bidsapp.stats.autoregression import find_partials, make_bins, to_coefficients
+from bidsapp.stats.autoregression import make_bins, to_coefficients
+from bidsapp.stats.lagged_design import LaggedDesign, make_lagged_design
+from bidsapp.stats.newton import LARGEST_PARTIAL
+from bidsapp.stats.noise_information import Uncertainty, assess_noise
+from bidsapp.stats.noise_models import parse_noise_model
 from bidsapp.stats.reml import REML_GRID, find_reml_bins
+from bidsapp.stats.residual_sums import ResidualSums, make_residual_sums
+from bidsapp.stats.restricted_likelihood import estimate_z
 
-MAX_ORDER = 6
+# Voxels share the coefficients of one of so many bins, for the fit.
+MAX_BINS = 400
+# A partial autocorrelation this near its limit is at it.
+LIMIT_TOLERANCE = 1e-3
 # nilearn cuts AR(1) coefficients to this many bins a unit (towards zero).
 NILEARN_BINS = 100
+# A residual sum of squares below this part of the total is rounding: the fit is perfect, the noise unknown.
+PERFECT_FIT = 1e-13
 # Voxels treated at a time.
 CHUNK = 8192
 
@@ -31,33 +41,34 @@ class Noise:
         Which row of the coefficients a voxel has; -1 where it has no noise to model (constant voxels).
     precisions : tuple of whitening.Precision
         One a bin.
+    likelihood : Likelihood or None
+        What a fit by restricted likelihood leaves beside.
     """
 
     coefficients: np.ndarray
     bins: np.ndarray
     precisions: tuple
+    likelihood: "Likelihood | None" = None
 
 
-def parse_noise_model(name):
-    """Return the kind ("ols", "nilearn", "reml" or "corrected") and the order of a noise model.
+@dataclass(frozen=True, slots=True, eq=False)
+class Likelihood:
+    """What the fit of an AR process by restricted likelihood works with.
 
-    ``ols``; ``ar1``: nilearn's estimator; ``ar1-reml``: restricted likelihood; ``ar2`` to ``ar6``:
-    bias-corrected autocovariances.
+    Attributes
+    ----------
+    design : LaggedDesign
+    residuals : ResidualSums or None
+        Of every voxel, for the fit; most of the memory of a run.
+    uncertainty : Uncertainty
+    at_limit : float
+        Share of the voxels with a partial autocorrelation at its limit: near a unit root.
     """
-    if name == "ols":
-        return "ols", 0
-    if name in ("ar1", "ar1-reml"):
-        return ("nilearn" if name == "ar1" else "reml"), 1
-    match = re.fullmatch(r"ar(\d)", name)
-    if match and 2 <= int(match[1]) <= MAX_ORDER:
-        return "corrected", int(match[1])
-    message = f"Unknown noise model {name!r}. Use ar1-reml, ar1, ar2 to ar{MAX_ORDER}, or ols."
-    raise SettingsError(message)
 
-
-def count_lags(name):
-    """Return the number of lags that a noise model needs the sums for."""
-    return parse_noise_model(name)[1]
+    design: LaggedDesign
+    residuals: ResidualSums | None
+    uncertainty: Uncertainty
+    at_limit: float
 
 
 def estimate_noise(sums, name, *, smooth=None, n_threads=1):
@@ -67,18 +78,18 @@ def estimate_noise(sums, name, *, smooth=None, n_threads=1):
     ----------
     sums : SeriesSums
     name : str
-        As in ``parse_noise_model``.
+        As in ``noise_models.parse_noise_model``; the order is that of the sums.
     smooth : callable or None
         Smooths a map (n_voxels,), NaN where there is no value; applied to the coefficients of first-order
         models and to the partial autocorrelations of the others.
     """
-    kind, order = parse_noise_model(name)
+    kind, _ = parse_noise_model(name)
     if kind == "ols":
         return _share_bins(sums, np.zeros((1, 0)), np.zeros(np.count_nonzero(sums.usable), int))
     if kind == "nilearn":
         return estimate_like_nilearn(sums, smooth)
-    if kind == "corrected":
-        return estimate_corrected(sums, order, smooth)
+    if kind == "reml":
+        return estimate_by_likelihood(sums, smooth, n_threads)
     found = find_reml_bins(sums, np.flatnonzero(sums.usable), n_threads=n_threads)
     if smooth is not None:
         smoothed = _smooth_usable(sums, REML_GRID[found], smooth)
@@ -99,12 +110,34 @@ def estimate_like_nilearn(sums, smooth=None):
     return _share_bins(sums, levels[:, None] / NILEARN_BINS, bins, whitening.make_plain_precision)
 
 
-def estimate_corrected(sums, order, smooth=None):
-    """Return AR(p) noise from bias-corrected autocovariances; voxels share bins of coefficients."""
-    partials = find_partials(residual_autocovariances(sums, order)[:, sums.usable], sums.model)
-    partials = np.stack([_smooth_usable(sums, partial, smooth) for partial in partials])
-    centres, bins = make_bins(partials.T)
-    return _share_bins(sums, to_coefficients(centres), bins)
+def estimate_by_likelihood(sums, smooth=None, n_threads=1):
+    """Return AR(p) noise of the greatest restricted likelihood; voxels share bins of coefficients.
+
+    Raises
+    ------
+    InputError
+        Where the run is too short for the order.
+    """
+    order, model = len(sums.squares) - 1, sums.model
+    shortest = min(run.stop - run.start for run in model.runs)
+    if shortest < 2 * order or model.dof <= order:
+        raise InputError(
+            f"The noise model of order {order} needs runs of {2 * order} volumes and more than {order} "
+            f"residual degrees of freedom; the shortest has {shortest}, the design leaves {model.dof}. "
+            "Use --noise-model auto or fewer confounds."
+        )
+    design = make_lagged_design(model, order)
+    residuals = make_residual_sums(sums, design, n_threads)
+    # A voxel that the design explains has no noise: what single precision leaves of its lags is rounding.
+    has_noise = sums.usable & (residuals.products[:, 0] > PERFECT_FIT * sums.squares[0])
+    sums = replace(sums, usable=has_noise)
+    z = estimate_z(residuals, design, np.flatnonzero(has_noise), n_threads)
+    at_limit = float(np.mean(np.abs(np.tanh(z)).max(axis=1) > LARGEST_PARTIAL - LIMIT_TOLERANCE))
+    z = np.stack([_smooth_usable(sums, column, smooth) for column in z.T], axis=1)
+    uncertainty = assess_noise(design, z, sums.usable, n_threads=n_threads)
+    centres, bins = make_bins(z, MAX_BINS)
+    noise = _share_bins(sums, to_coefficients(np.tanh(centres)), bins)
+    return replace(noise, likelihood=Likelihood(design, residuals, uncertainty, at_limit))
 
 
 def _smooth_usable(sums, values, smooth):

@@ -1,57 +1,37 @@
-"""AR(p) coefficients of each voxel from bias-corrected autocovariances, gathered in bins.
-
-Residuals are less correlated than the noise, for the design takes up a part of it. Worsley et al. (2002,
-NeuroImage 15:1-15, appendix A.1) correct this: the expected sums of lagged products of the residuals are a
-linear function of the autocovariances of the noise.
+"""Autoregressive processes: coefficients, partial autocorrelations, autocovariances; points gathered in bins.
 
 Words: ``partials`` are partial autocorrelations; any between -1 and 1 give a stationary process, so they,
-not the coefficients, are cut and averaged.
+not the coefficients, are cut, smoothed and averaged, as z = atanh(partial), whose sampling error is about the
+same everywhere. The innovations have variance 1. ``filter`` is (1, -coefficients).
 """
 
+import numba
 import numpy as np
-from scipy.spatial import cKDTree
 
-from bidsapp.stats.time_model import lagged
+# Sums may be taken in any order: the compiler makes vectors of them.
+vectorised = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 
-# The estimate of a few voxels is not stationary; they are cut back to a process that is.
-LARGEST_PARTIAL = 0.95
-# Voxels share the coefficients of one of so many bins. In whole brains the centre of a bin is nearer to a
-# voxel's estimate than a third of that estimate's standard error.
-MAX_BINS = 1000
-# Rounds of moving the centres; the spread within bins changes by under 1 % after these.
+# Rounds of moving the centres of bins; the spread within bins changes by under 1 % after these.
 ROUNDS = 10
 # Voxels a bin that the centres are found from.
 SAMPLE = 20
+# Step of central differences: their error is of its square, and rounding over it.
+DIFFERENCE = 1e-5
+# Points whose distances to all centres are held at a time.
+CHUNK = 1024
 
 
-def find_partials(autocovariances, model):
-    """Return the partial autocorrelations of the noise.
+def to_partials(autocovariances, largest):
+    """Return partial autocorrelations by the Levinson-Durbin recursion, cut to +-largest.
 
     Parameters
     ----------
     autocovariances : ndarray, shape (order + 1, n_voxels)
-        Sums of r_t r_(t+k) of the least-squares residuals.
-    model : TimeModel
 
     Returns
     -------
     ndarray, shape (order, n_voxels)
     """
-    corrected = np.linalg.solve(make_bias_matrix(model, len(autocovariances)), autocovariances)
-    return to_partials(corrected)
-
-
-def make_bias_matrix(model, n_lags):
-    """Return M with E[sums of lagged products of residuals] = M @ autocovariances of the noise."""
-    residual_maker = np.eye(model.n_volumes) - model.basis @ model.basis.T
-    moved = [np.concatenate([lagged(residual_maker[run], k) for run in model.runs]) for k in range(n_lags)]
-    # tr(S_l R D_j R), S_l being D_l / 2 (identity at lag 0), as r'S_l r is the sum of r_t r_(t+l).
-    traces = np.array([[np.sum(left * right.T) for right in moved] for left in moved])
-    return traces * np.where(np.arange(n_lags) == 0, 1.0, 0.5)[:, None]
-
-
-def to_partials(autocovariances):
-    """Return partial autocorrelations by the Levinson-Durbin recursion, cut to a stationary process."""
     order = len(autocovariances) - 1
     variance = np.array(autocovariances[0])
     coefficients = np.zeros((order, variance.size))
@@ -60,7 +40,7 @@ def to_partials(autocovariances):
         rest = autocovariances[k + 1] - np.sum(coefficients[:k] * autocovariances[k:0:-1], axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             partial = np.nan_to_num(rest / variance)
-        partials[k] = np.clip(partial, -LARGEST_PARTIAL, LARGEST_PARTIAL)
+        partials[k] = np.clip(partial, -largest, largest)
         coefficients[:k] -= partials[k] * coefficients[:k][::-1]
         coefficients[k] = partials[k]
         variance *= 1 - np.square(partials[k])
@@ -77,7 +57,21 @@ def to_coefficients(partials):
     return coefficients
 
 
-def make_bins(values, n_bins=MAX_BINS):
+def make_autocovariance(partials):
+    """Return the autocovariances of lags 0 to the order, from partial autocorrelations, shape (order,)."""
+    order = len(partials)
+    variance = np.cumprod(np.concatenate([[1.0], 1.0 - np.square(partials)]))
+    # Relative to lag 0: rho_(k+1) = partial_k * variance left after k lags + what k lags predict of it.
+    rho = np.ones(order + 1)
+    coefficients = np.zeros(order)
+    for k in range(order):
+        rho[k + 1] = partials[k] * variance[k] + coefficients[:k] @ rho[k:0:-1]
+        coefficients[:k] -= partials[k] * coefficients[:k][::-1]
+        coefficients[k] = partials[k]
+    return rho / variance[-1]
+
+
+def make_bins(values, n_bins):
     """Gather points in bins by k-means, from a fixed start: the same values give the same bins.
 
     Parameters
@@ -88,6 +82,7 @@ def make_bins(values, n_bins=MAX_BINS):
     -------
     centres : ndarray, shape (n_bins or fewer, n_dimensions)
     bins : ndarray of int, shape (n_points,)
+        Points that are no more than the bins have a bin each.
     """
     if len(values) <= n_bins:
         return values, np.arange(len(values))
@@ -95,8 +90,87 @@ def make_bins(values, n_bins=MAX_BINS):
     order = np.argsort(sample[:, 0], kind="stable")
     centres = sample[order[np.linspace(0, len(sample) - 1, n_bins).astype(int)]]
     for _ in range(ROUNDS):
-        _, bins = cKDTree(centres).query(sample)
+        bins = find_nearest(sample, centres)
         counts = np.bincount(bins, minlength=len(centres))
         sums = [np.bincount(bins, weights=column, minlength=len(centres)) for column in sample.T]
         centres = (np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None])[counts > 0]
-    return centres, cKDTree(centres).query(values)[1]
+    return centres, find_nearest(values, centres)
+
+
+def find_nearest(values, centres):
+    """Return the index of the nearest centre of every point."""
+    nearest = np.empty(len(values), np.intp)
+    half = 0.5 * np.square(centres).sum(axis=1)
+    for start in range(0, len(values), CHUNK):
+        part = slice(start, start + CHUNK)
+        nearest[part] = np.argmin(half - values[part] @ centres.T, axis=1)
+    return nearest
+
+
+@vectorised
+def step_down(coefficients, partials, stages):
+    """Write the partial autocorrelations of AR coefficients; return False where it is not stationary.
+
+    ``stages`` (order, order) takes the coefficients of every lower order: row k those of order k + 1.
+    """
+    order = len(coefficients)
+    stages[order - 1] = coefficients
+    for k in range(order - 1, -1, -1):
+        last = stages[k, k]
+        partials[k] = last
+        if not abs(last) < 1.0:
+            return False
+        if k > 0:
+            scale = 1.0 / (1.0 - last * last)
+            for i in range(k):
+                stages[k - 1, i] = (stages[k, i] + last * stages[k, k - 1 - i]) * scale
+    return True
+
+
+@vectorised
+def log_determinant(partials):
+    """Return log |V| of the covariance V of a process, of any length from the order on."""
+    product = 1.0
+    power = 1.0
+    for j in range(len(partials) - 1, -1, -1):
+        power *= 1.0 - partials[j] * partials[j]
+        product *= power
+    return -np.log(product)
+
+
+@vectorised
+def log_determinant_slope(partials, stages, slope):
+    """Write the derivatives of log |V| by the coefficients, from the stages of ``step_down``."""
+    order = len(partials)
+    before = np.zeros(order)
+    slope[:] = 0.0
+    for k in range(order):
+        # ``before`` has the derivatives by the coefficients of order k, ``slope`` gets those of order k + 1.
+        last = partials[k]
+        scale = 1.0 / (1.0 - last * last)
+        by_last = 2.0 * (k + 1) * last * scale
+        for i in range(k):
+            by_last += before[i] * scale * (stages[k, k - 1 - i] + 2.0 * last * stages[k - 1, i])
+            slope[i] = scale * (before[i] + last * before[k - 1 - i])
+        slope[k] = by_last
+        before[: k + 1] = slope[: k + 1]
+
+
+def slope_of_log_determinant(coefficients):
+    """Return the derivatives of log |V| by the coefficients, shape (order,)."""
+    order = len(coefficients)
+    partials, stages, slope = np.empty(order), np.zeros((order, order)), np.empty(order)
+    step_down(coefficients, partials, stages)
+    log_determinant_slope(partials, stages, slope)
+    return slope
+
+
+def curve_of_log_determinant(coefficients):
+    """Return the second derivatives of log |V| by the coefficients, by differences of the first."""
+    steps = np.eye(len(coefficients)) * DIFFERENCE
+    change = [
+        slope_of_log_determinant(coefficients + step) - slope_of_log_determinant(coefficients - step)
+        for step in steps
+    ]
+    curve = np.stack(change) / (2 * DIFFERENCE)
+    return (curve + curve.T) / 2

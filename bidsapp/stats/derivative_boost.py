@@ -8,7 +8,7 @@ against zero is too large; differences between conditions, and the level above, 
 import numpy as np
 
 from bidsapp.records import Estimate
-from bidsapp.stats.run_glm import check_estimable, estimate_t
+from bidsapp.stats.run_glm import check_estimable, estimate_t, inflate
 
 DERIVATIVES = ("derivative", "dispersion")
 
@@ -51,7 +51,8 @@ def estimate_boosted_t(fitted, contrast, matrix):
         voxels = np.flatnonzero(fitted.noise.bins == number)
         covariance = rows @ fitted.covariances[number] @ rows.T
         variance[voxels] = np.einsum("iv,ij,jv->v", gradient[:, voxels], covariance, gradient[:, voxels])
-    return Estimate(contrast.name, effect, variance * fitted.sigma_square, fitted.dof)
+    inflation, dof = inflate(fitted, rows, gradient)
+    return Estimate(contrast.name, effect, variance * fitted.sigma_square * inflation, dof)
 
 
 def _find_family(columns, index):

@@ -7,21 +7,21 @@ estimate = estimate_t(fitted, contrast)
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bidsapp.errors import ModelError
 from bidsapp.records import Contrast, Estimate, JointEstimate
 from bidsapp.stats import whitening
-from bidsapp.stats.autocorrelation import CHUNK, Noise, estimate_noise
+from bidsapp.stats.autocorrelation import CHUNK, PERFECT_FIT, Noise, estimate_noise
+from bidsapp.stats.newton import weigh_lags
+from bidsapp.stats.noise_information import inflate_f, inflate_t
 from bidsapp.stats.series_sums import SeriesSums
 from bidsapp.stats.time_model import TimeModel
 
 # Relative length by which a contrast may leave the row space of the design, from rounding.
 ESTIMABLE_TOLERANCE = 1e-7
-# A residual sum of squares below this part of the total is rounding: the fit is perfect, the noise unknown.
-PERFECT_FIT = 1e-13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +70,7 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
     Parameters
     ----------
     noise_model : str
-        ``ar1-reml``, ``ar1`` (nilearn's), ``ar2`` to ``ar6``, ``ols``; see
-        ``autocorrelation.parse_noise_model``.
+        See ``noise_models.parse_noise_model``; the order of ``auto`` is that of the sums.
     smooth : callable or None
         Smooths a map of noise coefficients, see ``autocorrelation.estimate_noise``.
     """
@@ -83,11 +82,14 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
 
     def fit(job):
         number, voxels = job
-        found = _fit_bin(sums, noise.precisions[number], covariances[number], voxels)
+        fit_bin = _fit_bin if noise.likelihood is None else _fit_residuals
+        found = fit_bin(sums, noise, covariances[number], (number, voxels))
         parameters[voxels], sigma_square[voxels], r_square[voxels] = found
 
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(fit, _members(noise.bins)))
+    if noise.likelihood is not None:
+        noise = replace(noise, likelihood=replace(noise.likelihood, residuals=None))
     if sums.level.any():
         parameters += np.outer(sums.level, model.basis.sum(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -139,7 +141,29 @@ def estimate_t(fitted: FittedRun, contrast: Contrast):
     check_estimable(fitted.model, contrast)
     weights = (np.atleast_2d(contrast.weights) @ fitted.model.to_basis)[0]
     variance = fitted.sigma_square * _by_voxel(fitted, fitted.covariances @ weights @ weights)
-    return Estimate(contrast.name, fitted.parameters @ weights, variance, fitted.dof)
+    inflation, dof = inflate(fitted, weights[None], np.ones((1, len(variance))))
+    return Estimate(contrast.name, fitted.parameters @ weights, variance * inflation, dof)
+
+
+def inflate(fitted: FittedRun, rows, directions):
+    """Return what the estimated noise multiplies the variance of contrasts d'R by, and degrees of freedom.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n_rows, rank)
+        R, over the parameters of the basis.
+    directions : ndarray, shape (n_rows, n_voxels)
+        d.
+
+    Returns
+    -------
+    inflation, dof : ndarray, shape (n_voxels,)
+        1 and the residual degrees of freedom, as numbers, where the noise model knows nothing of it.
+    """
+    if fitted.noise.likelihood is None:
+        return 1.0, fitted.dof
+    k, dof = inflate_t(fitted.noise.likelihood.uncertainty, rows, directions)
+    return 1.0 + 2.0 * k, np.where(np.isnan(fitted.sigma_square), np.nan, dof)
 
 
 def estimate_f(fitted: FittedRun, contrast: Contrast):
@@ -148,7 +172,12 @@ def estimate_f(fitted: FittedRun, contrast: Contrast):
     rows = reduce_rows(np.atleast_2d(contrast.weights)) @ fitted.model.to_basis
     covariances = rows @ fitted.covariances @ rows.T
     covariance = np.moveaxis(_by_voxel(fitted, covariances), 0, -1) * fitted.sigma_square
-    return JointEstimate(contrast.name, rows @ fitted.parameters.T, covariance, fitted.dof)
+    effect, dof = rows @ fitted.parameters.T, fitted.dof
+    if fitted.noise.likelihood is not None:
+        k, dof = inflate_f(fitted.noise.likelihood.uncertainty, rows)
+        covariance *= 1.0 + 2.0 * k
+        dof = np.where(np.isnan(fitted.sigma_square), np.nan, dof)
+    return JointEstimate(contrast.name, effect, covariance, dof)
 
 
 def correlate_contrasts(fitted: FittedRun, contrasts):
@@ -191,13 +220,38 @@ def _members(bins):
             yield from ((number, voxels[start : start + CHUNK]) for start in range(0, len(voxels), CHUNK))
 
 
-def _fit_bin(sums, precision, covariance, voxels):
+def _fit_bin(sums, noise, covariance, job):
     """Return parameters, innovation variance and R2 of voxels that share a precision."""
-    model = sums.model
+    model, (number, voxels) = sums.model, job
+    precision = noise.precisions[number]
     cross = whitening.cross(sums, precision, voxels)
     parameters = cross @ covariance
     total = whitening.square(sums, precision, voxels)
     rest = total - np.einsum("vr,vr->v", parameters, cross)
+    return parameters, *_assess_fit(model, covariance, cross, total, rest)
+
+
+def _fit_residuals(sums, noise, covariance, job):
+    """Return the same from the sums of the least-squares residuals: a fit to these, and what they left."""
+    number, voxels = job
+    design, precision = noise.likelihood.design, noise.precisions[number]
+    part = noise.likelihood.residuals.take(voxels)
+    change = np.empty((len(voxels), sums.model.rank), np.float32)
+    weigh_lags(part.departures, precision.lags.astype(np.float32), change)
+    ends = part.ends.reshape(len(voxels), *design.ends.shape[:2])
+    weighted = (precision.head @ ends[..., None])[..., 0]
+    cross = change - np.tensordot(weighted, design.ends, axes=((1, 2), (0, 1)))
+    solved = cross @ covariance
+    parameters = sums.cross[voxels, 0] + solved
+    rest = part.products @ precision.lags - np.sum(weighted * ends, axis=(1, 2))
+    rest -= np.einsum("vr,vr->v", solved, cross)
+    fitted = np.linalg.solve(covariance, parameters.T).T
+    total = rest + np.einsum("vr,vr->v", parameters, fitted)
+    return parameters, *_assess_fit(sums.model, covariance, fitted, total, rest)
+
+
+def _assess_fit(model, covariance, cross, total, rest):
+    """Return innovation variance and R2, from Q'Py, y'Py and the residual sum of squares."""
     rest = np.where(rest > PERFECT_FIT * total, rest, np.nan)
     about = total
     if model.has_constant:
@@ -205,7 +259,7 @@ def _fit_bin(sums, precision, covariance, voxels):
         constant = model.basis.sum(axis=0)
         weight = constant @ np.linalg.solve(covariance, constant)
         about = total - np.square(cross @ constant) / weight
-    return parameters, rest / model.dof, 1.0 - rest / about
+    return rest / model.dof, 1.0 - rest / about
 
 
 def _by_voxel(fitted, by_bin):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
-from scipy.linalg.blas import dgemm
+from scipy.linalg.blas import dgemm, sgemm
 
 from bidsapp.errors import InputError
 from bidsapp.stats.time_model import TimeModel, lagged
@@ -28,8 +28,11 @@ class SeriesSums:
     Attributes
     ----------
     model : TimeModel
-    cross : ndarray, shape (n_voxels, n_lags + 1, rank)
-        Q'D_k y.
+    cross : ndarray, shape (n_voxels, 1 or 2, rank)
+        Q'D_k y of lag 0, and of lag 1 where there is no other.
+    departures : ndarray of float32, shape (n_voxels, 0 or n_lags, rank)
+        Q'D_k r of the least-squares residuals r, lags 1 to n_lags. Drifts that the design takes up are not
+        in them, so single precision is plenty.
     totals : ndarray, shape (n_voxels,)
         Sum over all volumes.
     squares : ndarray, shape (n_lags + 1, n_voxels)
@@ -47,6 +50,7 @@ class SeriesSums:
 
     model: TimeModel
     cross: np.ndarray
+    departures: np.ndarray
     totals: np.ndarray
     squares: np.ndarray
     head: np.ndarray
@@ -68,7 +72,8 @@ def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0),
     model : TimeModel
         Of this run alone (``of_run``).
     n_lags : int
-        The order of the noise model.
+        The order of the noise model. Up to one lag all sums are in double precision; with more those of
+        the lags, which are most of the memory, are ``departures``.
     scaling : {"percent", "none"}
         Percent: y is the change from the mean over the baseline volumes, in percent of it. None: y is in
         the image's units.
@@ -81,14 +86,17 @@ def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0),
         Another number of volumes than the model has; no voxel changes over time; or most have no mean to
         take percents of.
     """
-    rows = [*(model.lagged(k) for k in range(n_lags + 1)), np.ones((model.n_volumes, 1))]
+    n_double = n_lags if n_lags < 2 else 0
+    rows = [*(model.lagged(k) for k in range(n_double + 1)), np.ones((model.n_volumes, 1))]
     rows = np.column_stack([*rows, model.baseline])
+    singles = make_departure_rows(model, n_lags if n_lags > 1 else 0)
     state = None
     start = 0
     with ThreadPoolExecutor(n_threads) as pool:
         for block in blocks:
-            state = state or _State(block, rows.shape[1], n_lags)
-            weights = np.ascontiguousarray(rows[start : start + len(block)])
+            state = state or _State(block, (rows.shape[1], singles.shape[1]), n_lags)
+            part = slice(start, start + len(block))
+            weights = np.ascontiguousarray(rows[part]), np.ascontiguousarray(singles[part], np.float32)
             chunks = [slice(a, a + CHUNK) for a in range(0, block.shape[1], CHUNK)]
             list(pool.map(state.add, repeat(block), repeat(weights), chunks))
             start += len(block)
@@ -100,12 +108,19 @@ def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0),
     return state.finish(model, scaling, stored)
 
 
+def make_departure_rows(model, n_lags):
+    """Return the rows whose products with a series are its departures, (n_volumes, n_lags * rank)."""
+    rows = [model.departures(k) for k in range(1, n_lags + 1)]
+    return np.column_stack(rows) if rows else np.zeros((model.n_volumes, 0))
+
+
 def join_sums(model, parts):
     """Return the sums of runs that are fitted together from those of each, in their order."""
     first = parts[0]
     return SeriesSums(
         model=model,
         cross=sum(part.cross for part in parts),
+        departures=sum(part.departures for part in parts),
         totals=sum(part.totals for part in parts),
         squares=sum(part.squares for part in parts),
         head=np.concatenate([part.head for part in parts]),
@@ -121,7 +136,7 @@ def join_sums(model, parts):
 
 def _shift(model, pieces, constant):
     """Add a constant to the series whose sums these are, in place."""
-    cross, totals, squares, head, tail = pieces
+    cross, departures, totals, squares, head, tail = pieces
     n_lags = len(head)
     ones = np.ones(model.n_volumes)
     for k in range(n_lags + 1):
@@ -130,12 +145,19 @@ def _shift(model, pieces, constant):
         ends = head[:k].sum(axis=0) + tail[n_lags - k :].sum(axis=0)
         with_ones = 2 * totals - ends if k else totals
         squares[k] += constant * (2 * with_ones + constant * partners.sum())
-        step = model.basis.T @ partners
-        for start in range(0, len(cross), CHUNK):
-            cross[start : start + CHUNK, k] += constant[start : start + CHUNK, None] * step
+    for k in range(cross.shape[1]):
+        _add_outer(cross[:, k], constant, model.basis.T @ lagged(ones, k))
+    for k in range(departures.shape[1]):
+        _add_outer(departures[:, k], constant, model.departures(k + 1).sum(axis=0))
     totals += model.n_volumes * constant
     head += constant
     tail += constant
+
+
+def _add_outer(sums, constant, step):
+    """Add a constant of each voxel times a step to sums (n_voxels, rank), in place."""
+    for start in range(0, len(sums), CHUNK):
+        sums[start : start + CHUNK] += constant[start : start + CHUNK, None] * step
 
 
 class _State:
@@ -147,7 +169,8 @@ class _State:
         # The mean of equal numbers may round: constant voxels must come out as exactly constant.
         constant = np.all(first == first[0], axis=0)
         self.reference[constant] = first[0, constant]
-        self.sums = np.zeros((n_voxels, n_rows))
+        self.sums = np.zeros((n_voxels, n_rows[0]))
+        self.singles = np.zeros((n_voxels, n_rows[1]), np.float32)
         self.squares = np.zeros((n_lags + 2, n_voxels))
         self.tail = np.zeros((n_lags, n_voxels))
         self.head = np.zeros((n_lags, n_voxels))
@@ -163,11 +186,14 @@ class _State:
         new = values[n_lags:]
         # In Fortran order: sums' += weights' new.
         target = self.sums[chunk].T
-        dgemm(1.0, weights.T, new.T, beta=1.0, c=target, trans_b=True, overwrite_c=True)
+        dgemm(1.0, weights[0].T, new.T, beta=1.0, c=target, trans_b=True, overwrite_c=True)
+        if self.singles.shape[1]:
+            target, single = self.singles[chunk].T, new.astype(np.float32)
+            sgemm(1.0, weights[1].T, single.T, beta=1.0, c=target, trans_b=True, overwrite_c=True)
         for k in range(n_lags + 1):
             earlier = values[n_lags - k : len(values) - k]
             self.squares[k, chunk] += (2.0 if k else 1.0) * np.einsum("tv,tv->v", new, earlier)
-        left_out = new[weights[:, -1] == 0]
+        left_out = new[weights[0][:, -1] == 0]
         self.squares[-1, chunk] += np.einsum("tv,tv->v", left_out, left_out)
         seen = self.n_seen[part]
         if seen < n_lags:
@@ -188,19 +214,24 @@ class _State:
         # A design that spans a constant gives the same fit about the mean, with less rounding.
         is_centred = scaling == "percent" or model.has_constant
         n_cross = self.sums.shape[1] - 2
-        cross = self.sums[:, :n_cross].reshape(len(self.sums), self.n_lags + 1, -1)
-        pieces = cross, self.sums[:, -2], self.squares[:-1], self.head, self.tail
+        cross = self.sums[:, :n_cross].reshape(len(self.sums), -1, model.rank)
+        departures = self.singles.reshape(len(self.sums), -1, model.rank)
+        pieces = cross, departures, self.sums[:, -2], self.squares[:-1], self.head, self.tail
         _shift(model, pieces, -centre if is_centred else self.reference + intercept / slope)
         factor = slope * unit
+        for values in (self.head, self.tail):
+            values *= factor
         for start in range(0, len(cross), CHUNK):
             cross[start : start + CHUNK] *= factor[start : start + CHUNK, None, None]
+            departures[start : start + CHUNK] *= factor[start : start + CHUNK, None, None]
         return SeriesSums(
             model=model,
             cross=cross,
-            totals=factor * pieces[1],
-            squares=np.square(factor) * pieces[2],
-            head=(factor * self.head)[None],
-            tail=(factor * self.tail)[None],
+            departures=departures,
+            totals=factor * pieces[2],
+            squares=np.square(factor) * pieces[3],
+            head=self.head[None],
+            tail=self.tail[None],
             unit=unit[None],
             offset=(mean if is_centred else np.zeros_like(mean))[None],
             usable=usable,

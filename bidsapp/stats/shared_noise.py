@@ -31,18 +31,27 @@ class RunContrasts:
     correlations : ndarray, shape (n_bins, n_contrasts, n_contrasts)
     bins : ndarray of int, shape (n_voxels,)
         The noise of each voxel; negative where there is none.
-    dof : float
+    dof : float or tuple of ndarray, shape (n_voxels,)
+        Of each contrast, where they differ.
     """
 
     label: str
     variances: tuple
     correlations: np.ndarray
     bins: np.ndarray
-    dof: float
+    dof: float | tuple
 
     def restrict(self, inside):
         """Return the same of some voxels (True where kept)."""
-        return replace(self, variances=tuple(v[inside] for v in self.variances), bins=self.bins[inside])
+        dof = tuple(d[inside] for d in self.dof) if np.ndim(self.dof) else self.dof
+        variances = tuple(v[inside] for v in self.variances)
+        return replace(self, variances=variances, bins=self.bins[inside], dof=dof)
+
+    def smallest_dof(self, contrasts, voxels):
+        """Return the degrees of freedom of a sum of contrasts, not more than any has, shape (n_voxels,)."""
+        if np.ndim(self.dof) == 0:
+            return np.full(len(voxels), self.dof)
+        return np.min([self.dof[index][voxels] for index in contrasts], axis=0)
 
     def covariance(self, contrasts, voxels):
         """Return the covariance of some contrasts, shape (n_voxels, n_contrasts, n_contrasts)."""
@@ -157,7 +166,7 @@ def _combine_chunk(parts, matrix, weights, method, voxels):
     """Return weights (n_voxels, n_rows, n_inputs), covariance, dof, and what the inputs carry."""
     blocks = _find_blocks(parts)
     covariances = [_covariances([parts[index] for index in block], voxels) for block in blocks]
-    precisions = [_invert(sum(by_run.values())) for by_run in covariances]
+    precisions = [_invert(sum(covariance for covariance, _ in by_run)) for by_run in covariances]
     designs = [matrix[block] for block in blocks]
     normal = sum(m.T @ p @ m for m, p in zip(designs, precisions, strict=True))
     inverse = np.linalg.pinv(normal, hermitian=True)
@@ -170,20 +179,20 @@ def _combine_chunk(parts, matrix, weights, method, voxels):
     pieces, dof, total, carried = [], [], 0.0, np.empty((len(matrix), len(voxels)))
     for block, by_run, precision, design in zip(blocks, covariances, precisions, designs, strict=True):
         own, excess = shares[:, :, block], 0.0
-        for run, covariance in by_run.items():
+        for covariance, freedom in by_run:
             through = own @ covariance
             pieces.append(through @ _turned(own))
-            dof.append(run.dof)
+            dof.append(freedom)
             if method == "precision":
                 along = through @ precision @ design
                 spread = through @ precision @ _turned(through) - along @ inverse @ _turned(along)
-                excess = excess + 4.0 / run.dof * spread
+                excess = excess + 4.0 / freedom[:, None, None] * spread
         plain = sum(pieces[-len(by_run) :])
         total = total + plain + excess
         enlarged = 1.0 + np.divide(excess, plain, out=np.zeros_like(plain), where=plain > 0)[:, 0, 0]
         carried[block] = own[:, 0].T * np.sqrt(enlarged)
     traces = np.trace(np.linalg.solve(sum(pieces), np.stack(pieces)), axis1=-2, axis2=-1)
-    pooled = len(weights) ** 2 / np.sum(np.square(traces) / np.array(dof)[:, None], axis=0)
+    pooled = len(weights) ** 2 / np.sum(np.square(traces) / np.array(dof), axis=0)
     return shares, np.moveaxis(total, 0, -1), pooled, carried
 
 
@@ -192,9 +201,9 @@ def _turned(matrices):
 
 
 def _covariances(parts, voxels):
-    """Return the covariance of connected inputs, run by run: run -> (n_voxels, n_inputs, n_inputs)."""
+    """Return the covariance of connected inputs, (n_voxels, n_inputs, n_inputs), and dof, run by run."""
     runs = {part.run.label: part.run for made_from in parts for part in made_from}
-    found = {}
+    found = []
     for label, run in runs.items():
         own = [next((p.weights for p in made_from if p.run.label == label), {}) for made_from in parts]
         contrasts = sorted({index for weights in own for index in weights})
@@ -202,7 +211,8 @@ def _covariances(parts, voxels):
         for row, weights in enumerate(own):
             for index, weight in weights.items():
                 shares[:, row, contrasts.index(index)] = weight[voxels] if np.ndim(weight) else weight
-        found[run] = shares @ run.covariance(contrasts, voxels) @ _turned(shares)
+        covariance = shares @ run.covariance(contrasts, voxels) @ _turned(shares)
+        found.append((covariance, run.smallest_dof(contrasts, voxels)))
     return found
 
 

@@ -38,6 +38,8 @@ class TimeModel:
         Whether the design spans a constant in every run.
     starts : tuple of int
         The first volume of each run; runs that are fitted together share no lag.
+    whole : TimeModel or None
+        The model of all runs that are fitted together, where this is one run's part of it.
     """
 
     basis: np.ndarray
@@ -47,6 +49,7 @@ class TimeModel:
     dof: int
     has_constant: bool
     starts: tuple[int, ...] = (0,)
+    whole: "TimeModel | None" = None
 
     @property
     def n_volumes(self):
@@ -67,9 +70,14 @@ class TimeModel:
         """Return D_k times the basis, run by run."""
         return np.concatenate([lagged(self.basis[run], k) for run in self.runs])
 
+    def departures(self, k):
+        """Return what D_k times the basis has outside the basis, (I - QQ')D_kQ, run by run."""
+        whole = self.whole or self
+        return self.lagged(k) - self.basis @ (whole.basis.T @ whole.lagged(k))
+
     def of_run(self, run):
         """Return the model's part over one run, which sums are made with; its basis is not orthonormal."""
-        return replace(self, basis=self.basis[run], baseline=self.baseline[run], starts=(0,))
+        return replace(self, basis=self.basis[run], baseline=self.baseline[run], starts=(0,), whole=self)
 
 
 def make_time_model(matrix, keep=None, starts=(0,)):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.stats.lagged_design import weigh_precision
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Precision:
@@ -23,18 +25,8 @@ class Precision:
 
 
 def make_precision(coefficients):
-    """Return the exact precision of a stationary AR process; no coefficients: white noise.
-
-    The corners follow from the Gohberg-Semencul form of the inverse of a Toeplitz matrix.
-    """
-    p = len(coefficients)
-    filter_ = np.concatenate([[1.0], -np.asarray(coefficients, float)])
-    lags = np.array([filter_[: p + 1 - k] @ filter_[k:] for k in range(p + 1)])
-    corner = np.zeros((p, p))
-    for i in range(p):
-        for j in range(p):
-            steps = np.arange(1, p + 1 - max(i, j))
-            corner[i, j] = filter_[i + steps] @ filter_[j + steps]
+    """Return the exact precision of a stationary AR process; no coefficients: white noise."""
+    lags, corner = weigh_precision(np.concatenate([[1.0], -np.asarray(coefficients, float)]))
     return Precision(lags, head=corner, tail=corner[::-1, ::-1])
 
 

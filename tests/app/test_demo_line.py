@@ -74,7 +74,8 @@ def test_estimates_of_the_participant_level_are_read_back(results, tiny_dataset)
     assert stack.labels == ("sub-01", "sub-02", "sub-03", "sub-04")
     assert np.isfinite(stack.effect).all()
     assert (stack.variance > 0).all()
-    assert (stack.dof > 50).all()
+    # Two runs of some 30 to 50 degrees of freedom in most voxels: the noise is estimated.
+    assert ((stack.dof > 25) & (stack.dof < 100)).all()
 
 
 class Links(HTMLParser):

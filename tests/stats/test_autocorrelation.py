@@ -5,7 +5,8 @@ import pytest
 from scipy.linalg import toeplitz
 
 from bidsapp.errors import SettingsError
-from bidsapp.stats.autocorrelation import estimate_noise, parse_noise_model
+from bidsapp.stats.autocorrelation import estimate_noise
+from bidsapp.stats.noise_models import choose_order, count_lags, parse_noise_model
 from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import make_time_model
 
@@ -82,7 +83,7 @@ def test_nilearn_bins_cut_towards_zero(rng):
     np.testing.assert_allclose(noise.coefficients * 100, np.round(noise.coefficients * 100), atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["ar0", "ar7", "arma", "ar", "ar12"])
+@pytest.mark.parametrize("name", ["ar0", "ar7", "arma", "ar", "ar12", "ar13-reml", "ar0-reml", "ar-reml"])
 def test_unknown_noise_models_are_refused(name):
     with pytest.raises(SettingsError, match="Unknown noise model"):
         parse_noise_model(name)
@@ -108,3 +109,22 @@ def block_deviance(series, matrix, rho):
     rest = series - matrix @ np.linalg.solve(inner, matrix.T @ precision @ series)
     log_q = np.log(rest @ precision @ rest)
     return (N_VOLUMES - 6) * log_q + np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(inner)[1]
+
+
+@pytest.mark.parametrize(
+    ("repetition_time", "order"),
+    [(3.0, 4), (2.0, 4), (1.0, 4), (0.9, 5), (0.8, 5), (0.800000012, 5), (0.72, 6), (0.6, 7), (0.5, 8)]
+    + [(0.4, 10), (1 / 3, 12), (0.35, 12), (0.26, 12)],
+)
+def test_order_reaches_over_four_seconds(repetition_time, order):
+    assert choose_order(repetition_time, 400) == order
+
+
+@pytest.mark.parametrize(("dof", "order"), [(72, 4), (71, 3), (36, 2), (35, 1), (18, 1), (3, 1)])
+def test_short_runs_have_a_lag_for_18_degrees_of_freedom(dof, order):
+    assert count_lags("auto", 2.0, dof) == order
+    assert count_lags("ar4-reml", 2.0, dof) == 4
+
+
+def test_short_runs_fitted_with_others_limit_the_order():
+    assert count_lags("auto", 0.5, 500, 7) == 3

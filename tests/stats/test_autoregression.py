@@ -5,12 +5,23 @@ from scipy.linalg import solve_toeplitz, toeplitz
 from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import estimate_noise
 from bidsapp.stats.autoregression import (
-    find_partials,
-    make_bias_matrix,
+    curve_of_log_determinant,
+    make_autocovariance,
     make_bins,
+    slope_of_log_determinant,
     to_coefficients,
     to_partials,
 )
+from bidsapp.stats.lagged_design import (
+    make_form,
+    make_lagged_design,
+    take_ends,
+    weigh_precision,
+    weigh_slopes,
+)
+from bidsapp.stats.noise_information import expect_residual
+from bidsapp.stats.residual_sums import make_residual_sums
+from bidsapp.stats.restricted_likelihood import make_pilot
 from bidsapp.stats.series_sums import accumulate
 from bidsapp.stats.time_model import lagged, make_time_model
 
@@ -54,30 +65,31 @@ def test_nilearn_precision_filters_as_if_zeros_came_before():
     np.testing.assert_allclose(ours, filter_.T @ filter_, atol=1e-12)
 
 
-def test_bias_matrix_gives_the_expected_products_of_residuals(model):
-    covariance = toeplitz(np.r_[1.0, 0.5, 0.2, np.zeros(N_VOLUMES - 3)])
+def test_expected_products_of_residuals_are_those_of_their_covariance(model):
+    partials = np.array([0.5, 0.2])
+    covariance = toeplitz(autocovariance_of(to_coefficients(partials[None])[0], N_VOLUMES))
     maker = np.eye(N_VOLUMES) - model.basis @ model.basis.T
     residual = maker @ covariance @ maker
-    expected = [np.trace(residual, offset=k) for k in range(3)]
-    np.testing.assert_allclose(make_bias_matrix(model, 3) @ [1.0, 0.5, 0.2], expected, rtol=1e-10)
+    expected = [np.trace(residual, offset=k) * (2 if k else 1) for k in range(3)]
+    np.testing.assert_allclose(expect_residual(make_lagged_design(model, 2), partials), expected, rtol=1e-9)
 
 
 def test_partials_and_coefficients_are_those_of_yule_walker():
     autocovariances = autocovariance_of(COEFFICIENTS, 4)
-    partials = to_partials(autocovariances[:, None])
+    partials = to_partials(autocovariances[:, None], 0.95)
     np.testing.assert_allclose(to_coefficients(partials.T)[0], COEFFICIENTS, rtol=1e-10)
     expected = solve_toeplitz(autocovariances[:2], autocovariances[1:3])
     np.testing.assert_allclose(to_coefficients(partials.T[:, :2])[0], expected, rtol=1e-10)
 
 
 def test_estimates_that_are_not_stationary_are_cut():
-    partials = to_partials(np.array([[1.0, 1.0], [2.0, -3.0], [0.1, 0.0]]))
+    partials = to_partials(np.array([[1.0, 1.0], [2.0, -3.0], [0.1, 0.0]]), 0.95)
     assert np.abs(partials).max() <= 0.95
 
 
 def test_few_points_keep_their_values(rng):
     values = rng.normal(size=(30, 2))
-    centres, bins = make_bins(values)
+    centres, bins = make_bins(values, 400)
     np.testing.assert_array_equal(centres[bins], values)
 
 
@@ -89,7 +101,7 @@ def test_bins_are_near_their_points(rng):
 
 
 @pytest.mark.parametrize("order", [3, 5])
-def test_corrected_coefficients_are_nearly_unbiased(rng, model, order):
+def test_coefficients_are_nearly_unbiased(rng, model, order):
     noise = rng.normal(size=(N_VOLUMES + 100, 3000))
     for t in range(3, len(noise)):
         noise[t] += COEFFICIENTS @ noise[t - 3 : t][::-1]
@@ -99,14 +111,54 @@ def test_corrected_coefficients_are_nearly_unbiased(rng, model, order):
     np.testing.assert_allclose(found.coefficients[found.bins].mean(axis=0), expected, atol=0.05)
 
 
-def test_correction_of_white_noise_is_zero(rng, model):
+def test_pilot_of_white_noise_is_zero(rng, model):
     sums = accumulate([rng.normal(size=(N_VOLUMES, 4000))], model, n_lags=2, scaling="none")
-    basis = model.basis
-    beta = sums.cross[:, 0]
-    products = [
-        sums.squares[k]
-        - np.einsum("vr,vr->v", beta, 2 * sums.cross[:, k] - beta @ (basis.T @ lagged(basis, k)))
-        for k in range(3)
+    design = make_lagged_design(model, 2)
+    z = make_pilot(make_residual_sums(sums, design).products, design, np.arange(4000))
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.02)
+
+
+@pytest.mark.parametrize("partials", [(0.5,), (-0.3, 0.6), (0.4, 0.2, -0.5, 0.1)])
+def test_autocovariance_is_that_of_yule_walker(partials):
+    coefficients = to_coefficients(np.array([partials]))[0]
+    expected = autocovariance_of(coefficients, len(partials) + 1)
+    np.testing.assert_allclose(make_autocovariance(np.array(partials)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("partials", [(0.5,), (-0.3, 0.6), (0.4, 0.2, -0.5, 0.1)])
+def test_slopes_of_the_determinant_are_those_of_the_covariance(partials):
+    coefficients = to_coefficients(np.array([partials]))[0]
+
+    def log_determinant(point):
+        return np.linalg.slogdet(toeplitz(autocovariance_of(point, 12)))[1]
+
+    steps = np.eye(len(partials)) * 1e-5
+    slope = [(log_determinant(coefficients + s) - log_determinant(coefficients - s)) / 2e-5 for s in steps]
+    np.testing.assert_allclose(slope_of_log_determinant(coefficients), slope, atol=1e-7)
+    curve = [
+        slope_of_log_determinant(coefficients + s) - slope_of_log_determinant(coefficients - s) for s in steps
     ]
-    partials = find_partials(np.array(products) * [[1.0], [0.5], [0.5]], model)
-    np.testing.assert_allclose(partials.mean(axis=1), 0.0, atol=0.02)
+    np.testing.assert_allclose(curve_of_log_determinant(coefficients), np.array(curve) / 2e-5, atol=1e-5)
+
+
+def test_derivatives_of_the_precision_are_those_of_differences(rng):
+    """The form of a series has its quadratic form in the filter, which the slopes differentiate."""
+    y, p = rng.normal(size=(20, 1)), 3
+    filter_ = np.r_[1.0, -COEFFICIENTS]
+    ends = take_ends(y, [slice(0, 20)], p)[..., 0]
+    products = np.array([(y * lagged(y, k)).sum() for k in range(p + 1)])
+    form = make_form(products, ends.T @ ends)
+
+    def square(point):
+        lags, corner = weigh_precision(point)
+        return lags @ products - np.sum(corner * (ends.T @ ends))
+
+    assert filter_ @ form @ filter_ == pytest.approx(square(filter_), rel=1e-12)
+    lags, corners = weigh_slopes(filter_)
+    for i in range(p):
+        step = np.zeros(p + 1)
+        step[i + 1] = -1e-4
+        slope = (square(filter_ + step) - square(filter_ - step)) / 2e-4
+        ours = lags[i] @ products - np.sum(corners[i] * (ends.T @ ends))
+        assert ours == pytest.approx(slope, rel=1e-8)
+        assert ours == pytest.approx(-2 * (form @ filter_)[i + 1], rel=1e-10)

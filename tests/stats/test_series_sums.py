@@ -7,6 +7,8 @@ from bidsapp.stats.time_model import lagged, make_time_model
 
 # Sums in double precision in another order.
 RELATIVE = 1e-11
+# Sums in single precision, relative to the length of the series.
+SINGLE = 1e-6
 
 
 @pytest.fixture
@@ -23,38 +25,48 @@ def blocks(series, size):
     return (series[start : start + size] for start in range(0, len(series), size))
 
 
-def direct(matrix, series, k):
+def check_sums(sums, matrix, series, k):
+    """Check the sums of lag 0 or k with the design: in double precision, or of the residuals in single."""
     basis = make_time_model(matrix).basis
-    return (basis.T @ lagged(series, k)).T
+    expected = (basis.T @ lagged(series, k)).T
+    if k < sums.cross.shape[1]:
+        np.testing.assert_allclose(sums.cross[:, k], expected, rtol=1e-8, atol=1e-7)
+        return
+    residuals = series - basis @ (basis.T @ series)
+    length = np.linalg.norm(series, axis=0).max()
+    expected = (basis.T @ lagged(residuals, k)).T
+    np.testing.assert_allclose(sums.departures[:, k - 1], expected, atol=SINGLE * length)
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])
-@pytest.mark.parametrize("k", [0, 1, 3])
-def test_sums_equal_those_of_the_whole_series(matrix, series, size, k):
-    sums = accumulate(blocks(series, size), make_time_model(matrix), n_lags=3, scaling="none", n_threads=2)
+@pytest.mark.parametrize(("n_lags", "k"), [(0, 0), (1, 0), (1, 1), (3, 0), (3, 1), (3, 3)])
+def test_sums_equal_those_of_the_whole_series(matrix, series, size, n_lags, k):
+    model = make_time_model(matrix)
+    sums = accumulate(blocks(series, size), model, n_lags=n_lags, scaling="none", n_threads=2)
     about = series - sums.mean
-    np.testing.assert_allclose(sums.cross[:, k], direct(matrix, about, k), rtol=1e-9, atol=1e-9)
+    check_sums(sums, matrix, about, k)
     np.testing.assert_allclose(sums.squares[k], np.sum(about * lagged(about, k), axis=0), rtol=1e-9)
-    np.testing.assert_allclose(sums.head[0], about[:3], atol=1e-9)
-    np.testing.assert_allclose(sums.tail[0], about[-3:], atol=1e-9)
+    np.testing.assert_allclose(sums.head[0], about[:n_lags], atol=1e-9)
+    np.testing.assert_allclose(sums.tail[0], about[len(about) - n_lags :], atol=1e-9)
     np.testing.assert_allclose(sums.mean, series.mean(axis=0), rtol=RELATIVE)
     np.testing.assert_allclose(sums.deviation, series.std(axis=0, ddof=1), rtol=RELATIVE)
 
 
 @pytest.mark.parametrize("scaling", ["percent", "none"])
 @pytest.mark.parametrize("columns", [5, 4])
-def test_sums_are_those_of_the_scaled_series(matrix, series, scaling, columns):
+@pytest.mark.parametrize("n_lags", [1, 2])
+def test_sums_are_those_of_the_scaled_series(matrix, series, scaling, columns, n_lags):
     matrix = matrix[:, :columns]
-    sums = accumulate(blocks(series, 8), make_time_model(matrix), n_lags=2, scaling=scaling)
+    sums = accumulate(blocks(series, 8), make_time_model(matrix), n_lags=n_lags, scaling=scaling)
     y = sums.unit * (series - sums.offset)
     expected = 100 * (series / series.mean(axis=0) - 1) if scaling == "percent" else series
     np.testing.assert_allclose(y + sums.level, expected, rtol=1e-8, atol=1e-8)
-    for k in range(3):
-        np.testing.assert_allclose(sums.cross[:, k], direct(matrix, y, k), rtol=1e-8, atol=1e-7)
+    for k in range(n_lags + 1):
+        check_sums(sums, matrix, y, k)
         np.testing.assert_allclose(sums.squares[k], np.sum(y * lagged(y, k), axis=0), rtol=1e-8)
     np.testing.assert_allclose(sums.totals, y.sum(axis=0), rtol=1e-8, atol=1e-7)
-    np.testing.assert_allclose(sums.head[0], y[:2], atol=1e-8)
-    np.testing.assert_allclose(sums.tail[0], y[-2:], atol=1e-8)
+    np.testing.assert_allclose(sums.head[0], y[:n_lags], atol=1e-8)
+    np.testing.assert_allclose(sums.tail[0], y[-n_lags:], atol=1e-8)
 
 
 @pytest.mark.parametrize("scaling", ["percent", "none"])

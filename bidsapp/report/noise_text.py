@@ -1,0 +1,62 @@
+"""What the methods text says of the noise model of the runs."""
+
+from bidsapp.report.drawing.scale import short
+
+SIMPLE = {
+    "ols": "Serial correlation was not modelled (ordinary least squares).",
+    "ar1": (
+        "Serial correlation was modelled in every voxel as a first-order autoregressive process, its "
+        "coefficient estimated from the residuals and cut to steps of 0.01 as nilearn does [@abraham2014], "
+        "and removed by prewhitening [@worsley2002]."
+    ),
+    "ar1-reml": (
+        "Serial correlation was modelled in every voxel as a first-order autoregressive process, its "
+        "coefficient estimated by restricted maximum likelihood, and removed by prewhitening [@worsley2002]."
+    ),
+}
+
+
+def say_noise(record):
+    """Say how serial correlation was treated, once for runs that were treated alike."""
+    runs = record["runs"]
+    said = [SIMPLE.get(run["noise_model"], "") for run in runs if not _is_corrected(run)]
+    said += [f"The noise model was {run['noise_model']}." for run in runs if _is_unknown(run)]
+    corrected = [run["noise"] for run in runs if _is_corrected(run)]
+    return " ".join(dict.fromkeys(filter(None, [*said, _say_corrected(corrected)])))
+
+
+def _is_corrected(run):
+    return bool((run.get("noise") or {}).get("corrected"))
+
+
+def _is_unknown(run):
+    return not _is_corrected(run) and run["noise_model"] not in SIMPLE
+
+
+def _say_corrected(noise):
+    if not noise:
+        return ""
+    orders = " or ".join(str(order) for order in sorted({each["order"] for each in noise}))
+    is_auto = any(each["requested"] == "auto" for each in noise)
+    rule = " (lags up to 4 s, fewer in short runs)" if is_auto else ""
+    known = [each["dof"] for each in noise if each["dof"][1] is not None]
+    span = ""
+    if known:
+        low, high = min(values[0] for values in known), max(values[2] for values in known)
+        median = sorted(values[1] for values in known)[len(known) // 2]
+        span = f" (median {median:.0f}, most voxels of a run within {low:.0f} and {high:.0f})"
+    return (
+        "Serial correlation was modelled in every voxel as an autoregressive process of order "
+        f"{orders}{rule}, its coefficients estimated by restricted maximum likelihood [@patterson1971], and "
+        "removed by prewhitening [@worsley2002]. The variances of effects were corrected for the estimated "
+        "coefficients, and their degrees of freedom found by Satterthwaite's approximation"
+        f"{span} [@kenward1997]; those of F tests by that of Fai and Cornelius [@fai1996]."
+    )
+
+
+def say_noise_smoothing(record):
+    """Say how noise coefficients were smoothed; white noise has none."""
+    fwhm = record["settings"].get("run", {}).get("noise_smoothing_fwhm") or 0
+    if not fwhm or {run["noise_model"] for run in record["runs"]} == {"ols"}:
+        return ""
+    return f"Its coefficients were smoothed with {short(fwhm)} mm within the mask."

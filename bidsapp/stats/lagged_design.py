@@ -1,0 +1,139 @@
+"""What a design over time is for an AR process: matrices Q'PQ, P the precision, and their derivatives.
+
+With the filter f = (1, -a), a the coefficients, P = sum_k l_k D_k less a corner C in the first p rows and
+columns of every run and, reversed, in the last, where l_k = sum_i f_i f_(i+k) and C = HH', H the Hankel
+matrix of f_1 ... f_p (Gohberg-Semencul). So y'P(a)y = f'Bf is exactly quadratic in the coefficients; B is
+what Box and Jenkins (Time Series Analysis, appendix A7.4) call D. Coefficients, not partials, are therefore
+what the likelihood is expanded in.
+
+Words: ``lags`` and ``corner`` are l and C, or their derivatives; ``ends`` the first p rows of every run and
+the last p, the last row first: one corner then serves both.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import hankel, toeplitz
+
+
+def weigh_precision(filter_):
+    """Return lags, shape (p + 1,), and corner, shape (p, p), of the precision."""
+    p = len(filter_) - 1
+    lags = np.array([filter_[: p + 1 - k] @ filter_[k:] for k in range(p + 1)])
+    inner = hankel(filter_[1:]) if p else np.zeros((0, 0))
+    return lags, inner @ inner.T
+
+
+def weigh_slopes(filter_):
+    """Return the derivatives by each coefficient: lags, shape (p, p + 1), and corners, shape (p, p, p)."""
+    p = len(filter_) - 1
+    padded = np.concatenate([np.zeros(p), filter_, np.zeros(p)])
+    lags = np.array([[-padded[p + i - k] - padded[p + i + k] for k in range(p + 1)] for i in range(1, p + 1)])
+    inner = hankel(filter_[1:])
+    shifts = np.stack([hankel(row) for row in np.eye(p)])
+    half = shifts @ inner.T
+    return lags, -(half + half.transpose(0, 2, 1))
+
+
+def make_form(products, corner):
+    """Return B, shape (..., p + 1, p + 1), from products y'D_ky (..., p + 1) and ends'ends (..., p, p)."""
+    p = products.shape[-1] - 1
+    halves = products * np.where(np.arange(p + 1) == 0, 1.0, 0.5)
+    form = halves[..., np.abs(np.subtract.outer(np.arange(p + 1), np.arange(p + 1)))]
+    passed = np.zeros_like(form)
+    for i in range(1, p + 1):
+        passed[..., i, 1:] = corner[..., i - 1, :] + passed[..., i - 1, :-1]
+    return form - passed
+
+
+def take_ends(rows, runs, p):
+    """Return the ends of rows over time (n_volumes, ...), shape (2 n_runs, p, ...)."""
+    return np.stack([part for run in runs for part in (rows[run][:p], rows[run][::-1][:p])])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LaggedDesign:
+    """A design, prepared for AR processes of one order.
+
+    Attributes
+    ----------
+    basis : ndarray, shape (n_volumes, rank)
+    inner : ndarray, shape (p + 1, rank, rank)
+        Q'D_kQ.
+    ends : ndarray, shape (2 n_runs, p, rank)
+        Of the basis.
+    runs : tuple of slice
+    """
+
+    basis: np.ndarray
+    inner: np.ndarray
+    ends: np.ndarray
+    runs: tuple[slice, ...]
+
+    @property
+    def dof(self):
+        """Volumes less the rank."""
+        return self.basis.shape[0] - self.basis.shape[1]
+
+    def combine(self, lags, corners):
+        """Return Q'MQ, shape (..., rank, rank), for matrices M of these lags and corners."""
+        order, rank = self.ends.shape[1:]
+        result = np.tensordot(lags, self.inner, axes=1)
+        moved = np.matmul(corners[..., None, :, :], self.ends).reshape(*corners.shape[:-2], -1, rank)
+        return result - self.ends.reshape(-1, rank).T @ moved
+
+    def count_pairs(self, autocovariance):
+        """Return the expected products y'D_ky, shape (p + 1,), and ends'ends of the process itself."""
+        order = len(autocovariance) - 1
+        lengths = np.array([run.stop - run.start for run in self.runs])
+        pairs = np.array([np.sum(lengths - k) * (2 if k else 1) for k in range(order + 1)])
+        return pairs * autocovariance, 2 * len(self.runs) * toeplitz(autocovariance[:order])
+
+    def trace(self, covariance):
+        """Return tr(Q'D_kQ C) and the sum of ends C ends' for a covariance C of the basis' parameters."""
+        of_ends = np.matmul(np.matmul(self.ends, covariance), self.ends.transpose(0, 2, 1)).sum(axis=0)
+        return np.tensordot(self.inner, covariance, axes=2), of_ends
+
+
+def make_lagged_design(model, order):
+    """Return the design of a TimeModel."""
+    inner = np.stack([model.basis.T @ model.lagged(k) for k in range(order + 1)])
+    return LaggedDesign(model.basis, inner, take_ends(model.basis, model.runs, order), tuple(model.runs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalDesign:
+    """A design at one noise process, in coordinates where its Gram matrix G = Q'PQ = LL' is the identity.
+
+    Attributes
+    ----------
+    filter : ndarray, shape (p + 1,)
+    inverse : ndarray, shape (rank, rank)
+        L^-1.
+    slopes : ndarray, shape (p, rank, rank)
+        L^-1 (dG/da_i) L^-T.
+    log_slope, log_curve : ndarray, shape (p,) and (p, p)
+        Derivatives of log|G| by the coefficients.
+    """
+
+    filter: np.ndarray
+    inverse: np.ndarray
+    slopes: np.ndarray
+    log_slope: np.ndarray
+    log_curve: np.ndarray
+
+    @property
+    def covariance(self):
+        """G^-1."""
+        return self.inverse.T @ self.inverse
+
+
+def make_local_design(design, coefficients):
+    """Return the design at a process."""
+    filter_ = np.concatenate([[1.0], -coefficients])
+    gram = design.combine(*weigh_precision(filter_))
+    inverse = np.linalg.inv(np.linalg.cholesky(gram))
+    slopes = inverse @ design.combine(*weigh_slopes(filter_)) @ inverse.T
+    curve = 2 * make_form(*design.trace(inverse.T @ inverse))[1:, 1:]
+    flat = slopes.reshape(len(slopes), -1)
+    return LocalDesign(filter_, inverse, slopes, np.trace(slopes, axis1=1, axis2=2), curve - flat @ flat.T)

@@ -1,0 +1,102 @@
+"""The names of the noise models, and the order that a repetition time asks for; imports nothing slow."""
+
+import math
+import re
+
+from bidsapp.errors import SettingsError
+
+# Correlations of fMRI noise reach over some seconds, whatever the sampling: lags up to about 4 s make the
+# misfit of an autoregressive process small at every repetition time (docs/noise.md, "Order").
+SECONDS = 4.0
+LEAST_ORDER, MAX_ORDER = 4, 12
+# A lag needs so many residual degrees of freedom: short runs are right with fewer lags (docs/noise.md).
+DOF_PER_LAG = 18
+NOMINAL_SIZE, WARN_ABOVE = 0.05, 0.06
+# Repetition time (s) and share of p < .05 without an effect, the mean over noise and designs of
+# ``python -m benchmarks.noise_models`` (docs/noise.md); beyond the ends as at them.
+MEASURED_SIZES = {
+    "grid": ((0.35, 0.23), (0.5, 0.19), (0.8, 0.12), (1.0, 0.11), (1.5, 0.08), (2.0, 0.058)),
+    "nilearn": ((0.35, 0.27), (0.5, 0.22), (0.8, 0.14), (1.0, 0.13), (1.5, 0.12), (2.0, 0.10)),
+    "ols": ((0.35, 0.32), (0.5, 0.28), (0.8, 0.21), (1.0, 0.16), (1.5, 0.16), (2.0, 0.17)),
+}
+# The names without "-reml" that are kept from earlier versions.
+MAX_SHORT_NAME = 6
+
+
+def parse_noise_model(name):
+    """Return the kind ("ols", "nilearn", "grid" or "reml") and the order of a noise model.
+
+    ``ols``; ``ar1``: nilearn's estimator; ``ar1-reml``: first order on a grid; ``ar2-reml`` to ``ar12-reml``
+    (or ``ar2`` to ``ar6``): restricted likelihood with corrected variance; ``auto``: that with the order of
+    ``choose_order`` (None here).
+    """
+    if name == "auto":
+        return "reml", None
+    if name == "ols":
+        return "ols", 0
+    if name in ("ar1", "ar1-reml"):
+        return ("nilearn" if name == "ar1" else "grid"), 1
+    match = re.fullmatch(r"ar([1-9]\d?)(-reml)?", name)
+    if match and 2 <= int(match[1]) <= (MAX_ORDER if match[2] else MAX_SHORT_NAME):
+        return "reml", int(match[1])
+    raise SettingsError(
+        f"Unknown noise model {name!r}. Use auto, ar1-reml to ar{MAX_ORDER}-reml, ar1, "
+        f"ar2 to ar{MAX_SHORT_NAME}, or ols."
+    )
+
+
+def choose_order(repetition_time, dof, shortest=math.inf):
+    """Return the order of ``auto``: lags up to 4 s, from 4 to 12; at most one for 18 residual dof.
+
+    A run that is fitted with others has at least two volumes a lag.
+    """
+    # A repetition time of 0.8 s may be stored as 0.800000012.
+    order = min(max(math.ceil(SECONDS / repetition_time - 1e-6), LEAST_ORDER), MAX_ORDER)
+    return int(max(1, min(order, dof // DOF_PER_LAG, shortest // 2)))
+
+
+def count_lags(name, repetition_time=None, dof=None, shortest=math.inf):
+    """Return the order of a noise model, which is the number of lags that it needs the sums for.
+
+    Parameters
+    ----------
+    repetition_time : float
+        Seconds; ``auto`` needs it.
+    dof : int
+        Volumes less the rank of the design; ``auto`` needs it.
+    shortest : int
+        Volumes of the shortest run that is fitted with others.
+    """
+    order = parse_noise_model(name)[1]
+    return choose_order(repetition_time, dof, shortest) if order is None else order
+
+
+def name_noise_model(name, order):
+    """Return the name that says the order: ``auto`` and ``ar4`` are ``ar4-reml``."""
+    return f"ar{order}-reml" if parse_noise_model(name)[0] == "reml" else name
+
+
+def expected_size(name, repetition_time):
+    """Return the share of voxels without an effect with p < .05 that a noise model is measured to give."""
+    kind = parse_noise_model(name)[0]
+    if kind == "reml":
+        return NOMINAL_SIZE
+    times, sizes = zip(*MEASURED_SIZES[kind], strict=True)
+    place = math.log(min(max(repetition_time, times[0]), times[-1]))
+    for k in range(1, len(times)):
+        if place <= math.log(times[k]):
+            low, high = math.log(times[k - 1]), math.log(times[k])
+            return sizes[k - 1] + (sizes[k] - sizes[k - 1]) * (place - low) / (high - low)
+    return sizes[-1]
+
+
+def warn_of_size(name, repetition_time):
+    """Return what a user of this noise model should know of its error rate, or None."""
+    size = expected_size(name, repetition_time)
+    if size <= WARN_ABOVE:
+        return None
+    return (
+        f"the noise model {name} is too simple at a repetition time of {repetition_time:g} s: about "
+        f"{100 * size:.0f} % of voxels without an effect have p < .05 (docs/noise.md). Use --noise-model "
+        "auto."
+    )

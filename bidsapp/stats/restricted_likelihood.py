@@ -1,0 +1,183 @@
+"""AR(p) noise of every voxel by restricted maximum likelihood, from sums over time.
+
+Minimises the restricted deviance log|V| + log|G| + (T - r) log q, G = Q'PQ and q the weighted residual sum of
+squares (Patterson & Thompson 1971), in three steps: a pilot from corrected autocovariances; bins of voxels
+with similar noise, the centre of each being what the deviance is expanded about; Newton steps in each voxel.
+The last two are done again about better centres. (docs/noise.md has the reasons and the errors.)
+
+Words: ``z`` is atanh of the partial autocorrelations, shape (n_voxels, p); see ``autoregression``.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from bidsapp.stats import newton
+from bidsapp.stats.autoregression import (
+    curve_of_log_determinant,
+    make_autocovariance,
+    make_bins,
+    to_coefficients,
+    to_partials,
+)
+from bidsapp.stats.lagged_design import make_local_design, weigh_precision, weigh_slopes
+from bidsapp.stats.noise_information import expect_residual, invert_curve
+
+# The pilot's partials; where they are larger the expansion would begin too near a unit root.
+LARGEST_PILOT = 0.9
+PILOT_ROUNDS = 4
+# Bins that the deviance is expanded in; voxels that are not more are exact.
+N_BINS = 60
+# Of the deviance, in the rounds. After the first only voxels are done again that are so many standard errors
+# (about 1 / sqrt(T - r)) or more from their centre: the error of the expansion is of third order. The log
+# variance of an effect has an error of standard deviation below .01 over voxels then (docs/noise.md).
+TOLERANCES = 0.05, 1e-3, 1e-3
+FAR = 2.0
+# Where every voxel has its own centre: rounds, tolerance of the deviance, change of z.
+EXACT_ROUNDS, EXACT_TOLERANCE, CONVERGED = 30, 1e-12, 1e-7
+# A step goes at most so many standard errors from the centre.
+RADIUS = 4.0
+CHUNK, PILOT_CHUNK = 2048, 16384
+
+
+def estimate_z(sums, design, voxels, n_threads=1):
+    """Return z of the greatest restricted likelihood, shape (n_chosen, p).
+
+    Parameters
+    ----------
+    sums : ResidualSums
+    design : LaggedDesign
+    voxels : ndarray of int, shape (n_chosen,)
+    """
+    z = make_pilot(sums.products, design, voxels)
+    if len(z) <= N_BINS:
+        return _iterate(sums, design, voxels, z)
+    left = np.arange(len(z))
+    for tolerance in TOLERANCES:
+        chosen = voxels[left]
+        z[left], distance = refine(
+            lambda some, of=chosen: sums.take(of[some]), design, z[left], tolerance, n_threads
+        )
+        left = left[distance > FAR / np.sqrt(design.dof)]
+        if not len(left):
+            break
+    return z
+
+
+def _iterate(sums, design, voxels, z):
+    """Return z of voxels that are the centres of their own bins, as exactly as it can be found."""
+    for _ in range(EXACT_ROUNDS):
+        z, distance = refine(lambda some: sums.take(voxels[some]), design, z, EXACT_TOLERANCE)
+        if distance.max() < CONVERGED:
+            break
+    return z
+
+
+def make_pilot(products, design, voxels):
+    """Return z from the autocovariances of the least-squares residuals.
+
+    Residuals are less correlated than the noise. The difference is taken from one process for all voxels,
+    fitted to their mean: to invert the matrix that links both (Worsley et al. 2002, NeuroImage 15:1-15)
+    throws voxels far off once order and rank are large.
+    """
+    sums = [np.sum(products[some] / products[some, :1], axis=0) for some in split(voxels, PILOT_CHUNK)]
+    mean = np.sum(sums, axis=0) / len(voxels)
+    counts = design.count_pairs(np.ones(len(mean)))[0]
+    partials = to_partials((mean / counts)[:, None], LARGEST_PILOT)[:, 0]
+    for _ in range(PILOT_ROUNDS):
+        process = make_autocovariance(partials)
+        expected = expect_residual(design, partials)
+        missing = (mean - expected / expected[0]) * design.dof / counts
+        partials = to_partials((process / process[0] + missing)[:, None], LARGEST_PILOT)[:, 0]
+    process, expected = make_autocovariance(partials), expect_residual(design, partials)
+    z = np.empty((len(voxels), len(partials)))
+    for some in split(np.arange(len(voxels)), PILOT_CHUNK):
+        found = products[voxels[some]].T
+        scale = found[0] / expected[0]
+        corrected = process[:, None] * scale + (found - scale * expected[:, None]) / counts[:, None]
+        z[some] = np.arctanh(to_partials(corrected, LARGEST_PILOT)).T
+    return z
+
+
+def refine(take, design, z, tolerance, n_threads=1):
+    """Return z of the least deviance, expanded about the centres of bins of z, and how far it is from these.
+
+    ``take`` returns the ResidualSums of some of the rows of z.
+    """
+    centres, bins = make_bins(z, N_BINS)
+    refined = np.empty_like(z)
+    coefficients = to_coefficients(np.tanh(centres))
+
+    def improve(job):
+        number, voxels = job
+        local = make_local_design(design, coefficients[number])
+        forms = np.concatenate([make_local_forms(take(some), design, local) for some in split(voxels, CHUNK)])
+        about = _describe_centre(design, local, forms)
+        # The deviance of a run: log|V| of all is that of one times their number.
+        n_runs = len(design.runs)
+        found = newton.minimise(forms, about, design.dof / n_runs, tolerance / n_runs)
+        refined[voxels] = np.arctanh(found)
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(improve, group(bins)))
+    return refined, np.linalg.norm(refined - centres[bins], axis=1)
+
+
+def group(bins):
+    """Yield every bin in use and its voxels."""
+    order = np.argsort(bins, kind="stable")
+    numbers, starts = np.unique(bins[order], return_index=True)
+    yield from zip(numbers, np.split(order, starts[1:]), strict=True)
+
+
+def split(voxels, size):
+    """Return voxels in pieces of at most this size."""
+    return [voxels[start : start + size] for start in range(0, len(voxels), size)]
+
+
+def make_local_forms(sums, design, local):
+    """Return q, its slope and second derivatives about a centre, see ``newton.minimise``.
+
+    With e the generalised least-squares residuals at the centre and u_i = L^-1 Q'(dP/da_i) e, q is
+    e'P(a)e - |sum_i d_i u_i|^2 + O(d^3).
+    """
+    n_voxels, order, rank = sums.departures.shape
+    lags, corner = weigh_precision(local.filter)
+    lag_slopes, corner_slopes = weigh_slopes(local.filter)
+    basis_ends = design.ends.reshape(-1, rank)
+    cross = np.empty((n_voxels, rank), np.float32)
+    newton.weigh_lags(sums.departures, lags.astype(np.float32), cross)
+    cross -= sums.ends @ _single(np.matmul(corner, design.ends).reshape(-1, rank))
+    solution = cross @ _single(local.covariance)
+    rest = solution @ _single(design.inner[1:].transpose(1, 0, 2).reshape(rank, -1))
+    rest = rest.reshape(sums.departures.shape)
+    change = newton.leave_fit(sums.departures, rest, solution)
+    along = np.empty_like(rest)
+    newton.mix_lags(rest, solution, _single(lag_slopes), along)
+    ends = sums.ends - solution @ _single(basis_ends.T)
+    of_ends = np.matmul(corner_slopes[:, None], design.ends).reshape(order, -1, rank)
+    along -= (ends @ _single(of_ends.transpose(1, 0, 2).reshape(len(basis_ends), -1))).reshape(along.shape)
+    along = (along.reshape(-1, rank) @ _single(local.inverse.T)).reshape(along.shape)
+    forms = np.empty((n_voxels, order + 1, order + 1))
+    newton.make_forms(sums.products + change, ends, forms)
+    newton.centre_forms(forms, local.filter)
+    newton.take_cross(along, forms)
+    return forms
+
+
+def _single(matrix):
+    return np.ascontiguousarray(matrix, np.float32)
+
+
+def _describe_centre(design, local, forms):
+    """Return what ``newton.minimise`` knows about a centre, from the voxels of its bin."""
+    coefficients = -local.filter[1:]
+    n_runs, v_curve = len(design.runs), curve_of_log_determinant(coefficients)
+    mean = (forms / forms[:, :1, :1]).mean(axis=0)
+    expected = 2 * mean[1:, 1:] - np.outer(mean[0, 1:], mean[0, 1:])
+    inverse = invert_curve(local.log_curve + n_runs * v_curve + design.dof * expected)
+    # Not where log|G| is past its expansion, near a unit root: there it invents minima.
+    metric = np.linalg.inv(inverse) / (2 * RADIUS**2) + np.linalg.inv(invert_curve(-local.log_curve)) / 4
+    log_g = local.log_slope[None] / n_runs, local.log_curve / n_runs
+    rows = coefficients[None], *log_g, v_curve, n_runs * inverse, metric
+    return np.ascontiguousarray(np.concatenate(rows))
