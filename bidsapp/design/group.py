@@ -138,13 +138,10 @@ def _check_factor(namespace, name, node):
     texts = [row for row in np.flatnonzero(there) if not is_number(values[row])]
     if name in SHORT_NAMES or name == "contrast" or not 0 < len(texts) < there.sum() / 2:
         return
-    subjects = namespace.variables.get("subject")
-    whose = [
-        f"sub-{subjects.values[row]}: {values[row]!r}" if subjects else repr(values[row]) for row in texts
-    ]
+    whose = [f"{namespace.rows[row]}: {values[row]!r}" for row in texts]
     raise ModelError(
         f"{node.where}.Model.X: {name!r} is a number, but not for {', '.join(whose[:8])}. Write a number, or "
-        "n/a to leave a participant out; if it is a factor, say so by Factor."
+        "n/a to leave a participant out; if it is a factor, say so by Factor (in a formula: C)."
     )
 
 
@@ -185,6 +182,8 @@ def _formula_columns(namespace, node, n_rows):
     for word in words:
         for name in namespace.require(word, f"{node.where}.Model.Formula"):
             variable = namespace.variables[name]
+            if variable.is_text and f"C({name})" not in node.formula:
+                _check_factor(namespace, name, node)
             missing = is_missing(variable.values)
             holes |= missing
             fill = np.where(missing, _first_there(variable.values, missing), variable.values)

@@ -5,13 +5,15 @@ from pathlib import Path
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError
 from bidsapp.inputs.candidates import Candidate, by_labels, of_one_grid, with_events, without_space
-from bidsapp.inputs.index import close_index, index_folder, read_filters
+from bidsapp.inputs.index import close_index, find_stray_part, index_folder, read_filters
 from bidsapp.inputs.participants import find_participants
 from bidsapp.inputs.roots import find_roots, subject_labels
 from bidsapp.inputs.runs import Fault, find_events, find_files, make_run, run_entities, run_label
 from bidsapp.inputs.selection import natural_key, space_of, unknown_labels
 from bidsapp.inputs.timing import find_doubtful_times
 from bidsapp.records import Run
+
+NO_UNDERSCORE = "A label is of letters and digits; an underscore ends it. Rename folders and files."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def open_dataset(settings, *, needs_events=True):
     same = [name for name, root in derivatives.items() if root == raw]
     raw_files = files[same[0]] if same else _index(raw, "raw", subjects, settings)
     candidates = [Candidate(bold, found) for found in files.values() for bold in found.bold]
-    candidates = [candidate for candidate in candidates if candidate.file.entities.get("sub") in subjects]
+    candidates = [candidate for candidate in candidates if _is_of(candidate.file, subjects)]
     if not candidates:
         raise _no_volumes(derivatives, files, subjects)
     everything = [candidate.file for candidate in candidates]
@@ -90,6 +92,12 @@ def open_dataset(settings, *, needs_events=True):
         faults=tuple(fault for fault in faults if fault.entities.get("sub") not in unusable),
         unusable=unusable,
     )
+
+
+def _is_of(file, subjects):
+    """Whether a file is of one of the subjects, by its name and its folder."""
+    subject = file.entities.get("sub")
+    return subject in subjects and f"sub-{subject}" in file.path.parts
 
 
 def choose_subjects(raw, derivatives, selection):
@@ -133,9 +141,11 @@ def _no_volumes(derivatives, files, subjects):
         )
     else:
         who = f" of sub-{', sub-'.join(subjects)}" if 0 < len(subjects) <= 5 else ""
+        odd = f" {NO_UNDERSCORE}" if any("_" in subject for subject in subjects) else ""
         message = (
             f"No preprocessed BOLD{who} in {where} (looked for *_desc-preproc_bold.nii.gz). "
             "Name the folder of fMRIPrep's output with --derivatives, or other names with --bids-filter-file."
+            f"{odd}"
         )
     return InputError(message, exit_code=EXIT_NO_INPUT)
 
@@ -147,6 +157,7 @@ def _make_runs(candidates, raw_files, needs_events):
         entities = run_entities(candidate.file)
         events = find_events(candidate.file, (raw_files, candidate.files))
         try:
+            _check_name(candidate.file)
             path = _only_events(events, entities) if events or needs_events else None
             runs.append(make_run(candidate.file, candidate.files, raw_files, path))
         except InputError as error:
@@ -154,6 +165,12 @@ def _make_runs(candidates, raw_files, needs_events):
     doubtful = find_doubtful_times(runs)
     faults += [Fault(f"{runs[n].label} {words}", runs[n].entities) for n, words in doubtful.items()]
     return [run for number, run in enumerate(runs) if number not in doubtful], faults
+
+
+def _check_name(file):
+    part = find_stray_part(file)
+    if part is not None:
+        raise InputError(f"has {part!r} alone in the name {file.path.name}. {NO_UNDERSCORE}")
 
 
 def _only_events(found, entities):
@@ -183,6 +200,8 @@ def _unusable(subjects, runs, faults, files):
     faulty, idle = {}, {}
     for subject in subjects:
         own = [str(fault) for fault in faults if fault.entities.get("sub") == subject]
+        if "_" in subject:
+            own.append(f"sub-{subject} has a label with an underscore. {NO_UNDERSCORE}")
         if subject in usable:
             continue
         if own:

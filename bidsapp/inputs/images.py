@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from bidsapp.errors import InputError
+from bidsapp.inputs.fetched import check_fetched
 from bidsapp.records import Geometry
 
 # Affines of one grid written by different programs differ by the rounding of float32 positions, in mm.
@@ -105,11 +106,7 @@ def intersect_masks(geometries, paths):
 
 
 def _open(path):
-    path = Path(path)
-    if path.exists() and path.is_file() and path.stat().st_size == 0:
-        raise InputError(
-            f"{path} is empty (0 bytes). Fetch its content (datalad get, git annex get), or make it again."
-        )
+    check_fetched(path)
     try:
         return nib.load(path)
     except READ_FAULTS as error:

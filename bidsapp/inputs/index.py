@@ -14,6 +14,7 @@ from pathlib import Path
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError
+from bidsapp.inputs.fetched import check_fetched
 
 # pybids indexes every file it meets (14-20 s for 100 subjects of fMRIPrep); these are never asked for.
 IGNORED = (
@@ -54,6 +55,13 @@ def parse_name(path):
     entities = dict(part.split("-", 1) for part in parts if "-" in part)
     suffix = parts[-1] if "-" not in parts[-1] else ""
     return IndexedFile(path, entities, suffix, dot + extension)
+
+
+def find_stray_part(file):
+    """Return the part of a file's name that is neither entity nor suffix, as of a label with "_"; or None."""
+    parts = file.path.name.partition(".")[0].split("_")[:-1]
+    # fMRIPrep before 1.2 wrote task-x_bold_space-y_preproc.
+    return next((part for part in parts if "-" not in part and part != "bold"), None)
 
 
 def same_label(entity, first, second):
@@ -101,6 +109,7 @@ def inherited_metadata(sidecars, entities):
 
 def read_json(path):
     """Return the object in a JSON file; InputError names the file and the line of a fault."""
+    check_fetched(path)
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, RecursionError) as error:

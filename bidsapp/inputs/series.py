@@ -16,6 +16,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from bidsapp.errors import InputError
+from bidsapp.inputs.fetched import check_fetched
 from bidsapp.records import Geometry
 
 FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
@@ -275,6 +276,7 @@ def _leave_out(without, inside, kernels, index):
 
 def _load(path):
     """Return the image with its header read and its data not."""
+    check_fetched(path)
     try:
         image = nib.load(path)
     except FileNotFoundError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError
+from bidsapp.inputs.fetched import check_fetched
 
 # The only list of words for a missing value, of every table. Others ("None", "null", ".") are values.
 MISSING = frozenset(("n/a", "N/A", "na", "NA", "nan", "NaN", ""))
@@ -90,6 +91,7 @@ def _number(text):
 
 def read_header(path):
     """Return the names of the columns of a table, reading no further; none where the file is empty."""
+    check_fetched(path)
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
             line = next((line.rstrip("\r\n") for line in file if line.strip()), "")
@@ -101,6 +103,7 @@ def read_header(path):
 
 def _read_rows(path):
     """Return the lines that are not blank, each with its number and its cells."""
+    check_fetched(path)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

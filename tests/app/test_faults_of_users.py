@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -15,6 +18,7 @@ import bidsapp.subject
 from bidsapp.cli import main
 from bidsapp.errors import InputError
 
+RUN = Path(__file__).parents[2] / "run.py"
 STEM = "sub-01_task-viewing_run-1"
 # Two ways to leave a volume out differ by the rounding of float32 sums only.
 SAME = 1e-4
@@ -533,3 +537,89 @@ def test_a_lost_contrast_is_a_warning(two, tmp_path, capsys):
     assert run(two, tmp_path / "out") == 0
     (line,) = [line for line in warnings_in(capsys.readouterr().err) if "faceMinusHouse" in line]
     assert "sub-02 task-viewing run-1: not made: " in line
+
+
+# Surroundings
+
+
+@pytest.mark.parametrize("form", ["--dry-run", "--dry-run=json"])
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+    ids=["ascii", "C locale"],
+)
+def test_a_terminal_of_any_alphabet_shows_the_plan(dataset, tmp_path, environment, form):
+    edit_events(events(dataset), lambda t: t.assign(trial_type=t.trial_type.replace("face", "stra\u00dfe")))
+    done = subprocess.run(
+        [sys.executable, str(RUN), str(dataset), str(tmp_path / "out"), "participant", form],
+        env={"PATH": ""} | environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"stra\\" in done.stdout
+
+
+def link_nowhere(path):
+    path.unlink()
+    path.symlink_to("../../.git/annex/objects/aa/bb/MD5E-s1")
+
+
+def make_pointer(path):
+    path.write_text("/annex/objects/MD5E-s100--0123456789abcdef.nii.gz\n")
+
+
+@pytest.mark.parametrize("change", [link_nowhere, make_pointer])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "derivatives/*/sub-01/func/*run-1_*desc-preproc_bold.nii.gz",
+        "derivatives/*/sub-01/func/*run-1_*brain_mask.nii.gz",
+        "derivatives/*/sub-01/func/*run-1_*timeseries.tsv",
+        "derivatives/*/sub-01/func/*run-1_*preproc_bold.json",
+        "sub-01/func/*run-1_events.tsv",
+    ],
+)
+def test_content_that_was_not_fetched_is_called_so(dataset, tmp_path, capsys, change, pattern):
+    (path,) = dataset.glob(pattern)
+    change(path)
+    assert run(dataset, tmp_path / "out", "--dry-run") == 1
+    (line,) = problems_in(capsys.readouterr().out)
+    assert "run-1" in line
+    assert re.search(
+        f"{path.name} is a (link|pointer) to content that is not here. Fetch it: datalad get", line
+    )
+
+
+def rename_all(dataset, old, new):
+    for path in sorted(dataset.rglob(f"*{old}*"), key=lambda path: -len(path.parts)):
+        path.rename(path.with_name(path.name.replace(old, new)))
+
+
+def test_an_underscore_in_a_label_is_told(two, tmp_path, capsys):
+    rename_all(two, "sub-02", "sub-my_02")
+    assert run(two, tmp_path / "out", "--dry-run") == 1
+    (line,) = problems_in(capsys.readouterr().out)
+    assert "sub-my_02 has a label with an underscore" in line
+
+
+def test_an_underscore_in_a_task_ends_the_runs_of_it(two, tmp_path, capsys):
+    for part in (two / "sub-02", two / "derivatives/fmriprep/sub-02"):
+        rename_all(part, "task-viewing", "task-view_ing")
+    assert run(two, tmp_path / "out", "--dry-run") == 1
+    (line,) = problems_in(capsys.readouterr().out)
+    assert "'ing' alone in the name sub-02_task-view_ing_run-1" in line
+
+
+def test_components_of_two_masks_stand_for_the_combined_one_with_a_warning(dataset, tmp_path, capsys):
+    def rename(table):
+        parts = [name.replace("a_comp_cor_0", "cw"[k % 2] + "_comp_cor_0") for k, name in enumerate(table)]
+        return table.set_axis(parts, axis=1)
+
+    edit_confounds(dataset, rename)
+    next(dataset.glob("derivatives/*/sub-01/func/*run-1_*timeseries.json")).unlink()
+    assert run(dataset, tmp_path / "out", "--dry-run", "--confounds", "acompcor2") == 0
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("WARNING")]
+    assert "acompcor takes as many of c_comp_cor and of w_comp_cor each" in line
+    assert len(re.findall(r"[cw]_comp_cor_\d", said.split("run-2:")[0])) >= 4

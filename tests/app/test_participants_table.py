@@ -1,0 +1,133 @@
+"""What participants.tsv says of participants with estimates: matched, or told in words."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from bidsapp.cli import main
+
+AGE = ("--group-design", "covariate", "age")
+
+
+@pytest.fixture(scope="module")
+def results(tiny_dataset, tmp_path_factory):
+    """Return the results of four participants; read only."""
+    out = tmp_path_factory.mktemp("results")
+    assert main([str(tiny_dataset), str(out), "participant", "--n-cpus", "1"]) == 0
+    return out
+
+
+@pytest.fixture
+def plan(tiny_dataset, results, tmp_path, capsys):
+    """Return a function that plans the group with a changed table: exit code and what was said."""
+    folder = tmp_path / "bids"
+    folder.mkdir()
+    for path in tiny_dataset.iterdir():
+        (folder / path.name).symlink_to(path)
+    table = folder / "participants.tsv"
+    before = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
+
+    def run(change, *arguments):
+        table.unlink()
+        changed = change(before)
+        if changed is not None:
+            changed.to_csv(table, sep="\t", index=False)
+        capsys.readouterr()
+        code = main([str(folder), str(results), "group", "--dry-run", *arguments])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def relabel(table):
+    return table.assign(participant_id=table.participant_id.str.replace("sub-0", "sub-"))
+
+
+def ages(*values):
+    return lambda table: table.assign(age=list(values))
+
+
+def test_columns_are_those_of_the_table_whoever_is_in_it(plan):
+    code, said = plan(lambda table: table.iloc[1:].assign(age=["20", "31", "44"]), *AGE)
+    assert code == 0
+    assert "left out: sub-01: no row in participants.tsv" in said
+    assert "3 subjects" in said
+
+
+@pytest.mark.parametrize("design", [AGE, ("--group-design", "two-sample", "group")])
+def test_labels_that_differ_by_zeros_are_matched_with_a_warning(plan, design):
+    code, said = plan(relabel, *design)
+    assert code == 0
+    assert "WARNING: participants.tsv writes 4 labels with other zeros: sub-1 is taken for sub-01" in said
+    assert "4 subjects" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda table: table.assign(participant_id=[f"sub-P{n}" for n in range(4)]),
+            "no row of participants.tsv is of a participant with estimates: it has sub-P0, the estimates are "
+            "of sub-01",
+        ),
+        (lambda _: None, "there is no participants.tsv in BIDS_DIR"),
+        (lambda table: table.drop(columns="age"), "no column 'age'"),
+        (ages("89+", "30", "40", "50"), "no number for sub-01: '89+'"),
+        (ages("30", ">89", "40", "old"), "no number for sub-02: '>89', sub-04: 'old'"),
+        (ages("a", "b", "c", "50"), "its values are not numbers. Use two-sample or anova"),
+    ],
+)
+def test_a_table_that_does_not_do_is_told_in_its_own_words(plan, change, said):
+    code, told = plan(change, *AGE)
+    assert code == 64
+    assert said in told
+
+
+def test_numbers_that_two_rows_share_are_not_matched(plan):
+    def change(table):
+        twice = table.iloc[[0, 0]].assign(participant_id=["sub-1", "sub-001"])
+        return pd.concat([twice, table.iloc[1:].assign(age=["20", "31", "44"])])
+
+    _, said = plan(change, *AGE)
+    assert "is taken for" not in said
+    assert "left out: sub-01: no row in participants.tsv" in said
+
+
+def test_a_missing_value_leaves_its_participant_out(plan):
+    code, said = plan(ages("n/a", "30", "40", "55"), *AGE)
+    assert code == 0
+    assert "left out: sub-01: no value for age" in said
+
+
+@pytest.mark.parametrize("code", ["999", "-1", "-999"])
+def test_a_code_among_ages_is_a_warning(plan, code):
+    _, said = plan(ages("31", "30", code, "35"), *AGE)
+    assert f"WARNING: sub-03: the age of {code} is far from that of all others" in said
+
+
+def test_ages_as_they_are_and_centred_measures_are_no_warning(plan):
+    assert "is far from" not in plan(ages("20", "31", "45", "67"), *AGE)[1]
+    assert "is far from" not in plan(ages("-2", "-1", "1", "2"), *AGE)[1]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Return a model with the age in X, whatever its values are."""
+    node = {
+        "Level": "Dataset",
+        "Name": "datasetLevel",
+        "GroupBy": ["contrast"],
+        "Model": {"Type": "glm", "X": [1, "age"]},
+        "DummyContrasts": {"Test": "t"},
+    }
+    path = tmp_path / "model_smdl.json"
+    path.write_text(json.dumps({"Name": "ages", "BIDSModelVersion": "1.0.0", "Nodes": [node]}))
+    return path
+
+
+def test_a_model_makes_no_factor_of_numbers_with_a_text_among_them(plan, model):
+    code, said = plan(ages("30", "89+", "40", "50"), "--model", str(model))
+    assert code == 65
+    assert "'age' is a number, but not for sub-02: '89+'" in said
