@@ -7,6 +7,7 @@ import pandas as pd
 
 from bidsapp.group_discoveries import COLUMNS as DISCOVERY_COLUMNS
 from bidsapp.group_discoveries import make_discoveries
+from bidsapp.group_estimands import describe_estimand
 from bidsapp.group_tables import STATISTICS, TableWriter, is_template
 from bidsapp.inference.conventions import conventions_of
 from bidsapp.inference.pvalues import p_interval
@@ -68,6 +69,9 @@ class ContrastWriter:
         self._result, self._settings, self._out = result, settings, settings.output_dir
         self._where = {"node": result.fit.node, "contrast": result.contrast.name}
         self._maps = collect_maps(result)
+        # A conjunction weighs nothing.
+        weighs = result.estimate.test != "z"
+        self._estimand = describe_estimand(result.fit, result.contrast) if weighs else None
         # What was decided at the participant level. This level has a version of its own.
         self._made_with = shared_facts(result.fit.inputs) | {"TaskGLMVersion": __version__}
         self._tables = TableWriter(result, self._maps, settings)
@@ -87,6 +91,7 @@ class ContrastWriter:
             "test": estimate.test,
             "dof": _common_dof(estimate),
             "weights": described["weights"],
+            "estimand": self._estimand,
             "n_subjects": len(set(result.stack.labels)),
             "units": effect_units(result.fit, result.contrast),
             "input_units": input_units(result.fit),
@@ -109,6 +114,8 @@ class ContrastWriter:
             "SpatialReference": result.fit.entities.get("space"),
             "ContrastName": result.contrast.name,
             "InputContrast": result.fit.contrast,
+            "Estimand": self._estimand and self._estimand["text"],
+            "EstimandWeights": self._estimand and self._estimand["weights"],
             "Test": result.estimate.test,
             "NodeName": result.fit.node,
             "NodeLevel": "Dataset",
@@ -251,7 +258,8 @@ def write_shared(model, stacks, settings, *, estimator):
     sidecar = {"Type": "Brain", "Description": "Voxels that a contrast was tested in"}
     write_json(out / names.sidecar_path(mask), sidecar)
     weights = names.contrasts_path(entities, node=model.node)
-    write_contrasts(out / weights, fit.contrasts, fit.design.columns)
+    estimands = {contrast.name: describe_estimand(fit, contrast) for contrast in fit.contrasts}
+    write_contrasts(out / weights, fit.contrasts, fit.design.columns, {"Estimands": estimands})
     return {
         "mask": mask,
         "coverage": _coverage_path(fit),

@@ -19,7 +19,7 @@ OPTIONAL = {
     "subjects": ("coverage", "covariates"),
     "contrasts": (
         "design", "excluded", "units", "input_units", "inputs", "influence", "nulls", "permutation",
-        "discoveries", "main_threshold",
+        "discoveries", "estimand", "main_threshold",
     ),
     "thresholds": (
         "scale", "reason", "forming", "forming_p", "surviving", "p_map", "labels", "peak_effects", "clusters",

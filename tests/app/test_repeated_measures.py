@@ -1,5 +1,7 @@
 """Designs within subjects, with and without groups, from effect maps to p-values."""
 
+import json
+
 import numpy as np
 import pytest
 from effect_maps import run_group, write_effect_maps
@@ -129,3 +131,55 @@ def test_main_effect_of_group_is_that_of_the_mean_of_cells(averaged, cells):
 def test_rows_that_say_nothing_new_are_left_out(averaged):
     _, run = averaged
     np.testing.assert_array_equal(run.map("contrast-two_stat-t"), run.map("contrast-AB_stat-t"))
+
+
+def estimand_of(run, name):
+    return next(entry for entry in run.record["contrasts"] if entry["name"] == name)["estimand"]
+
+
+def test_estimand_of_an_average_over_groups_names_cells_groups_and_weights(averaged):
+    kind, run = averaged
+    found, shares = estimand_of(run, "AB"), weights_of(kind, [5, 6, 7])
+    assert found["subjects"] == {"group.a": 5, "group.b": 6, "group.c": 7}
+    for group, share in zip("abc", shares, strict=True):
+        assert found["weights"][0][f"group.{group}"] == pytest.approx({"A": share, "B": -share})
+    assert found["text"].startswith("A - B: average in which group.a (5 subjects) weighs")
+    assert ("all groups alike" in found["text"]) == (kind == "equal")
+
+
+def test_estimand_of_an_interaction_has_a_row_for_each_pair_of_rows(averaged):
+    found = estimand_of(averaged[1], "cond group")
+    assert len(found["weights"]) == 4
+    assert found["weights"][1] == {"group.a": {"B": 1, "C": -1}, "group.b": {"B": -1, "C": 1}}
+    assert found["text"].startswith("no effect in any of: A - B; B - C: difference between groups, group.a")
+
+
+def test_estimand_of_a_slope_and_of_pooled_cells(three_groups, pooled):
+    assert "change with one unit of age" in estimand_of(three_groups, "cond age")["text"]
+    assert estimand_of(three_groups, "cond a vs b")["text"].endswith("; adjusted for age")
+    assert estimand_of(pooled[1], "AB")["text"] == "A - B, mean of 12 in all subjects"
+
+
+def test_estimand_stands_in_sidecars_and_report(averaged):
+    _, run = averaged
+    (path,) = (run.folder / "group").glob("*contrast-AB_stat-t_statmap.json")
+    sidecar, found = json.loads(path.read_text()), estimand_of(run, "AB")
+    assert (sidecar["Estimand"], sidecar["EstimandWeights"]) == (found["text"], found["weights"])
+    assert f"What is estimated: {found['text']}." in (run.folder / "group.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory):
+    """The run of pooled cells; a voxel has 3 of 12 subjects."""
+    cells = np.random.default_rng(1).normal(size=(3, 12, *SHAPE))
+    cells[:, 3:, 0, 0, 0] = np.nan
+    folder = tmp_path_factory.mktemp("pooled")
+    maps = write_effect_maps(folder / "maps", dict(zip("ABC", cells, strict=True)), {"age": range(12)})
+    words = ("--error-term", "pooled", "--min-subjects", 8, "--group-contrast", "AB=A-B")
+    return cells, run_group(maps, folder / "out", *CONDITIONS, *words)
+
+
+def test_min_subjects_counts_subjects_and_not_their_maps(pooled):
+    p = pooled[1].map("contrast-cond_stat-p")
+    assert np.isnan(p[0, 0, 0])
+    assert np.isfinite(p[1, 0, 0])
