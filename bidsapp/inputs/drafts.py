@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from bidsapp.inputs.schema import DocumentShape
 
-OLDER_KEYS = {"Src": "Source", "Dst": "Destination"}
+OLDER_KEYS = {"src": "Source", "dst": "Destination", "groupby": "GroupBy"}
 SECONDS = ("high_pass_filter_cutoff_secs", "HighPassFilterCutoffSecs")
 RESPONSE_KEYS = ("HRF_variables", "HRFVariables")
 
@@ -78,17 +78,31 @@ def drop_templates(node: dict, notes: list) -> None:
     """Leave out the parts of a template that nobody filled in."""
     model = node.get("Model")
     options = model.get("Options") if isinstance(model, dict) else None
-    places = ((node, "Transformations"), (options, "Mask"), (model, "Software"))
-    dropped = [
-        key for table, key in places if isinstance(table, dict) and key in table and _is_blank(table[key])
-    ]
+    places = [(node, "Transformations"), (model, "Software"), (model, "Mask"), (model, "HRF")]
+    places += [(options, key) for key in ("Mask", *SECONDS)]
+    if node.get("Level") != "Run":
+        places.append((model, "X"))
+    dropped = []
     for table, key in places:
-        if key in dropped:
+        if isinstance(table, dict) and key in table and _is_blank(table[key]):
             del table[key]
-    dropped += _drop_blank_contrasts(node)
+            dropped.append(key)
+    dropped += _drop_blank_steps(node) + _drop_blank_contrasts(node)
     if dropped:
         where = node.get("Name") or node.get("Level")
         notes.append(f"{where}: {', '.join(dropped)} not filled in: as if absent")
+
+
+def _drop_blank_steps(node):
+    steps = node.get("Transformations")
+    steps = steps.get("Instructions") if isinstance(steps, dict) else steps
+    dropped = []
+    for step in list(steps) if isinstance(steps, list) else ():
+        names = [step[key] for key in ("Input", "Inputs") if key in step] if isinstance(step, dict) else []
+        if names and names[0] != [] and _is_blank(names):
+            steps.remove(step)
+            dropped.append(f"the input of {step.get('Name', 'a transformation')}")
+    return dropped
 
 
 def _drop_blank_contrasts(node):
@@ -163,8 +177,9 @@ def read_edges(document: dict, notes: list) -> None:
     for edge in edges if isinstance(edges, list) else ():
         if not isinstance(edge, dict):
             continue
-        for old, new in OLDER_KEYS.items():
-            if old in edge and new not in edge:
+        for old in list(edge):
+            new = OLDER_KEYS.get(str(old).lower())
+            if new and new not in edge:
                 edge[new] = edge.pop(old)
                 notes.append(f"{old!r} is read as {new!r}")
         if "GroupBy" in edge:

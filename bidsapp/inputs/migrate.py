@@ -9,6 +9,7 @@ through untouched.
 import copy
 
 from bidsapp.inputs.drafts import drop_templates, read_edges, read_lists, read_older_keys, read_version
+from bidsapp.inputs.higher_contrasts import place_contrasts
 from bidsapp.inputs.schema import KEYS
 from bidsapp.model_records import LEVELS, TRANSFORMERS
 
@@ -56,6 +57,8 @@ def migrate(document, name="model"):
     if legacy:
         _migrate_steps(document, nodes, notes)
     _name_nodes(nodes, notes)
+    if isinstance(document.get("Nodes"), list):
+        place_contrasts(document, notes)
     return document, notes
 
 
@@ -71,22 +74,36 @@ def _migrate_node(node, notes):
         notes.append(f"a {level} node has no GroupBy: read as {node['GroupBy']}")
     drop_templates(node, notes)
     _migrate_transformations(node, notes)
-    if "Model" not in node and level != "Run":
+    if level != "Run":
+        _complete_higher_model(node, level, notes)
+    if isinstance(node.get("Model"), dict):
+        _migrate_model(node, level, notes)
+    _migrate_contrasts(node, notes)
+
+
+def _complete_higher_model(node, level, notes):
+    """Give a node above the runs the model that it has where it names none: the mean."""
+    if "Model" not in node:
         node["Model"] = {"X": [1]}
         notes.append(f"a {level} node has no Model: read as X [1]")
-    model = node.get("Model")
-    if isinstance(model, dict):
-        _rename_keys(model, "Model", notes)
-        read_older_keys(node, notes)
-        for key in ("HRF", "Options"):
-            _rename_keys(model.get(key), key, notes)
-        if "Type" not in model:
-            model["Type"] = "meta" if _tests_are_fixed_effects(node) else "glm"
-            notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}")
-        elif isinstance(model["Type"], str) and model["Type"] != model["Type"].lower():
-            model["Type"] = model["Type"].lower()
-        _migrate_software(model, notes)
-    _migrate_contrasts(node, notes)
+    model = node["Model"]
+    if isinstance(model, dict) and not any(key.lower() in ("x", "variables", "formula") for key in model):
+        model["X"] = [1]
+        notes.append(f"a {level} node has no X: read as [1]")
+
+
+def _migrate_model(node, level, notes):
+    model = node["Model"]
+    _rename_keys(model, "Model", notes)
+    read_older_keys(node, notes)
+    for key in ("HRF", "Options"):
+        _rename_keys(model.get(key), key, notes)
+    if "Type" not in model:
+        model["Type"] = "meta" if _tests_are_fixed_effects(node) else "glm"
+        notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}")
+    elif isinstance(model["Type"], str) and model["Type"] != model["Type"].lower():
+        model["Type"] = model["Type"].lower()
+    _migrate_software(model, notes)
 
 
 def _migrate_software(model, notes):
@@ -171,6 +188,7 @@ def _migrate_instruction(instruction):
     plain = name.lower().replace("_", "")
     instruction["Name"] = name = names.get(plain.removesuffix("hrf"), names.get(plain, name))
     arguments = {argument.lower(): argument for argument in TRANSFORMERS.get(name, ())}
+    arguments |= {"inputs": "Input", "outputs": "Output"}
     for key in list(instruction):
         better = arguments.get(key.lower().replace("_", ""))
         if better and better != key and key != "Name":
@@ -183,6 +201,7 @@ def _migrate_steps(document, nodes, notes):
     edges = []
     _split_by_session(nodes, notes)
     nodes[:] = [node for node in nodes if node not in ({},)]
+    nodes.sort(key=lambda node: LEVELS.index(node["Level"]) if node.get("Level") in LEVELS else 0)
     document["Nodes"] = nodes
     _name_nodes(nodes, notes)
     for source, node in zip(nodes, nodes[1:], strict=False):

@@ -8,6 +8,7 @@ from bidsapp.errors import SettingsError
 from bidsapp.inputs.confounds import parse_strategy
 from bidsapp.inputs.model_instructions import make_instructions, read_delays
 from bidsapp.inputs.model_text import check_name, read_columns, read_weights
+from bidsapp.inputs.respelled import respell_conditions
 from bidsapp.model_records import (
     HRF_MODELS,
     INTERCEPT,
@@ -64,6 +65,8 @@ def make_node(shape, path, faults, notes):
         dummy=_dummy(shape.DummyContrasts, [*path, "DummyContrasts", "Contrasts"], faults),
         where=f"{path[0]}[{path[1]}]",
     )
+    if not node.formula and n_patterns <= MAX_PATTERNS:
+        node = respell_conditions(node, _Columns(node.x), path, faults, notes)
     _check_conditions(node, path, faults)
     return node
 

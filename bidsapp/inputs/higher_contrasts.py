@@ -1,0 +1,165 @@
+"""Contrasts of higher nodes beside X [1] that name what comes from below, as models of other programs do.
+
+A node whose X is 1 has one column, the intercept, over whatever comes in. Where its contrasts name columns of
+the run, they are made in each run and combined; where its dummy contrasts name incoming contrasts, only
+those are passed on. Both are written into the model in today's form.
+"""
+
+from bidsapp.wildcards import match_name
+
+INTERCEPTS = (1, "1")
+
+
+def place_contrasts(document: dict, notes: list) -> None:
+    """Move contrasts to where they can be made, and turn lists of dummy contrasts into filters of edges.
+
+    Parameters
+    ----------
+    document : dict
+        A model in today's form, but for these.
+    """
+    nodes = [node for node in document["Nodes"] if _is_whole(node)]
+    if len(nodes) < len(document["Nodes"]) or not nodes:
+        return
+    runs = [node for node in nodes if node.get("Level") == "Run"]
+    for node in nodes:
+        if node not in runs and node["Model"]["X"] in ([1], ["1"]):
+            if len(runs) == 1:
+                _move_contrasts(document, nodes, node, notes)
+                _filter_dummies(document, nodes, node, notes)
+            elif not runs:
+                _name_incoming(node, notes)
+
+
+def _name_incoming(node, notes):
+    """Give a node without runs below it the estimates that its contrasts name as columns."""
+    rules = [rule for rule in node.get("Contrasts") or () if isinstance(rule, dict)]
+    lists = [rule.get("ConditionList") for rule in rules if isinstance(rule.get("ConditionList"), list)]
+    names = list(dict.fromkeys(str(item) for items in lists for item in items))
+    dummy = node.get("DummyContrasts")
+    wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
+    names += [item for item in wanted if item not in names] if isinstance(wanted, list) else []
+    if names and not any(name in map(str, INTERCEPTS) for name in names):
+        node["Model"]["X"] = names
+        node["GroupBy"] = [name for name in node["GroupBy"] if name != "contrast"]
+        notes.append(f"X of {node['Name']!r} is read as the incoming contrasts that its contrasts name")
+
+
+def _is_whole(node):
+    """Return whether a node has the lists that are looked at; another one is refused later."""
+    model = node.get("Model") if isinstance(node, dict) else None
+    lists = [model.get("X"), node.get("GroupBy")] if isinstance(model, dict) else [None]
+    return isinstance(node.get("Name"), str) and all(isinstance(item, list) for item in lists)
+
+
+def _move_contrasts(document, nodes, node, notes):
+    """Make the contrasts of a node that name run columns in the runs."""
+    run, moved = next(other for other in nodes if other["Level"] == "Run"), []
+    for rule in list(node.get("Contrasts") or ()):
+        made = _over_columns(rule, run) if isinstance(rule, dict) else None
+        if made is not None:
+            node["Contrasts"].remove(rule)
+            _add_contrast(run, made)
+            moved.append(made)
+            what = f"contrast {made['Name']!r} of {node['Name']!r} names columns of {run['Name']!r}"
+            notes.append(f"{what}: it is made in each run and combined")
+    if moved:
+        _pass_on(node, moved, notes)
+        for between in _nodes_between(document, nodes, node):
+            _let_pass(document, nodes, between, [rule["Name"] for rule in moved])
+
+
+def _pass_on(node, moved, notes):
+    """Let a node pass on contrasts that are made in the runs now, each by itself."""
+    if "contrast" not in node["GroupBy"]:
+        node["GroupBy"].append("contrast")
+        notes.append(f"{node['Name']!r} is grouped by contrast too, for its contrasts come from below")
+    if any(rule["Test"] == "F" for rule in moved):
+        software = node["Model"].setdefault("Software", {})
+        software.setdefault("TaskGLM", {}).setdefault("JointF", True)
+    names, dummy = [rule["Name"] for rule in moved], node.get("DummyContrasts")
+    if not isinstance(dummy, dict):
+        node["DummyContrasts"] = {"Contrasts": names, "Test": "t"}
+    elif isinstance(dummy.get("Contrasts"), list):
+        dummy["Contrasts"] = [*dummy["Contrasts"], *names]
+
+
+def _over_columns(rule, run):
+    """Return a contrast over the columns of a run, or None where it names something else."""
+    conditions, weights = rule.get("ConditionList"), rule.get("Weights")
+    if not (isinstance(conditions, list) and isinstance(weights, list) and isinstance(rule.get("Name"), str)):
+        return None
+    if not conditions or any(item in INTERCEPTS or not isinstance(item, str) for item in conditions):
+        return None
+    own = {item["Name"]: item for item in run.get("Contrasts") or () if isinstance(item.get("Name"), str)}
+    if all(_is_column(item, run) for item in conditions):
+        return dict(rule)
+    if len(conditions) == 1 and conditions[0] in own and weights in ([1], [[1]]):
+        return own[conditions[0]] | {"Name": rule["Name"]}
+    return None
+
+
+def _is_column(name, run):
+    columns = [column for column in run["Model"]["X"] if isinstance(column, str)]
+    return any(
+        column == name or column.endswith(f".{name}") or match_name(column, name) for column in columns
+    )
+
+
+def _add_contrast(run, rule):
+    """Add a contrast to a run node, unless it makes the same already."""
+    own = run.setdefault("Contrasts", [])
+    if rule not in own:
+        own.append(rule)
+
+
+def _edges(document, nodes):
+    """Return the edges of a model; without any, each node feeds the next one of the list."""
+    if not isinstance(document.get("Edges"), list):
+        names = [node["Name"] for node in nodes]
+        pairs = zip(names, names[1:], strict=False)
+        document["Edges"] = [{"Source": source, "Destination": target} for source, target in pairs]
+    return [edge for edge in document["Edges"] if isinstance(edge, dict)]
+
+
+def _nodes_between(document, nodes, node):
+    """Return the nodes through which estimates of the runs come to a node."""
+    between, waiting = [], [node["Name"]]
+    edges = _edges(document, nodes)
+    while waiting:
+        target = waiting.pop()
+        sources = {edge.get("Source") for edge in edges if edge.get("Destination") == target}
+        found = [other for other in nodes if other["Name"] in sources and other not in between]
+        found = [other for other in found if other["Level"] != "Run"]
+        between += found
+        waiting += [other["Name"] for other in found]
+    return between
+
+
+def _let_pass(document, nodes, node, names):
+    """Let contrasts through a node on their way up."""
+    dummy = node.get("DummyContrasts")
+    if not isinstance(dummy, dict):
+        node["DummyContrasts"] = {"Test": "t"}
+    elif isinstance(dummy.get("Contrasts"), list) and node["Model"]["X"] in ([1], ["1"]):
+        dummy["Contrasts"] = [*dummy["Contrasts"], *names]
+    for edge in _edges(document, nodes):
+        wanted = edge.get("Filter", {}).get("contrast") if isinstance(edge.get("Filter"), dict) else None
+        if edge.get("Destination") == node["Name"] and isinstance(wanted, list):
+            wanted += [name for name in names if name not in wanted]
+
+
+def _filter_dummies(document, nodes, node, notes):
+    """Turn dummy contrasts that name incoming contrasts into a filter of the edges that lead here."""
+    dummy = node.get("DummyContrasts")
+    wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
+    if not isinstance(wanted, list) or not wanted or any(item in INTERCEPTS for item in wanted):
+        return
+    del dummy["Contrasts"]
+    for edge in _edges(document, nodes):
+        if edge.get("Destination") == node["Name"]:
+            rules = edge.setdefault("Filter", {})
+            before = rules.get("contrast")
+            rules["contrast"] = [item for item in wanted if not isinstance(before, list) or item in before]
+    names = ", ".join(map(str, wanted))
+    notes.append(f"DummyContrasts of {node['Name']!r} name incoming contrasts: only {names} pass to it")
