@@ -14,7 +14,7 @@ REGIONS = (((0, -80, 4), 30, [1.5, 1.0, 0.2]), ((0, 50, -6), 30, [-1.5, 0.4, 0.1
 CUT_MM = -40
 
 
-def make_group_maps(folder, *, seed=0):
+def make_group_maps(folder, *, contrasts="ABC", seed=0):
     """Write the maps, participants.tsv (group, site, family, age) and masks to choose from."""
     mask, affine = make_grid(VOXEL_MM)
     truth = plant(REGIONS, mask, affine)
@@ -29,10 +29,12 @@ def make_group_maps(folder, *, seed=0):
             values = effect + common + own
             if subject == N_SUBJECTS - 1:
                 values = np.where(height < CUT_MM, np.nan, values)
+            variances = 0.1 * rng.chisquare(20, len(values)) / 20 * (1 + subject % 3)
+            if contrast not in contrasts:
+                continue
             stem = f"sub-{subject + 1:02d}_task-x_space-{SPACE}_contrast-{contrast}"
             place = folder / f"sub-{subject + 1:02d}" / stem
             save_map(values, mask, affine, f"{place}_stat-effect_statmap.nii.gz")
-            variances = 0.1 * rng.chisquare(20, len(values)) / 20 * (1 + subject % 3)
             save_map(variances, mask, affine, f"{place}_stat-variance_statmap.nii.gz")
     _write_people(folder)
     _write_masks(folder / "code", mask, affine)
