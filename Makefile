@@ -2,11 +2,13 @@
 #   make demo       the app on a small data set that it writes itself; prints the report to open
 #   make test       the whole test suite without the slow statistics
 #   make test-slow  those
+#   make mutants    deliberate faults, one at a time: which ones do the tests notice?
 #   make test-reference  of `make test`, what needs the folder that TASKGLM_REFERENCE names (../shared)
 # VENV, DEMO and PYTHON can be set: `make VENV=/tmp/venv demo`.
 
 VENV ?= .venv
 DEMO ?= demo
+SAMPLE ?= 150
 CANDIDATES = python3 python3.13 python3.12 python3.11 python3.14 python
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
@@ -21,7 +23,7 @@ TEST = $(VENV)/.test
 DATA = $(DEMO)/data
 OUT = $(DEMO)/out
 
-.PHONY: help demo test test-slow test-reference bench docs lint lock clean
+.PHONY: help demo test test-slow test-reference mutants bench docs lint lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -63,6 +65,10 @@ test-slow: $(TEST)
 
 test-reference: $(TEST)
 	$(PY) -m pytest -m "reference and not slow" $(PYTEST_ARGS)
+
+mutants: $(TEST)
+	$(PY) .ci/mutants
+	$(PY) .ci/mutants --sample $(SAMPLE)
 
 bench: $(TEST)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
