@@ -2,14 +2,13 @@
 
 import json
 import zlib
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from bidsapp.inputs.dataset import Dataset
 from bidsapp.inputs.estimates import EstimateFile
-from bidsapp.records import Run
+from bidsapp.records import EstimateKey, Run
 
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
 CONFOUNDS = [
@@ -103,9 +102,7 @@ def estimates_of(plan, folder):
                 if contrast.test == "F":
                     continue
                 level = getattr(fit, "level", "run")
-                key = SimpleNamespace(
-                    node=fit.node, level=level, contrast=contrast.name, entities=tuple(fit.entities.items())
-                )
+                key = EstimateKey(fit.node, level, contrast.name, tuple(fit.entities.items()))
                 files.append(EstimateFile(key, folder / contrast.name, folder / "v", 100.0))
     return tuple(files)
 
