@@ -250,7 +250,7 @@ def test_a_contrast_whose_maps_are_alike_is_not_named(tiny_dataset, out, other_r
 def test_a_mixture_that_is_allowed_is_told(tiny_dataset, out, other_results):
     put(other_results("--noise-model", "ols"), out)
     noted = notes_of(plan(tiny_dataset, out, "--allow-mixed-settings"))
-    assert "noise model ar1-reml in 2 participants, ols in sub-03, sub-04" in noted
+    assert "noise model auto in 2 participants, ols in sub-03, sub-04" in noted
 
 
 def test_maps_of_one_kind_are_a_group_whoever_else_is_there(tiny_dataset, out, other_results):
