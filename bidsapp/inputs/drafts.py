@@ -173,7 +173,8 @@ def read_older_keys(node: dict, notes: list) -> None:
 def read_edges(document: dict, notes: list) -> None:
     """Read older names of an edge's ends, and a grouping at an edge as that of the node it leads to."""
     edges, nodes = document.get("Edges"), document.get("Nodes")
-    by_name = {str(node.get("Name")): node for node in nodes or () if isinstance(node, dict)}
+    listed = nodes if isinstance(nodes, list) else []
+    by_name = {str(node.get("Name")): node for node in listed if isinstance(node, dict)}
     for edge in edges if isinstance(edges, list) else ():
         if not isinstance(edge, dict):
             continue

@@ -46,10 +46,17 @@ def _name_incoming(node, notes):
 
 
 def _is_whole(node):
-    """Return whether a node has the lists that are looked at; another one is refused later."""
+    """Return whether a node has the lists and objects that are looked at; another one is refused later."""
     model = node.get("Model") if isinstance(node, dict) else None
-    lists = [model.get("X"), node.get("GroupBy")] if isinstance(model, dict) else [None]
-    return isinstance(node.get("Name"), str) and all(isinstance(item, list) for item in lists)
+    if not isinstance(model, dict) or not isinstance(node.get("Name"), str):
+        return False
+    rules, software = node.get("Contrasts") or [], model.get("Software") or {}
+    return (
+        all(isinstance(item, list) for item in (model.get("X"), node.get("GroupBy"), rules))
+        and all(isinstance(rule, dict) for rule in rules)
+        and isinstance(software, dict)
+        and isinstance(software.get("TaskGLM", {}), dict)
+    )
 
 
 def _move_contrasts(document, nodes, node, notes):
@@ -75,7 +82,7 @@ def _pass_on(node, moved, notes):
         node["GroupBy"].append("contrast")
         notes.append(f"{node['Name']!r} is grouped by contrast too, for its contrasts come from below")
     if any(rule["Test"] == "F" for rule in moved):
-        software = node["Model"].setdefault("Software", {})
+        software = node["Model"]["Software"] = node["Model"].get("Software") or {}
         software.setdefault("TaskGLM", {}).setdefault("JointF", True)
     names, dummy = [rule["Name"] for rule in moved], node.get("DummyContrasts")
     if not isinstance(dummy, dict):

@@ -129,7 +129,8 @@ def _check_outline(document, faults):
 
 def _check_filled(document, faults):
     """Refuse a template in one line, before its empty names are refused one by one."""
-    for index, node in enumerate(document["Nodes"]):
+    nodes = document.get("Nodes")
+    for index, node in enumerate(nodes if isinstance(nodes, list) else ()):
         if isinstance(node, dict) and is_unfilled(node):
             faults.add(["Nodes", index, "Model"], "is a template that is not filled in: it has empty names.")
     faults.raise_any()

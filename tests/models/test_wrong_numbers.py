@@ -97,8 +97,9 @@ def test_sessions_in_between_do_not_change_contrasts_of_contrasts(tmp_path):
     for name in ("aMinusB", "mean", "trialTypeC"):
         for stat in ("effect", "variance", "dof"):
             pair = [read_map(tmp_path, node, name, stat) for node in ("subject", "straight")]
-            # The corrections for estimated weights of two steps and of one agree to first order in 1 / dof.
-            np.testing.assert_allclose(*pair, rtol=3e-3)
+            # The corrections for estimated weights of two steps and of one agree to first order in 1 / dof;
+            # an effect near zero is as precise as the others, not relatively so.
+            np.testing.assert_allclose(*pair, rtol=3e-3, atol=1e-3)
 
 
 def test_least_squares_over_contrasts_of_one_run_are_refused(three_conditions, tmp_path):

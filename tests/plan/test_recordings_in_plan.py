@@ -124,10 +124,8 @@ def test_recording_of_another_time_is_refused(dataset):
 
 
 def test_column_of_two_recordings_is_refused(dataset):
-    func = dataset / "sub-01" / "func"
-    shutil.copy(
-        func / "sub-01_task-viewing_run-1_physio.tsv.gz", func / "sub-01_task-viewing_run-1_stim.tsv.gz"
-    )
+    for path in (dataset / "sub-01" / "func").glob("*_physio.tsv.gz"):
+        shutil.copy(path, path.with_name(path.name.replace("_physio", "_stim")))
     (dataset / "task-viewing_stim.json").write_text(json.dumps(SIDECAR))
     with pytest.raises(InputError, match="'respiratory' stands more than once"):
         plan(dataset)
