@@ -66,6 +66,17 @@ def collect_pain(source):
     np.savez_compressed(HERE / "maps" / "pain.npz", places=places, affine=affine, shape=n.shape, **arrays)
 
 
+def collect_noise(source):
+    """Write designs and series in steps of 1e-6 (they were rounded to these)."""
+    given = np.load(source / "reference.npz")
+    kept = ("z", "effect", "variance", "k", "dof", "inside")
+    arrays = {key: given[key] for key in given.files if key.split("_")[1] in kept}
+    for key in given.files:
+        if key.split("_")[1] in "xy":
+            arrays[key] = np.rint(1e6 * given[key]).astype(np.int32)
+    np.savez_compressed(HERE / "maps" / "run_noise.npz", **arrays)
+
+
 def collect_flanker(source):
     """Write a row a run: onsets in s, answers in ms, and kinds, of which capitals are wrong answers."""
     rows = []
@@ -96,6 +107,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     collect_groups(folder / "reference")
     collect_run(folder / "reference" / "run_level")
+    collect_noise(folder / "noise")
     collect_pain(folder / "data" / "pain21-4mm")
     collect_flanker(folder / "data" / "flanker-events")
     collect_tables(folder / "reference" / "tables")
