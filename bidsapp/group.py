@@ -11,14 +11,13 @@ from bidsapp.group_inference import (
     correct_family,
     find_smoothness,
     make_evidence,
-    mark_scores,
+    mark_statistic,
     shuffle_contrast,
 )
 from bidsapp.group_influence import write_influence
 from bidsapp.group_inputs import check_inputs
 from bidsapp.group_models import estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_shared
-from bidsapp.group_pooled import first_rows, has_repeats, pair_with_subjects
 from bidsapp.group_regions import write_regions
 from bidsapp.group_warnings import warn_of_data
 from bidsapp.inference.thresholds import THRESHOLDS
@@ -189,14 +188,16 @@ def analyse(fit, fitted, shuffled, settings):
     stack = fitted.stack
     effects = stack.effect if fitted.data.ndim == 2 else fitted.data
     smoothness = find_smoothness(effects, fitted.design.matrix, stack.geometry)
-    for contrast, estimate, one in zip(fit.contrasts, fitted.estimates, shuffled, strict=True):
+    for index, (contrast, estimate, one) in enumerate(
+        zip(fit.contrasts, fitted.estimates, shuffled, strict=True)
+    ):
         inference = one.inference
         evidence = make_evidence(estimate, inference, stack.geometry, settings, smoothness)
         thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
         main = choose_main(settings, shuffled=inference is not None)
         thresholds = order_thresholds(thresholds, main)
         said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
-        words = estimator_in_words(fitted)
+        words = estimator_in_words(fitted, index)
         yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, main, words)
 
 
@@ -225,33 +226,22 @@ def gather(warnings, contrasts):
 
 def shuffle_all(fit, fitted, settings):
     """Return the `Shuffled` of every contrast of a fit."""
-    place = (fitted.stack.geometry, fit.entities, fit.node, blocks_of_rows(fit, fitted.design))
-    return [_shuffle(contrast, fitted, place, settings) for contrast in fit.contrasts]
+    return [_shuffle(index, fit, fitted, settings) for index in range(len(fit.contrasts))]
 
 
-def _shuffle(contrast, fitted, place, settings):
+def _shuffle(index, fit, fitted, settings):
     if not settings.permutation.n_permutations:
         return Shuffled()
     if fitted.no_shuffling:
         return Shuffled(refusal=f"Not shuffled: {fitted.no_shuffling}.")
-    data, design = fitted.data, fitted.design
+    data, design, contrast, statistic = fitted.to_shuffle(index)
+    place = (fitted.stack.geometry, fit.entities, fit.node, blocks_of_rows(fit, design))
     try:
-        if fitted.estimator == "ols" and has_repeats(design):
-            data, design, contrast = pair_with_subjects(design, contrast, data)
-            place = (*place[:3], blocks_of_subjects(fitted, design, place[3], settings))
         inference = shuffle_contrast(data, design, contrast, place, settings)
     except AppError as error:
         # The other contrasts may have more subjects, and the maps of this one are right.
         return Shuffled(refusal=f"{contrast.name}: {error}")
-    as_it_is = fitted.estimator == "ols" and design is fitted.design
-    return Shuffled(inference if as_it_is else mark_scores(inference))
-
-
-def blocks_of_subjects(fitted, design, blocks, settings):
-    """Return the blocks that were asked for, one a subject where the rows are the subjects now."""
-    if design is fitted.design:
-        return blocks
-    return blocks[first_rows(fitted.design)] if settings.permutation.exchangeability_blocks else None
+    return Shuffled(mark_statistic(inference, statistic) if statistic else inference)
 
 
 def parts_of(fit):

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bidsapp.environment import find_memory_gb
-from bidsapp.group_pooled import has_repeats
 from bidsapp.inference.across import correct_across
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.random_field import estimate_smoothness
 from bidsapp.memory import used_gb
 from bidsapp.outputs import names
 from bidsapp.outputs.files import replacing
-from bidsapp.records import OF_SCORES, Evidence, Inference, InferenceOptions
+from bidsapp.records import Evidence, Inference, InferenceOptions
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.stats.estimability import find_rank
 from bidsapp.workers import threads_of_a_test
@@ -112,23 +111,27 @@ def describe_shuffles(inference):
     )
 
 
-def mark_scores(inference):
-    """Return an inference whose data were scores, saying so: its t is not that of the estimator's map."""
-    words = inference.conventions["Statistic"] + OF_SCORES
-    return replace(inference, conventions=inference.conventions | {"Statistic": words})
+def mark_statistic(inference, statistic):
+    """Return an inference that names its statistic, one that is not that of the estimator's map."""
+    return replace(inference, conventions=inference.conventions | {"Statistic": statistic})
 
 
 def blocks_of_rows(fit, design):
-    """Return the exchangeability blocks of the rows: those asked for, else the subjects where they repeat."""
+    """Return the exchangeability blocks of the rows: those asked for, else the subjects where they repeat.
+
+    The rows are those of the fit, or one for each of its subjects.
+    """
     if fit.blocks:
-        return np.unique(fit.blocks, return_inverse=True)[1]
-    return design.clusters if has_repeats(design) else None
+        blocks = np.unique(fit.blocks, return_inverse=True)[1]
+        first = np.unique(fit.subjects, return_index=True)[1]
+        return blocks if len(blocks) == len(design.matrix) else blocks[first]
+    return design.clusters if design.has_repeats else None
 
 
 def options_of_design(design, blocks, settings):
     """Return the options of the permutation engine for a design."""
     options = make_options(settings, blocks, design.variance_groups)
-    if options.block_mode == "auto" and has_repeats(design):
+    if options.block_mode == "auto" and design.has_repeats:
         return replace(options, block_mode="dependent")
     return options
 
@@ -166,8 +169,7 @@ def make_evidence(estimate, inference, geometry, settings, smoothness=None):
     signed = estimate.test == "t"
     tail = settings.group.tail if signed else "positive"
     finite = estimate.dof[np.isfinite(estimate.dof)]
-    # Random fields of the statistic are for p-values that come from it.
-    same = len(finite) and np.ptp(finite) == 0 and not estimate.p_from
+    same = len(finite) and np.ptp(finite) == 0
     return Evidence(
         test=estimate.test,
         statistic=estimate.statistic,

@@ -4,15 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.group_pooled import correct_pooled, has_repeats, require_subjects, warn_of_sphericity
+from bidsapp.group_repeated import describe_tests, find_tests, fit_repeated
 from bidsapp.group_within import fit_vectors, score_cells
 from bidsapp.inputs.group_masks import restrict_stack
 from bidsapp.inputs.resampling import smooth_stack
 from bidsapp.inputs.stacks import read_stack
 from bidsapp.plan.group_options import count_needed
-from bidsapp.records import GroupDesign
+from bidsapp.records import SCORE_T, Contrast, GroupDesign
 from bidsapp.stats.effect_sizes import partial_r2, standardise
-from bidsapp.stats.estimability import find_rank
 from bidsapp.stats.flip_scores import make_flip_scores
 from bidsapp.stats.group_estimators import USES_VARIANCES, fit_group
 from bidsapp.stats.repeated_measures import orthonormalise_rows
@@ -24,6 +23,7 @@ ESTIMATOR_WORDS = {
     "dl": "mixed effects, DerSimonian-Laird, Knapp-Hartung standard errors",
     "fixed": "fixed effects (known variances)",
     "huber": "robust regression (Huber)",
+    "own error": "least squares, one contrast a subject with its own error (F: Greenhouse-Geisser's dof)",
     "sandwich": "least squares with a sandwich covariance (CR2, Satterthwaite)",
 }
 # A cell's map has a variance but no file has the covariance of two cells.
@@ -58,7 +58,8 @@ class FittedGroup:
 
     ``design`` is the records.GroupDesign that was fitted; ``no_shuffling`` says why none may follow (""
     where it may); ``scores`` is what is shuffled in place of the effects: the maps of a multivariate test
-    (n_subjects, n_rows, n_voxels), or what each subject adds to an estimator that is not least squares.
+    (n_subjects, n_rows, n_voxels), or what each subject adds to an estimator that is not least squares;
+    ``tests`` is how each contrast is tested where subjects have several rows (SubjectTest).
     """
 
     stack: object
@@ -68,15 +69,28 @@ class FittedGroup:
     warnings: list
     no_shuffling: str = ""
     scores: np.ndarray | None = None
+    tests: tuple = ()
 
     @property
     def data(self):
         """What is shuffled."""
         return self.stack.effect if self.scores is None else self.scores
 
+    def to_shuffle(self, index: int) -> tuple[np.ndarray, GroupDesign, Contrast, str | None]:
+        """Return the data, design and contrast to be shuffled; the statistic where it is not the maps'."""
+        if self.tests:
+            test = self.tests[index]
+            data = test.data(self.stack.effect, self.design.clusters)
+            return data, test.design, test.contrast, test.statistic
+        statistic = None if self.estimator == "ols" else SCORE_T
+        return self.data, self.design, self.design.contrasts[index], statistic
 
-def estimator_in_words(fitted):
-    """Return how a fit was made, as records, sidecars and the methods text say it."""
+
+def estimator_in_words(fitted, index=None):
+    """Return how a fit, or one of its contrasts, was made, as records, sidecars and the methods text say."""
+    if fitted.tests:
+        tests = fitted.tests if index is None else [fitted.tests[index]]
+        return "; ".join(ESTIMATOR_WORDS[method] for method in dict.fromkeys(test.method for test in tests))
     if np.ndim(fitted.scores) == 3:
         return MULTIVARIATE if fitted.design.variance_groups is None else MULTIVARIATE_GROUPS
     words = ESTIMATOR_WORDS[fitted.estimator]
@@ -94,7 +108,10 @@ def read_inputs(fit, settings):
     """
     options = settings.group
     n_subjects = len(set(fit.subjects))
-    share = count_needed(options.min_subjects, n_subjects) / n_subjects
+    needed = count_needed(options.min_subjects, n_subjects)
+    # Of several rows a subject may have one; the maps of a contrast within subjects it has all.
+    maps = len(fit.inputs) if needed == n_subjects else needed * len(fit.inputs) // len(fit.subjects)
+    share = maps / len(fit.inputs)
     stack = read_stack(fit.inputs, minimum_share=share, resample=options.resample)
     # Smoothing before the mask: voxels outside it take part, as the first level's did.
     stack = smooth_stack(stack, options.group_smoothing_fwhm)
@@ -142,26 +159,30 @@ def _fit_rows(fit, stack, settings):
     options = settings.group
     estimator, warnings = choose_estimator(fit, options.group_estimator)
     design = make_design(fit)
-    repeated = has_repeats(design)
-    if repeated:
-        stack = require_subjects(stack, design, options.min_subjects)
-        needed = min(find_rank(design.matrix) + 1, len(stack.effect))
-    else:
-        needed = count_needed(options.min_subjects, len(stack.effect))
+    needed = count_needed(options.min_subjects, len(set(fit.subjects)))
+    if estimator == "ols" and design.has_repeats:
+        return _fit_repeated(stack, design, needed, options.tail)
     estimates = fit_group(
         stack.effect, stack.variance, design, estimator=estimator, min_inputs=needed, tail=options.tail
     )
     if estimator == "ols" and design.variance_groups is None:
         estimates = [add_effect_sizes(estimate) for estimate in estimates]
-    if repeated and estimator == "ols":
-        estimates = correct_pooled(estimates, design, stack.effect, options.tail)
-        warnings.append(warn_of_sphericity(estimates))
     if estimator == "ols":
         return FittedGroup(stack, design, estimates, estimator, warnings)
     reason = why_not_shuffled(design, estimator)
     flips = settings.permutation.n_permutations and not reason
     scores = make_flip_scores(stack.effect, stack.variance, estimator) if flips else None
     return FittedGroup(stack, design, estimates, estimator, warnings, reason, scores)
+
+
+def _fit_repeated(stack, design, needed, tail):
+    """Return the fit of several rows a subject by least squares, every contrast with its own error."""
+    tests = tuple(find_tests(design))
+    estimates = [
+        add_effect_sizes(estimate) if "unit_error" in estimate.maps else estimate
+        for estimate in fit_repeated(stack.effect, design, needed, tail)
+    ]
+    return FittedGroup(stack, design, estimates, "ols", [describe_tests(tests)], tests=tests)
 
 
 def make_design(fit):

@@ -21,7 +21,15 @@ from bidsapp.outputs.records import describe_contrast
 from bidsapp.outputs.sidecars import map_sidecar
 from bidsapp.outputs.tables import write_contrasts, write_design, write_table
 from bidsapp.plan.mixtures import describe_facts, shared_facts
-from bidsapp.records import OF_SCORES, Contrast, EffectStack, Geometry, GroupEstimate, Inference, Threshold
+from bidsapp.records import (
+    OTHER_STATISTICS,
+    Contrast,
+    EffectStack,
+    Geometry,
+    GroupEstimate,
+    Inference,
+    Threshold,
+)
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.version import __version__
 
@@ -121,7 +129,6 @@ class ContrastWriter:
             "NodeLevel": "Dataset",
             "EstimationMethod": f"{result.estimator}, on the subjects' effects",
             "DegreesOfFreedom": _common_dof(result.estimate),
-            "PValuesFrom": result.estimate.p_from or None,
             "MainThreshold": result.main.method,
             "MainThresholdDeclared": result.main.declared,
             "AlternativeHypothesis": TAILS[self._settings.group.tail] if is_signed else "upper tail",
@@ -147,8 +154,8 @@ class ContrastWriter:
             about = {"Inference": INFERENCE_WORDS[name], **conventions(inference, name)}
             desc = label + tail_suffix(inference)
             self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
-            of_scores = about["Statistic"].endswith(OF_SCORES) and name == "height"
-            stat = "score" if of_scores else OBSERVED_STATS.get(name)
+            is_score = about["Statistic"] in OTHER_STATISTICS and name == "height"
+            stat = "score" if is_score else OBSERVED_STATS.get(name)
             if stat:
                 self.write_map(stat, found.observed, **about)
             nulls.append(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.group_models import FittedGroup, estimator_in_words
+from bidsapp.group_repeated import fit_repeated
 from bidsapp.group_within import fit_vectors
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
 from bidsapp.outputs import names
@@ -97,6 +98,8 @@ def fit_regions(fitted: FittedGroup, data: RegionData, tail: str) -> list[GroupE
     A region is fitted with the subjects that have it, as long as they are more than the design's rank.
     """
     needed = find_rank(fitted.design.matrix) + 1
+    if fitted.tests:
+        return fit_repeated(data.effects, fitted.design, 2, tail)
     if data.effects.ndim == 3:
         return fit_vectors(data.effects, fitted.design, needed)
     options = {"estimator": fitted.estimator, "min_inputs": needed, "tail": tail}

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from bidsapp.group_pooled import has_repeats
 from bidsapp.stats.residual_shape import measure_errors
 from bidsapp.stats.weighted_solve import make_basis
 
@@ -35,7 +34,7 @@ def warn_of_data(fit, fitted, shuffled):
     variances, skewness = measure_errors(effects, design.matrix, index)
     warnings = warn_of_leverage(fit.design)
     single = design.variance_groups is None and fitted.estimator not in HETEROSCEDASTIC
-    if single and not has_repeats(design):
+    if single and not design.has_repeats:
         warnings += warn_of_variances(variances, fit.design, index, factor)
     flipped = [one.inference for one in shuffled if one.inference is not None]
     if any(inference.scheme != "permutation" for inference in flipped) and abs(skewness) > SKEWED:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bidsapp.errors import AppError, SettingsError
 from bidsapp.group_inference import blocks_of_rows, options_of_design, why_no_fields
 from bidsapp.group_models import choose_estimator, make_design, why_not_shuffled
+from bidsapp.group_repeated import find_tests
 from bidsapp.inference.permutation import lay_out
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.settings import MAIN_THRESHOLDS
@@ -104,6 +105,9 @@ def find_obstacle(fit, contrast, settings):
     reason = "" if n_maps > 1 else why_not_shuffled(design, estimator)
     if reason:
         return reason + "."
+    if estimator == "ols" and design.has_repeats and fit.within is None:
+        test = find_tests(design)[fit.contrasts.index(contrast)]
+        design, contrast, n_maps = test.design, test.contrast, test.n_maps
     options = options_of_design(design, blocks_of_rows(fit, design), settings)
     try:
         lay_out(design.matrix, contrast.weights, options, n_maps=n_maps)

@@ -241,6 +241,11 @@ class GroupDesign:
     variance_groups: np.ndarray | None = None
     clusters: np.ndarray | None = None
 
+    @property
+    def has_repeats(self):
+        """Whether a subject has several rows."""
+        return self.clusters is not None and len(np.unique(self.clusters)) < len(self.clusters)
+
     def keep_rows(self, rows):
         """Return the design of some of the inputs (indices, or True where kept)."""
         return GroupDesign(
@@ -269,8 +274,6 @@ class GroupEstimate:
         Rows of the contrast; 1 for t.
     maps : dict of str to ndarray, shape (n_voxels,)
         What else the estimator found ("tau2", "i2", "q"), the same for all contrasts of a fit.
-    p_from : str
-        What z and p come from where that is not the statistic itself; else empty.
     """
 
     contrast: str
@@ -283,7 +286,6 @@ class GroupEstimate:
     dof: np.ndarray
     dof_numerator: int
     maps: dict[str, np.ndarray] = field(default_factory=dict)
-    p_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -400,8 +402,11 @@ class ClusterInference:
     cutoff: float
 
 
-# How the conventions of an inference name a statistic that is not that of the estimator's map: so they end.
-OF_SCORES = " of the subjects' scores"
+# How the conventions of an inference name a statistic that is not the one of the estimator's map.
+SCORE_T = "t of the subjects' scores"
+SCORE_T2 = "Hotelling's T2 of the subjects' contrasts, as F"
+LEAST_SQUARES = {"t": "t of least squares", "F": "F of least squares"}
+OTHER_STATISTICS = frozenset({SCORE_T, SCORE_T2, *LEAST_SQUARES.values()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -213,8 +213,8 @@ class GroupOptions:
     error_term: str = option(
         "partitioned",
         "Repeated measures: partitioned (one map a subject and contrast; several rows by a multivariate "
-        "test), or pooled (one model of all cells with a column a subject, whose t and F assume sphericity; "
-        "p and thresholds do not).",
+        "test), or pooled (one model of all cells with a column a subject; several rows by one F with "
+        "Greenhouse-Geisser's degrees of freedom).",
         choices=("partitioned", "pooled"),
     )
     weights: str = option(

@@ -16,7 +16,7 @@ REGIONS = SimpleNamespace(names=["left", "right"], members=[[0], [1, 2]])
 def table(means, estimator, groups=None):
     contrast = Contrast("mean", "t", ("1",), np.ones((1, 1)))
     design = GroupDesign(np.ones((len(means), 1)), (contrast,), groups, np.arange(len(means)))
-    fitted = SimpleNamespace(estimator=estimator, design=design)
+    fitted = SimpleNamespace(estimator=estimator, design=design, tests=())
     return describe_regions(REGIONS, fit_regions(fitted, RegionData(means), "two")[0])
 
 
@@ -50,6 +50,7 @@ def test_region_of_one_voxel_is_that_voxel(estimator, rng):
         estimator=estimator,
         design=design,
         scores=None,
+        tests=(),
         stack=SimpleNamespace(effect=effect, variance=variance),
     )
     found = fit_regions(fitted, average_data(fitted, REGIONS), "two")[0]
@@ -71,7 +72,7 @@ def test_several_rows_within_subjects_are_tested_in_regions(rng):
     scores[0, :, 1:] = np.nan
     contrast = Contrast("mean", "t", ("1",), np.ones((1, 1)))
     design = GroupDesign(np.ones((12, 1)), (contrast,))
-    fitted = SimpleNamespace(estimator="ols", design=design, scores=scores, stack=None)
+    fitted = SimpleNamespace(estimator="ols", design=design, scores=scores, stack=None, tests=())
     found = fit_regions(fitted, average_data(fitted, REGIONS), "two")[0]
     (voxels,) = fit_vectors(scores.transpose(1, 0, 2), design, 12)
     assert found.statistic[0] == pytest.approx(voxels.statistic[0], rel=1e-10)

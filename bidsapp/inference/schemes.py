@@ -38,8 +38,9 @@ def choose_scheme(partition, options):
 
     With blocks, ``auto`` is within them, unless the effect cannot be told from the blocks there, and so lies
     between them: then whole blocks are permuted. A mean does not lie between blocks; each row's sign is
-    flipped by itself. ``dependent`` blocks (the rows of a subject) are different: within them rows are
-    permuted only for effects that sum to zero there, all others are shuffled by whole blocks.
+    flipped by itself. ``dependent`` blocks (the rows of a subject) are different: cells have variances and
+    correlations of their own, so that rows never change places within them; whole blocks are permuted for
+    effects that are constant there, and flipped for all others.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def choose_scheme(partition, options):
     elif not _sums_to_zero(effect, [np.arange(len(effect))]):
         scheme, reason = "sign-flip", MEAN
     elif options.block_mode == "dependent" and mode == "flip":
-        scheme, reason = "sign-flip", "the effect varies within blocks and between them"
+        scheme, reason = "sign-flip", "the effect varies within blocks"
     else:
         scheme, reason = "permutation", "the effect is no mean"
     mode = "whole" if mode == "flip" else mode
@@ -72,9 +73,7 @@ def _choose_mode(partition, options):
     if options.block_mode == "dependent":
         if _is_constant(effect, groups):
             return "whole", "whole blocks, for the effect is the same in all rows of a block"
-        if _sums_to_zero(effect, groups):
-            return "within", "within blocks, where the effect varies"
-        return "flip", "whole blocks"
+        return "flip", "whole blocks, whose rows may differ in variance"
     if not _sums_to_zero(effect, [np.arange(len(effect))]):
         return "within", "each row by itself, for a mean does not lie between blocks"
     if _is_testable_within(partition, options.blocks):

@@ -88,7 +88,7 @@ def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, t
     return [_finish(result, tail, counts) for result in results]
 
 
-def find_patterns(present, min_inputs):
+def find_patterns(present, min_inputs, counts=None):
     """Yield each set of inputs that some voxels have in common, with those voxels.
 
     Parameters
@@ -96,13 +96,16 @@ def find_patterns(present, min_inputs):
     present : ndarray of bool, shape (n_inputs, n_voxels)
     min_inputs : int
         Voxels with fewer inputs are left out.
+    counts : ndarray, shape (n_voxels,), optional
+        What is counted in place of the inputs.
 
     Yields
     ------
     tuple of ndarray
         The inputs (indices) and the voxels (indices); a voxel occurs once.
     """
-    enough = np.flatnonzero(present.sum(axis=0) >= max(min_inputs, 1))
+    counts = present.sum(axis=0) if counts is None else counts
+    enough = np.flatnonzero(counts >= max(min_inputs, 1))
     packed = np.ascontiguousarray(np.packbits(present[:, enough], axis=0).T)
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -113,14 +116,24 @@ def find_patterns(present, min_inputs):
 
 
 def _fit_block(fit, data, design, needed):
-    """Return how many inputs every voxel of a block has, and its fits: (voxels, as of `_fit_pattern`)."""
+    """Return how many subjects every voxel of a block has, and its fits: (voxels, as of `_fit_pattern`)."""
     values, spread = (None if array is None else np.asarray(array, float) for array in data)
     present = _present(values, spread)
+    counts = _count_subjects(present, design)
     with threadpool_limits(1):  # more threads would round sums otherwise
-        return present.sum(axis=0), [
+        return counts, [
             (voxels, _fit_pattern(fit, (values, spread), design, (rows, voxels)))
-            for rows, voxels in find_patterns(present, needed)
+            for rows, voxels in find_patterns(present, needed, counts)
         ]
+
+
+def _count_subjects(present, design):
+    """Return how many subjects have any input, shape (n_voxels,)."""
+    if not design.has_repeats:
+        return present.sum(axis=0)
+    order = np.argsort(design.clusters, kind="stable")
+    first = np.unique(design.clusters[order], return_index=True)[1]
+    return np.logical_or.reduceat(present[order], first).sum(axis=0)
 
 
 def _check(effects, variances, design, estimator):

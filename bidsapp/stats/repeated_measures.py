@@ -22,6 +22,8 @@ from bidsapp.stats.weighted_solve import make_basis
 ROUNDING = 1e-14
 # A correlation matrix with an eigenvalue below this is that of dependent rows.
 SINGULAR = 1e-10
+# Directions of weights shorter than this part of the longest are rounding.
+SAME = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,30 @@ def make_scores(weights, cells):
     return scores
 
 
-def balanced_weights(matrix, weights, subjects):
-    """Return what a contrast weighs the inputs of each subject by, (n_rows, n_inputs of a subject).
+@dataclass(frozen=True, slots=True, eq=False)
+class Collapsed:
+    """A contrast over several inputs a subject as one over scores, the same combinations of every subject's.
+
+    Attributes
+    ----------
+    within : ndarray, shape (n_scores, n_inputs of a subject)
+        What makes the scores, orthonormal rows.
+    matrix : ndarray, shape (n_subjects, n_columns)
+        The design of the scores, orthonormal columns.
+    between : ndarray, shape (n_rows, n_columns)
+        The contrast of the scores, which has the effect of the whole.
+    """
+
+    within: np.ndarray
+    matrix: np.ndarray
+    between: np.ndarray
+
+
+def collapse_contrast(matrix, weights, subjects):
+    """Return the `Collapsed` form of a contrast, whose least-squares effect is the same.
+
+    A subject adds a_i m'y_i to an effect with weights a_i m. What m'y_i are expected to be is a design
+    between subjects, in which the contrast is estimated where a lies in it.
 
     Parameters
     ----------
@@ -74,20 +98,34 @@ def balanced_weights(matrix, weights, subjects):
 
     Returns
     -------
-    ndarray or None
-        None where the weights differ between subjects, or do not add to zero within them: then the
-        contrast is not one within subjects of a balanced design.
+    Collapsed or None
+        None where subjects differ in how many inputs they have or in how these are weighed, or where there
+        are several rows within and between.
     """
     order = np.argsort(subjects, kind="stable")
     counts = np.unique(subjects, return_counts=True)[1]
-    if np.ptp(counts) or counts[0] == 1:
+    if np.ptp(counts):
         return None
-    effective = np.atleast_2d(weights) @ invert_gram(matrix) @ matrix[order].T * len(counts)
-    parts = effective.reshape(len(effective), len(counts), counts[0])
-    size = 1e-8 * np.abs(parts).max()
-    if np.ptp(parts, axis=1).max() > size or np.abs(parts.sum(axis=2)).max() > size:
+    rows = matrix[order].reshape(len(counts), counts[0], -1)
+    effective = (np.atleast_2d(weights) @ invert_gram(matrix) @ matrix[order].T).reshape(-1, *rows.shape[:2])
+    within = _row_basis(effective.reshape(-1, counts[0]))
+    between = _row_basis(effective.transpose(0, 2, 1).reshape(-1, len(counts)))
+    if min(len(within), len(between)) > 1:
         return None
-    return parts[:, 0]
+    # In units of the columns, so that what is nothing but rounding stays so.
+    lengths = np.linalg.norm(rows, axis=(0, 1))
+    expected = np.einsum("qk,nkp->nqp", within, rows / np.where(lengths > 0, lengths, 1.0))
+    design = _row_basis(expected.reshape(len(counts), -1).T).T
+    if np.abs(between - between @ design @ design.T).max() > SAME:
+        return None
+    tested = effective @ within[0] if len(within) == 1 else between
+    return Collapsed(within, design, tested @ design)
+
+
+def _row_basis(rows):
+    """Return orthonormal rows that span those given."""
+    _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
+    return directions[sizes > SAME * sizes[0]]
 
 
 def fit_wilks(scores, matrix, between):

@@ -92,22 +92,18 @@ def nilearn_model(faces):
 
 @pytest.mark.parametrize("contrast", ["facesGtScrambled", "famousGtUnfamiliar"])
 @pytest.mark.filterwarnings("ignore")
-def test_pooled_t_equals_nilearn(pooled, nilearn_model, contrast):
+def test_pooled_effect_equals_nilearn(pooled, nilearn_model, contrast):
     model, weights = nilearn_model
-    expected = model.compute_contrast(weights[contrast], output_type="stat").get_fdata()
-    found = read(pooled, contrast, "t")
+    expected = model.compute_contrast(weights[contrast], output_type="effect_size").get_fdata()
+    found = read(pooled, contrast, "effect")
     inside = np.isfinite(found)
     np.testing.assert_allclose(found[inside], expected[inside], rtol=NILEARN, atol=NILEARN)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_pooled_f_of_two_rows_equals_nilearn(pooled, nilearn_model):
-    model, weights = nilearn_model
-    contrast = weights["stimulusByImmediate"]
-    image = model.compute_contrast(contrast, second_level_stat_type="F", output_type="stat")
-    found = read(pooled, "stimulusByImmediate", "F")
-    inside = np.isfinite(found)
-    np.testing.assert_allclose(found[inside], image.get_fdata()[inside], rtol=NILEARN, atol=NILEARN)
+@pytest.mark.parametrize("contrast", ["facesGtScrambled", "famousGtUnfamiliar"])
+def test_pooled_t_has_the_error_of_its_own_contrast(pooled, partitioned, contrast):
+    found, expected = read(pooled, contrast, "t"), read(partitioned, contrast, "t")
+    np.testing.assert_allclose(found, expected, rtol=NILEARN)
 
 
 def test_pooled_design_has_a_column_a_cell_and_a_column_a_subject(pooled):
@@ -141,17 +137,18 @@ def test_partitioned_t_is_the_one_sample_t_of_each_subjects_contrast(partitioned
     np.testing.assert_allclose(found[inside], expected[inside], rtol=NILEARN, atol=NILEARN)
 
 
-def test_greenhouse_geisser_stands_beside_the_pooled_f(pooled):
-    epsilon = read(pooled, "stimulusByImmediate", "epsilonGG")
+def test_greenhouse_geisser_is_the_p_of_the_pooled_f(pooled):
+    p, corrected, epsilon = (read(pooled, "stimulusByImmediate", stat) for stat in ("p", "pGG", "epsilonGG"))
     inside = np.isfinite(epsilon)
     assert inside.any()
     assert ((epsilon[inside] >= 0.5 - 1e-6) & (epsilon[inside] <= 1 + 1e-6)).all()
+    np.testing.assert_array_equal(p, corrected)
 
 
-def test_sphericity_is_warned_of_in_the_record(pooled, partitioned):
+def test_own_errors_are_said_in_the_record(pooled, partitioned):
     texts = [next((folder / "logs").glob("*_group.json")).read_text() for folder in (pooled, partitioned)]
-    assert "(sphericity)" in texts[0]
-    assert "(sphericity)" not in texts[1]
+    assert "each contrast has an error of its own" in texts[0]
+    assert "each contrast has an error of its own" not in texts[1]
 
 
 @pytest.mark.parametrize(

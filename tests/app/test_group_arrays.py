@@ -243,7 +243,7 @@ UNITS = {
     "probability": ("p", "q"),
     "count": ("size", "n", "coverage", "dof"),
     "standard deviations": ("d", "g", "gLow", "gHigh"),
-    "arbitrary": ("t", "z", "F", "mass", "tfce", "logp", "FGG"),
+    "arbitrary": ("t", "z", "F", "mass", "tfce", "logp"),
     "fraction": ("partialrsquare", "epsilonGG"),
 }
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -16,7 +15,6 @@ import pytest
 from scipy import ndimage, stats
 
 from bidsapp import cli
-from bidsapp.group_pooled import OWN_ERROR, SANDWICH, warn_of_sphericity
 
 AFFINE = np.array([[6.0, 0, 0, -66], [0, 6.0, 0, -90], [0, 0, 6.0, -54], [0, 0, 0, 1]])
 SHAPE = (22, 26, 20)
@@ -185,15 +183,6 @@ def test_excluded_label_takes_no_part(maps, tmp_path):
     assert run(maps, tmp_path, *words) == 0
     expected = stats.ttest_1samp(np.delete(stacked(maps, "go"), 4, axis=0)[:, 8, 8, 8], 0).statistic
     assert read(tmp_path, "contrast-go_stat-t")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
-
-
-def test_sphericity_is_warned_of_with_where_p_comes_from():
-    one = SimpleNamespace(p_from=OWN_ERROR)
-    assert warn_of_sphericity([one, one]).count("Greenhouse-Geisser") == 1
-    assert "sandwich" not in warn_of_sphericity([one])
-    assert "and from a sandwich" in warn_of_sphericity(
-        [one, SimpleNamespace(p_from=f"{OWN_ERROR}; {SANDWICH}")]
-    )
 
 
 def test_effect_sizes_stand_beside_t(maps, tmp_path):

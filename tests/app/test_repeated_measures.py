@@ -168,18 +168,108 @@ def test_estimand_stands_in_sidecars_and_report(averaged):
     assert f"What is estimated: {found['text']}." in (run.folder / "group.html").read_text()
 
 
+POOLED = (*CONDITIONS, "--error-term", "pooled")
+
+
 @pytest.fixture(scope="module")
 def pooled(tmp_path_factory):
-    """The run of pooled cells; a voxel has 3 of 12 subjects."""
-    cells = np.random.default_rng(1).normal(size=(3, 12, *SHAPE))
+    """Pooled cells of unequal variances, null; two voxels with 3 and 9 of 12 subjects."""
+    rng = np.random.default_rng(1)
+    mixing = np.array([[0.5, 0, 0], [0.5, 0.87, 0], [0, 1.5, 2.6]])
+    cells = np.einsum("ck,ki...->ci...", mixing, rng.normal(size=(3, 12, 8, 8, 8))).astype(np.float32)
     cells[:, 3:, 0, 0, 0] = np.nan
+    cells[:, 9:, 1, 0, 0] = np.nan
+    cells[0, 8, 2, 0, 0] = np.nan
     folder = tmp_path_factory.mktemp("pooled")
     maps = write_effect_maps(folder / "maps", dict(zip("ABC", cells, strict=True)), {"age": range(12)})
-    words = ("--error-term", "pooled", "--min-subjects", 8, "--group-contrast", "AB=A-B")
-    return cells, run_group(maps, folder / "out", *CONDITIONS, *words)
+    words = (*POOLED, "--min-subjects", 8, "--statistics", "height", "--group-contrast", "AB=A-B")
+    return cells, run_group(maps, folder / "out", *words, shuffles=200)
 
 
-def test_min_subjects_counts_subjects_and_not_their_maps(pooled):
-    p = pooled[1].map("contrast-cond_stat-p")
+def greenhouse_geisser(cells):
+    """Return F and p of conditions (n_cells, n_subjects) from the covariance of cells (Box 1954)."""
+    k, n = cells.shape
+    rest = cells - cells.mean(axis=0) - cells.mean(axis=1, keepdims=True) + cells.mean()
+    f = n * np.square(cells.mean(axis=1) - cells.mean()).sum() / (np.square(rest).sum() / (n - 1))
+    centre = np.eye(k) - 1 / k
+    covariance = centre @ np.cov(cells) @ centre
+    epsilon = np.trace(covariance) ** 2 / ((k - 1) * np.square(covariance).sum())
+    return f, stats.f.sf(f, epsilon * (k - 1), epsilon * (k - 1) * (n - 1))
+
+
+@pytest.mark.parametrize(("voxel", "kept"), [((3, 3, 3), 12), ((1, 0, 0), 9)])
+def test_pooled_f_has_greenhouse_and_geissers_p(pooled, voxel, kept):
+    cells, run = pooled
+    f, p = greenhouse_geisser(cells[:, :kept, *voxel].astype(float))
+    assert run.map("contrast-cond_stat-F")[voxel] == pytest.approx(f, rel=1e-5)
+    assert run.map("contrast-cond_stat-p")[voxel] == pytest.approx(p, rel=1e-4)
+
+
+def test_pooled_t_is_that_of_each_subjects_difference(pooled):
+    cells, run = pooled
+    expected = stats.ttest_1samp((cells[0] - cells[1])[:, 3:].astype(float), 0)
+    np.testing.assert_allclose(run.map("contrast-AB_stat-p")[3:], expected.pvalue, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cond", "AB"])
+def test_min_subjects_counts_subjects_and_not_their_maps(pooled, name):
+    """Three subjects have nine maps, eleven have every map."""
+    _, run = pooled
+    p, n = run.map(f"contrast-{name}_stat-p"), run.map(f"contrast-{name}_stat-n")
     assert np.isnan(p[0, 0, 0])
-    assert np.isfinite(p[1, 0, 0])
+    assert (n[1, 0, 0], n[2, 0, 0], n[3, 3, 3]) == (9, 11, 12)
+
+
+def test_false_discoveries_of_pooled_f_go_by_its_p(pooled):
+    _, run = pooled
+    p, q = (np.sort(run.map(f"contrast-cond_stat-{stat}").ravel()) for stat in ("p", "q_desc-fdrBH"))
+    p = p[np.isfinite(p)]
+    assert q[0] == pytest.approx((p * len(p) / np.arange(1, len(p) + 1)).min(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "stat"), [("cond", "p"), ("AB", "p"), ("cond", "logp_desc-permUnc")])
+def test_pooled_p_has_its_size_where_cells_differ_in_variance(pooled, name, stat):
+    """500 null voxels: five standard errors of the share."""
+    _, run = pooled
+    p = run.map(f"contrast-{name}_stat-{stat}")
+    p = 10**-p if stat.startswith("logp") else p
+    p = p[np.isfinite(p)]
+    assert abs(np.mean(p <= 0.05) - 0.05) < 5 * np.sqrt(0.05 * 0.95 / p.size)
+
+
+def test_pooled_subject_without_a_cell_has_a_sandwich_and_flips_of_subjects(cells, tmp_path):
+    contrasts = dict(zip("ABC", np.nan_to_num(cells), strict=True))
+    contrasts["C"] = [*contrasts["C"][:-1], None]
+    maps = write_effect_maps(tmp_path / "maps", contrasts, {"group": GROUPS})
+    run = run_group(maps, tmp_path / "out", *POOLED, "--statistics", "height", shuffles=100)
+    (entry,) = run.record["contrasts"]
+    assert (entry["permutation"]["scheme"], entry["permutation"]["statistic"]) == (
+        "sign-flip",
+        "F of least squares",
+    )
+    words = "cond by the sandwich (CR2, Satterthwaite), not least squares, as subjects lack rows"
+    assert any(words in text for text in run.record["warnings"])
+
+
+def test_groups_of_several_rows_a_subject_are_compared_by_subjects(tmp_path):
+    rng = np.random.default_rng(2)
+    cells = rng.normal(size=(16, *SHAPE)) + 0.5 * rng.normal(size=(3, 16, *SHAPE))
+    groups = np.repeat(["a", "b"], [7, 9])
+    maps = write_effect_maps(tmp_path / "maps", dict(zip("ABC", cells, strict=True)), {"group": groups})
+    factor = {"Name": "Factor", "Input": ["group", "contrast"]}
+    node = {
+        "Level": "Dataset",
+        "Name": "d",
+        "GroupBy": [],
+        "Transformations": {"Transformer": "pybids-transforms-v1", "Instructions": [factor]},
+        "Model": {"Type": "glm", "X": ["group.a", "group.b", "contrast.A", "contrast.B"]},
+        "Contrasts": [
+            {"Name": "ab", "ConditionList": ["group.a", "group.b"], "Weights": [1, -1], "Test": "t"}
+        ],
+    }
+    model = tmp_path / "m_smdl.json"
+    model.write_text(json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [node]}))
+    run = run_group(maps, tmp_path / "out", "--model", model, "--statistics", "height", shuffles=100)
+    expected = stats.ttest_ind(*(cells.mean(axis=0)[groups == group] for group in "ab")).pvalue
+    np.testing.assert_allclose(run.map("contrast-ab_stat-p"), expected, rtol=1e-4)
+    assert run.record["contrasts"][0]["permutation"]["scheme"] == "permutation"

@@ -145,6 +145,15 @@ def test_whole_subjects_flip_for_a_mean_of_their_rows():
     np.testing.assert_array_equal(made.signs[:, ::2], made.signs[:, 1::2])
 
 
+def test_rows_of_a_subject_never_change_places():
+    """Cells may differ in variance: an effect that varies within subjects is flipped with them."""
+    subjects = np.repeat(np.arange(8), 3)
+    matrix = np.column_stack([np.tile(np.eye(3), (8, 1)), np.repeat(np.eye(8), 3, axis=0)])
+    weights = np.array([[1.0, -1, 0, *[0] * 8]])
+    made = shuffles(matrix, weights, n_shuffles=256, blocks=subjects, block_mode="dependent")
+    assert (made.scheme, made.mode, made.n_distinct) == ("sign-flip", "whole", 256)
+
+
 @pytest.mark.parametrize("mode", ["auto", "within"])
 def test_a_mean_flips_row_by_row_within_blocks(mode):
     blocks = np.repeat(np.arange(4), 3)

@@ -129,7 +129,7 @@ def test_smoothed_coefficients_and_boosted_amplitudes_are_said():
 )
 def test_estimators_are_named_for_what_they_did(estimator, groups, scores, words):
     fitted = SimpleNamespace(
-        estimator=estimator, scores=scores, design=SimpleNamespace(variance_groups=groups)
+        estimator=estimator, scores=scores, tests=(), design=SimpleNamespace(variance_groups=groups)
     )
     assert words in estimator_in_words(fitted)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.thresholds.surviving import not_available, smallest, words_for_tail
-from bidsapp.records import OF_SCORES, Threshold
+from bidsapp.records import OTHER_STATISTICS, Threshold
 
 SCALES = {"extent": "voxels", "mass": "mass", "tfce": "tfce"}
 
@@ -40,7 +40,7 @@ def _fwe(evidence, alpha, name):
     found = inference.statistics[name]
     with np.errstate(invalid="ignore"):
         surviving = (found.p_fwe <= alpha) & (found.observed != 0)
-    is_score = inference.conventions["Statistic"].endswith(OF_SCORES)
+    is_score = inference.conventions.get("Statistic") in OTHER_STATISTICS
     scale = SCALES.get(name, "score" if is_score else evidence.test)
     # Observed values between two of the null may survive below its smallest one that does.
     cutoff = float(np.fmin(found.cutoff, smallest(found.observed, surviving)))
