@@ -9,6 +9,8 @@
 VENV ?= .venv
 DEMO ?= demo
 SAMPLE ?= 150
+# A test file keeps to one process: it shares datasets.
+SIDE_BY_SIDE = -n logical --dist loadfile
 CANDIDATES = python3 python3.13 python3.12 python3.11 python3.14 python
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
@@ -58,13 +60,13 @@ demo: $(APP) $(DATA)/dataset_description.json
 	@echo "Open the report: $(abspath $(OUT))/group.html"
 
 test: $(TEST)
-	$(PY) -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not slow" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-slow: $(TEST)
 	$(PY) -m pytest -m slow $(PYTEST_ARGS)
 
 test-reference: $(TEST)
-	$(PY) -m pytest -m "reference and not slow" $(PYTEST_ARGS)
+	$(PY) -m pytest -m "reference and not slow" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 mutants: $(TEST)
 	$(PY) .ci/mutants

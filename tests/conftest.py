@@ -1,7 +1,10 @@
 """Fixtures that many tests share."""
 
 import gc
+import os
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,9 @@ from makers.layouts import make_layouts, make_objects
 
 from bidsapp.cli import main
 from bidsapp.demo import make_demo
+
+# Commands of the test packages stand beside the interpreter, also where no environment is activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The dataset that the app writes for a first try."""
 
 import json
-import shutil
 import subprocess
 
 import nibabel as nib
@@ -22,9 +21,6 @@ def test_dataset_reader_finds_every_run(tiny_dataset, tmp_path):
     assert {(run.repetition_time, run.n_volumes) for run in dataset.runs} == {(2.0, 80)}
 
 
-@pytest.mark.skipif(
-    shutil.which("bids-validator-deno") is None, reason="bids-validator-deno is not on the path"
-)
 def test_raw_part_is_valid_bids(tiny_dataset):
     command = ["bids-validator-deno", str(tiny_dataset), "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
