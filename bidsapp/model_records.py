@@ -7,6 +7,8 @@ that a model writes as the number 1.
 from dataclasses import dataclass, field
 
 INTERCEPT = "intercept"
+# So many lines of a file are told where a note is on many.
+MAX_LINES = 6
 # The contrast of a design within subjects that averages an effect over groups.
 MEAN_OVER_GROUPS = "mean over groups"
 LEVELS = ("Run", "Session", "Subject", "Dataset")
@@ -163,6 +165,20 @@ class Edge:
     filter: dict = field(default_factory=dict)
 
 
+class ModelNote(str):
+    """A note on what of a model was read otherwise than written; ``lines`` are those of its file, from 1."""
+
+    __slots__ = ("lines",)
+
+    def __new__(cls, words, lines=(), file="model"):
+        """Return the note, with its file and lines before the words."""
+        shown = ", ".join(map(str, lines[:MAX_LINES])) + (", ..." if len(lines) > MAX_LINES else "")
+        where = f"{file}, line{'s' if len(lines) > 1 else ''} {shown}: " if lines else ""
+        note = super().__new__(cls, where + words)
+        note.lines = lines
+        return note
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model that has been checked.
@@ -175,7 +191,7 @@ class Model:
         Entity (long name) to the labels that the model is for.
     text : str
         The model as JSON in today's form, after migration.
-    notes : tuple of str
+    notes : tuple of ModelNote
         What was read otherwise than written.
     """
 
@@ -185,7 +201,7 @@ class Model:
     input: dict
     description: str = ""
     text: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[ModelNote, ...] = ()
 
     def node(self, name):
         """Return the node of a name."""

@@ -67,6 +67,7 @@ def common_record(kind, plan, settings, fingerprint, watch):
             "name": ", ".join(document.name for document in plan.documents),
             "path": ", ".join(model_path(document.name) for document in plan.documents),
             "automatic": settings.model.model == "auto",
+            "notes": [note for document in plan.documents for note in document.notes],
         },
         "command": shlex.join(["run.py", *sys.argv[1:]]),
     }

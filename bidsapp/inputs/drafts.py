@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from bidsapp.inputs.model_notes import Notes
 from bidsapp.inputs.schema import DocumentShape
 
 OLDER_KEYS = {"src": "Source", "dst": "Destination", "groupby": "GroupBy"}
@@ -22,7 +23,7 @@ def drop_private(value: Any) -> Any:
     return [drop_private(item) for item in value] if isinstance(value, list) else value
 
 
-def read_lists(document: dict, notes: list) -> None:
+def read_lists(document: dict, notes: Notes) -> None:
     """Put single values into lists where lists belong; MATLAB writes a list of one without its brackets."""
     found = []
     _list_fields(document, DocumentShape, "", found)
@@ -30,9 +31,10 @@ def read_lists(document: dict, notes: list) -> None:
     for key, value in entities.items() if isinstance(entities, dict) else ():
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
             entities[key] = [value]
-            found.append(f"Input.{key}")
-    if found:
-        notes.append(f"one value stands where a list belongs, read as a list of one: {', '.join(found)}")
+            found.append((f"Input.{key}", entities, key))
+    shown = ", ".join(here for here, *_ in found)
+    for _, table, key in found:
+        notes.append(f"one value stands where a list belongs, read as a list of one: {shown}", table, key)
 
 
 def _list_fields(table, shape, path, found):
@@ -43,7 +45,7 @@ def _list_fields(table, shape, path, found):
             continue
         if get_origin(kind) is list and not isinstance(value, list):
             table[name] = value = [value]
-            found.append(here)
+            found.append((here, table, name))
         _list_inner(value, kind, here, found)
 
 
@@ -59,7 +61,7 @@ def _list_inner(value, kind, here, found):
         for key, item in value.items():
             if not isinstance(item, list):
                 value[key] = [item]
-                found.append(f"{here}.{key}")
+                found.append((f"{here}.{key}", value, key))
 
 
 def _kind_of(annotation):
@@ -74,7 +76,7 @@ def _is_shape(kind):
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def drop_templates(node: dict, notes: list) -> None:
+def drop_templates(node: dict, notes: Notes) -> None:
     """Leave out the parts of a template that nobody filled in."""
     model = node.get("Model")
     options = model.get("Options") if isinstance(model, dict) else None
@@ -90,7 +92,7 @@ def drop_templates(node: dict, notes: list) -> None:
     dropped += _drop_blank_steps(node) + _drop_blank_contrasts(node)
     if dropped:
         where = node.get("Name") or node.get("Level")
-        notes.append(f"{where}: {', '.join(dropped)} not filled in: as if absent")
+        notes.append(f"{where}: {', '.join(dropped)} not filled in: as if absent", node)
 
 
 def _drop_blank_steps(node):
@@ -136,7 +138,7 @@ def is_unfilled(node: dict) -> bool:
     return any(item == "" or item == " " for names in lists if isinstance(names, list) for item in names)
 
 
-def read_version(document: dict, notes: list) -> None:
+def read_version(document: dict, notes: Notes) -> None:
     """Read a version that is a number or begins with v."""
     version = document.get("BIDSModelVersion")
     plain = version.removeprefix("v") if isinstance(version, str) else version
@@ -144,10 +146,10 @@ def read_version(document: dict, notes: list) -> None:
         plain = str(plain)
     if plain != version:
         document["BIDSModelVersion"] = plain
-        notes.append(f"BIDSModelVersion {version!r} is read as {plain!r}")
+        notes.append(f"BIDSModelVersion {version!r} is read as {plain!r}", document, "BIDSModelVersion")
 
 
-def read_older_keys(node: dict, notes: list) -> None:
+def read_older_keys(node: dict, notes: Notes) -> None:
     """Read what drafts and the predecessors of today's programs called otherwise in a node's Model."""
     model = node.get("Model")
     if not isinstance(model, dict):
@@ -156,10 +158,10 @@ def read_older_keys(node: dict, notes: list) -> None:
         if key in model and "HRF" not in model:
             names = model.pop(key)
             model["HRF"] = {"Variables": names, "Model": "spm"}
-            notes.append(f"{key!r} is read as HRF, with the model 'spm'")
+            notes.append(f"{key!r} is read as HRF, with the model 'spm'", model, key)
     if "Mask" in model and "Mask" not in (model.get("Options") or {}):
         model.setdefault("Options", {})["Mask"] = model.pop("Mask")
-        notes.append("Model.Mask is read as Model.Options.Mask")
+        notes.append("Model.Mask is read as Model.Options.Mask", model, "Mask")
     options = model.get("Options")
     for key in SECONDS if isinstance(options, dict) else ():
         seconds = options.get(key)
@@ -167,10 +169,11 @@ def read_older_keys(node: dict, notes: list) -> None:
         if usable and "HighPassFilterCutoffHz" not in options:
             del options[key]
             options["HighPassFilterCutoffHz"] = 1.0 / seconds
-            notes.append(f"{key} {seconds:g} is read as HighPassFilterCutoffHz {1.0 / seconds:.6g}")
+            words = f"{key} {seconds:g} is read as HighPassFilterCutoffHz {1.0 / seconds:.6g}"
+            notes.append(words, options, key)
 
 
-def read_edges(document: dict, notes: list) -> None:
+def read_edges(document: dict, notes: Notes) -> None:
     """Read older names of an edge's ends, and a grouping at an edge as that of the node it leads to."""
     edges, nodes = document.get("Edges"), document.get("Nodes")
     listed = nodes if isinstance(nodes, list) else []
@@ -181,8 +184,7 @@ def read_edges(document: dict, notes: list) -> None:
         for old in list(edge):
             new = OLDER_KEYS.get(str(old).lower())
             if new and new not in edge:
-                edge[new] = edge.pop(old)
-                notes.append(f"{old!r} is read as {new!r}")
+                notes.rename(edge, old, new)
         if "GroupBy" in edge:
             _pass_grouping(edge, by_name.get(str(edge.get("Destination")), {}), notes)
 
@@ -191,4 +193,5 @@ def _pass_grouping(edge, target, notes):
     """Give the grouping of an edge to the node it leads to; another one there leaves both, to be refused."""
     if target and target.get("GroupBy", edge["GroupBy"]) == edge["GroupBy"]:
         target["GroupBy"] = edge.pop("GroupBy")
-        notes.append(f"GroupBy of an edge is read as that of the node {edge['Destination']!r}")
+        words = f"GroupBy of an edge is read as that of the node {edge['Destination']!r}"
+        notes.append(words, edge, "GroupBy")

@@ -5,12 +5,13 @@ the run, they are made in each run and combined; where its dummy contrasts name 
 those are passed on. Both are written into the model in today's form.
 """
 
+from bidsapp.inputs.model_notes import Notes
 from bidsapp.wildcards import match_name
 
 INTERCEPTS = (1, "1")
 
 
-def place_contrasts(document: dict, notes: list) -> None:
+def place_contrasts(document: dict, notes: Notes) -> None:
     """Move contrasts to where they can be made, and turn lists of dummy contrasts into filters of edges.
 
     Parameters
@@ -42,7 +43,7 @@ def _name_incoming(node, notes):
     if names and not any(name in map(str, INTERCEPTS) for name in names):
         node["Model"]["X"] = names
         node["GroupBy"] = [name for name in node["GroupBy"] if name != "contrast"]
-        notes.append(f"X of {node['Name']!r} is read as the incoming contrasts that its contrasts name")
+        notes.append(f"X of {node['Name']!r} is read as the incoming contrasts that its contrasts name", node)
 
 
 def _is_whole(node):
@@ -69,7 +70,7 @@ def _move_contrasts(document, nodes, node, notes):
             _add_contrast(run, made)
             moved.append(made)
             what = f"contrast {made['Name']!r} of {node['Name']!r} names columns of {run['Name']!r}"
-            notes.append(f"{what}: it is made in each run and combined")
+            notes.append(f"{what}: it is made in each run and combined", rule)
     if moved:
         _pass_on(node, moved, notes)
         for between in _nodes_between(document, nodes, node):
@@ -80,7 +81,7 @@ def _pass_on(node, moved, notes):
     """Let a node pass on contrasts that are made in the runs now, each by itself."""
     if "contrast" not in node["GroupBy"]:
         node["GroupBy"].append("contrast")
-        notes.append(f"{node['Name']!r} is grouped by contrast too, for its contrasts come from below")
+        notes.append(f"{node['Name']!r} is grouped by contrast too, for its contrasts come from below", node)
     if any(rule["Test"] == "F" for rule in moved):
         software = node["Model"]["Software"] = node["Model"].get("Software") or {}
         software.setdefault("TaskGLM", {}).setdefault("JointF", True)
@@ -162,11 +163,12 @@ def _filter_dummies(document, nodes, node, notes):
     wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
     if not isinstance(wanted, list) or not wanted or any(item in INTERCEPTS for item in wanted):
         return
-    del dummy["Contrasts"]
     for edge in _edges(document, nodes):
         if edge.get("Destination") == node["Name"]:
             rules = edge.setdefault("Filter", {})
             before = rules.get("contrast")
             rules["contrast"] = [item for item in wanted if not isinstance(before, list) or item in before]
     names = ", ".join(map(str, wanted))
-    notes.append(f"DummyContrasts of {node['Name']!r} name incoming contrasts: only {names} pass to it")
+    words = f"DummyContrasts of {node['Name']!r} name incoming contrasts: only {names} pass to it"
+    notes.append(words, dummy, "Contrasts")
+    del dummy["Contrasts"]

@@ -6,8 +6,6 @@ only; whatever could mean two things is left for the reader to refuse. Values of
 through untouched.
 """
 
-import copy
-
 from bidsapp.inputs.drafts import drop_templates, read_edges, read_lists, read_older_keys, read_version
 from bidsapp.inputs.higher_contrasts import place_contrasts
 from bidsapp.inputs.schema import KEYS
@@ -32,12 +30,11 @@ GROUPING = {
 NODE_NAMES = {"Run": "run", "Session": "session", "Subject": "subject", "Dataset": "dataset"}
 
 
-def migrate(document, name="model"):
-    """Return a model (a parsed JSON object) in today's form, and notes on what was changed.
+def migrate(document, notes, name="model"):
+    """Bring a model (a parsed JSON object) into today's form in place, noting what is changed.
 
     A model without a name gets ``name``.
     """
-    document, notes = copy.deepcopy(document), []
     legacy = "Nodes" not in document and any(key.lower() in ("steps", "blocks") for key in document)
     _rename_keys(document, "", notes)
     if "BIDSModelVersion" not in document:
@@ -59,7 +56,6 @@ def migrate(document, name="model"):
     _name_nodes(nodes, notes)
     if isinstance(document.get("Nodes"), list):
         place_contrasts(document, notes)
-    return document, notes
 
 
 def _migrate_node(node, notes):
@@ -67,11 +63,11 @@ def _migrate_node(node, notes):
     level = str(node.get("Level", "")).capitalize()
     level = "Subject" if level == "Participant" else "Dataset" if level == "Group" else level
     if level in LEVELS and level != node["Level"]:
-        notes.append(f"Level {node['Level']!r} is read as {level!r}")
+        notes.append(f"Level {node['Level']!r} is read as {level!r}", node, "Level")
         node["Level"] = level
     if "GroupBy" not in node and level in GROUPING:
         node["GroupBy"] = list(GROUPING[level])
-        notes.append(f"a {level} node has no GroupBy: read as {node['GroupBy']}")
+        notes.append(f"a {level} node has no GroupBy: read as {node['GroupBy']}", node)
     drop_templates(node, notes)
     _migrate_transformations(node, notes)
     if level != "Run":
@@ -84,12 +80,12 @@ def _migrate_node(node, notes):
 def _complete_higher_model(node, level, notes):
     """Give a node above the runs the model that it has where it names none: the mean."""
     if "Model" not in node:
-        node["Model"] = {"X": [1]}
-        notes.append(f"a {level} node has no Model: read as X [1]")
+        node["Model"] = notes.adopt({"X": [1]}, node)
+        notes.append(f"a {level} node has no Model: read as X [1]", node)
     model = node["Model"]
     if isinstance(model, dict) and not any(key.lower() in ("x", "variables", "formula") for key in model):
         model["X"] = [1]
-        notes.append(f"a {level} node has no X: read as [1]")
+        notes.append(f"a {level} node has no X: read as [1]", model)
 
 
 def _migrate_model(node, level, notes):
@@ -100,7 +96,7 @@ def _migrate_model(node, level, notes):
         _rename_keys(model.get(key), key, notes)
     if "Type" not in model:
         model["Type"] = "meta" if _tests_are_fixed_effects(node) else "glm"
-        notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}")
+        notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}", model)
     elif isinstance(model["Type"], str) and model["Type"] != model["Type"].lower():
         model["Type"] = model["Type"].lower()
     _migrate_software(model, notes)
@@ -111,7 +107,7 @@ def _migrate_software(model, notes):
     software = model.get("Software")
     if isinstance(software, list) and len(_objects(software)) == len(software):
         model["Software"] = {name: value for item in software for name, value in item.items()}
-        notes.append("Software is a list: read as one object")
+        notes.append("Software is a list: read as one object", model, "Software")
 
 
 def _migrate_contrasts(node, notes):
@@ -119,7 +115,7 @@ def _migrate_contrasts(node, notes):
     if isinstance(contrasts, list):
         if {} in contrasts:
             contrasts[:] = [contrast for contrast in contrasts if contrast != {}]
-            notes.append("an empty contrast {} was left out")
+            notes.append("an empty contrast {} was left out", contrasts)
         for contrast in contrasts:
             if isinstance(contrast, dict):
                 _rename_keys(contrast, "Contrasts", notes)
@@ -132,12 +128,14 @@ def _migrate_contrasts(node, notes):
 def _migrate_dummy(node, notes):
     automatic = node.pop("AutoContrasts", None) if "DummyContrasts" not in node else None
     if isinstance(automatic, list):
-        node["DummyContrasts"] = {"Contrasts": automatic, "Test": "t"}
-        notes.append("AutoContrasts are read as DummyContrasts with the test t")
+        node["DummyContrasts"] = notes.adopt({"Contrasts": automatic, "Test": "t"}, node, "AutoContrasts")
+        notes.append("AutoContrasts are read as DummyContrasts with the test t", node, "AutoContrasts")
     dummy = node.get("DummyContrasts")
     if isinstance(dummy, list):
         dummy = node["DummyContrasts"] = {"Contrasts": dummy, "Test": "t"}
-        notes.append("DummyContrasts are a plain list: read as Contrasts with the test t")
+        notes.append(
+            "DummyContrasts are a plain list: read as Contrasts with the test t", node, "DummyContrasts"
+        )
     if isinstance(dummy, dict):
         _rename_keys(dummy, "DummyContrasts", notes)
         _migrate_test(dummy, notes)
@@ -149,10 +147,10 @@ def _migrate_test(contrast, notes):
         weights = contrast.get("Weights")
         rows = isinstance(weights, list) and weights and isinstance(weights[0], list)
         contrast["Test"] = "F" if rows else "t"
-        notes.append(f"a contrast has no Test: read as {contrast['Test']!r}")
+        notes.append(f"a contrast has no Test: read as {contrast['Test']!r}", contrast)
     elif test in ("skip", "FEMA", "T", "f", "Skip", "Pass"):
         contrast["Test"] = {"skip": "pass", "Skip": "pass", "Pass": "pass", "f": "F"}.get(test, "t")
-        notes.append(f"Test {test!r} is read as {contrast['Test']!r}")
+        notes.append(f"Test {test!r} is read as {contrast['Test']!r}", contrast, "Test")
 
 
 def _tests_are_fixed_effects(node):
@@ -170,7 +168,7 @@ def _migrate_transformations(node, notes):
         return
     if isinstance(steps, list):
         steps = node["Transformations"] = {"Transformer": TRANSFORMER_SET, "Instructions": steps}
-        notes.append(f"Transformations are a plain list: read as {TRANSFORMER_SET}")
+        notes.append(f"Transformations are a plain list: read as {TRANSFORMER_SET}", node, "Transformations")
     if isinstance(steps, dict):
         _rename_keys(steps, "Transformations", notes)
         for instruction in _objects(steps.get("Instructions")):
@@ -197,7 +195,7 @@ def _migrate_instruction(instruction):
 
 def _migrate_steps(document, nodes, notes):
     """Chain legacy steps: what a step names in its dummy contrasts is what it takes from the step before."""
-    notes.append("the legacy Steps are read as Nodes, one after the other")
+    notes.append("the legacy Steps are read as Nodes, one after the other", document, "Nodes")
     edges = []
     _split_by_session(nodes, notes)
     nodes[:] = [node for node in nodes if node not in ({},)]
@@ -231,8 +229,8 @@ def _split_by_session(nodes, notes):
         _replace_prefix(following.get("Model"), f"{contrast}.", f"{by}.")
         for rule in _objects(following.get("Contrasts")):
             _replace_prefix(rule, f"{contrast}.", f"{by}.")
+        notes.append(f"the step that splits {contrast!r} by {by!r} is read as a Factor of {by!r}", step)
         step.clear()
-        notes.append(f"the step that splits {contrast!r} by {by!r} is read as a Factor of {by!r}")
 
 
 def _first(value):
@@ -265,7 +263,7 @@ def _name_nodes(nodes, notes):
                 name = f"{base}{number}"
             taken.add(name)
             node["Name"] = name
-            notes.append(f"a {node['Level']} node has no Name: named {name!r}")
+            notes.append(f"a {node['Level']} node has no Name: named {name!r}", node)
 
 
 def _rename_keys(table, kind, notes):
@@ -279,8 +277,7 @@ def _rename_keys(table, kind, notes):
         candidates = [name for name in table if _plain(name) in names and name not in KEYS[kind]]
         old = min(candidates, key=lambda name: names.index(_plain(name)), default=None)
         if old is not None:
-            table[key] = table.pop(old)
-            notes.append(f"{old!r} is read as {key!r}")
+            notes.rename(table, old, key)
 
 
 def _plain(key):

@@ -12,6 +12,7 @@ from bidsapp.inputs.json_text import MAX_CHARACTERS, format_json, lines_of, pars
 from bidsapp.inputs.migrate import TRANSFORMER_SET, migrate
 from bidsapp.inputs.model_graph import make_edges, sort_nodes
 from bidsapp.inputs.model_nodes import make_node
+from bidsapp.inputs.model_notes import Notes
 from bidsapp.inputs.model_text import MAX_NAME, check_name
 from bidsapp.inputs.schema import KEYS, DocumentShape
 from bidsapp.model_records import Model
@@ -27,11 +28,12 @@ class Faults:
 
     def __init__(self, name, text, *, markup_is_text=False):
         self.name, self.text, self.found = name, text, []
+        self.origin = tuple
         self.markup_is_text = markup_is_text
 
     def add(self, path, message):
         """Note a fault."""
-        self.found.append((tuple(path), message))
+        self.found.append((self.origin(path), message))
 
     def raise_any(self):
         """Raise ModelError when there is a fault; the message lists all, in the order of the file."""
@@ -89,7 +91,9 @@ def parse_model(text, name="model", *, markup_is_text=False):
     faults = Faults(name, text, markup_is_text=markup_is_text)
     document = parse_json(text, name)
     _check_outline(document, faults)
-    document, notes = migrate(document, Path(name).name.partition(".")[0].removesuffix("_smdl"))
+    notes = Notes(document)
+    faults.origin = notes.origin
+    migrate(document, notes, Path(name).name.partition(".")[0].removesuffix("_smdl"))
     whole, document = document, drop_private(document)
     _check_filled(document, faults)
     shape = _check_shape(document, faults)
@@ -109,7 +113,7 @@ def parse_model(text, name="model", *, markup_is_text=False):
         input=_make_input(shape.Input, faults),
         description=shape.Description or "",
         text=format_json(whole) + "\n",
-        notes=tuple(dict.fromkeys(notes)),
+        notes=notes.finish(text, name),
     )
 
 

@@ -79,7 +79,9 @@ def _response(shape, path, faults, notes):
     parameters = dict(shape.Parameters or {})
     if name in ("doublegamma", "double gamma", "canonical"):
         unread = f"; its Parameters ({_listed(parameters)}) are not used" if parameters else ""
-        notes.append(f"the HRF {shape.Model!r} is read as 'spm'{unread}")
+        notes.correct([*path, "Model"], "spm", f"the HRF {shape.Model!r} is read as 'spm'{unread}")
+        if parameters:
+            notes.correct([*path, "Parameters"], {}, f"the HRF {shape.Model!r} is read as 'spm'{unread}")
         name, parameters = "spm", {}
     delays = next((parameters.pop(key) for key in ("fir_delays", "FIRDelays") if key in parameters), None)
     if name not in HRF_MODELS:

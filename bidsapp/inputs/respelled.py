@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from bidsapp.inputs.model_notes import Notes
 from bidsapp.model_records import INTERCEPT, Node
 from bidsapp.wildcards import is_wildcard
 
 
-def respell_conditions(node: Node, known, path: list, faults, notes: list) -> Node:
+def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> Node:
     """Return a node whose contrasts name its columns as X does.
 
     Parameters
@@ -26,7 +27,7 @@ def respell_conditions(node: Node, known, path: list, faults, notes: list) -> No
                 faults.add([*where, index], f"{name!r} may be {' or '.join(map(repr, found))}. Write which.")
             elif found:
                 table[name] = found[0]
-                notes.append(f"{node.name}: {name!r} is read as {found[0]!r}")
+                notes.correct([*where, index], found[0], f"{node.name}: {name!r} is read as {found[0]!r}")
         return tuple(table.get(name, name) for name in names)
 
     contrasts = [

@@ -10,6 +10,8 @@ def explain_model(model):
         "Change a copy of the JSON file and give it with `--model`; `python -m bidsapp.model check FILE`",
         "names every fault with its line. TaskGLM's `docs/models/README.md` explains how to write models.",
     ]
+    if model.notes:
+        lines += ["", "## How it was read", "", *(f"- {note}" for note in model.notes)]
     for node in model.nodes:
         lines += ["", f"## {node.level} level: {node.name}", "", *_explain_node(node)]
     return "\n".join(lines) + "\n"

@@ -90,7 +90,12 @@ class Example:
                 "permutation": asdict(PermutationOptions()),
             },
             "versions": VERSIONS,
-            "model": {"name": "stroop", "path": names.model_path("stroop"), "automatic": True},
+            "model": {
+                "name": "stroop",
+                "path": names.model_path("stroop"),
+                "automatic": True,
+                "notes": [f"m.json, line 3: a note on {HOSTILE if self.hostile else 'a name'}"],
+            },
             "command": "run.py bids out participant group --participant-label 01 02",
             "warnings": [f"sub-01: a warning about {HOSTILE if self.hostile else 'the condition error'}."],
         }

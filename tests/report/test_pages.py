@@ -74,6 +74,11 @@ def test_hostile_names_are_shown_as_text(hostile_folder, page):
     assert not [e for e in tree.iter() if any(str(name).startswith("on") for name in e.attrib)]
 
 
+@pytest.mark.parametrize("page", ["sub-01.html", "group.html"])
+def test_page_says_how_the_model_was_read(output_folder, page):
+    assert "m.json, line 3: a note on a name" in text_of(output_folder / page)
+
+
 def test_figures_are_also_files_and_well_formed(hostile_folder):
     files = sorted(hostile_folder.glob("*/figures/*.svg"))
     assert len(files) > 40
