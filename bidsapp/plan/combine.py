@@ -54,6 +54,7 @@ def plan_combinations(model, run_fits, missing_condition, tables=None):
     -------
     fits : list of CombineFit
     problems : list of str
+    notes : list of str
 
     Raises
     ------
@@ -62,11 +63,12 @@ def plan_combinations(model, run_fits, missing_condition, tables=None):
     made = {}
     for run_fit in run_fits:
         made.setdefault(run_fit.node, []).extend(flows_of_run(run_fit))
-    fits, problems = [], []
+    fits, problems, notes = [], [], []
     for node in model.nodes:
         if node.level not in MIDDLE:
             continue
-        flows = incoming(model, node, made)
+        flows, more = incoming(model, node, made)
+        notes += more
         groups = group_flows(node, flows, always=("subject",))
         for _, members in groups:
             fit = _plan_group(node, members, groups, missing_condition, tables)
@@ -75,7 +77,7 @@ def plan_combinations(model, run_fits, missing_condition, tables=None):
                 continue
             fits.append(fit)
             made.setdefault(node.name, []).extend(flows_of(fit))
-    return [_with_origins(fit, fits, run_fits, model) for fit in fits], problems
+    return [_with_origins(fit, fits, run_fits, model) for fit in fits], problems, notes
 
 
 def _with_origins(fit, fits, run_fits, model):
@@ -149,7 +151,7 @@ def repeats_at_group(model, fits):
             continue
         known = [name for name in node.group_by if name in SHORT_NAMES or name == "contrast"]
         alike = Counter(
-            tuple(flow.labels.get(name) for name in known) for flow in incoming(model, node, made)
+            tuple(flow.labels.get(name) for name in known) for flow in incoming(model, node, made)[0]
         )
         if alike and max(alike.values()) > 1:
             warnings.append(

@@ -31,8 +31,10 @@ from bidsapp.plan.mixtures import check_mixtures
 from bidsapp.plan.nodes import (
     Flow,
     explain_missing,
+    follow_edges,
     group_flows,
     incoming_contrast,
+    leave_out_unplaced,
     make_outputs,
     output_entities,
     passes,
@@ -46,6 +48,8 @@ APART = (
     "they are analysed apart; a Subject node over them joins them, --session-label chooses some "
     "(docs/models/README.md)"
 )
+# How far a fit of a subject's indicator may be from it, from rounding.
+OWN_MEAN_TOLERANCE = 1e-6
 
 
 def make_group_plan(settings):
@@ -161,13 +165,14 @@ def plan_node(model, node, flows, missing_condition):
     """Return the fits of a Dataset node, and notes on what could not be fitted."""
     if "subject" in node.group_by:
         raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
-    entering = _entering(model, node, flows)
+    entering, notes = _entering(model, node, flows)
     if not entering:
         return [], [Caution(_nothing_enters(model, node, flows))]
     members, lacking = collapse_flows(node, entering)
     everyone = sorted({_subject(flow) for flow in members}, key=natural_key)
-    groups = group_flows(node, members)
-    fits, notes = [], []
+    members, unplaced = leave_out_unplaced(node, members)
+    groups, fits = group_flows(node, members), []
+    notes += [f"{node.name}: {name} is left out: {reason}" for name, reason in unplaced.items()]
     for values, group in groups:
         group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
         fit, note = _plan_fit(node, values, group, groups, missing_condition)
@@ -179,7 +184,7 @@ def plan_node(model, node, flows, missing_condition):
         if not own:
             for name in absent:
                 fit.excluded[name] = _why_absent(name, values, groups)
-        fit.excluded.update(lacking.get(fit.contrast, {}))
+        fit.excluded.update(lacking.get(fit.contrast, {}) | unplaced)
         fits.append((spread_cells(fit), own))
     return fits, notes
 
@@ -219,18 +224,15 @@ def _nothing_enters(model, node, flows):
 
 
 def _entering(model, node, flows):
-    """Return the estimates that the edges lead into a node."""
-    edges = model.edges_into(node.name)
-    if not edges:
-        return _of_one_step(flows)
-    entering = []
-    for edge in edges:
-        label = make_label(edge.source)
-        made_there = [
-            flow for flow in flows if not flow.item.key.node or make_label(flow.item.key.node) == label
-        ]
-        entering += [flow for flow in made_there if passes(flow, edge.filter)]
-    return entering
+    """Return the estimates that the edges lead into a node, and notes."""
+    if not model.edges_into(node.name):
+        return _of_one_step(flows), []
+
+    def made_by(source):
+        label = make_label(source)
+        return [flow for flow in flows if not flow.item.key.node or make_label(flow.item.key.node) == label]
+
+    return follow_edges(model, node, made_by)
 
 
 def _of_one_step(flows):
@@ -297,16 +299,18 @@ def _descriptive(node):
 
 
 def _check_repeats(node, made, subjects):
-    """Refuse several inputs of one subject that the design does not tell apart."""
+    """Refuse several inputs of one subject, unless the design has each such subject's own mean."""
     repeated = [name for name in dict.fromkeys(subjects) if subjects.count(name) > 1]
     if not repeated:
         return
-    rows = made.design.matrix[[index for index, name in enumerate(subjects) if name == repeated[0]]]
-    if np.ptp(rows, axis=0).max(initial=0.0) == 0:
+    own = np.array([[subject == name for name in repeated] for subject in subjects], float)
+    fitted = made.design.matrix @ np.linalg.lstsq(made.design.matrix, own, rcond=None)[0]
+    if np.abs(own - fitted).max() > OWN_MEAN_TOLERANCE:
+        n_rows = subjects.count(repeated[0])
         raise ModelError(
-            f"{node.where}: {repeated[0]} enters {len(rows)} times with the same row of the design, as if it "
-            f"were {len(rows)} subjects. Combine its runs or sessions in a Subject node before, or group by "
-            "what differs."
+            f"{node.where}: {repeated[0]} enters {n_rows} times, as if it were {n_rows} independent subjects. "
+            "Make the contrast (or combine runs and sessions) in a Subject node before, group by what differs, "
+            "or let X hold the subjects (Factor of 'subject')."
         )
 
 

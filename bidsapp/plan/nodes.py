@@ -25,7 +25,7 @@ class Flow:
 
 
 def incoming(model, node, made):
-    """Return the flows that enter a node.
+    """Return the flows that enter a node, and notes.
 
     Parameters
     ----------
@@ -34,12 +34,49 @@ def incoming(model, node, made):
         the joint F.
     """
     joint = wants_joint_f(node)
-    flows = []
+    ended = {name: [flow for flow in flows if flow.test != "F" or joint] for name, flows in made.items()}
+    return follow_edges(model, node, lambda source: ended.get(source, ()))
+
+
+def follow_edges(model, node, flows_from):
+    """Return the flows that the edges of a model lead into a node, each once, and a note on overlaps.
+
+    Parameters
+    ----------
+    flows_from : callable
+        The flows of a node's name.
+    """
+    entering, again = {}, {}
     for edge in model.edges_into(node.name):
-        for flow in made.get(edge.source, ()):
-            if (flow.test != "F" or joint) and passes(flow, edge.filter):
-                flows.append(flow)
-    return flows
+        for flow in flows_from(edge.source):
+            if passes(flow, edge.filter):
+                if id(flow) in entering:
+                    again[str(flow.labels["contrast"])] = None
+                entering[id(flow)] = flow
+    notes = [f"several edges lead {', '.join(again)} into {node.name!r}: each estimate enters once"]
+    return list(entering.values()), notes if again else []
+
+
+def leave_out_unplaced(node, flows):
+    """Return the flows that have a value of every column of GroupBy, and subject -> reason for the others.
+
+    Entities that an image may lack (a session, say) are values even where they are absent.
+    """
+    columns = [name for name in node.group_by if name not in SHORT_NAMES and name != "contrast"]
+    kept, left_out = [], {}
+    for flow in flows:
+        absent = [name for name in columns if name in flow.labels and is_absent(flow.labels[name])]
+        if absent:
+            reason = f"no value of {', '.join(absent)}, which {node.name!r} groups by"
+            left_out[f"sub-{flow.labels['subject']}"] = reason
+        else:
+            kept.append(flow)
+    return kept, left_out
+
+
+def is_absent(value):
+    """Whether a value of a table is missing."""
+    return value is None or value != value or value == ""
 
 
 def wants_joint_f(node):

@@ -333,13 +333,14 @@ def _combine_all(model, fits, problems, settings, tables, notes):
     for subject in sorted({*fits, *problems}):
         run_fits, own = fits.get(subject, []), problems.get(subject, [])
         try:
-            combined, more = plan_combinations(model, run_fits, settings.model.missing_condition, tables)
+            missing_condition = settings.model.missing_condition
+            combined, more, said = plan_combinations(model, run_fits, missing_condition, tables)
         except Exception as error:  # of one subject, whatever it is: the others go on
-            combined, more = [], [f"sub-{subject}: {in_words(error)}"]
+            combined, more, said = [], [f"sub-{subject}: {in_words(error)}"], []
             refused.append(error)
         _check_boost(combined, settings)
         combined, mixed = of_one_grid(run_fits, combined)
-        notes = [*notes, *repeats_at_group(model, [*run_fits, *combined])]
+        notes = [*notes, *said, *repeats_at_group(model, [*run_fits, *combined])]
         run_fits = [replace(fit, notes=(*fit.notes, *find_cautions(model.notes))) for fit in run_fits]
         remarks = [
             note if note in model.notes else about(fit.label, note)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import references
-from test_published_models import plan_published
+from test_published_models import plan_participants, plan_published
 
 T = "trial_type."
 RUN_LEVEL = {
@@ -86,7 +86,7 @@ def name_of(path):
 
 @pytest.mark.parametrize("path", references.find("models/*/*.json", lambda path: name_of(path) in RUN_LEVEL))
 def test_run_contrasts_have_the_weights_and_the_order_of_the_model(path, tmp_path, monkeypatch):
-    plan, _ = plan_published(path, tmp_path, monkeypatch)
+    plan, _ = plan_participants(path, tmp_path, monkeypatch)
     for subject in plan.subjects:
         for fit in subject.runs:
             assert [(c.name, weights_of(c)) for c in fit.contrasts] == RUN_LEVEL[name_of(path)]
@@ -159,11 +159,3 @@ def test_runs_are_compared_within_subjects(reference, tmp_path, monkeypatch):
     assert weights_of(fit.contrasts[0]) == {"runs1_2": -1, "run3": 1}
     (group_fit,) = fits_of(group)
     assert group_fit.contrast == "neg_loss_parametric run3 minus mean(run1_run2)"
-
-
-def test_f_test_over_contrasts_has_a_row_for_each(reference, tmp_path, monkeypatch):
-    path = reference / "models" / "fitlins/examples__models__ds000003__models__model-001_smdl.json"
-    _, plan = plan_published(path, tmp_path, monkeypatch)
-    fit = next(fit for fit in fits_of(plan) if fit.node == "F-test")
-    assert weights_of(fit.contrasts[0]) == [{f"{T}word": 1}, {f"{T}pseudoword": 1}]
-    assert (fit.design.matrix.sum(axis=1) == 1).all()

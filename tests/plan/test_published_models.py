@@ -90,12 +90,17 @@ def write_scans(folder, task, subjects, runs):
         (folder / f"sub-{subject}" / f"sub-{subject}_scans.tsv").write_text(table)
 
 
-def plan_published(path, folder, monkeypatch):
-    """Return the participant plan and the group plan (None without a Dataset node) of a model."""
+def plan_participants(path, folder, monkeypatch):
+    """Return the participant plan of a model, and its settings."""
     dataset = prepare_published(path, json.loads(path.read_text()), folder)
     settings = Settings(folder, folder, ("participant",), model=ModelOptions(model=str(path)))
     monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
-    plan = make_participant_plan(settings)
+    return make_participant_plan(settings), settings
+
+
+def plan_published(path, folder, monkeypatch):
+    """Return the participant plan and the group plan (None without a Dataset node) of a model."""
+    plan, settings = plan_participants(path, folder, monkeypatch)
     if all(node.level != "Dataset" for node in plan.model.nodes):
         return plan, None
     subjects = tuple(subject.subject for subject in plan.subjects)
