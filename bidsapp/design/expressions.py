@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 
+from bidsapp.design.variables import as_values, level_name, near_name
 from bidsapp.errors import ModelError
 
 MAX_LENGTH = 500
@@ -24,13 +25,23 @@ COMPARISONS = {
 }
 
 
+# Comparisons whose right side may be a bare word.
+MATCHES = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
+
+
+class UnknownNameError(ModelError):
+    """A word of an expression that is no column."""
+
+
 def evaluate_query(text, columns):
     """Return which rows satisfy a query, a boolean array.
 
     Parameters
     ----------
     text : str
-        For example ``gain > 3 and respcat != -1``; names with spaces as they are or in back-ticks.
+        For example ``gain > 3 and respcat != -1``; names with spaces as they are or in back-ticks. Every
+        name must be a column; to the right of ``==``, ``!=`` and ``in``, where the left side is a column of
+        texts, any other word is a text.
     columns : dict of str to ndarray
         All of one length; text or numbers.
 
@@ -40,7 +51,12 @@ def evaluate_query(text, columns):
         Not a query over these columns.
     """
     tree, names = _parse(text, columns)
-    result = _run(_evaluate_rows, tree.body, {key: columns[name] for key, name in names.items()}, text)
+    try:
+        result = _run(_evaluate_rows, tree.body, {key: columns[name] for key, name in names.items()}, text)
+    except UnknownNameError as error:
+        raise ModelError(
+            f"{text!r}: there is no column {str(error)!r}. {near_name(str(error), columns)}"
+        ) from error
     n_rows = len(next(iter(columns.values())))
     return np.broadcast_to(np.asarray(result, bool), (n_rows,))
 
@@ -102,10 +118,11 @@ def _evaluate_rows(node, columns):
     match node:
         case ast.Constant(value=bool() | int() | float() | str() as value):
             return value
-        case ast.Name(id=key):
-            # A bare word that is no column is a text, as in face_type==famous.
-            return columns.get(key, key)
-        case ast.List() | ast.Tuple():
+        case ast.Name(id=key) if key in columns:
+            return columns[key]
+        case ast.Name(id=word):
+            raise UnknownNameError(word)
+        case ast.List() | ast.Tuple() | ast.Set():
             return [_evaluate_rows(part, columns) for part in node.elts]
         case ast.Compare():
             return _compare(node, columns)
@@ -131,7 +148,8 @@ def _evaluate_arithmetic(node, columns):
 def _compare(node, columns):
     left, results = _evaluate_rows(node.left, columns), []
     for op, part in zip(node.ops, node.comparators, strict=True):
-        right = _evaluate_rows(part, columns)
+        is_text = np.asarray(left).dtype == object and isinstance(op, MATCHES)
+        right = _evaluate_rows(_quoted(part, columns) if is_text else part, columns)
         if isinstance(op, ast.In | ast.NotIn):
             members = right if isinstance(right, list) else [right]
             inside = np.logical_or.reduce([_matched(operator.eq, left, member) for member in members])
@@ -145,11 +163,31 @@ def _compare(node, columns):
 
 
 def _matched(compare, left, right):
-    """Compare as texts when either side is text, else as numbers."""
-    left, right = np.asarray(left), np.asarray(right)
-    if left.dtype.kind in "OUS" or right.dtype.kind in "OUS":
-        left, right = left.astype(str), right.astype(str)
-    return compare(left, right)
+    """Compare numbers as numbers, also where one is written as text; texts only for being the same.
+
+    A missing value is the same as nothing.
+    """
+    sides = [as_values(np.atleast_1d(np.asarray(side))) for side in (left, right)]
+    if all(side.dtype != object for side in sides):
+        return compare(*sides)
+    if compare not in (operator.eq, operator.ne):
+        raise ModelError("texts have no order: compare them by == or !=.")
+    texts = [
+        np.array([None if v is None else level_name(v) for v in side.tolist()], object) for side in sides
+    ]
+    there = np.array([value is not None for value in texts[0].tolist()])
+    same = there & (texts[0] == texts[1])
+    return same if compare is operator.eq else ~same
+
+
+def _quoted(node, columns):
+    """Return a tree in which bare words that are no columns are texts, as in ``face_type == famous``."""
+    match node:
+        case ast.Name(id=word) if word not in columns:
+            return ast.Constant(word)
+        case ast.List() | ast.Tuple() | ast.Set():
+            return ast.List([_quoted(part, columns) for part in node.elts])
+    return node
 
 
 def _evaluate_form(node, keys):

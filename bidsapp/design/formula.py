@@ -6,6 +6,7 @@ formula language get that far: every variable is given a plain name first, and a
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from bidsapp.errors import ModelError
@@ -43,7 +44,8 @@ def make_formula_columns(formula, variables, n_rows):
 
     plain, names = _plain_names(formula, variables)
     _check(formula, plain, variables)
-    table = pd.DataFrame({key: variables[name] for key, name in names.items()}, index=range(n_rows))
+    values = {key: _without_decimals(variables[name]) for key, name in names.items()}
+    table = pd.DataFrame(values, index=range(n_rows))
     try:
         matrix = Formula(plain.partition("~")[2] if "~" in plain else plain).get_model_matrix(
             table, na_action="ignore"
@@ -53,6 +55,12 @@ def make_formula_columns(formula, variables, n_rows):
     if matrix.shape[0] != n_rows or not matrix.shape[1]:
         raise ModelError(f"the formula {formula!r:.100} gives a design without rows or columns.")
     return {_original_name(column, names): matrix[column].to_numpy(float) for column in matrix.columns}
+
+
+def _without_decimals(values):
+    """Return whole numbers as integers, so that their levels have no decimals (``C(site)[1]``)."""
+    whole = values.dtype.kind == "f" and (np.abs(values) < 2**53).all() and (values == np.round(values)).all()
+    return values.astype(int) if whole else values
 
 
 def _plain_names(formula, variables):

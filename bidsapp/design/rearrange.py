@@ -6,11 +6,11 @@ import numpy as np
 
 from bidsapp.design.expressions import evaluate_query
 from bidsapp.design.variables import (
-    Variable,
     as_values,
     factor_levels,
     is_missing,
     level_name,
+    level_names,
 )
 from bidsapp.errors import ModelError
 from bidsapp.wildcards import is_wildcard
@@ -77,15 +77,16 @@ def assign(namespace, arguments, where):
                 namespace.variables[source[0]], namespace.variables[target[0]], arguments, namespace
             )
             name = output if arguments.get("Output") else target[0]
-            namespace.variables[name] = Variable(name, made.values, made.onset, made.duration)
+            namespace.variables[name] = replace(made, name=name)
 
 
 def _assigned(source, target, arguments, namespace):
     if not (source.is_sparse and target.is_sparse):
         raise ModelError(f"{source.name!r} and {target.name!r} must both be columns of the events.")
-    if len(source.values) != len(target.values):
+    n_events, source = len(source.values), source.at_rows_of(target)
+    if source is None:
         raise ModelError(
-            f"{source.name!r} has {len(source.values)} events and {target.name!r} {len(target.values)}."
+            f"the input has {n_events} events and {target.name!r} {len(target.values)}, not the same ones."
         )
     taken = {"amplitude": source.values, "onset": source.onset, "duration": source.duration}
     given = as_values(taken[arguments.get("InputAttr", "amplitude")])
@@ -104,7 +105,7 @@ def _assigned(source, target, arguments, namespace):
         )
     parts[attribute] = np.where(lost | np.isnan(given), 0.0, given) if attribute != "amplitude" else given
     parts["amplitude"] = np.where(lost, np.nan, parts["amplitude"])
-    return Variable(target.name, parts["amplitude"], parts["onset"], parts["duration"])
+    return replace(target, values=parts["amplitude"], onset=parts["onset"], duration=parts["duration"])
 
 
 def copy_variables(namespace, arguments, where):
@@ -154,7 +155,7 @@ def replace_values(namespace, arguments, where):
             times[attribute] = as_values(_replaced(times[attribute], table))
             if times[attribute].dtype == object:
                 raise ModelError(f"the new {attribute} must be a number.")
-            namespace.variables[target] = Variable(target, variable.values, times["onset"], times["duration"])
+            namespace.variables[target] = replace(variable, name=target, **times)
 
 
 def _replaced(values, table):
@@ -170,13 +171,24 @@ def _number_or_text(value):
 
 def filter_events(namespace, arguments, where):
     """Keep the events that satisfy a query."""
-    query, others = arguments["Query"], arguments.get("By", ())
+    query = arguments["Query"]
+    absent = [by for by in arguments.get("By", ()) if not namespace.require(by, where)]
     for variable, target in find_pairs(namespace, arguments, where):
-        columns = {variable.name: variable}
-        columns |= {name: namespace.variables[name] for by in others for name in namespace.require(by, where)}
-        columns = {name: v.values for name, v in columns.items() if len(v.values) == len(variable.values)}
-        kept = variable.rows(evaluate_query(query, columns))
+        if absent:
+            namespace.variables.pop(target, None)
+            continue
+        kept = variable.rows(_passing(query, variable, namespace, where))
         namespace.variables[target] = kept.with_values(kept.values, target)
+
+
+def _passing(query, variable, namespace, where):
+    """Return which rows of a variable satisfy a query over all variables that have the same rows."""
+    at_rows = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
+    columns = {name: other.values for name, other in at_rows.items() if other is not None}
+    passed = evaluate_query(query, columns)
+    events = ~is_missing(variable.values) & (variable.values != 0)
+    namespace.filtered.append((where, query, variable.name, int((passed & events).sum()), int(events.sum())))
+    return passed
 
 
 def drop_missing(namespace, arguments, where):
@@ -187,24 +199,31 @@ def drop_missing(namespace, arguments, where):
 
 
 def split(namespace, arguments, where):
-    """Split variables by the levels of others, or of an entity of the run."""
+    """Split variables by the levels of others, or of an entity of the run.
+
+    A part has only its own events; a variable without events is zero in the rows of other parts.
+    """
     for variable, target in find_pairs(namespace, arguments, where):
         if variable.is_text:
             raise ModelError(f"{variable.name!r} holds texts, not numbers.")
-        made = {target: variable.values}
+        made = {target: variable}
         for by in dict.fromkeys(arguments["By"]):
             made = {
-                f"{name}.{by}[{level}]": np.where(inside, values, 0.0)
-                for name, values in made.items()
-                for level, inside in _levels_of(namespace, by, variable, where)
+                f"{name}.{by}[{level}]": _part(part, inside)
+                for name, part in made.items()
+                for level, inside in _levels_of(namespace, by, part, where)
             }
             if len(made) > MAX_PARTS:
                 raise ModelError(f"{variable.name!r} splits into more than {MAX_PARTS} parts.")
         if target == variable.name:
             namespace.variables.pop(variable.name, None)
-        namespace.variables.update(
-            {name: variable.with_values(values, name) for name, values in made.items()}
-        )
+        namespace.variables.update({name: replace(part, name=name) for name, part in made.items()})
+
+
+def _part(variable, inside):
+    if variable.is_sparse:
+        return variable.rows(inside)
+    return variable.with_values(np.where(inside, variable.values, 0.0))
 
 
 def _levels_of(namespace, by, variable, where):
@@ -214,11 +233,14 @@ def _levels_of(namespace, by, variable, where):
     names = namespace.require(by, where)
     if not names:
         return []
-    splitting = namespace.variables[names[0]]
-    if len(splitting.values) != len(variable.values):
+    whole = namespace.variables[names[0]]
+    splitting = whole.at_rows_of(variable)
+    if splitting is None:
         raise ModelError(f"{by!r} and {variable.name!r} have different numbers of rows.")
-    prefix = f"{splitting.name}."
-    return [(level.name.removeprefix(prefix), level.values == 1) for level in factor_levels(splitting)]
+    prefix = f"{whole.name}."
+    rows = {level.name.removeprefix(prefix): level.values == 1 for level in factor_levels(splitting)}
+    nothing = np.zeros(len(variable.values), bool)
+    return [(name, rows.get(name, nothing)) for name in level_names(whole)]
 
 
 def to_grid(namespace, arguments, where):

@@ -34,6 +34,8 @@ class RunDesign:
     missing : dict of str to str
         Names that the model asks for and this run does not have, and where the model asks.
     notes : tuple of str
+    filtered : tuple
+        As in `Namespace`.
     """
 
     design: Design
@@ -43,6 +45,7 @@ class RunDesign:
     missing: dict
     notes: tuple[str, ...]
     recorded: tuple[str, ...] = ()
+    filtered: tuple = ()
 
 
 def find_confounds(node, available):
@@ -109,6 +112,7 @@ def make_run_design(node, events, confounds, frame_times, labels=None, recording
         missing=dict(namespace.missing),
         notes=tuple(dict.fromkeys(namespace.notes)),
         recorded=tuple(name for name in named if name in from_recordings),
+        filtered=tuple(namespace.filtered),
     )
 
 
@@ -128,7 +132,9 @@ def _add_events(namespace, events):
     onset, duration = onset[there], np.nan_to_num(duration[there])
     for name in events.columns:
         values = events[name].to_numpy()[there]
-        namespace.variables[str(name)] = Variable(str(name), as_values(values), onset, duration)
+        namespace.variables[str(name)] = Variable(
+            str(name), as_values(values), onset, duration, np.arange(len(onset))
+        )
 
 
 def _add_dense(namespace, table):

@@ -4,6 +4,7 @@ A variable is either sparse (events: onset, duration, amplitude) or dense (one v
 an input of a higher node). An event whose value is missing is not an event of that variable.
 """
 
+import difflib
 import re
 from dataclasses import dataclass, field, replace
 
@@ -11,18 +12,23 @@ import numpy as np
 
 from bidsapp.wildcards import is_wildcard, match_names
 
+# Characters of a name that are compared with others.
+MAX_SEARCHED = 80
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Variable:
     """Values with or without onsets; ``onset`` and ``duration`` (seconds) are None when dense.
 
-    ``values`` are floats, or objects (texts, None where missing) of a column that is not numeric.
+    ``values`` are floats, or objects (texts, None where missing) of a column that is not numeric. ``index``
+    is the row of each event in the events table, where an event is still that of a row.
     """
 
     name: str
     values: np.ndarray
     onset: np.ndarray | None = None
     duration: np.ndarray | None = None
+    index: np.ndarray | None = None
 
     @property
     def is_sparse(self):
@@ -42,7 +48,16 @@ class Variable:
         """Return only the rows of a mask."""
         if not self.is_sparse:
             return replace(self, values=np.where(keep, self.values, None if self.is_text else np.nan))
-        return replace(self, values=self.values[keep], onset=self.onset[keep], duration=self.duration[keep])
+        parts = {key: getattr(self, key)[keep] for key in ("values", "onset", "duration")}
+        return replace(self, **parts, index=None if self.index is None else self.index[keep])
+
+    def at_rows_of(self, other):
+        """Return these values at the rows of another variable; None where the rows do not correspond."""
+        if self.index is not None and other.index is not None and not np.array_equal(self.index, other.index):
+            places = {row: place for place, row in enumerate(self.index.tolist())}
+            found = [places.get(row) for row in other.index.tolist()]
+            return None if None in found else self.rows(np.array(found, int))
+        return self if len(self.values) == len(other.values) else None
 
 
 @dataclass(slots=True)
@@ -61,6 +76,8 @@ class Namespace:
         Names that were asked for and are not there, and who asked (a JSON path).
     rows : tuple of str
         The names of the rows, at higher levels.
+    filtered : list of tuple
+        Of each query: who asks, its text, the variable, how many events it kept, and of how many.
     """
 
     variables: dict
@@ -70,6 +87,7 @@ class Namespace:
     missing: dict = field(default_factory=dict)
     groups: dict = field(default_factory=dict)
     rows: tuple = ()
+    filtered: list = field(default_factory=list)
 
     def find(self, pattern):
         """Return the names of the variables that a word of the model stands for; empty when none."""
@@ -138,11 +156,25 @@ def aliases(name):
         found.append(name[:-2])
     if re.search(r"\.-?\d+$", name):
         found.append(f"{name}.0")
+    if re.search(r"\[(T\.)?-?\d+\.0\]$", name):
+        return [name[:-3] + "]", *aliases(name[:-3] + "]")]
     if "[T." in name:
         found += [name.replace("[T.", "["), re.sub(r"^C\((.*)\)\[T\.(.*)\]$", r"\1.\2", name)]
     elif re.fullmatch(r"C\(.*\)\[.*\]", name):
         found += [name.replace("[", "[T."), re.sub(r"^C\((.*)\)\[(.*)\]$", r"\1.\2", name)]
     return found
+
+
+def near_name(name, names):
+    """Return a hint: the name that is nearest, in any case, or what there is."""
+    lower = {}
+    for other in names:
+        lower.setdefault(str(other).lower(), other)
+    near = difflib.get_close_matches(str(name)[:MAX_SEARCHED].lower(), lower, n=1)
+    if near:
+        return f"Did you mean {lower[near[0]]!r}?"
+    shown = ", ".join(map(str, list(names)[:10])) + (" ..." if len(names) > 10 else "")
+    return f"There are: {shown}." if names else ""
 
 
 def level_name(value):
@@ -152,16 +184,21 @@ def level_name(value):
     return str(value)
 
 
+def level_names(variable):
+    """Return the names of the levels of a variable, in sorted order."""
+    there = variable.values[~is_missing(variable.values)].tolist()
+    levels = {level_name(value): value for value in there}
+    return sorted(levels) if variable.is_text else sorted(levels, key=lambda name: levels[name])
+
+
 def factor_levels(variable, sep="."):
     """Return the indicator variables of the levels of a variable, in sorted order."""
     present = ~is_missing(variable.values)
-    levels = {level_name(value): value for value in variable.values[present].tolist()}
-    order = sorted(levels) if variable.is_text else sorted(levels, key=lambda name: levels[name])
     names = np.array(
         [level_name(value) if there else "" for value, there in zip(variable.values, present, strict=True)]
     )
     made = []
-    for level in order:
+    for level in level_names(variable):
         values = np.where(present, (names == level).astype(float), np.nan)
         made.append(variable.with_values(values, f"{variable.name}{sep}{level}"))
     return made

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group import make_group_design
+from bidsapp.design.variables import level_name
 from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.participants import find_participants, match_labels, read_participants
@@ -180,7 +181,7 @@ def plan_node(model, node, flows, missing_condition):
             notes.append(Caution(note))
             continue
         absent = [name for name in everyone if name not in {_subject(flow) for flow in group}]
-        own = {key: value for key, value in values.items() if key not in SHORT_NAMES and key != "contrast"}
+        own = _own_values(values)
         if not own:
             for name in absent:
                 fit.excluded[name] = _why_absent(name, values, groups)
@@ -274,9 +275,8 @@ def _plan_fit(node, values, group, groups, missing_condition):
     if not contrasts:
         return None, f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
     entities = {k: v for k, v in output_entities(node, group, groups).items() if k not in ("sub", "run")}
-    own_values = [str(v) for k, v in values.items() if k not in SHORT_NAMES and k != "contrast"]
     return DatasetFit(
-        node=" ".join([node.name, *own_values]),
+        node=" ".join([node.name, *_own_values(values).values()]),
         entities=entities,
         contrast=contrast,
         subjects=tuple(subjects),
@@ -298,6 +298,11 @@ def _descriptive(node):
     return node.software.get("TaskGLM", {}).get("Descriptive", ())
 
 
+def _own_values(values):
+    """Return the values of the participants columns that a node groups by, whole numbers without decimals."""
+    return {k: level_name(v) for k, v in values.items() if k not in SHORT_NAMES and k != "contrast"}
+
+
 def _check_repeats(node, made, subjects):
     """Refuse several inputs of one subject, unless the design has each such subject's own mean."""
     repeated = [name for name in dict.fromkeys(subjects) if subjects.count(name) > 1]
@@ -308,9 +313,9 @@ def _check_repeats(node, made, subjects):
     if np.abs(own - fitted).max() > OWN_MEAN_TOLERANCE:
         n_rows = subjects.count(repeated[0])
         raise ModelError(
-            f"{node.where}: {repeated[0]} enters {n_rows} times, as if it were {n_rows} independent subjects. "
-            "Make the contrast (or combine runs and sessions) in a Subject node before, group by what differs, "
-            "or let X hold the subjects (Factor of 'subject')."
+            f"{node.where}: {repeated[0]} enters {n_rows} times, as if it were {n_rows} independent "
+            "subjects. Make the contrast (or combine runs and sessions) in a Subject node before, group by "
+            "what differs, or let X hold the subjects (Factor of 'subject')."
         )
 
 

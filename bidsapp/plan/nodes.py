@@ -1,6 +1,8 @@
 """How estimates travel through the nodes of a model: edges, filters, grouping, names of outputs."""
 
+import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
 from bidsapp.errors import ModelError
@@ -8,6 +10,7 @@ from bidsapp.model_records import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, SHORT
 from bidsapp.outputs.names import make_label
 from bidsapp.records import Contrast
 
+NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?")
 # Entities that a node averages over unless it groups by them.
 AVERAGED = {"run": "run", "ses": "session"}
 
@@ -101,10 +104,10 @@ def _passes_one(key, label, value):
 
 
 def same_value(first, second):
-    """Whether two labels are the same; numbers by their value (run 1 is run 01)."""
+    """Whether two labels are the same; numbers by their value (1 is 01, and 1.0 of a table)."""
     first, second = ("" if value is None else str(value) for value in (first, second))
-    if first.isdecimal() and second.isdecimal():
-        return int(first) == int(second)
+    if NUMBER.fullmatch(first) and NUMBER.fullmatch(second):
+        return Fraction(first) == Fraction(second)
     return first == second
 
 

@@ -28,6 +28,7 @@ from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import same_value
 from bidsapp.plan.runs import (
     check_missing,
+    find_idle_queries,
     find_respellings,
     group_runs,
     make_run_fit,
@@ -170,7 +171,7 @@ def _plan_model(model, dataset, settings):
     if not prepared:
         _raise_all([*faults, *reasons_of(dataset)])
     _raise_all(_unknown_names(node, prepared, dataset, runs))
-    notes += find_respellings(node, prepared)
+    notes += [*find_respellings(node, prepared), *find_idle_queries(prepared)]
     subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes, faults)
     return ParticipantPlan(
         documents=(model,),

@@ -138,6 +138,20 @@ def find_respellings(node, prepared):
     return notes
 
 
+def find_idle_queries(prepared):
+    """Return notes on queries that keep no event of any run, or every event of every run."""
+    counts = {}
+    for made in (made for fit in prepared for made in fit.made):
+        for *query, kept, total in made.filtered:
+            before = counts.get(tuple(query), (0, 0))
+            counts[tuple(query)] = (before[0] + kept, before[1] + total)
+    return [
+        f"{where}: {query!r} keeps {'none' if kept == 0 else 'all'} of the {total} events of {name!r}"
+        for (where, query, name), (kept, total) in counts.items()
+        if kept in (0, total)
+    ]
+
+
 def _missing_everywhere(designs):
     if not designs:
         return {}
