@@ -83,10 +83,10 @@ def assign(namespace, arguments, where):
 def _assigned(source, target, arguments, namespace):
     if not (source.is_sparse and target.is_sparse):
         raise ModelError(f"{source.name!r} and {target.name!r} must both be columns of the events.")
-    n_events, source = len(source.values), source.at_rows_of(target)
+    name, n_events, source = source.name, len(source.values), source.at_rows_of(target)
     if source is None:
         raise ModelError(
-            f"the input has {n_events} events and {target.name!r} {len(target.values)}, not the same ones."
+            f"{name!r} has {n_events} events and {target.name!r} {len(target.values)}, not the same ones."
         )
     taken = {"amplitude": source.values, "onset": source.onset, "duration": source.duration}
     given = as_values(taken[arguments.get("InputAttr", "amplitude")])

@@ -5,6 +5,8 @@ threshold), and differ where pybids fails: missing values are never events, and 
 not have is noted, not fatal.
 """
 
+import re
+
 import numpy as np
 
 from bidsapp.design import rearrange
@@ -145,6 +147,8 @@ def _operands(namespace, pattern, where):
     variable = namespace.variables[max((n for n in namespace.variables if pattern.startswith(n)), key=len)]
     there = ~is_missing(variable.values)
     values = np.where(variable.values == None, "", variable.values) if variable.is_text else variable.values  # noqa: E711
+    # What stands to the right is a text, unless it is a number.
+    pattern = re.sub(r"([!=]=)\s*([A-Za-z_]\w*)\s*$", r"\1 '\2'", pattern)
     passed = evaluate_query(pattern, {variable.name: values})
     return [variable.with_values((passed & there).astype(float), pattern)]
 

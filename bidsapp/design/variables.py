@@ -53,11 +53,18 @@ class Variable:
 
     def at_rows_of(self, other):
         """Return these values at the rows of another variable; None where the rows do not correspond."""
-        if self.index is not None and other.index is not None and not np.array_equal(self.index, other.index):
-            places = {row: place for place, row in enumerate(self.index.tolist())}
-            found = [places.get(row) for row in other.index.tolist()]
-            return None if None in found else self.rows(np.array(found, int))
-        return self if len(self.values) == len(other.values) else None
+        own, wanted = self._row_keys(other), other._row_keys(self)
+        if own is None or wanted is None or own == wanted:
+            return self if len(self.values) == len(other.values) else None
+        places = {row: place for place, row in enumerate(own)}
+        found = [places.get(row) for row in wanted]
+        return None if None in found else self.rows(np.array(found, int))
+
+    def _row_keys(self, other):
+        """Return what identifies each event: its row in the table, else its onset; None when dense."""
+        if not (self.is_sparse and other.is_sparse):
+            return None
+        return (self.onset if self.index is None or other.index is None else self.index).tolist()
 
 
 @dataclass(slots=True)

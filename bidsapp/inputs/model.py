@@ -16,6 +16,7 @@ from bidsapp.inputs.model_notes import Notes
 from bidsapp.inputs.model_text import MAX_NAME, check_name
 from bidsapp.inputs.schema import KEYS, DocumentShape
 from bidsapp.model_records import Model
+from bidsapp.outputs.names import make_label
 
 MAX_NODES = 100
 MAX_FAULTS_SHOWN = 12
@@ -182,11 +183,19 @@ def _short(value):
 
 
 def _check_unique(nodes, faults):
-    seen = set()
+    names = {}
     for index, node in enumerate(nodes):
-        if node.name in seen:
-            faults.add(["Nodes", index, "Name"], f"{node.name!r} is the name of an earlier node. Rename one.")
-        seen.add(node.name)
+        label = make_label(node.name)
+        if label not in names:
+            names[label] = node.name
+            continue
+        same = names[label] == node.name
+        why = (
+            "is the name of an earlier node"
+            if same
+            else f"and {names[label]!r} give the same file name label {label!r}"
+        )
+        faults.add(["Nodes", index, "Name"], f"{node.name!r} {why}. Rename one.")
 
 
 def _make_input(entities, faults):

@@ -31,6 +31,7 @@ from bidsapp.plan.leftovers import find_leftovers
 from bidsapp.plan.mixtures import check_mixtures
 from bidsapp.plan.nodes import (
     Flow,
+    check_outputs,
     explain_missing,
     follow_edges,
     group_flows,
@@ -76,6 +77,7 @@ def make_group_plan(settings):
     if not fits:
         reasons = "\n".join(notes[:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
+    check_outputs(fit for fit, _ in fits)
     check_options([fit for fit, _ in fits], settings.group)
     fits = _noted(fits, entries, people, settings)
     members = add_family([fit for fit, _ in fits], settings.permutation.across_contrasts)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
 from bidsapp.errors import ModelError
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, SHORT_NAMES
-from bidsapp.outputs.names import make_label
+from bidsapp.outputs.names import check_labels, make_label
 from bidsapp.records import Contrast
 
 NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?")
@@ -251,6 +251,22 @@ def output_name(contrast, own):
 def _is_mean(rule):
     """Whether a contrast is the plain mean: the intercept, with weight 1 and a name that says no more."""
     return rule.conditions == (INTERCEPT,) and rule.weights == ((1.0,),) and rule.test != "F"
+
+
+def check_outputs(fits):
+    """Raise ModelError where two contrasts of a node, or two nodes, would have the same files.
+
+    Parameters
+    ----------
+    fits : iterable of RunFit, CombineFit or DatasetFit
+    """
+    contrasts = {}
+    for fit in fits:
+        names = contrasts.setdefault(fit.node, {})
+        names |= dict.fromkeys([*(item.name for item in fit.contrasts), *fit.skipped])
+    check_labels(contrasts, "the nodes")
+    for node, names in contrasts.items():
+        check_labels(names, f"node {node!r}: the contrasts")
 
 
 def explain_missing(missing, columns):

@@ -25,7 +25,7 @@ from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_m
 from bidsapp.plan.combine import MIDDLE, of_one_grid, plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.mixtures import describe_model_facts
-from bidsapp.plan.nodes import same_value
+from bidsapp.plan.nodes import check_outputs, same_value
 from bidsapp.plan.runs import (
     check_missing,
     find_idle_queries,
@@ -325,6 +325,7 @@ def _plan_subjects(model, prepared, dataset, settings, notes, faults):
     for fault in faults:
         problems.setdefault(fault.entities["sub"], []).append(str(fault))
     subjects, notes = _combine_all(model, fits, problems, settings, level_tables(dataset.raw), notes)
+    check_outputs(fit for subject in subjects for fit in (*subject.runs, *subject.combinations))
     return subjects, [*notes, *_empty_nodes(model, subjects)]
 
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from three_conditions import (
     CONDITIONS,
+    DATASET,
     RUN,
     SUBJECT,
+    column,
     contrast,
     make_model,
     make_node,
@@ -13,9 +15,12 @@ from three_conditions import (
     plan,
     read_map,
     run_app,
+    write_model,
 )
 
-from bidsapp.errors import ModelError
+from bidsapp.errors import AppError, ModelError
+from bidsapp.plan import make_group_plan
+from bidsapp.settings import ModelOptions, Settings
 
 THIRD = ["1/3"] * 3
 A_MINUS_B, MEAN = contrast("aMinusB", CONDITIONS[:2], [1, -1]), contrast("mean", CONDITIONS, THIRD)
@@ -113,3 +118,236 @@ def test_boosted_effects_of_one_run_are_not_combined(three_conditions, tmp_path)
     node = make_node(SUBJECT, GroupBy=["subject"], Model={"X": CONDITIONS})
     flags = ["--derivative-boost", "--dry-run", "--participant-label", "01"]
     assert run_app(three_conditions, make_model(RUN, node), tmp_path, *flags) == 64
+
+
+def estimates_of_group(three_conditions, model, folder):
+    """Run the participant level and return a function that plans the group level of a model."""
+    assert run_app(three_conditions, model, folder) == 0
+
+    def plan_group(document):
+        settings = Settings(
+            three_conditions,
+            folder / "out",
+            ("group",),
+            model=ModelOptions(model=str(write_model(document, folder))),
+        )
+        return make_group_plan(settings)
+
+    return plan_group
+
+
+@pytest.fixture(scope="module")
+def plan_group(three_conditions, tmp_path_factory):
+    """Return a function that plans a Dataset node over the estimates of 8 subjects."""
+    folder = tmp_path_factory.mktemp("group")
+    plan_model = estimates_of_group(three_conditions, make_model(RUN, SUBJECT), folder)
+
+    def plan_node(node, rule=None, people=None, edges=None):
+        edges = edges or [edge("subject", "dataset", rule)]
+        model = make_model(RUN, SUBJECT, node, Edges=[edge("run", "subject"), *edges])
+        before = (three_conditions / "participants.tsv").read_text()
+        (three_conditions / "participants.tsv").write_text(people or before)
+        try:
+            return plan_model(model)
+        finally:
+            (three_conditions / "participants.tsv").write_text(before)
+
+    return plan_node
+
+
+def subjects_of(made):
+    """Return node -> contrast -> the numbers of its subjects."""
+    return {
+        fit.node: {
+            f.contrast: [int(s[-2:]) for s in f.subjects]
+            for m in made.models
+            for f in m.fits
+            if f.node == fit.node
+        }
+        for model in made.models
+        for fit in model.fits
+    }
+
+
+TWO = ["contrast.trial_type.a", "contrast.trial_type.b"]
+OF_CONTRASTS = make_node(
+    DATASET,
+    GroupBy=[],
+    Transformations={
+        "Transformer": "pybids-transforms-v1",
+        "Instructions": [{"Name": "Factor", "Input": ["contrast"]}],
+    },
+    Model={"X": TWO},
+    DummyContrasts=None,
+    Contrasts=[contrast("differ", TWO, [1, -1])],
+)
+
+
+def test_rows_of_one_subject_do_not_count_as_independent_subjects(plan_group):
+    with pytest.raises(ModelError, match=r"sub-01 enters 2 times.*Subject node.*Factor of 'subject'"):
+        plan_group(OF_CONTRASTS, {"contrast": CONDITIONS[:2]})
+
+
+def test_rows_of_one_subject_are_told_apart_by_its_own_mean(plan_group):
+    steps = {
+        "Transformer": "pybids-transforms-v1",
+        "Instructions": [{"Name": "Factor", "Input": ["contrast", "subject"]}],
+    }
+    node = make_node(OF_CONTRASTS, Transformations=steps, Model={"X": [*TWO, "subject.*"]})
+    made = plan_group(node, {"contrast": CONDITIONS[:2]})
+    ((fit,),) = [model.fits for model in made.models]
+    assert len(fit.design.matrix) - np.linalg.matrix_rank(fit.design.matrix) == 7
+
+
+def test_overlapping_edges_lead_an_estimate_in_once(plan_group):
+    first, more = {"contrast": CONDITIONS[:1]}, {"group": ["patient"], "contrast": CONDITIONS[:2]}
+    made = plan_group(DATASET, edges=[edge("subject", "dataset", rule) for rule in (first, more)])
+    found = subjects_of(made)["dataset"]
+    assert found == {"trial_type.a": [1, 2, 3, 4, 5, 6, 7, 8], "trial_type.b": [1, 3, 5, 7]}
+    assert any("several edges lead trial_type.a into 'dataset'" in note for note in made.notes)
+
+
+def test_overlapping_edges_between_runs_and_subjects(three_conditions, tmp_path):
+    rules = [{"contrast": CONDITIONS[:2]}, {"contrast": CONDITIONS[::2]}]
+    made = plan(
+        three_conditions, make_model(RUN, SUBJECT, Edges=[edge("run", "subject", r) for r in rules]), tmp_path
+    )
+    assert [len(fit.inputs) for fit in made.subjects[0].combinations] == [2, 2, 2]
+    assert any("trial_type.a into 'subject'" in note for note in made.notes)
+
+
+PEOPLE = "participant_id\tgroup\tsite\n" + "".join(
+    f"sub-{k:02d}\t{group}\t{site}\n"
+    for k, (group, site) in enumerate(
+        [
+            ("None", 1),
+            ("Med", 2),
+            ("None", 1),
+            ("Med", 2),
+            ("n/a", "n/a"),
+            ("Med", 2),
+            ("n/a", "n/a"),
+            ("Med", 2),
+        ],
+        1,
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("column", "groups"),
+    [
+        ("group", {"dataset None": [1, 3], "dataset Med": [2, 4, 6, 8]}),
+        ("site", {"dataset 1": [1, 3], "dataset 2": [2, 4, 6, 8]}),
+    ],
+)
+def test_who_has_no_value_of_a_grouping_column_is_left_out(plan_group, column, groups):
+    rule = {"contrast": CONDITIONS[:1]}
+    made = plan_group(make_node(DATASET, GroupBy=["contrast", column]), rule, PEOPLE)
+    assert {node: fits["trial_type.a"] for node, fits in subjects_of(made).items()} == groups
+    said = " ".join(made.notes)
+    assert "sub-05 is left out" in said
+    assert "sub-07 is left out" in said
+
+
+@pytest.mark.parametrize("value", [1, "1", "01", 1.0])
+def test_whole_numbers_of_participants_are_the_same_in_any_spelling(plan_group, value):
+    made = plan_group(DATASET, {"contrast": CONDITIONS[:1], "site": [value]}, PEOPLE)
+    assert subjects_of(made) == {"dataset": {"trial_type.a": [1, 3]}}
+
+
+@pytest.mark.parametrize("name", ["C(site)[2]", "C(site)[2.0]"])
+def test_levels_of_numbers_in_a_formula_have_no_decimals(plan_group, name):
+    node = make_node(DATASET, Model={"X": ["site"], "Formula": "0 + C(site)"}, DummyContrasts=None)
+    node["Contrasts"] = [contrast("second", [name], [1])]
+    made = plan_group(node, {"contrast": CONDITIONS[:1]}, PEOPLE)
+    ((fit,),) = [model.fits for model in made.models]
+    assert fit.design.columns == ("C(site)[1]", "C(site)[2]")
+
+
+def run_with(*instructions, x, set_of="pybids-transforms-v1"):
+    return make_node(
+        RUN,
+        Transformations={"Transformer": set_of, "Instructions": list(instructions)},
+        Model={"X": [*x, 1], "HRF": {"Variables": list(x), "Model": "spm"}},
+        DummyContrasts={"Contrasts": list(x), "Test": "t"},
+    )
+
+
+SPLIT = {"Name": "Split", "Input": ["response_time"], "By": ["trial_type"]}
+PART = "response_time.trial_type[a]"
+
+
+@pytest.mark.parametrize(
+    ("step", "right"),
+    [
+        ({"Name": "Demean"}, [0.0001, 0.0545, -0.2954, 0.1051]),
+        ({"Name": "Scale"}, [0.0002, 0.1876, -1.0157, 0.3614]),
+        ({"Name": "Threshold", "Binarize": True}, [0.1092, 0.1526, -0.0585, 0.4482]),
+    ],
+)
+def test_a_part_of_a_split_has_only_its_own_events(three_conditions, tmp_path, step, right):
+    model = make_model(run_with(SPLIT, step | {"Input": [PART]}, x=[PART]))
+    values = column(plan(three_conditions, model, tmp_path), PART)
+    found = [values.mean(), values.std(ddof=1), values.min(), values.max()]
+    assert found == pytest.approx(right, abs=6e-5)
+
+
+def test_other_columns_follow_a_part_to_its_events(three_conditions, tmp_path):
+    steps = [SPLIT, {"Name": "Assign", "Input": "gain", "Target": PART}]
+    steps.append({"Name": "Filter", "Input": [PART], "Query": "gain > 20", "By": ["gain"]})
+    (other,) = [
+        {"Name": "Filter", "Input": ["gain"], "Query": "trial_type == a and gain > 20", "By": ["trial_type"]}
+    ]
+    made = plan(three_conditions, make_model(run_with(*steps, x=[PART])), tmp_path)
+    alike = plan(three_conditions, make_model(run_with(other, x=["gain"])), tmp_path)
+    np.testing.assert_allclose(column(made, PART), column(alike, "gain"), atol=1e-12)
+
+
+def test_names_with_one_label_are_refused_before_anything_is_computed(three_conditions, tmp_path):
+    x = ["trial_type.go_1", "trial_type.go-1"]
+    steps = [{"Name": "Replace", "Input": ["trial_type"], "Replace": {"a": "go_1", "b": "go-1"}}]
+    with pytest.raises(
+        ModelError, match="go_1' and 'trial_type.go-1' give the same file name label 'trialTypeGo1'"
+    ):
+        plan(three_conditions, make_model(run_with(*steps, x=x)), tmp_path)
+
+
+def test_nodes_with_one_label_are_refused(three_conditions, tmp_path):
+    nodes = [make_node(SUBJECT, Name=name) for name in ("sub ject", "subJect")]
+    edges = [edge("run", node["Name"]) for node in nodes]
+    with pytest.raises(ModelError, match="'subJect' and 'sub ject' give the same file name label 'subJect'"):
+        plan(three_conditions, make_model(RUN, *nodes, Edges=edges), tmp_path)
+
+
+def filtered(query, by):
+    factor = {"Name": "Factor", "Input": ["trial_type"]}
+    step = {"Name": "Filter", "Input": ["trial_type.a"], "Query": query, "By": by}
+    return make_model(run_with(factor, step, x=["trial_type.a", "trial_type.b"]))
+
+
+def test_a_query_keeps_the_events_that_satisfy_it(three_conditions, tmp_path):
+    values = column(plan(three_conditions, filtered("gain > 20", ["gain"]), tmp_path), "trial_type.a")
+    assert [values.mean(), values.std(ddof=1)] == pytest.approx([0.0592, 0.1239], abs=6e-5)
+
+
+@pytest.mark.parametrize(
+    ("query", "near"),
+    [
+        ("gian > 20", "gain"),
+        ("Gain > 20", "gain"),
+        ("gian == 20", "gain"),
+        ("20 < gain & response_tme > 1", "response_time"),
+    ],
+)
+def test_a_word_of_a_query_that_is_no_column_is_refused(three_conditions, tmp_path, query, near):
+    with pytest.raises(AppError, match=f"there is no column.*Did you mean '{near}'") as error:
+        plan(three_conditions, filtered(query, ["gain"]), tmp_path)
+    assert error.value.exit_code == 65
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("gain > 90", "keeps none of the"), ("gain > 0", "keeps all of the")]
+)
+def test_a_query_that_changes_nothing_is_named(three_conditions, tmp_path, query, said):
+    assert any(said in note for note in plan(three_conditions, filtered(query, ["gain"]), tmp_path).notes)
