@@ -154,7 +154,7 @@ def test_assigned_missing_value_takes_the_event_away(namespace):
 
 
 def test_assign_of_another_number_of_events_is_refused(namespace):
-    namespace.variables["short"] = Variable("short", np.ones(2), ONSET[:2], np.ones(2))
+    namespace.variables["short"] = Variable("short", np.ones(2), ONSET[:2] + 0.5, np.ones(2))
     with pytest.raises(ModelError, match=r"Instructions\[0\] \(Assign\): 'gain' has 4 events and 'short' 2"):
         apply(namespace, "Assign", Input="gain", Target="short")
 
