@@ -9,7 +9,7 @@ from bidsapp.errors import about, find_cautions
 from bidsapp.inputs.anatomy import find_anatomy
 from bidsapp.inputs.images import intersect_masks
 from bidsapp.inputs.motion import read_motion
-from bidsapp.noise_record import caution_of_noise, describe_noise, noise_fields
+from bidsapp.noise_record import caution_of_noise, describe_noise, noise_fields, review_noise
 from bidsapp.outputs import names
 from bidsapp.outputs.estimates import write_estimate, write_fit_maps
 from bidsapp.outputs.files import write_json
@@ -58,10 +58,11 @@ def fit_run(fit, settings, n_threads):
         What the user should know of the run, as far as its series tells it.
     """
     run, planned = fit.runs[0], fit.notes
-    geometry, model, fit, without = fit_series(fit, settings, n_threads)
+    geometry, model, fit, without, residuals = fit_series(fit, settings, n_threads)
     made = [(contrast, estimate(model, contrast, fit, settings.run)) for contrast in fit.contrasts]
     quality = assess_contrasts(fit)
     noise = describe_noise(model, settings.run.noise_model, [estimate.dof for _, estimate in made])
+    noise["check"] = review_noise(residuals, model, fit, geometry)
     repetition_time = min(run.repetition_time for run in fit.runs)
     fit = replace(fit, notes=(*fit.notes, *caution_of_noise(noise, repetition_time)))
     files = write_run(fit, model, geometry, settings, quality, noise_fields(noise))

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from bidsapp.errors import Caution
+from bidsapp.errors import Caution, InputError
+from bidsapp.inputs.anatomy import TISSUES, find_segmentation, read_tissues
+from bidsapp.stats.noise_check import FEWEST, check_noise, choose_sample
 from bidsapp.stats.noise_models import DOF_PER_LAG, name_noise_model, parse_noise_model, warn_of_size
 
 ORDER_RULE = "ceil(4 s / repetition time), at least 4, at most 12, at most one for 18 residual dof"
@@ -10,6 +12,8 @@ ORDER_RULE = "ceil(4 s / repetition time), at least 4, at most 12, at most one f
 FEW_DOF = 12
 # A share of voxels at the limit of the process that is worth a word.
 MANY_AT_LIMIT = 0.01
+THIRDS = ("darkest third", "middle third", "brightest third")
+DIGITS = 4
 
 
 def describe_noise(model, requested, dof):
@@ -39,6 +43,62 @@ def describe_noise(model, requested, dof):
     }
 
 
+def review_noise(residuals, model, fit, geometry):
+    """Return what a record says of the whitened residuals of a run, or None where it is too short.
+
+    Parameters
+    ----------
+    residuals : ndarray, shape (n_volumes, n_chosen)
+        As ``run_series.fit_series`` returns them.
+    model : FittedRun
+    fit : RunFit
+    geometry : Geometry
+    """
+    voxels = choose_sample(geometry.n_points)
+    groups, source = _group_voxels(model, fit, geometry, voxels)
+    check = check_noise(residuals, model, voxels, groups, fit.keep)
+    if check is None:
+        return None
+    step = min(run.repetition_time for run in fit.runs)
+    return {
+        "source": source,
+        "lags": _plain(step * np.arange(1, len(check.autocorrelation) + 1)),
+        "autocorrelation": _plain(check.autocorrelation),
+        "frequencies": _plain(check.frequencies / step),
+        "spectrum": _plain(check.spectrum),
+        "groups": {
+            name: {
+                "n_voxels": left.n_voxels,
+                "outside": _plain(left.outside),
+                "autocorrelation": _plain(left.autocorrelation),
+                "autocorrelation_band": _plain(left.autocorrelation_band),
+                "spectrum": _plain(left.spectrum),
+                "spectrum_band": _plain(left.spectrum_band),
+            }
+            for name, left in check.groups.items()
+        },
+    }
+
+
+def _plain(values):
+    return np.round(values, DIGITS).tolist()
+
+
+def _group_voxels(model, fit, geometry, voxels):
+    """Return the voxels of each tissue and its file, or of thirds by mean intensity and None."""
+    path = find_segmentation(fit.runs[0])
+    try:
+        labels = np.zeros(len(voxels)) if path is None else read_tissues(path, geometry.coordinates()[voxels])
+    except InputError:  # nothing but this display needs the file
+        labels = np.zeros(len(voxels))
+    groups = {name: labels == label for label, name in TISSUES.items()}
+    if max(map(np.count_nonzero, groups.values())) >= FEWEST:
+        return groups, str(path)
+    ranks = np.argsort(np.argsort(model.mean[voxels], kind="stable"), kind="stable")
+    thirds = len(THIRDS) * ranks // max(len(voxels), 1)
+    return {name: thirds == number for number, name in enumerate(THIRDS)}, None
+
+
 def noise_fields(noise, estimate=None):
     """Return the fields of the sidecars of a run's maps, with those of one estimate."""
     corrected = noise["corrected"]
@@ -53,10 +113,23 @@ def noise_fields(noise, estimate=None):
         "VarianceCorrection": "Kenward-Roger, linear" if corrected else "none",
         "ResidualDegreesOfFreedom": noise["residual_dof"],
         "NoiseAtLimitShare": noise["at_limit"],
+        "NoisePortmanteauOutside": _by_group(noise, lambda group: group["outside"]),
+        "NoiseAutocorrelationLeft": _by_group(noise, lambda group: _largest_left(noise, group)),
     }
     if estimate is not None and np.isfinite(estimate.dof).any():
         fields["DegreesOfFreedomMedian"] = float(np.nanmedian(estimate.dof))
     return fields
+
+
+def _by_group(noise, value):
+    groups = (noise["check"] or {}).get("groups", {})
+    return {name: value(group) for name, group in groups.items()} or None
+
+
+def _largest_left(noise, group):
+    """Return the autocorrelation that is farthest from the expected one, less that."""
+    left = np.subtract(group["autocorrelation"], noise["check"]["autocorrelation"])
+    return _plain(left[np.abs(left).argmax()])
 
 
 def caution_of_noise(noise, repetition_time):

@@ -13,6 +13,7 @@ from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_series
 from bidsapp.stats.aggregation import aggregate_series
+from bidsapp.stats.noise_check import choose_sample
 from bidsapp.stats.noise_models import count_lags
 from bidsapp.stats.run_glm import fit_run_glm, make_residuals
 from bidsapp.stats.series_sums import accumulate, join_sums
@@ -45,6 +46,8 @@ def fit_series(fit, settings, n_threads):
         With the volumes that were kept, the contrasts that they can make, and notes on what was left out.
     without : list of ndarray of bool, shape (n_voxels,)
         The voxels left out, one array a run.
+    residuals : ndarray, shape (n_volumes, n_chosen)
+        Before whitening, of the voxels of ``noise_check.choose_sample``.
 
     Raises
     ------
@@ -55,15 +58,15 @@ def fit_series(fit, settings, n_threads):
         masks = [read_mask(run.mask) for run in fit.runs]
         geometry = masks[0] if len(masks) == 1 else intersect_masks(masks, [run.mask for run in fit.runs])
         without = [np.zeros(geometry.n_points, bool) for _ in fit.runs]
-        sums, gaps = _sum_runs(fit, without, geometry, settings, n_threads)
+        sums, gaps, samples = _sum_runs(fit, without, geometry, settings, n_threads)
         without = [gap.points for gap in gaps]
         if any(gap.volumes or points.any() for gap, points in zip(gaps, without, strict=True)):
             fit = leave_out(fit, [gap.volumes for gap in gaps], without)
-            sums, _ = _sum_runs(fit, without, geometry, settings, n_threads)
+            sums, _, samples = _sum_runs(fit, without, geometry, settings, n_threads)
         smooth = make_smoother(geometry, settings.run.noise_smoothing_fwhm)
         noise_model = settings.run.noise_model
         fitted = fit_run_glm(sums, noise_model=noise_model, smooth=smooth, n_threads=n_threads)
-        return geometry, fitted, fit, without
+        return geometry, fitted, fit, without, _leave_residuals(samples, fitted)
     except AppError as error:
         raise type(error)(f"{fit.label}: {error}", exit_code=error.exit_code) from error
 
@@ -168,7 +171,7 @@ def open_blocks(fit, number, geometry, without, options, n_threads):
 
 
 def _sum_runs(fit, without, geometry, settings, n_threads):
-    """Return the sums over time of all runs of a fit, and what the series of each lacks."""
+    """Return the sums over time of all runs of a fit, what the series of each lacks, and samples of them."""
     model = make_time_model(fit.design.matrix, fit.keep, [rows.start for rows in fit.rows])
     if settings.run.noise_model == LIKE_NILEARN:
         model = replace(model, baseline=np.ones_like(model.baseline))
@@ -176,20 +179,42 @@ def _sum_runs(fit, without, geometry, settings, n_threads):
     repetition_time = min(run.repetition_time for run in fit.runs)
     shortest = min(run.n_volumes for run in fit.runs)
     n_lags = count_lags(settings.run.noise_model, repetition_time, model.dof, shortest)
-    parts, gaps = [], []
+    parts, gaps, samples, voxels = [], [], [], choose_sample(geometry.n_points)
     for number, rows in enumerate(fit.rows):
         blocks, series = open_blocks(fit, number, geometry, without, settings.run, n_threads)
+        stored, sample = (series.slope, series.intercept), []
         part = accumulate(
-            blocks,
+            _watch(blocks, voxels, sample),
             model.of_run(rows),
             n_lags=n_lags,
             scaling=settings.run.scaling,
-            stored=(series.slope, series.intercept),
+            stored=stored,
             n_threads=n_threads,
         )
         parts.append(part)
         gaps.append(series.gaps)
-    return parts[0] if len(parts) == 1 else join_sums(model, parts), gaps
+        samples.append((sample, stored))
+    return parts[0] if len(parts) == 1 else join_sums(model, parts), gaps, samples
+
+
+def _watch(blocks, voxels, sample):
+    """Yield blocks, and add some of their voxels to the sample."""
+    for block in blocks:
+        sample.append(block[:, voxels])
+        yield block
+
+
+def _leave_residuals(samples, fitted):
+    """Return the residuals of samples of the series of every run, shape (n_volumes, n_chosen)."""
+    chosen = fitted.series_of(choose_sample(len(fitted.parameters)))
+    runs = enumerate(samples)
+    return np.concatenate(
+        [
+            block
+            for run, (sample, stored) in runs
+            for block in make_residuals([np.concatenate(sample)], chosen, run=run, stored=stored)
+        ]
+    )
 
 
 def write_residuals(fit, fitted, geometry, without, settings, n_threads):

@@ -63,6 +63,11 @@ class FittedRun:
         """The noise coefficients, shape (order, n_voxels); NaN where there is no noise to model."""
         return _by_voxel(self, self.noise.coefficients).T
 
+    def series_of(self, voxels):
+        """Return what ``make_residuals`` needs for the series of some voxels."""
+        own = {"parameters": self.parameters[voxels], "unit": self.unit[:, voxels]}
+        return replace(self, **own, shift=self.shift[:, voxels])
+
 
 def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
     """Return the fitted run.

@@ -40,6 +40,33 @@ def draw_traces(times, series, *, alt, unit, marks=()):
     return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
 
 
+def draw_against_expected(places, expected, groups, *, alt, names):
+    """Return the curves of groups of voxels on the expected one, each with the band that is chance.
+
+    Parameters
+    ----------
+    places, expected : ndarray, shape (n_places,)
+    groups : dict of str to tuple of ndarray
+        The curve, and half the width of its band.
+    names : tuple of str
+        Of both axes.
+    """
+    curves = [*(curve for curve, _ in groups.values())]
+    curves += [expected + sign * band for _, band in groups.values() for sign in (1, -1)]
+    frame = Frame((places[0], places[-1]), (np.min(curves), np.max(curves)), 140.0)
+    across = [frame.x(place) for place in places]
+    bands, lines, legends = [], [], []
+    for i, (name, (curve, band)) in enumerate(groups.items()):
+        colour = SERIES[i % len(SERIES)]
+        edges = [frame.y(v) for v in np.concatenate([expected + band, (expected - band)[::-1]])]
+        bands.append(svg.polyline(across + across[::-1], edges, stroke="none", fill=colour, opacity=0.2))
+        lines.append(svg.polyline(across, map(frame.y, curve), stroke=colour, stroke_width=1.4))
+        legends.append(_legend(WIDTH - RIGHT + 10, 14 + 14 * i, colour, name))
+    middle = svg.polyline(across, map(frame.y, expected), stroke_dasharray="4 3")
+    parts = [*bands, middle, *lines, *legends, *frame.axes(*names)]
+    return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
+
+
 def draw_carpet(times, matrix, columns, *, alt):
     """Return the design over time: one row a regressor, each scaled by itself, grey where it is constant."""
     low, high = matrix.min(axis=0), matrix.max(axis=0)
@@ -122,7 +149,7 @@ class Frame:
         for tick in round_ticks(self.left, self.right, 8):
             parts.append(svg.line(self.x(tick), base, self.x(tick), base + 4))
             parts.append(svg.text(self.x(tick), base + 14, short(tick), size=9, anchor="middle"))
-        return [*parts, svg.text(end + 8, base + 14, name, size=9, fill=svg.FAINT)]
+        return [*parts, svg.text(end + 14, base + 14, name, size=9, fill=svg.FAINT)]
 
 
 def _legend(x, y, colour, name):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bidsapp.outputs.names import figure_path
-from bidsapp.report.drawing.charts import draw_carpet, draw_timeline, draw_traces
+from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
@@ -11,6 +11,11 @@ from bidsapp.report.render import Section, render
 
 # The usual column of conditions, which need not be named again and again.
 IMPLIED = "trial_type."
+# What is drawn of the whitened residuals: key of the record, of its axis, the names of both axes, in words.
+NOISE_CURVES = (
+    ("autocorrelation", "lags", ("lag (s)", "autocorrelation"), "Mean autocorrelation"),
+    ("spectrum", "frequencies", ("frequency (Hz)", "power"), "Mean spectrum"),
+)
 FIT_MAPS = {
     "tsnr": (
         "Temporal signal-to-noise ratio",
@@ -42,6 +47,7 @@ def _run(results, book, run, index):
         timeline=_timeline(book, run, times),
         carpet=_carpet(book, run, matrix, columns, times),
         motion=_motion(book, run, times),
+        noise=_noise(book, run),
         maps=_fit_maps(results, book, run),
         nuisance=[c for c in columns if c in run["confounds"]],
     )
@@ -120,6 +126,24 @@ def _motion(book, run, times):
             drawing = draw_traces(times, series, unit=unit, marks=marks, alt=alt)
             drawings.append(book.add(drawing, _path(run, "motion", desc=kind), "keep"))
     return drawings
+
+
+def _noise(book, run):
+    """Return what is left in the whitened residuals, drawn against what the right model leaves."""
+    check = (run.get("noise") or {}).get("check")
+    if not check:
+        return None
+    drawings = []
+    for kind, places, names, what in NOISE_CURVES:
+        groups = {
+            name: tuple(np.array(group[key]) for key in (kind, f"{kind}_band"))
+            for name, group in check["groups"].items()
+        }
+        alt = f"{what} of the whitened residuals of {run['label']} by {names[0]}, and what is expected"
+        expected = np.array(check[kind])
+        drawing = draw_against_expected(np.array(check[places]), expected, groups, alt=alt, names=names)
+        drawings.append(book.add(drawing, _path(run, "noise", desc=kind), "keep"))
+    return {"check": check, "drawings": drawings, "is_auto": run["noise"]["requested"] == "auto"}
 
 
 def _fit_maps(results, book, run):

@@ -1,0 +1,126 @@
+"""What is left in whitened residuals: its expectation by dense matrices, and that misfit is seen."""
+
+import numpy as np
+import pytest
+from scipy.linalg import block_diag
+
+from bidsapp.stats import noise_check
+from bidsapp.stats.noise_check import check_noise, choose_sample
+from bidsapp.stats.run_glm import fit_run_glm, make_residuals
+from bidsapp.stats.series_sums import accumulate, join_sums
+from bidsapp.stats.time_model import make_time_model
+from tests.stats.test_restricted_likelihood import make_matrix, simulate
+
+SMOOTH, PEAK = np.array([0.6, 0.2]), np.array([0.3, 0.0, 0.0, -0.4])
+
+
+def fit(series, matrix, lengths, noise_model, order, keep=None):
+    model = make_time_model(matrix, keep, np.cumsum([0, *lengths[:-1]]))
+    parts = [accumulate([series[run]], model.of_run(run), n_lags=order, scaling="none") for run in model.runs]
+    return fit_run_glm(parts[0] if len(parts) == 1 else join_sums(model, parts), noise_model=noise_model)
+
+
+def check(series, matrix, lengths, noise_model, order, keep=None):
+    fitted = fit(series, matrix, lengths, noise_model, order, keep)
+    residuals = [next(make_residuals([series[r]], fitted, run=n)) for n, r in enumerate(fitted.model.runs)]
+    inside = {"all": np.ones(series.shape[1], bool)}
+    keep = np.ones(len(series), bool) if keep is None else keep
+    voxels = np.arange(series.shape[1])
+    return check_noise(np.concatenate(residuals), fitted, voxels, inside, keep), fitted
+
+
+def make_filter(length, coefficients):
+    """Return F, which leaves out the first volumes."""
+    rows = np.eye(length) - sum(a * np.eye(length, k=-k) for k, a in enumerate(coefficients, 1))
+    return rows[len(coefficients) :]
+
+
+@pytest.mark.parametrize("lengths", [(90,), (60, 50)])
+@pytest.mark.parametrize("dropped", [(), (20, 21, 40)])
+def test_what_is_expected_is_that_of_dense_matrices(rng, lengths, dropped):
+    matrix, total = make_matrix(rng, lengths), sum(lengths)
+    keep = ~np.isin(np.arange(total), dropped)
+    found, fitted = check(simulate(rng, SMOOTH, lengths, 30), matrix, lengths, "auto", 2, keep)
+    used = noise_check._find_used(keep, 2, fitted.model.runs, 10)
+    coefficients = fitted.autocorrelation
+    design = noise_check._whiten_design(fitted, np.arange(30), coefficients, 10)
+    expected = noise_check._expect(used, design, 6)
+    middle = np.argmin(np.square(coefficients - coefficients.mean(axis=1, keepdims=True)).sum(axis=0))
+    filter_ = block_diag(*(make_filter(length, coefficients[:, middle]) for length in lengths))
+    basis = fitted.model.basis
+    gram_inverse = fitted.covariances[fitted.noise.bins[middle]]
+    left = np.eye(len(filter_)) - filter_ @ basis @ gram_inverse @ basis.T @ filter_.T
+    rows = np.concatenate([np.arange(start + 2, stop) for start, stop in spans(lengths)])
+    near = np.array([any(t - k in dropped for k in range(3)) for t in rows])
+    left[near] = left[:, near] = 0.0
+    run = np.searchsorted(np.cumsum(lengths), rows, side="right")
+    pair = [(np.abs(np.subtract.outer(rows, rows)) == k) & np.equal.outer(run, run) for k in range(7)]
+    halves = [p * (0.5 if k else 1.0) for k, p in enumerate(pair)]
+    products = np.array([np.trace(half @ left) for half in halves])
+    covariance = np.array([[2 * np.trace(a @ left @ b @ left) for b in halves] for a in halves])
+    scaled = np.column_stack([-products[1:] / products[0], np.eye(6)])
+    np.testing.assert_allclose(expected.products, products, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(expected.covariance, scaled @ covariance @ scaled.T, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(found.autocorrelation[:6], products[1:] / products[0], atol=1e-9)
+
+
+def spans(lengths):
+    ends = np.cumsum(lengths)
+    return zip(ends - lengths, ends, strict=True)
+
+
+def test_spectrum_is_expected_to_be_what_the_design_leaves(rng):
+    """The mean of many right residuals has it; so have its band and that of the autocorrelation."""
+    matrix = make_matrix(rng, (160,))
+    found, _ = check(simulate(rng, SMOOTH, (160,), 1500), matrix, (160,), "ar2-reml", 2)
+    left = found.groups["all"]
+    assert np.mean(np.abs(left.spectrum - found.spectrum) < left.spectrum_band) > 0.8
+    assert np.mean(np.abs(left.autocorrelation - found.autocorrelation) < left.autocorrelation_band) > 0.8
+    # Six standard errors of a share of .05.
+    assert left.outside == pytest.approx(0.05, abs=6 * np.sqrt(0.05 * 0.95 / 1500))
+
+
+@pytest.mark.parametrize("noise_model", ["ols", "ar1", "ar1-reml"])
+def test_a_model_without_the_lag_of_a_peak_is_found_out(rng, noise_model):
+    matrix = make_matrix(rng, (160,))
+    series = simulate(rng, PEAK, (160,), 200)
+    wrong = check(series, matrix, (160,), noise_model, 1)[0]
+    right = check(series, matrix, (160,), "ar4-reml", 4)[0]
+    assert wrong.groups["all"].outside > 0.9
+    assert right.groups["all"].outside < 0.15
+    lag4 = wrong.groups["all"].autocorrelation[3] - wrong.autocorrelation[3]
+    assert lag4 < -10 * wrong.groups["all"].autocorrelation_band[3]
+
+
+def test_values_of_dropped_volumes_change_nothing(rng):
+    matrix, keep = make_matrix(rng, (120,)), np.ones(120, bool)
+    keep[[5, 60, 61]] = False
+    series = simulate(rng, SMOOTH, (120,), 40)
+    wild = np.where(keep[:, None], series, -400.0)
+    one, two = (check(each, matrix, (120,), "auto", 2, keep)[0].groups["all"] for each in (series, wild))
+    np.testing.assert_allclose(one.autocorrelation, two.autocorrelation, atol=1e-5)
+    assert one.outside == two.outside
+
+
+def test_neighbours_that_are_alike_make_wide_bands(rng):
+    """Sixteen copies of each voxel tell no more than one."""
+    matrix = make_matrix(rng, (160,))
+    series = simulate(rng, SMOOTH, (160,), 64)
+    alone = check(series, matrix, (160,), "ar2-reml", 2)[0].groups["all"]
+    copies = check(np.repeat(series, 16, axis=1), matrix, (160,), "ar2-reml", 2)[0].groups["all"]
+    assert np.mean(copies.autocorrelation_band / alone.autocorrelation_band) == pytest.approx(1.0, abs=0.1)
+
+
+def test_nothing_is_said_of_too_few_volumes_or_voxels(rng):
+    matrix, keep = make_matrix(rng, (90,)), np.ones(90, bool)
+    keep[::3] = False
+    series = simulate(rng, SMOOTH, (90,), 40)
+    assert check(series, matrix, (90,), "auto", 3, keep)[0] is None
+    assert check(series[:, :5], matrix, (90,), "auto", 2)[0].groups == {}
+
+
+@pytest.mark.parametrize("n_voxels", [1, 7, 1000, 54321])
+def test_the_sample_lies_all_over_the_mask(n_voxels):
+    voxels = choose_sample(n_voxels)
+    assert len(np.unique(voxels)) == len(voxels) == min(n_voxels, noise_check.SAMPLE)
+    assert (voxels[0], voxels[-1]) == (0, n_voxels - 1)
