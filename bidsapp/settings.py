@@ -204,9 +204,10 @@ class GroupOptions:
     )
     group_contrast: tuple = option(
         (),
-        "With --group-design: a contrast (repeatable) over the columns of the design, or over the cells and "
-        'levels of repeated measures, for example "faces=(FF + UF) / 2 - SF"; rows of an F test are '
-        "separated by semicolons.",
+        "With --group-design: a contrast (repeatable) over the columns of the design, for example "
+        '"d=group.a - group.b", or over the cells and levels of repeated measures, for example '
+        '"faces=(FF + UF) / 2 - SF" (beside groups or covariates both: every contrast over columns is made '
+        "of every contrast over cells); rows of an F test are separated by semicolons.",
         kind="repeat",
         metavar="NAME=EXPRESSION",
     )

@@ -90,12 +90,41 @@ def _differences(n_levels):
     return np.eye(n_levels)[:-1] - np.eye(n_levels)[1:]
 
 
-def _expand_rows(text, cells):
-    """Return the rows of an expression over cells and levels; a level is the mean of its cells."""
+def sort_expressions(named, cells, columns):
+    """Return the expressions over cells and levels, and those over the columns between subjects.
+
+    Raises
+    ------
+    SettingsError
+        An expression over both, or with a name that is neither.
+    """
+    inner = dict.fromkeys([*cells, *_cells_of_levels(cells)])
+    known = [*inner, *(name for name in columns if name not in inner)]
+    sorted_ = {}, {}
+    for name, text in named.items():
+        used = {one for part in text.split(";") for one in read_weights(part, known)}
+        if len({one in inner for one in used}) > 1:
+            raise SettingsError(
+                f"--group-contrast {name}: it is over cells of subjects ({', '.join(inner)}) and over columns "
+                f"between them ({', '.join(columns)}). Write one contrast of each: every contrast between "
+                "subjects is made of every contrast within them."
+            )
+        sorted_[not used <= set(inner)][name] = text
+    return sorted_
+
+
+def _cells_of_levels(cells):
+    """Return level -> the cells that have it."""
     levels = {}
     for cell, of_cell in cells.items():
         for level in of_cell:
             levels.setdefault(level, []).append(cell)
+    return levels
+
+
+def _expand_rows(text, cells):
+    """Return the rows of an expression over cells and levels; a level is the mean of its cells."""
+    levels = _cells_of_levels(cells)
     names = list(dict.fromkeys([*cells, *levels]))
     rows = []
     for part in text.split(";"):

@@ -6,7 +6,13 @@ the command line is the same for both, and the model kept with the results can b
 
 from dataclasses import dataclass
 
-from bidsapp.design.group_cells import WITHIN, find_cells, make_pooled_node, within_contrasts
+from bidsapp.design.group_cells import (
+    WITHIN,
+    find_cells,
+    make_pooled_node,
+    sort_expressions,
+    within_contrasts,
+)
 from bidsapp.design.group_contrasts import (
     group_contrasts,
     make_expressed,
@@ -61,7 +67,8 @@ def make_group_document(words, expressions, known, *, error_term="partitioned", 
     words : sequence of str
         For example ``("two-sample", "group", "covariate", "age")``.
     expressions : sequence of str
-        Contrasts as ``NAME=EXPRESSION``; rows of an F test are separated by semicolons.
+        Contrasts as ``NAME=EXPRESSION``; rows of an F test are separated by semicolons. In designs within
+        subjects over their cells and levels, or over the columns between subjects.
     known : Known
     error_term : {"partitioned", "pooled"}
     weights : {"equal", "size"}
@@ -90,7 +97,11 @@ def make_group_document(words, expressions, known, *, error_term="partitioned", 
     if within:
         cells = find_cells(parts, known)
         node = _between_node(parts, {}, known)
-        software = {"SubjectContrasts": within_contrasts(parts, named, cells)}
+        columns = [str(item) for item in node["Model"]["X"] if item != 1]
+        over_cells, between = sort_expressions(named, cells, columns)
+        # Every contrast between subjects is made of every contrast within them.
+        node["Contrasts"] += [make_expressed(name, text, columns) for name, text in between.items()]
+        software = {"SubjectContrasts": within_contrasts(parts, over_cells, cells)}
         if weights != "equal":
             software["GroupWeights"] = weights
         software |= node["Model"].get("Software", {}).get("TaskGLM", {})

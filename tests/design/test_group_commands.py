@@ -110,6 +110,24 @@ def test_weights_by_size_need_groups_and_cells():
     assert node["Model"]["Software"]["TaskGLM"]["GroupWeights"] == "size"
 
 
+def test_expressions_beside_cells_are_over_cells_or_over_columns():
+    expressions = ["most=2 * group.old - group.young", "iq=age", "all=(A + B) / 2", "f=group.old; age"]
+    node = node_of("paired", "A", "B", "two-sample", "group", "covariate", "age", contrasts=expressions)
+    assert list(within(node)) == ["A vs B", "all"]
+    made = by_name(node)
+    assert made["most"]["Weights"] == [2.0, -1.0]
+    assert (made["iq"]["ConditionList"], made["f"]["Test"]) == (["age"], "F")
+    assert "age" in made  # those that come with the design stay
+
+
+def test_expression_over_cells_and_columns_is_refused_with_what_to_do():
+    words = ("paired", "A", "B", "two-sample", "group")
+    with pytest.raises(SettingsError, match="x: it is over cells of subjects .* Write one contrast of each"):
+        make_group_document(words, ["x=A - group.old"], KNOWN)
+    with pytest.raises(SettingsError, match="no condition 'Z'. There are A, B, group.old, group.young"):
+        make_group_document(words, ["x=A - Z"], KNOWN)
+
+
 def test_expression_over_columns_is_a_contrast():
     node = node_of("two-sample", "group", contrasts=["mean of both=(group.old + group.young) / 2"])
     assert by_name(node)["mean of both"]["Weights"] == [0.5, 0.5]
