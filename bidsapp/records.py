@@ -415,7 +415,7 @@ class Inference:
 
     Attributes
     ----------
-    test : {"t", "F", "v", "G", "T2", "Wilks"}
+    test : {"t", "F", "v", "G", "T2", "Wilks", "T2 by group"}
         The statistic of a voxel.
     dof : tuple of float
         (n_rows, residual); NaN as residual where it differs between voxels.
@@ -496,7 +496,7 @@ class Evidence:
 
     Attributes
     ----------
-    test : {"t", "F", "v", "G", "T2", "Wilks", "z"}
+    test : {"t", "F", "v", "G", "T2", "Wilks", "T2 by group", "z"}
     statistic, z : ndarray, shape (n_points,)
         NaN where there is no test.
     log_p : ndarray, shape (n_points,)

@@ -105,9 +105,9 @@ def sort_expressions(named, cells, columns):
         used = {one for part in text.split(";") for one in read_weights(part, known)}
         if len({one in inner for one in used}) > 1:
             raise SettingsError(
-                f"--group-contrast {name}: it is over cells of subjects ({', '.join(inner)}) and over columns "
-                f"between them ({', '.join(columns)}). Write one contrast of each: every contrast between "
-                "subjects is made of every contrast within them."
+                f"--group-contrast {name}: it is over cells of subjects ({', '.join(inner)}) and over "
+                f"columns between them ({', '.join(columns)}). Write one contrast of each: every "
+                "contrast between subjects is made of every contrast within them."
             )
         sorted_[not used <= set(inner)][name] = text
     return sorted_

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bidsapp.inference.conventions import FOLLOWED_AS_Z
 from bidsapp.inference.tails import find_cutoff, p_from_tail
 from bidsapp.records import Inference
 from bidsapp.stats.distributions import f_to_z, t_to_z
@@ -112,7 +113,7 @@ def _size(inference, name):
 
 def _on_scale(inference, name, values):
     """Return values of a statistic so that contrasts can be compared: heights as z."""
-    if name != "height" or inference.test in ("v", "G"):
+    if name != "height" or inference.test in FOLLOWED_AS_Z:
         return values
     return t_to_z(values, inference.dof[1]) if inference.test == "t" else f_to_z(values, *inference.dof)
 

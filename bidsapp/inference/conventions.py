@@ -14,7 +14,9 @@ STATISTIC_WORDS = {
     "G": "F with variances by group, followed as z",
     "T2": "Hotelling's T2, as F",
     "Wilks": "Wilks' lambda, as Rao's F",
+    "T2 by group": "T2 with covariances by group, as F, followed as z",
 }
+FOLLOWED_AS_Z = ("v", "G", "T2 by group")
 
 
 FOLLOWED = tuple(STATISTICS)

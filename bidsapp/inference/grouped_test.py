@@ -59,27 +59,17 @@ class GroupedTest:
 
     def statistics(self, shuffles, which):
         """Return v or G and its residual degrees of freedom under some shuffles, each (n, n_points)."""
-        weights, met = shuffles.apply(self.partition.basis, which), self.groups[shuffles.order[which]]
-        in_group = met[:, None, :] == np.arange(self.groups.max() + 1)[:, None]
-        # Each weight where its row meets a group, and nothing elsewhere: sums by group are products.
-        weights = (in_group[:, :, None, :] * weights[:, None]).reshape(-1, len(self.data))
-        in_group = in_group.reshape(-1, len(self.data)).astype(float)
-        shape = len(met), self.data.shape[1]
-        statistic, dof, about = np.zeros(shape), np.ones(shape), self._about_groups()
+        weights, in_group = weigh_by_group(self.partition.basis, self.groups, shuffles, which)
+        shape = len(weights), self.data.shape[1]
+        weights, in_group = weights.reshape(-1, len(self.data)), in_group.reshape(-1, len(self.data))
+        statistic, dof = np.zeros(shape), np.ones(shape)
+        about = about_groups(self.partition.basis, self.groups)
         for start in range(0, shape[1], STRETCH):
             data = self.data[:, start : start + STRETCH]
             projected = (weights @ data).reshape(shape[0], len(about[1]), -1, data.shape[1])
             squares = (in_group @ np.square(data)).reshape(shape[0], len(about[1]), -1)
             fill_grouped(projected, squares, about, self.partition.n_rows, (statistic, dof), start)
         return statistic, dof
-
-    def _about_groups(self):
-        """Return the inner products of the basis within each group, and the group's residual freedom."""
-        basis = self.partition.basis
-        parts = [basis[self.groups == group] for group in range(self.groups.max() + 1)]
-        grams = np.stack([part.T @ part for part in parts])
-        counts = np.array([len(part) for part in parts], float)
-        return grams, counts - np.trace(grams, axis1=1, axis2=2)
 
     def maps(self, shuffles, which):
         """Return z-values of some shuffles, shape (n, n_points)."""
@@ -114,16 +104,45 @@ def prepare_grouped_test(test, groups):
         The effect rests on a group whose rows the design fits perfectly.
     """
     names, index = np.unique(groups, return_inverse=True)
-    grouped = GroupedTest(test.partition, index, test.data, test.usable, test.direction)
-    grams, freedom = grouped._about_groups()
-    used = np.einsum("gkk->g", grams[:, : test.partition.n_rows, : test.partition.n_rows]) > NOTHING
+    check_freedom(test.partition, names, index)
+    return GroupedTest(test.partition, index, test.data, test.usable, test.direction)
+
+
+def check_freedom(partition, names, groups):
+    """Raise SettingsError where the effect rests on a group whose rows the design fits perfectly."""
+    grams, freedom = about_groups(partition.basis, groups)
+    used = np.einsum("gkk->g", grams[:, : partition.n_rows, : partition.n_rows]) > NOTHING
     if np.any(used & (freedom < NOTHING)):
         name = names[np.argmax(used & (freedom < NOTHING))]
         raise SettingsError(
             f"the design leaves no residual to variance group {name}, on which the effect rests. Give fewer "
             "columns or larger groups."
         )
-    return grouped
+
+
+def about_groups(basis, groups):
+    """Return the inner products of a basis within each group, and the group's residual freedom."""
+    parts = [basis[groups == group] for group in range(groups.max() + 1)]
+    grams = np.stack([part.T @ part for part in parts])
+    counts = np.array([len(part) for part in parts], float)
+    return grams, counts - np.trace(grams, axis1=1, axis2=2)
+
+
+def weigh_by_group(basis, groups, shuffles, which):
+    """Return a basis under some shuffles, cut by the group that each row meets.
+
+    Sums by group are products with these.
+
+    Returns
+    -------
+    weights : ndarray, shape (n_shuffles, n_groups, n_basis, n_rows)
+        Each weight where its row meets the group, and 0 elsewhere.
+    in_group : ndarray, shape (n_shuffles, n_groups, n_rows)
+        1 where it does.
+    """
+    met = groups[shuffles.order[which]]
+    in_group = (met[:, None, :] == np.arange(groups.max() + 1)[:, None]).astype(float)
+    return in_group[:, :, None, :] * shuffles.apply(basis, which)[:, None], in_group
 
 
 @compiled
@@ -190,7 +209,7 @@ def _statistic_of(effect, variances, about, room):
         for k in range(s):
             for i in range(s):
                 inverse[k, i] += variances[g] * grams[g, k, i]
-    _invert(inverse)
+    invert(inverse)
     bound = 0.0
     for g in range(len(variances)):
         bound += _share_squared(inverse, grams[g], variances[g], turned) / max(freedom[g], SMALLEST_REST)
@@ -216,11 +235,11 @@ def _share_squared(inverse, gram, variance, turned):
 
 
 @compiled
-def _invert(matrix):
+def invert(matrix):
     """Invert a positive definite matrix in place (Gauss and Jordan's elimination)."""
     s = len(matrix)
     for p in range(s):
-        pivot = matrix[p, p]
+        pivot = max(matrix[p, p], SMALLEST_REST)
         matrix[p, p] = 1.0
         for i in range(s):
             matrix[p, i] /= pivot

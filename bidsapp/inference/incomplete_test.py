@@ -13,6 +13,7 @@ from scipy import special
 
 from bidsapp.errors import AppError
 from bidsapp.inference.arrangements import row_codes
+from bidsapp.inference.conventions import FOLLOWED_AS_Z
 from bidsapp.inference.partition import drop_fixed, partition_design
 from bidsapp.inference.shuffles import fixed_directions
 from bidsapp.stats.group_estimators import find_patterns
@@ -110,7 +111,7 @@ class IncompleteTest:
 
 def as_of_all(found, test, whole):
     """Return values of a test of fewer subjects as those of the same p of the test of all."""
-    if whole.name in ("v", "G"):
+    if whole.name in FOLLOWED_AS_Z:
         return test.z(found)
     (n_rows, dof), (_, own) = whole.dof, test.dof
     if whole.is_signed:

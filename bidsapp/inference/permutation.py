@@ -16,6 +16,7 @@ from bidsapp.inference.conventions import check_options, describe_conventions, m
 from bidsapp.inference.engine import make_job
 from bidsapp.inference.following import follow_all
 from bidsapp.inference.grouped_test import prepare_grouped_test
+from bidsapp.inference.grouped_vectors_test import prepare_grouped_vectors_test
 from bidsapp.inference.incomplete_test import add_incomplete
 from bidsapp.inference.linear_test import prepare_linear_test
 from bidsapp.inference.partition import Partition, drop_fixed, partition_design
@@ -40,7 +41,8 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     Parameters
     ----------
     effects : ndarray, shape (n_subjects, n_points)
-        With three axes (n_subjects, n_maps, n_points) the test is Wilks' lambda of all maps.
+        With three axes (n_subjects, n_maps, n_points) the test is Wilks' lambda of all maps; with variance
+        groups T2 with a covariance for each, of maps from orthonormal rows.
         A point is shuffled with the subjects that have a finite value there; points that do not vary, or
         whose subjects cannot make the contrast, are left out: NaN.
     matrix : ndarray, shape (n_subjects, n_columns)
@@ -166,12 +168,14 @@ def _shuffle_design(partition, options):
 def _prepare(effects, partition, nuisance, options):
     """Return the test that the data and the options ask for."""
     direction = -1 if options.tail == "negative" and partition.n_rows == 1 else 1
-    if np.ndim(effects) == 3:
+    groups = options.variance_groups
+    one_variance = groups is None or len(np.unique(groups)) == 1
+    if np.ndim(effects) == 3 and one_variance:
         return prepare_wilks_test(effects, partition, nuisance)
+    if np.ndim(effects) == 3:
+        return prepare_grouped_vectors_test(effects, partition, groups)
     test = prepare_linear_test(effects, partition, nuisance, direction=direction)
-    if options.variance_groups is None or len(np.unique(options.variance_groups)) == 1:
-        return test
-    return prepare_grouped_test(test, options.variance_groups)
+    return test if one_variance else prepare_grouped_test(test, groups)
 
 
 def _enhance(statistic, observed, space):

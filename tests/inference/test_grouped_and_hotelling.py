@@ -1,4 +1,4 @@
-"""v, G, Hotelling's T2 and Wilks' lambda against formulas and brute force."""
+"""v, G, Hotelling's T2, also by group, and Wilks' lambda against formulas and brute force."""
 
 from itertools import permutations, product
 
@@ -11,8 +11,9 @@ from bidsapp.errors import ModelError
 from bidsapp.inference.partition import partition_design
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.shuffles import make_shuffles
-from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.records import Geometry, GroupDesign, InferenceOptions
 from bidsapp.stats.distributions import f_to_z
+from bidsapp.stats.repeated_measures import fit_unequal_covariances
 
 
 @pytest.fixture
@@ -193,3 +194,61 @@ def make_orders(matrix, weights, options):
     partition = partition_design(matrix, weights)
     shuffles = make_shuffles(partition, options, changing=partition.nuisance)
     return np.argsort(shuffles.order, axis=1)
+
+
+BY_GROUP = {
+    "difference": ([4, 5], [[1.0, -1.0]]),
+    "mean": ([4, 5], [[0.5, 0.5]]),
+    "two rows": ([7, 7, 8], [[1.0, -1, 0], [0, 1, -1]]),
+}
+
+
+@pytest.mark.parametrize(("sizes", "weights"), BY_GROUP.values(), ids=BY_GROUP)
+def test_t2_by_group_under_flips_equals_brute_force(geometry, rng, sizes, weights):
+    groups = np.repeat(range(len(sizes)), sizes)
+    design = GroupDesign(np.eye(len(sizes))[groups], (), groups)
+    data = rng.normal(size=(len(groups), 2, 24)) * np.where(groups, 1.0, 3.0)[:, None, None]
+    options = InferenceOptions(n_shuffles=512, statistics=("height",), variance_groups=groups, seed=3)
+    result = permute(data, design.matrix, weights, geometry, options)
+    partition = partition_design(design.matrix, weights)
+    signs = make_shuffles(partition, result.options, changing=design.matrix).signs
+    rest = data - np.einsum("ij,jqv->iqv", partition.nuisance @ partition.nuisance.T, data)
+    flipped = (rest * one[:, None, None] for one in signs)
+    fits = [fit_unequal_covariances(one.swapaxes(0, 1), design, weights) for one in flipped]
+    z = np.array([fit.z for fit in fits])
+    assert (result.test, result.scheme) == ("T2 by group", "sign-flip")
+    np.testing.assert_allclose(result.statistic, fits[0].statistic, rtol=1e-9)
+    np.testing.assert_allclose(result.statistics["height"].observed, z[0], rtol=1e-7)
+    np.testing.assert_array_equal(result.p, (z >= z[0] - 1e-9 * np.abs(z[0])).mean(axis=0))
+
+
+def test_t2_by_group_of_one_map_is_v_squared(geometry, rng):
+    data = rng.normal(size=(20, 24)) * np.where(GROUPS, 1.0, 3.0)[:, None]
+    options = InferenceOptions(n_shuffles=200, statistics=("height",), variance_groups=GROUPS)
+    v = permute(data, TWO, [[1, -1]], geometry, options)
+    t2 = permute(data[:, None], TWO, [[1, -1]], geometry, options)
+    np.testing.assert_allclose(t2.statistic, v.statistic**2, rtol=1e-8)
+    np.testing.assert_array_equal(t2.p, v.p)
+
+
+@pytest.mark.parametrize("scheme", ["auto", "permutation"])
+def test_t2_by_group_with_a_covariate_is_permuted_in_groups_and_between_if_asked(geometry, rng, scheme):
+    matrix = np.column_stack([rng.normal(size=20), TWO])
+    data, weights = rng.normal(size=(20, 2, 24)), [[1, 0, 0]] if scheme == "auto" else [[0, 1, -1]]
+    options = InferenceOptions(n_shuffles=60, statistics=("height",), variance_groups=GROUPS, scheme=scheme)
+    result = permute(data, matrix, weights, geometry, options)
+    fit = fit_unequal_covariances(data.swapaxes(0, 1), GroupDesign(matrix, (), GROUPS), weights)
+    np.testing.assert_allclose(result.statistic, fit.statistic, rtol=1e-9)
+    assert result.scheme == "permutation"
+    assert np.isfinite(result.p).all()
+
+
+def test_t2_by_group_of_the_subjects_present_equals_those_alone(geometry, rng):
+    data, matrix = rng.normal(size=(20, 2, 24)), TWO
+    data[-1, 1, :8] = np.nan
+    options = InferenceOptions(n_shuffles=60, statistics=("height",), variance_groups=GROUPS)
+    result = permute(data, matrix, [[1, -1]], geometry, options)
+    part = GroupDesign(matrix[:-1], (), GROUPS[:-1])
+    fit = fit_unequal_covariances(data[:-1].swapaxes(0, 1), part, [[1, -1]])
+    np.testing.assert_allclose(result.statistic[:8], fit.statistic[:8], rtol=1e-9)
+    np.testing.assert_allclose(result.statistics["height"].observed[:8], fit.z[:8], rtol=1e-7)

@@ -1,0 +1,215 @@
+"""T2 of several maps a subject with a covariance for each group of subjects, under every shuffle.
+
+The statistic is that of ``stats.repeated_measures.fit_unequal_covariances``: the least-squares effect over
+the sum of what each group adds to its covariance, as F with the degrees of freedom of Nel and van der Merwe
+(1986) or, for several rows between subjects, of Krishnamoorthy and Yu (2004). These differ between voxels
+and shuffles; so every map is followed as the z-value of the same parametric p.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from scipy import special
+
+from bidsapp.inference.grouped_test import about_groups, check_freedom, invert, weigh_by_group
+from bidsapp.inference.linear_test import STRETCH
+from bidsapp.inference.partition import Partition
+from bidsapp.inference.wilks_test import residuals_of_maps
+from bidsapp.stats.distributions import f_to_z
+
+compiled = numba.njit(cache=True, nogil=True)
+# F of fewer residual degrees of freedom does not exist; shuffles of small groups come near it.
+FEWEST_DOF = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupedVectorsTest:
+    """A contrast between subjects of several maps each, with a covariance for each group.
+
+    Attributes
+    ----------
+    groups : ndarray of int, shape (n_subjects,)
+        Numbers from 0.
+    data : ndarray of float64, shape (n_subjects, n_maps, n_points)
+        Residuals on the nuisance, of length 1 over all maps; zero where the test cannot be made. The maps
+        come from orthonormal rows.
+    usable : ndarray of bool, shape (n_points,)
+    """
+
+    partition: Partition
+    groups: np.ndarray
+    data: np.ndarray
+    usable: np.ndarray
+    direction: int = 1
+
+    name = "T2 by group"
+    is_signed = False
+    nuisance = property(lambda self: self.partition.nuisance)
+
+    @property
+    def dof(self):
+        """Numerator degrees of freedom; those of the residuals differ between voxels."""
+        return float(self.partition.n_rows * self.data.shape[1]), float("nan")
+
+    def statistics(self, shuffles, which):
+        """Return F and its residual degrees of freedom under some shuffles, each (n, n_points)."""
+        n_subjects, n_maps, n_points = self.data.shape
+        weights, in_group = weigh_by_group(self.partition.basis, self.groups, shuffles, which)
+        if (in_group == in_group[0]).all():
+            in_group = in_group[:1]
+        n_shuffles, n_groups, n_basis, _ = weights.shape
+        results = np.zeros((n_shuffles, n_points)), np.ones((n_shuffles, n_points))
+        about = about_groups(self.partition.basis, self.groups)
+        for start in range(0, n_points, STRETCH):
+            data = self.data[:, :, start : start + STRETCH]
+            products = (data[:, :, None] * data[:, None]).reshape(n_subjects, -1)
+            squares = in_group.reshape(-1, n_subjects) @ products
+            projected = weights.reshape(-1, n_subjects) @ data.reshape(n_subjects, -1)
+            fill_vectors(
+                projected.reshape(n_shuffles, n_groups, n_basis, n_maps, -1),
+                squares.reshape(len(in_group), n_groups, n_maps, n_maps, -1),
+                about,
+                self.partition.n_rows,
+                results,
+                start,
+            )
+        return results
+
+    def maps(self, shuffles, which):
+        """Return z-values of some shuffles, shape (n, n_points)."""
+        statistic, dof = self.statistics(shuffles, which)
+        return f_to_z(statistic, self.dof[0], dof)
+
+    def observed(self, shuffles):
+        """Return the observed F, shape (n_points,)."""
+        return self.statistics(shuffles, slice(0, 1))[0][0]
+
+    def cutoff(self, p):
+        """Return z with an upper-tail p."""
+        return float(-special.ndtri(p))
+
+    def z(self, statistic):
+        """Return z-values: the maps are z already."""
+        return statistic
+
+
+def prepare_grouped_vectors_test(effects, partition, groups):
+    """Return the test of a partition on data of shape (n_subjects, n_maps, n_points).
+
+    Raises
+    ------
+    ModelError
+        Too few subjects for the covariance of the maps.
+    SettingsError
+        The effect rests on a group whose rows the design fits perfectly.
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    check_freedom(partition, names, index)
+    data, usable = residuals_of_maps(effects, partition)
+    length = np.sqrt(np.square(data).sum(axis=(0, 1)))
+    data *= np.where(usable, 1.0 / np.where(usable, length, 1.0), 0.0)
+    return GroupedVectorsTest(partition, index, data, usable)
+
+
+@compiled
+def fill_vectors(projected, squares, about, n_effects, results, start):
+    """Fill F and its residual degrees of freedom from the point ``start``.
+
+    Parameters
+    ----------
+    projected : ndarray, shape (n_shuffles, n_groups, n_basis, n_maps, n_points)
+        Coefficients of the shuffled orthonormal basis of the design, effects first, summed by group.
+    squares : ndarray, shape (n_shuffles or 1, n_groups, n_maps, n_maps, n_points)
+        Cross-products of the rows that each group meets; 1 where they are the same in all shuffles.
+    about : tuple of ndarray
+        Inner products of the basis within each group, and the group's residual freedom.
+    results : tuple of ndarray
+        Statistic and degrees of freedom, shape (n_shuffles, all points).
+    """
+    statistic, dof = results
+    n_shuffles, n_groups, n_basis, n_maps, n_points = projected.shape
+    coefficients, covariances = np.empty((n_basis, n_maps)), np.empty((n_groups, n_maps, n_maps))
+    size = n_effects * n_maps
+    room = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
+    for j in range(n_shuffles):
+        for v in range(n_points):
+            products = squares[j % len(squares), :, :, :, v]
+            if products.sum() == 0.0:
+                continue
+            coefficients[:] = 0.0
+            for g in range(n_groups):
+                coefficients += projected[j, g, :, :, v]
+            _estimate_covariances(coefficients, projected[j, :, :, :, v], products, about, covariances)
+            found = _refer_to_f(coefficients[:n_effects], covariances, about, room)
+            statistic[j, start + v], dof[j, start + v] = found
+
+
+@compiled
+def _estimate_covariances(coefficients, projected, products, about, covariances):
+    """Fill the residual covariance of each group; zero for a group without residual freedom."""
+    grams, freedom = about
+    n_basis, n_maps = coefficients.shape
+    covariances[:] = 0.0
+    for g in range(len(covariances)):
+        if freedom[g] < 1e-9:
+            continue
+        for q in range(n_maps):
+            for r in range(n_maps):
+                rest = products[g, q, r]
+                for k in range(n_basis):
+                    rest -= coefficients[k, q] * projected[g, k, r] + projected[g, k, q] * coefficients[k, r]
+                    for i in range(n_basis):
+                        rest += coefficients[k, q] * grams[g, k, i] * coefficients[i, r]
+                covariances[g, q, r] = rest / freedom[g]
+
+
+@compiled
+def _refer_to_f(effect, covariances, about, room):
+    """Return F and its residual degrees of freedom of one point."""
+    grams, freedom = about
+    inverse, piece, turned = room
+    n_effects, n_maps = effect.shape
+    size = n_effects * n_maps
+    inverse[:] = 0.0
+    for g in range(len(covariances)):
+        _fill_piece(grams[g], covariances[g], n_effects, piece)
+        inverse += piece
+    total = _spread(inverse) if n_effects == 1 else float(size + size**2)
+    invert(inverse)
+    bound = 0.0
+    for g in range(len(covariances)):
+        if freedom[g] < 1e-9:
+            continue
+        _fill_piece(grams[g], covariances[g], n_effects, piece)
+        if n_effects > 1:
+            turned[:] = inverse @ piece
+            bound += _spread(turned) / freedom[g]
+        else:
+            bound += _spread(piece) / freedom[g]
+    dof = max(total / bound - size + 1, FEWEST_DOF)
+    t2 = 0.0
+    for a in range(size):
+        for b in range(size):
+            t2 += effect[a // n_maps, a % n_maps] * inverse[a, b] * effect[b // n_maps, b % n_maps]
+    return t2 * dof / ((dof + size - 1) * size), dof
+
+
+@compiled
+def _fill_piece(gram, covariance, n_effects, piece):
+    """Fill what a group adds to the covariance of the effects: the product of Kronecker."""
+    n_maps = len(covariance)
+    for a in range(n_effects * n_maps):
+        for b in range(n_effects * n_maps):
+            piece[a, b] = gram[a // n_maps, b // n_maps] * covariance[a % n_maps, b % n_maps]
+
+
+@compiled
+def _spread(matrix):
+    """Return tr(V V) + tr(V)^2: how much an estimated covariance varies, times its degrees of freedom."""
+    trace, square = 0.0, 0.0
+    for a in range(len(matrix)):
+        trace += matrix[a, a]
+        for b in range(len(matrix)):
+            square += matrix[a, b] * matrix[b, a]
+    return square + trace * trace
