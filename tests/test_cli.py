@@ -118,6 +118,8 @@ def test_an_unknown_setting_of_a_configuration_file_offers_the_near_one(tmp_path
         ([*BASE, "--n-permutation", "5"], errors.EXIT_USAGE, "did you mean '--n-permutations'"),
         ([*BASE, "--alpha", "x"], errors.EXIT_USAGE, "--alpha: cannot read 'x' as a number"),
         ([*BASE, "--alpha", "5"], errors.EXIT_USAGE, "5 is not between 0 and 1. For 5 % write 0.05."),
+        ([*BASE, "--alpha", "0"], errors.EXIT_USAGE, "--alpha: 0 is not between 0 and 1."),
+        ([*BASE, "--alpha", "1"], errors.EXIT_USAGE, "--alpha: 1 is not between 0 and 1."),
         ([*BASE, "--alpha", "-1"], errors.EXIT_USAGE, "--alpha: -1 is not between 0 and 1."),
         ([*BASE, "--alpha", "nan"], errors.EXIT_USAGE, "--alpha: nan is not between 0 and 1."),
         ([*BASE, "--smoothing-fwhm", "-5"], errors.EXIT_USAGE, "--smoothing-fwhm: -5.0 is less than 0."),

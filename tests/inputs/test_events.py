@@ -70,3 +70,9 @@ def test_fault_names_run_file_and_place(write, text, message):
 def test_other_encoding_is_refused_naming_the_file(write):
     with pytest.raises(InputError, match=r"_events.tsv"):
         read_events(write("onset\tduration\ttrial_type\n1\t2\tcafé\n", "latin-1"))
+
+
+def test_rows_that_stand_there_twice_are_told(write):
+    table = read_events(write("onset\tduration\ttrial_type\n1\t1\ta\n1.0\t1\ta\n1\t1\tb\n"))
+    (note,) = table.attrs["notes"]
+    assert "1 row repeats the onset, duration, trial_type of another row" in note

@@ -41,6 +41,11 @@ def test_work_is_finished_when_its_record_matches_and_its_files_are_whole(record
     assert earlier.is_finished(record, "x")
 
 
+def test_partial_work_is_not_finished_though_its_files_are_whole(record):
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "partial"}))
+    assert not earlier.is_finished(record, "x")
+
+
 def test_work_is_not_finished_when_its_inputs_changed(record):
     assert not earlier.is_finished(record, "y")
 

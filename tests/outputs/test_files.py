@@ -38,6 +38,12 @@ def test_json_has_plain_values_and_null_for_nan(tmp_path):
     }
 
 
+def test_json_keeps_letters_and_has_null_for_what_has_no_end(tmp_path):
+    write_json(tmp_path / "x.json", {"a": "\u00fc", "b": math.inf})
+    assert "\u00fc" in (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["b"] is None
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Choose another output") as caught:

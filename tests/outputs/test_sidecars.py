@@ -50,3 +50,8 @@ def test_a_sidecar_has_the_required_keys_and_no_empty_ones():
     assert sidecar["SkullStripped"] is True
     assert {"Resolution", "Description", "Units", "ContrastName"} <= set(sidecar)
     assert "Sources" not in sidecar
+
+
+def test_a_variance_has_the_square_of_the_unit():
+    assert map_sidecar("variance", units="percent")["Units"] == "(percent)^2"
+    assert map_sidecar("effect", units="percent")["Units"] == "percent"

@@ -46,6 +46,16 @@ def test_fixed_effects_of_one_run_is_that_run(runs):
     assert combined.dof == 20.0
 
 
+@pytest.mark.parametrize("method", ["precision", "equal", "ols"])
+def test_an_input_without_variance_is_missing(runs, method):
+    """A voxel that is constant in a run has an effect of 0 with the variance 0, which would win."""
+    constant = replace(runs[0], effect=np.zeros(50), variance=np.zeros(50))
+    found = combine_estimates([constant, *runs[1:]], method=method)
+    expected = combine_estimates(runs[1:], method=method)
+    np.testing.assert_allclose(found.effect, expected.effect, rtol=1e-12)
+    np.testing.assert_allclose(found.variance, expected.variance, rtol=1e-12)
+
+
 def test_precision_weights_equal_the_formula(runs):
     weights = np.stack([1 / r.variance for r in runs])
     combined = combine_estimates(runs)

@@ -114,3 +114,24 @@ def test_region_shares_are_of_both_signs_and_at_most_1(evidence):
     shares = region_proportions(evidence, 0.05, regions)
     assert 0.2 < shares[7]["positive"] <= 1
     assert shares[9] == {"positive": 0.0, "negative": 0.0}
+
+
+def test_the_first_stage_of_the_adaptive_rate_is_at_alpha_over_one_plus_alpha():
+    """0.048 is at most 0.05, but not 0.05 / 1.05: it tells nothing of how many are truly null."""
+    p = np.array([0.016, 0.9, 0.9])
+    assert bky_adjusted(p, 0.05)[0] == pytest.approx(0.048 * 1.05)
+
+
+def test_the_cutoff_is_the_smallest_value_that_survives(evidence):
+    threshold = THRESHOLDS["fdrBH"](evidence, 0.05)
+    assert threshold.cutoff == np.abs(evidence.statistic[threshold.surviving]).min()
+
+
+def test_clusters_of_all_resolutions_form_at_the_one_sided_p(evidence):
+    """In two tails a point of p 0.05 is one of the one-sided p 0.025."""
+    formed = np.exp(evidence.log_p) <= 2 * evidence.cluster_forming_p
+    with np.errstate(invalid="ignore"):
+        reached = THRESHOLDS["ari"](evidence, 0.05).surviving
+    between = formed & (np.exp(evidence.log_p) > evidence.cluster_forming_p)
+    assert reached[between].any()
+    assert not reached[~formed].any()
