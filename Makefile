@@ -4,11 +4,12 @@
 #   make test-slow  those
 #   make mutants    deliberate faults, one at a time: which ones do the tests notice?
 #   make test-reference  of `make test`, what needs the folder that TASKGLM_REFERENCE names (../shared)
-# VENV, DEMO and PYTHON can be set: `make VENV=/tmp/venv demo`.
+# VENV, DEMO and PYTHON can be set: `make VENV=/tmp/venv demo`; SAMPLE and SEED, for the faults.
 
 VENV ?= .venv
 DEMO ?= demo
 SAMPLE ?= 150
+SEED ?= 0
 # A test file keeps to one process: it shares datasets.
 SIDE_BY_SIDE = -n logical --dist loadfile
 CANDIDATES = python3 python3.13 python3.12 python3.11 python3.14 python
@@ -68,9 +69,11 @@ test-slow: $(TEST)
 test-reference: $(TEST)
 	$(PY) -m pytest -m "reference and not slow" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-mutants: $(TEST)
+# Not of the tests: what makes the drawn faults.
+mutants: $(TEST) requirements-mutants.lock
+	$(PIP) --no-deps --require-hashes -r requirements-mutants.lock
 	$(PY) .ci/mutants
-	$(PY) .ci/mutants --sample $(SAMPLE)
+	$(PY) .ci/mutants --sample $(SAMPLE) --seed $(SEED)
 
 bench: $(TEST)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
@@ -92,6 +95,7 @@ lock:
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra dask -c requirements.lock -o requirements-dask.lock
 	$(COMPILE) pyproject.toml --extra test --extra dask -c requirements-dask.lock -o requirements-test.lock
+	printf 'cosmic-ray>=8.7\n' | $(COMPILE) -c requirements-test.lock - -o requirements-mutants.lock
 
 clean:
 	rm -rf $(VENV) $(DEMO)
