@@ -1,7 +1,7 @@
 """Type I error and power of the group estimators by simulation, at a nominal 5 %, two-sided.
 
     python -m benchmarks.group_error_rates [--experiments 20000]
-    python -m benchmarks.group_error_rates --rows 0:20 [--voxels 2000] [--sets 2000]
+    python -m benchmarks.group_error_rates --rows 0:20 [--voxels 20000] [--sets 2000]
 
 Every experiment is a voxel: effects are normal with the subjects' known variances s2 (chi-square with 5
 degrees of freedom over 5) plus tau2. In the scenarios "noisy", some subjects have 25 times the variance.
@@ -10,8 +10,8 @@ correlations. "flips" are sign flips of the scores (all 1,024 of 10 subjects, el
 of a rate of 0.05 from 20,000 experiments is 0.0015.
 
 With ``--rows`` instead: the combinations of design, estimator, variance groups, missing data and scheme that
-the command line accepts (``group_error_rows``), the size in so many null voxels of the parametric p and of
-p by 200 shuffles, and the family-wise error of the largest of 1,000 smooth voxels in so many null sets.
+the command line accepts (``group_error_rows``), the size in so many null voxels of the parametric p, and in
+so many null sets of 1,000 smooth voxels that of p by 40 shuffles, and the family-wise error of the largest.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experiments", type=int, default=20000)
     parser.add_argument("--rows", metavar="FIRST:LAST", help="lines of the table of combinations, or all")
-    parser.add_argument("--voxels", type=int, default=2000)
+    parser.add_argument("--voxels", type=int, default=20000)
     parser.add_argument("--sets", type=int, default=2000)
     arguments = parser.parse_args()
     if arguments.rows:
@@ -78,12 +78,9 @@ def print_rows(arguments):
     chosen = rows if arguments.rows == "all" else rows[int(first or 0) : int(last or len(rows))]
     for row in chosen:
         found = measure(row, n_voxels=arguments.voxels, n_sets=arguments.sets)
-        counts = arguments.voxels, arguments.voxels, arguments.sets
-        cells = [
-            "-" if np.isnan(rate) else f"{rate:.3f} ({np.sqrt(rate * (1 - rate) / count):.3f})"
-            for rate, count in zip(found, counts, strict=True)
-        ]
-        print("| " + " | ".join([*row.words(), *cells]) + " |", flush=True)
+        cells = ["-" if np.isnan(rate) else f"{rate:.3f} ({error:.3f})" for rate, error in found]
+        n_sets = "-" if np.isnan(found[-1][0]) else str(arguments.sets)
+        print("| " + " | ".join([*row.words(), *cells, n_sets]) + " |", flush=True)
 
 
 def simulate_one_sample(n_subjects, tau2, n_noisy, *, n_experiments, seed=0):

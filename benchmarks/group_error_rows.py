@@ -9,16 +9,17 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
-from bidsapp.errors import AppError
+from bidsapp.group_models import why_not_shuffled
 from bidsapp.inference.permutation import permute
 from bidsapp.records import Contrast, Geometry, GroupDesign, InferenceOptions
 from bidsapp.stats.flip_scores import make_flip_scores
 from bidsapp.stats.group_estimators import ESTIMATORS, GROUPWISE, USES_VARIANCES, fit_group
 
-ALPHA, N_SHUFFLES = 0.05, 199
+ALPHA = 0.05
+# The observed arrangement is one of them: p of at most 2 / 40 has a size of .05.
+N_SHUFFLES = 40
 SHAPE = (10, 10, 10)
-# Batches of independent voxels, each with shuffles of its own.
-N_BATCHES = 10
+SCHEMES = ("auto", "sign-flip", "permutation", "both")
 SIZES = {
     "mean": (12,),
     "covariate": (16,),
@@ -56,18 +57,32 @@ class Row:
 
 
 def make_rows():
-    """Return every Row that the command line accepts, and some where it warns."""
-    single = ("mean", "covariate", "two groups", "two groups beside a covariate", "three groups (F)")
-    several = tuple(name for name, sizes in SIZES.items() if len(sizes) > 1)
-    rows = [Row(design, estimator=name) for design, name in product(single, ESTIMATORS)]
-    rows += [Row(design, estimator=name, missing=True) for design, name in product(single, ("ols", "reml"))]
-    rows += [Row(design, "sd 3 and 1", name, True) for design, name in product(several, GROUPWISE)]
-    rows += [Row(design, "sd 3 and 1", "ols", True, True) for design in several]
-    rows += [Row(design, "sd 3 and 1") for design in several]
-    rows += [Row("two groups", "sd 3 and 1", "sandwich"), Row("two groups", "sd 3 and 1", scheme="sign-flip")]
-    rows += [Row(design, scheme="sign-flip") for design in single[1:]]
-    rows += [Row("two groups", "sd 3 and 1", variance_groups=True, scheme="permutation")]
-    return rows + [Row("mean", "skewed"), Row("covariate", "skewed"), Row("two groups", "skewed")]
+    """Return every Row that the command line accepts, then some with errors that a test does not allow for."""
+    every = product(SIZES, ESTIMATORS, (False, True), (False, True), SCHEMES)
+    rows = [
+        Row(design, "sd 3 and 1" if grouped else "normal", estimator, grouped, missing, scheme)
+        for design, estimator, grouped, missing, scheme in every
+    ]
+    several = [name for name, sizes in SIZES.items() if len(sizes) > 1]
+    wrong = [Row(design, "sd 3 and 1", name) for name in ("ols", "sandwich") for design in several]
+    wrong += [Row("two groups", "sd 3 and 1", scheme="sign-flip")]
+    wrong += [Row(design, "skewed") for design in ("mean", "covariate", "two groups")]
+    return [*filter(is_accepted, rows), *wrong]
+
+
+def is_accepted(row):
+    """Return whether the command line does what a Row says, and no Row before it is the same."""
+    across = row.design.endswith("two scanners")
+    if row.variance_groups and (row.estimator not in GROUPWISE or len(SIZES[row.design]) == 1):
+        return False
+    if across and not row.variance_groups:
+        return False
+    if row.scheme == "auto":
+        return True
+    # Means can have their signs flipped only; where the effect lies between variance groups auto flips, too.
+    is_mean = row.design.startswith("mean")
+    usual = "sign-flip" if is_mean or (row.variance_groups and not across) else "permutation"
+    return row.estimator == "ols" and row.scheme != usual and not (is_mean and not row.variance_groups)
 
 
 def make_design(row):
@@ -110,50 +125,52 @@ def draw(row, n_voxels, rng, *, smooth=False):
 
 
 def measure(row, *, n_voxels, n_sets):
-    """Return the parametric size, that by shuffling and the family-wise error; NaN where there is none."""
+    """Return the parametric size, that by shuffling and the family-wise error, with their standard errors.
+
+    Returns
+    -------
+    list of (float, float)
+        NaN where there is no p by shuffling, or no set.
+    """
+    design = make_group_design(row)
+    effects, variances = draw(row, n_voxels, np.random.default_rng(1))
+    needed = len(design.matrix) - 2 if row.missing else None
+    p = fit_group(effects, variances, design, estimator=row.estimator, min_inputs=needed)[0].p
+    alone, smallest = [], []
+    for seed in range(0 if why_not_shuffled(design, row.estimator) else n_sets):
+        found = shuffle(row, design, seed)
+        alone.append(np.mean(found.p[np.isfinite(found.p)] <= ALPHA))
+        smallest.append(np.nanmin(found.statistics["height"].p_fwe) <= ALPHA)
+    return [_mean_and_error(values) for values in (p < ALPHA, alone, smallest)]
+
+
+def make_group_design(row):
+    """Return the GroupDesign of a row, with its contrast."""
     matrix, weights, groups = make_design(row)
     columns = tuple(map(str, range(matrix.shape[1])))
-    test = "t" if len(weights) == 1 else "F"
-    design = GroupDesign(
-        matrix,
-        (Contrast("c", test, columns, weights),),
-        variance_groups=groups if row.variance_groups else None,
-        clusters=np.arange(len(groups)),
-    )
-    effects, variances = draw(row, n_voxels, np.random.default_rng(1))
-    needed = len(groups) - 2 if row.missing else None
-    p = fit_group(effects, variances, design, estimator=row.estimator, min_inputs=needed)[0].p
-    if row.estimator != "ols" and (matrix.shape[1] > 1 or row.variance_groups):
-        return np.mean(p < ALPHA), np.nan, np.nan
-    try:
-        return np.mean(p < ALPHA), *_shuffle(row, design, n_voxels // N_BATCHES, n_sets)
-    except AppError:
-        return np.mean(p < ALPHA), np.nan, np.nan
+    contrast = Contrast("c", "t" if len(weights) == 1 else "F", columns, weights)
+    apart = groups if row.variance_groups else None
+    return GroupDesign(matrix, (contrast,), apart, np.arange(len(groups)))
 
 
-def _shuffle(row, design, n_batch, n_sets):
-    """Return the size of p by shuffling over batches of voxels, and the family-wise error over sets."""
-    alone, smooth = [], []
-    for seed in range(N_BATCHES):
-        alone.append(np.mean(_permute(row, design, (n_batch, 1, 1), seed).p <= ALPHA))
-    for seed in range(n_sets):
-        found = _permute(row, design, SHAPE, seed, smooth=True).statistics["height"].p_fwe
-        smooth.append(np.nanmin(found) <= ALPHA)
-    return np.mean(alone), np.mean(smooth) if smooth else np.nan
-
-
-def _permute(row, design, shape, seed, *, smooth=False):
+def shuffle(row, design, seed):
+    """Return the Inference of one null set of smooth voxels."""
     rng = np.random.default_rng([seed, 2])
-    effects, variances = draw(row, int(np.prod(shape)), rng, smooth=smooth)
+    effects, variances = draw(row, int(np.prod(SHAPE)), rng, smooth=True)
     if row.estimator != "ols":
         effects = make_flip_scores(effects, variances, row.estimator)
-    # 199 shuffles with the observed one among 200: p <= .05 has a size of .05.
     options = InferenceOptions(
-        n_shuffles=N_SHUFFLES + 1,
+        n_shuffles=N_SHUFFLES,
         seed=seed,
         statistics=("height",),
         scheme=row.scheme,
         variance_groups=design.variance_groups,
     )
-    geometry = Geometry(np.ones(shape, bool), np.eye(4))
+    geometry = Geometry(np.ones(SHAPE, bool), np.eye(4))
     return permute(effects, design.matrix, design.contrasts[0].weights, geometry, options)
+
+
+def _mean_and_error(values):
+    if not len(values):
+        return np.nan, np.nan
+    return np.mean(values), np.std(values) / np.sqrt(len(values))

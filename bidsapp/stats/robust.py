@@ -2,7 +2,8 @@
 
 Iterated weighted least squares with the scale from the median absolute residual (Huber 1981, section 7.8;
 Wager et al. 2005). Standard errors are Huber's equation 6.5 ("H1" in statsmodels' RLM). Inputs that lose
-weight say little of the error: the degrees of freedom are the inputs of full weight less the rank.
+weight say little of the error: the degrees of freedom are the inputs of full weight less the rank, and it is
+these that the sum of squares is divided by, not a share of N - p, which matters with few inputs.
 """
 
 import numpy as np
@@ -35,8 +36,7 @@ def fit_huber(effects, variances, design):
     """
     basis, to_basis = make_basis(design.matrix)
     coefficients, scale, weights = _iterate(effects, basis)
-    covariance = _covariance(effects - basis @ coefficients, scale, basis.shape[1])
-    dof = np.maximum((weights >= 1.0).sum(axis=0) - basis.shape[1], 1.0)
+    covariance, dof = _covariance(effects - basis @ coefficients, scale, basis.shape[1])
     fits = []
     for contrast in design.contrasts:
         rows = np.atleast_2d(contrast.weights) @ to_basis
@@ -71,11 +71,14 @@ def _iterate(effects, basis):
 
 
 def _covariance(residuals, scale, rank):
-    """Return the variance by which the inverse of X'X is multiplied (Huber 1981, equation 6.5)."""
-    n_inputs = len(residuals)
+    """Return the variance by which the inverse of X'X is multiplied, and its degrees of freedom.
+
+    Huber 1981, equation 6.5, with (inputs of full weight - rank) in place of their share of (N - rank).
+    """
     limit = HUBER_LIMIT * scale
     clipped = np.clip(residuals, -limit, limit)
     inside = np.abs(residuals) <= limit
     share = inside.mean(axis=0)
-    correction = 1.0 + rank / n_inputs * inside.var(axis=0) / share**2
-    return correction**2 * np.square(clipped).sum(axis=0) / (n_inputs - rank) / share**2
+    dof = np.maximum(inside.sum(axis=0) - rank, 1.0)
+    correction = 1.0 + rank / len(residuals) * inside.var(axis=0) / share**2
+    return correction**2 * np.square(clipped).sum(axis=0) / dof / share, dof

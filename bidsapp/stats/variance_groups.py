@@ -4,7 +4,9 @@ The effect is the least-squares one, a'y with a = c (X'X)^- X', and its variance
 estimator, sum over groups g of s_g^2 times the squares of a in g; s_g^2 are the squared residuals of a group
 over their expectation for a variance of 1. Tests follow Johansen (1980, Biometrika 67:85-92), which for one
 row is Satterthwaite's and for means of groups Welch's (1951): with two groups and no covariate t is Welch's,
-degrees of freedom included.
+degrees of freedom included. Where groups share columns (a covariate, one mean) and differ in variance, the
+least-squares effect goes with the residuals: a large t has a large error below it, and extremes are rarer
+than t's. For one row the degrees of freedom allow for it (`find_dependence`).
 """
 
 import numpy as np
@@ -14,6 +16,10 @@ from bidsapp.stats.weighted_solve import make_basis
 
 # Residual degrees of freedom, or squared weights against their sum, below this are rounding.
 NOTHING = 1e-9
+# Quantiles to the second order: z^2 (1 + (z^2 + 1) / 2 dof - c (z^2 - 1)); at z of .025 both are 1 / dof less this
+# times c. More than a thousand degrees of freedom are a normal distribution.
+AT_FIVE_PERCENT = 2.0 * (1.96**2 - 1.0) / (1.96**2 + 1.0)
+SMALLEST_BOUND = 1e-3
 
 
 def fit_variance_groups(effects, variances, design):
@@ -53,6 +59,10 @@ def fit_variance_groups(effects, variances, design):
         errors = np.diag(1.0 / freedom[used])[..., None]
         covariance = pieces.sum(axis=0)
         bound = bound_error(covariance, pieces, errors)
+        if len(rows) == 1:
+            shares = pieces[:, 0, 0] / covariance[0, 0]
+            dependence = find_dependence(basis, (rows @ basis.T)[0], index, (used, shares))
+            bound = np.maximum(bound - AT_FIVE_PERCENT * dependence, SMALLEST_BOUND)
         fits.append(fit_with_bound(contrast.test, rows @ coefficients, covariance, bound))
     return fits
 
@@ -68,6 +78,38 @@ def find_freedom(basis, index):
         The group of each input, 0, 1, ...
     """
     return np.bincount(index, 1.0 - np.einsum("ir,ir->i", basis, basis))
+
+
+def find_dependence(basis, estimator, index, shares):
+    """Return the share of an effect's own squared error in its estimated variance, shape (n_voxels,).
+
+    Residuals are e = b u + rest, with u = a'y the effect, b = M S a / a'S a, M = I - H and S the variances of
+    the inputs; the estimate sum_g w_g |e_g|^2 has the part c u^2 with c = sum_g w_g |b_g|^2, and quantiles of t
+    are smaller for it (as in Rothenberg 1988, Econometrica 56:997-1019). It is 0 where S a lies in the design,
+    as with means of the groups.
+
+    Parameters
+    ----------
+    basis : ndarray, shape (n_inputs, rank)
+        Orthonormal columns.
+    estimator : ndarray, shape (n_inputs,)
+        a.
+    index : ndarray of int, shape (n_inputs,)
+    shares : tuple
+        Groups that the effect depends on, (n,), and the share of each in its variance, (n, n_voxels).
+    """
+    used, parts = shares
+    weights = np.zeros(len(basis))
+    turned = []
+    for group in used:
+        rows = index == group
+        own = np.where(rows, estimator, 0.0)
+        size = own @ own
+        turned.append((own - basis @ (basis.T @ own)) / size)
+        weights[rows] = size / np.sum(1.0 - np.square(basis[rows]).sum(axis=1))
+    turned = np.array(turned)
+    products = (turned * weights) @ turned.T
+    return np.einsum("gv,gh,hv->v", parts, products, parts)
 
 
 def sum_by_group(values, index):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy import linalg
+from scipy import linalg, stats
 
 from bidsapp.errors import ModelError
 from bidsapp.records import Contrast, GroupDesign
@@ -50,13 +50,32 @@ def test_one_row_a_subject_is_hc2_and_for_one_sample_the_t_test(rng):
     np.testing.assert_allclose(found.dof, 11, rtol=1e-9)
 
 
-def test_two_groups_of_single_rows_are_welchs_test(rng):
-    """Pustejovsky and Tipton 2018, section 3: the degrees of freedom are those of equal variances."""
-    effects = rng.normal(size=(14, 10))
-    group = np.repeat([0, 1], [5, 9])
-    found = fit(effects, (group[:, None] == [0, 1]).astype(float), "t", [1, -1], np.arange(14))
-    variance = effects[:5].var(axis=0, ddof=1) / 5 + effects[5:].var(axis=0, ddof=1) / 9
-    np.testing.assert_allclose(found.variance, variance, rtol=1e-10)
+@pytest.mark.parametrize("sizes", [(5, 9), (4, 16), (8, 12)])
+def test_two_groups_of_single_rows_are_welchs_test(rng, sizes):
+    effects = rng.normal(size=(sum(sizes), 10))
+    group = np.repeat([0, 1], sizes)
+    found = fit(effects, (group[:, None] == [0, 1]).astype(float), "t", [1, -1], np.arange(sum(sizes)))
+    expected = stats.ttest_ind(effects[group == 0], effects[group == 1], equal_var=False)
+    np.testing.assert_allclose(found.statistic, expected.statistic, rtol=1e-9)
+    np.testing.assert_allclose(found.p, expected.pvalue, rtol=1e-8)
+
+
+def test_a_group_of_one_subject_has_no_variance_of_its_own(rng):
+    group = np.repeat([0, 1, 2, 3], [6, 6, 1, 1])
+    matrix = (group[:, None] == [0, 1, 2, 3]).astype(float)[:, :3]
+    found = fit(rng.normal(size=(14, 5)), matrix, "t", [1, -1, 0], np.arange(14))
+    assert np.isfinite(found.dof).all()
+
+
+@pytest.mark.parametrize("sizes", [(5, 7, 8), (4, 6, 14)])
+def test_size_of_unequal_groups_is_nominal(rng, sizes):
+    group = np.repeat([0, 1, 2], sizes)
+    null = rng.normal(size=(len(group), 10_000)) * np.array([3.0, 1.0, 1.0])[group, None]
+    matrix = (group[:, None] == [0, 1, 2]).astype(float)
+    for test, weights in (("t", [1, -1, 0]), ("F", [[1, -1, 0], [0, 1, -1]])):
+        p = fit(null, matrix, test, weights, np.arange(len(group))).p
+        # Four standard errors of .0022; .07 and more with degrees of freedom of equal variances.
+        assert 0.03 < np.mean(p < 0.05) < 0.065
 
 
 def test_f_of_one_row_is_the_square_of_t(unbalanced):
