@@ -57,7 +57,7 @@ class Row:
 
 
 def make_rows():
-    """Return every Row that the command line accepts, then some with errors that a test does not allow for."""
+    """Return every Row that the command line accepts, then some whose errors a test does not allow for."""
     every = product(SIZES, ESTIMATORS, (False, True), (False, True), SCHEMES)
     rows = [
         Row(design, "sd 3 and 1" if grouped else "normal", estimator, grouped, missing, scheme)

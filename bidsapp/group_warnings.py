@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from bidsapp.stats.estimability import find_rank, reduce_rows
 from bidsapp.stats.residual_shape import measure_errors
+from bidsapp.stats.variance_groups import find_dependence
 from bidsapp.stats.weighted_solve import make_basis
 
 # Variances of groups that differ by less do little harm: with twice as many subjects in the group of the
@@ -14,10 +16,13 @@ SKEWED = 0.5
 LEVERAGE, UNUSUAL = 0.5, 3.0
 # Estimators that take variances as they are, whatever the groups.
 HETEROSCEDASTIC = ("sandwich", "fixed")
+# Where p was seen to be conservative: sandwich errors of fewer degrees of freedom, Huber's of fewer inputs
+# beyond the rank, F of variance groups of which a larger share goes with the effects (sizes .02 to .04).
+FEW_DOF, FEW_BEYOND_RANK, SHARED = 6.0, 6, 0.015
 
 
 def warn_of_data(fit, fitted, shuffled):
-    """Return warnings of groups of unequal variance, extreme leverage and skewed errors under sign flips.
+    """Return warnings of unequal variances, extreme leverage, skewed errors, and of conservative tests.
 
     Parameters
     ----------
@@ -30,12 +35,13 @@ def warn_of_data(fit, fitted, shuffled):
     if len(data) != len(design.matrix):
         return []
     effects = fitted.stack.effect if data.ndim == 2 else data.reshape(len(data), -1)
-    index, factor = find_groups(fit.design)
-    variances, skewness = measure_errors(effects, design.matrix, index)
+    apart = design.variance_groups
+    groupings = find_groupings(fit) if apart is None else {"": list(map(str, apart))}
+    variances, skewness = measure_errors(effects, design.matrix, list(map(_number, groupings.values())))
     warnings = warn_of_leverage(fit.design)
-    single = design.variance_groups is None and fitted.estimator not in HETEROSCEDASTIC
-    if single and not design.has_repeats:
-        warnings += warn_of_variances(variances, fit.design, index, factor)
+    if apart is None and fitted.estimator not in HETEROSCEDASTIC and not design.has_repeats:
+        warnings += warn_of_variances(variances, groupings)
+    warnings += warn_of_caution(fitted, variances)
     flipped = [one.inference for one in shuffled if one.inference is not None]
     if any(inference.scheme != "permutation" for inference in flipped) and abs(skewness) > SKEWED:
         warnings.append(
@@ -45,41 +51,98 @@ def warn_of_data(fit, fitted, shuffled):
     return [f"{fit.contrast or fit.node}: {warning}" for warning in warnings]
 
 
-def find_groups(design):
-    """Return the group of each row by the columns of 0 and 1 of a design, and the name of their factor."""
-    binary = [
-        place
-        for place, column in enumerate(design.matrix.T)
-        if set(column.tolist()) == {0.0, 1.0} and not design.columns[place].startswith("subject.")
-    ]
-    if not binary:
-        return np.zeros(len(design.matrix), int), ""
-    factors = {design.columns[place].partition(".")[0] for place in binary}
-    index = np.unique(design.matrix[:, binary], axis=0, return_inverse=True)[1].ravel()
-    return index, " and ".join(sorted(factors))
+def find_groupings(fit):
+    """Return factor -> label of each row: the factors of the design, then those of the participants alone."""
+    design, found = fit.design, {}
+    for place, column in enumerate(design.matrix.T):
+        if set(column.tolist()) == {0.0, 1.0} and not design.columns[place].startswith("subject."):
+            found.setdefault(design.columns[place].partition(".")[0], []).append(place)
+    labels = {
+        factor: [_name_of(design.columns, places, row) for row in design.matrix]
+        for factor, places in found.items()
+    }
+    return fit.factors | labels
 
 
-def warn_of_variances(variances, design, index, factor):
-    """Return a warning where the residual variances of groups differ much over the brain."""
-    known = np.flatnonzero(np.isfinite(variances))
-    if len(known) < 2:
+def _name_of(columns, places, row):
+    """Return the levels that a row has."""
+    return ", ".join(columns[place] for place in places if row[place] == 1.0) or "the other group"
+
+
+def _number(labels):
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def warn_of_variances(variances, groupings):
+    """Return a warning where the residual variances of groups differ much over the brain.
+
+    Parameters
+    ----------
+    variances : list of ndarray, shape (n_groups,)
+        Of each grouping, by the sorted labels.
+    groupings : dict of str to list of str
+    """
+    worst = {}
+    for (factor, labels), found in zip(groupings.items(), variances, strict=True):
+        known = np.flatnonzero(np.isfinite(found))
+        if len(known) > 1:
+            low, high = known[np.argmin(found[known])], known[np.argmax(found[known])]
+            worst[factor] = (found[high] / found[low], *np.unique(labels)[[high, low]])
+    factor = max(worst, key=lambda name: worst[name][0], default=None)
+    if factor is None or worst[factor][0] < UNEQUAL:
         return []
-    low, high = known[np.argmin(variances[known])], known[np.argmax(variances[known])]
-    ratio = variances[high] / variances[low]
-    if ratio < UNEQUAL:
-        return []
-    names = [_name_of(design, np.flatnonzero(index == group)[0]) for group in (high, low)]
+    ratio, high, low = worst[factor]
     return [
-        f"the residual variance of {names[0]} is {ratio:.2g} times that of {names[1]} over the brain, which "
-        "this test and permutations take for one: with groups of unequal size p is wrong. Use "
-        f"--variance-groups {factor} (ols, reml, flame1)."
+        f"the residual variance of {high} is {ratio:.2g} times that of {low} over the brain, which "
+        "this test and permutations take for one: p is wrong, too small or too large, where groups have "
+        f"unequal sizes or weights. Use --variance-groups {factor} (ols, reml, flame1)."
     ]
 
 
-def _name_of(design, row):
-    """Return the levels of a row."""
-    levels = [name for name, value in zip(design.columns, design.matrix[row], strict=True) if value == 1.0]
-    return ", ".join(name for name in levels if "." in name) or "the other group"
+def warn_of_caution(fitted, variances):
+    """Return a warning of tests whose p is larger than it should be in such a design."""
+    design, n_left = fitted.design, len(fitted.design.matrix) - find_rank(fitted.design.matrix)
+    if fitted.estimator == "huber" and n_left < FEW_BEYOND_RANK:
+        return [
+            f"robust regression with {n_left} inputs beyond the rank of the design: p is approximate (F of "
+            "small groups has a size of .03 to .06 at .05); voxels that most inputs fit perfectly have none."
+        ]
+    if fitted.estimator == "sandwich":
+        known = [one for one in fitted.estimates if np.isfinite(one.dof).any()]
+        dofs = {one.contrast: np.nanmedian(one.dof) for one in known}
+        few = [f"{name} ({dof:.2g})" for name, dof in dofs.items() if dof < FEW_DOF]
+        return few and [
+            f"few degrees of freedom of the sandwich error: {', '.join(few)}. Few subjects carry these "
+            "contrasts; p is approximate, and of a covariate rather too large (size .02 to .04 at .05)."
+        ]
+    if fitted.estimator == "ols" and design.variance_groups is not None:
+        return _warn_of_shared_columns(design, variances[0])
+    return []
+
+
+def _warn_of_shared_columns(design, variances):
+    """Return a warning of F contrasts of columns that groups of unequal variance share."""
+    shared = [one.name for one in design.contrasts if _largest_dependence(design, one, variances) > SHARED]
+    return shared and [
+        f"the F tests of {', '.join(shared)} are conservative (size .02 to .04 at .05): groups of unequal "
+        "variance share the columns, so that effects go with residuals. p by shuffling is not, and t tests "
+        "allow for it."
+    ]
+
+
+def _largest_dependence(design, contrast, variances):
+    """Return the largest share of an effect in its variance among the rows of a contrast, 0 for one row."""
+    basis, to_basis = make_basis(design.matrix)
+    index = _number(list(map(str, design.variance_groups)))
+    weights = reduce_rows(np.atleast_2d(contrast.weights)) @ to_basis
+    found = [0.0]
+    for row in np.linalg.qr(weights.T)[0].T @ basis.T if len(weights) > 1 else ():
+        sizes = np.bincount(index, np.square(row)) * np.nan_to_num(variances)
+        used = np.flatnonzero(sizes > 0)
+        if len(used):
+            parts = sizes[used, None] / sizes[used].sum()
+            found.append(find_dependence(basis, row, index, (used, parts))[0])
+    return max(found)
 
 
 def warn_of_leverage(design):

@@ -207,6 +207,8 @@ class DatasetFit:
         The contrasts that are no hypotheses: means of groups, which come with a design.
     family : tuple of str
         The contrasts whose errors are controlled together with those of the node's other fits.
+    factors : dict of str to list of str
+        Columns of the participants with a few levels, and the level of each row.
     """
 
     node: str
@@ -229,6 +231,7 @@ class DatasetFit:
     graph: dict = field(default_factory=dict)
     descriptive: tuple[str, ...] = ()
     family: tuple[str, ...] = ()
+    factors: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 
 from bidsapp.group_inference import Shuffled
 from bidsapp.group_warnings import warn_of_data
-from bidsapp.records import GroupDesign
+from bidsapp.records import Contrast, GroupDesign
 
 
 def two_groups(n_first, n_second, *more):
@@ -15,16 +15,19 @@ def two_groups(n_first, n_second, *more):
     return SimpleNamespace(matrix=np.column_stack([groups, *more]), columns=columns, rows=rows)
 
 
-def warn(effects, design, *, estimator="ols", scheme="permutation", **more):
-    n = len(design.matrix)
+def warn(effects, design, *, estimator="ols", scheme="permutation", factors=(), **more):
+    n, estimates, contrasts = len(design.matrix), more.pop("estimates", ()), more.pop("contrasts", ())
     fitted = SimpleNamespace(
-        design=GroupDesign(design.matrix, (), clusters=np.arange(n), **more),
+        design=GroupDesign(design.matrix, contrasts, clusters=np.arange(n), **more),
         data=effects,
         stack=SimpleNamespace(effect=effects),
         estimator=estimator,
+        estimates=estimates,
     )
     shuffled = [Shuffled(SimpleNamespace(scheme=scheme))]
-    return warn_of_data(SimpleNamespace(design=design, contrast="c", node="n"), fitted, shuffled)
+    return warn_of_data(
+        SimpleNamespace(design=design, contrast="c", node="n", factors=dict(factors)), fitted, shuffled
+    )
 
 
 @pytest.mark.parametrize("sizes", [(6, 14), (14, 6), (10, 10)])
@@ -68,3 +71,49 @@ def test_skewed_errors_are_spoken_of_where_signs_are_flipped(rng):
 
 def test_nothing_is_said_of_voxels_that_nobody_has(rng):
     assert warn(np.full((20, 5), np.nan), two_groups(6, 14)) == []
+
+
+@pytest.mark.parametrize("sizes", [(8, 12), (12, 8), (10, 10)])
+def test_groups_that_only_the_participants_table_knows_are_named(rng, sizes):
+    scanner = np.repeat(["scanner.a", "scanner.b"], sizes)
+    sex = np.tile(["sex.f", "sex.m"], 10)
+    design = SimpleNamespace(
+        matrix=np.column_stack([np.ones(20), rng.normal(size=20)]), columns=("1", "age"), rows=scanner
+    )
+    factors = {"sex": list(sex), "scanner": list(scanner)}
+    effects = rng.normal(size=(20, 2000)) * np.where(scanner == "scanner.a", 2.0, 1.0)[:, None]
+    (warning,) = warn(effects, design, factors=factors)
+    assert "residual variance of scanner.a is" in warning
+    assert "--variance-groups scanner (" in warning
+    assert warn(rng.normal(size=(20, 2000)), design, factors=factors) == []
+
+
+def test_each_factor_of_a_design_is_looked_at_by_itself(rng):
+    sex = np.tile([0.0, 1.0], 10)
+    design = two_groups(8, 12, sex)
+    design.columns = (*design.columns[:2], "sex.m")
+    (warning,) = warn(rng.normal(size=(20, 2000)) * np.where(sex, 3.0, 1.0)[:, None], design)
+    assert "residual variance of sex.m" in warning
+    assert "that of the other group" in warning
+    assert "--variance-groups sex (" in warning
+
+
+def test_conservative_tests_are_named(rng):
+    covariates = np.column_stack([np.tile([-1.0, 1.0], 10), np.tile([-2, -1, 0, 1, 2], 4)])
+    design = SimpleNamespace(
+        matrix=np.column_stack([np.ones(20), covariates]), columns=("1", "x", "y"), rows=tuple("a" * 20)
+    )
+    both = Contrast("both", "F", design.columns, np.eye(3)[1:])
+    one = Contrast("x", "t", design.columns, np.eye(3)[1:2])
+    groups = np.repeat([1, 2], [8, 12])
+    effects = rng.normal(size=(20, 500)) * np.repeat([1.0, 3.0], [8, 12])[:, None]
+    (warning,) = warn(effects, design, variance_groups=groups, contrasts=(one, both))
+    assert "F tests of both are conservative" in warning
+    assert warn(rng.normal(size=(20, 500)), design, variance_groups=groups, contrasts=(one, both)) == []
+    estimates = [
+        SimpleNamespace(contrast=name, dof=np.full(9, dof)) for name, dof in (("x", 4.4), ("y", 12.0))
+    ]
+    (warning,) = warn(effects, design, estimator="sandwich", estimates=estimates)
+    assert "sandwich error: x (4.4)." in warning
+    (warning,) = warn(rng.normal(size=(6, 500)), two_groups(3, 3), estimator="huber")
+    assert "4 inputs beyond the rank" in warning

@@ -25,6 +25,7 @@ from bidsapp.plan.group_options import (
     check_declared,
     check_options,
     exclude_listed,
+    find_factors,
     without_row,
 )
 from bidsapp.plan.leftovers import find_leftovers
@@ -73,7 +74,7 @@ def make_group_plan(settings):
             fit.excluded.update(without_row(fit, people) | excluded)
             fit = add_variance_groups(add_notes(fit, people), people, settings.group.variance_groups)
             fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
-            fits.append((fit, group_by))
+            fits.append((replace(fit, factors=find_factors(fit, people)), group_by))
     if not fits:
         reasons = "\n".join(notes[:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)

@@ -15,6 +15,8 @@ from bidsapp.outputs.names import check_labels
 from bidsapp.settings import MAIN_THRESHOLDS
 from bidsapp.stats.estimability import find_redundant_columns
 
+# Columns of the participants that may tell groups of another variance: levels at most, rows of each at least.
+MOST_LEVELS, FEWEST_ROWS = 6, 4
 # Values further from the median, in median absolute deviations, are more often codes or slips than measures.
 MOST_DEVIATIONS = 6
 
@@ -71,6 +73,18 @@ def add_blocks(fit, people, column):
         what = "all rows are in one block" if len(set(values)) == 1 else "every block has a single row"
         raise SettingsError(f"--exchangeability-blocks {column}: {what}. Leave the option out.")
     return replace(fit, blocks=values)
+
+
+def find_factors(fit, people):
+    """Return the columns of the participants with a few levels of several rows each: column -> row labels."""
+    rows = [people.get(subject.removeprefix("sub-"), {}) for subject in fit.subjects]
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        counts = Counter(map(str, values)).values()
+        if None not in values and 1 < len(counts) <= MOST_LEVELS and min(counts) >= FEWEST_ROWS:
+            found[name] = [f"{name}.{value}" for value in values]
+    return found
 
 
 def read_column(fit, people, column, flag):

@@ -49,7 +49,7 @@ def fit_sandwich(effects, variances, design):
 
 
 def _find_groups(design):
-    """Return the group of each input: subjects alike in all columns of two values that subjects do not vary in.
+    """Return the group of each input: subjects alike in the columns of two values that they do not vary in.
 
     Groups of one subject, whose variance nobody knows, are one with all of their kind.
     """

@@ -16,8 +16,8 @@ from bidsapp.stats.weighted_solve import make_basis
 
 # Residual degrees of freedom, or squared weights against their sum, below this are rounding.
 NOTHING = 1e-9
-# Quantiles to the second order: z^2 (1 + (z^2 + 1) / 2 dof - c (z^2 - 1)); at z of .025 both are 1 / dof less this
-# times c. More than a thousand degrees of freedom are a normal distribution.
+# Squared quantiles to the second order are z^2 (1 + (z^2 + 1) / 2 dof - c (z^2 - 1)): at z of .025 as with
+# 1 / dof less this times c. More than a thousand degrees of freedom are a normal distribution.
 AT_FIVE_PERCENT = 2.0 * (1.96**2 - 1.0) / (1.96**2 + 1.0)
 SMALLEST_BOUND = 1e-3
 
@@ -84,9 +84,9 @@ def find_dependence(basis, estimator, index, shares):
     """Return the share of an effect's own squared error in its estimated variance, shape (n_voxels,).
 
     Residuals are e = b u + rest, with u = a'y the effect, b = M S a / a'S a, M = I - H and S the variances of
-    the inputs; the estimate sum_g w_g |e_g|^2 has the part c u^2 with c = sum_g w_g |b_g|^2, and quantiles of t
-    are smaller for it (as in Rothenberg 1988, Econometrica 56:997-1019). It is 0 where S a lies in the design,
-    as with means of the groups.
+    the inputs; the estimate sum_g w_g |e_g|^2 has the part c u^2 with c = sum_g w_g |b_g|^2, and quantiles of
+    t are smaller for it (as in Rothenberg 1988, Econometrica 56:997-1019). It is 0 where S a lies in the
+    design, as with means of the groups.
 
     Parameters
     ----------
