@@ -1,4 +1,4 @@
-"""Write docs/usage.md and descriptor.json from the command line itself: PYTHONPATH=. python (this file)."""
+"""Write docs/usage.md, descriptor.json and the JSON schema of models: PYTHONPATH=. python (this file)."""
 
 import json
 import os
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bidsapp.cli import make_parser
 from bidsapp.descriptor import make_descriptor
+from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text
 
 HEAD = """# Usage
 
@@ -18,13 +19,14 @@ The text of `run.py --help`; `make docs` writes this page.
 
 
 def main():
-    """Write both files."""
+    """Write the files."""
     os.environ["COLUMNS"] = "100"
     Path(__file__).with_name("usage.md").write_text(
         HEAD.format(help=make_parser().format_help().rstrip("\n") + "\n")
     )
     descriptor = json.dumps(make_descriptor(make_parser()), indent=2) + "\n"
     Path(__file__).parents[1].joinpath("descriptor.json").write_text(descriptor)
+    Path(__file__).with_name("models").joinpath(SCHEMA_FILE).write_text(json_schema_text())
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ def _migrate_model(node, level, notes):
         model["Type"] = "meta" if _tests_are_fixed_effects(node) else "glm"
         notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}", model)
     elif isinstance(model["Type"], str) and model["Type"] != model["Type"].lower():
+        notes.append(f"Type {model['Type']!r} is read as {model['Type'].lower()!r}", model, "Type")
         model["Type"] = model["Type"].lower()
     _migrate_software(model, notes)
 
@@ -172,25 +173,28 @@ def _migrate_transformations(node, notes):
     if isinstance(steps, dict):
         _rename_keys(steps, "Transformations", notes)
         for instruction in _objects(steps.get("Instructions")):
-            _migrate_instruction(instruction)
+            _migrate_instruction(instruction, notes)
 
 
-def _migrate_instruction(instruction):
+def _migrate_instruction(instruction, notes):
     """Spell the transformer and its arguments as TRANSFORMERS does; pybids ignores case."""
     names = {name.lower(): name for name in TRANSFORMERS}
     if "name" in instruction and "Name" not in instruction:
-        instruction["Name"] = instruction.pop("name")
+        notes.rename(instruction, "name", "Name")
     name = instruction.get("Name")
     if not isinstance(name, str):
         return
     plain = name.lower().replace("_", "")
-    instruction["Name"] = name = names.get(plain.removesuffix("hrf"), names.get(plain, name))
+    known = names.get(plain.removesuffix("hrf"), names.get(plain, name))
+    if known != name:
+        notes.append(f"the transformer {name!r} is read as {known!r}", instruction, "Name")
+        instruction["Name"] = name = known
     arguments = {argument.lower(): argument for argument in TRANSFORMERS.get(name, ())}
     arguments |= {"inputs": "Input", "outputs": "Output"}
     for key in list(instruction):
         better = arguments.get(key.lower().replace("_", ""))
         if better and better != key and key != "Name":
-            instruction[better] = instruction.pop(key)
+            notes.rename(instruction, key, better)
 
 
 def _migrate_steps(document, nodes, notes):

@@ -1,6 +1,7 @@
 """Read the instructions of a node: which transformer, with which arguments."""
 
 import difflib
+import json
 
 from bidsapp.inputs.migrate import TRANSFORMER_SET
 from bidsapp.inputs.model_text import check_name, read_boolean
@@ -31,7 +32,7 @@ MAX_RATE_HZ = 1000.0
 TEXTS = ("Query", "Sep", "OutputPrefix", "OutputSuffix")
 
 
-def make_instructions(shape, path, faults):
+def make_instructions(shape, path, faults, notes):
     """Return the instructions of a Transformations block; another program's set is a fault."""
     if shape is None:
         return ()
@@ -46,7 +47,7 @@ def make_instructions(shape, path, faults):
         faults.add([*path, "Instructions"], f"has more than {MAX_INSTRUCTIONS} steps.")
         return ()
     steps = [
-        _instruction(table, [*path, "Instructions", index], faults)
+        _instruction(table, [*path, "Instructions", index], faults, notes)
         for index, table in enumerate(shape.Instructions)
     ]
     return tuple(step for step in steps if step is not None)
@@ -68,7 +69,7 @@ def _is_count(value):
     return number and 0 <= value < 1000 and value == int(value)
 
 
-def _instruction(table, path, faults):
+def _instruction(table, path, faults, notes):
     name = table.get("Name")
     if not isinstance(name, str) or name not in TRANSFORMERS:
         near = difflib.get_close_matches(str(name)[:80], TRANSFORMERS, n=1)
@@ -78,7 +79,9 @@ def _instruction(table, path, faults):
     arguments = {key: value for key, value in table.items() if key not in ("Name", "Description")}
     _check_keys(name, arguments, path, faults)
     for key, value in arguments.items():
-        arguments[key] = _argument(name, key, value, [*path, key], faults)
+        arguments[key] = read = _argument(name, key, value, [*path, key], faults)
+        if isinstance(value, str) and isinstance(read, (str, bool)) and read != value:
+            notes.correct([*path, key], read, f"{key} {value!r} is read as {json.dumps(read)}")
     _check_values(name, arguments, path, faults)
     if name == "Convolve":
         arguments["FIRDelays"] = read_delays(arguments.get("FIRDelays"), [*path, "FIRDelays"], faults)

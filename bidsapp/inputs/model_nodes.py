@@ -56,7 +56,7 @@ def make_node(shape, path, faults, notes):
         group_by=tuple(dict.fromkeys(shape.GroupBy)),
         x=tuple(dict.fromkeys(x)),
         type=shape.Model.Type,
-        transformations=make_instructions(shape.Transformations, [*path, "Transformations"], faults),
+        transformations=make_instructions(shape.Transformations, [*path, "Transformations"], faults, notes),
         formula=shape.Model.Formula,
         hrf=hrf,
         options=_settings(shape.Model.Options, [*path, "Model", "Options"], faults),
@@ -74,15 +74,7 @@ def make_node(shape, path, faults, notes):
 def _response(shape, path, faults, notes):
     if shape is None:
         return None
-    parts = [part.strip().lower() for part in shape.Model.replace("_", " ").split("+")]
-    name = " + ".join(part.removesuffix("s") if part.startswith("derivative") else part for part in parts)
-    parameters = dict(shape.Parameters or {})
-    if name in ("doublegamma", "double gamma", "canonical"):
-        unread = f"; its Parameters ({_listed(parameters)}) are not used" if parameters else ""
-        notes.correct([*path, "Model"], "spm", f"the HRF {shape.Model!r} is read as 'spm'{unread}")
-        if parameters:
-            notes.correct([*path, "Parameters"], {}, f"the HRF {shape.Model!r} is read as 'spm'{unread}")
-        name, parameters = "spm", {}
+    name, parameters = _spell_response(shape, path, notes)
     delays = next((parameters.pop(key) for key in ("fir_delays", "FIRDelays") if key in parameters), None)
     if name not in HRF_MODELS:
         near = difflib.get_close_matches(name[:80], HRF_MODELS, n=1)
@@ -99,6 +91,23 @@ def _response(shape, path, faults, notes):
     for index, variable in enumerate(shape.Variables):
         check_name(variable, [*path, "Variables", index], faults)
     return ResponseRule(tuple(shape.Variables), name, read_delays(delays, [*path, "Parameters"], faults))
+
+
+def _spell_response(shape, path, notes):
+    """Return the name of a response as HRF_MODELS spells it, where it has one, and its parameters."""
+    parts = [part.strip().lower() for part in shape.Model.replace("_", " ").split("+")]
+    name = " + ".join(part.removesuffix("s") if part.startswith("derivative") else part for part in parts)
+    parameters = dict(shape.Parameters or {})
+    unread = ""
+    if name in ("doublegamma", "double gamma", "canonical"):
+        name = "spm"
+        if parameters:
+            unread = f"; its Parameters ({_listed(parameters)}) are not used"
+            notes.correct([*path, "Parameters"], {}, f"the HRF {shape.Model!r} is read as 'spm'{unread}")
+            parameters = {}
+    if name in HRF_MODELS and name != shape.Model:
+        notes.correct([*path, "Model"], name, f"the HRF {shape.Model!r} is read as {name!r}{unread}")
+    return name, parameters
 
 
 def _settings(shape, path, faults):

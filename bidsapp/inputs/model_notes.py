@@ -33,10 +33,12 @@ class Notes:
         self.found.setdefault(words, []).append(here)
 
     def rename(self, table: dict, old: str, new: str) -> None:
-        """Give a key its name of today."""
+        """Give a key its name of today, at its place."""
         self.append(f"{old!r} is read as {new!r}", table, old)
         self.renamed[id(table), new] = old
-        table[new] = table.pop(old)
+        items = [(new if key == old else key, value) for key, value in table.items()]
+        table.clear()
+        table.update(items)
 
     def adopt(self, made: Any, table: Any, key: str | None = None) -> Any:
         """Return a part that is made now; it counts as standing where an object, or one of its keys, does."""

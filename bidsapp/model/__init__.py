@@ -1,1 +1,1 @@
-"""Commands about model files: ``python -m bidsapp.model check`` and ``new``."""
+"""Commands about model files: ``python -m bidsapp.model`` ``check``, ``graph``, ``migrate`` and ``new``."""

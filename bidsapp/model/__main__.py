@@ -1,7 +1,8 @@
-"""Check a model file, draw it, or write a model to start from.
+"""Check a model file, draw it, bring it into today's form, or write a model to start from.
 
 python -m bidsapp.model check FILE [--bids-dir DIR] [--derivatives PATH ...]
 python -m bidsapp.model graph FILE [--bids-dir DIR] [--derivatives PATH ...] [-o FILE]
+python -m bidsapp.model migrate FILE [-o FILE]
 python -m bidsapp.model new BIDS_DIR --task TASK [-o FILE] [--contrast NAME=EXPRESSION ...]
 """
 
@@ -10,7 +11,7 @@ import sys
 
 from bidsapp.cli import use_any_terminal
 from bidsapp.errors import EXIT_USAGE, AppError
-from bidsapp.model.commands import check, graph, new
+from bidsapp.model.commands import check, graph, migrate, new
 
 
 def main(argv=None):
@@ -32,7 +33,7 @@ def make_parser():
     parser = argparse.ArgumentParser(
         prog="python -m bidsapp.model", description="Check, draw or write a model file."
     )
-    commands = parser.add_subparsers(required=True, metavar="{check,graph,new}")
+    commands = parser.add_subparsers(required=True, metavar="{check,graph,migrate,new}")
     checking = commands.add_parser("check", help="check a model file, alone or against a dataset")
     checking.set_defaults(run=check)
     drawing = commands.add_parser(
@@ -40,8 +41,14 @@ def make_parser():
     )
     drawing.add_argument("-o", "--output", help="file to write (default: standard output)")
     drawing.set_defaults(run=graph)
-    for command in (checking, drawing):
+    migrating = commands.add_parser(
+        "migrate", help="write a model in today's form, with a note on everything that was read otherwise"
+    )
+    migrating.add_argument("-o", "--output", help="file to write (default: standard output)")
+    migrating.set_defaults(run=migrate)
+    for command in (checking, drawing, migrating):
         command.add_argument("file", help="BIDS Stats Model (JSON)")
+    for command in (checking, drawing):
         command.add_argument("--bids-dir", "--bids_dir", help="plan the model on this dataset")
         command.add_argument(
             "-d", "--derivatives", nargs="+", default=[], help="preprocessed derivatives of the dataset"

@@ -1,13 +1,16 @@
 """The commands about model files."""
 
+import json
 import sys
 from dataclasses import fields
 from pathlib import Path
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_NO_INPUT, EXIT_OK, AppError, InputError, SettingsError
+from bidsapp.inputs.json_text import format_json
 from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels, find_sessions, find_tasks
 from bidsapp.inputs.roots import find_roots
+from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text
 from bidsapp.plan.automatic import make_automatic_model
 from bidsapp.plan.graph import describe_graph, planned_flows
 from bidsapp.plan.group import find_people
@@ -51,6 +54,15 @@ def graph(arguments):
     return EXIT_OK
 
 
+def migrate(arguments):
+    """Write a model in today's form, and say what it was read as."""
+    model = read_model(arguments.file)
+    _write(model.text, arguments.output)
+    for note in model.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return EXIT_OK
+
+
 def _check_on_dataset(arguments):
     plan, settings = _plan_on_dataset(arguments)
     print(plan_text("participant", describe_participant_plan(plan, settings)))
@@ -88,9 +100,10 @@ def new(arguments):
     if faults and not levels:
         raise InputError("\n".join(faults[:MAX_FAULTS_SHOWN]))
     model = make_automatic_model(levels, task, ModelOptions(**options), sessions=sessions)
-    _write(model.text, arguments.output)
+    _write(format_json({"$schema": SCHEMA_FILE, **json.loads(model.text)}) + "\n", arguments.output)
     if arguments.output:
         path = arguments.output
+        _write_schema(Path(path).with_name(SCHEMA_FILE))
         print(
             f"{path}: change it, check it with `python -m bidsapp.model check {path}`, "
             "and give it with --model."
@@ -117,6 +130,12 @@ def _choose_task(roots, task):
     if wanted not in tasks:
         raise SettingsError(f"--task {wanted or '...'}: the dataset has events of {', '.join(tasks)}.")
     return wanted
+
+
+def _write_schema(path):
+    """Write the schema that a model names beside it, for editors, unless it is there."""
+    if not path.exists():
+        _write(json_schema_text(), path)
 
 
 def _write(text, path):

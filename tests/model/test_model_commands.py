@@ -5,7 +5,9 @@ from xml.etree import ElementTree
 import pytest
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_DATA, EXIT_NO_INPUT, EXIT_OK, EXIT_USAGE
+from bidsapp.inputs.model import read_model
 from bidsapp.model.__main__ import main
+from bidsapp.model.json_schema import json_schema_text
 
 
 @pytest.fixture
@@ -86,3 +88,52 @@ def test_picture_without_a_dataset_has_no_numbers(tmp_path, capsys, dataset):
     words = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert words[0].startswith("Run: ")
     assert not any("estimates" in text for text in words)
+
+
+OLDER = {
+    "Name": "older",
+    "Input": {"task": "t"},
+    "Steps": [
+        {
+            "Level": "run",
+            "Model": {"X": ["trial_type.a", "$x"]},
+            "AutoContrasts": ["trial_type.a"],
+            "_by": "me",
+        },
+        {"Level": "dataset", "AutoContrasts": ["trial_type.a"]},
+    ],
+}
+
+
+def test_migrated_model_is_the_same_without_a_note(tmp_path, capsys):
+    old, new, newer = (tmp_path / f"{name}_smdl.json" for name in ("old", "new", "newer"))
+    old.write_text(json.dumps(OLDER))
+    assert main(["migrate", str(old), "-o", str(new)]) == EXIT_OK
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "note: old_smdl.json, line 1: 'Steps' is read as 'Nodes'" in said.err
+    assert main(["migrate", str(new), "-o", str(newer)]) == EXIT_OK
+    assert main(["check", str(new)]) == EXIT_OK
+    said = capsys.readouterr()
+    assert "note" not in said.out + said.err
+    assert newer.read_bytes() == new.read_bytes()
+    assert (read_model(new).nodes, read_model(new).edges) == (read_model(old).nodes, read_model(old).edges)
+    assert json.loads(new.read_text())["Nodes"][0]["_by"] == "me"
+
+
+def test_migrated_model_goes_to_the_terminal_alone(tmp_path, capsys):
+    path = tmp_path / "old_smdl.json"
+    path.write_text(json.dumps(OLDER))
+    assert main(["migrate", str(path)]) == EXIT_OK
+    assert json.loads(capsys.readouterr().out)["Nodes"][1]["Level"] == "Dataset"
+
+
+def test_new_model_names_the_schema_beside_it(dataset, tmp_path):
+    path = tmp_path / "models" / "m_smdl.json"
+    path.parent.mkdir()
+    assert main(["new", str(dataset), "-t", "stroop", "-o", str(path)]) == EXIT_OK
+    schema = path.with_name(json.loads(path.read_text())["$schema"])
+    assert schema.read_text() == json_schema_text()
+    schema.write_text("mine")
+    assert main(["new", str(dataset), "-t", "stroop", "-o", str(path.with_name("n.json"))]) == EXIT_OK
+    assert schema.read_text() == "mine"
