@@ -174,7 +174,7 @@ def _sum_runs(fit, without, geometry, settings, n_threads):
     """Return the sums over time of all runs of a fit, what the series of each lacks, and samples of them."""
     model = make_time_model(fit.design.matrix, fit.keep, [rows.start for rows in fit.rows])
     if settings.run.noise_model == LIKE_NILEARN:
-        model = replace(model, baseline=np.ones_like(model.baseline))
+        model = replace(model, baseline=model.keep)
     # Runs that are fitted together share the coefficients: those of the shortest repetition time.
     repetition_time = min(run.repetition_time for run in fit.runs)
     shortest = min(run.n_volumes for run in fit.runs)

@@ -39,7 +39,8 @@ class FittedRun:
     sigma_square : ndarray, shape (n_voxels,)
         Variance of the innovations, in the squared unit of the effects.
     r_square : ndarray, shape (n_voxels,)
-        Part of the variance about the mean that the design explains, after whitening.
+        Part of the variance about the mean that the design explains, after whitening, in the volumes that
+        are kept.
     mean, tsnr : ndarray, shape (n_voxels,)
         Mean over the baseline volumes, and the mean over the standard deviation.
     unit, shift : ndarray, shape (n_runs, n_voxels)
@@ -115,7 +116,7 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
 
 
 def make_residuals(blocks, fitted, *, run=0, stored=(1.0, 0.0)):
-    """Yield the residuals of one run, before whitening, in the unit of the effects.
+    """Yield the residuals of one run, before whitening, in the unit of the effects; dropped volumes: zero.
 
     Parameters
     ----------
@@ -128,11 +129,14 @@ def make_residuals(blocks, fitted, *, run=0, stored=(1.0, 0.0)):
     """
     start = fitted.model.starts[run]
     for block in blocks:
-        basis = fitted.model.basis[start : start + len(block)]
+        part = slice(start, start + len(block))
+        basis, keep = fitted.model.basis[part], fitted.model.keep[part]
         start += len(block)
         series = (stored[0] * fitted.unit[run]) * block
         series += stored[1] * fitted.unit[run] + fitted.shift[run]
-        yield series - basis @ fitted.parameters.T
+        series -= basis @ fitted.parameters.T
+        series[~keep] = 0.0
+        yield series
 
 
 def estimate_t(fitted: FittedRun, contrast: Contrast):
@@ -258,12 +262,13 @@ def _fit_residuals(sums, noise, covariance, job):
 def _assess_fit(model, covariance, cross, total, rest):
     """Return innovation variance and R2, from Q'Py, y'Py and the residual sum of squares."""
     rest = np.where(rest > PERFECT_FIT * total, rest, np.nan)
-    about = total
+    # What is left about the weighted mean by a design of nothing else but the dropped volumes.
+    least = model.basis[~model.keep]
     if model.has_constant:
-        # The weighted sum of squares about the weighted mean.
-        constant = model.basis.sum(axis=0)
-        weight = constant @ np.linalg.solve(covariance, constant)
-        about = total - np.square(cross @ constant) / weight
+        least = np.vstack([model.basis.sum(axis=0), least])
+    weight = least @ np.linalg.solve(covariance, least.T)
+    products = cross @ least.T
+    about = total - np.einsum("vi,ij,vj->v", products, np.linalg.inv(weight), products)
     return rest / model.dof, 1.0 - rest / about
 
 

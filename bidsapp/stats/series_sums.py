@@ -25,6 +25,9 @@ LEAST_WITH_BASELINE = 0.5
 class SeriesSums:
     """Sums over time, in double precision, of y = unit * (series - offset).
 
+    The values of dropped volumes are in none of them: y is a constant of the voxel there. The design has a
+    column for each, so that no fit depends on the constant.
+
     Attributes
     ----------
     model : TimeModel
@@ -94,9 +97,12 @@ def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0),
     start = 0
     with ThreadPoolExecutor(n_threads) as pool:
         for block in blocks:
-            state = state or _State(block, (rows.shape[1], singles.shape[1]), n_lags)
+            state = state or _State(block.shape[1], (rows.shape[1], singles.shape[1]), n_lags)
             part = slice(start, start + len(block))
-            weights = np.ascontiguousarray(rows[part]), np.ascontiguousarray(singles[part], np.float32)
+            keep = model.keep[part]
+            if keep.any() and not model.keep[:start].any():
+                state.reference[:] = _find_reference(block[keep])
+            weights = np.ascontiguousarray(rows[part]), np.ascontiguousarray(singles[part], np.float32), keep
             chunks = [slice(a, a + CHUNK) for a in range(0, block.shape[1], CHUNK)]
             list(pool.map(state.add, repeat(block), repeat(weights), chunks))
             start += len(block)
@@ -160,15 +166,17 @@ def _add_outer(sums, constant, step):
         sums[start : start + CHUNK] += constant[start : start + CHUNK, None] * step
 
 
+def _find_reference(first):
+    """Return the mean of the first volumes, shape (n_voxels,), which is near that of all."""
+    # The mean of equal numbers may round: constant voxels must come out as exactly constant.
+    return np.where(np.all(first == first[0], axis=0), first[0], first.mean(axis=0, dtype=float))
+
+
 class _State:
     """The sums as they grow; chunks of voxels are added by different threads."""
 
-    def __init__(self, first, n_rows, n_lags):
-        n_voxels = first.shape[1]
-        self.reference = first.mean(axis=0, dtype=float)
-        # The mean of equal numbers may round: constant voxels must come out as exactly constant.
-        constant = np.all(first == first[0], axis=0)
-        self.reference[constant] = first[0, constant]
+    def __init__(self, n_voxels, n_rows, n_lags):
+        self.reference = np.zeros(n_voxels)
         self.sums = np.zeros((n_voxels, n_rows[0]))
         self.singles = np.zeros((n_voxels, n_rows[1]), np.float32)
         self.squares = np.zeros((n_lags + 2, n_voxels))
@@ -184,6 +192,7 @@ class _State:
         values[:n_lags] = self.tail[:, chunk]
         np.subtract(block[:, chunk], self.reference[chunk], out=values[n_lags:])
         new = values[n_lags:]
+        new[~weights[2]] = 0.0
         # In Fortran order: sums' += weights' new.
         target = self.sums[chunk].T
         dgemm(1.0, weights[0].T, new.T, beta=1.0, c=target, trans_b=True, overwrite_c=True)

@@ -30,6 +30,8 @@ class TimeModel:
         Parameters of the design's columns = to_basis @ parameters of the basis.
     estimable : ndarray, shape (n_columns, n_columns)
         Projection on the contrasts that the design can estimate.
+    keep : ndarray of bool, shape (n_volumes,)
+        False in the dropped volumes, whose values count nowhere.
     baseline : ndarray of bool, shape (n_volumes,)
         The volumes that enter the mean: neither dropped nor modelled by a column of their own.
     dof : int
@@ -45,6 +47,7 @@ class TimeModel:
     basis: np.ndarray
     to_basis: np.ndarray
     estimable: np.ndarray
+    keep: np.ndarray
     baseline: np.ndarray
     dof: int
     has_constant: bool
@@ -77,7 +80,8 @@ class TimeModel:
 
     def of_run(self, run):
         """Return the model's part over one run, which sums are made with; its basis is not orthonormal."""
-        return replace(self, basis=self.basis[run], baseline=self.baseline[run], starts=(0,), whole=self)
+        rows = {"basis": self.basis[run], "keep": self.keep[run], "baseline": self.baseline[run]}
+        return replace(self, **rows, starts=(0,), whole=self)
 
 
 def make_time_model(matrix, keep=None, starts=(0,)):
@@ -116,6 +120,7 @@ def make_time_model(matrix, keep=None, starts=(0,)):
         basis=basis,
         to_basis=(right[:rank] / singular[:rank, None] / length).T[:n_columns],
         estimable=_row_space(matrix),
+        keep=keep,
         baseline=_find_baseline(full, keep),
         dof=n_volumes - rank,
         has_constant=False,
