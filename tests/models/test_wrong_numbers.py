@@ -83,8 +83,11 @@ def test_an_f_test_of_contrasts_is_about_one_where_they_hardly_differ(combined):
     assert (read_map(combined, "afterwards", "differ", "F") >= np.square(t) / 2 - 1e-6).all()
 
 
-def test_sessions_in_between_do_not_change_contrasts_of_contrasts(tmp_path):
-    data = make_three_conditions(tmp_path / "data", n_subjects=1, sessions=("pre", "post"))
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory):
+    """Return the results of a model with sessions in between, and of one without, of two sessions."""
+    folder = tmp_path_factory.mktemp("sessions")
+    data = make_three_conditions(folder / "data", n_subjects=1, sessions=("pre", "post"))
     session = make_node(
         SUBJECT, Level="Session", Name="session", GroupBy=["subject", "session"], Model={"X": CONDITIONS}
     )
@@ -98,13 +101,36 @@ def test_sessions_in_between_do_not_change_contrasts_of_contrasts(tmp_path):
         straight,
         Edges=[edge("run", "session"), edge("session", "subject"), edge("run", "straight")],
     )
-    assert run_app(data, model, tmp_path) == 0
+    assert run_app(data, model, folder) == 0
+    return folder
+
+
+def test_sessions_in_between_do_not_change_contrasts_of_contrasts(sessions):
     for name in ("aMinusB", "mean", "trialTypeC"):
-        for stat in ("effect", "variance", "dof"):
-            pair = [read_map(tmp_path, node, name, stat) for node in ("subject", "straight")]
-            # The corrections for estimated weights of two steps and of one agree to first order in 1 / dof;
-            # an effect near zero is as precise as the others, not relatively so.
-            np.testing.assert_allclose(*pair, rtol=3e-3, atol=1e-3)
+        for stat in ("variance", "dof"):
+            pair = [read_map(sessions, node, name, stat) for node in ("subject", "straight")]
+            # The corrections for estimated weights of two steps and of one agree to first order in 1 / dof.
+            np.testing.assert_allclose(*pair, rtol=3e-3)
+
+
+def test_sessions_in_between_hardly_weigh_the_effects_anew(sessions):
+    # The variance of a session is enlarged by 1 to 1 + ESTIMATED for the estimated weights of its runs (Meier
+    # 1953). So its weight w is that of its runs but for up to ESTIMATED * w (1 - w), at most a quarter.
+    effects = {}
+    for name in ("trialTypeA", "trialTypeB", "trialTypeC"):
+        pre, post = (
+            read_map(sessions, "session", name, "effect", where=f"sub-01/ses-{s}/func")
+            for s in ("pre", "post")
+        )
+        effects[name] = pre - post
+    apart = {
+        "aMinusB": effects["trialTypeA"] - effects["trialTypeB"],
+        "mean": sum(effects.values()) / 3,
+        "trialTypeC": effects["trialTypeC"],
+    }
+    for name, difference in apart.items():
+        one, two = (read_map(sessions, node, name, "effect") for node in ("subject", "straight"))
+        assert 0 < np.std(one - two) < ESTIMATED / 4 * np.std(difference)
 
 
 def test_least_squares_over_contrasts_of_one_run_are_refused(three_conditions, tmp_path):
