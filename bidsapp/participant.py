@@ -31,7 +31,7 @@ def run_stage(settings, work_dir):
     cautions = find_cautions(note for subject in plan.subjects for note in subject.notes)
     log_notes(logger, [note for note in cautions if note not in plan.notes])
     if not settings.selection.participant_label:
-        for note in find_leftovers(labels_with_records(settings.output_dir), settings):
+        for note in find_leftovers(labels_with_maps(settings.output_dir), settings):
             logger.warning("%s", note)
     for note in warn_of_noise_models(plan, settings.run.noise_model):
         logger.warning("%s", note)
@@ -66,10 +66,10 @@ def _finished_records(output_dir):
     return sorted((path.name, _time_of(path)) for path in Path(output_dir).glob(names.SUBJECT_RECORDS))
 
 
-def labels_with_records(output_dir):
-    """Return the labels of the participants whose finished work the output folder holds."""
-    found = (path.name.partition("_")[0] for path in Path(output_dir).glob(names.SUBJECT_RECORDS))
-    return {name.removeprefix("sub-") for name in found}
+def labels_with_maps(output_dir):
+    """Return the labels of the participants whose maps the output folder holds."""
+    folders = [path for path in Path(output_dir).glob("sub-*") if any(path.rglob(names.MAPS))]
+    return {folder.name.removeprefix("sub-") for folder in folders}
 
 
 def _time_of(path):

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from bidsapp.design.diagnostics import inestimable_reason
 from bidsapp.errors import AppError, Caution, InputError
-from bidsapp.inputs.images import intersect_masks, read_map, read_mask
+from bidsapp.inputs.images import intersect_masks, read_first_volume, read_map, read_mask
 from bidsapp.inputs.series import BLOCK_VOLUMES, FWHM_PER_SIGMA, open_series
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
@@ -23,6 +23,8 @@ from bidsapp.stats.time_model import make_time_model
 LIKE_NILEARN = "ar1"
 # A run of which a larger part of the volumes holds no data is a broken file.
 MOST_EMPTY = 0.25
+# A brain mask holds most of the voxels that are as bright as brain; scalp and eyes are fewer.
+LEAST_OF_BRIGHT = 0.25
 
 
 def fit_series(fit, settings, n_threads):
@@ -63,6 +65,8 @@ def fit_series(fit, settings, n_threads):
         if any(gap.volumes or points.any() for gap, points in zip(gaps, without, strict=True)):
             fit = leave_out(fit, [gap.volumes for gap in gaps], without)
             sums, _, samples = _sum_runs(fit, without, geometry, settings, n_threads)
+        small = [note for pair in zip(fit.runs, masks, strict=True) for note in warn_of_small_mask(*pair)]
+        fit = replace(fit, notes=(*fit.notes, *small))
         smooth = make_smoother(geometry, settings.run.noise_smoothing_fwhm)
         noise_model = settings.run.noise_model
         fitted = fit_run_glm(sums, noise_model=noise_model, smooth=smooth, n_threads=n_threads)
@@ -118,6 +122,24 @@ def leave_out(fit, volumes, without):
         skipped={**fit.skipped, **lost},
         notes=(*fit.notes, *notes),
     )
+
+
+def warn_of_small_mask(run, geometry):
+    """Return a caution where a brain mask is far smaller than the data."""
+    if "brain" not in run.mask.name:
+        return []
+    values = read_first_volume(run.bold)
+    bright = values >= np.median(values[geometry.mask]) / 2
+    n_inside, n_bright = np.count_nonzero(bright & geometry.mask), np.count_nonzero(bright)
+    if n_inside >= LEAST_OF_BRIGHT * n_bright:
+        return []
+    return [
+        Caution(
+            f"the brain mask is far smaller than the data: it holds {geometry.n_points:,} voxels, which are "
+            f"{100 * n_inside / n_bright:.0f} % of those that are as bright. No others are analysed. "
+            f"Check {run.mask.name}."
+        )
+    ]
 
 
 def number_ranges(volumes):

@@ -132,5 +132,13 @@ def read_volume(path):
     return values.reshape(values.shape[:3]), np.asarray(image.affine, float)
 
 
+def read_first_volume(path):
+    """Return the first volume of a series, float32, shape (x, y, z); InputError names the file."""
+    try:
+        return np.asarray(_open(path).dataobj[..., 0], dtype=np.float32)
+    except READ_FAULTS as error:
+        raise InputError(f"{path} is truncated or corrupt ({_reason(error)}). Restore it.") from error
+
+
 def _reason(error):
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,5 +1,6 @@
 """Where the raw dataset and its derivatives are, and which subjects they hold."""
 
+from glob import escape
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -64,6 +65,16 @@ def labels_at(settings):
     return set(subject_labels(raw)), derived
 
 
+def labels_without_bold(labels, settings):
+    """Return the labels that no derivative has BOLD images of; none where there are no derivatives."""
+    try:
+        _, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
+    except InputError:
+        return set()
+    roots = derivatives.values()
+    return {label for label in labels if not any(_holds(root, ANY_BOLD, escape(label)) for root in roots)}
+
+
 def known_participants(settings):
     """Return the labels of everybody that the dataset, its derivatives or participants.tsv know."""
     raw, derived = labels_at(settings)
@@ -108,9 +119,9 @@ def _derivatives_inside(folder):
     return found or ([(folder.name, folder)] if _holds(folder, ANY_BOLD) else [])
 
 
-def _holds(folder, patterns):
+def _holds(folder, patterns, label="*"):
     """Whether a folder holds BOLD images of these names, looking no further than the first."""
-    places = ("sub-*/func", "sub-*/ses-*/func")
+    places = (f"sub-{label}/func", f"sub-{label}/ses-*/func")
     return any(True for place in places for names in patterns for _ in folder.glob(f"{place}/{names}"))
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from bidsapp.errors import ModelError
 
 MAP_SUFFIX = "statmap"
+MAPS = f"*_{MAP_SUFFIX}.nii*"
 ENTITY_ORDER = (
     "sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part", "hemi", "space", "cohort",
     "res", "den", "node", "contrast", "stat", "label", "desc",

@@ -1,6 +1,6 @@
 """Results in the output folder of participants that the dataset does not hold any more."""
 
-from bidsapp.inputs.roots import labels_at
+from bidsapp.inputs.roots import labels_at, labels_without_bold
 from bidsapp.inputs.selection import natural_key
 
 GONE = "in neither the dataset nor its derivatives any more"
@@ -26,7 +26,7 @@ def find_leftovers(labels, settings, people=None):
         None about participants that the call names.
     """
     raw, derived = labels_at(settings)
-    people = people or {}
+    people, unprocessed = people or {}, labels_without_bold(labels, settings)
     listed = 2 * len(people.keys() & set(labels)) >= len(labels)
     found = {}
     for label in sorted(set(labels) - set(settings.selection.participant_label), key=natural_key):
@@ -34,7 +34,7 @@ def find_leftovers(labels, settings, people=None):
             found.setdefault(EXCLUDED, []).append(label)
         elif (raw or derived) and label not in raw | derived:
             found.setdefault(GONE, []).append(label)
-        elif derived and label not in derived:
+        elif label in unprocessed:
             found.setdefault(NOT_PREPROCESSED, []).append(label)
         elif people and listed and label not in people:
             found.setdefault(NOT_LISTED, []).append(label)

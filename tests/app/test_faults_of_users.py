@@ -204,6 +204,32 @@ def test_voxels_without_a_value_stay_out_and_spoil_no_other(dataset, tmp_path, c
     np.testing.assert_array_equal(both[block], values(find_map(expected, "effect", run="_run-2"))[block])
 
 
+def shrink_mask(dataset, share):
+    """Keep a share of the voxels of a brain mask, from the left."""
+    (path,) = dataset.glob("derivatives/*/sub-01/func/*run-1_*brain_mask.nii.gz")
+    image = nib.load(path)
+    mask = np.asarray(image.dataobj) > 0
+    mask[mask] = np.arange(mask.sum()) < share * mask.sum()
+    nib.save(nib.Nifti1Image(mask.astype(np.uint8), image.affine), path)
+
+
+def test_a_brain_mask_of_a_small_part_is_a_warning(dataset, tmp_path, capsys):
+    shrink_mask(dataset, 0.1)
+    assert run(dataset, tmp_path / "out", "--noise-model", "ar1-reml") == 0
+    (line,) = warnings_in(capsys.readouterr().err)
+    assert "sub-01 task-viewing run-1: the brain mask is far smaller than the data" in line
+    for end in ("_run-1", ""):
+        (words,) = sidecar(find_map(tmp_path / "out", "t", run=end))["Warnings"]
+        assert "is far smaller" in words
+    assert "Warnings" not in sidecar(find_map(tmp_path / "out", "t", run="_run-2"))
+
+
+def test_a_brain_mask_of_half_the_brain_is_taken(dataset, tmp_path, capsys):
+    shrink_mask(dataset, 0.5)
+    assert run(dataset, tmp_path / "out", "--noise-model", "ar1-reml") == 0
+    assert not warnings_in(capsys.readouterr().err)
+
+
 def test_missing_values_outside_the_mask_change_nothing(dataset, tmp_path, capsys, expected):
     (path,) = dataset.glob("derivatives/*/sub-01/func/*run-1_*brain_mask.nii.gz")
     outside = values(path) == 0

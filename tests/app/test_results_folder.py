@@ -160,10 +160,23 @@ def test_a_participant_who_was_removed_is_named_at_both_levels(run, three):
         assert "--exclude-participant-label 04" in said
 
 
-def test_a_participant_without_preprocessed_data_any_more_is_named(tiny_dataset, out, tmp_path):
+@pytest.mark.parametrize("left", ["sub-02/func", "sub-02"])
+def test_a_participant_without_preprocessed_data_any_more_is_named(tiny_dataset, out, tmp_path, left):
     data = shutil.copytree(tiny_dataset, tmp_path / "data")
-    shutil.rmtree(data / "derivatives/fmriprep/sub-02")
+    shutil.rmtree(data / "derivatives/fmriprep" / left)
     assert "sub-02 is without preprocessed data any more" in notes_of(plan(data, out))
+
+
+def test_who_counts_are_those_with_maps(run, out, three):
+    shutil.rmtree(out / "sub-04")
+    code, said = run("participant", data=three)
+    assert code == 0
+    assert "sub-04" not in said
+    for path in (out / "logs").glob("sub-*_participant.json"):
+        path.unlink()
+    (out / "sub-05/ses-1/func").mkdir(parents=True)
+    shutil.copy(map_of(out, "03"), out / "sub-05/ses-1/func")
+    assert re.search("WARNING .*sub-05 is in neither", run("participant", data=three)[1])
 
 
 def test_a_participant_who_was_taken_out_of_the_table_is_named(tiny_dataset, out, tmp_path):
