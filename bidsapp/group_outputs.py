@@ -157,7 +157,8 @@ class ContrastWriter:
             is_score = about["Statistic"] in OTHER_STATISTICS and name == "height"
             stat = "score" if is_score else OBSERVED_STATS.get(name)
             if stat:
-                self.write_map(stat, found.observed, **about)
+                what = {"Description": f"shuffled statistic: {about['Statistic']}"} if is_score else {}
+                self.write_map(stat, found.observed, **about, **what)
             nulls.append(
                 {"statistic": label, "title": title, "column": label, "observed": float(found.null_max[0])}
             )
@@ -177,9 +178,11 @@ class ContrastWriter:
             "exact": inference.exact,
             "scheme": inference.scheme,
             "statistic": inference.conventions["Statistic"],
+            "scale": inference.conventions["TFCEScale"],
             "seed": inference.options.seed,
             "smallest_p": inference.smallest_p,
             "family": inference.conventions["Family"],
+            "incomplete_voxels": inference.conventions["IncompleteVoxels"],
             "warnings": list(inference.warnings),
         }
         return {"nulls": [null | {"table": table} for null in nulls], "permutation": shuffling}

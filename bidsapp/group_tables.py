@@ -136,10 +136,6 @@ def _is_stepwise(inference):
     return HOLM in getattr(inference, "conventions", {}).get("Family", "")
 
 
-def _is_stepwise(inference):
-    return HOLM in getattr(inference, "conventions", {}).get("Family", "")
-
-
 def name_inputs(fit, stack):
     """Return a name for every input of a fit: the subject, and the cell where a subject has several maps."""
     if len(fit.design.rows) == len(stack.labels):

@@ -84,12 +84,13 @@ def as_it_is(statistic):
 def describe_conventions(test, shuffles, space, options):
     """Return every convention behind the numbers, by the names that sidecars give them."""
     on_z = space.scale is not as_it_is
+    side = options.tail if test.is_signed else "upper"
     tfce = "exact integral" if not options.tfce_steps else f"{options.tfce_steps} steps of each maximum"
     return {
         "NullHypothesis": "shuffles keep what is exchangeable when the contrast is zero (Freedman-Lane)",
         "Statistic": STATISTIC_WORDS.get(test.name, test.name),
         "TwoSided": space.two_tailed,
-        "Tails": "largest absolute value of both tails" if space.two_tailed else f"{options.tail} tail",
+        "Tails": "largest absolute value of both tails" if space.two_tailed else f"{side} tail",
         "PValue": "share of shuffles at or above the observed value, the observed one among them",
         "TieTolerance": TIE,
         "Family": "the points of the contrast",

@@ -39,7 +39,7 @@ MAP_MEANING = {
     "mass": ("mass of the cluster", "arbitrary"),
     "tfce": ("threshold-free cluster enhancement", "arbitrary"),
     "logp": ("minus log10 of the p-value", "arbitrary"),
-    "score": ("t of what each subject adds to the estimate under the null (score)", "arbitrary"),
+    "score": ("shuffled statistic, where it is not that of the estimator", "arbitrary"),
     "dof": ("degrees of freedom", "count"),
     "rsquare": ("share of variance that the model explains (R squared)", "fraction"),
     "sigmasquared": ("residual variance of the whitened model", "({input})^2"),

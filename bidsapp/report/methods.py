@@ -10,6 +10,7 @@ from itertools import groupby
 from math import inf
 from pathlib import PurePath
 
+from bidsapp.records import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
 
@@ -53,6 +54,7 @@ APPROXIMATED = {
     "gamma": "p-values are from a gamma distribution fitted to each null.",
 }
 TAILS = {"two": "two-sided", "positive": "one-sided (positive)", "negative": "one-sided (negative)"}
+OTHERS = sorted(OTHER_STATISTICS - {SCORE_T})
 SCORES = (
     "The flipped values were the subjects' scores: effects times the weights that the estimator gives under "
     "the null hypothesis, which no flip changes."
@@ -226,12 +228,12 @@ def say_coverage(record):
     if needed == "all":
         return "Voxels with data of all subjects of a contrast were analysed."
     share = f"{needed} subjects" if float(needed) >= 1 else f"a share of {needed} of the subjects"
-    shuffling = (
-        "; shuffling needs data of all" if any(c.get("permutation") for c in record["contrasts"]) else ""
+    incomplete = any(
+        c["permutation"].get("incomplete_voxels") for c in record["contrasts"] if c.get("permutation")
     )
     return (
         f"Voxels with data of at least {share} of a contrast were analysed, each with the subjects that it "
-        f"has{shuffling}."
+        f"has{', in shuffles too' * incomplete}."
     )
 
 
@@ -304,9 +306,12 @@ def say_not_shuffled(record):
 
 
 def say_scores(record):
-    """Say that scores were shuffled in place of effects."""
-    done = any("scores" in c["permutation"].get("statistic", "") for c in _shuffled(record))
-    return SCORES if done else ""
+    """Say what was shuffled where it is not the statistic of the maps."""
+    names = {}
+    for contrast in _shuffled(record):
+        names.setdefault(contrast["permutation"].get("statistic"), []).append(contrast["name"])
+    said = [f"The shuffled statistic of {', '.join(names[s])} was {s}." for s in OTHERS if s in names]
+    return " ".join([SCORES] * (SCORE_T in names) + said)
 
 
 def say_approximation(record):
@@ -451,10 +456,8 @@ def _rules(record):
 
 def _scale(record):
     """Return what cluster mass and TFCE were computed on."""
-    on_t = {c["permutation"].get("statistic", "t").startswith("t") for c in _shuffled(record)}
-    if _options(record, "permutation").get("cluster_scale") == "z" or True not in on_t:
-        return "z"
-    return "t" if False not in on_t else "t (other statistics as z)"
+    scales = {c["permutation"].get("scale", "t") for c in _shuffled(record)}
+    return "t (other statistics as z)" if len(scales) > 1 else scales.pop()
 
 
 def _listing(runs):

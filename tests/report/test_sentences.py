@@ -1,0 +1,302 @@
+"""Every sentence of the methods text against the settings and the record; one without a row here fails."""
+
+import pytest
+
+from bidsapp.report import methods
+
+RULE = {"title": "voxel height, 0.05", "alpha": 0.05, "tail": "two", "reason": ""}
+DRAWN = {
+    "n_shuffles": 500,
+    "scheme": "sign-flip",
+    "exact": False,
+    "seed": 3,
+    "statistic": "t",
+    "family": "the points",
+}
+ALL = DRAWN | {"n_shuffles": 70, "scheme": "permutation", "exact": True}
+CHOSEN = {"method": "maxT", "declared": True, "words": "declared with --main-threshold height"}
+
+NOISE = {"order": 3, "requested": "auto", "corrected": True, "dof": [50.0, 60.0, 70.0]}
+
+
+def rule(method="maxT", **more):
+    return RULE | {"method": method} | more
+
+
+def contrast(name="mean", permutation=DRAWN, *thresholds, **more):
+    about = {
+        "name": name,
+        "test": "t",
+        "n_subjects": 8,
+        "maps": {},
+        "permutation": permutation,
+        "descriptive": False,
+    }
+    return about | {"thresholds": list(thresholds or [rule()])} | more
+
+
+def group(*contrasts, made_with=None, subjects=(), atlases=(), **parts):
+    """Return a group record; ``parts`` are parts of the settings."""
+    return {
+        "versions": {
+            "taskglm": "9",
+            "python": "3",
+            "numpy": "2",
+            "scipy": "1",
+            "nilearn": "0",
+            "pybids": "0",
+        },
+        "subjects": [{"label": "sub-01", "used": True}, *subjects],
+        "voxel_size_mm": [2, 2, 3],
+        "settings": parts,
+        "description": "A model of 1 subject.",
+        "node": "dataset",
+        "formula": "effect ~ 1",
+        "estimator": "ordinary least squares",
+        "n_voxels": 100,
+        "entities": {"space": "MNI"},
+        "made_with": made_with,
+        "contrasts": list(contrasts or [contrast()]),
+        "atlases": atlases,
+    }
+
+
+def subject(*, method="run GLM", automatic=True, estimates=(), model=None, run=None, **of_run):
+    about = {"n_volumes": 100, "repetition_time": 2.0, "start_time": 0.0, "start_time_source": "none"}
+    about |= {"confounds": ["trans_x"], "noise_model": "ar1-reml", "censored": []} | of_run
+    return {
+        "versions": group()["versions"],
+        "settings": {"run": run or {}, "model": model or {}},
+        "model": {"automatic": automatic, "name": "stroop", "path": "code/x.json"},
+        "n_subjects": 2,
+        "runs": [about, about],
+        "estimates": [{"level": "run", "method": method, "runs": ["a"]}, *estimates],
+    }
+
+
+def combined(method):
+    return {"level": "subject", "method": method, "runs": ["a", "b"]}
+
+
+def shuffled(**options):
+    return group(contrast("mean", DRAWN, rule("maxT"), rule("maxMass"), rule("maxTFCE")), permutation=options)
+
+
+# Sentence -> rows: a record, and words that must be in it; "" where it must say nothing.
+SENTENCES = {
+    "say_software": [
+        (group(), ["TaskGLM 9", "numpy 2 [@harris2020], scipy 1 [@virtanen2020]."]),
+        (subject(), ["pybids 0 [@yarkoni2019]"]),
+    ],
+    "say_smoothing": [
+        (subject(run={"smoothing_fwhm": 6.0}), ["kernel of 6 mm"]),
+        (subject(run={"smoothing_fwhm": 0}), ["were not smoothed"]),
+    ],
+    "say_runs": [
+        (subject(), ["Each of the 2 runs of 2 subjects (100 volumes, repetition time 2 s)", "linear model."]),
+        (subject(method="run GLM of the mean of each region"), ["to the mean series of each region"]),
+        (subject(method="run GLM of the first component of each region"), ["first principal component"]),
+    ],
+    "say_regressors": [
+        (subject(model={"hrf_model": "glover", "high_pass": 100}), ["the glover haem", "period of 100 s"]),
+        (subject(model={"hrf_model": "spm", "high_pass": 0}), ["[@friston1998]", "drifts were not modelled"]),
+        (subject(automatic=False), ["BIDS Stats Model stroop (code/x.json)"]),
+    ],
+    "say_times": [(subject(start_time=1.0, start_time_source="StartTime"), ["k × TR + 1 s (StartTime)"])],
+    "say_confounds": [(subject(), ["1 confound regressors", "trans_x"]), (subject(confounds=[]), ["none"])],
+    "say_censoring": [
+        (subject(), ""),
+        (subject(censored=[3]), ["2 of 200 volumes were censored, each"]),
+        (subject(model={"confounds": "motion6+scrub"}), ["0 of 200", "by the strategy motion6+scrub"]),
+        (subject(model={"confounds": "motion6+scrub"}, automatic=False), ""),
+    ],
+    "say_noise": [
+        (subject(), ["restricted maximum likelihood"]),
+        (subject(noise_model="ar1"), ["as nilearn does [@abraham2014]"]),
+        (subject(noise_model="ar3"), ["The noise model was ar3."]),
+        (
+            subject(noise_model="ar3-reml", noise=NOISE),
+            [
+                "of order 3 (lags up to 4 s",
+                "median 60, most voxels of a run within 50 and 70",
+                "[@kenward1997]",
+            ],
+        ),
+        (subject(noise_model="ar3-reml", noise=NOISE | {"requested": "ar3"}), ["of order 3, its"]),
+        (subject(noise_model="ols"), ["was not modelled"]),
+    ],
+    "say_noise_smoothing": [
+        (subject(run={"noise_smoothing_fwhm": 8.0}), ["smoothed with 8 mm"]),
+        (subject(run={"noise_smoothing_fwhm": 0.0}), ""),
+        (subject(run={"noise_smoothing_fwhm": 8.0}, noise_model="ols"), ""),
+    ],
+    "say_boost": [
+        (subject(run={"derivative_boost": True}, model={"hrf_model": "spm + derivative"}), ["boost"]),
+        (subject(run={"derivative_boost": True}, model={"hrf_model": "spm"}), ""),
+        (subject(run={"derivative_boost": True}, automatic=False), ["boost"]),
+        (subject(run={"derivative_boost": False}), ""),
+    ],
+    "say_scaling": [
+        (subject(run={"scaling": "percent"}), ["in percent"]),
+        (subject(run={"scaling": "none"}), ["in the units of the images"]),
+    ],
+    "say_combination": [
+        (subject(), ""),
+        (subject(estimates=[combined("fixed effects")]), ["(2 runs)", "inverse of its sampling variance"]),
+        (subject(estimates=[combined("fixed effects, equal weights")]), ["weighted alike"]),
+        (subject(estimates=[combined("passed through")]), ["taken as it is"]),
+    ],
+    "say_group_model": [
+        (
+            group(),
+            ["A model of 1 subject. The model (effect ~ 1)", "least squares in 100 voxels of 2 × 2 × 3 mm"],
+        )
+    ],
+    "say_inputs": [
+        (group(), ""),
+        (group(made_with={"smoothing (mm)": "6"}), ["made with smoothing (mm) 6."]),
+    ],
+    "say_group_smoothing": [
+        (group(group={"group_smoothing_fwhm": 0.0}), ""),
+        (group(group={"group_smoothing_fwhm": 4.0}), ["smoothed with 4 mm before"]),
+    ],
+    "say_fewer_subjects": [
+        (group(contrast(), contrast("b")), ""),
+        (group(contrast(), contrast("b", n_subjects=5)), ["these contrasts: b 5"]),
+    ],
+    "say_coverage": [
+        (group(), ["of all subjects"]),
+        (
+            group(contrast("a", DRAWN | {"incomplete_voxels": 3}), group={"min_subjects": "5"}),
+            ["that it has, in shuffles too."],
+        ),
+        (group(contrast("a", None), group={"min_subjects": "5"}), ["at least 5 subjects", "that it has."]),
+        (
+            group(group={"min_subjects": "0.5"}),
+            ["a share of 0.5 of the subjects", "that it has."],
+        ),
+    ],
+    "say_mask": [
+        (group(), ""),
+        (group(group={"mask": "/somewhere/roi.nii"}), ["to the mask roi.nii."]),
+        (group(group={"mask": "grey-matter"}), ["grey matter", "nilearn"]),
+    ],
+    "say_left_out": [
+        (group(), ""),
+        (
+            group(subjects=[{"label": "sub-9", "used": False, "reason": "asleep"}]),
+            ["1 left out: sub-9 (asleep)"],
+        ),
+    ],
+    "say_effect_sizes": [(group(), ""), (group(contrast(maps={"g": "x"})), ["Hedges' g"])],
+    "say_tests": [
+        (group(), ["two-sided."]),
+        (group(contrast("a", DRAWN, rule(tail="negative"))), ["one-sided (negative)."]),
+        (group(contrast(test="F")), ["Tests were of F the upper tail."]),
+    ],
+    "say_main_threshold": [
+        (group(), ""),
+        (
+            group(contrast(main_threshold=CHOSEN)),
+            ["voxel height, 0.05", "(declared with --main-threshold height)"],
+        ),
+        (
+            group(
+                contrast(main_threshold=CHOSEN),
+                contrast("few", None, rule(reason="no shuffles"), main_threshold=CHOSEN),
+            ),
+            [
+                "for mean voxel height",
+                "for few voxel height, 0.05 [@nichols2002], not computed (no shuffles)",
+            ],
+        ),
+    ],
+    "say_thresholds": [
+        (group(), ["Thresholds: voxel height, 0.05 [@nichols2002]."]),
+        (group(contrast("a", None, rule(reason="no"))), ""),
+    ],
+    "say_nulls": [
+        (group(), ["500 randomly drawn sign flips (seed 3), the"]),
+        (group(contrast("a", ALL)), ["all 70 possible permutations, the"]),
+        (group(contrast("a", None)), ""),
+    ],
+    "say_not_shuffled": [
+        (group(), ""),
+        (group(contrast(), contrast("few", None)), ["Not shuffled: few."]),
+        (group(contrast(), contrast("both", None, test="z")), ""),
+    ],
+    "say_scores": [
+        (group(), ""),
+        (group(contrast("a", DRAWN | {"statistic": "t of least squares"})), ["of a was t of least squares."]),
+        (group(contrast("a", DRAWN | {"statistic": "t of the subjects' scores"})), ["subjects' scores"]),
+    ],
+    "say_approximation": [
+        (shuffled(tail_approximation="none"), ""),
+        (shuffled(tail_approximation="gpd"), ["Pareto"]),
+        (shuffled(tail_approximation="gamma"), ["gamma"]),
+        (group(contrast("a", None), permutation={"tail_approximation": "gamma"}), ""),
+    ],
+    "say_stopping": [
+        (shuffled(stop_when_decided=True, n_permutations=8000), ["Shuffling stopped"]),
+        (shuffled(stop_when_decided=True, n_permutations=500), ""),
+        (shuffled(stop_when_decided=False, n_permutations=8000), ""),
+    ],
+    "say_mass": [
+        (group(), ""),
+        (shuffled(), ["statistic above the threshold, of t."]),
+        (
+            group(
+                contrast("a", DRAWN | {"scale": "z"}, rule("maxMass")), permutation={"cluster_mass": "raw"}
+            ),
+            ["whole statistic, of z."],
+        ),
+        (
+            group(*(contrast(one, DRAWN | {"scale": one}, rule("maxMass")) for one in "tz")),
+            ["of t (other statistics as z)."],
+        ),
+    ],
+    "say_enhancement": [
+        (group(), ""),
+        (shuffled(), ["extent 0.5 and height 2", "exact integral, of t."]),
+        (shuffled(tfce_preset="surface", tfce_steps=100), ["extent 1 and height 2", "100 steps"]),
+        (group(contrast("a", ALL | {"scale": "z"}, rule("maxTFCE"), test="F")), ["of z."]),
+    ],
+    "say_family": [
+        (group(), ""),
+        (group(contrast(), contrast("b")), ["that there are 2 is not corrected for"]),
+        (
+            group(
+                contrast("a", DRAWN | {"family": "2 contrasts, maximum (a, b)"}),
+                contrast("b", DRAWN | {"family": "2 contrasts, maximum (a, b)"}),
+                contrast("c", descriptive=True),
+            ),
+            [
+                "over 2 contrasts, maximum (a, b).",
+                "one contrast each: c. Means of groups are descriptive: c.",
+            ],
+        ),
+    ],
+    "say_clusters": [
+        (group(permutation={"connectivity": 6}), ["share a face,", "mm of the space MNI."]),
+        (group(permutation={"connectivity": 26}), ["corners"]),
+    ],
+    "say_labels": [(group(), ""), (group(atlases=[("AAL", "A (2002)")]), ["AAL (A (2002))"])],
+}
+PARTS = ("SOFTWARE", "RUN_LEVEL", "COMBINATION", "GROUP_MODEL", "INFERENCE", "TABLES")
+
+
+def test_every_sentence_has_a_row():
+    said = [say.__name__ for part in PARTS for say in getattr(methods, part)]
+    assert said == list(SENTENCES)
+    assert {name for name in vars(methods) if name.startswith("say_")} == set(SENTENCES)
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "words"),
+    [(name, record, words) for name, rows in SENTENCES.items() for record, words in rows],
+    ids=[f"{name}-{place}" for name, rows in SENTENCES.items() for place in range(len(rows))],
+)
+def test_a_sentence_says_what_the_record_says(name, record, words):
+    text = getattr(methods, name)(record)
+    assert bool(text) == bool(words)
+    assert [part for part in words if part not in text] == []
