@@ -12,6 +12,8 @@ import logging
 import traceback
 from pathlib import Path
 
+# So many lines of a file are told where a note is on many.
+MAX_LINES = 6
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_NOT_BIDS = 16
@@ -55,6 +57,26 @@ class SettingsError(AppError):
 
 class Caution(str):
     """A note that results depend on: a warning on the terminal and in the sidecars of what it touches."""
+
+    __slots__ = ()
+
+
+class ModelNote(str):
+    """A note on what of a model was read otherwise than written; ``lines`` are those of its file, from 1."""
+
+    __slots__ = ("lines",)
+
+    def __new__(cls, words, lines=(), file="model"):
+        """Return the note, with its file and lines before the words."""
+        shown = ", ".join(map(str, lines[:MAX_LINES])) + (", ..." if len(lines) > MAX_LINES else "")
+        where = f"{file}, line{'s' if len(lines) > 1 else ''} {shown}: " if lines else ""
+        note = super().__new__(cls, where + words)
+        note.lines = lines
+        return note
+
+
+class ModelCaution(ModelNote, Caution):
+    """A note on a model that is a warning."""
 
     __slots__ = ()
 

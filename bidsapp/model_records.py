@@ -7,8 +7,6 @@ that a model writes as the number 1.
 from dataclasses import dataclass, field
 
 INTERCEPT = "intercept"
-# So many lines of a file are told where a note is on many.
-MAX_LINES = 6
 # The contrast of a design within subjects that averages an effect over groups.
 MEAN_OVER_GROUPS = "mean over groups"
 LEVELS = ("Run", "Session", "Subject", "Dataset")
@@ -139,7 +137,10 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A step of the model. ``type`` is "glm" or "meta"; ``x`` holds INTERCEPT for the number 1."""
+    """A step of the model. ``type`` is "glm" or "meta"; ``x`` holds INTERCEPT for the number 1.
+
+    ``invalid_contrasts`` is what becomes of contrasts that can never be made: "error", or "drop".
+    """
 
     level: str
     name: str
@@ -154,6 +155,7 @@ class Node:
     contrasts: tuple[ContrastRule, ...] = ()
     dummy: DummyRule | None = None
     where: str = ""
+    invalid_contrasts: str = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +165,6 @@ class Edge:
     source: str
     destination: str
     filter: dict = field(default_factory=dict)
-
-
-class ModelNote(str):
-    """A note on what of a model was read otherwise than written; ``lines`` are those of its file, from 1."""
-
-    __slots__ = ("lines",)
-
-    def __new__(cls, words, lines=(), file="model"):
-        """Return the note, with its file and lines before the words."""
-        shown = ", ".join(map(str, lines[:MAX_LINES])) + (", ..." if len(lines) > MAX_LINES else "")
-        where = f"{file}, line{'s' if len(lines) > 1 else ''} {shown}: " if lines else ""
-        note = super().__new__(cls, where + words)
-        note.lines = lines
-        return note
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +179,8 @@ class Model:
         Entity (long name) to the labels that the model is for.
     text : str
         The model as JSON in today's form, after migration.
-    notes : tuple of ModelNote
-        What was read otherwise than written.
+    notes : tuple of str
+        `errors.ModelNote`: what was read otherwise than written.
     """
 
     name: str
@@ -201,7 +189,7 @@ class Model:
     input: dict
     description: str = ""
     text: str = ""
-    notes: tuple[ModelNote, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def node(self, name):
         """Return the node of a name."""

@@ -24,7 +24,7 @@ PARTS_OF = {
     "participant": ("selection", "model", "run", "control"),
     "group": ("selection", "model", "group", "permutation", "control"),
 }
-MODEL_OF_GROUP = ("model", "missing_condition")
+MODEL_OF_GROUP = ("model", "missing_condition", "invalid_contrasts")
 
 
 class Stopwatch:

@@ -127,6 +127,12 @@ class ModelOptions:
         "or count the condition as zero.",
         choices=("drop", "error", "zero"),
     )
+    invalid_contrasts: str = option(
+        "error",
+        "When a contrast of the model can never be made (a name that nothing has, weights that do not fit): "
+        "stop with an error, or drop it with a warning and make the others.",
+        choices=("error", "drop"),
+    )
 
 
 NOISE_MODELS = (

@@ -230,6 +230,12 @@ PLAN_ROWS = [
     Row("--confounds", ["motion12"], only=("columns", "dof")),
     Row("--high-pass", ["60"], only=("columns", "dof")),
     Row("--hrf-model", ["spm+derivative"], only=("columns", "dof")),
+    Row(
+        "--invalid-contrasts",
+        ["drop"],
+        {"--model": ["{choices}/model.json"]},
+        only=(),
+    ),
     Row("--missing-condition", ["zero"], only=("skipped",), says={"skipped": {"stop", "effectsOfInterest"}}),
 ]
 

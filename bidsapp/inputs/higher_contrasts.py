@@ -74,7 +74,7 @@ def _move_contrasts(document, nodes, node, notes):
     if moved:
         _pass_on(node, moved, notes)
         for between in _nodes_between(document, nodes, node):
-            _let_pass(document, nodes, between, [rule["Name"] for rule in moved])
+            _let_pass(document, nodes, between, [rule["Name"] for rule in moved], notes)
 
 
 def _pass_on(node, moved, notes):
@@ -87,7 +87,7 @@ def _pass_on(node, moved, notes):
         software.setdefault("TaskGLM", {}).setdefault("JointF", True)
     names, dummy = [rule["Name"] for rule in moved], node.get("DummyContrasts")
     if not isinstance(dummy, dict):
-        node["DummyContrasts"] = {"Contrasts": names, "Test": "t"}
+        node["DummyContrasts"] = notes.adopt({"Contrasts": names, "Test": "t"}, node)
     elif isinstance(dummy.get("Contrasts"), list):
         dummy["Contrasts"] = [*dummy["Contrasts"], *names]
 
@@ -144,11 +144,11 @@ def _nodes_between(document, nodes, node):
     return between
 
 
-def _let_pass(document, nodes, node, names):
+def _let_pass(document, nodes, node, names, notes):
     """Let contrasts through a node on their way up."""
     dummy = node.get("DummyContrasts")
     if not isinstance(dummy, dict):
-        node["DummyContrasts"] = {"Test": "t"}
+        node["DummyContrasts"] = notes.adopt({"Test": "t"}, node)
     elif isinstance(dummy.get("Contrasts"), list) and node["Model"]["X"] in ([1], ["1"]):
         dummy["Contrasts"] = [*dummy["Contrasts"], *names]
     for edge in _edges(document, nodes):

@@ -117,13 +117,25 @@ def _migrate_contrasts(node, notes):
         if {} in contrasts:
             contrasts[:] = [contrast for contrast in contrasts if contrast != {}]
             notes.append("an empty contrast {} was left out", contrasts)
-        for contrast in contrasts:
-            if isinstance(contrast, dict):
-                _rename_keys(contrast, "Contrasts", notes)
-                _migrate_test(contrast, notes)
-                if isinstance(contrast.get("Name"), int):
-                    contrast["Name"] = str(contrast["Name"])
+        for contrast in _objects(contrasts):
+            _rename_keys(contrast, "Contrasts", notes)
+            _migrate_test(contrast, notes)
+            if isinstance(contrast.get("Name"), int):
+                contrast["Name"] = str(contrast["Name"])
+        contrasts[:] = _without_repeats(contrasts, notes)
     _migrate_dummy(node, notes)
+
+
+def _without_repeats(contrasts, notes):
+    """Return contrasts without those that stand there word for word again under their name."""
+    first, kept = {}, []
+    for contrast in contrasts:
+        name = str(contrast.get("Name")) if isinstance(contrast, dict) else None
+        if name is not None and first.setdefault(name, contrast) == contrast and first[name] is not contrast:
+            notes.append(f"contrast {name!r:.60} stands there twice: it is taken once", contrast)
+        else:
+            kept.append(contrast)
+    return kept
 
 
 def _migrate_dummy(node, notes):

@@ -2,12 +2,14 @@
 
 import difflib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
 from bidsapp.inputs.drafts import drop_private, is_unfilled
+from bidsapp.inputs.invalid_contrasts import drop_contrasts
 from bidsapp.inputs.json_text import MAX_CHARACTERS, format_json, lines_of, parse_json, show_path
 from bidsapp.inputs.migrate import TRANSFORMER_SET, migrate
 from bidsapp.inputs.model_graph import make_edges, sort_nodes
@@ -34,26 +36,26 @@ class Faults:
 
     def add(self, path, message):
         """Note a fault."""
-        self.found.append((self.origin(path), message))
+        self.found.append((tuple(path), self.origin(path), message))
 
     def raise_any(self):
         """Raise ModelError when there is a fault; the message lists all, in the order of the file."""
         if not self.found:
             return
         found = self.found[:MAX_FAULTS_PLACED]
-        lines = lines_of(self.text, [path for path, _ in found])
+        lines = lines_of(self.text, [path for _, path, _ in found])
         order = sorted(zip(lines, found, strict=True), key=lambda item: item[0])
         shown = [
             f"{self.name}, line {line}, {show_path(path)}: {message}"
-            for line, (path, message) in order[:MAX_FAULTS_SHOWN]
+            for line, (_, path, message) in order[:MAX_FAULTS_SHOWN]
         ]
         if len(self.found) > MAX_FAULTS_SHOWN:
             shown.append(f"... and {len(self.found) - MAX_FAULTS_SHOWN} more faults.")
         raise ModelError("\n".join(shown))
 
 
-def read_model(path, *, markup_is_text=False):
-    """Return the model of a file; ``markup_is_text`` as in `parse_model`.
+def read_model(path, **options):
+    """Return the model of a file; ``options`` are those of `parse_model`.
 
     Raises
     ------
@@ -73,10 +75,10 @@ def read_model(path, *, markup_is_text=False):
         ) from error
     except UnicodeDecodeError as error:
         raise ModelError(f"{path.name} is not UTF-8 text at byte {error.start}.") from error
-    return parse_model(text, path.name, markup_is_text=markup_is_text)
+    return parse_model(text, path.name, **options)
 
 
-def parse_model(text, name="model", *, markup_is_text=False):
+def parse_model(text, name="model", *, markup_is_text=False, invalid_contrasts="error"):
     """Return the model of a JSON text; ``name`` stands for the file in messages.
 
     Parameters
@@ -84,6 +86,8 @@ def parse_model(text, name="model", *, markup_is_text=False):
     markup_is_text : bool
         Accept names such as ``<b>``: for models that are made from the labels of a dataset. Nobody writes
         them into a model file, where they are refused.
+    invalid_contrasts : {"error", "drop"}
+        What becomes of contrasts that have faults.
 
     Raises
     ------
@@ -95,7 +99,27 @@ def parse_model(text, name="model", *, markup_is_text=False):
     notes = Notes(document)
     faults.origin = notes.origin
     migrate(document, notes, Path(name).name.partition(".")[0].removesuffix("_smdl"))
-    whole, document = document, drop_private(document)
+    while True:
+        try:
+            shape, nodes, edges = _read_parts(document, faults, notes)
+            break
+        except ModelError:
+            if invalid_contrasts != "drop" or not drop_contrasts(document, faults, notes):
+                raise
+    return Model(
+        name=shape.Name,
+        nodes=tuple(replace(node, invalid_contrasts=invalid_contrasts) for node in nodes),
+        edges=edges,
+        input=_make_input(shape.Input, faults),
+        description=shape.Description or "",
+        text=format_json(document) + "\n",
+        notes=notes.finish(text, name),
+    )
+
+
+def _read_parts(document, faults, notes):
+    """Return the shape of a model in today's form, its nodes in an order to compute in, and its edges."""
+    document = drop_private(document)
     _check_filled(document, faults)
     shape = _check_shape(document, faults)
     if not VERSIONS.fullmatch(shape.BIDSModelVersion):
@@ -107,15 +131,7 @@ def parse_model(text, name="model", *, markup_is_text=False):
     faults.raise_any()
     ordered = sort_nodes(nodes, edges, faults)
     faults.raise_any()
-    return Model(
-        name=shape.Name,
-        nodes=ordered,
-        edges=edges,
-        input=_make_input(shape.Input, faults),
-        description=shape.Description or "",
-        text=format_json(whole) + "\n",
-        notes=notes.finish(text, name),
-    )
+    return shape, ordered, edges
 
 
 def _check_outline(document, faults):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from bidsapp.errors import ModelCaution, ModelNote
 from bidsapp.inputs.json_text import lines_of
-from bidsapp.model_records import ModelNote
 
 
 class Notes:
@@ -17,6 +17,7 @@ class Notes:
 
     def __init__(self, document: dict) -> None:
         self.document, self.found, self.renamed = document, {}, {}
+        self.warnings = set()
         self.known, waiting = {}, [((), document)]
         while waiting:
             path, value = waiting.pop()
@@ -31,6 +32,11 @@ class Notes:
         path = self.known.get(id(table), ((), None))[0]
         here = (*path, self.renamed.get((id(table), key), key)) if key is not None else path
         self.found.setdefault(words, []).append(here)
+
+    def warn(self, path: list, words: str) -> None:
+        """Note a warning on what stands at a path of the document."""
+        self.warnings.add(words)
+        self.found.setdefault(words, []).append(self.origin(path))
 
     def rename(self, table: dict, old: str, new: str) -> None:
         """Give a key its name of today, at its place."""
@@ -68,7 +74,9 @@ class Notes:
         """Return the notes with the lines that they have in the text of their file."""
         lines = iter(lines_of(text, [path for paths in self.found.values() for path in paths]))
         return tuple(
-            ModelNote(words, tuple(sorted({next(lines) for _ in paths})), file)
+            (ModelCaution if words in self.warnings else ModelNote)(
+                words, tuple(sorted({next(lines) for _ in paths})), file
+            )
             for words, paths in self.found.items()
         )
 

@@ -46,7 +46,7 @@ from bidsapp.plan.within import collapse_flows, spread_cells
 from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.stats.distributions import check_one_sided_p
 
-MAX_FAULTS_SHOWN = 20
+MAX_FAULTS_SHOWN, MAX_LEVELS = 20, 20
 APART = (
     "they are analysed apart; a Subject node over them joins them, --session-label chooses some "
     "(docs/models/README.md)"
@@ -169,9 +169,9 @@ def plan_node(model, node, flows, missing_condition):
     """Return the fits of a Dataset node, and notes on what could not be fitted."""
     if "subject" in node.group_by:
         raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
-    entering, notes = _entering(model, node, flows)
+    entering, notes = entering_flows(model, node, flows)
     if not entering:
-        return [], [Caution(_nothing_enters(model, node, flows))]
+        return [], [Caution(nothing_enters(model, node, flows))]
     members, lacking = collapse_flows(node, entering)
     everyone = sorted({_subject(flow) for flow in members}, key=natural_key)
     members, unplaced = leave_out_unplaced(node, members)
@@ -219,7 +219,8 @@ def _why_absent(name, values, groups):
     return "no estimate of this contrast; its own record says why"
 
 
-def _nothing_enters(model, node, flows):
+def nothing_enters(model, node, flows):
+    """Return in words that no estimate passes to a node, and what is there."""
     there = ", ".join(sorted({str(flow.labels["contrast"]) for flow in flows})) or "none"
     rules = [rule for edge in model.edges_into(node.name) for rule in edge.filter.items()]
     said = "; ".join(f"{key}: {', '.join(values)}" for key, values in rules)
@@ -227,7 +228,7 @@ def _nothing_enters(model, node, flows):
     return f"{node.name}: no estimate passes to it{asked}. The contrasts there are: {there}."
 
 
-def _entering(model, node, flows):
+def entering_flows(model, node, flows):
     """Return the estimates that the edges lead into a node, and notes."""
     if not model.edges_into(node.name):
         return _of_one_step(flows), []
@@ -257,15 +258,7 @@ def _of_one_step(flows):
 
 def _plan_fit(node, values, group, groups, missing_condition):
     """Return the fit of one group, or None and why there is none."""
-    contrast = incoming_contrast(node, group)
-    table = pd.DataFrame([flow.labels for flow in group]).astype(object)
-    rows = [_row_name(flow, group) for flow in group]
-    made = make_group_design(node, table, rows)
-    unknown = explain_missing(
-        made.missing, [*made.design.columns, *table.columns, *table["contrast"].unique()]
-    )
-    if unknown:
-        raise ModelError("\n".join(unknown))
+    made, contrast = design_of_group(node, group)
     subjects = [_subject(group[row]) for row in made.kept]
     _check_repeats(node, made, subjects)
     where = ", ".join([node.name, contrast or "all contrasts", *group_in_words(values, groups)])
@@ -295,6 +288,32 @@ def _plan_fit(node, values, group, groups, missing_condition):
         notes=made.notes,
         descriptive=tuple(name for name, rule in own.items() if rule in _descriptive(node)),
     ), None
+
+
+def design_of_group(node, group):
+    """Return the design of one group of a Dataset node, and the one contrast that comes in, or None.
+
+    Raises
+    ------
+    ModelError
+        Names that no input has, with the near ones; the fields of sidecars are none to choose from.
+    """
+    contrast = incoming_contrast(node, group)
+    table = pd.DataFrame([flow.labels for flow in group]).astype(object)
+    made = make_group_design(node, table, [_row_name(flow, group) for flow in group])
+    fields = {name for flow in group for name in flow.item.metadata}
+    names = [other for name in table.columns if name not in fields for other in _with_levels(table[name])]
+    unknown = explain_missing(made.missing, [*made.design.columns, *names, *table["contrast"].unique()])
+    if unknown:
+        raise ModelError("\n".join(unknown))
+    return made, contrast
+
+
+def _with_levels(column):
+    """Return the name of a column of participants, and those of its levels where it is of texts."""
+    levels = [value for value in column.dropna().unique() if isinstance(value, str)]
+    own = column.name not in SHORT_NAMES and column.name != "contrast" and len(levels) <= MAX_LEVELS
+    return [column.name, *(f"{column.name}.{level}" for level in levels if own)]
 
 
 def _descriptive(node):

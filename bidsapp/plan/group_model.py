@@ -26,7 +26,7 @@ def find_group_models(settings, entries=(), people=None):
     if settings.group.weights != "equal":
         raise SettingsError("--weights needs --group-design; a model file weighs its own contrasts.")
     if settings.model.model != AUTO:
-        return [read_model(settings.model.model)]
+        return [read_model(settings.model.model, invalid_contrasts=settings.model.invalid_contrasts)]
     found = [] if settings.selection.estimates else _automatic_models(Path(settings.output_dir), settings)
     return [read_model(path, markup_is_text=True) for path in found] or [one_sample_model()]
 

@@ -196,9 +196,10 @@ def make_outputs(node, group_design, contrast, missing_condition):
         A condition that is no column of the design.
     """
     design = group_design.design
-    rules = [_with_levels(rule, design.columns) for rule in expand_rules(node, design.columns)]
+    rules, invalid = _rules_with_levels(node, design.columns)
     rules = [_weigh_groups(rule, node, design) for rule in rules]
     made, skipped = make_contrasts(rules, design, missing_condition)
+    skipped |= invalid
     by_rule = {rule.name: rule for rule in rules}
     contrasts, names = [], {}
     for item in made:
@@ -209,6 +210,19 @@ def make_outputs(node, group_design, contrast, missing_condition):
         names[name] = own
         contrasts.append(Contrast(name, item.test, item.columns, item.weights))
     return tuple(contrasts), names, {output_name(contrast, name): reason for name, reason in skipped.items()}
+
+
+def _rules_with_levels(node, columns):
+    """Return the contrasts of a node over the columns of its design, and the reasons of those left out."""
+    rules, invalid = [], {}
+    for rule in expand_rules(node, columns):
+        try:
+            rules.append(_with_levels(rule, columns))
+        except ModelError as error:
+            if node.invalid_contrasts != "drop":
+                raise
+            invalid[rule.name] = str(error)
+    return rules, invalid
 
 
 def _weigh_groups(rule, node, design):

@@ -24,6 +24,8 @@ from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_models
 from bidsapp.plan.combine import MIDDLE, of_one_grid, plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
+from bidsapp.plan.foresee import check_dataset_nodes
+from bidsapp.plan.invalid import leave_out_invalid
 from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import check_outputs, same_value
 from bidsapp.plan.runs import (
@@ -53,7 +55,7 @@ def make_participant_plan(settings):
         Every fault of the command, the model or the whole dataset, all together.
     """
     if settings.model.model != AUTO:
-        model = read_model(settings.model.model)
+        model = read_model(settings.model.model, invalid_contrasts=settings.model.invalid_contrasts)
         dataset = open_dataset(_for_model(settings, model), needs_events=needs_events(model))
         _check_runs(dataset)
         return _plan_model(model, dataset, settings)
@@ -170,9 +172,12 @@ def _plan_model(model, dataset, settings):
     faults = [*_faults_of_input(dataset.faults, model), *faults]
     if not prepared:
         _raise_all([*faults, *reasons_of(dataset)])
-    _raise_all(_unknown_names(node, prepared, dataset, runs))
-    notes += [*find_respellings(node, prepared), *find_idle_queries(prepared)]
+    node, unknown, left_out = leave_out_invalid(node, _unknown_names(node, prepared, dataset, runs))
+    _raise_all(unknown)
+    model = replace(model, nodes=(node, *model.nodes[1:]))
+    notes += [*left_out, *find_respellings(node, prepared), *find_idle_queries(prepared)]
     subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes, faults)
+    notes += check_dataset_nodes(model, subjects, settings)
     return ParticipantPlan(
         documents=(model,),
         subjects=subjects,

@@ -13,6 +13,7 @@ from bidsapp.inputs.event_times import check_times
 from bidsapp.inputs.events import read_events
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.confounds import choose_confounds
+from bidsapp.plan.invalid import NameFault
 from bidsapp.plan.masks import with_model_mask
 from bidsapp.plan.recordings import choose_recordings
 from bidsapp.plan_records import RunFit
@@ -99,7 +100,7 @@ def _design_of(node, run, events):
 
 
 def check_missing(node, prepared, elsewhere=()):
-    """Return faults: what the model asks for and no run has.
+    """Return what the model asks for and no run has, as `NameFault`.
 
     Parameters
     ----------
@@ -111,18 +112,20 @@ def check_missing(node, prepared, elsewhere=()):
     columns = list(dict.fromkeys(name for design in designs for name in design.design.columns))
     named = list(dict.fromkeys(name for design in designs for name in design.x_columns))
     without = "" if any(run.confounds for fit in prepared for run in fit.runs) else " (nor a confounds file)"
-    faults = []
+    faults, rules = [], expand_rules(node, tuple(columns))
     for name, where in _missing_everywhere(designs).items():
         if not _occurs(name, elsewhere):
-            faults.append(f"{where}: no run has {name!r}{without}. {near_match(name, [*named, *elsewhere])}")
+            words = f"{where}: no run has {name!r}{without}. {near_match(name, [*named, *elsewhere])}"
+            faults.append(NameFault(words, tuple(rule.name for rule in rules if name in rule.conditions)))
     known = [*columns, *(name for design in designs for name in design.missing)]
-    for rule in expand_rules(node, tuple(columns)):
+    for rule in rules:
         for condition in rule.conditions:
             if find_column(condition, known) is None and not _occurs(condition, elsewhere):
-                faults.append(
+                words = (
                     f"{rule.where}.ConditionList (contrast {rule.name!r}): no run has {condition!r}. "
                     f"{near_match(condition, [*named, *elsewhere])}"
                 )
+                faults.append(NameFault(words, (rule.name,)))
     return list(dict.fromkeys(faults))
 
 

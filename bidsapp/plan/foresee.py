@@ -1,0 +1,100 @@
+"""What the group level will say of a model, before anything is fitted.
+
+Columns and levels of participants.tsv are known when the participants are planned; a name that a Dataset node
+looks for in vain there is told then, not after hours of fitting.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from bidsapp.errors import Caution
+from bidsapp.model_records import INTERCEPT, SHORT_NAMES, Model, Node
+from bidsapp.plan.combine import flows_of, flows_of_run
+from bidsapp.plan.group import (
+    design_of_group,
+    entering_flows,
+    find_people,
+    known_names,
+    make_flow,
+    nothing_enters,
+)
+from bidsapp.plan.nodes import Flow, group_flows, leave_out_unplaced, make_outputs
+from bidsapp.plan.within import collapse_flows
+from bidsapp.plan_records import SubjectPlan
+from bidsapp.records import EstimateKey
+from bidsapp.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An estimate that is not made yet, as the group level will find it."""
+
+    key: EstimateKey
+    metadata: dict = field(default_factory=dict)
+
+
+def check_dataset_nodes(model: Model, subjects: Iterable[SubjectPlan], settings: Settings) -> list[Caution]:
+    """Look for the names of the Dataset nodes in participants.tsv, as the group level will.
+
+    Everybody in the table counts, also who is not analysed now: a job of an array knows all levels.
+
+    Returns
+    -------
+    list of Caution
+        Contrasts that will not be made.
+
+    Raises
+    ------
+    ModelError
+        As the group level would.
+    """
+    nodes = [node for node in model.nodes if node.level == "Dataset" and _asks_participants(model, node)]
+    people = find_people(settings) if nodes else {}
+    if not people:
+        return []
+    names = known_names(model)
+    flows = [make_flow(Expected(key), people, names) for key in _expected_keys(subjects, people)]
+    return [caution for node in nodes for caution in _check_node(model, node, flows)]
+
+
+def _asks_participants(model: Model, node: Node) -> bool:
+    """Whether a node has more than the mean of each contrast that comes in."""
+    rules = [key for edge in model.edges_into(node.name) for key in edge.filter]
+    plain = "contrast" in node.group_by and {*node.group_by} <= {*SHORT_NAMES, "contrast"}
+    return bool(node.formula or rules or node.x != (INTERCEPT,) or not plain)
+
+
+def _expected_keys(subjects, people):
+    """Return the keys of what the planned subjects make, and as many for the others of the table."""
+    keys = {}
+    for subject in subjects:
+        made = [flow for fit in subject.runs for flow in flows_of_run(fit)]
+        made += [flow for fit in subject.combinations for flow in flows_of(fit)]
+        if made:
+            keys[subject.subject] = [flow.item for flow in made if flow.test != "F"]
+    pattern = next(iter(keys.values()), [])
+    for label in people:
+        keys.setdefault(label, [_of_subject(key, label) for key in pattern])
+    return [key for own in keys.values() for key in own]
+
+
+def _of_subject(key, label):
+    entities = tuple((name, label if name == "sub" else value) for name, value in key.entities)
+    return replace(key, entities=entities)
+
+
+def _check_node(model: Model, node: Node, flows: list[Flow]) -> list[Caution]:
+    entering, _ = entering_flows(model, node, flows)
+    if not entering:
+        return [Caution(nothing_enters(model, node, flows))]
+    members, _ = collapse_flows(node, entering)
+    members, _ = leave_out_unplaced(node, members)
+    # Groups of the same participants differ in their contrast only, which has no part in the names.
+    groups = {
+        frozenset(flow.labels["subject"] for flow in group): group for _, group in group_flows(node, members)
+    }
+    lost = {}
+    for group in groups.values():
+        made, contrast = design_of_group(node, group)
+        lost |= make_outputs(node, made, contrast, "drop")[2]
+    return [Caution(f"{node.name}: {name} will not be made: {reason}") for name, reason in lost.items()]
