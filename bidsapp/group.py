@@ -186,12 +186,13 @@ def _pair(fit, shuffled):
 def analyse(fit, fitted, shuffled, settings):
     """Yield the result of every contrast of a fit."""
     stack = fitted.stack
-    effects = stack.effect if fitted.data.ndim == 2 else fitted.data
-    smoothness = find_smoothness(effects, fitted.design.matrix, stack.geometry)
+    smoothness = None
     for index, (contrast, estimate, one) in enumerate(
         zip(fit.contrasts, fitted.estimates, shuffled, strict=True)
     ):
         inference = one.inference
+        if smoothness is None or fitted.tests:
+            smoothness = find_smoothness(*fitted.errors_of(index), stack.geometry)
         evidence = make_evidence(estimate, inference, stack.geometry, settings, smoothness)
         thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
         main = choose_main(settings, shuffled=inference is not None)

@@ -33,10 +33,13 @@ def describe_estimand(fit: DatasetFit, contrast: Contrast) -> dict:
     sums = [_sum_shares(row, zip(groups, cells, strict=True)) for row in shares]
     people = set(zip(fit.subjects, groups, strict=True))
     subjects = {name: sum(group == name for _, group in people) for name in names}
-    slopes = [
-        {name: w for name, w in zip(contrast.columns, row, strict=True) if w and name not in columns}
+    weighed = [
+        {name: w for name, w in zip(contrast.columns, row, strict=True) if w}
         for row in np.atleast_2d(contrast.weights)
     ]
+    slopes = [{name: w for name, w in row.items() if name not in columns} for row in weighed]
+    # A slope is no mean, though inputs of subjects who lack cells do not cancel in it.
+    sums = [one if row.keys() & columns else {} for one, row in zip(sums, weighed, strict=True)]
     weights = [_weigh_cells(*pair) for pair in product(sums, _rows_within(fit))]
     told = [_tell(row, slope, subjects, fit) for row, slope in zip(sums, slopes, strict=True)]
     what = "" if fit.within is None else "; ".join(map(express, _rows_within(fit))) + ": "
@@ -53,10 +56,18 @@ def find_groups(fit: DatasetFit) -> tuple[list[str], set[str]]:
         for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True)
         if set(column.tolist()) <= {0.0, 1.0} and not name.startswith(("subject.", "contrast."))
     ]
-    levels = [(name, column) for name, column in columns if np.ptp(column) > 0]
-    groups = [" ".join(name for name, column in levels if column[row]) for row in range(len(fit.subjects))]
+    people = np.unique(fit.subjects, return_inverse=True)[1]
+    # What varies within a subject, as products of groups and cells, makes up cells and no group.
+    steady = [(name, column) for name, column in columns if _is_steady(column, people)]
+    levels = [(name, column) for name, column in steady if np.ptp(column) > 0]
+    groups = [" ".join(name for name, column in levels if column[row]) for row in range(len(people))]
     cells = {name for name in fit.design.columns if name.startswith(("subject.", "contrast."))}
     return [group or EVERYBODY for group in groups], {name for name, _ in columns} | cells | {INTERCEPT}
+
+
+def _is_steady(column, people):
+    """Return whether a column has one value in all rows of each person."""
+    return len(np.unique(np.column_stack([people, column]), axis=0)) == len(np.unique(people))
 
 
 def express(weights: dict) -> str:
@@ -102,6 +113,12 @@ def _tell(sums, slope, subjects, fit):
     """Return one row between subjects in words."""
     if not sums:
         return f"change with one unit of {express(slope)}"
+    beyond = f", plus the change with {express(slope)}" if slope else ""
+    return _tell_means(sums, subjects, fit) + beyond
+
+
+def _tell_means(sums, subjects, fit):
+    """Return a sum of means of groups, or of cells in groups, in words."""
     if fit.contrast is None:
         several = len(subjects) > 1
         cells = {f"{cell} in {group}" if several else cell: weight for (group, cell), weight in sums.items()}

@@ -76,6 +76,13 @@ class FittedGroup:
         """What is shuffled."""
         return self.stack.effect if self.scores is None else self.scores
 
+    def errors_of(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the maps whose residuals are the errors of a contrast, and their design."""
+        if self.tests:
+            data, design, *_ = self.to_shuffle(index)
+            return data, design.matrix
+        return self.stack.effect if self.data.ndim == 2 else self.data, self.design.matrix
+
     def to_shuffle(self, index: int) -> tuple[np.ndarray, GroupDesign, Contrast, str | None]:
         """Return the data, design and contrast to be shuffled; the statistic where it is not the maps'."""
         if self.tests:
@@ -206,7 +213,7 @@ def _fit_vectors(fit, stack, scores, settings):
     if design.variance_groups is not None:
         smallest = np.bincount(design.variance_groups)[1:].min()
         if smallest <= FEW_A_ROW * len(scores):
-            warnings.append(FEW_IN_GROUP.format(smallest, len(scores)))
+            warnings.append(f"{fit.contrast}: {FEW_IN_GROUP.format(smallest, len(scores))}")
     needed = count_needed(settings.group.min_subjects, scores.shape[1])
     estimates = fit_vectors(scores, design, needed)
     return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))

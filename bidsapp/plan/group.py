@@ -112,7 +112,7 @@ def plan_model(model, entries, people, settings):
         )
     graph, fits, notes = describe_graph(model, flows), [], []
     for node in nodes:
-        made, more = plan_node(model, node, flows, settings.model.missing_condition)
+        made, more = plan_node(model, node, flows, settings)
         fits += [(replace(fit, graph=graph), group_by) for fit, group_by in made]
         notes += more
     return fits, notes
@@ -165,7 +165,7 @@ def make_flow(entry, people, names):
     return Flow(entry, "t", {**said, **columns, **row, **labels, "contrast": contrast})
 
 
-def plan_node(model, node, flows, missing_condition):
+def plan_node(model, node, flows, settings):
     """Return the fits of a Dataset node, and notes on what could not be fitted."""
     if "subject" in node.group_by:
         raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
@@ -179,7 +179,7 @@ def plan_node(model, node, flows, missing_condition):
     notes += [f"{node.name}: {name} is left out: {reason}" for name, reason in unplaced.items()]
     for values, group in groups:
         group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
-        fit, note = _plan_fit(node, values, group, groups, missing_condition)
+        fit, note = _plan_fit(node, values, group, groups, settings)
         if fit is None:
             notes.append(Caution(note))
             continue
@@ -256,20 +256,20 @@ def _of_one_step(flows):
     )
 
 
-def _plan_fit(node, values, group, groups, missing_condition):
+def _plan_fit(node, values, group, groups, settings):
     """Return the fit of one group, or None and why there is none."""
     made, contrast = design_of_group(node, group)
     subjects = [_subject(group[row]) for row in made.kept]
-    _check_repeats(node, made, subjects)
     where = ", ".join([node.name, contrast or "all contrasts", *group_in_words(values, groups)])
     rank = design_rank(made.design.matrix) if len(subjects) else 0
     excluded = {_subject(group[row]): reason for row, reason in made.excluded.items()}
     if len(subjects) <= rank or not subjects:
         left = f"{len(subjects)} inputs are left" + (f" (left out: {_said(excluded)})" if excluded else "")
         return None, f"{where}: {left}, the design has rank {rank}; more inputs than that are needed."
-    contrasts, own, skipped = make_outputs(node, made, contrast, missing_condition)
+    contrasts, own, skipped = make_outputs(node, made, contrast, settings.model.missing_condition)
     if not contrasts:
         return None, f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
+    _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)
     entities = {k: v for k, v in output_entities(node, group, groups).items() if k not in ("sub", "run")}
     return DatasetFit(
         node=" ".join([node.name, *_own_values(values).values()]),
@@ -325,20 +325,39 @@ def _own_values(values):
     return {k: level_name(v) for k, v in values.items() if k not in SHORT_NAMES and k != "contrast"}
 
 
-def _check_repeats(node, made, subjects):
-    """Refuse several inputs of one subject, unless the design has each such subject's own mean."""
+def _check_repeats(node, design, subjects, contrasts, estimator):
+    """Refuse several inputs of one subject that would count as independent subjects.
+
+    They do not where the design has each such subject's own mean, in contrasts between subjects by least
+    squares, which have the error of subjects, and by the sandwich.
+    """
     repeated = [name for name in dict.fromkeys(subjects) if subjects.count(name) > 1]
-    if not repeated:
+    if not repeated or _has_own_means(design, subjects, repeated):
         return
-    own = np.array([[subject == name for name in repeated] for subject in subjects], float)
-    fitted = made.design.matrix @ np.linalg.lstsq(made.design.matrix, own, rcond=None)[0]
-    if np.abs(own - fitted).max() > OWN_MEAN_TOLERANCE:
-        n_rows = subjects.count(repeated[0])
+    known = estimator == "sandwich" or (estimator == "ols" and _all_between(design, contrasts, subjects))
+    rows = design.matrix[[name == repeated[0] for name in subjects]]
+    if not known or np.ptp(rows, axis=0).max(initial=0.0) == 0:
         raise ModelError(
-            f"{node.where}: {repeated[0]} enters {n_rows} times, as if it were {n_rows} independent "
+            f"{node.where}: {repeated[0]} enters {len(rows)} times, as if it were {len(rows)} independent "
             "subjects. Make the contrast (or combine runs and sessions) in a Subject node before, group by "
-            "what differs, or let X hold the subjects (Factor of 'subject')."
+            "what differs, let X hold the subjects (Factor of 'subject'), or, where X tells the rows apart, "
+            "use --group-estimator sandwich."
         )
+
+
+def _has_own_means(design, subjects, repeated):
+    """Return whether a design has the mean of each subject with several rows."""
+    own = np.array([[subject == name for name in repeated] for subject in subjects], float)
+    fitted = design.matrix @ np.linalg.lstsq(design.matrix, own, rcond=None)[0]
+    return np.abs(own - fitted).max() <= OWN_MEAN_TOLERANCE
+
+
+def _all_between(design, contrasts, subjects):
+    """Return whether all contrasts are over columns that do not vary within subjects."""
+    used = np.any([np.any(contrast.weights, axis=0) for contrast in contrasts], axis=0)
+    people = np.unique(subjects, return_inverse=True)[1]
+    rows = np.column_stack([people, design.matrix[:, used]])
+    return len(np.unique(rows, axis=0)) == people.max() + 1
 
 
 def _covariates(design, subjects):

@@ -97,6 +97,7 @@ def averaged(request, cells, tmp_path_factory):
     maps = write_effect_maps(folder / "maps", contrasts, {"group": GROUPS})
     words = (*CONDITIONS, "anova", "group", "--weights", request.param)
     named = ("--group-contrast", "AB=A-B", "--group-contrast", "m=(A+B)/2", "--group-contrast", "two=A-B;B-A")
+    named = (*named, "--group-contrast", "d=group.c - group.a")
     return request.param, run_group(maps, folder / "out", *words, *named)
 
 
@@ -126,6 +127,14 @@ def test_main_effect_of_group_is_that_of_the_mean_of_cells(averaged, cells):
     mean = cells[:2, :, 2, 2, 1].mean(axis=0)
     expected = stats.f_oneway(*(mean[np.array(GROUPS) == group] for group in "abc")).pvalue
     assert run.map("contrast-mGroup_stat-p")[2, 2, 1] == pytest.approx(expected, rel=1e-4)
+
+
+def test_contrast_over_groups_is_made_of_contrasts_within(averaged, cells):
+    _, run = averaged
+    difference = (cells[0] - cells[1])[:, 2, 2, 1].astype(float)[:, None]
+    f, dof = wilks(difference, design_of(slice(18))[:, :3], [[-1, 0, 1]])
+    assert run.map("contrast-ABD_stat-p")[2, 2, 1] == pytest.approx(stats.f.sf(f, *dof), rel=1e-4)
+    assert "group.c (7 subjects)" in estimand_of(run, "AB d")["text"]
 
 
 def test_rows_that_say_nothing_new_are_left_out(averaged):
@@ -251,25 +260,71 @@ def test_pooled_subject_without_a_cell_has_a_sandwich_and_flips_of_subjects(cell
     assert any(words in text for text in run.record["warnings"])
 
 
-def test_groups_of_several_rows_a_subject_are_compared_by_subjects(tmp_path):
-    rng = np.random.default_rng(2)
-    cells = rng.normal(size=(16, *SHAPE)) + 0.5 * rng.normal(size=(3, 16, *SHAPE))
-    groups = np.repeat(["a", "b"], [7, 9])
-    maps = write_effect_maps(tmp_path / "maps", dict(zip("ABC", cells, strict=True)), {"group": groups})
-    factor = {"Name": "Factor", "Input": ["group", "contrast"]}
+def run_rows(folder, contrasts, people, x, asked, *words):
+    """Return the run of a model of several rows a subject; ``asked`` is name -> columns to weights."""
+    maps = write_effect_maps(folder / "maps", contrasts, people)
+    product = {"Name": "Product", "Input": ["group.a", "contrast.A"], "Output": "aA"}
+    steps = [{"Name": "Factor", "Input": ["group", "contrast"]}, product]
     node = {
         "Level": "Dataset",
         "Name": "d",
         "GroupBy": [],
-        "Transformations": {"Transformer": "pybids-transforms-v1", "Instructions": [factor]},
-        "Model": {"Type": "glm", "X": ["group.a", "group.b", "contrast.A", "contrast.B"]},
+        "Transformations": {"Transformer": "pybids-transforms-v1", "Instructions": steps},
+        "Model": {"Type": "glm", "X": x},
         "Contrasts": [
-            {"Name": "ab", "ConditionList": ["group.a", "group.b"], "Weights": [1, -1], "Test": "t"}
+            {"Name": name, "ConditionList": list(row), "Weights": list(row.values()), "Test": "t"}
+            for name, row in asked.items()
         ],
     }
-    model = tmp_path / "m_smdl.json"
+    model = folder / "m_smdl.json"
     model.write_text(json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [node]}))
-    run = run_group(maps, tmp_path / "out", "--model", model, "--statistics", "height", shuffles=100)
-    expected = stats.ttest_ind(*(cells.mean(axis=0)[groups == group] for group in "ab")).pvalue
+    words = ("--model", model, "--statistics", "height", *words)
+    return run_group(maps, folder / "out", *words, shuffles=100)
+
+
+ROWS = ["group.a", "group.b", "contrast.A", "contrast.B"]
+AB = {"group.a": 1, "group.b": -1}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(2)
+    return rng.normal(size=(16, *SHAPE)) + 0.5 * rng.normal(size=(3, 16, *SHAPE))
+
+
+def test_groups_of_several_rows_a_subject_are_compared_by_subjects(rows, tmp_path):
+    groups = np.repeat(["a", "b"], [7, 9])
+    run = run_rows(tmp_path, dict(zip("ABC", rows, strict=True)), {"group": groups}, ROWS, {"ab": AB})
+    expected = stats.ttest_ind(*(rows.mean(axis=0)[groups == group] for group in "ab")).pvalue
     np.testing.assert_allclose(run.map("contrast-ab_stat-p"), expected, rtol=1e-4)
     assert run.record["contrasts"][0]["permutation"]["scheme"] == "permutation"
+    (said,) = (words for words in run.record["warnings"] if "not independent" in words)
+    assert "ab tested on one score" in said
+    assert "spheric" not in said
+
+
+@pytest.fixture(scope="module")
+def lacking(rows):
+    """Two subjects lack a row."""
+    contrasts = dict(zip("ABC", map(list, rows), strict=True))
+    contrasts["C"][15] = contrasts["B"][3] = None
+    return contrasts, {"group": np.repeat(["a", "b"], [7, 9]), "age": range(16)}
+
+
+def test_subjects_without_a_row_are_shuffled_whole_and_their_estimands_told(lacking, tmp_path):
+    """An interaction of groups and cells is no group, and a slope no mean, though the rows do not cancel."""
+    run = run_rows(tmp_path, *lacking, [*ROWS, "aA", "age"], {"ab": AB, "age": {"age": 1}})
+    entries = {entry["name"]: entry for entry in run.record["contrasts"]}
+    assert {entry["permutation"]["scheme"] for entry in entries.values()} == {"sign-flip"}
+    assert all(entry["estimand"]["subjects"] == {"group.a": 7, "group.b": 9} for entry in entries.values())
+    assert entries["age"]["estimand"]["text"] == "change with one unit of age"
+    assert entries["ab"]["estimand"]["text"].endswith("adjusted for age")
+
+
+def test_contrast_within_subjects_without_their_means_needs_the_sandwich(lacking, tmp_path):
+    asked, words = {"aA": {"aA": 1}, "age": {"age": 1}}, ("--group-estimator", "sandwich")
+    (tmp_path / "ols").mkdir()
+    assert run_rows(tmp_path / "ols", *lacking, [*ROWS, "aA", "age"], asked).code == 65
+    run = run_rows(tmp_path, *lacking, [*ROWS, "aA", "age"], asked, *words)
+    weights = next(one for one in run.record["contrasts"] if one["name"] == "aA")["estimand"]["weights"][0]
+    assert (weights["group.a"]["A"], weights["group.b"]["A"]) == (pytest.approx(1), pytest.approx(-1))
