@@ -11,6 +11,8 @@ without rows. Rows of the same onset, duration and trial type count as often as 
 caution.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -19,6 +21,8 @@ from bidsapp.inputs.index import did_you_mean
 from bidsapp.inputs.tables import read_table, spell
 
 REQUIRED = ("onset", "duration")
+# What a table of behaviour is called, which has the events where there is no events file.
+BEHAVIOUR = "_beh.tsv"
 TRIAL_TYPE = "trial_type"
 
 
@@ -71,6 +75,16 @@ def read_events(path, label=""):
     if not len(table):
         notes.append("the events file has no event")
     return _noted(table, [*notes, *_repeats(table)])
+
+
+def has_times(path):
+    """Whether a table has the columns of an events file, by its first line."""
+    try:
+        with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
+            names = file.readline().rstrip("\r\n").split("\t")
+    except OSError:
+        return False
+    return set(REQUIRED) <= {name.strip() for name in names}
 
 
 def _repeats(table):

@@ -1,13 +1,13 @@
 """What occurs in the events of a whole dataset, whichever participants are analysed now.
 
-The files are those that runs would use, and their reader is the same: the raw dataset's, and those of the
-derivatives for the participants without any in the raw dataset.
+The files are those that runs would use, and their reader is the same: the raw dataset's, those of the
+derivatives for the participants without any in the raw dataset, and then tables of behaviour.
 """
 
 from pathlib import Path
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.events import read_events
+from bidsapp.inputs.events import BEHAVIOUR, has_times, read_events
 from bidsapp.inputs.folders import walk_files
 from bidsapp.inputs.index import parse_name
 from bidsapp.inputs.runs import VERSION_ENTITIES
@@ -81,15 +81,17 @@ def find_tasks(roots):
 def find_events_files(roots, tasks=()):
     """Return the events files of tasks (empty: of all); later roots count for subjects without any so far."""
     found, known = [], set()
-    for root in {Path(root).resolve(): Path(root) for root in roots}.values():
+    different = {Path(root).resolve(): Path(root) for root in roots}.values()
+    for root, ending in [(root, ending) for ending in ("_events.tsv", BEHAVIOUR) for root in different]:
         # Events that stand above the subjects hold for all of them.
         skip = {f"sub-{label}" for label in known}
-        files = [] if None in known else map(parse_name, walk_files(root, "_events.tsv", skip=skip))
+        files = [] if None in known else map(parse_name, walk_files(root, ending, skip=skip))
         new = [
             file
             for file in files
             if (not tasks or file.entities.get("task", "") in tasks)
             and not any(key in file.entities for key in VERSION_ENTITIES)
+            and (ending != BEHAVIOUR or has_times(file.path))
         ]
         known |= {file.entities.get("sub") for file in new}
         found += new

@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bidsapp.errors import InputError
+from bidsapp.inputs.events import BEHAVIOUR, has_times
+from bidsapp.inputs.folders import walk_files
 from bidsapp.inputs.images import check_grid, read_header
-from bidsapp.inputs.index import find, inherited_metadata, most_specific
+from bidsapp.inputs.index import find, inherited_metadata, most_specific, parse_name
 from bidsapp.inputs.recordings import SUFFIXES, find_recordings
 from bidsapp.inputs.selection import space_of
 from bidsapp.inputs.timing import read_timing
@@ -50,6 +53,7 @@ class Fault(str):
 class Files:
     """The files of one dataset that runs may need, by subject label (None: of all subjects)."""
 
+    root: Path
     bold: tuple
     surfaces: tuple
     masks: dict
@@ -70,6 +74,7 @@ def find_files(layout, filters):
 
     confounds = (search("confounds", (query,), (".tsv",)) for query in CONFOUNDS_QUERIES)
     return Files(
+        root=Path(layout.root),
         bold=search("bold", [{"datatype": "func"} | query for query in BOLD_QUERIES], VOLUMES),
         surfaces=tuple(find(layout, suffix="bold", extension=list(SURFACES))),
         masks=_by_subject(search("mask", [{"datatype": "func"} | query for query in MASK_QUERIES], VOLUMES)),
@@ -113,9 +118,18 @@ def run_label(entities):
 
 
 def find_events(bold, sources):
-    """Return the events files that apply best to a BOLD image, looked for in each dataset in turn."""
+    """Return the events files that apply best to a BOLD image, looked for in each dataset in turn.
+
+    Where there is none, those are tables of behaviour (``_beh.tsv``) that have onsets and durations.
+    """
+    subject = bold.entities["sub"]
     for files in sources:
-        found = most_specific(of_subject(files.events, bold.entities["sub"]), bold.entities)
+        found = most_specific(of_subject(files.events, subject), bold.entities)
+        if found:
+            return found
+    for files in sources:
+        tables = walk_files(files.root / f"sub-{subject}", BEHAVIOUR, kind="sub-")
+        found = most_specific(map(parse_name, filter(has_times, tables)), bold.entities)
         if found:
             return found
     return []
@@ -165,9 +179,15 @@ def make_run(bold, derivative, raw, events):
         n_volumes=header.shape[3],
         metadata=metadata,
         recordings=find_recordings(of_subject(raw.recordings, subject), bold.entities),
-        notes=timing.notes,
+        notes=(*timing.notes, *_note_on_behaviour(events)),
         grid=(header.shape[:3], tuple(map(tuple, header.affine.tolist()))),
     )
+
+
+def _note_on_behaviour(events):
+    if events is None or not events.name.endswith(BEHAVIOUR):
+        return ()
+    return (f"the events come from {events.name}, for there is no events file",)
 
 
 def _find_mask(bold, files):
