@@ -4,34 +4,21 @@ import copy
 import json
 
 import pytest
+from three_conditions import RUN as RUN_NODE
+from three_conditions import SUBJECT, make_model, make_node
 
 from bidsapp.errors import ModelError
 from bidsapp.inputs.model import parse_model
 
-MODEL = {
-    "Name": "m",
-    "BIDSModelVersion": "1.0.0",
-    "Nodes": [
-        {
-            "Level": "Run",
-            "Name": "run",
-            "GroupBy": ["run", "subject"],
-            "Model": {
-                "Type": "glm",
-                "X": ["trial_type.a", "trial_type.b", 1],
-                "HRF": {"Variables": ["trial_type.a", "trial_type.b"], "Model": "spm"},
-            },
-            "DummyContrasts": {"Contrasts": ["trial_type.a"], "Test": "t"},
-        },
-        {
-            "Level": "Subject",
-            "Name": "subject",
-            "GroupBy": ["subject", "contrast"],
-            "Model": {"Type": "meta", "X": [1]},
-            "DummyContrasts": {"Test": "t"},
-        },
-    ],
-}
+TWO = ["trial_type.a", "trial_type.b"]
+MODEL = make_model(
+    make_node(
+        RUN_NODE,
+        Model={"X": [*TWO, 1], "HRF": {"Variables": TWO, "Model": "spm"}},
+        DummyContrasts={"Contrasts": ["trial_type.a"], "Test": "t"},
+    ),
+    SUBJECT,
+)
 
 
 def changed(path, value):

@@ -4,24 +4,19 @@ import copy
 import json
 
 import pytest
+from three_conditions import RUN as THREE
+from three_conditions import contrast, make_model, make_node
 
 from bidsapp.errors import ModelError
 from bidsapp.inputs.model import parse_model
 
-RUN = {
-    "Level": "Run",
-    "Name": "run",
-    "GroupBy": ["run", "subject"],
-    "Model": {
-        "Type": "glm",
-        "X": ["trial_type.a", "trial_type.b", "rt", 1],
-        "HRF": {"Variables": ["trial_type.a", "trial_type.b", "rt"], "Model": "spm"},
-    },
-    "Contrasts": [
-        {"Name": "diff", "ConditionList": ["trial_type.a", "trial_type.b"], "Weights": [1, -1], "Test": "t"}
-    ],
-    "DummyContrasts": {"Contrasts": ["trial_type.a"], "Test": "t"},
-}
+CONVOLVED = ["trial_type.a", "trial_type.b", "rt"]
+RUN = make_node(
+    THREE,
+    Model={"X": [*CONVOLVED, 1], "HRF": {"Variables": CONVOLVED, "Model": "spm"}},
+    Contrasts=[contrast("diff", CONVOLVED[:2], [1, -1])],
+    DummyContrasts={"Contrasts": ["trial_type.a"], "Test": "t"},
+)
 
 
 def higher(level, name, contrasts=(), dummy=None, group_by=None):
@@ -31,13 +26,8 @@ def higher(level, name, contrasts=(), dummy=None, group_by=None):
     return node | ({} if dummy is None else {"DummyContrasts": dummy})
 
 
-def contrast(name, conditions, weights, test="t"):
-    return {"Name": name, "ConditionList": conditions, "Weights": weights, "Test": test}
-
-
 def read(*nodes, **more):
-    document = {"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [copy.deepcopy(RUN), *nodes]} | more
-    return parse_model(json.dumps(document))
+    return parse_model(json.dumps({**make_model(RUN, *nodes), **more}))
 
 
 def names(node):
