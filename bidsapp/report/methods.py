@@ -101,12 +101,8 @@ def say_software(record):
 
 def say_smoothing(record):
     """Say how the images of the runs were smoothed."""
-    fwhm = _options(record, "run").get("smoothing_fwhm") or 0
-    if not fwhm:
-        return "The images were not smoothed."
-    return (
-        f"The images were smoothed with a Gaussian kernel of {short(fwhm)} mm (full width at half maximum)."
-    )
+    kernel = _kernel(record, "run", "smoothing_fwhm")
+    return f"The images were smoothed with {kernel}." if kernel else "The images were not smoothed."
 
 
 def say_runs(record):
@@ -200,11 +196,8 @@ def say_group_model(record):
 
 def say_group_smoothing(record):
     """Say how maps were smoothed before the group model."""
-    fwhm = _options(record, "group").get("group_smoothing_fwhm") or 0
-    return (
-        f"The subjects' maps were smoothed with {short(fwhm)} mm before (full width at half maximum)."
-        * bool(fwhm)
-    )
+    kernel = _kernel(record, "group", "group_smoothing_fwhm")
+    return f"Before, the subjects' maps were smoothed with {kernel}." if kernel else ""
 
 
 def say_inputs(record):
@@ -433,6 +426,12 @@ TABLES = (say_clusters, say_labels)
 
 def _options(record, part):
     return record["settings"].get(part, {})
+
+
+def _kernel(record, part, name):
+    """Return a smoothing in words; empty where there was none."""
+    fwhm = _options(record, part).get(name) or 0
+    return f"a Gaussian kernel of {short(fwhm)} mm (full width at half maximum)" if fwhm else ""
 
 
 def _tested(record):

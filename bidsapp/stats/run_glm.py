@@ -155,19 +155,10 @@ def estimate_t(fitted: FittedRun, contrast: Contrast):
 
 
 def inflate(fitted: FittedRun, rows, directions):
-    """Return what the estimated noise multiplies the variance of contrasts d'R by, and degrees of freedom.
+    """Return what the estimated noise multiplies the variance of contrasts by, and degrees of freedom.
 
-    Parameters
-    ----------
-    rows : ndarray, shape (n_rows, rank)
-        R, over the parameters of the basis.
-    directions : ndarray, shape (n_rows, n_voxels)
-        d.
-
-    Returns
-    -------
-    inflation, dof : ndarray, shape (n_voxels,)
-        1 and the residual degrees of freedom, as numbers, where the noise model knows nothing of it.
+    ``rows`` and ``directions`` are those of ``inflate_t``. Both results have shape (n_voxels,); where the
+    noise model knows nothing of it they are numbers: 1, and the residual degrees of freedom.
     """
     if fitted.noise.likelihood is None:
         return 1.0, fitted.dof

@@ -158,7 +158,10 @@ SENTENCES = {
     ],
     "say_group_smoothing": [
         (group(group={"group_smoothing_fwhm": 0.0}), ""),
-        (group(group={"group_smoothing_fwhm": 4.0}), ["smoothed with 4 mm before"]),
+        (
+            group(group={"group_smoothing_fwhm": 4.0}),
+            ["maps were smoothed with a Gaussian kernel of 4 mm (full"],
+        ),
     ],
     "say_fewer_subjects": [
         (group(contrast(), contrast("b")), ""),
