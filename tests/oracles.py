@@ -72,6 +72,15 @@ def enhanced(volume, step, powers=(0.5, 2.0)):
     return total
 
 
+def enhanced_by_steps(volume, n_steps, powers=(0.5, 2.0)):
+    """Return the TFCE of the positive part of a volume by steps of its maximum, each at its upper end."""
+    total, step = np.zeros(volume.shape), volume.max() / n_steps
+    for threshold in step * np.arange(1, n_steps + 1):
+        labels, sizes, _ = clusters_of(volume, threshold, 1, 0.0)
+        total += np.append(0.0, sizes)[labels] ** powers[0] * threshold ** powers[1] * step
+    return total
+
+
 def wilks(scores, matrix, weights):
     """Return Rao's F of Wilks' lambda and its dof, for scores (n_subjects, n_rows) of one voxel.
 

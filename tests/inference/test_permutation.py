@@ -4,7 +4,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from oracles import clusters_of, enhanced, f_map, t_map
+from oracles import clusters_of, enhanced, enhanced_by_steps, f_map, t_map
 from scipy import stats
 
 from bidsapp.errors import ModelError, SettingsError
@@ -69,6 +69,45 @@ def test_all_flips_equal_brute_force(tail, geometry, rng):
     sized = np.abs(maps) if tail == "two" else maps
     np.testing.assert_array_equal(result.p, (sized >= sized[0] - 1e-9).mean(axis=0))
     np.testing.assert_array_equal(result.statistics["height"].p_fwe, share_at_least(sized[0], expected[0]))
+
+
+CONVENTIONS = [
+    *({}, {"tail": "positive"}, {"tail": "negative"}, {"mass": "raw"}, {"scale": "z"}),
+    *({"connectivity": 6}, {"connectivity": 18}, {"tfce_powers": (1.0, 2.0)}, {"tfce_steps": 25}),
+    {"tfce_powers": (1.0, 2.0), "tfce_steps": 25, "scale": "z", "mass": "raw", "tail": "negative"},
+]
+
+
+@pytest.mark.parametrize("conventions", CONVENTIONS, ids=str)
+def test_observed_maps_equal_brute_force(conventions, geometry, rng):
+    data, ones = smooth_data(rng, geometry, 6), np.ones((6, 1))
+    options = InferenceOptions(cluster_forming_p=0.05, n_shuffles=16, alpha=0.2, **conventions)
+    found = permute(data, ones, [[1]], geometry, options).statistics
+    expected = observed_maps(t_map(data, ones, [1]), geometry, options)
+    for name, values in expected.items():
+        tolerance = 0.01 if name == "tfce" and not options.tfce_steps else 1e-9
+        largest = np.abs(values).max()
+        assert largest > 0
+        np.testing.assert_allclose(found[name].observed, values, atol=tolerance * largest)
+
+
+def observed_maps(t, geometry, options):
+    """Return the signed maps of every statistic of a t map with 5 degrees of freedom."""
+    z = np.sign(t) * stats.norm.isf(stats.t.sf(np.abs(t), 5))
+    heights, cutoff = (z, stats.norm.isf(0.05)) if options.scale == "z" else (t, stats.t.isf(0.05, 5))
+    offset = cutoff if options.mass == "excess" else 0.0
+    maps = {"height": t} | {name: np.zeros(len(t)) for name in ("extent", "mass", "tfce")}
+    for sign in {"two": (1, -1), "positive": (1,), "negative": (-1,)}[options.tail]:
+        side = geometry.volume(np.maximum(sign * heights, 0), fill=0.0)
+        rank = {6: 1, 18: 2, 26: 3}[options.connectivity]
+        labels, sizes, masses = clusters_of(side, cutoff, rank, offset)
+        enhance, fineness = (enhanced_by_steps, 25) if options.tfce_steps else (enhanced, STEP)
+        volumes = [np.append(0, values)[labels] for values in (sizes, masses)]
+        for name, volume in zip(
+            ("extent", "mass", "tfce"), (*volumes, enhance(side, fineness, options.tfce_powers)), strict=True
+        ):
+            maps[name] += sign * volume[geometry.mask]
+    return maps
 
 
 def test_all_orders_of_a_covariate_equal_brute_force(geometry, rng):
