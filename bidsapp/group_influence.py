@@ -51,14 +51,26 @@ def write_influence(fit, fitted, settings):
         }
     )
     fitted.warnings.extend(
-        f"{fit.contrast or fit.node}: {label} is unusual ({flag}); see the table of influence"
-        for label, flag in zip(fit.design.rows, flags, strict=True)
-        if flag
+        f"{fit.contrast or fit.node}: {words}" for words in _in_words(fit.design.rows, flags)
     )
     path = names.table_path(fit.entities, "influence", node=fit.node, contrast=fit.contrast or "all")
     columns = {name: {"Description": text} for name, text in DESCRIPTIONS.items()}
     write_table(settings.output_dir / path, frame, columns)
     return {"influence": path}
+
+
+def _in_words(rows, flags):
+    """Return a sentence for each thing that is unusual, with the inputs of which it is."""
+    found = {}
+    for label, flag in zip(rows, flags, strict=True):
+        found.setdefault(flag, []).append(label)
+    found.pop("", None)
+    verbs = {flag: "is" if len(labels) == 1 else "are" for flag, labels in found.items()}
+    return [
+        f"{', '.join(labels)} {verbs[flag]} unusual ({flag}): look at the maps and the table of influence, "
+        "and see what remains without (--exclude-participant-label)"
+        for flag, labels in found.items()
+    ]
 
 
 def _by_row(shares, n_rows):

@@ -15,11 +15,13 @@ FULL_LEVERAGE = 1e-9
 # A deleted residual beyond this is one of a thousand under a normal distribution with many inputs.
 LARGE_RESIDUAL = 3.29
 # Flags: see ``flag_outliers``. Cook's distance beyond 4 / n is the usual rule of thumb (Bollen and Jackman
-# 1985); residuals half as large again as expected; a correlation half as high as the others'.
+# 1985), and beyond twice what the leverage alone gives; residuals half as large again as expected; a
+# correlation half as high as the others', where they have one.
 OUTLIER_DISTANCE = 3.5
 LARGE_COOK = 4.0
 LARGE_RMS = 1.5
-UNLIKE = 0.5
+BEYOND_LEVERAGE = 2.0
+UNLIKE, ALIKE = 0.5, 0.2
 # Numbers of a block in double precision.
 BLOCK_NUMBERS = 2**21
 
@@ -84,10 +86,14 @@ def flag_outliers(influence):
     """
     found = [[] for _ in influence.leverage]
     cook, rms, correlation = influence.cooks_distance, influence.residual_rms, influence.correlation
+    leverage, usual = influence.leverage, _middle(correlation)
+    with np.errstate(divide="ignore"):
+        expected = leverage / (1.0 - leverage) / leverage.sum()
+    is_large = (cook > LARGE_COOK / len(cook)) & (cook > BEYOND_LEVERAGE * expected)
     rules = (
-        ("Cook's distance is high", np.log(np.maximum(cook, 1e-300)), cook > LARGE_COOK / len(cook)),
+        ("Cook's distance is high", np.log(np.maximum(cook, 1e-300)), is_large),
         ("residuals are large", rms, rms > LARGE_RMS),
-        ("unlike the others", -correlation, correlation < UNLIKE * _middle(correlation)),
+        ("unlike the others", -correlation, (correlation < UNLIKE * usual) & (usual > ALIKE)),
     )
     for words, values, is_large in rules:
         for index in np.flatnonzero(is_large & (_distances(values) > OUTLIER_DISTANCE)):

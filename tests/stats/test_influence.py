@@ -73,3 +73,13 @@ def test_values_that_no_input_has_flag_nobody():
     nothing = np.full(3, np.nan)
     few = module.Influence(np.ones(3), np.full(3, np.inf), nothing, nothing, nothing)
     assert flag_outliers(few) == ["", "", ""]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_leverage_alone_and_maps_without_a_common_pattern_are_not_influence(seed):
+    rng = np.random.default_rng(seed)
+    matrix = np.column_stack([np.ones(20), np.append(rng.normal(size=19), 3.0)])
+    null = rng.normal(size=(20, 500))
+    assert not any(flag_outliers(measure_influence(null, matrix)))
+    null[19] *= 3
+    assert "Cook's distance is high" in flag_outliers(measure_influence(null, matrix))[19]
