@@ -38,6 +38,7 @@ HRF_MODELS = (
     "glover + derivative + dispersion",
     "fir",
 )
+PYBIDS_SET, MATLAB_SET = "pybids-transforms-v1", "bids-matlab"
 # The transformers of pybids-transforms-v1 and what each one takes.
 GENERIC = ("Input", "Output", "OutputPrefix", "OutputSuffix", "Dense", "GroupBy")
 TRANSFORMERS = {
@@ -69,7 +70,37 @@ TRANSFORMERS = {
         "ToDense": "SamplingRate",
     }.items()
 }
+# What bids-matlab has beside them, or with other arguments; Constant has no Input.
+TRANSFORMER_SETS = {
+    PYBIDS_SET: TRANSFORMERS,
+    MATLAB_SET: TRANSFORMERS
+    | {
+        name: (*GENERIC, *own.split())
+        for name, own in {
+            "Add": "Value Query",
+            "Concatenate": "",
+            "Divide": "Value Query",
+            "Factor": "",
+            "Filter": "Query",
+            "LabelIdenticalRows": "Cumulative",
+            "Mean": "OmitNan",
+            "MergeIdenticalRows": "",
+            "Multiply": "Value Query",
+            "Power": "Value Query",
+            "StdDev": "OmitNan",
+            "Subtract": "Value Query",
+        }.items()
+    }
+    | {"Constant": ("Output", "Value")},
+}
 REQUIRED_ARGUMENTS = {
+    "Add": ("Value",),
+    "Concatenate": ("Output",),
+    "Constant": ("Output",),
+    "Divide": ("Value",),
+    "Multiply": ("Value",),
+    "Power": ("Value",),
+    "Subtract": ("Value",),
     "And": ("Output",),
     "Assign": ("Target",),
     "Copy": ("Output",),
@@ -87,11 +118,12 @@ REQUIRED_ARGUMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One transformation; ``arguments`` by their names in TRANSFORMERS, ``where`` is its JSON path."""
+    """One transformation of a set; ``arguments`` by their names there, ``where`` is its JSON path."""
 
     name: str
     arguments: dict
     where: str
+    transformer: str = PYBIDS_SET
 
 
 @dataclass(frozen=True, slots=True)

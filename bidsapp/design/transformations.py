@@ -1,4 +1,4 @@
-"""The transformations of pybids-transforms-v1, on the variables of a run or of the inputs of a node.
+"""Transformations on the variables of a run or of the inputs of a node: those of pybids-transforms-v1.
 
 Semantics follow pybids 0.22 where models rely on them (`Threshold` keeps values that equal the
 threshold), and differ where pybids fails: missing values are never events, and a variable that a run does
@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from bidsapp.design import rearrange
+from bidsapp.design import matlab, rearrange
 from bidsapp.design.convolution import convolve_variable, sample_variable
 from bidsapp.design.expressions import evaluate_query
 from bidsapp.design.rearrange import find_pairs
@@ -19,13 +19,16 @@ from bidsapp.design.variables import (
     level_name,
 )
 from bidsapp.errors import ModelError
+from bidsapp.model_records import MATLAB_SET, PYBIDS_SET
 
 
 def transform(namespace, instructions):
     """Apply instructions in order; the namespace is changed."""
     for instruction in instructions:
         try:
-            TRANSFORMERS[instruction.name](namespace, instruction.arguments, instruction.where)
+            SETS[instruction.transformer][instruction.name](
+                namespace, instruction.arguments, instruction.where
+            )
         except ModelError as error:
             raise ModelError(f"{instruction.where} ({instruction.name}): {error}") from error
 
@@ -237,3 +240,5 @@ TRANSFORMERS = {
     "Threshold": _each(_threshold),
     "ToDense": rearrange.to_grid,
 }
+# What the two sets have in common means the same.
+SETS = {PYBIDS_SET: TRANSFORMERS, MATLAB_SET: TRANSFORMERS | matlab.TRANSFORMERS}

@@ -165,6 +165,11 @@ def aliases(name):
         found.append(f"{name}.0")
     if re.search(r"\[(T\.)?-?\d+\.0\]$", name):
         return [name[:-3] + "]", *aliases(name[:-3] + "]")]
+    parts = re.findall(r"\.([^.\[\]]+)\[([^\[\]]*)\]", name)
+    if parts:
+        # The same part of a Split, as bids-matlab names it: by names in sorted order.
+        by = "".join(f"_BY_{column}_{level}" for column, level in sorted(parts))
+        found.append(re.sub(r"[^a-zA-Z0-9_]", "", name.partition(".")[0] + by))
     if "[T." in name:
         found += [name.replace("[T.", "["), re.sub(r"^C\((.*)\)\[T\.(.*)\]$", r"\1.\2", name)]
     elif re.fullmatch(r"C\(.*\)\[.*\]", name):
@@ -225,7 +230,7 @@ def as_values(values):
         return values.astype(float)
     values = np.array([None if _absent(value) else value for value in values.tolist()], object)
     try:
-        return np.array([np.nan if value is None else float(value) for value in values.tolist()])
+        return np.array([np.nan if value is None else _number(value) for value in values.tolist()])
     except (TypeError, ValueError):
         return np.array(
             [value if value is None or isinstance(value, str) else level_name(value) for value in values],
@@ -233,10 +238,17 @@ def as_values(values):
         )
 
 
+def _number(value):
+    """Return a value as a float; underscores, which Python allows in numbers, make a text (``1_2``)."""
+    if isinstance(value, str) and "_" in value:
+        raise ValueError(value)
+    return float(value)
+
+
 def is_number(value):
     """Whether a value is a number, or a text of one."""
     try:
-        float(value)
+        _number(value)
     except (TypeError, ValueError):
         return False
     return True

@@ -10,9 +10,11 @@ from pydantic import BaseModel
 
 from bidsapp.inputs.model_notes import Notes
 from bidsapp.inputs.schema import DocumentShape
+from bidsapp.model_records import LONG_NAMES, SHORT_NAMES
 
 OLDER_KEYS = {"src": "Source", "dst": "Destination", "groupby": "GroupBy"}
 SECONDS = ("high_pass_filter_cutoff_secs", "HighPassFilterCutoffSecs")
+RUN_KEYS = ("HRF", "Options")
 RESPONSE_KEYS = ("HRF_variables", "HRFVariables")
 
 
@@ -21,6 +23,16 @@ def drop_private(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: drop_private(item) for key, item in value.items() if not str(key).startswith(("_", "$"))}
     return [drop_private(item) for item in value] if isinstance(value, list) else value
+
+
+def read_input(document: dict, notes: Notes) -> None:
+    """Give the entities of Input their long names in small letters; other keys stay, to be refused."""
+    entities = document.get("Input")
+    names = {name: name for name in (*SHORT_NAMES, "contrast")} | LONG_NAMES
+    for key in list(entities) if isinstance(entities, dict) else ():
+        name = names.get(key.lower(), key)
+        if name not in entities:
+            notes.rename(entities, key, name)
 
 
 def read_lists(document: dict, notes: Notes) -> None:
@@ -127,6 +139,46 @@ def _is_blank(value, ignoring=None):
     if isinstance(value, list):
         return all(map(_is_blank, value))
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def place_run_keys(nodes: list, notes: Notes) -> None:
+    """Leave out the HRF and the Options of higher nodes that only repeat those of the runs.
+
+    Templates have them in every node, where nothing reads them. A response to columns of the one Run node,
+    which has none itself, moves there, as models for SPM mean it. Others are there to be refused; without
+    any Run node they had nobody to speak to.
+    """
+    models = [(node, node["Model"]) for node in nodes if isinstance(node.get("Model"), dict)]
+    of_runs = [model for node, model in models if node.get("Level") == "Run"]
+    for node, model in models:
+        found = [key for key in RUN_KEYS if model.get(key)] if node.get("Level") != "Run" else []
+        moves = len(of_runs) == 1 and _responds_to(model, of_runs[0])
+        for key in found:
+            name = node.get("Name", node.get("Level"))
+            if moves:
+                of_runs[0][key] = model[key]
+                notes.append(f"{name}: {key} is read as that of the Run node, which has none", model, key)
+                del model[key]
+            elif _is_repeated(model[key], key, of_runs):
+                notes.append(f"{name}: {key} repeats a Run node's, and is not used here", model, key)
+                del model[key]
+
+
+def _responds_to(model, run):
+    """Whether a higher node has the response of a Run node's columns, which has none of its own."""
+    response, x = model.get("HRF"), run.get("X")
+    names = response.get("Variables") if isinstance(response, dict) else None
+    listed = isinstance(names, list) and isinstance(x, list) and bool(names)
+    return listed and all(name in x for name in names) and not any(run.get(key) for key in RUN_KEYS)
+
+
+def _is_repeated(value, key, of_runs):
+    if not of_runs or any(model.get(key) == value for model in of_runs):
+        return True
+    if key != "Options" or not isinstance(value, dict):
+        return False
+    known = [model[key] for model in of_runs if isinstance(model.get(key), dict)]
+    return any(all(options.get(name) == item for name, item in value.items()) for options in known)
 
 
 def is_unfilled(node: dict) -> bool:

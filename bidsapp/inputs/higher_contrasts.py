@@ -82,7 +82,11 @@ def _pass_on(node, moved, notes):
     if "contrast" not in node["GroupBy"]:
         node["GroupBy"].append("contrast")
         notes.append(f"{node['Name']!r} is grouped by contrast too, for its contrasts come from below", node)
-    if any(rule["Test"] == "F" for rule in moved):
+    tests = [rule["Name"] for rule in moved if rule["Test"] == "F"]
+    if tests and node["Level"] == "Dataset":
+        what = f"F tests end in the runs ({', '.join(tests)}): {node['Name']!r} has none of them"
+        notes.append(f"{what}; Software.TaskGLM.SubjectContrasts tests several contrasts over subjects", node)
+    elif tests:
         software = node["Model"]["Software"] = node["Model"].get("Software") or {}
         software.setdefault("TaskGLM", {}).setdefault("JointF", True)
     names, dummy = [rule["Name"] for rule in moved], node.get("DummyContrasts")

@@ -45,6 +45,24 @@ def parse_json(text, name):
         raise ModelError(f"{name}: {error}") from error
 
 
+def drop_extra_commas(text):
+    """Return a text with a blank for every comma after the last item of a list or object, and their lines.
+
+    MATLAB's readers accept such commas.
+    """
+    found, comma, before, last = [], 0, "", ""
+    for token in TOKENS.finditer(text[:MAX_CHARACTERS]):
+        if token[0] in "}]" and last == "," and before not in "[{,:":
+            found.append(comma)
+        if token[0] == ",":
+            comma, before = token.start(), last
+        last = token[0]
+    lines = tuple(text.count("\n", 0, position) + 1 for position in found)
+    for position in found:
+        text = f"{text[:position]} {text[position + 1 :]}"
+    return text, lines
+
+
 def lines_of(text, paths):
     """Return the line on which the value of each path begins, that of the nearest parent if it has none.
 

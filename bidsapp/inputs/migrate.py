@@ -6,12 +6,27 @@ only; whatever could mean two things is left for the reader to refuse. Values of
 through untouched.
 """
 
-from bidsapp.inputs.drafts import drop_templates, read_edges, read_lists, read_older_keys, read_version
+import re
+
+from bidsapp.inputs.drafts import (
+    drop_templates,
+    place_run_keys,
+    read_edges,
+    read_input,
+    read_lists,
+    read_older_keys,
+    read_version,
+)
 from bidsapp.inputs.higher_contrasts import place_contrasts
 from bidsapp.inputs.schema import KEYS
-from bidsapp.model_records import LEVELS, TRANSFORMERS
+from bidsapp.inputs.software import read_software
+from bidsapp.model_records import LEVELS, MATLAB_SET, PYBIDS_SET, TRANSFORMER_SETS, TRANSFORMERS
 
-TRANSFORMER_SET = "pybids-transforms-v1"
+# What models call the transformers of bids-matlab, with or without a version.
+MATLAB_NAMES = re.compile(r"(bidspm|cpp[_-]?spm|bids[_-]?matlab)([ _-]?v?\d[\w.-]*)?", re.IGNORECASE)
+# What bids-matlab's own documents call by two names.
+OTHER_NAMES = {"std": "StdDev"}
+MAX_SET_NAME = 60
 RENAMED = {
     "ConditionList": ("Condition_list", "condition_list", "Conditions"),
     "Contrasts": ("Conditions", "ConditionList"),
@@ -44,12 +59,15 @@ def migrate(document, notes, name="model"):
         document["Name"] = name
         notes.append(f"the model has no Name: named after its file, {name!r}")
     read_version(document, notes)
+    read_input(document, notes)
     if isinstance(document.get("Nodes"), dict):
-        document["Nodes"] = [document["Nodes"]]
+        notes.append("Nodes is one object: read as a list of one", document, "Nodes")
+        document["Nodes"] = notes.adopt([document["Nodes"]], document, "Nodes")
     read_edges(document, notes)
     nodes = _objects(document.get("Nodes"))
     for node in nodes:
         _migrate_node(node, notes)
+    place_run_keys(nodes, notes)
     read_lists(document, notes)
     if legacy:
         _migrate_steps(document, nodes, notes)
@@ -100,15 +118,7 @@ def _migrate_model(node, level, notes):
     elif isinstance(model["Type"], str) and model["Type"] != model["Type"].lower():
         notes.append(f"Type {model['Type']!r} is read as {model['Type'].lower()!r}", model, "Type")
         model["Type"] = model["Type"].lower()
-    _migrate_software(model, notes)
-
-
-def _migrate_software(model, notes):
-    """Join a list of objects, one a program, which an earlier draft of the specification had."""
-    software = model.get("Software")
-    if isinstance(software, list) and len(_objects(software)) == len(software):
-        model["Software"] = {name: value for item in software for name, value in item.items()}
-        notes.append("Software is a list: read as one object", model, "Software")
+    read_software(node, notes)
 
 
 def _migrate_contrasts(node, notes):
@@ -139,10 +149,8 @@ def _without_repeats(contrasts, notes):
 
 
 def _migrate_dummy(node, notes):
-    automatic = node.pop("AutoContrasts", None) if "DummyContrasts" not in node else None
-    if isinstance(automatic, list):
-        node["DummyContrasts"] = notes.adopt({"Contrasts": automatic, "Test": "t"}, node, "AutoContrasts")
-        notes.append("AutoContrasts are read as DummyContrasts with the test t", node, "AutoContrasts")
+    if "AutoContrasts" in node and "DummyContrasts" not in node:
+        _migrate_automatic(node, notes)
     dummy = node.get("DummyContrasts")
     if isinstance(dummy, list):
         dummy = node["DummyContrasts"] = {"Contrasts": dummy, "Test": "t"}
@@ -152,6 +160,21 @@ def _migrate_dummy(node, notes):
     if isinstance(dummy, dict):
         _rename_keys(dummy, "DummyContrasts", notes)
         _migrate_test(dummy, notes)
+
+
+def _migrate_automatic(node, notes):
+    """Read AutoContrasts: a list of columns, true for every column of X, false for none."""
+    automatic = node["AutoContrasts"]
+    if not isinstance(automatic, (list, str, bool)):
+        return
+    if automatic is False:
+        notes.append("AutoContrasts false: no dummy contrasts", node, "AutoContrasts")
+    else:
+        listed = {} if automatic is True else {"Contrasts": automatic}
+        node["DummyContrasts"] = notes.adopt(listed | {"Test": "t"}, node, "AutoContrasts")
+        of = " of every column of X" if automatic is True else ""
+        notes.append(f"AutoContrasts are read as DummyContrasts{of} with the test t", node, "AutoContrasts")
+    del node["AutoContrasts"]
 
 
 def _migrate_test(contrast, notes):
@@ -180,28 +203,34 @@ def _migrate_transformations(node, notes):
         del node["Transformations"]
         return
     if isinstance(steps, list):
-        steps = node["Transformations"] = {"Transformer": TRANSFORMER_SET, "Instructions": steps}
-        notes.append(f"Transformations are a plain list: read as {TRANSFORMER_SET}", node, "Transformations")
+        steps = node["Transformations"] = {"Transformer": PYBIDS_SET, "Instructions": steps}
+        notes.append(f"Transformations are a plain list: read as {PYBIDS_SET}", node, "Transformations")
     if isinstance(steps, dict):
         _rename_keys(steps, "Transformations", notes)
-        for instruction in _objects(steps.get("Instructions")):
-            _migrate_instruction(instruction, notes)
+        name = steps.get("Transformer")
+        if isinstance(name, str) and MATLAB_NAMES.fullmatch(name[:MAX_SET_NAME]) and name != MATLAB_SET:
+            steps["Transformer"] = MATLAB_SET
+            notes.append(f"Transformer {name!r} is read as the set of {MATLAB_SET}", steps, "Transformer")
+        known = TRANSFORMER_SETS.get(str(steps.get("Transformer")), TRANSFORMERS)
+        listed = steps.get("Instructions")
+        for instruction in _objects([listed] if isinstance(listed, dict) else listed):
+            _migrate_instruction(instruction, known, notes)
 
 
-def _migrate_instruction(instruction, notes):
-    """Spell the transformer and its arguments as TRANSFORMERS does; pybids ignores case."""
-    names = {name.lower(): name for name in TRANSFORMERS}
+def _migrate_instruction(instruction, known, notes):
+    """Spell the transformer and its arguments as their set does; pybids ignores case."""
+    names = OTHER_NAMES | {name.lower(): name for name in known}
     if "name" in instruction and "Name" not in instruction:
         notes.rename(instruction, "name", "Name")
     name = instruction.get("Name")
     if not isinstance(name, str):
         return
     plain = name.lower().replace("_", "")
-    known = names.get(plain.removesuffix("hrf"), names.get(plain, name))
-    if known != name:
-        notes.append(f"the transformer {name!r} is read as {known!r}", instruction, "Name")
-        instruction["Name"] = name = known
-    arguments = {argument.lower(): argument for argument in TRANSFORMERS.get(name, ())}
+    better = names.get(plain.removesuffix("hrf"), names.get(plain, name))
+    if better != name:
+        notes.append(f"the transformer {name!r} is read as {better!r}", instruction, "Name")
+        instruction["Name"] = name = better
+    arguments = {argument.lower(): argument for argument in known.get(name, ())}
     arguments |= {"inputs": "Input", "outputs": "Output"}
     for key in list(instruction):
         better = arguments.get(key.lower().replace("_", ""))
@@ -239,7 +268,7 @@ def _split_by_session(nodes, notes):
             continue
         contrast, by = (_first(splits[0].get(key)) for key in ("Input", "By"))
         following["Transformations"] = {
-            "Transformer": TRANSFORMER_SET,
+            "Transformer": PYBIDS_SET,
             "Instructions": [{"Name": "Factor", "Input": [by]}],
         }
         _replace_prefix(following.get("Model"), f"{contrast}.", f"{by}.")

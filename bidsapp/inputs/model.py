@@ -7,17 +7,24 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError
+from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError, ModelNote
 from bidsapp.inputs.drafts import drop_private, is_unfilled
 from bidsapp.inputs.invalid_contrasts import drop_contrasts
-from bidsapp.inputs.json_text import MAX_CHARACTERS, format_json, lines_of, parse_json, show_path
-from bidsapp.inputs.migrate import TRANSFORMER_SET, migrate
+from bidsapp.inputs.json_text import (
+    MAX_CHARACTERS,
+    drop_extra_commas,
+    format_json,
+    lines_of,
+    parse_json,
+    show_path,
+)
+from bidsapp.inputs.migrate import migrate
 from bidsapp.inputs.model_graph import make_edges, sort_nodes
 from bidsapp.inputs.model_nodes import make_node
 from bidsapp.inputs.model_notes import Notes
 from bidsapp.inputs.model_text import MAX_NAME, check_name
 from bidsapp.inputs.schema import KEYS, DocumentShape
-from bidsapp.model_records import Model
+from bidsapp.model_records import SHORT_NAMES, Model
 from bidsapp.outputs.names import make_label
 
 MAX_NODES = 100
@@ -94,14 +101,16 @@ def parse_model(text, name="model", *, markup_is_text=False, invalid_contrasts="
     ModelError
     """
     faults = Faults(name, text, markup_is_text=markup_is_text)
+    text, lines = drop_extra_commas(text)
     document = parse_json(text, name)
     _check_outline(document, faults)
+    extra = [ModelNote("a comma too many is left out", lines, name)] if lines else []
     notes = Notes(document)
     faults.origin = notes.origin
     migrate(document, notes, Path(name).name.partition(".")[0].removesuffix("_smdl"))
     while True:
         try:
-            shape, nodes, edges = _read_parts(document, faults, notes)
+            shape, nodes, edges, entities = _read_parts(document, faults, notes)
             break
         except ModelError:
             if invalid_contrasts != "drop" or not drop_contrasts(document, faults, notes):
@@ -110,15 +119,15 @@ def parse_model(text, name="model", *, markup_is_text=False, invalid_contrasts="
         name=shape.Name,
         nodes=tuple(replace(node, invalid_contrasts=invalid_contrasts) for node in nodes),
         edges=edges,
-        input=_make_input(shape.Input, faults),
+        input=entities,
         description=shape.Description or "",
         text=format_json(document) + "\n",
-        notes=notes.finish(text, name),
+        notes=(*extra, *notes.finish(text, name)),
     )
 
 
 def _read_parts(document, faults, notes):
-    """Return the shape of a model in today's form, its nodes in an order to compute in, and its edges."""
+    """Return the shape of a model in today's form, its nodes in an order to compute in, its edges and input."""
     document = drop_private(document)
     _check_filled(document, faults)
     shape = _check_shape(document, faults)
@@ -128,10 +137,11 @@ def _read_parts(document, faults, notes):
     nodes = [make_node(node, ["Nodes", index], faults, notes) for index, node in enumerate(shape.Nodes)]
     _check_unique(nodes, faults)
     edges = make_edges(shape.Edges, nodes, faults)
+    entities = _make_input(shape.Input, faults)
     faults.raise_any()
     ordered = sort_nodes(nodes, edges, faults)
     faults.raise_any()
-    return shape, ordered, edges
+    return shape, ordered, edges, entities
 
 
 def _check_outline(document, faults):
@@ -215,15 +225,16 @@ def _check_unique(nodes, faults):
 
 
 def _make_input(entities, faults):
+    """Return entity (long name) -> labels, without the prefixes of file names."""
     table = {}
     for key, values in (entities or {}).items():
         values = values if isinstance(values, list) else [values]
-        if not all(isinstance(value, (str, int)) for value in values):
+        if key not in (*SHORT_NAMES, "contrast"):
+            near = difflib.get_close_matches(key[:MAX_NAME].lower(), SHORT_NAMES, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SHORT_NAMES)}."
+            faults.add(["Input", key], f"is no entity; {hint}")
+        elif not all(isinstance(value, (str, int)) for value in values):
             faults.add(["Input", key], "must be a list of labels.")
-            continue
-        table[key] = tuple(str(value) for value in values)
-    faults.raise_any()
+        else:
+            table[key] = tuple(str(value).removeprefix(f"{SHORT_NAMES.get(key)}-") for value in values)
     return table
-
-
-__all__ = ["TRANSFORMER_SET", "parse_model", "read_model"]

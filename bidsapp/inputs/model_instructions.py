@@ -3,9 +3,8 @@
 import difflib
 import json
 
-from bidsapp.inputs.migrate import TRANSFORMER_SET
 from bidsapp.inputs.model_text import check_name, read_boolean
-from bidsapp.model_records import REQUIRED_ARGUMENTS, TRANSFORMERS, Instruction
+from bidsapp.model_records import MATLAB_SET, REQUIRED_ARGUMENTS, TRANSFORMER_SETS, Instruction
 
 MAX_INSTRUCTIONS = 500
 MAX_FIR_DELAYS = 100
@@ -17,12 +16,15 @@ BOOLEANS = {
     "Threshold": ("Binarize", "Above", "Signed"),
     "Scale": ("Demean", "Rescale"),
     "Lag": ("Difference",),
+    "LabelIdenticalRows": ("Cumulative",),
+    "Mean": ("OmitNan",),
+    "StdDev": ("OmitNan",),
 }
 CHOICES = {
     "Model": ("spm", "glover", "fir"),
     "Constraint": ("none", "drop_one", "mean_zero"),
     "ReplaceNa": ("before", "after", "off", None),
-    "Attribute": ("value", "amplitude", "onset", "duration"),
+    "Attribute": ("value", "amplitude", "onset", "duration", "all"),
     "InputAttr": ("amplitude", "onset", "duration"),
     "TargetAttr": ("amplitude", "onset", "duration"),
     "Mode": ("nearest", "reflect", "constant"),
@@ -36,18 +38,18 @@ def make_instructions(shape, path, faults, notes):
     """Return the instructions of a Transformations block; another program's set is a fault."""
     if shape is None:
         return ()
-    if shape.Transformer != TRANSFORMER_SET:
+    if shape.Transformer not in TRANSFORMER_SETS:
         faults.add(
             [*path, "Transformer"],
-            f"{shape.Transformer!r:.60} is another program's set of transformers; TaskGLM knows "
-            f"{TRANSFORMER_SET!r}. Rewrite the Instructions with it.",
+            f"{shape.Transformer!r:.60} is no known set of transformers. There are "
+            f"{' and '.join(TRANSFORMER_SETS)} (also called bidspm, cpp_spm).",
         )
         return ()
     if len(shape.Instructions) > MAX_INSTRUCTIONS:
         faults.add([*path, "Instructions"], f"has more than {MAX_INSTRUCTIONS} steps.")
         return ()
     steps = [
-        _instruction(table, [*path, "Instructions", index], faults, notes)
+        _instruction(table, shape.Transformer, [*path, "Instructions", index], faults, notes)
         for index, table in enumerate(shape.Instructions)
     ]
     return tuple(step for step in steps if step is not None)
@@ -69,15 +71,16 @@ def _is_count(value):
     return number and 0 <= value < 1000 and value == int(value)
 
 
-def _instruction(table, path, faults, notes):
-    name = table.get("Name")
-    if not isinstance(name, str) or name not in TRANSFORMERS:
-        near = difflib.get_close_matches(str(name)[:80], TRANSFORMERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(TRANSFORMERS)}."
-        faults.add([*path, "Name"], f"there is no transformer {name!r:.60} in {TRANSFORMER_SET}.{hint}")
+def _instruction(table, transformer, path, faults, notes):
+    name, known = table.get("Name"), TRANSFORMER_SETS[transformer]
+    if not isinstance(name, str) or name not in known:
+        near = difflib.get_close_matches(str(name)[:80], known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(known)}."
+        hint = f" It is one of {MATLAB_SET}." if str(name) in TRANSFORMER_SETS[MATLAB_SET] else hint
+        faults.add([*path, "Name"], f"there is no transformer {name!r:.60} in {transformer}.{hint}")
         return None
     arguments = {key: value for key, value in table.items() if key not in ("Name", "Description")}
-    _check_keys(name, arguments, path, faults)
+    _check_keys(name, arguments, known[name], path, faults)
     for key, value in arguments.items():
         arguments[key] = read = _argument(name, key, value, [*path, key], faults)
         if isinstance(value, str) and isinstance(read, (str, bool)) and read != value:
@@ -86,7 +89,13 @@ def _instruction(table, path, faults, notes):
     if name == "Convolve":
         arguments["FIRDelays"] = read_delays(arguments.get("FIRDelays"), [*path, "FIRDelays"], faults)
     where = f"{path[0]}[{path[1]}].Transformations.Instructions[{path[-1]}]"
-    return Instruction(name, arguments, where)
+    if name == "Replace" and transformer == MATLAB_SET:
+        arguments["Replace"] = _read_rules(arguments["Replace"], [*path, "Replace"], faults)
+    elif name == "Replace" and not isinstance(arguments["Replace"], dict):
+        faults.add([*path, "Replace"], "must be an object that maps old values to new ones.")
+    elif name == "Replace" and arguments.get("Attribute") == "all":
+        faults.add([*path, "Attribute"], "must be one of value, onset, duration.")
+    return Instruction(name, arguments, where, transformer)
 
 
 def _argument(name, key, value, path, faults):
@@ -100,13 +109,27 @@ def _argument(name, key, value, path, faults):
     return value
 
 
-def _check_keys(name, arguments, path, faults):
+def _read_rules(value, path, faults):
+    """Return the rules of a Replace as (old, new), from objects with key and value or from pybids' table."""
+    if isinstance(value, dict) and set(value) != {"key", "value"}:
+        return list(value.items())
+    rules = value if isinstance(value, list) else [value]
+    if all(isinstance(rule, dict) and set(rule) == {"key", "value"} for rule in rules):
+        pairs = [(rule["key"], rule["value"]) for rule in rules]
+        if all(isinstance(item, (str, int, float)) for pair in pairs for item in pair):
+            return pairs
+    faults.add(path, "must be a list of objects with key and value, each a text or a number.")
+    return []
+
+
+def _check_keys(name, arguments, known, path, faults):
     for key in arguments:
-        if key not in TRANSFORMERS[name]:
-            near = difflib.get_close_matches(key[:80], TRANSFORMERS[name], n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(TRANSFORMERS[name])}."
+        if key not in known:
+            near = difflib.get_close_matches(key[:80], known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known)}."
             faults.add([*path, key], f"{name} has no such argument. {hint}")
-    for key in ("Input", *REQUIRED_ARGUMENTS.get(name, ())):
+    needed = [key for key in ("Input", *REQUIRED_ARGUMENTS.get(name, ())) if key in known]
+    for key in needed:
         if arguments.get(key) in (None, [], ""):
             faults.add(path, f"{name} needs {key}.")
             arguments[key] = []
@@ -140,11 +163,19 @@ def _check_values(name, arguments, path, faults):
         value = arguments.get(key, "")
         if not isinstance(value, str) or len(value) > MAX_TEXT:
             faults.add([*path, key], "must be a text.")
-    if name == "Replace" and not isinstance(arguments["Replace"], dict):
-        faults.add([*path, "Replace"], "must be an object that maps old values to new ones.")
+    if arguments.get("Value", []) != [] and not _is_number_or_text(arguments["Value"]):
+        faults.add([*path, "Value"], "must be a number.")
     weights = arguments.get("Weights", [])
     if not isinstance(weights, list) or not all(isinstance(w, (int, float)) for w in weights):
         faults.add([*path, "Weights"], "must be a list of numbers.")
+
+
+def _is_number_or_text(value):
+    """Whether a value is a finite number, or a text of one."""
+    try:
+        return not isinstance(value, bool) and abs(float(value)) <= MAX_NUMBER
+    except (TypeError, ValueError):
+        return False
 
 
 def _names(value, path, faults):

@@ -4,11 +4,10 @@ import difflib
 import re
 from itertools import islice
 
-from bidsapp.errors import SettingsError
-from bidsapp.inputs.confounds import parse_strategy
 from bidsapp.inputs.model_instructions import make_instructions, read_delays
 from bidsapp.inputs.model_text import check_name, read_columns, read_weights
 from bidsapp.inputs.respelled import respell_conditions
+from bidsapp.inputs.software import check_software
 from bidsapp.model_records import (
     HRF_MODELS,
     INTERCEPT,
@@ -26,13 +25,6 @@ GROUPINGS = (*SHORT_NAMES, "contrast")
 # Patterns are compared with every condition; names are searched for a near match only so far.
 MAX_PATTERNS, MAX_CONDITIONS = 100, 2000
 MAX_SEARCHED, MAX_UNKNOWN = 200, 12
-# Our keys of Software and their values; Confounds takes a strategy.
-OURS = {
-    "JointF": (True, False),
-    "PartialF": (True, False),
-    "SubjectLevel": ("fixed", "ols"),
-    "GroupWeights": ("equal", "size"),
-}
 
 
 def make_node(shape, path, faults, notes):
@@ -49,7 +41,9 @@ def make_node(shape, path, faults, notes):
     hrf = _response(shape.Model.HRF, [*path, "Model", "HRF"], faults, notes)
     _check_grouping(shape.GroupBy, [*path, "GroupBy"], faults)
     _check_formula(shape.Model.Formula, [*path, "Model", "Formula"], faults)
-    _check_software(shape.Model.Software, [*path, "Model", "Software"], faults)
+    check_software(shape, [*path, "Model", "Software"], faults, notes)
+    if shape.Level != "Run":
+        _refuse_run_keys(shape.Model, [*path, "Model"], faults)
     node = Node(
         level=shape.Level,
         name=shape.Name,
@@ -69,6 +63,16 @@ def make_node(shape, path, faults, notes):
         node = respell_conditions(node, _Columns(node.x), path, faults, notes)
     _check_conditions(node, path, faults)
     return node
+
+
+def _refuse_run_keys(shape, path, faults):
+    """Refuse what only runs have: series to filter, events to convolve, images to mask."""
+    options = shape.Options.model_dump(exclude_none=True, exclude={"Description"}) if shape.Options else {}
+    asked = [["Options", key] for key, value in options.items() if value not in ("none", [], {})]
+    for where in [*asked, *([["HRF"]] if shape.HRF else [])]:
+        faults.add(
+            [*path, *where], "belongs to a Run node; nothing reads it here. Move it there, or remove it."
+        )
 
 
 def _response(shape, path, faults, notes):
@@ -179,47 +183,6 @@ def _check_formula(formula, path, faults):
         faults.add(
             path, "has neither 0 nor 1; say whether the model has an intercept ('1 + ...' or '0 + ...')."
         )
-
-
-def _check_software(software, path, faults):
-    for key, value in (software or {}).get("TaskGLM", {}).items():
-        if key == "Confounds":
-            _check_strategy(value, [*path, "TaskGLM", key], faults)
-        elif key == "SubjectContrasts":
-            _check_subject_contrasts(value, [*path, "TaskGLM", key], faults)
-        elif key == "Descriptive":
-            if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-                faults.add([*path, "TaskGLM", key], "must be a list of names of contrasts.")
-        elif key not in OURS:
-            faults.add(
-                [*path, "TaskGLM", key],
-                f"unknown key; there are {', '.join(OURS)}, Confounds, Descriptive, SubjectContrasts.",
-            )
-        elif value not in OURS[key]:
-            faults.add([*path, "TaskGLM", key], f"must be one of {', '.join(map(str, OURS[key]))}.")
-
-
-def _check_subject_contrasts(items, path, faults):
-    """Check contrasts within subjects: a list of objects with Name, Cells and rows of Weights."""
-    for index, item in enumerate(items if isinstance(items, list) else [None]):
-        where = [*path, index]
-        if not isinstance(item, dict) or set(item) != {"Name", "Cells", "Weights"}:
-            faults.add(where, "must be an object with Name, Cells (contrasts) and Weights (rows).")
-            continue
-        cells, rows = item["Cells"], item["Weights"]
-        if not isinstance(cells, list) or not isinstance(rows, list) or not cells or not rows:
-            faults.add(where, "Cells and Weights must be lists that are not empty.")
-        elif any(not isinstance(row, list) or len(row) != len(cells) for row in rows):
-            faults.add([*where, "Weights"], f"every row must hold {len(cells)} numbers, one for each cell.")
-        elif not all(isinstance(weight, (int, float)) for row in rows for weight in row):
-            faults.add([*where, "Weights"], "must hold numbers.")
-
-
-def _check_strategy(text, path, faults):
-    try:
-        parse_strategy(str(text))
-    except SettingsError as error:
-        faults.add(path, str(error).removeprefix("--confounds: "))
 
 
 def _check_conditions(node, path, faults):

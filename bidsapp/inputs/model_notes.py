@@ -36,6 +36,10 @@ class Notes:
     def warn(self, path: list, words: str) -> None:
         """Note a warning on what stands at a path of the document."""
         self.warnings.add(words)
+        self.append_at(path, words)
+
+    def append_at(self, path: list, words: str) -> None:
+        """Note something of what stands at a path of the document in today's form."""
         self.found.setdefault(words, []).append(self.origin(path))
 
     def rename(self, table: dict, old: str, new: str) -> None:
@@ -54,7 +58,7 @@ class Notes:
 
     def correct(self, path: list, value: Any, words: str) -> None:
         """Note that what stands at a path of the document means another value, and write that there."""
-        self.found.setdefault(words, []).append(self.origin(path))
+        self.append_at(path, words)
         *parents, last = path
         table = self.document
         for part in parents:

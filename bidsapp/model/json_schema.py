@@ -4,11 +4,11 @@ It knows today's form of a model, which ``model migrate`` writes; older forms ar
 """
 
 from bidsapp.inputs.json_text import format_json
-from bidsapp.inputs.migrate import TRANSFORMER_SET
 from bidsapp.inputs.model_instructions import BOOLEANS, CHOICES, NUMBERS
-from bidsapp.inputs.model_nodes import GROUPINGS, OURS
+from bidsapp.inputs.model_nodes import GROUPINGS
 from bidsapp.inputs.schema import DocumentShape
-from bidsapp.model_records import GENERIC, HRF_MODELS, REQUIRED_ARGUMENTS, SHORT_NAMES, TRANSFORMERS
+from bidsapp.inputs.software import OURS
+from bidsapp.model_records import HRF_MODELS, REQUIRED_ARGUMENTS, SHORT_NAMES, TRANSFORMER_SETS
 
 SCHEMA_FILE = "model.schema.json"
 # Keys that are left alone: comments, and what editors read.
@@ -71,7 +71,7 @@ def _narrower() -> dict:
         "ModelShape.X": COLUMNS,
         "ModelShape.Software": {"properties": {"TaskGLM": _own_software()}},
         "ResponseShape.Model": {"enum": list(HRF_MODELS)},
-        "TransformationsShape.Transformer": {"enum": [TRANSFORMER_SET]},
+        "TransformationsShape.Transformer": {"enum": list(TRANSFORMER_SETS)},
         "TransformationsShape.Instructions": {"items": _instructions()},
         "ContrastShape.ConditionList": COLUMNS,
         "ContrastShape.Weights": {"items": {"anyOf": [*WEIGHT["anyOf"], ROW]}, "minItems": 1},
@@ -79,31 +79,34 @@ def _narrower() -> dict:
 
 
 def _own_software() -> dict:
-    choices = {key: {"enum": list(values)} for key, values in OURS.items()}
+    choices = {key: {"enum": list(values)} for key, (_, values) in OURS.items() if values}
     more = {"Confounds": TEXT, "Descriptive": TEXTS, "SubjectContrasts": {"type": "array"}}
     return {"type": "object", "properties": choices | more, "additionalProperties": False}
 
 
 def _instructions() -> dict:
-    """Return the schema of an instruction: the transformers, each with the arguments that it takes."""
+    """Return the schema of an instruction: the transformers of all sets, each with what it takes in any."""
+    known = {}
+    for name, own in (item for some in TRANSFORMER_SETS.values() for item in some.items()):
+        known.setdefault(name, []).append(own)
     rules = [
         {
             "if": {"properties": {"Name": {"const": name}}, "required": ["Name"]},
             "then": {
-                "properties": {"Name": {}, "Description": TEXT} | _arguments(name, own),
+                "properties": {"Name": {}, "Description": TEXT} | _arguments(name, sum(taken, ())),
                 "patternProperties": PRIVATE,
-                "required": ["Input", *REQUIRED_ARGUMENTS.get(name, ())],
+                "required": [key for key in ("Input", *REQUIRED_ARGUMENTS.get(name, ())) if key in taken[-1]],
                 "additionalProperties": False,
             },
         }
-        for name, own in TRANSFORMERS.items()
+        for name, taken in known.items()
     ]
-    names = {"type": "string", "enum": list(TRANSFORMERS)}
+    names = {"type": "string", "enum": list(known)}
     return {"type": "object", "properties": {"Name": names}, "required": ["Name"], "allOf": rules}
 
 
 def _arguments(name: str, own: tuple) -> dict:
-    known = {key: {} for key in (*GENERIC, *own)}
+    known = {key: {} for key in own}
     known |= {key: {"enum": list(CHOICES[key])} for key in own if key in CHOICES}
     known |= {key: {"type": "number"} for key in own if key in NUMBERS}
     known |= {key: DELAYS for key in own if key == "FIRDelays"}

@@ -142,11 +142,7 @@ def flows_of_input(model, flows):
     """
     averaged = any(node.level != "Dataset" for node in model.nodes)
     there = {key for flow in flows for key in flow.labels}
-    asked = {
-        key: [label.removeprefix(f"{SHORT_NAMES.get(key, key)}-") for label in labels]
-        for key, labels in model.input.items()
-        if key in there
-    }
+    asked = {key: labels for key, labels in model.input.items() if key in there}
     return [
         flow
         for flow in flows

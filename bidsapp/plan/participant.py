@@ -166,7 +166,7 @@ def _plan_model(model, dataset, settings):
             f"The model {model.name!r} begins at the {node.level} level: nothing is left to do at the "
             "participant level. Run the group level, with --estimates."
         )
-    runs, more = choose_runs(model, list(dataset.runs))
+    runs, more = choose_runs(model, list(dataset.runs), settings.selection.participant_label)
     notes = [*dataset.notes, *more, *model.notes]
     prepared, faults = _prepare_all(node, runs, notes)
     faults = [*_faults_of_input(dataset.faults, model), *faults]
@@ -202,33 +202,33 @@ def _for_model(settings, model):
     return replace(settings, selection=replace(settings.selection, task_label=tuple(tasks)))
 
 
-def choose_runs(model, runs):
-    """Return the runs that the model's Input is for, and notes on labels that no run has."""
+def choose_runs(model, runs, subjects=()):
+    """Return the runs that the model's Input is for, and notes on labels that no run has.
+
+    Of ``subjects``, which the user chose, the others are not missed.
+    """
     notes = []
     for name, labels in model.input.items():
         short = SHORT_NAMES.get(name, name)
-        there = {str(run.entities.get(short, run.metadata.get(name, ""))) for run in runs}
-        absent = [
-            label for label in labels if not any(same_value(_label(short, label), value) for value in there)
-        ]
-        chosen = [
-            run
-            for run in runs
-            if any(
-                same_value(_label(short, label), run.entities.get(short, run.metadata.get(name, "")))
-                for label in labels
-            )
-        ]
+        there = {run.entities.get(short, "") for run in runs}
         # Data without a run (or session) entity has one run, which any list of runs is taken to mean.
         if there == {""}:
+            if name != "contrast":
+                notes.append(
+                    f"the model's Input names {name} {', '.join(labels[:10])}; no file here has a {name}"
+                )
             continue
+        absent = [label for label in labels if not any(same_value(label, value) for value in there)]
+        chosen = [
+            run for run in runs if any(same_value(label, run.entities.get(short, "")) for label in labels)
+        ]
         if not chosen:
             raise InputError(
                 f"The model's Input is for {name} {', '.join(labels[:10])}; the runs found have {name} "
                 f"{', '.join(sorted(there)[:10])}.",
                 exit_code=EXIT_NOTHING_SELECTED,
             )
-        if absent:
+        if absent and not (subjects and name == "subject"):
             notes.append(f"the model's Input names {name} {', '.join(absent[:10])}, which no run has")
         if len(chosen) < len(runs):
             notes.append(
@@ -245,15 +245,10 @@ def _faults_of_input(faults, model):
         fault
         for fault in faults
         if all(
-            name not in fault.entities
-            or any(same_value(_label(name, label), fault.entities[name]) for label in labels)
+            name not in fault.entities or any(same_value(label, fault.entities[name]) for label in labels)
             for name, labels in wanted.items()
         )
     ]
-
-
-def _label(short, label):
-    return label.removeprefix(f"{short}-")
 
 
 def _prepare_all(node, runs, notes):

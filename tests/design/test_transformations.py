@@ -267,3 +267,7 @@ def test_arithmetic_on_texts_is_refused(namespace):
 def test_convolving_texts_is_refused_with_the_remedy(namespace):
     with pytest.raises(ModelError, match="Use Factor before Convolve"):
         apply(namespace, "Convolve", Input="kind")
+
+
+def test_texts_with_underscores_between_digits_are_no_numbers():
+    assert as_values(np.array(["1_2", "3"], object)).tolist() == ["1_2", "3"]

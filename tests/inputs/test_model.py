@@ -92,7 +92,7 @@ FAULTS = [
         "tral_type.incongruent",
         r"is not in X\. Did you mean",
     ),
-    (["Nodes", 0, "Transformations", "Transformer"], "bidspm", r"another program's set"),
+    (["Nodes", 0, "Transformations", "Transformer"], "fsl", r"'fsl' is no known set"),
     (["Nodes", 0, "Transformations", "Instructions", 0, "Name"], "Facter", r"Did you mean 'Factor'"),
     (["Nodes", 0, "Transformations", "Instructions", 1, "Modle"], "spm", r"Did you mean 'Model'"),
     (["Nodes", 0, "Transformations", "Instructions", 1, "Model"], "gamma", r"must be one of spm"),

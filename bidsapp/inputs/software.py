@@ -1,0 +1,124 @@
+"""The Software block of a node: what of it is ours, and what other programs would read."""
+
+import difflib
+
+from bidsapp.errors import SettingsError
+from bidsapp.inputs.confounds import parse_strategy
+from bidsapp.inputs.model_notes import Notes
+from bidsapp.inputs.modulations import has_unread, read_modulations
+
+NAME = "TaskGLM"
+# Our keys, the levels whose nodes read them, and their values (None: checked by a function of its own).
+OURS = {
+    "Confounds": (("Run",), None),
+    "Descriptive": (("Dataset",), None),
+    "GroupWeights": (("Dataset",), ("equal", "size")),
+    "JointF": (("Session", "Subject"), (True, False)),
+    "PartialF": (("Run",), (True, False)),
+    "SubjectContrasts": (("Dataset",), None),
+    "SubjectLevel": (("Session", "Subject"), ("fixed", "ols")),
+}
+MAX_LISTED = 8
+
+
+def read_software(node: dict, notes: Notes) -> None:
+    """Bring the Software of a node (a parsed JSON object) into today's form, our names as we spell them."""
+    model = node["Model"]
+    _join_objects(model, notes)
+    software = model.get("Software")
+    if not isinstance(software, dict):
+        return
+    _spell(software, (NAME,), notes)
+    if isinstance(software.get(NAME), dict):
+        _spell(software[NAME], OURS, notes)
+    if node.get("Level") == "Run":
+        read_modulations(node, notes)
+
+
+def _join_objects(model, notes):
+    """Join a list of objects, one a program, which an earlier draft of the specification had."""
+    software = model.get("Software")
+    if isinstance(software, list) and all(isinstance(item, dict) for item in software):
+        model["Software"] = {name: value for item in software for name, value in item.items()}
+        notes.append("Software is a list: read as one object", model, "Software")
+
+
+def _spell(table, names, notes):
+    """Give keys that differ from our names by case or underscores only these names."""
+    plain = {name.lower(): name for name in names}
+    for key in list(table):
+        name = plain.get(key.lower().replace("_", ""))
+        if name and name not in table:
+            notes.rename(table, key, name)
+
+
+def check_software(shape, path, faults, notes):
+    """Note faults of our keys, and list what is there for other programs."""
+    software = shape.Model.Software or {}
+    others = {name: value for name, value in software.items() if name != NAME}
+    if has_unread(software):
+        faults.add(
+            [*path, "SPM", "ParametricModulations"],
+            "only the first power of one column at the events of one condition (column.level) is read. Write "
+            "the modulation as transformations (Filter and Demean, or Product and Assign) and name it in X.",
+        )
+    for name in others:
+        if difflib.get_close_matches(name.lower()[:20], [NAME.lower()], cutoff=0.8):
+            faults.add([*path, name], f"unknown program; did you mean {NAME!r}?")
+    if others:
+        shown = ", ".join(f"{name} ({_listed(value)})" for name, value in others.items())
+        notes.append_at(path, f"{shape.Name}: Software of other programs is not read: {shown}")
+    for key, value in software.get(NAME, {}).items():
+        _check_key(key, value, shape.Level, [*path, NAME, key], faults)
+
+
+def _listed(value):
+    keys = list(value)
+    return ", ".join(keys[:MAX_LISTED]) + (
+        f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
+    )
+
+
+def _check_key(key, value, level, path, faults):
+    if key not in OURS:
+        near = difflib.get_close_matches(key[:40], OURS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(OURS)}."
+        faults.add(path, f"unknown key; {hint}")
+        return
+    levels, values = OURS[key]
+    if level not in levels:
+        faults.add(
+            path, f"belongs to a {' or '.join(levels)} node; a {level} node does not read it. Move it."
+        )
+    elif key == "Confounds":
+        _check_strategy(value, path, faults)
+    elif key == "SubjectContrasts":
+        _check_subject_contrasts(value, path, faults)
+    elif key == "Descriptive":
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            faults.add(path, "must be a list of names of contrasts.")
+    elif value not in values:
+        faults.add(path, f"must be one of {', '.join(map(str, values))}.")
+
+
+def _check_subject_contrasts(items, path, faults):
+    """Check contrasts within subjects: a list of objects with Name, Cells and rows of Weights."""
+    for index, item in enumerate(items if isinstance(items, list) else [None]):
+        where = [*path, index]
+        if not isinstance(item, dict) or set(item) != {"Name", "Cells", "Weights"}:
+            faults.add(where, "must be an object with Name, Cells (contrasts) and Weights (rows).")
+            continue
+        cells, rows = item["Cells"], item["Weights"]
+        if not isinstance(cells, list) or not isinstance(rows, list) or not cells or not rows:
+            faults.add(where, "Cells and Weights must be lists that are not empty.")
+        elif any(not isinstance(row, list) or len(row) != len(cells) for row in rows):
+            faults.add([*where, "Weights"], f"every row must hold {len(cells)} numbers, one for each cell.")
+        elif not all(isinstance(weight, (int, float)) for row in rows for weight in row):
+            faults.add([*where, "Weights"], "must hold numbers.")
+
+
+def _check_strategy(text, path, faults):
+    try:
+        parse_strategy(str(text))
+    except SettingsError as error:
+        faults.add(path, str(error).removeprefix("--confounds: "))
