@@ -127,7 +127,7 @@ def parse_model(text, name="model", *, markup_is_text=False, invalid_contrasts="
 
 
 def _read_parts(document, faults, notes):
-    """Return the shape of a model in today's form, its nodes in an order to compute in, its edges and input."""
+    """Return the shape of a model in today's form, its nodes in order, its edges and its input."""
     document = drop_private(document)
     _check_filled(document, faults)
     shape = _check_shape(document, faults)
