@@ -39,60 +39,60 @@ HRF_MODELS = (
     "fir",
 )
 PYBIDS_SET, MATLAB_SET = "pybids-transforms-v1", "bids-matlab"
+# What transformers take that give an output for each input.
+PAIRED = "Input Output OutputPrefix OutputSuffix"
 # The transformers of pybids-transforms-v1 and what each one takes.
-GENERIC = ("Input", "Output", "OutputPrefix", "OutputSuffix", "Dense", "GroupBy")
 TRANSFORMERS = {
-    name: (*GENERIC, *own.split())
+    name: tuple(own.split())
     for name, own in {
-        "And": "",
-        "Assign": "Target InputAttr TargetAttr",
-        "Convolve": "Model Derivative Dispersion FIRDelays",
-        "Copy": "",
-        "Delete": "",
-        "Demean": "",
-        "DropNA": "",
-        "Factor": "Constraint RefLevel Sep",
-        "Filter": "Query By",
-        "Group": "",
-        "Lag": "Shift Order Mode Constant Difference",
-        "Not": "",
-        "Or": "",
-        "Orthogonalize": "Other",
-        "Product": "",
-        "Rename": "",
-        "Replace": "Replace Attribute",
-        "Resample": "SamplingRate",
-        "Scale": "Demean Rescale ReplaceNa",
-        "Select": "",
-        "Split": "By",
-        "Sum": "Weights",
-        "Threshold": "Threshold Binarize Above Signed",
-        "ToDense": "SamplingRate",
+        "And": "Input Output",
+        "Assign": "Input Output Target InputAttr TargetAttr",
+        "Convolve": f"{PAIRED} Model Derivative Dispersion FIRDelays",
+        "Copy": PAIRED,
+        "Delete": "Input",
+        "Demean": f"{PAIRED} GroupBy",
+        "DropNA": PAIRED,
+        "Factor": f"{PAIRED} Constraint RefLevel Sep",
+        "Filter": f"{PAIRED} Query By",
+        "Group": "Input Output",
+        "Lag": f"{PAIRED} GroupBy Shift Order Mode Constant Difference",
+        "Not": PAIRED,
+        "Or": "Input Output",
+        "Orthogonalize": f"{PAIRED} Other",
+        "Product": "Input Output",
+        "Rename": PAIRED,
+        "Replace": f"{PAIRED} Replace Attribute",
+        "Resample": f"{PAIRED} SamplingRate",
+        "Scale": f"{PAIRED} GroupBy Demean Rescale ReplaceNa",
+        "Select": "Input",
+        "Split": f"{PAIRED} By",
+        "Sum": "Input Output Weights",
+        "Threshold": f"{PAIRED} Threshold Binarize Above Signed",
+        "ToDense": f"{PAIRED} SamplingRate",
     }.items()
 }
-# What bids-matlab has beside them, or with other arguments; Constant has no Input.
-TRANSFORMER_SETS = {
-    PYBIDS_SET: TRANSFORMERS,
-    MATLAB_SET: TRANSFORMERS
-    | {
-        name: (*GENERIC, *own.split())
-        for name, own in {
-            "Add": "Value Query",
-            "Concatenate": "",
-            "Divide": "Value Query",
-            "Factor": "",
-            "Filter": "Query",
-            "LabelIdenticalRows": "Cumulative",
-            "Mean": "OmitNan",
-            "MergeIdenticalRows": "",
-            "Multiply": "Value Query",
-            "Power": "Value Query",
-            "StdDev": "OmitNan",
-            "Subtract": "Value Query",
-        }.items()
-    }
-    | {"Constant": ("Output", "Value")},
+# What bids-matlab has beside them, or with other arguments.
+MATLAB_TRANSFORMERS = {
+    name: tuple(own.split())
+    for name, own in {
+        "Add": f"{PAIRED} Value Query",
+        "Concatenate": "Input Output",
+        "Constant": "Output Value",
+        "Divide": f"{PAIRED} Value Query",
+        "Factor": "Input",
+        "Filter": f"{PAIRED} Query",
+        "LabelIdenticalRows": "Input Cumulative",
+        "Mean": "Input Output OmitNan",
+        "MergeIdenticalRows": "Input",
+        "Multiply": f"{PAIRED} Value Query",
+        "Not": "Input Output",
+        "Power": f"{PAIRED} Value Query",
+        "Split": "Input By",
+        "StdDev": "Input Output OmitNan",
+        "Subtract": f"{PAIRED} Value Query",
+    }.items()
 }
+TRANSFORMER_SETS = {PYBIDS_SET: TRANSFORMERS, MATLAB_SET: TRANSFORMERS | MATLAB_TRANSFORMERS}
 REQUIRED_ARGUMENTS = {
     "Add": ("Value",),
     "Concatenate": ("Output",),
