@@ -41,7 +41,7 @@ def make_node(shape, path, faults, notes):
     hrf = _response(shape.Model.HRF, [*path, "Model", "HRF"], faults, notes)
     _check_grouping(shape.GroupBy, [*path, "GroupBy"], faults)
     _check_formula(shape.Model.Formula, [*path, "Model", "Formula"], faults)
-    check_software(shape, [*path, "Model", "Software"], faults, notes)
+    check_software(shape, [*path, "Model", "Software"], faults)
     if shape.Level != "Run":
         _refuse_run_keys(shape.Model, [*path, "Model"], faults)
     node = Node(
@@ -59,6 +59,8 @@ def make_node(shape, path, faults, notes):
         dummy=_dummy(shape.DummyContrasts, [*path, "DummyContrasts", "Contrasts"], faults),
         where=f"{path[0]}[{path[1]}]",
     )
+    if any(rule.test == "pass" for rule in (*node.contrasts, *([node.dummy] if node.dummy else []))):
+        notes.append_at(path, f"{shape.Name}: the test 'pass' is read as 't': maps of t are written as well")
     if not node.formula and n_patterns <= MAX_PATTERNS:
         node = respell_conditions(node, _Columns(node.x), path, faults, notes)
     _check_conditions(node, path, faults)

@@ -33,6 +33,7 @@ def read_software(node: dict, notes: Notes) -> None:
         _spell(software[NAME], OURS, notes)
     if node.get("Level") == "Run":
         read_modulations(node, notes)
+    _set_aside(node, software, notes)
 
 
 def _join_objects(model, notes):
@@ -52,28 +53,42 @@ def _spell(table, names, notes):
             notes.rename(table, key, name)
 
 
-def check_software(shape, path, faults, notes):
-    """Note faults of our keys, and list what is there for other programs."""
+def _set_aside(node, software, notes):
+    """Mark as comments what other programs read, but not what may be meant for us, to be refused."""
+    others = [name for name in software if name != NAME and not name.startswith(("_", "$"))]
+    others = [name for name in others if not _is_near(name)]
+    if has_unread(software):
+        others.remove("SPM")
+    if others:
+        shown = ", ".join(f"{name} ({_listed(software[name])})" for name in others)
+        where = node.get("Name", node.get("Level"))
+        notes.append(f"{where}: Software of other programs is not read: {shown}", node["Model"], "Software")
+    for name in others:
+        software[f"_{name}"] = software.pop(name)
+
+
+def _is_near(name):
+    return bool(difflib.get_close_matches(name.lower()[:20], [NAME.lower()], cutoff=0.8))
+
+
+def check_software(shape, path, faults):
+    """Note faults of our keys, and of what may be meant for us."""
     software = shape.Model.Software or {}
-    others = {name: value for name, value in software.items() if name != NAME}
     if has_unread(software):
         faults.add(
             [*path, "SPM", "ParametricModulations"],
             "only the first power of one column at the events of one condition (column.level) is read. Write "
             "the modulation as transformations (Filter and Demean, or Product and Assign) and name it in X.",
         )
-    for name in others:
-        if difflib.get_close_matches(name.lower()[:20], [NAME.lower()], cutoff=0.8):
+    for name in software:
+        if name != NAME and _is_near(name):
             faults.add([*path, name], f"unknown program; did you mean {NAME!r}?")
-    if others:
-        shown = ", ".join(f"{name} ({_listed(value)})" for name, value in others.items())
-        notes.append_at(path, f"{shape.Name}: Software of other programs is not read: {shown}")
     for key, value in software.get(NAME, {}).items():
         _check_key(key, value, shape.Level, [*path, NAME, key], faults)
 
 
 def _listed(value):
-    keys = list(value)
+    keys = list(value) if isinstance(value, dict) else [str(value)[:40]]
     return ", ".join(keys[:MAX_LISTED]) + (
         f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
     )
