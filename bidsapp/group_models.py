@@ -12,6 +12,7 @@ from bidsapp.inputs.stacks import read_stack
 from bidsapp.plan.group_options import count_needed
 from bidsapp.records import SCORE_T, Contrast, GroupDesign
 from bidsapp.stats.effect_sizes import partial_r2, standardise
+from bidsapp.stats.estimability import find_rank
 from bidsapp.stats.flip_scores import make_flip_scores
 from bidsapp.stats.group_estimators import USES_VARIANCES, fit_group
 from bidsapp.stats.repeated_measures import orthonormalise_rows
@@ -39,11 +40,11 @@ ONLY_FLIPS = (
 MULTIVARIATE_IS_OLS = (
     "the multivariate test of several rows uses no variance maps; --group-estimator {} is left aside."
 )
-# With fewer subjects than this for each row the size of the test was .06 to .09 in simulations.
+# With fewer degrees of freedom than this for each row the size of the test was .06 to .09 in simulations.
 FEW_A_ROW = 3
 FEW_IN_GROUP = (
-    "The smallest variance group has {} subjects for {} rows within subjects, too few to know its covariance "
-    "well: p, by shuffling too, may be somewhat too small or too large."
+    "The smallest variance group has {} degrees of freedom for {} rows within subjects, too few to know its "
+    "covariance well: p, by shuffling too, may be somewhat too small or too large (NaN without any)."
 )
 MULTIVARIATE_GROUPS = (
     "multivariate test of the contrasts within subjects, a covariance for each group (Nel and van der Merwe; "
@@ -211,9 +212,11 @@ def _fit_vectors(fit, stack, scores, settings):
     wanted = settings.group.group_estimator
     warnings = [] if wanted == "ols" else [f"{fit.contrast}: {MULTIVARIATE_IS_OLS.format(wanted)}"]
     if design.variance_groups is not None:
-        smallest = np.bincount(design.variance_groups)[1:].min()
-        if smallest <= FEW_A_ROW * len(scores):
-            warnings.append(f"{fit.contrast}: {FEW_IN_GROUP.format(smallest, len(scores))}")
+        groups = design.variance_groups
+        parts = [design.matrix[groups == group] for group in np.unique(groups)]
+        freedom = min(len(part) - find_rank(part) for part in parts)
+        if freedom < FEW_A_ROW * len(scores):
+            warnings.append(f"{fit.contrast}: {FEW_IN_GROUP.format(freedom, len(scores))}")
     needed = count_needed(settings.group.min_subjects, scores.shape[1])
     estimates = fit_vectors(scores, design, needed)
     return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))

@@ -59,7 +59,9 @@ class GroupedTest:
 
     def statistics(self, shuffles, which):
         """Return v or G and its residual degrees of freedom under some shuffles, each (n, n_points)."""
-        weights, in_group = weigh_by_group(self.partition.basis, self.groups, shuffles, which)
+        in_group = meet_groups(self.groups, shuffles, which)
+        # Each weight where its row meets a group, and nothing elsewhere: sums by group are products.
+        weights = in_group[:, :, None, :] * shuffles.apply(self.partition.basis, which)[:, None]
         shape = len(weights), self.data.shape[1]
         weights, in_group = weights.reshape(-1, len(self.data)), in_group.reshape(-1, len(self.data))
         statistic, dof = np.zeros(shape), np.ones(shape)
@@ -104,19 +106,28 @@ def prepare_grouped_test(test, groups):
         The effect rests on a group whose rows the design fits perfectly.
     """
     names, index = np.unique(groups, return_inverse=True)
-    check_freedom(test.partition, names, index)
+    grams, freedom = about_groups(test.partition.basis, index)
+    n_rows = test.partition.n_rows
+    check_freedom(names, grams[:, :n_rows, :n_rows], freedom)
     return GroupedTest(test.partition, index, test.data, test.usable, test.direction)
 
 
-def check_freedom(partition, names, groups):
-    """Raise SettingsError where the effect rests on a group whose rows the design fits perfectly."""
-    grams, freedom = about_groups(partition.basis, groups)
-    used = np.einsum("gkk->g", grams[:, : partition.n_rows, : partition.n_rows]) > NOTHING
-    if np.any(used & (freedom < NOTHING)):
-        name = names[np.argmax(used & (freedom < NOTHING))]
+def check_freedom(names, grams, freedom):
+    """Raise SettingsError where effects rest on a group whose rows the design fits perfectly.
+
+    Parameters
+    ----------
+    names : ndarray, shape (n_groups,)
+    grams : ndarray, shape (n_groups, n_effects, n_effects)
+        Inner products of the effects within each group.
+    freedom : ndarray, shape (n_groups,)
+        Its residual degrees of freedom.
+    """
+    lost = (np.einsum("gkk->g", grams) > NOTHING) & (freedom < NOTHING)
+    if lost.any():
         raise SettingsError(
-            f"the design leaves no residual to variance group {name}, on which the effect rests. Give fewer "
-            "columns or larger groups."
+            f"the design leaves no residual to variance group {names[np.argmax(lost)]}, on which the effect "
+            "rests. Give fewer columns or larger groups."
         )
 
 
@@ -128,21 +139,10 @@ def about_groups(basis, groups):
     return grams, counts - np.trace(grams, axis1=1, axis2=2)
 
 
-def weigh_by_group(basis, groups, shuffles, which):
-    """Return a basis under some shuffles, cut by the group that each row meets.
-
-    Sums by group are products with these.
-
-    Returns
-    -------
-    weights : ndarray, shape (n_shuffles, n_groups, n_basis, n_rows)
-        Each weight where its row meets the group, and 0 elsewhere.
-    in_group : ndarray, shape (n_shuffles, n_groups, n_rows)
-        1 where it does.
-    """
+def meet_groups(groups, shuffles, which):
+    """Return 1 where the row that a row of the data meets is of a group, (n_shuffles, n_groups, n_rows)."""
     met = groups[shuffles.order[which]]
-    in_group = (met[:, None, :] == np.arange(groups.max() + 1)[:, None]).astype(float)
-    return in_group[:, :, None, :] * shuffles.apply(basis, which)[:, None], in_group
+    return (met[:, None, :] == np.arange(groups.max() + 1)[:, None]).astype(float)
 
 
 @compiled

@@ -12,11 +12,12 @@ import numba
 import numpy as np
 from scipy import special
 
-from bidsapp.inference.grouped_test import about_groups, check_freedom, invert, weigh_by_group
-from bidsapp.inference.linear_test import STRETCH
+from bidsapp.inference.grouped_test import check_freedom, invert, meet_groups
+from bidsapp.inference.linear_test import SMALLEST_REST, STRETCH
 from bidsapp.inference.partition import Partition
 from bidsapp.inference.wilks_test import residuals_of_maps
 from bidsapp.stats.distributions import f_to_z
+from bidsapp.stats.repeated_measures import own_columns
 
 compiled = numba.njit(cache=True, nogil=True)
 # F of fewer residual degrees of freedom does not exist; shuffles of small groups come near it.
@@ -55,22 +56,21 @@ class GroupedVectorsTest:
     def statistics(self, shuffles, which):
         """Return F and its residual degrees of freedom under some shuffles, each (n, n_points)."""
         n_subjects, n_maps, n_points = self.data.shape
-        weights, in_group = weigh_by_group(self.partition.basis, self.groups, shuffles, which)
+        own, about = _about_groups(self.partition, self.groups)
+        weights = shuffles.apply(np.hstack([self.partition.effect, own]), which)
+        in_group = meet_groups(self.groups, shuffles, which)
         if (in_group == in_group[0]).all():
             in_group = in_group[:1]
-        n_shuffles, n_groups, n_basis, _ = weights.shape
-        results = np.zeros((n_shuffles, n_points)), np.ones((n_shuffles, n_points))
-        about = about_groups(self.partition.basis, self.groups)
+        results = np.zeros((len(weights), n_points)), np.ones((len(weights), n_points))
         for start in range(0, n_points, STRETCH):
             data = self.data[:, :, start : start + STRETCH]
             products = (data[:, :, None] * data[:, None]).reshape(n_subjects, -1)
             squares = in_group.reshape(-1, n_subjects) @ products
             projected = weights.reshape(-1, n_subjects) @ data.reshape(n_subjects, -1)
             fill_vectors(
-                projected.reshape(n_shuffles, n_groups, n_basis, n_maps, -1),
-                squares.reshape(len(in_group), n_groups, n_maps, n_maps, -1),
+                projected.reshape(*weights.shape[:2], n_maps, -1),
+                squares.reshape(*in_group.shape[:2], n_maps, n_maps, -1),
                 about,
-                self.partition.n_rows,
                 results,
                 start,
             )
@@ -105,63 +105,78 @@ def prepare_grouped_vectors_test(effects, partition, groups):
         The effect rests on a group whose rows the design fits perfectly.
     """
     names, index = np.unique(groups, return_inverse=True)
-    check_freedom(partition, names, index)
+    grams, freedom, _ = _about_groups(partition, index)[1]
+    check_freedom(names, grams, freedom)
     data, usable = residuals_of_maps(effects, partition)
     length = np.sqrt(np.square(data).sum(axis=(0, 1)))
     data *= np.where(usable, 1.0 / np.where(usable, length, 1.0), 0.0)
     return GroupedVectorsTest(partition, index, data, usable)
 
 
+def _about_groups(partition, groups):
+    """Return the columns of each group's own fit, 0 elsewhere, and what the kernel must know of the groups.
+
+    Returns
+    -------
+    own : ndarray, shape (n_subjects, n_own)
+    about : tuple of ndarray
+        Inner products of the effects within each group, its residual freedom, the group of each own column.
+    """
+    members = [groups == group for group in range(groups.max() + 1)]
+    parts = [own_columns(partition.basis[mine]) for mine in members]
+    own = np.zeros((len(groups), sum(part.shape[1] for part in parts)))
+    owner = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
+    for group, (mine, part) in enumerate(zip(members, parts, strict=True)):
+        own[np.ix_(mine, owner == group)] = part
+    grams = np.stack([partition.effect[mine].T @ partition.effect[mine] for mine in members])
+    freedom = np.array([float(len(part) - part.shape[1]) for part in parts])
+    return own, (grams, freedom, owner)
+
+
 @compiled
-def fill_vectors(projected, squares, about, n_effects, results, start):
+def fill_vectors(projected, squares, about, results, start):
     """Fill F and its residual degrees of freedom from the point ``start``.
 
     Parameters
     ----------
-    projected : ndarray, shape (n_shuffles, n_groups, n_basis, n_maps, n_points)
-        Coefficients of the shuffled orthonormal basis of the design, effects first, summed by group.
+    projected : ndarray, shape (n_shuffles, n_effects + n_own, n_maps, n_points)
+        Coefficients of the shuffled effects and of each group's own columns.
     squares : ndarray, shape (n_shuffles or 1, n_groups, n_maps, n_maps, n_points)
         Cross-products of the rows that each group meets; 1 where they are the same in all shuffles.
     about : tuple of ndarray
-        Inner products of the basis within each group, and the group's residual freedom.
+        As of `_about_groups`.
     results : tuple of ndarray
         Statistic and degrees of freedom, shape (n_shuffles, all points).
     """
     statistic, dof = results
-    n_shuffles, n_groups, n_basis, n_maps, n_points = projected.shape
-    coefficients, covariances = np.empty((n_basis, n_maps)), np.empty((n_groups, n_maps, n_maps))
+    grams, freedom, owner = about
+    n_shuffles, _, n_maps, n_points = projected.shape
+    n_groups, n_effects = len(grams), grams.shape[1]
+    covariances = np.empty((n_groups, n_maps, n_maps))
     size = n_effects * n_maps
     room = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
     for j in range(n_shuffles):
         for v in range(n_points):
-            products = squares[j % len(squares), :, :, :, v]
+            found, products = projected[j, :, :, v], squares[j % len(squares), :, :, :, v]
             if products.sum() == 0.0:
                 continue
-            coefficients[:] = 0.0
             for g in range(n_groups):
-                coefficients += projected[j, g, :, :, v]
-            _estimate_covariances(coefficients, projected[j, :, :, :, v], products, about, covariances)
-            found = _refer_to_f(coefficients[:n_effects], covariances, about, room)
-            statistic[j, start + v], dof[j, start + v] = found
+                covariances[g] = products[g]
+                for k in range(len(owner)):
+                    if owner[k] == g:
+                        _take_away(found[n_effects + k], covariances[g])
+                covariances[g] /= max(freedom[g], SMALLEST_REST)
+            statistic[j, start + v], dof[j, start + v] = _refer_to_f(
+                found[:n_effects], covariances, (grams, freedom), room
+            )
 
 
 @compiled
-def _estimate_covariances(coefficients, projected, products, about, covariances):
-    """Fill the residual covariance of each group; zero for a group without residual freedom."""
-    grams, freedom = about
-    n_basis, n_maps = coefficients.shape
-    covariances[:] = 0.0
-    for g in range(len(covariances)):
-        if freedom[g] < 1e-9:
-            continue
-        for q in range(n_maps):
-            for r in range(n_maps):
-                rest = products[g, q, r]
-                for k in range(n_basis):
-                    rest -= coefficients[k, q] * projected[g, k, r] + projected[g, k, q] * coefficients[k, r]
-                    for i in range(n_basis):
-                        rest += coefficients[k, q] * grams[g, k, i] * coefficients[i, r]
-                covariances[g, q, r] = rest / freedom[g]
+def _take_away(coefficients, products):
+    """Take what a column explains from cross-products."""
+    for q in range(len(coefficients)):
+        for r in range(len(coefficients)):
+            products[q, r] -= coefficients[q] * coefficients[r]
 
 
 @compiled
@@ -179,7 +194,7 @@ def _refer_to_f(effect, covariances, about, room):
     invert(inverse)
     bound = 0.0
     for g in range(len(covariances)):
-        if freedom[g] < 1e-9:
+        if freedom[g] == 0.0:
             continue
         _fill_piece(grams[g], covariances[g], n_effects, piece)
         if n_effects > 1:

@@ -15,7 +15,6 @@ import numpy as np
 from bidsapp.stats.distributions import f_to_z, z_to_log_p
 from bidsapp.stats.estimability import find_rank, invert_gram
 from bidsapp.stats.group_glm import f_from
-from bidsapp.stats.variance_groups import find_freedom
 from bidsapp.stats.weighted_solve import make_basis
 
 # A difference below this part of its terms is rounding.
@@ -173,6 +172,8 @@ def fit_unequal_covariances(scores, design, between):
     orthonormal. With one row within it is then Welch's t. With several rows between they are those of
     Krishnamoorthy and Yu (2004, Statistics and Probability Letters 66:161-169), traces of V_g V^-1, because
     the others become conservative; Johansen's F (1980) is the most liberal of the three for small groups.
+    The covariance of a group is that about its own least-squares fit: residuals of columns that groups share
+    (a covariate) would go with the effect where covariances differ, and the test be conservative (size .02).
 
     Parameters
     ----------
@@ -189,23 +190,32 @@ def fit_unequal_covariances(scores, design, between):
     """
     basis, to_basis = make_basis(design.matrix)
     rows = orthonormalise_rows(np.atleast_2d(between) @ to_basis)
-    index = np.unique(design.variance_groups, return_inverse=True)[1]
-    freedom = find_freedom(basis, index)
     scores = np.asarray(scores, float)
-    coefficients = np.einsum("ip,riv->prv", basis, scores)
-    residuals = scores - np.einsum("ip,prv->riv", basis, coefficients)
-    effect = np.einsum("hp,prv->hrv", rows, coefficients)
+    effect = np.einsum("hp,ip,riv->hrv", rows, basis, scores, optimize=True)
     size = len(rows) * len(scores)
     pieces = []
-    for group, free in enumerate(freedom):
-        mine = index == group
+    for group in np.unique(design.variance_groups):
+        mine = design.variance_groups == group
         weight = rows @ (basis[mine].T @ basis[mine]) @ rows.T
         if np.trace(weight) <= ROUNDING:
             continue
-        cross = np.einsum("riv,qiv->vrq", residuals[:, mine], residuals[:, mine])
-        covariance = cross / free if free > ROUNDING else np.full(cross.shape, np.nan)
+        covariance, free = _covariance_of_group(scores[:, mine], own_columns(basis[mine]))
         pieces.append((np.einsum("hk,vrq->vhrkq", weight, covariance).reshape(-1, size, size), free))
     return _refer_to_hotelling(effect.reshape(size, -1), pieces, traces=len(rows) == 1)
+
+
+def own_columns(part):
+    """Return orthonormal columns that span those that a group's rows of an orthonormal basis have."""
+    left, values, _ = np.linalg.svd(part, full_matrices=False)
+    return left[:, values > SAME]
+
+
+def _covariance_of_group(scores, own):
+    """Return the covariance (n_voxels, n_rows, n_rows) of scores about a group's own columns, and its dof."""
+    rest = scores - np.einsum("ip,jp,rjv->riv", own, own, scores, optimize=True)
+    cross = np.einsum("riv,qiv->vrq", rest, rest)
+    free = len(own) - own.shape[1]
+    return cross / free if free > 0 else np.full(cross.shape, np.nan), free
 
 
 def _refer_to_hotelling(effect, pieces, *, traces):

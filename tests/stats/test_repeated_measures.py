@@ -176,3 +176,21 @@ def test_sizes_with_unequal_covariances(rng):
     design = GroupDesign((groups[:, None] == [1, 2]).astype(float), (), groups)
     found = fit_unequal_covariances(scores, design, np.array([1.0, -1.0]))
     assert 0.04 < (found.p < 0.05).mean() < 0.06
+
+
+def test_size_of_a_covariate_that_groups_of_unequal_covariance_share(rng):
+    """8 + 12 subjects, standard deviations 3 and 1: about the fit of all, .02."""
+    _, design = two_groups((8, 12), rng)
+    scores = np.concatenate([two_groups((8, 12), rng)[0] for _ in range(100)], axis=2)
+    covariate = np.random.default_rng(0).normal(size=20)
+    design = GroupDesign(np.column_stack([design.matrix, covariate]), (), design.variance_groups)
+    found = fit_unequal_covariances(scores, design, np.array([0.0, 0.0, 1.0]))
+    assert 0.038 < (found.p < 0.05).mean() < 0.06
+
+
+def test_covariate_of_one_row_and_one_group_is_its_t(rng):
+    """With one group a group's own fit is that of all."""
+    scores, matrix = rng.normal(size=(1, 12, 40)), np.column_stack([np.ones(12), rng.normal(size=12)])
+    found = fit_unequal_covariances(scores, GroupDesign(matrix, (), np.ones(12, int)), np.array([0.0, 1.0]))
+    expected = fit_wilks(scores, matrix, np.array([0.0, 1.0]))
+    np.testing.assert_allclose(found.p, expected.p, rtol=1e-8)
