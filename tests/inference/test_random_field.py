@@ -1,6 +1,7 @@
 """Random-field theory against SPM's values."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from bidsapp.inference.random_field import (
     ec_densities,
     estimate_smoothness,
     expected_clusters,
+    peak_p,
     set_p,
 )
 from bidsapp.records import Geometry
@@ -101,3 +103,51 @@ def test_smoothness_does_not_depend_on_the_unit_of_a_covariate(rng, unit):
         for scale in (1.0, unit)
     ]
     np.testing.assert_allclose(found[0].fwhm_voxels, found[1].fwhm_voxels, rtol=1e-9)
+
+
+def lattice_of(mask):
+    """Return the numbers of points, edges, faces and cubes of a mask by their axes, one by one."""
+    inside = {tuple(point) for point in np.argwhere(mask)}
+    counts = dict.fromkeys([(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], 0)
+    for axes in counts:
+        steps = np.array(list(itertools.product(*([0, 1] if a in axes else [0] for a in range(3)))))
+        counts[axes] = sum(all(tuple(c) in inside for c in steps + np.array(p)) for p in inside)
+    return counts
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 6), (7, 5, 1), (1, 1, 6)])
+def test_resels_of_any_mask_are_those_of_its_lattice(rng, shape):
+    mask, fwhm = rng.random(shape) < 0.7, np.array([2.0, 3.0, 5.0])
+    n = lattice_of(mask)
+    euler = n[()] - n[0,] - n[1,] - n[2,] + n[0, 1] + n[0, 2] + n[1, 2] - n[0, 1, 2]
+    pairs = {0: ((0, 1), (0, 2)), 1: ((0, 1), (1, 2)), 2: ((0, 2), (1, 2))}
+    one = sum((n[a,] - n[b] - n[c] + n[0, 1, 2]) / fwhm[a] for a, (b, c) in pairs.items())
+    two = sum((n[a, b] - n[0, 1, 2]) / fwhm[a] / fwhm[b] for a, b in ((0, 1), (0, 2), (1, 2)))
+    expected = [euler, one, two, n[0, 1, 2] / fwhm.prod()]
+    np.testing.assert_allclose(count_resels(mask, fwhm), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_smoothness_is_its_formula(rng):
+    """Mean squares of differences of neighbours, of residuals of length 1 (Kiebel 1999)."""
+    mask = rng.random((6, 5, 4)) < 0.9
+    geometry = Geometry(mask, np.eye(4))
+    effects = rng.normal(size=(9, geometry.n_points))
+    matrix = np.column_stack([np.ones(9), np.arange(9.0)])
+    residuals = effects - matrix @ np.linalg.pinv(matrix) @ effects
+    unit = residuals / np.linalg.norm(residuals, axis=0)
+    volumes = np.full((9, *mask.shape), np.nan)
+    volumes[:, mask] = unit
+    variances = [np.nanmean(np.square(np.diff(volumes, axis=a + 1)), axis=(1, 2, 3)).sum() for a in range(3)]
+    found = estimate_smoothness(effects, matrix, geometry, 7)
+    fwhm = np.sqrt(4 * np.log(2) / (np.array(variances) * 5 / 6))
+    np.testing.assert_allclose(found.fwhm_voxels, fwhm, rtol=1e-10)
+    np.testing.assert_allclose(found.resels, count_resels(mask, fwhm), rtol=1e-10)
+    effects[:, 3] = 2.0
+    assert np.isfinite(estimate_smoothness(effects, matrix, geometry, 2).fwhm_voxels).all()
+    flat = estimate_smoothness(np.ones((9, geometry.n_points)), np.ones((9, 1)), geometry, 8)
+    np.testing.assert_array_equal(flat.fwhm_voxels, 1.0)
+
+
+def test_p_of_a_peak_is_that_of_any_cluster():
+    expected = expected_clusters(4.5, "z", (1, np.inf), RESELS)
+    assert peak_p(4.5, "z", (1, np.inf), RESELS) == pytest.approx(1 - np.exp(-expected))
