@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from bidsapp.stats import tau2 as module
-from bidsapp.stats.tau2 import estimate_tau2, project, restricted_deviance
+from bidsapp.stats.tau2 import (
+    estimate_tau2,
+    estimate_tau2_by_group,
+    project,
+    project_groups,
+    restricted_deviance,
+    start_tau2,
+)
 
 
 def test_projection_is_the_one_of_whole_matrices(rng):
@@ -47,3 +54,71 @@ def test_blocks_do_not_change_the_estimates(rng, monkeypatch):
     whole = estimate_tau2(effects, variances, basis)
     monkeypatch.setattr(module, "BLOCK_NUMBERS", 8 * 7)
     np.testing.assert_allclose(estimate_tau2(effects, variances, basis), whole, rtol=1e-9, atol=1e-12)
+
+
+def whole_projection(X, spread):
+    W = np.diag(1 / spread)
+    return W - W @ X @ np.linalg.inv(X.T @ W @ X) @ X.T @ W
+
+
+def test_the_start_is_the_moment_estimate_of_hedges_and_olkin(rng):
+    """For a mean: the variance of the effects less the mean sampling variance, but not below 0."""
+    effects, variances = 3.0 * rng.normal(size=(7, 40)), rng.uniform(0.1, 8.0, (7, 40))
+    expected = np.maximum(effects.var(axis=0, ddof=1) - variances.mean(axis=0), 0.0)
+    assert 0 < np.count_nonzero(expected) < 40
+    np.testing.assert_allclose(start_tau2(effects, variances, np.full((7, 1), 7**-0.5)), expected, atol=1e-12)
+
+
+def test_the_deviance_is_that_of_whole_matrices(rng):
+    spread, effects = rng.uniform(0.2, 2.0, (9, 5)), rng.normal(size=(9, 5))
+    X = np.linalg.qr(rng.normal(size=(9, 2)))[0]
+    expected = [
+        np.log(s).sum() + np.linalg.slogdet(X.T @ np.diag(1 / s) @ X)[1] + y @ whole_projection(X, s) @ y
+        for s, y in zip(spread.T, effects.T, strict=True)
+    ]
+    np.testing.assert_allclose(restricted_deviance(effects, spread, X), expected, rtol=1e-10)
+
+
+GROUPS = np.array([0] * 6 + [1] * 5 + [2] * 7)
+
+
+def test_projections_of_groups_are_those_of_whole_matrices(rng):
+    spread, effects = rng.uniform(0.2, 2.0, (18, 3)), rng.normal(size=(18, 3))
+    X = np.linalg.qr(rng.normal(size=(18, 2)))[0]
+    members = [np.flatnonzero(group == GROUPS) for group in range(3)]
+    score, information = project_groups(effects, spread, X, members)
+    for voxel in range(3):
+        P, y = whole_projection(X, spread[:, voxel]), effects[:, voxel]
+        for g, rows in enumerate(members):
+            part = np.zeros((18, 18))
+            part[rows, rows] = 1.0
+            expected = y @ P @ part @ P @ y - np.trace(P @ part)
+            assert score[voxel, g] == pytest.approx(expected, rel=1e-8)
+            for h, others in enumerate(members):
+                expected = np.square(P[np.ix_(rows, others)]).sum()
+                assert information[voxel, g, h] == pytest.approx(expected, rel=1e-8)
+
+
+def test_each_group_is_at_the_top_of_the_likelihood_or_rests_at_0(rng):
+    variances = rng.uniform(0.2, 2.0, (18, 200))
+    effects = rng.normal(0, np.sqrt(variances + np.array([0.0, 1.0, 4.0])[GROUPS][:, None]))
+    X = np.linalg.qr(np.column_stack([np.ones(18), np.arange(18)]))[0]
+    found = estimate_tau2_by_group(effects, variances, X, GROUPS)
+    # Where the search swings between two estimates at 0 it does not end: NaN, in few voxels.
+    ended = np.isfinite(found).all(axis=0)
+    assert ended.mean() > 0.98
+    found, effects, variances = found[:, ended], effects[:, ended], variances[:, ended]
+    members = [np.flatnonzero(group == GROUPS) for group in range(3)]
+    score, information = project_groups(effects, variances + found[GROUPS], X, members)
+    score = (score / np.sqrt(np.einsum("vgg->vg", information))).T
+    assert (found == 0).any(axis=1).all()
+    assert (found > 0).any(axis=1).all()
+    np.testing.assert_allclose(score[found > 0], 0.0, atol=1e-7)
+    assert (score[found == 0] <= 1e-7).all()
+    # Better than both neighbours, too, so that the score is no mistake.
+    here = restricted_deviance(effects, variances + found[GROUPS], X)
+    for group in range(3):
+        for factor in (0.9, 1.1):
+            moved = found.copy()
+            moved[group] = factor * moved[group] + 1e-3
+            assert (here <= restricted_deviance(effects, variances + moved[GROUPS], X) + 1e-9).all()
