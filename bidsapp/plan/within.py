@@ -21,6 +21,11 @@ class Cells:
         """The key of the first cell, which shares what names the outputs."""
         return self.entries[0].key
 
+    @property
+    def metadata(self):
+        """The fields that the sidecars of the cells have."""
+        return {name: value for entry in self.entries for name, value in entry.metadata.items()}
+
 
 def subject_contrasts(node):
     """Return the contrasts within subjects that a node asks for: name -> Within.
