@@ -28,16 +28,20 @@ LARGEST_PILOT = 0.9
 PILOT_ROUNDS = 4
 # Bins that the deviance is expanded in; voxels that are not more are exact.
 N_BINS = 60
+# Voxels that the pilot is corrected by, and their bins.
+SAMPLE, SAMPLE_BINS = 1000, 20
 # Of the deviance, in the rounds. After the first only voxels are done again that are so many standard errors
-# (about 1 / sqrt(T - r)) or more from their centre: the error of the expansion is of third order. The log
-# variance of an effect has an error of standard deviation below .01 over voxels then (docs/noise.md).
+# (about 1 / sqrt(T - r); FAR for one coefficient) or more from their centre: the error of the expansion is of
+# third order (docs/noise.md has what is left of it).
 TOLERANCES = 0.05, 1e-3, 1e-3
-FAR = 2.0
+FAR, FARTHEST = 1.25, 3.0
 # Where every voxel has its own centre: rounds, tolerance of the deviance, change of z.
 EXACT_ROUNDS, EXACT_TOLERANCE, CONVERGED = 30, 1e-12, 1e-7
 # A step goes at most so many standard errors from the centre.
 RADIUS = 4.0
 CHUNK, PILOT_CHUNK = 2048, 16384
+# So many voxels of a bin give its information.
+ENOUGH = 1024
 
 
 def estimate_z(sums, design, voxels, n_threads=1):
@@ -52,13 +56,34 @@ def estimate_z(sums, design, voxels, n_threads=1):
     z = make_pilot(sums.products, design, voxels)
     if len(z) <= N_BINS:
         return _iterate(sums, design, voxels, z)
-    left = np.arange(len(z))
+    if len(z) > 2 * SAMPLE:
+        z = _correct_pilot(sums, design, voxels, z)
+    return _approach(sums, design, voxels, z, n_threads=n_threads)
+
+
+def _correct_pilot(sums, design, voxels, z):
+    """Return the pilot as the linear function of itself that is nearest to the estimates of a sample.
+
+    Its errors are mostly alike for voxels with like noise; without them few voxels need a second round.
+    """
+    some = np.linspace(0, len(z) - 1, SAMPLE).astype(int)
+    found = _approach(sums, design, voxels[some], z[some], n_bins=SAMPLE_BINS)
+    with_constant = np.column_stack([z, np.ones(len(z))])
+    weights = np.linalg.lstsq(with_constant[some], found)[0]
+    largest = np.arctanh(LARGEST_PILOT)
+    return np.clip(with_constant @ weights, -largest, largest)
+
+
+def _approach(sums, design, voxels, z, *, n_bins=N_BINS, n_threads=1):
+    """Return z after the rounds, of which the later ones are for voxels that were far from their centre."""
+    z, left = z.copy(), np.arange(len(z))
+    limit = min(FAR * np.sqrt(z.shape[1]), FARTHEST)
     for tolerance in TOLERANCES:
         chosen = voxels[left]
         z[left], distance = refine(
-            lambda some, of=chosen: sums.take(of[some]), design, z[left], tolerance, n_threads
+            lambda some, of=chosen: sums.take(of[some]), design, z[left], tolerance, n_bins, n_threads
         )
-        left = left[distance > FAR / np.sqrt(design.dof)]
+        left = left[distance > limit / np.sqrt(design.dof)]
         if not len(left):
             break
     return z
@@ -67,7 +92,7 @@ def estimate_z(sums, design, voxels, n_threads=1):
 def _iterate(sums, design, voxels, z):
     """Return z of voxels that are the centres of their own bins, as exactly as it can be found."""
     for _ in range(EXACT_ROUNDS):
-        z, distance = refine(lambda some: sums.take(voxels[some]), design, z, EXACT_TOLERANCE)
+        z, distance = refine(lambda some: sums.take(voxels[some]), design, z, EXACT_TOLERANCE, N_BINS)
         if distance.max() < CONVERGED:
             break
     return z
@@ -99,19 +124,20 @@ def make_pilot(products, design, voxels):
     return z
 
 
-def refine(take, design, z, tolerance, n_threads=1):
+def refine(take, design, z, tolerance, n_bins, n_threads=1):
     """Return z of the least deviance, expanded about the centres of bins of z, and how far it is from these.
 
     ``take`` returns the ResidualSums of some of the rows of z.
     """
-    centres, bins = make_bins(z, N_BINS)
+    centres, bins = make_bins(z, n_bins)
     refined = np.empty_like(z)
     coefficients = to_coefficients(np.tanh(centres))
 
     def improve(job):
         number, voxels = job
         local = make_local_design(design, coefficients[number])
-        forms = np.concatenate([make_local_forms(take(some), design, local) for some in split(voxels, CHUNK)])
+        forms = [make_local_forms(take(some), design, local) for some in split(voxels, CHUNK)]
+        forms = forms[0] if len(forms) == 1 else np.concatenate(forms)
         about = _describe_centre(design, local, forms)
         # The deviance of a run: log|V| of all is that of one times their number.
         n_runs = len(design.runs)
@@ -173,7 +199,8 @@ def _describe_centre(design, local, forms):
     """Return what ``newton.minimise`` knows about a centre, from the voxels of its bin."""
     coefficients = -local.filter[1:]
     n_runs, v_curve = len(design.runs), curve_of_log_determinant(coefficients)
-    mean = (forms / forms[:, :1, :1]).mean(axis=0)
+    some = forms[:ENOUGH]
+    mean = (some / some[:, :1, :1]).mean(axis=0)
     expected = 2 * mean[1:, 1:] - np.outer(mean[0, 1:], mean[0, 1:])
     inverse = invert_curve(local.log_curve + n_runs * v_curve + design.dof * expected)
     # Not where log|G| is past its expansion, near a unit root: there it invents minima.

@@ -1,0 +1,204 @@
+"""Size and precision of the default noise model where a run is not the plain one of ``noise_models``.
+
+    python -m benchmarks.noise_conditions [--conditions f2 scrubbed] [--repetition-times 2] [--series 2500]
+
+Series, designs and the table are those of ``benchmarks.noise_models``; the conditions:
+
+- f2, f3: F of the condition and of the same 6 s (and 12 s) later;
+- two-runs: two runs fitted together, each with its own columns of motion;
+- scrubbed: a tenth of the volumes censored at random;
+- short: 95 volumes;
+- fixed2, fixed4, fixed8: fixed effects over so many runs;
+- precision: standard deviation of the effect of the covariance that was simulated over that of ours (1 is
+  the best there is), and our variance over that of ``ar1-reml``, instead of the sizes.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+from scipy.linalg import cho_factor, cho_solve, toeplitz
+
+from benchmarks.noise_library import LIBRARY
+from benchmarks.noise_models import ALPHAS, DESIGNS, OTHER_SECONDS, SECONDS, make_matrix
+from bidsapp.records import Contrast
+from bidsapp.stats.estimate_maps import joint_f
+from bidsapp.stats.fixed_effects import combine_estimates
+from bidsapp.stats.noise_models import count_lags
+from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
+from bidsapp.stats.series_sums import accumulate, join_sums
+from bidsapp.stats.time_model import make_time_model
+
+SHORT, SCRUBBED, DELAY = 95, 0.1, 6.0
+
+
+def fit(matrix, series, repetition_time, *, starts=(0,), keep=None, noise_model="auto"):
+    """Return the fitted run, or runs, of series (n_volumes, n_series)."""
+    model = make_time_model(matrix, keep, starts)
+    shortest = min(run.stop - run.start for run in model.runs)
+    n_lags = count_lags(noise_model, repetition_time, model.dof, shortest)
+    how = {"n_lags": n_lags, "scaling": "none"}
+    parts = [accumulate([series[run] + 1000.0], model.of_run(run), **how) for run in model.runs]
+    return fit_run_glm(parts[0] if len(parts) == 1 else join_sums(model, parts), noise_model=noise_model)
+
+
+def make_contrast(n_columns, n_rows=1):
+    """Return the contrast of the first columns."""
+    rows = np.eye(n_columns)[:n_rows]
+    return Contrast("first", "F" if n_rows > 1 else "t", tuple(map(str, range(n_columns))), rows)
+
+
+def test(estimate):
+    """Return p-values and degrees of freedom of an estimate."""
+    t = estimate.effect / np.sqrt(estimate.variance)
+    return 2 * stats.t.sf(np.abs(t), estimate.dof), estimate.dof
+
+
+class Setting:
+    """What a condition draws from: a design, and series of all processes mixed as the voxels of an image."""
+
+    def __init__(self, repetition_time, kind, n_series, rng):
+        self.repetition_time, self.kind, self.rng = repetition_time, kind, rng
+        self.processes = [process for process in LIBRARY if process.repetition_time == repetition_time]
+        self.n_volumes = round(SECONDS.get(repetition_time, OTHER_SECONDS) / repetition_time)
+        self.order = rng.permutation(n_series * len(self.processes))
+        self.which = self.order // n_series
+        self.n_series = n_series
+
+    def draw(self, n_volumes=None):
+        """Return series, shape (n_volumes, n_all)."""
+        size = n_volumes or self.n_volumes, self.n_series
+        return np.concatenate([p.draw(*size, self.rng) for p in self.processes], axis=1)[:, self.order]
+
+    def matrix(self, n_volumes=None):
+        """Return a design, its first column the condition."""
+        return make_matrix(self.kind, self.repetition_time, n_volumes or self.n_volumes, self.rng)
+
+    def fit(self, matrix, series, **more):
+        """Return the fitted run."""
+        return fit(matrix, series, self.repetition_time, **more)
+
+
+def test_f(setting, n_rows):
+    """F of the condition at several delays."""
+    matrix, times = setting.matrix(), np.arange(setting.n_volumes) * setting.repetition_time
+    later = [np.interp(times - k * DELAY, times, matrix[:, 0], left=0.0) for k in range(1, n_rows)]
+    matrix = np.column_stack([*later, matrix])
+    joint = estimate_f(setting.fit(matrix, setting.draw()), make_contrast(matrix.shape[1], n_rows))
+    return stats.f.sf(joint_f(joint.effect, joint.covariance), n_rows, joint.dof), joint.dof
+
+
+def test_two_runs(setting):
+    """One condition over two runs that share the coefficients of the noise."""
+    first, second = setting.matrix(), setting.matrix()
+    own = [np.pad(first[:, 1:], ((0, len(second)), (0, 0))), np.pad(second[:, 1:], ((len(first), 0), (0, 0)))]
+    matrix = np.column_stack([np.concatenate([first[:, 0], second[:, 0]]), *own])
+    series = np.concatenate([setting.draw(), setting.draw()])
+    fitted = setting.fit(matrix, series, starts=(0, len(first)))
+    return test(estimate_t(fitted, make_contrast(matrix.shape[1])))
+
+
+def test_scrubbed(setting):
+    """A tenth of the volumes censored."""
+    matrix, keep = setting.matrix(), np.ones(setting.n_volumes, bool)
+    keep[setting.rng.choice(len(keep), int(SCRUBBED * len(keep)), replace=False)] = False
+    fitted = setting.fit(matrix, setting.draw(), keep=keep)
+    return test(estimate_t(fitted, make_contrast(matrix.shape[1])))
+
+
+def test_short(setting):
+    """A run of few volumes."""
+    matrix = setting.matrix(SHORT)
+    return test(estimate_t(setting.fit(matrix, setting.draw(SHORT)), make_contrast(matrix.shape[1])))
+
+
+def test_fixed(setting, n_runs):
+    """Fixed effects over runs."""
+    estimates = []
+    for _ in range(n_runs):
+        matrix = setting.matrix()
+        estimates.append(estimate_t(setting.fit(matrix, setting.draw()), make_contrast(matrix.shape[1])))
+    return test(combine_estimates(estimates, np.ones((n_runs, 1)), np.ones(1)))
+
+
+def known_deviation(process, matrix):
+    """Return the standard deviation of the first column's effect with the covariance known."""
+    autocovariance = np.fft.ifft(process.density()).real[: len(matrix)]
+    whole = cho_solve(cho_factor(toeplitz(autocovariance)), matrix)
+    return np.sqrt(np.linalg.inv(matrix.T @ whole)[0, 0])
+
+
+def compare_precision(setting):
+    """Return rows of the ratios of standard deviations and of variances, one a process."""
+    matrix, series = setting.matrix(), setting.draw()
+    contrast = make_contrast(matrix.shape[1])
+    ours, simple = (
+        estimate_t(setting.fit(matrix, series, noise_model=name), contrast).effect
+        for name in ("auto", "ar1-reml")
+    )
+    return [
+        (known_deviation(process, matrix) / ours[inside].std(), ours[inside].var() / simple[inside].var())
+        for number, process in enumerate(setting.processes)
+        for inside in [setting.which == number]
+    ]
+
+
+TESTS = {
+    "f2": lambda setting: test_f(setting, 2),
+    "f3": lambda setting: test_f(setting, 3),
+    "two-runs": test_two_runs,
+    "scrubbed": test_scrubbed,
+    "short": test_short,
+    **{f"fixed{n}": lambda setting, n=n: test_fixed(setting, n) for n in (2, 4, 8)},
+}
+
+
+def measure(condition, repetition_time, kind, n_series, n_seeds):
+    """Return rows of one condition, one a process."""
+    found = []
+    for seed in range(n_seeds):
+        rng = np.random.default_rng([int(1000 * repetition_time), DESIGNS.index(kind), seed, 1])
+        setting = Setting(repetition_time, kind, n_series, rng)
+        if condition == "precision":
+            found.append(compare_precision(setting))
+            continue
+        p, dof = TESTS[condition](setting)
+        inside = [setting.which == number for number in range(len(setting.processes))]
+        found.append([[np.mean(p[i] < a) for a in ALPHAS] + [np.median(dof)] for i in inside])
+    means = np.mean(found, axis=0)
+    about = {"condition": condition, "tr": repetition_time, "design": kind, "n": n_series * n_seeds}
+    names = [process.name for process in setting.processes]
+    return [about | {"process": name, "values": row.tolist()} for name, row in zip(names, means, strict=True)]
+
+
+def main():
+    """Parse the command line; measure and print a line a process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    times = sorted({process.repetition_time for process in LIBRARY}, reverse=True)
+    names = [*TESTS, "precision"]
+    parser.add_argument("--conditions", nargs="+", default=names, choices=names)
+    parser.add_argument("--repetition-times", type=float, nargs="+", default=times, choices=times)
+    parser.add_argument("--series", type=int, default=2500, help="of each process and design matrix")
+    parser.add_argument("--seeds", type=int, default=4, help="design matrices")
+    parser.add_argument("--save", help="add the rows to this JSON-lines file")
+    given = parser.parse_args()
+    print("| condition | TR (s) | noise | design | size at .05 | at .001 | dof | series |")
+    print("| --- " * 8 + "|")
+    for condition in given.conditions:
+        for time in given.repetition_times:
+            for kind in DESIGNS:
+                for row in measure(condition, time, kind, given.series, given.seeds):
+                    values = " | ".join(f"{value:.4g}" for value in row["values"])
+                    print(
+                        f"| {condition} | {time:g} | {row['process']} | {kind} | {values} | {row['n']} |",
+                        flush=True,
+                    )
+                    if given.save:
+                        with Path(given.save).open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()
