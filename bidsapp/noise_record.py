@@ -40,6 +40,7 @@ def describe_noise(model, requested, dof):
         "residual_dof": float(model.dof),
         "dof": [None if value is None else float(value) for value in (low, median, high)],
         "at_limit": None if likelihood is None else likelihood.at_limit,
+        "share": None if likelihood is None else float(np.median(likelihood.uncertainty.share)),
     }
 
 
@@ -113,6 +114,7 @@ def noise_fields(noise, estimate=None):
         "VarianceCorrection": "Kenward-Roger, linear" if corrected else "none",
         "ResidualDegreesOfFreedom": noise["residual_dof"],
         "NoiseAtLimitShare": noise["at_limit"],
+        "NoiseUncertaintyShare": noise["share"],
         "NoisePortmanteauOutside": _by_group(noise, lambda group: group["outside"]),
         "NoiseAutocorrelationLeft": _by_group(noise, lambda group: _largest_left(noise, group)),
     }

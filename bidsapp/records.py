@@ -152,6 +152,11 @@ class Geometry:
         """The volume of one voxel."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
+    @property
+    def voxel_sizes_mm(self):
+        """The length of a voxel along each axis, shape (3,)."""
+        return np.sqrt(np.sum(np.square(self.affine[:3, :3]), axis=0))
+
     def coordinates(self):
         """Return the positions of all points in mm, shape (n_points, 3)."""
         return np.argwhere(self.mask) @ self.affine[:3, :3].T + self.affine[:3, 3]

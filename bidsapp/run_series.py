@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from bidsapp.design.diagnostics import inestimable_reason
 from bidsapp.errors import AppError, Caution, InputError
 from bidsapp.inputs.images import intersect_masks, read_first_volume, read_map, read_mask
-from bidsapp.inputs.series import BLOCK_VOLUMES, FWHM_PER_SIGMA, open_series
+from bidsapp.inputs.series import BLOCK_VOLUMES, open_series
+from bidsapp.noise_smoothing import find_pairs, make_smoother, measure_widths
 from bidsapp.outputs import names
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_series
@@ -60,17 +60,21 @@ def fit_series(fit, settings, n_threads):
         masks = [read_mask(run.mask) for run in fit.runs]
         geometry = masks[0] if len(masks) == 1 else intersect_masks(masks, [run.mask for run in fit.runs])
         without = [np.zeros(geometry.n_points, bool) for _ in fit.runs]
-        sums, gaps, samples = _sum_runs(fit, without, geometry, settings, n_threads)
+        fwhm_mm = settings.run.noise_smoothing_fwhm
+        looked_at = choose_sample(geometry.n_points)
+        voxels, pairs = find_pairs(geometry, looked_at) if fwhm_mm > 0 else (looked_at, [])
+        sums, gaps, samples = _sum_runs(fit, without, voxels, geometry, settings, n_threads)
         without = [gap.points for gap in gaps]
         if any(gap.volumes or points.any() for gap, points in zip(gaps, without, strict=True)):
             fit = leave_out(fit, [gap.volumes for gap in gaps], without)
-            sums, _, samples = _sum_runs(fit, without, geometry, settings, n_threads)
+            sums, _, samples = _sum_runs(fit, without, voxels, geometry, settings, n_threads)
         small = [note for pair in zip(fit.runs, masks, strict=True) for note in warn_of_small_mask(*pair)]
         fit = replace(fit, notes=(*fit.notes, *small))
-        smooth = make_smoother(geometry, settings.run.noise_smoothing_fwhm)
+        smooth = _make_smoother(geometry, fwhm_mm, sums, samples, pairs)
         noise_model = settings.run.noise_model
         fitted = fit_run_glm(sums, noise_model=noise_model, smooth=smooth, n_threads=n_threads)
-        return geometry, fitted, fit, without, _leave_residuals(samples, fitted)
+        residuals = _leave_residuals(samples, fitted, voxels)[:, np.searchsorted(voxels, looked_at)]
+        return geometry, fitted, fit, without, residuals
     except AppError as error:
         raise type(error)(f"{fit.label}: {error}", exit_code=error.exit_code) from error
 
@@ -149,20 +153,17 @@ def number_ranges(volumes):
     return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts)
 
 
-def make_smoother(geometry, fwhm_mm):
-    """Return a function that smooths a map (n_points,) over the voxels that have a value; None for 0 mm."""
+def _make_smoother(geometry, fwhm_mm, sums, samples, pairs):
+    """Return what smooths the noise coefficients within tissue, or None."""
     if fwhm_mm <= 0:
         return None
-    zooms = np.sqrt(np.sum(np.square(geometry.affine[:3, :3]), axis=0))
-    sigma = fwhm_mm / (FWHM_PER_SIGMA * zooms)
-
-    def smooth(values):
-        known = np.isfinite(values)
-        volumes = [geometry.volume(v, fill=0.0) for v in (np.where(known, values, 0.0), known.astype(float))]
-        total, weight = (gaussian_filter(volume, sigma, mode="constant")[geometry.mask] for volume in volumes)
-        return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
-
-    return smooth
+    series = np.concatenate([stored[0] * block for sample, stored in samples for block in sample]).astype(
+        float
+    )
+    series -= series.mean(axis=0)
+    basis = sums.model.basis
+    widths = measure_widths(series - basis @ (basis.T @ series), pairs, geometry.voxel_sizes_mm)
+    return make_smoother(geometry, fwhm_mm, sums.mean, widths)
 
 
 def open_blocks(fit, number, geometry, without, options, n_threads):
@@ -192,7 +193,7 @@ def open_blocks(fit, number, geometry, without, options, n_threads):
     return aggregate_series(blocks, labels, fit.aggregate), series
 
 
-def _sum_runs(fit, without, geometry, settings, n_threads):
+def _sum_runs(fit, without, voxels, geometry, settings, n_threads):
     """Return the sums over time of all runs of a fit, what the series of each lacks, and samples of them."""
     model = make_time_model(fit.design.matrix, fit.keep, [rows.start for rows in fit.rows])
     if settings.run.noise_model == LIKE_NILEARN:
@@ -201,7 +202,7 @@ def _sum_runs(fit, without, geometry, settings, n_threads):
     repetition_time = min(run.repetition_time for run in fit.runs)
     shortest = min(run.n_volumes for run in fit.runs)
     n_lags = count_lags(settings.run.noise_model, repetition_time, model.dof, shortest)
-    parts, gaps, samples, voxels = [], [], [], choose_sample(geometry.n_points)
+    parts, gaps, samples = [], [], []
     for number, rows in enumerate(fit.rows):
         blocks, series = open_blocks(fit, number, geometry, without, settings.run, n_threads)
         stored, sample = (series.slope, series.intercept), []
@@ -226,9 +227,9 @@ def _watch(blocks, voxels, sample):
         yield block
 
 
-def _leave_residuals(samples, fitted):
+def _leave_residuals(samples, fitted, voxels):
     """Return the residuals of samples of the series of every run, shape (n_volumes, n_chosen)."""
-    chosen = fitted.series_of(choose_sample(len(fitted.parameters)))
+    chosen = fitted.series_of(voxels)
     runs = enumerate(samples)
     return np.concatenate(
         [

@@ -170,7 +170,8 @@ class RunOptions:
     )
     noise_smoothing_fwhm: float = option(
         0.0,
-        "Smoothing of the map of noise coefficients within the mask in mm (0: none).",
+        "Smoothing of the map of noise coefficients in mm (0: none), over voxels of like mean intensity: not "
+        "across the edges of tissue.",
         kind="float",
         least=0,
         metavar="MM",

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bidsapp.inputs.series import open_series
+from bidsapp.noise_smoothing import make_smoother
 from bidsapp.records import Contrast, Geometry
-from bidsapp.run_series import make_smoother
 from bidsapp.stats.noise_models import count_lags
 from bidsapp.stats.run_glm import estimate_t, fit_run_glm
 from bidsapp.stats.series_sums import accumulate
@@ -49,26 +49,14 @@ def write(path, rng, matrix, dtype, scaling, mean):
     nib.save(image, path)
 
 
-def test_smoother_keeps_a_constant_map_and_fills_gaps():
-    mask = np.zeros((6, 6, 6), bool)
-    mask[1:5, 1:5, 1:5] = True
-    smooth = make_smoother(Geometry(mask, np.diag([2.0, 2, 2, 1])), 6.0)
-    values = np.full(64, 0.3)
-    values[10] = np.nan
-    np.testing.assert_allclose(smooth(values), 0.3, rtol=1e-12)
-
-
-def test_no_smoothing_is_no_smoother():
-    assert make_smoother(Geometry(np.ones((2, 2, 2), bool), np.eye(4)), 0.0) is None
-
-
 @pytest.mark.parametrize("noise_model", ["ar1-reml", "ar1", "ar2"])
 def test_smoothed_coefficients_vary_less(rng, matrix, noise_model):
     geometry = Geometry(np.ones(SHAPE, bool), np.eye(4))
     series = 500 + rng.normal(size=(N_VOLUMES, geometry.n_points)) * 10
     sums = accumulate([series], make_time_model(matrix), n_lags=count_lags(noise_model))
     rough = fit_run_glm(sums, noise_model=noise_model)
-    smooth = fit_run_glm(sums, noise_model=noise_model, smooth=make_smoother(geometry, 4.0))
+    smoother = make_smoother(geometry, 4.0, np.ones(geometry.n_points), np.ones(3))
+    smooth = fit_run_glm(sums, noise_model=noise_model, smooth=smoother)
     assert smooth.autocorrelation[0].std() < 0.4 * rough.autocorrelation[0].std()
     # The restricted likelihood is on a grid of 0.01, nilearn's bins are cut towards zero.
     assert smooth.autocorrelation[0].mean() == pytest.approx(rough.autocorrelation[0].mean(), abs=0.02)

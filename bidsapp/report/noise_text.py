@@ -59,4 +59,15 @@ def say_noise_smoothing(record):
     fwhm = record["settings"].get("run", {}).get("noise_smoothing_fwhm") or 0
     if not fwhm or {run["noise_model"] for run in record["runs"]} == {"ols"}:
         return ""
-    return f"Its coefficients were smoothed with {short(fwhm)} mm within the mask."
+    known = [(run.get("noise") or {}).get("share") for run in record["runs"]]
+    shares = sorted(share for share in known if share is not None)
+    counted = (
+        f", and the share of their variance that this leaves (median {short(shares[len(shares) // 2])}) "
+        "entered the correction [@worsley2002]"
+        if shares
+        else ""
+    )
+    return (
+        f"Its coefficients were smoothed with {short(fwhm)} mm over voxels of like mean intensity "
+        f"[@durand2002]{counted}."
+    )

@@ -79,9 +79,9 @@ def estimate_noise(sums, name, *, smooth=None, n_threads=1):
     sums : SeriesSums
     name : str
         As in ``noise_models.parse_noise_model``; the order is that of the sums.
-    smooth : callable or None
+    smooth : Smoother or None
         Smooths a map (n_voxels,), NaN where there is no value; applied to the coefficients of first-order
-        models and to the partial autocorrelations of the others.
+        models and to z of the others, of whose uncertainty its ``share`` is left.
     """
     kind, _ = parse_noise_model(name)
     if kind == "ols":
@@ -134,7 +134,8 @@ def estimate_by_likelihood(sums, smooth=None, n_threads=1):
     z = estimate_z(residuals, design, np.flatnonzero(has_noise), n_threads)
     at_limit = float(np.mean(np.abs(np.tanh(z)).max(axis=1) > LARGEST_PARTIAL - LIMIT_TOLERANCE))
     z = np.stack([_smooth_usable(sums, column, smooth) for column in z.T], axis=1)
-    uncertainty = assess_noise(design, z, sums.usable, n_threads=n_threads)
+    share = 1.0 if smooth is None else smooth.share
+    uncertainty = assess_noise(design, z, sums.usable, share=share, n_threads=n_threads)
     centres, bins = make_bins(z, MAX_BINS)
     noise = _share_bins(sums, to_coefficients(np.tanh(centres)), bins)
     return replace(noise, likelihood=Likelihood(design, residuals, uncertainty, at_limit))

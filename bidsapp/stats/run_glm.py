@@ -77,8 +77,8 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
     ----------
     noise_model : str
         See ``noise_models.parse_noise_model``; the order of ``auto`` is that of the sums.
-    smooth : callable or None
-        Smooths a map of noise coefficients, see ``autocorrelation.estimate_noise``.
+    smooth : noise_smoothing.Smoother or None
+        Smooths maps of noise coefficients, see ``autocorrelation.estimate_noise``.
     """
     model, n_voxels = sums.model, len(sums.usable)
     noise = estimate_noise(sums, noise_model, smooth=smooth, n_threads=n_threads)
