@@ -17,9 +17,8 @@ from bidsapp.errors import ModelError
 from bidsapp.wildcards import match_name
 
 TIMES = ("onset", "duration")
-COMPARISON = re.compile(
-    r"\s*(?P<left>[^=~!<>]+?)\s*(?P<sign>==|~=|!=|>=|<=|>|<)\s*(?P<right>[^=~!<>&|]+?)\s*"
-)
+# No part can give way to another, so that no query takes more time than its length.
+COMPARISON = re.compile(r"([^=~!<>]+)(==|~=|!=|>=|<=|>|<)([^=~!<>&|]+)")
 OPERATIONS = {
     "Add": np.add,
     "Subtract": np.subtract,
@@ -82,9 +81,9 @@ def _rows(namespace, query, variable, where):
     columns = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
     columns = {name: other.values for name, other in columns.items() if other is not None}
     found = COMPARISON.fullmatch(query)
-    if found and found["left"].strip("`") in columns:
-        values = columns[found["left"].strip("`")]
-        passed = _compare(values, found["sign"], found["right"].strip("'\""), query)
+    left, sign, right = (part.strip() for part in found.groups()) if found else ("", "", "")
+    if left.strip("`") in columns:
+        passed = _compare(columns[left.strip("`")], sign, right.strip("'\""), query)
     else:
         passed = evaluate_query(query.replace("~=", "!="), columns)
     namespace.filtered.append((where, query, variable.name, int(passed.sum()), len(passed)))
@@ -274,7 +273,7 @@ def make_factor(namespace, arguments, where):
         texts = np.array([level_name(value) for value in variable.values.tolist()], object)
         for place, level in enumerate(level_names(variable), start=1):
             name = _plain(f"{variable.name}_{place if variable.is_text else level}")
-            namespace.variables[name] = variable.with_values((texts == level).astype(float), name)
+            namespace.add({name: variable.with_values((texts == level).astype(float), name)})
 
 
 def _plain(name):
@@ -295,7 +294,7 @@ def split(namespace, arguments, where):
                 for name, inside in made.items()
                 for level, rows in levels.items()
             }
-        namespace.variables.update({name: _only(variable, rows, name) for name, rows in made.items()})
+        namespace.add({name: _only(variable, rows, name) for name, rows in made.items()})
 
 
 def _levels(column, variable):

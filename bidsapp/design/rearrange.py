@@ -58,7 +58,7 @@ def make_factor(namespace, arguments, where):
                 levels = [level.with_values(np.where(base == 1, fill, level.values)) for level in levels]
         if target == variable.name:
             namespace.variables.pop(variable.name)
-        namespace.variables.update({level.name: level for level in levels})
+        namespace.add({level.name: level for level in levels})
 
 
 def assign(namespace, arguments, where):
@@ -217,7 +217,7 @@ def split(namespace, arguments, where):
                 raise ModelError(f"{variable.name!r} splits into more than {MAX_PARTS} parts.")
         if target == variable.name:
             namespace.variables.pop(variable.name, None)
-        namespace.variables.update({name: replace(part, name=name) for name, part in made.items()})
+        namespace.add({name: replace(part, name=name) for name, part in made.items()})
 
 
 def _part(variable, inside):

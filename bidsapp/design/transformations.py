@@ -29,6 +29,7 @@ def transform(namespace, instructions):
             SETS[instruction.transformer][instruction.name](
                 namespace, instruction.arguments, instruction.where
             )
+            namespace.add({})
         except ModelError as error:
             raise ModelError(f"{instruction.where} ({instruction.name}): {error}") from error
 
@@ -211,7 +212,7 @@ def _convolve(namespace, arguments, where):
         if variable.is_text:
             raise ModelError(f"{variable.name!r} holds texts. Use Factor before Convolve.")
         made = convolve_variable(variable, target, model, delays, namespace)
-        namespace.variables.update(made)
+        namespace.add(made)
 
 
 TRANSFORMERS = {

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bidsapp.errors import ModelError
 from bidsapp.wildcards import is_wildcard, match_names
 
+# No model needs more; transformations that copy or split everything would go on doubling them.
+MAX_VARIABLES = 5000
 # Characters of a name that are compared with others.
 MAX_SEARCHED = 80
 
@@ -95,6 +98,12 @@ class Namespace:
     groups: dict = field(default_factory=dict)
     rows: tuple = ()
     filtered: list = field(default_factory=list)
+
+    def add(self, made):
+        """Add variables by name; raise ModelError where there are more than any model needs."""
+        self.variables.update(made)
+        if len(self.variables) > MAX_VARIABLES:
+            raise ModelError(f"there are more than {MAX_VARIABLES:,} variables now. Name those you need.")
 
     def find(self, pattern):
         """Return the names of the variables that a word of the model stands for; empty when none."""

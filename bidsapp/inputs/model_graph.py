@@ -4,7 +4,7 @@ import difflib
 
 from bidsapp.model_records import LEVELS, Edge
 
-MAX_EDGES = 1000
+MAX_EDGES, MAX_VALUES = 1000, 5000
 
 
 def make_edges(shapes, nodes, faults):
@@ -14,6 +14,10 @@ def make_edges(shapes, nodes, faults):
         return tuple(Edge(source, target) for source, target in zip(names, names[1:], strict=False))
     if len(shapes) > MAX_EDGES:
         faults.add(["Edges"], f"has {len(shapes):,} edges; at most {MAX_EDGES:,} are accepted.")
+        return ()
+    n_values = sum(len(values) for shape in shapes for values in (shape.Filter or {}).values())
+    if n_values > MAX_VALUES:
+        faults.add(["Edges"], f"have Filters of {n_values:,} values; at most {MAX_VALUES:,} are accepted.")
         return ()
     edges = []
     for index, shape in enumerate(shapes):

@@ -6,7 +6,7 @@ import json
 from bidsapp.inputs.model_text import check_name, read_boolean
 from bidsapp.model_records import MATLAB_SET, REQUIRED_ARGUMENTS, TRANSFORMER_SETS, Instruction
 
-MAX_INSTRUCTIONS = 500
+MAX_INSTRUCTIONS, MAX_NAMES = 500, 5000
 MAX_FIR_DELAYS = 100
 MAX_TEXT = 1000
 MAX_NUMBER = 1e9
@@ -47,6 +47,13 @@ def make_instructions(shape, path, faults, notes):
         return ()
     if len(shape.Instructions) > MAX_INSTRUCTIONS:
         faults.add([*path, "Instructions"], f"has more than {MAX_INSTRUCTIONS} steps.")
+        return ()
+    lists = [value for table in shape.Instructions for value in table.values() if isinstance(value, list)]
+    n_names = sum(map(len, lists))
+    if n_names > MAX_NAMES:
+        faults.add(
+            [*path, "Instructions"], f"name {n_names:,} variables; at most {MAX_NAMES:,} are accepted."
+        )
         return ()
     steps = [
         _instruction(table, shape.Transformer, [*path, "Instructions", index], faults, notes)

@@ -94,6 +94,11 @@ def _response(shape, path, faults, notes):
         faults.add(
             [*path, "Parameters"], "the model 'fir' needs fir_delays, a list of whole numbers of volumes."
         )
+    if len(shape.Variables) > MAX_CONDITIONS or sum(map(is_wildcard, shape.Variables)) > MAX_PATTERNS:
+        faults.add(
+            [*path, "Variables"], f"has more than {MAX_CONDITIONS:,} names or {MAX_PATTERNS} wildcards."
+        )
+        return None
     for index, variable in enumerate(shape.Variables):
         check_name(variable, [*path, "Variables", index], faults)
     return ResponseRule(tuple(shape.Variables), name, read_delays(delays, [*path, "Parameters"], faults))
@@ -165,6 +170,8 @@ def _dummy(shape, path, faults):
     if shape is None:
         return None
     names = None if shape.Contrasts is None else read_columns(shape.Contrasts, path, faults)
+    if sum(map(is_wildcard, names or ())) > MAX_PATTERNS:
+        faults.add(path, f"has more than {MAX_PATTERNS} wildcards.")
     return DummyRule(shape.Test, names)
 
 

@@ -6,6 +6,9 @@ from bidsapp.inputs.model_notes import Notes
 from bidsapp.model_records import INTERCEPT, Node
 from bidsapp.wildcards import is_wildcard
 
+# Parts of a column that a condition may be the end of.
+MAX_ENDINGS = 10
+
 
 def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> Node:
     """Return a node whose contrasts name its columns as X does.
@@ -15,14 +18,14 @@ def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> N
     known : container of str
         What the entries of X may become.
     """
-    columns = [name for name in node.x if not is_wildcard(name) and name != INTERCEPT]
+    endings = _endings([name for name in node.x if not is_wildcard(name) and name != INTERCEPT])
     table = {}
 
     def respell(names, where):
         for index, name in enumerate(names):
             if name in known or name in table or name == INTERCEPT:
                 continue
-            found = _spellings(name, columns)
+            found = _spellings(name, endings)
             if len(found) > 1:
                 faults.add([*where, index], f"{name!r} may be {' or '.join(map(repr, found))}. Write which.")
             elif found:
@@ -40,10 +43,22 @@ def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> N
     return replace(node, contrasts=tuple(contrasts), dummy=dummy)
 
 
-def _spellings(name, columns):
+def _endings(columns):
+    """Return what follows each of the last dots of a column, in small letters -> the columns."""
+    found = {}
+    for column in columns:
+        plain = column.casefold()
+        starts = [0, *(place + 1 for place, letter in enumerate(plain) if letter == ".")]
+        for start in {0, *starts[-MAX_ENDINGS:]}:
+            found.setdefault(plain[start:], []).append(column)
+    return found
+
+
+def _spellings(name, endings):
     """Return the columns that a name may stand for: one that ends in it, or differs in case only."""
     plain, (stem, dot, level) = name.casefold(), name.partition(".")
-    found = [column for column in columns if f".{column}".casefold().endswith(f".{plain}")]
+    found = endings.get(plain, [])
     if dot and not found:
-        found = [f"{column}.{level}" for column in columns if column.casefold() == stem.casefold()]
+        same = [column for column in endings.get(stem.casefold(), []) if len(column) == len(stem)]
+        found = [f"{column}.{level}" for column in same]
     return found
