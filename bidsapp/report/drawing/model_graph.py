@@ -2,7 +2,9 @@
 
 from bidsapp.report.drawing import svg
 
-WIDE, GAP, RISE, LINE, PAD = 264.0, 36.0, 62.0, 15.0, 9.0
+WIDE, GAP, RISE, LINE, PAD = 264.0, 36.0, 44.0, 15.0, 9.0
+# Of the words above a box, which stand on one side of the arrow that ends there.
+SMALL, MAX_BESIDE = 12.5, 28
 # More contrasts and values than these make a picture that nobody reads; the model file has them all.
 MAX_CONTRASTS, MAX_VALUES, MAX_CHARACTERS = 6, 3, 44
 # So that words stay readable where they lie on an arrow.
@@ -17,13 +19,18 @@ def draw_model_graph(graph: dict) -> svg.Figure:
     graph : dict
         As from ``plan.graph.describe_graph``.
     """
-    rows = _rows(graph)
-    places, height = _places(rows)
+    rows, labels = _rows(graph), _labels(graph)
+    places, height = _places(rows, labels)
     width = max(len(row) for row in rows) * (WIDE + GAP) + GAP
-    arrows = "".join(_arrow(places, edges, width) for edges in _parallel(graph["edges"]))
+    pairs = dict.fromkeys((edge["source"], edge["destination"]) for edge in graph["edges"])
+    arrows = "".join(_arrow(places, *pair, width) for pair in pairs)
+    arrows += "".join(_beside(places, name, lines, graph) for name, lines in labels.items())
     boxes = "".join(_box(node, *places[node["name"]]) for node in graph["nodes"])
     steps = ", then ".join(f"{node['level']} {node['name']}" for row in rows for node in row)
-    return svg.Figure(_arrow_head() + arrows + boxes, width, height, f"Model {graph['name']}: {steps}", {})
+    ground = svg.rectangle(0, 0, width, height, fill="var(--panel,#ffffff)")
+    return svg.Figure(
+        ground + _arrow_head() + arrows + boxes, width, height, f"Model {graph['name']}: {steps}", {}
+    )
 
 
 def _rows(graph):
@@ -37,17 +44,18 @@ def _rows(graph):
     return [[node for node in graph["nodes"] if depth[node["name"]] == level] for level in levels]
 
 
-def _places(rows):
+def _places(rows, labels):
     """Return the left, top and height of each box by its node's name, and the height of all."""
-    places, top = {}, 8.0
+    places, top = {}, 8.0 - RISE
     most = max(len(row) for row in rows)
     for row in rows:
+        top += RISE + SMALL * max(len(labels.get(node["name"], ())) for node in row)
         tall = max(_tall(node) for node in row)
         left = GAP + (most - len(row)) * (WIDE + GAP) / 2
         for index, node in enumerate(row):
             places[node["name"]] = (left + index * (WIDE + GAP), top, _tall(node))
-        top += tall + RISE
-    return places, top - RISE + 8.0
+        top += tall
+    return places, top + 8.0
 
 
 def _tall(node):
@@ -61,7 +69,7 @@ def _words(node):
     more = len(node["contrasts"]) - len(contrasts)
     made = [] if node["estimates"] is None else [_counted(node["estimates"]) + " made"]
     lines = [grouped, f"X: {', '.join(node['x'])}", *(f"• {name}" for name in contrasts)]
-    return lines + ([f"and {more} more contrasts"] if more else []) + made
+    return lines + ([f"and {more} more contrast{'s' * (more > 1)}"] if more else []) + made
 
 
 def _counted(number):
@@ -81,39 +89,45 @@ def _box(node, left, top, tall):
     return frame + title + "".join(lines)
 
 
-def _parallel(edges):
-    """Return the edges between the same two nodes together, as they share one arrow."""
-    pairs = {}
-    for edge in edges:
-        pairs.setdefault((edge["source"], edge["destination"]), []).append(edge)
-    return list(pairs.values())
-
-
-def _arrow(places, edges, width):
-    """Return one arrow; it goes beside the boxes where it passes over a row."""
-    (left, top, tall), (to_left, to_top, _) = (places[edges[0][end]] for end in ("source", "destination"))
+def _arrow(places, source, destination, width):
+    """Return an arrow; it goes beside the boxes where it passes over a row."""
+    (left, top, tall), (to_left, to_top, _) = places[source], places[destination]
     x, y, to_x = left + WIDE / 2, top + tall, to_left + WIDE / 2
     passes_over = any(y < other[1] < to_top - RISE for other in places.values())
     aside = (width - 10 if x >= width / 2 else 10) if passes_over else None
     near, far = (x, to_x) if aside is None else (aside, aside)
-    middle = (y + to_top) / 2
+    middle = y + RISE / 2
     bends = f"M{x:.1f} {y:.1f}C{near:.1f} {middle:.1f} {far:.1f} {middle:.1f} {to_x:.1f} {to_top - 7:.1f}"
-    curve = svg.tag("path", d=bends, fill="none", stroke=svg.FAINT, stroke_width=1.3, marker_end="url(#led)")
-    words = [label for label in map(_label, edges) if label]
-    at = (x + to_x) / 2 if aside is None else 0.25 * x + 0.75 * aside
-    lines = [
-        svg.text(
-            at + 5, middle + LINE * (index - (len(words) - 1) / 2) + 3, line, size=10, fill=svg.FAINT, **HALO
-        )
-        for index, line in enumerate(words)
-    ]
-    return curve + "".join(lines)
+    return svg.tag("path", d=bends, fill="none", stroke=svg.FAINT, stroke_width=1.3, marker_end="url(#led)")
 
 
-def _label(edge):
-    rules = [f"{key} {_some(values)}" for key, values in edge["filter"].items()]
-    counted = [] if edge["estimates"] is None else [_counted(edge["estimates"])]
-    return svg.cut("; ".join([*counted, *rules]), 2 * MAX_CHARACTERS)
+def _labels(graph):
+    """Return the lines of words above each box: what passes to it, a line for each part of an edge."""
+    labels = {}
+    for edge in graph["edges"]:
+        lines = labels.setdefault(edge["destination"], [])
+        sources = {other["source"] for other in graph["edges"] if other["destination"] == edge["destination"]}
+        counted = [] if edge["estimates"] is None else [_counted(edge["estimates"])]
+        rules = [f"{key} {_some(values)}" for key, values in edge["filter"].items()]
+        said = [*counted, *rules]
+        if len(sources) > 1 and said:
+            said[0] = f"{said[0]} of {edge['source']}"
+        if lines and said:
+            said[0] = f"and {said[0]}"
+        lines += said
+    return labels
+
+
+def _beside(places, name, lines, graph):
+    """Return the words above a box, on the side of its arrow that the arrow does not come from."""
+    left, top, _ = places[name]
+    first = next(edge["source"] for edge in graph["edges"] if edge["destination"] == name)
+    at, anchor = (left + WIDE / 2 - 7, "end") if places[first][0] > left else (left + WIDE / 2 + 7, "start")
+    look = {"size": 10, "fill": svg.FAINT, "anchor": anchor} | HALO
+    return "".join(
+        svg.text(at, top - 10 - SMALL * (len(lines) - 1 - index), svg.cut(words, MAX_BESIDE), **look)
+        for index, words in enumerate(lines)
+    )
 
 
 def _some(values):
