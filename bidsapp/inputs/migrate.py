@@ -27,6 +27,7 @@ MATLAB_NAMES = re.compile(r"(bidspm|cpp[_-]?spm|bids[_-]?matlab)([ _-]?v?\d[\w.-
 # What bids-matlab's own documents call by two names.
 OTHER_NAMES = {"std": "StdDev"}
 MAX_SET_NAME = 60
+TYPES = ("glm", "meta")
 RENAMED = {
     "ConditionList": ("Condition_list", "condition_list", "Conditions"),
     "Contrasts": ("Conditions", "ConditionList"),
@@ -112,13 +113,28 @@ def _migrate_model(node, level, notes):
     read_older_keys(node, notes)
     for key in ("HRF", "Options"):
         _rename_keys(model.get(key), key, notes)
-    if "Type" not in model:
-        model["Type"] = "meta" if _tests_are_fixed_effects(node) else "glm"
-        notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}", model)
-    elif isinstance(model["Type"], str) and model["Type"] != model["Type"].lower():
-        notes.append(f"Type {model['Type']!r} is read as {model['Type'].lower()!r}", model, "Type")
-        model["Type"] = model["Type"].lower()
+    _migrate_type(node, level, notes)
     read_software(node, notes)
+
+
+def _migrate_type(node, level, notes):
+    """Complete and spell the type of a model; a test FEMA asks for meta, and a Run node is always glm."""
+    model, written = node["Model"], node["Model"].get("Type")
+    fixed = level != "Run" and _tests_are_fixed_effects(node)
+    if "Type" not in model:
+        model["Type"] = "meta" if fixed else "glm"
+        notes.append(f"Model.Type is missing in a {level} node: read as {model['Type']!r}", model)
+        return
+    known = {name: name for name in TYPES}.get(str(written).lower(), written)
+    if known != written:
+        notes.append(f"Type {written!r} is read as {known!r}", model, "Type")
+    if known == "meta" and level == "Run":
+        known = "glm"
+        notes.append("Type 'meta' of a Run node is read as 'glm': a series has no variances", model, "Type")
+    elif known == "glm" and fixed:
+        known = "meta"
+        notes.append("Type 'glm' beside the test FEMA is read as 'meta': FEMA wins", model, "Type")
+    model["Type"] = known
 
 
 def _migrate_contrasts(node, notes):
@@ -190,9 +206,10 @@ def _migrate_test(contrast, notes):
 
 
 def _tests_are_fixed_effects(node):
-    contrasts = node.get("Contrasts")
-    rules = [*(contrasts if isinstance(contrasts, list) else []), node.get("DummyContrasts")]
-    return any(isinstance(rule, dict) and "FEMA" in rule.values() for rule in rules)
+    """Return whether every contrast of a node has the test FEMA."""
+    rules = [*_objects(node.get("Contrasts")), node.get("DummyContrasts")]
+    rules = [rule for rule in rules if isinstance(rule, dict) and rule]
+    return bool(rules) and all("FEMA" in rule.values() for rule in rules)
 
 
 def _migrate_transformations(node, notes):
@@ -236,6 +253,9 @@ def _migrate_instruction(instruction, known, notes):
         better = arguments.get(key.lower().replace("_", ""))
         if better and better != key and key != "Name":
             notes.rename(instruction, key, better)
+    if name == "Convolve" and "FIRDelays" in instruction and instruction.get("Model") != "fir":
+        notes.append("FIRDelays are of the model 'fir' alone: not used", instruction, "FIRDelays")
+        del instruction["FIRDelays"]
 
 
 def _migrate_steps(document, nodes, notes):

@@ -30,6 +30,12 @@ from bidsapp.outputs.names import make_label
 MAX_NODES = 100
 MAX_FAULTS_SHOWN = 12
 MAX_FAULTS_PLACED = 200
+RANDOM_EFFECTS = "random effects of a model are not computed."
+RANDOM_KEYS = ("VarianceComponents", "ErrorDistribution")
+# What models call the types that the specification does not have.
+OTHER_TYPES = dict.fromkeys(("fixedeffects", "ffx", "fema", "metaanalysis"), "Did you mean 'meta'?") | (
+    dict.fromkeys(("mlm", "lmm", "mixed", "mixedeffects", "randomeffects"), RANDOM_EFFECTS.capitalize())
+)
 VERSIONS = re.compile(r"[01](\.\d{1,3}){0,2}([a-z0-9.-]{0,10})?")
 
 
@@ -180,6 +186,8 @@ def _check_shape(document, faults):
 def _explain(fault):
     """Return a fault found by pydantic in plain words."""
     path, kind = fault["loc"], fault["type"]
+    if kind == "extra_forbidden" and path[-1] in RANDOM_KEYS:
+        return f"{RANDOM_EFFECTS} Leave it out; Factor of subject in X accounts for rows of one subject."
     if kind == "extra_forbidden":
         under = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
         known = KEYS.get(under, ())
@@ -189,10 +197,7 @@ def _explain(fault):
     if kind == "missing":
         return "is missing."
     if kind == "literal_error":
-        allowed = fault["ctx"]["expected"]
-        near = difflib.get_close_matches(str(fault["input"])[:MAX_NAME], re.findall(r"'(\w+)'", allowed), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"is {_short(fault['input'])}, but must be {allowed}.{hint}"
+        return _explain_choice(fault["input"], fault["ctx"]["expected"], is_type=path[-1] == "Type")
     wanted = {
         "string_type": "a text",
         "list_type": "a list",
@@ -201,6 +206,17 @@ def _explain(fault):
         "float_type": "a number",
     }
     return f"is {_short(fault['input'])}, but must be {wanted.get(kind, kind)}."
+
+
+def _explain_choice(value, allowed, *, is_type):
+    """Return that a value is none of those allowed, with the one that was meant."""
+    plain = re.sub(r"[\W_]", "", str(value)[:MAX_NAME].lower())
+    if is_type and plain in OTHER_TYPES:
+        hint = OTHER_TYPES[plain]
+    else:
+        near = difflib.get_close_matches(str(value)[:MAX_NAME], re.findall(r"'(\w+)'", allowed), n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+    return f"is {_short(value)}, but must be {allowed}. {hint}".rstrip()
 
 
 def _short(value):

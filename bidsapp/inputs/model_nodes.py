@@ -81,7 +81,7 @@ def _response(shape, path, faults, notes):
     if shape is None:
         return None
     name, parameters = _spell_response(shape, path, notes)
-    delays = next((parameters.pop(key) for key in ("fir_delays", "FIRDelays") if key in parameters), None)
+    delays = _read_delays(name, parameters, path, notes)
     if name not in HRF_MODELS:
         near = difflib.get_close_matches(name[:80], HRF_MODELS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -102,6 +102,17 @@ def _response(shape, path, faults, notes):
     for index, variable in enumerate(shape.Variables):
         check_name(variable, [*path, "Variables", index], faults)
     return ResponseRule(tuple(shape.Variables), name, read_delays(delays, [*path, "Parameters"], faults))
+
+
+def _read_delays(name, parameters, path, notes):
+    """Take the delays out of the parameters of a response; only those of fir count."""
+    given = [key for key in ("fir_delays", "FIRDelays") if key in parameters]
+    delays = next((parameters.pop(key) for key in given), None)
+    if given and name in HRF_MODELS and name != "fir":
+        words = f"{given[0]} are of the model 'fir' alone: not used"
+        notes.correct([*path, "Parameters"], dict(parameters), words)
+        return None
+    return delays
 
 
 def _spell_response(shape, path, notes):

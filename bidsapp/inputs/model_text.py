@@ -87,7 +87,9 @@ def _number(item):
     """Return a weight as a float, or None."""
     if isinstance(item, bool) or not isinstance(item, (int, float, str)):
         return None
-    if isinstance(item, str) and not re.fullmatch(r"\s*[+-]?\d{1,9}(\.\d{0,18})?(\s*/\s*\d{1,9})?\s*", item):
+    if isinstance(item, str) and not re.fullmatch(
+        r"\s*[+-]?(\d{1,9}(\.\d{0,18})?|\.\d{1,18})(\s*/\s*\d{1,9})?\s*", item
+    ):
         return None
     try:
         top, _, bottom = str(item).partition("/") if isinstance(item, str) else (item, "", "")

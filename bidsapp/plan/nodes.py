@@ -11,6 +11,8 @@ from bidsapp.outputs.names import check_labels, make_label
 from bidsapp.records import Contrast
 
 NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?")
+# Names of a contrast that say no more than that it is the mean.
+NO_NAMES = ("1", INTERCEPT, "mean", MEAN_OVER_GROUPS)
 # Entities that a node averages over unless it groups by them.
 AVERAGED = {"run": "run", "ses": "session"}
 
@@ -180,8 +182,8 @@ def incoming_contrast(node, members):
 def make_outputs(node, group_design, contrast, missing_condition):
     """Return the contrasts of a node's group, named as its outputs.
 
-    On the intercept, and averaged over groups, an output keeps the name of the incoming contrast; otherwise
-    the node's own name follows it.
+    On the intercept, and averaged over groups, an output keeps the name of the incoming contrast, unless a
+    Dataset node gives it another; otherwise the node's own name follows it.
 
     Returns
     -------
@@ -204,7 +206,8 @@ def make_outputs(node, group_design, contrast, missing_condition):
     contrasts, names = [], {}
     for item in made:
         own = "1" if _is_mean(by_rule[item.name]) else item.name
-        name = output_name(contrast, "1" if own == MEAN_OVER_GROUPS else own)
+        said = item.name if node.level == "Dataset" and item.name not in NO_NAMES else own
+        name = output_name(contrast, "1" if said in NO_NAMES else said)
         if name in names:
             name = output_name(contrast, item.name)
         names[name] = own

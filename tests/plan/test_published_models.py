@@ -26,7 +26,7 @@ REFUSED = {
     # Its description: "to test that an error is correctly thrown".
     "tests__data__ds005__models__ds-005_type-interceptonlyrunlevel_model.json": "is not in X",
     # A draft of mixed models that the specification never took up.
-    "tests__data__ds005__models__ds-005_type-mfx_model.json": r"VarianceComponents: unknown key",
+    "tests__data__ds005__models__ds-005_type-mfx_model.json": r"VarianceComponents: random effects",
 }
 # Its contrasts of one participant count as independent at the group level, where they are refused.
 REFUSED_BY_GROUP = {"examples__models__ds000003__models__model-001_smdl.json": "enters 2 times"}
