@@ -14,7 +14,7 @@ from bidsapp.outputs.files import write_text
 from bidsapp.outputs.sidecars import write_dataset_description
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.explain import explain_model
-from bidsapp.plan.leftovers import find_leftovers
+from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
 from bidsapp.progress import Progress
 from bidsapp.report.pages import write_overview
 from bidsapp.stats.noise_models import warn_of_size
@@ -31,7 +31,8 @@ def run_stage(settings, work_dir):
     cautions = find_cautions(note for subject in plan.subjects for note in subject.notes)
     log_notes(logger, [note for note in cautions if note not in plan.notes])
     if not settings.selection.participant_label:
-        for note in find_leftovers(labels_with_maps(settings.output_dir), settings):
+        found = find_leftovers(labels_with_maps(settings.output_dir), settings)
+        for note in describe_leftovers(found):
             logger.warning("%s", note)
     for note in warn_of_noise_models(plan, settings.run.noise_model):
         logger.warning("%s", note)

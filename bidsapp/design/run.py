@@ -9,7 +9,7 @@ from bidsapp.design.filters import high_pass_columns, low_pass_columns
 from bidsapp.design.formula import formula_words, make_formula_columns
 from bidsapp.design.transformations import transform
 from bidsapp.design.variables import Namespace, Variable, as_values
-from bidsapp.errors import InputError, ModelError
+from bidsapp.errors import Caution, InputError, ModelError
 from bidsapp.model_records import INTERCEPT
 from bidsapp.records import Design
 from bidsapp.wildcards import is_wildcard, match_names
@@ -124,11 +124,12 @@ def _add_events(namespace, events):
         raise InputError("onset and duration must be numbers.")
     there = ~np.isnan(onset)
     if not there.all():
-        namespace.notes.append(f"{(~there).sum()} events without an onset are left out")
-    if np.isnan(duration[there]).any():
-        namespace.notes.append(
-            f"{np.isnan(duration[there]).sum()} events without a duration are taken as impulses"
-        )
+        namespace.notes.append(Caution(f"{(~there).sum()} events without an onset are left out"))
+    impulses = np.isnan(duration[there])
+    if impulses.any():
+        note = f"{impulses.sum()} events without a duration are taken as impulses"
+        # Of events some of which have a duration, it is more likely to be unknown than zero.
+        namespace.notes.append(Caution(note) if (duration[there] > 0).any() else note)
     onset, duration = onset[there], np.nan_to_num(duration[there])
     for name in events.columns:
         values = events[name].to_numpy()[there]

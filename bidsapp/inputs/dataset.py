@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError
 from bidsapp.inputs.candidates import Candidate, by_labels, of_one_grid, with_events, without_space
-from bidsapp.inputs.index import close_index, find_stray_part, index_folder, read_filters
+from bidsapp.inputs.index import close_index, find_stray_part, index_folder, is_label, read_filters
 from bidsapp.inputs.participants import find_participants
 from bidsapp.inputs.roots import find_roots, subject_labels
 from bidsapp.inputs.runs import Fault, find_events, find_files, make_run, run_entities, run_label
@@ -13,7 +13,7 @@ from bidsapp.inputs.selection import natural_key, space_of, unknown_labels
 from bidsapp.inputs.timing import find_doubtful_times
 from bidsapp.records import Run
 
-NO_UNDERSCORE = "A label is of letters and digits; an underscore ends it. Rename folders and files."
+LABELS = "A label is of letters and digits; an underscore ends it. Rename folders and files."
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def _no_volumes(derivatives, files, subjects):
         )
     else:
         who = f" of sub-{', sub-'.join(subjects)}" if 0 < len(subjects) <= 5 else ""
-        odd = f" {NO_UNDERSCORE}" if any("_" in subject for subject in subjects) else ""
+        odd = "" if all(map(is_label, subjects)) else f" {LABELS}"
         message = (
             f"No preprocessed BOLD{who} in {where} (looked for *_desc-preproc_bold.nii.gz). "
             "Name the folder of fMRIPrep's output with --derivatives, or other names with --bids-filter-file."
@@ -170,7 +170,7 @@ def _make_runs(candidates, raw_files, needs_events):
 def _check_name(file):
     part = find_stray_part(file)
     if part is not None:
-        raise InputError(f"has {part!r} alone in the name {file.path.name}. {NO_UNDERSCORE}")
+        raise InputError(f"has {part!r} in the name {file.path.name}. {LABELS}")
 
 
 def _only_events(found, entities):
@@ -200,8 +200,8 @@ def _unusable(subjects, runs, faults, files):
     faulty, idle = {}, {}
     for subject in subjects:
         own = [str(fault) for fault in faults if fault.entities.get("sub") == subject]
-        if "_" in subject:
-            own.append(f"sub-{subject} has a label with an underscore. {NO_UNDERSCORE}")
+        if not is_label(subject):
+            own = [f"sub-{subject} has a label with other signs. {LABELS}"]
         if subject in usable:
             continue
         if own:

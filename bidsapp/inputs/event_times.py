@@ -13,6 +13,8 @@ LIKELY = {1000: "milliseconds", 10**6: "microseconds"}
 LONGEST_RESPONSE = 32.0
 # Of the time with events of a condition, that with several at once; the rest is a condition as usual.
 MOST_COVERED = 0.5
+# Events of which none comes after this part of the run are few, or in minutes.
+EARLY, FEW_EVENTS = 0.1, 4
 
 
 def check_times(table, run):
@@ -30,18 +32,34 @@ def check_times(table, run):
         Most events lie outside the run, or every one of several outlasts it; without the name of the run.
     """
     length = run.n_volumes * run.repetition_time
-    onset = pd.to_numeric(table["onset"]).to_numpy(float)
+    onset = pd.to_numeric(table["onset"]).to_numpy(float) - run.start_time
     duration = pd.to_numeric(table["duration"]).fillna(0).to_numpy(float)
-    cautions = [*_outside(onset, duration, length), *_too_long(duration, length)]
+    cautions = [*_outside(onset, duration, length, run.start_time), *_too_long(duration, length)]
+    cautions += _all_early(onset, duration, length)
     return cautions or _covered(table, onset, np.minimum(duration, length), length)
 
 
-def _outside(onset, duration, length):
+def _all_early(onset, duration, length):
+    """Return a caution where no event comes after the first part of the run."""
+    end = (onset + duration).max(initial=-LONGEST_RESPONSE)
+    if len(onset) < FEW_EVENTS or not 0 < end < EARLY * length:
+        return []
+    return [
+        Caution(
+            f"all {len(onset)} events lie in the first {end:,.3g} s of a run of {length:,g} s. "
+            "Are the onsets in seconds?"
+        )
+    ]
+
+
+def _outside(onset, duration, length, start):
     late = onset > length
     outside = late | (onset + duration < -LONGEST_RESPONSE)
     if not outside.any():
         return []
-    extremes = f"onsets from {onset.min():,g} to {onset.max():,g} s, a run of {length:,g} s"
+    begins = f" that begins at {start:,g} s (StartTime)" if abs(start) > LONGEST_RESPONSE else ""
+    first, last = onset.min() + start, onset.max() + start
+    extremes = f"onsets from {first:,g} to {last:,g} s, a run of {length:,g} s{begins}"
     counted = f"{outside.sum()} of {len(onset)} events lie outside the run ({extremes})"
     if outside.sum() > len(onset) / 2:
         raise InputError(

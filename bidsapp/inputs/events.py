@@ -2,8 +2,8 @@
 
 What becomes of missing values (``n/a`` or an empty cell):
 
-* onset: the row is dropped, with a note;
-* duration: kept as missing; the design takes it as an impulse, with a note;
+* onset: the row is dropped, with a caution;
+* duration: kept as missing; the design takes it as an impulse, with a note (a caution where others have one);
 * trial_type, or any other column: the row makes no event of that column, and others may still use it.
 
 Onsets may be negative (the event began before the first volume). A file without rows is a table
@@ -68,9 +68,16 @@ def read_events(path, label=""):
         for (column, word), count in table.attrs.get("doubtful", {}).items()
         if column not in REQUIRED
     ]
+    if table.attrs.get("short"):
+        notes.append(
+            Caution(
+                f"{table.attrs['short']} lines of the events file have fewer cells than columns: those that "
+                "they lack count as missing. Was the file cut off?"
+            )
+        )
     there = ~np.isnan(onset)
     if not there.all():
-        notes.append(f"{(~there).sum()} events without an onset are left out")
+        notes.append(Caution(f"{(~there).sum()} events without an onset are left out"))
         table = table[there].reset_index(drop=True)
     if not len(table):
         notes.append("the events file has no event")
@@ -109,10 +116,6 @@ def _check_columns(table, where):
     for name in REQUIRED:
         if name in names:
             continue
-        if len(names) == 1 and any(mark in names[0] for mark in ",; "):
-            raise InputError(
-                f"{where} is not tab-separated: its first line is {names[0]!r}. Save it with tabs."
-            )
         raise InputError(f"{where} has no column {name!r}{did_you_mean(name, names)}")
 
 

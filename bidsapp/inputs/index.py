@@ -57,11 +57,19 @@ def parse_name(path):
     return IndexedFile(path, entities, suffix, dot + extension)
 
 
+def is_label(text):
+    """Whether a text can be the label of an entity: letters and digits, as of BIDS; also "+"."""
+    return re.fullmatch(r"[0-9A-Za-z+]+", text) is not None
+
+
 def find_stray_part(file):
     """Return the part of a file's name that is neither entity nor suffix, as of a label with "_"; or None."""
     parts = file.path.name.partition(".")[0].split("_")[:-1]
     # fMRIPrep before 1.2 wrote task-x_bold_space-y_preproc.
-    return next((part for part in parts if "-" not in part and part != "bold"), None)
+    alone = next((part for part in parts if "-" not in part and part != "bold"), None)
+    return alone or next(
+        (f"{key}-{label}" for key, label in file.entities.items() if not is_label(label)), None
+    )
 
 
 def same_label(entity, first, second):

@@ -207,6 +207,8 @@ def _check_mask(mask, bold, header):
             "--bids-filter-file."
         )
     about = read_header(mask)
+    if np.prod(about.shape[3:]) != 1:
+        raise InputError(f"has a mask of {np.prod(about.shape[3:])} volumes where one is needed: {mask}.")
     try:
         check_grid(
             mask,

@@ -21,7 +21,8 @@ DOUBTFUL = ("na", "NA")
 def read_table(path, columns=None):
     """Return a table as text; None where a value is missing (``n/a``, empty, or another of MISSING).
 
-    ``attrs["doubtful"]`` counts the values that might be names: (column, word) -> number.
+    ``attrs["doubtful"]`` counts the values that might be names: (column, word) -> number; ``attrs["short"]``
+    the lines with fewer cells than columns.
 
     Blank lines are skipped, and the cells that a short line lacks are missing.
 
@@ -34,18 +35,19 @@ def read_table(path, columns=None):
     Raises
     ------
     InputError
-        No such file, not text, a line with more cells than columns, two columns of one name.
+        No such file, not text, other signs than tabs, a line with more cells than columns, two columns of
+        one name.
     """
     lines = _read_rows(path)
     if not lines:
         return pd.DataFrame()
-    header = [name.strip() for name in lines[0][1]]
+    header = _strip_names(path, lines[0][1])
     wanted = [index for index, name in enumerate(header) if columns is None or name in columns]
     names = [header[index] for index in wanted]
     doubled = [name for name in names if names.count(name) > 1]
     if doubled:
         raise InputError(f"{path} has several columns {doubled[0]!r}. Rename one.")
-    doubtful = Counter()
+    doubtful, short = Counter(), 0
     cells = np.full((len(lines) - 1, len(wanted)), None, dtype=object)
     for row, (number, line) in enumerate(lines[1:]):
         if len(line) > len(header) and any(cell.strip() for cell in line[len(header) :]):
@@ -53,14 +55,23 @@ def read_table(path, columns=None):
                 f"{path} is not a tab-separated table: line {number} has {len(line)} cells, the first line "
                 f"{len(header)}. Correct it."
             )
+        short += len(line) < len(header)
         for column, index in enumerate(wanted):
             value = line[index].strip() if index < len(line) else ""
             cells[row, column] = None if value in MISSING else value
             if value in DOUBTFUL:
                 doubtful[names[column], value] += 1
     table = pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
-    table.attrs["doubtful"] = dict(doubtful)
+    table.attrs |= {"doubtful": dict(doubtful), "short": short}
     return table
+
+
+def _strip_names(path, header):
+    """Return the names of the columns; raise where another sign than a tab separates them."""
+    names = [name.strip() for name in header]
+    if len(names) == 1 and any(mark in names[0] for mark in ",; "):
+        raise InputError(f"{path} is not tab-separated: its first line is {names[0]!r}. Save it with tabs.")
+    return names
 
 
 def spell(value):
@@ -98,7 +109,7 @@ def read_header(path):
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     rows = _split_lines(path, [line]) if line else [[]]
-    return [name.strip() for name in rows[0]]
+    return _strip_names(path, rows[0])
 
 
 def _read_rows(path):

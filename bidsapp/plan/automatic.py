@@ -184,7 +184,10 @@ class SameLabelsError(InputError):
     def __init__(self, task, first, second, where=("", "")):
         """Take the names and, where known, whose files have them."""
         label, other = make_label(first), make_label(second)
-        how = f"have the same output name {label!r}" if label == other else "differ by capitals only"
+        how = "differ by capitals only"
+        if first.casefold() != second.casefold():
+            names = repr(label) if label == other else f"but for capitals: {label!r}, {other!r}"
+            how = f"have the same output name {names}"
         said = " and ".join(
             f"{name!r}{place and f' ({place})'}" for name, place in zip((first, second), where, strict=True)
         )

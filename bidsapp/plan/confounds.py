@@ -17,7 +17,7 @@ from bidsapp.inputs.confounds import (
     read_confounds,
     select_confounds,
 )
-from bidsapp.inputs.index import read_json
+from bidsapp.inputs.index import did_you_mean, read_json
 from bidsapp.inputs.tables import read_header
 from bidsapp.model_records import INTERCEPT, Node
 
@@ -87,10 +87,12 @@ def find_absent(prepared):
                     f"{run.label} has no confounds file, which the model needs ({', '.join(absent)})."
                 )
             elif absent:
+                lower = [name.casefold() for name in absent]
+                alike = [name for name in read_header(run.confounds) if name.casefold() in lower]
                 faults[number] = (
                     f"{run.label}: {run.confounds} has no column {', '.join(map(repr, absent))}, which "
-                    "other runs have and the model names. Run the preprocessing of this run again, or leave "
-                    "the column out of the model."
+                    f"other runs have and the model names{did_you_mean(absent[0], alike) or '.'} Run the "
+                    "preprocessing of this run again, or leave the column out of the model."
                 )
     return faults
 

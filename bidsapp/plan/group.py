@@ -28,7 +28,7 @@ from bidsapp.plan.group_options import (
     find_factors,
     without_row,
 )
-from bidsapp.plan.leftovers import find_leftovers
+from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
 from bidsapp.plan.mixtures import check_mixtures
 from bidsapp.plan.nodes import (
     Flow,
@@ -95,9 +95,12 @@ def make_group_plan(settings):
 def _noted(fits, entries, people, settings):
     """Return the fits with what must be said of where their maps come from."""
     labels = {dict(entry.key.entities).get("sub") for entry in entries}
-    leftovers = [] if settings.selection.estimates else find_leftovers(labels, settings, people)
+    leftovers = {} if settings.selection.estimates else find_leftovers(labels, settings, people)
     checked = check_mixtures([fit for fit, _ in fits], allowed=settings.group.allow_mixed_settings)
-    noted = [replace(fit, notes=(*fit.notes, *leftovers)) for fit in checked]
+    noted = []
+    for fit in checked:
+        own = {label: why for label, why in leftovers.items() if f"sub-{label}" in fit.subjects}
+        noted.append(replace(fit, notes=(*fit.notes, *describe_leftovers(own))))
     return [(fit, group_by) for fit, (_, group_by) in zip(noted, fits, strict=True)]
 
 

@@ -10,7 +10,7 @@ EXCLUDED = "excluded now"
 
 
 def find_leftovers(labels, settings, people=None):
-    """Return notes on participants with results that are not of the dataset, or are excluded in this call.
+    """Return which participants with results are not of the dataset, or are excluded in this call.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ def find_leftovers(labels, settings, people=None):
 
     Returns
     -------
-    list of str
-        None about participants that the call names.
+    dict of str to str
+        Label -> why; without participants that the call names.
     """
     raw, derived = labels_at(settings)
     people, unprocessed = people or {}, labels_without_bold(labels, settings)
@@ -31,19 +31,27 @@ def find_leftovers(labels, settings, people=None):
     found = {}
     for label in sorted(set(labels) - set(settings.selection.participant_label), key=natural_key):
         if label in settings.selection.exclude_participant_label:
-            found.setdefault(EXCLUDED, []).append(label)
+            found[label] = EXCLUDED
         elif (raw or derived) and label not in raw | derived:
-            found.setdefault(GONE, []).append(label)
+            found[label] = GONE
         elif label in unprocessed:
-            found.setdefault(NOT_PREPROCESSED, []).append(label)
+            found[label] = NOT_PREPROCESSED
         elif people and listed and label not in people:
-            found.setdefault(NOT_LISTED, []).append(label)
-    return [_in_words(reason, who) for reason, who in found.items()]
+            found[label] = NOT_LISTED
+    return found
+
+
+def describe_leftovers(found):
+    """Return a note for each reason, from label -> why."""
+    reasons = {}
+    for label, why in found.items():
+        reasons.setdefault(why, []).append(label)
+    return [_in_words(why, labels) for why, labels in reasons.items()]
 
 
 def _in_words(reason, labels):
     who, are = ", ".join(f"sub-{label}" for label in labels), "is" if len(labels) == 1 else "are"
     return (
-        f"{who} {are} {reason}, but the output folder holds results of an earlier call, which enter the "
-        f"group: remove them, or give the group level --exclude-participant-label {' '.join(labels)}."
+        f"{who} {are} {reason}, but the output folder holds results, which enter the group: remove them, or "
+        f"give the group level --exclude-participant-label {' '.join(labels)}."
     )

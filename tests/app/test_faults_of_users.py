@@ -283,6 +283,17 @@ def some_late(table):
     return table.assign(onset=[*table.onset[:-2], 170.0, 180.0])
 
 
+def in_minutes(table):
+    return table.assign(onset=table.onset / 60, duration=table.duration / 60)
+
+
+def without_a_time(name):
+    def change(table):
+        return table.astype({name: object}).assign(**{name: ["n/a", *table[name][1:]]})
+
+    return change
+
+
 def one_long(table):
     return table.assign(duration=[999.0, *table.duration[1:]])
 
@@ -293,6 +304,9 @@ def one_long(table):
         (shuffled_twice, "3 rows repeat the onset, duration, trial_type of another row"),
         (some_late, r"2 of \d+ events lie outside the run"),
         (one_long, r"1 of \d+ events last longer than the run"),
+        (in_minutes, r"all \d+ events lie in the first [\d.]+ s of a run of 160 s"),
+        (without_a_time("onset"), "1 events without an onset are left out"),
+        (without_a_time("duration"), "1 events without a duration are taken as impulses"),
         (times(10, "duration"), "events of one condition are on at the same time for most of their time"),
     ],
 )
@@ -446,6 +460,42 @@ def test_confounds_that_cannot_be_used_end_their_run(dataset, tmp_path, capsys, 
     (line,) = problems_in(capsys.readouterr().out)
     assert "sub-01 task-viewing run-1: " in line
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("\t", ","), "is not tab-separated: its first line is 'trans_x,"),
+        (lambda text: text.replace("trans_", "Trans_"), "did you mean 'Trans_x'?"),
+        (lambda text: text.replace(".", ","), "column trans_x, line 2: '-?0,\\d+' is not a number"),
+    ],
+)
+def test_confounds_that_a_spreadsheet_wrote_are_told(dataset, tmp_path, capsys, change, said):
+    (path,) = dataset.glob("derivatives/*/sub-01/func/*run-1_desc-confounds_timeseries.tsv")
+    path.write_text(change(path.read_text()))
+    assert run(dataset, tmp_path / "out", "--dry-run") == 1
+    (line,) = problems_in(capsys.readouterr().out)
+    assert "sub-01 task-viewing run-1: " in line
+    assert re.search(said, line)
+
+
+def test_events_before_a_late_start_end_their_run(dataset, tmp_path, capsys):
+    (path,) = dataset.glob("derivatives/*/sub-01/func/*run-1_*bold.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"StartTime": 1000}))
+    assert run(dataset, tmp_path / "out", "--dry-run") == 1
+    (line,) = problems_in(capsys.readouterr().out)
+    assert re.search(
+        r"(\d+) of \1 events lie outside the run \(.* that begins at 1,000 s \(StartTime\)\)", line
+    )
+
+
+def test_a_mask_of_several_volumes_is_told_by_the_plan(dataset, tmp_path, capsys):
+    (path,) = dataset.glob("derivatives/*/sub-01/func/*run-1_*brain_mask.nii.gz")
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.stack([np.asarray(image.dataobj)] * 2, axis=-1), image.affine), path)
+    assert run(dataset, tmp_path / "out", "--dry-run") == 1
+    (line,) = problems_in(capsys.readouterr().out)
+    assert "sub-01 task-viewing run-1 has a mask of 2 volumes" in line
 
 
 def smaller(data, affine):
@@ -629,19 +679,21 @@ def rename_all(dataset, old, new):
         path.rename(path.with_name(path.name.replace(old, new)))
 
 
-def test_an_underscore_in_a_label_is_told(two, tmp_path, capsys):
-    rename_all(two, "sub-02", "sub-my_02")
+@pytest.mark.parametrize("label", ["my_02", "my 02", "my-02", "my.02", "m\u00fc02"])
+def test_a_label_of_other_signs_is_told(two, tmp_path, capsys, label):
+    rename_all(two, "sub-02", f"sub-{label}")
     assert run(two, tmp_path / "out", "--dry-run") == 1
     (line,) = problems_in(capsys.readouterr().out)
-    assert "sub-my_02 has a label with an underscore" in line
+    assert f"sub-{label} has a label with other signs. A label is of letters and digits" in line
 
 
-def test_an_underscore_in_a_task_ends_the_runs_of_it(two, tmp_path, capsys):
-    for part in (two / "sub-02", two / "derivatives/fmriprep/sub-02"):
-        rename_all(part, "task-viewing", "task-view_ing")
+@pytest.mark.parametrize(("task", "part"), [("view_ing", "'ing'"), ("view ing", "'task-view ing'")])
+def test_other_signs_in_a_task_end_the_runs_of_it(two, tmp_path, capsys, task, part):
+    for folder in (two / "sub-02", two / "derivatives/fmriprep/sub-02"):
+        rename_all(folder, "task-viewing", f"task-{task}")
     assert run(two, tmp_path / "out", "--dry-run") == 1
     (line,) = problems_in(capsys.readouterr().out)
-    assert "'ing' alone in the name sub-02_task-view_ing_run-1" in line
+    assert f"has {part} in the name sub-02_task-{task}_run-1" in line
 
 
 def test_components_of_two_masks_stand_for_the_combined_one_with_a_warning(dataset, tmp_path, capsys):

@@ -186,6 +186,14 @@ def test_a_participant_who_was_taken_out_of_the_table_is_named(tiny_dataset, out
     assert "sub-02 is not in participants.tsv" in notes_of(plan(data, out))
 
 
+def test_who_is_left_out_of_a_model_does_not_enter_it(tiny_dataset, out, tmp_path):
+    data = shutil.copytree(tiny_dataset, tmp_path / "data")
+    path = data / "participants.tsv"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "sub-02" not in line))
+    noted = notes_of(plan(data, out, "--group-design", "covariate", "age"))
+    assert "which enter the group" not in noted
+
+
 def test_results_of_a_participant_who_is_excluded_now_are_named(run):
     code, said = run("participant", "--exclude-participant-label", "02")
     assert code == 0

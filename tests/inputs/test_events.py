@@ -2,7 +2,7 @@
 
 import pytest
 
-from bidsapp.errors import InputError
+from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.events import read_events
 
 
@@ -25,6 +25,14 @@ def test_row_without_onset_is_dropped_with_a_note(write):
     table = read_events(write("onset\tduration\ttrial_type\nn/a\t1\ta\n2\t1\tb\n"))
     assert list(table.trial_type) == ["b"]
     assert table.attrs["notes"] == ("1 events without an onset are left out",)
+
+
+def test_lines_that_are_cut_off_are_told(write):
+    table = read_events(write("onset\tduration\ttrial_type\n1\t1\ta\n2\t1\tb\n3\t1\n"))
+    assert table.trial_type.tolist() == ["a", "b", None]
+    (note,) = table.attrs["notes"]
+    assert isinstance(note, Caution)
+    assert note.startswith("1 lines of the events file have fewer cells")
 
 
 def test_missing_values_of_other_columns_are_none(write):
