@@ -27,6 +27,7 @@ ESTIMATOR_WORDS = {
     "own error": "least squares, one contrast a subject with its own error (F: Greenhouse-Geisser's dof)",
     "sandwich": "least squares with a sandwich covariance (CR2, Satterthwaite)",
 }
+BY_GROUP = "a variance for each group (Welch-Satterthwaite t, Johansen's F)"
 # A cell's map has a variance but no file has the covariance of two cells.
 UNCORRELATED = (
     "The variance of each subject's contrast is the sum of its cells' variances times the squared weights, "
@@ -98,15 +99,20 @@ def estimator_in_words(fitted, index=None):
     """Return how a fit, or one of its contrasts, was made, as records, sidecars and the methods text say."""
     if fitted.tests:
         tests = fitted.tests if index is None else [fitted.tests[index]]
-        return "; ".join(ESTIMATOR_WORDS[method] for method in dict.fromkeys(test.method for test in tests))
+        return "; ".join(dict.fromkeys(_test_in_words(test) for test in tests))
     if np.ndim(fitted.scores) == 3:
         return MULTIVARIATE if fitted.design.variance_groups is None else MULTIVARIATE_GROUPS
     words = ESTIMATOR_WORDS[fitted.estimator]
     if fitted.design.variance_groups is None:
         return words
     if fitted.estimator == "ols":
-        return f"{words}, a variance for each group (Welch-Satterthwaite t, Johansen's F)"
+        return f"{words}, {BY_GROUP}"
     return f"{words}, a variance between subjects for each group"
+
+
+def _test_in_words(test):
+    words = ESTIMATOR_WORDS[test.method]
+    return words if test.design.variance_groups is None else f"{words}, {BY_GROUP}"
 
 
 def read_inputs(fit, settings):

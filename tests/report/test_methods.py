@@ -134,6 +134,17 @@ def test_estimators_are_named_for_what_they_did(estimator, groups, scores, words
     assert words in estimator_in_words(fitted)
 
 
+def test_contrasts_of_several_rows_a_subject_name_their_own_estimators():
+    alike, apart = (SimpleNamespace(variance_groups=groups) for groups in (None, [1, 2]))
+    tests = [SimpleNamespace(method=m, design=d) for m, d in (("own error", apart), ("sandwich", alike))]
+    words = [estimator_in_words(SimpleNamespace(tests=tests), index) for index in (0, 1, None)]
+    assert "one contrast a subject" in words[0]
+    assert words[0].endswith("a variance for each group (Welch-Satterthwaite t, Johansen's F)")
+    assert "sandwich" in words[1]
+    assert words[2] == "; ".join(words[:2])
+
+
+
 def test_equal_weights_are_named():
     fit = SimpleNamespace(method="fixed", method_in_words="fixed effects")
     settings = SimpleNamespace(run=SimpleNamespace(fixed_effects="equal"))
