@@ -4,7 +4,7 @@ A least-squares effect is a sum over inputs, and what the inputs of a group weig
 that group in the effect, whatever covariates stand beside it.
 """
 
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 
@@ -59,10 +59,17 @@ def find_groups(fit: DatasetFit) -> tuple[list[str], set[str]]:
     people = np.unique(fit.subjects, return_inverse=True)[1]
     # What varies within a subject, as products of groups and cells, makes up cells and no group.
     steady = [(name, column) for name, column in columns if _is_steady(column, people)]
-    levels = [(name, column) for name, column in steady if np.ptp(column) > 0]
+    varying = [(name, column) for name, column in steady if np.ptp(column) > 0]
+    levels = [(name, column) for name, column in varying if not _is_product(column, varying)]
     groups = [" ".join(name for name, column in levels if column[row]) for row in range(len(people))]
     cells = {name for name in fit.design.columns if name.startswith(("subject.", "contrast."))}
     return [group or EVERYBODY for group in groups], {name for name, _ in columns} | cells | {INTERCEPT}
+
+
+def _is_product(column, columns):
+    """Return whether a column is the product of two others, whose names say the same."""
+    others = [other for _, other in columns if not np.array_equal(other, column)]
+    return any(np.array_equal(first * second, column) for first, second in combinations(others, 2))
 
 
 def _is_steady(column, people):

@@ -144,7 +144,6 @@ def test_contrasts_of_several_rows_a_subject_name_their_own_estimators():
     assert words[2] == "; ".join(words[:2])
 
 
-
 def test_equal_weights_are_named():
     fit = SimpleNamespace(method="fixed", method_in_words="fixed effects")
     settings = SimpleNamespace(run=SimpleNamespace(fixed_effects="equal"))
