@@ -79,10 +79,12 @@ def is_accepted(row):
         return False
     if row.scheme == "auto":
         return True
-    # Means can have their signs flipped only; where the effect lies between variance groups auto flips, too.
-    is_mean = row.design.startswith("mean")
-    usual = "sign-flip" if is_mean or (row.variance_groups and not across) else "permutation"
-    return row.estimator == "ols" and row.scheme != usual and not (is_mean and not row.variance_groups)
+    # Permutations leave a mean in place, alone (refused) or beside flips (the same), but for variance groups.
+    # Where the effect lies between variance groups auto flips signs, too.
+    if row.design.startswith("mean"):
+        return row.estimator == "ols" and row.variance_groups and row.scheme == "both"
+    usual = "sign-flip" if row.variance_groups and not across else "permutation"
+    return row.estimator == "ols" and row.scheme != usual
 
 
 def make_design(row):
