@@ -113,17 +113,26 @@ def warn_of_caution(fitted, variances):
             f"robust regression with {n_left} inputs beyond the rank of the design: p is approximate (F of "
             "small groups has a size of .03 to .06 at .05); voxels that most inputs fit perfectly have none."
         ]
-    if fitted.estimator == "sandwich":
-        known = [one for one in fitted.estimates if np.isfinite(one.dof).any()]
+    if by_sandwich := _find_by_sandwich(fitted):
+        known = [one for one in by_sandwich if np.isfinite(one.dof).any()]
         dofs = {one.contrast: np.nanmedian(one.dof) for one in known}
         few = [f"{name} ({dof:.2g})" for name, dof in dofs.items() if dof < FEW_DOF]
         return few and [
             f"few degrees of freedom of the sandwich error: {', '.join(few)}. Few subjects carry these "
             "contrasts; p is approximate, and of a covariate rather too large (size .02 to .04 at .05)."
         ]
-    if fitted.estimator == "ols" and design.variance_groups is not None:
+    # Several rows within subjects have covariances about each group's own fit.
+    if fitted.estimator == "ols" and design.variance_groups is not None and fitted.data.ndim == 2:
         return _warn_of_shared_columns(design, variances)
     return []
+
+
+def _find_by_sandwich(fitted):
+    """Return the estimates with a sandwich error: of all contrasts, or of some of several rows a subject."""
+    if fitted.tests:
+        pairs = zip(fitted.tests, fitted.estimates, strict=True)
+        return [estimate for test, estimate in pairs if test.method == "sandwich"]
+    return fitted.estimates if fitted.estimator == "sandwich" else []
 
 
 def _warn_of_shared_columns(design, variances):

@@ -17,12 +17,14 @@ def two_groups(n_first, n_second, *more):
 
 def warn(effects, design, *, estimator="ols", scheme="permutation", factors=(), **more):
     n, estimates, contrasts = len(design.matrix), more.pop("estimates", ()), more.pop("contrasts", ())
+    tests = more.pop("tests", ())
     fitted = SimpleNamespace(
         design=GroupDesign(design.matrix, contrasts, clusters=np.arange(n), **more),
         data=effects,
         stack=SimpleNamespace(effect=effects),
         estimator=estimator,
         estimates=estimates,
+        tests=tests,
     )
     shuffled = [Shuffled(SimpleNamespace(scheme=scheme))]
     return warn_of_data(
@@ -115,5 +117,11 @@ def test_conservative_tests_are_named(rng):
     ]
     (warning,) = warn(effects, design, estimator="sandwich", estimates=estimates)
     assert "sandwich error: x (4.4)." in warning
+    tests = [SimpleNamespace(method=method) for method in ("own error", "sandwich")]
+    assert warn(rng.normal(size=(20, 500)), design, estimates=estimates, tests=tests) == []
+    (warning,) = warn(rng.normal(size=(20, 500)), design, estimates=estimates[::-1], tests=tests)
+    assert "sandwich error: x (4.4)." in warning
+    several = effects[:, None].repeat(2, axis=1)
+    assert warn(several, design, variance_groups=groups, contrasts=(one, both)) == []
     (warning,) = warn(rng.normal(size=(6, 500)), two_groups(3, 3), estimator="huber")
     assert "4 inputs beyond the rank" in warning
