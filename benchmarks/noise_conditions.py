@@ -9,6 +9,9 @@ Series, designs and the table are those of ``benchmarks.noise_models``; the cond
 - scrubbed: a tenth of the volumes censored at random;
 - short: 95 volumes;
 - fixed2, fixed4, fixed8: fixed effects over so many runs;
+- smoothing0, smoothing4, smoothing8: coefficients smoothed by so many mm (--noise-smoothing-fwhm) in a cube
+  of 3-mm voxels whose halves are tissues with the least and the most autocorrelated process of a repetition
+  time; noise smoothed by 6 mm, the mean intensity 900 in one and 600 in the other;
 - precision: standard deviation of the effect of the covariance that was simulated over that of ours (1 is
   the best there is), and our variance over that of ``ar1-reml``, instead of the sizes.
 """
@@ -20,10 +23,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 from scipy.linalg import cho_factor, cho_solve, toeplitz
+from scipy.ndimage import gaussian_filter
 
 from benchmarks.noise_library import LIBRARY
 from benchmarks.noise_models import ALPHAS, DESIGNS, OTHER_SECONDS, SECONDS, make_matrix
-from bidsapp.records import Contrast
+from bidsapp.noise_smoothing import FWHM_PER_SIGMA, make_smoother
+from bidsapp.records import Contrast, Geometry
 from bidsapp.stats.estimate_maps import joint_f
 from bidsapp.stats.fixed_effects import combine_estimates
 from bidsapp.stats.noise_models import count_lags
@@ -32,16 +37,19 @@ from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import make_time_model
 
 SHORT, SCRUBBED, DELAY = 95, 0.1, 6.0
+SMOOTHING = {f"smoothing{mm}": float(mm) for mm in (0, 4, 8)}
+# The cube has so many voxels a side; its noise this full width at half maximum.
+SIDE, NOISE_MM = 16, 6.0
 
 
-def fit(matrix, series, repetition_time, *, starts=(0,), keep=None, noise_model="auto"):
-    """Return the fitted run, or runs, of series (n_volumes, n_series)."""
-    model = make_time_model(matrix, keep, starts)
+def fit(model, series, repetition_time, *, noise_model="auto", smooth=None):
+    """Return the fitted run, or runs, of a TimeModel and series (n_volumes, n_series)."""
     shortest = min(run.stop - run.start for run in model.runs)
     n_lags = count_lags(noise_model, repetition_time, model.dof, shortest)
     how = {"n_lags": n_lags, "scaling": "none"}
     parts = [accumulate([series[run] + 1000.0], model.of_run(run), **how) for run in model.runs]
-    return fit_run_glm(parts[0] if len(parts) == 1 else join_sums(model, parts), noise_model=noise_model)
+    sums = parts[0] if len(parts) == 1 else join_sums(model, parts)
+    return fit_run_glm(sums, noise_model=noise_model, smooth=smooth)
 
 
 def make_contrast(n_columns, n_rows=1):
@@ -76,9 +84,14 @@ class Setting:
         """Return a design, its first column the condition."""
         return make_matrix(self.kind, self.repetition_time, n_volumes or self.n_volumes, self.rng)
 
-    def fit(self, matrix, series, **more):
+    def fit(self, matrix, series, *, keep=None, starts=(0,), **more):
         """Return the fitted run."""
-        return fit(matrix, series, self.repetition_time, **more)
+        return fit(make_time_model(matrix, keep, starts), series, self.repetition_time, **more)
+
+    def extremes(self):
+        """Return the processes of the least and the greatest correlation of neighbouring volumes."""
+        order = np.argsort([np.fft.ifft(process.density()).real[1] for process in self.processes])
+        return self.processes[order[0]], self.processes[order[-1]]
 
 
 def test_f(setting, n_rows):
@@ -145,6 +158,27 @@ def compare_precision(setting):
     ]
 
 
+def measure_smoothing(setting, fwhm_mm):
+    """Return size at each alpha and median dof within each tissue, and next to the edge between them."""
+    geometry = Geometry(np.ones((SIDE,) * 3, bool), np.diag([3.0, 3, 3, 1]))
+    n_points, sigma = geometry.n_points, NOISE_MM / FWHM_PER_SIGMA / geometry.voxel_sizes_mm
+    place = np.argwhere(geometry.mask)[:, 0]
+    halves = []
+    for process in setting.extremes():
+        noise = process.draw(setting.n_volumes, n_points, setting.rng).reshape(-1, SIDE, SIDE, SIDE)
+        noise = gaussian_filter(noise, (0, *sigma), mode="wrap").reshape(-1, n_points)
+        halves.append(noise / noise.std())
+    is_first = place < SIDE // 2
+    intensity = np.where(is_first, 900.0, 600.0) + setting.rng.normal(size=n_points) * 20
+    smooth = make_smoother(geometry, fwhm_mm, intensity, np.full(3, NOISE_MM))
+    matrix = setting.matrix()
+    fitted = setting.fit(matrix, np.where(is_first, *halves), smooth=smooth)
+    p, dof = test(estimate_t(fitted, make_contrast(matrix.shape[1])))
+    is_edge = np.abs(place - SIDE / 2 + 0.5) < 2
+    parts = (is_first & ~is_edge, ~is_first & ~is_edge, is_first & is_edge, ~is_first & is_edge)
+    return [[np.mean(p[part] < a) for a in ALPHAS] + [np.median(dof[part])] for part in parts]
+
+
 TESTS = {
     "f2": lambda setting: test_f(setting, 2),
     "f3": lambda setting: test_f(setting, 3),
@@ -155,21 +189,31 @@ TESTS = {
 }
 
 
+def measure_once(condition, setting):
+    """Return size at each alpha and median dof (or what ``precision`` has) of each process."""
+    if condition == "precision":
+        return compare_precision(setting)
+    if condition in SMOOTHING:
+        return measure_smoothing(setting, SMOOTHING[condition])
+    p, dof = TESTS[condition](setting)
+    inside = [setting.which == number for number in range(len(setting.processes))]
+    return [[np.mean(p[i] < a) for a in ALPHAS] + [np.median(dof)] for i in inside]
+
+
 def measure(condition, repetition_time, kind, n_series, n_seeds):
     """Return rows of one condition, one a process."""
     found = []
     for seed in range(n_seeds):
         rng = np.random.default_rng([int(1000 * repetition_time), DESIGNS.index(kind), seed, 1])
         setting = Setting(repetition_time, kind, n_series, rng)
-        if condition == "precision":
-            found.append(compare_precision(setting))
-            continue
-        p, dof = TESTS[condition](setting)
-        inside = [setting.which == number for number in range(len(setting.processes))]
-        found.append([[np.mean(p[i] < a) for a in ALPHAS] + [np.median(dof)] for i in inside])
+        found.append(measure_once(condition, setting))
     means = np.mean(found, axis=0)
     about = {"condition": condition, "tr": repetition_time, "design": kind, "n": n_series * n_seeds}
     names = [process.name for process in setting.processes]
+    if condition in SMOOTHING:
+        names = [process.name for process in setting.extremes()]
+        names += [f"{name}, at the edge" for name in names]
+        about["n"] = SIDE**3 * n_seeds
     return [about | {"process": name, "values": row.tolist()} for name, row in zip(names, means, strict=True)]
 
 
@@ -177,7 +221,7 @@ def main():
     """Parse the command line; measure and print a line a process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     times = sorted({process.repetition_time for process in LIBRARY}, reverse=True)
-    names = [*TESTS, "precision"]
+    names = [*TESTS, *SMOOTHING, "precision"]
     parser.add_argument("--conditions", nargs="+", default=names, choices=names)
     parser.add_argument("--repetition-times", type=float, nargs="+", default=times, choices=times)
     parser.add_argument("--series", type=int, default=2500, help="of each process and design matrix")
