@@ -29,16 +29,19 @@ def parse_json(text, name):
     """
     if len(text) > MAX_CHARACTERS:
         raise ModelError(f"{name} has {len(text):,} characters; a model has less than {MAX_CHARACTERS:,}.")
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        raise ModelError(f"{name} is empty.")
     _check_depth(text, name)
     try:
         return json.loads(
-            text.removeprefix("\ufeff"),
+            text,
             object_pairs_hook=_unique_keys,
             parse_constant=_refuse_constant,
             parse_float=_finite,
         )
     except json.JSONDecodeError as error:
-        what = f"{error.msg[0].lower()}{error.msg[1:]}.{_hint(text, error.pos)}"
+        what = f"{error.msg[0].lower()}{error.msg[1:]}.{_hint(text, error.pos, name)}"
         message = f"{name}, line {error.lineno}, column {error.colno}: not JSON: {what}"
         raise ModelError(message) from error
     except ValueError as error:
@@ -176,10 +179,15 @@ def _key(token):
         return token
 
 
-def _hint(text, position):
-    before = text[:position].rstrip()
-    if before.endswith(","):
+def _hint(text, position, name):
+    """Return what is wrong most probably where a text stops to be JSON."""
+    before, there = text[:position].rstrip(), text[position : position + 2]
+    if name.lower().endswith((".yaml", ".yml")):
+        return " A model is a JSON file; write what stands in this YAML file as JSON."
+    if there in ("//", "/*") or there[:1] == "#":
+        return " JSON has no comments: use Description, or a key that begins with _."
+    if there[:1] == "'":
+        return ' Texts stand in double quotes: "..."'
+    if before.endswith(",") and there[:1] in (",", "}", "]"):
         return " Is there a comma too many before it?"
-    if text[position : position + 2] in ("//", "/*") or text[position : position + 1] == "#":
-        return " JSON has no comments: use Description."
     return ""

@@ -87,7 +87,7 @@ def read_model(path, **options):
             f"The model {path} can not be read: {error.strerror or error}.", exit_code=EXIT_NO_INPUT
         ) from error
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path.name} is not UTF-8 text at byte {error.start}.") from error
+        raise ModelError(f"{path.name} is not UTF-8 text at byte {error.start}. Save it as UTF-8.") from error
     return parse_model(text, path.name, **options)
 
 
@@ -153,7 +153,9 @@ def _read_parts(document, faults, notes):
 def _check_outline(document, faults):
     """Refuse at once what is no model, or too large to be looked at closely."""
     if not isinstance(document, dict):
-        raise ModelError(f"{faults.name}: a model is a JSON object, this is a {type(document).__name__}.")
+        kind = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+        this = kind.get(type(document), "a number")
+        raise ModelError(f"{faults.name}: a model is a JSON object, {{...}}; this is {this}.")
     nodes = next((document[key] for key in document if key.lower() in ("nodes", "steps", "blocks")), None)
     if isinstance(nodes, list) and len(nodes) > MAX_NODES:
         faults.add(["Nodes"], f"has {len(nodes):,} nodes; at most {MAX_NODES} are accepted.")

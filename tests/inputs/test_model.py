@@ -299,3 +299,27 @@ def test_file_that_is_not_text_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(AppError, match="not UTF-8"):
         read_model(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("m.json", "", "m.json is empty"),
+        ("m.json", "\ufeff \n", "m.json is empty"),
+        ("m.yaml", "Name: m\nNodes:\n", "line 1, column 1: not JSON: .* A model is a JSON file"),
+        ("m.json", '{\n "Name": "m", // why\n', "line 2, column 15: .* JSON has no comments"),
+        ("m.json", '\ufeff{\n "Name": "m", /* why */\n', "line 2, column 15: .* JSON has no comments"),
+        ("m.json", '{\n "Name": "m",\n # why\n', "line 3, column 2: .* JSON has no comments"),
+        ("m.json", "{'Name': 'm'}", "column 2: .* double quotes"),
+        ("m.json", '{"Name": "m",, "Nodes": []}', "column 14: .* a comma too many"),
+        ("m.json", '{"Name": "m', "unterminated string starting at.$"),
+        ("m.json", "[1]", "this is a list"),
+        ("m.json", '"m"', "this is a text"),
+        ("m.json", "null", "this is null"),
+        ("m.json", "1.5", "this is a number"),
+    ],
+)
+def test_file_that_is_no_model_is_refused_in_one_line(name, text, words):
+    with pytest.raises(ModelError, match=words) as error:
+        parse_model(text, name)
+    assert "\n" not in str(error.value)
