@@ -45,7 +45,7 @@ def describe_noise(model, requested, dof):
 
 
 def review_noise(residuals, model, fit, geometry):
-    """Return what a record says of the whitened residuals of a run, or None where it is too short.
+    """Return what a record says of the whitened residuals of a run; None for few volumes or voxels.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def review_noise(residuals, model, fit, geometry):
     voxels = choose_sample(geometry.n_points)
     groups, source = _group_voxels(model, fit, geometry, voxels)
     check = check_noise(residuals, model, voxels, groups, fit.keep)
-    if check is None:
+    if check is None or not check.groups:
         return None
     step = min(run.repetition_time for run in fit.runs)
     return {

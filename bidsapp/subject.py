@@ -78,7 +78,6 @@ def treat_subject(subject, plan, settings, shares):
     content["written"] = measure_files(settings.output_dir, content, top)
     write_json(path, common | {"status": status, "subject": subject.subject} | message | content)
     drop_record(path)
-    write_subject_report(settings.output_dir, subject.subject)
     counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
     outcome = Outcome(
         f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
@@ -86,6 +85,18 @@ def treat_subject(subject, plan, settings, shares):
         _named(label, " ".join(failures)) if failures else None,
         tuple(find_cautions(content["warnings"][len(subject.notes) :])),
     )
+    return _report(outcome, crashes, subject, settings)
+
+
+def _report(outcome, crashes, subject, settings):
+    """Make the report of a finished subject; an error of it costs nothing else of what is said."""
+    try:
+        write_subject_report(settings.output_dir, subject.subject)
+    except Exception as error:
+        check_output(error)
+        words = _named(f"sub-{subject.subject}", in_words(error))
+        said = f"{outcome.failure} {words}" if outcome.failure else words
+        return replace(outcome, failure=said), [*crashes, error]
     return outcome, crashes
 
 

@@ -213,8 +213,9 @@ def shrink_mask(dataset, share):
     nib.save(nib.Nifti1Image(mask.astype(np.uint8), image.affine), path)
 
 
-def test_a_brain_mask_of_a_small_part_is_a_warning(dataset, tmp_path, capsys):
-    shrink_mask(dataset, 0.1)
+@pytest.mark.parametrize("share", [0.1, 1e-5])
+def test_a_brain_mask_of_a_small_part_is_a_warning(dataset, tmp_path, capsys, share):
+    shrink_mask(dataset, share)
     assert run(dataset, tmp_path / "out", "--noise-model", "ar1-reml") == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert "sub-01 task-viewing run-1: the brain mask is far smaller than the data" in line
@@ -590,8 +591,11 @@ def test_a_section_that_cannot_be_made_costs_only_itself(two, tmp_path, capsys, 
 
     broken.__module__ = runs.__module__
     monkeypatch.setattr(bidsapp.report.pages, "SUBJECT_SECTIONS", (summary, contrasts, broken, *rest))
+    edit_series(two, lambda data: data.__setitem__((..., 40), 0))
     assert run(two, out) == 1
-    (line,) = errors_in(capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert "1 of 80 volumes hold no data" in warnings_in(said)[0]
+    (line,) = errors_in(said)
     assert "sub-01" in line
     assert "subject runs" in line
     assert record(out)["status"] == "complete"
