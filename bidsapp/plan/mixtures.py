@@ -102,7 +102,7 @@ def _differences(entries):
     for field, words in MADE_WITH.items():
         values = {}
         for entry in entries:
-            value = entry.metadata.get(field)
+            value = _read(entry, field)
             if value is not None:
                 values.setdefault(_shown(value), {})[f"sub-{entry.key.entity('sub')}"] = None
         if len(values) > 1:
@@ -116,7 +116,7 @@ def shared_facts(entries):
     """Return the sidecar fields in which all estimates agree, whatever their contrast, with the value."""
     found = {}
     for field in MADE_WITH:
-        values = [entry.metadata.get(field) for entry in entries]
+        values = [_read(entry, field) for entry in entries]
         if field not in OF_CONTRAST and values[0] is not None and all(value == values[0] for value in values):
             found[field] = values[0]
     return found
@@ -126,11 +126,16 @@ def describe_facts(entries):
     """Return what estimates were made with: words to the value, or to how many estimates have each."""
     found = {}
     for field, words in MADE_WITH.items():
-        values = Counter(_shown(value) for one in entries if (value := one.metadata.get(field)) is not None)
+        values = Counter(_shown(value) for one in entries if (value := _read(one, field)) is not None)
         if values and field not in OF_CONTRAST:
             several = ", ".join(f"{value} ({count} maps)" for value, count in values.items())
             found[words] = next(iter(values)) if len(values) == 1 else several
     return found
+
+
+def _read(entry, field):
+    """Return a field of a sidecar; of the noise of a run what was asked for, as its order goes by the run."""
+    return entry.metadata.get(f"{field}Requested", entry.metadata.get(field))
 
 
 def _shown(value):
