@@ -166,7 +166,9 @@ def write_run(fit, model, geometry, settings, quality, more_fields):
     write_contrasts(out / table, fit.contrasts, fit.design.columns, quality)
     maps = {"rsquare": model.r_square, "sigmasquared": model.sigma_square, "tsnr": model.tsnr}
     maps |= {f"ar{order + 1}": values for order, values in enumerate(model.autocorrelation)}
-    fields = sidecar_fields(fit.node, "run", entities, warnings_of(fit), settings) | more_fields
+    fields = (
+        sidecar_fields(fit.node, "run", entities, warnings_of(fit), settings) | more_fields | fit.made_with
+    )
     return {
         "mask": mask,
         "design": design,

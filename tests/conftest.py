@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import references
+from makers.group_maps import make_group_maps
 from makers.layouts import make_layouts, make_objects
+from outcomes import Calls
 
 from bidsapp.cli import main
 from bidsapp.demo import make_demo
@@ -75,6 +77,33 @@ def tiny_results(tiny_dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("tiny") / "results"
     assert main([str(tiny_dataset), str(out), "participant", "--n-cpus", "1", "--quiet"]) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def group_maps(tmp_path_factory):
+    """Return a dataset of effect and variance maps of 8 subjects and 3 contrasts; read only.
+
+    Beside it, ``one`` has those of the first contrast alone.
+    """
+    folder = tmp_path_factory.mktemp("group")
+    make_group_maps(folder / "maps")
+    make_group_maps(folder / "one", contrasts="A")
+    return folder / "maps"
+
+
+@pytest.fixture(scope="session")
+def call_group(group_maps, tmp_path_factory):
+    """Return the group level of ``group_maps`` as `Calls`."""
+    always = {"--estimates": [group_maps], "--n-cpus": [1]}
+    return Calls(group_maps, "group", lambda: tmp_path_factory.mktemp("group"), always)
+
+
+@pytest.fixture(scope="session")
+def call_participant(tmp_path_factory):
+    """Return the participant level of one person with two runs and few voxels as `Calls`."""
+    folder = tmp_path_factory.mktemp("one") / "dataset"
+    make_demo(folder, n_subjects=1, voxel_size_mm=16.0, n_volumes=80)
+    return Calls(folder, "participant", lambda: tmp_path_factory.mktemp("one"), {"--n-cpus": [1]})
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,95 @@
 """What a call of the app leaves behind, in a form in which two calls can be compared."""
 
 import fnmatch
+import io
 import json
 import re
+from contextlib import ExitStack, redirect_stderr
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from unittest.mock import patch
 
 import nibabel as nib
 import numpy as np
+
+from bidsapp.cli import main, make_settings, parse_arguments
 
 # Entities of which results differ without being of another kind.
 PLACES = re.compile(r"(?:^|_)(?:sub|ses|task|run|space|res|node|contrast|seg)-[^_.]+")
 # What is written of the findings of one threshold, where there are any.
 FINDINGS = ("clusters", "peaks", "dseg", "effects")
-FOLLOWING = ("cut ", "found ", "+cut ", "-cut ")
+FOLLOWING = ("cut ", "found ", "+cut ", "-cut ", "discoveries", "+discoveries", "-discoveries")
+
+# What draws; no result depends on it.
+REPORTS = (
+    "group.write_group_report",
+    "group.write_overview",
+    "participant.keep_overview",
+    "subject.write_subject_report",
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of the app: its words, exit code, output folder and log."""
+
+    words: tuple
+    code: int
+    out: Path
+    log: str
+
+    @cached_property
+    def settings(self):
+        """The settings that the words are read as."""
+        return make_settings(parse_arguments(self.words))
+
+    @cached_property
+    def results(self):
+        """What ``read_results`` finds."""
+        return read_results(self.out)
+
+    @cached_property
+    def records(self):
+        """The records, by path."""
+        return [json.loads(path.read_text()) for path in sorted(self.out.glob("logs/*.json"))]
+
+
+class Calls:
+    """Calls of one level on the same inputs: each is made once, without reports, and kept.
+
+    Parameters
+    ----------
+    dataset : Path
+    level : str
+    make_folder : callable
+        Returns a new folder.
+    always : dict
+        Flag -> words of every call.
+    """
+
+    def __init__(self, dataset, level, make_folder, always):
+        self._place, self._level = (dataset, make_folder), level
+        self._always, self._done = always, {}
+
+    def __call__(self, flags):
+        """Return the `Call` with these flags (flag -> words)."""
+        chosen = tuple(str(word) for flag, words in (self._always | flags).items() for word in (flag, *words))
+        if chosen not in self._done:
+            self._done[chosen] = self._make(chosen)
+        return self._done[chosen]
+
+    def _make(self, chosen):
+        dataset, make_folder = self._place
+        out = make_folder() / "out"
+        words = (str(dataset), str(out), self._level, *chosen)
+        log = io.StringIO()
+        with ExitStack() as stack:
+            stack.enter_context(redirect_stderr(log))
+            for name in REPORTS:
+                stack.enter_context(patch(f"bidsapp.{name}"))
+            code = main(words)
+        return Call(words, code, out, log.getvalue())
 
 
 def kind_of(path):

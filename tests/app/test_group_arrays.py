@@ -12,10 +12,9 @@ import numpy as np
 import oracles
 import pandas as pd
 import pytest
-from makers.group_maps import N_SUBJECTS, make_group_maps
+from makers.group_maps import N_SUBJECTS
 from scipy import special, stats
 
-from bidsapp.cli import main
 from bidsapp.errors import EXIT_OK
 
 # Maps and tables are written with seven digits, and t enters sums of cubes.
@@ -24,15 +23,15 @@ DIGITS = 2e-5
 INTEGRAL = 1e-3
 N_SHUFFLES = 64
 ALPHA, FORMING_P = 0.1, 0.05
-PAIRED = ["--group-design", "paired", "A", "B"]
+PAIRED = {"--group-design": ["paired", "A", "B"]}
 SCENARIOS = {
     "two": PAIRED,
-    "positive": [*PAIRED, "--tail", "positive"],
-    "negative": [*PAIRED, "--tail", "negative"],
-    "raw mass, faces": [*PAIRED, "--cluster-mass", "raw", "--connectivity", "6"],
-    "edges, surface": [*PAIRED, "--connectivity", "18", "--tfce-preset", "surface"],
-    "z, steps": [*PAIRED, "--cluster-scale", "z", "--tfce-steps", "50"],
-    "F": ["--group-design", "anova", "family"],
+    "positive": PAIRED | {"--tail": ["positive"]},
+    "negative": PAIRED | {"--tail": ["negative"]},
+    "raw mass, faces": PAIRED | {"--cluster-mass": ["raw"], "--connectivity": [6]},
+    "edges, surface": PAIRED | {"--connectivity": [18], "--tfce-preset": ["surface"]},
+    "z, steps": PAIRED | {"--cluster-scale": ["z"], "--tfce-steps": [50]},
+    "F": {"--group-design": ["anova", "family"]},
 }
 STATS = {"maxT": None, "maxSize": "size", "maxMass": "mass", "maxTFCE": "tfce"}
 
@@ -76,23 +75,13 @@ class Results:
         return [(sign, np.maximum(sign * values, 0)) for sign in sides]
 
 
-@pytest.fixture(scope="module")
-def maps(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("maps") / "maps"
-    make_group_maps(folder)
-    return folder
-
-
 @pytest.fixture(scope="module", params=SCENARIOS)
-def results(request, maps, tmp_path_factory):
-    out = tmp_path_factory.mktemp("out") / "out"
-    common = ["--n-permutations", N_SHUFFLES, "--cluster-forming-p", FORMING_P, "--alpha", ALPHA, "--seed", 3]
-    if request.param == "F":  # a test of everything for each contrast: one is enough
-        maps = tmp_path_factory.mktemp("one") / "maps"
-        make_group_maps(maps, contrasts="A")
-    words = [maps, out, "group", "--estimates", maps, "--n-cpus", 1, *common, *SCENARIOS[request.param]]
-    assert main([str(word) for word in words]) == EXIT_OK
-    return Results(request.param, out)
+def results(request, call_group, group_maps):
+    common = {"--n-permutations": [N_SHUFFLES], "--cluster-forming-p": [FORMING_P], "--alpha": [ALPHA]}
+    one = {"--estimates": [group_maps.parent / "one"]} if request.param == "F" else {}
+    call = call_group(common | {"--seed": [3], "--atlas": ["aal"]} | one | SCENARIOS[request.param])
+    assert call.code == EXIT_OK
+    return Results(request.param, call.out)
 
 
 def form_clusters(results):
@@ -126,22 +115,13 @@ def test_tfce_is_that_of_the_map(results):
     expected = np.zeros(results.heights.shape)
     for sign, side in results.sides(results.heights):
         if results.name == "z, steps":
-            expected += sign * add_steps(side, 50, powers)
+            expected += sign * oracles.enhanced_by_steps(side, 50, powers)
         else:
             expected += sign * oracles.enhanced(side, side.max() / 20000, powers)
     inside = np.isfinite(results.map(results.test))
     largest = np.abs(expected).max()
     tolerance = DIGITS if results.name == "z, steps" else INTEGRAL
     np.testing.assert_allclose(results.map("tfce")[inside], expected[inside], atol=tolerance * largest)
-
-
-def add_steps(side, n_steps, powers):
-    """Return TFCE by steps of the map's maximum, each at its upper end, as PALM adds them."""
-    total, step = np.zeros(side.shape), side.max() / n_steps
-    for threshold in step * np.arange(1, n_steps + 1):
-        labels, sizes, _ = oracles.clusters_of(side, threshold, 1, 0.0)
-        total += np.append(0.0, sizes)[labels] ** powers[0] * threshold ** powers[1] * step
-    return total
 
 
 @pytest.mark.parametrize("name", STATS)
@@ -205,11 +185,13 @@ def test_effect_variance_and_sizes_belong_to_t(results):
     assert ((low < g[inside]) & (g[inside] < high)).all()
 
 
-def test_effects_are_the_means_of_the_differences(results, maps):
+def test_effects_are_the_means_of_the_differences(results, group_maps):
     if results.test == "F":
         pytest.skip("an F test has no signed effect")
     a, b = (
-        np.array([nib.load(p).get_fdata() for p in sorted(maps.glob(f"*/*_contrast-{name}_stat-effect_*"))])
+        np.array(
+            [nib.load(p).get_fdata() for p in sorted(group_maps.glob(f"*/*_contrast-{name}_stat-effect_*"))]
+        )
         for name in "AB"
     )
     effect = results.map("effect")

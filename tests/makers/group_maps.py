@@ -4,7 +4,17 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from makers.brain import SPACE, describe, make_grid, plant, save_image, save_map, smooth_noise, write_table
+from makers.brain import (
+    SPACE,
+    describe,
+    make_grid,
+    plant,
+    save_image,
+    save_map,
+    smooth_noise,
+    write_json,
+    write_table,
+)
 
 VOXEL_MM = 12.0
 N_SUBJECTS, N_PATIENTS = 8, 5
@@ -12,10 +22,25 @@ N_SUBJECTS, N_PATIENTS = 8, 5
 REGIONS = (((0, -80, 4), 30, [1.5, 1.0, 0.2]), ((0, 50, -6), 30, [-1.5, 0.4, 0.1]))
 # The last subject has no data below this height in mm.
 CUT_MM = -40
+# What the sidecars of the maps say that they were made with.
+FACTS = {
+    "Units": "% signal change",
+    "SmoothingFWHM": 5.0,
+    "Scaling": "percent",
+    "NoiseModel": "auto",
+    "NoiseSmoothingFWHM": 0.0,
+    "FixedEffects": "precision",
+    "DerivativeBoost": False,
+    "Confounds": "motion6",
+    "HighPassPeriod": 128.0,
+    "HRFModel": "spm",
+    "MissingCondition": "drop",
+    "ModelName": "x",
+}
 
 
 def make_group_maps(folder, *, contrasts="ABC", seed=0):
-    """Write the maps, participants.tsv (group, site, family, age) and masks to choose from."""
+    """Write the maps with sidecars, participants.tsv (group, site, family, age) and masks to choose from."""
     mask, affine = make_grid(VOXEL_MM)
     truth = plant(REGIONS, mask, affine)
     height = nib.affines.apply_affine(affine, np.argwhere(mask))[:, 2]
@@ -36,6 +61,8 @@ def make_group_maps(folder, *, contrasts="ABC", seed=0):
             place = folder / f"sub-{subject + 1:02d}" / stem
             save_map(values, mask, affine, f"{place}_stat-effect_statmap.nii.gz")
             save_map(variances, mask, affine, f"{place}_stat-variance_statmap.nii.gz")
+            for stat in ("effect", "variance"):
+                write_json(place.with_name(f"{place.name}_stat-{stat}_statmap.json"), FACTS)
     _write_people(folder)
     _write_masks(folder / "code", mask, affine)
 
