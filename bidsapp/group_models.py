@@ -10,11 +10,11 @@ from bidsapp.inputs.group_masks import restrict_stack
 from bidsapp.inputs.resampling import smooth_stack
 from bidsapp.inputs.stacks import read_stack
 from bidsapp.plan.group_options import count_needed
-from bidsapp.records import SCORE_T, Contrast, GroupDesign
+from bidsapp.records import SCORE_T, USES_VARIANCES, Contrast, GroupDesign
 from bidsapp.stats.effect_sizes import partial_r2, standardise
 from bidsapp.stats.estimability import find_rank
 from bidsapp.stats.flip_scores import make_flip_scores
-from bidsapp.stats.group_estimators import USES_VARIANCES, fit_group
+from bidsapp.stats.group_estimators import fit_group
 from bidsapp.stats.repeated_measures import orthonormalise_rows
 
 ESTIMATOR_WORDS = {

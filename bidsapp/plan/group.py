@@ -44,6 +44,7 @@ from bidsapp.plan.nodes import (
 )
 from bidsapp.plan.within import collapse_flows, spread_cells
 from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
+from bidsapp.records import USES_VARIANCES
 from bidsapp.stats.distributions import check_one_sided_p
 
 MAX_FAULTS_SHOWN, MAX_LEVELS = 20, 20
@@ -269,6 +270,7 @@ def _plan_fit(node, values, group, groups, settings):
     if not contrasts:
         return None, f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
     _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)
+    _check_covariance(node, [group[row] for row in made.kept], settings.group.group_estimator)
     entities = {k: v for k, v in output_entities(node, group, groups).items() if k not in ("sub", "run")}
     return DatasetFit(
         node=" ".join([node.name, *_own_values(values).values()]),
@@ -341,6 +343,20 @@ def _check_repeats(node, design, subjects, contrasts, estimator):
             "subjects. Make the contrast (or combine runs and sessions) in a Subject node before, group by "
             "what differs, let X hold the subjects (Factor of 'subject'), or, where X tells the rows apart, "
             "use --group-estimator sandwich."
+        )
+
+
+def _check_covariance(node, flows, estimator):
+    """Refuse to weigh contrasts of the same runs by their variances: no file holds their covariance."""
+    weighs = estimator in USES_VARIANCES or (estimator == "ols" and node.type == "meta")
+    units = [tuple(flow.labels.get(name) for name in SHORT_NAMES) for flow in flows]
+    if weighs and len(set(units)) < len(units):
+        repeated = next(flow for flow, unit in zip(flows, units, strict=True) if units.count(unit) > 1)
+        raise ModelError(
+            f"{node.where}: {_subject(repeated)} enters with several contrasts of the same runs. Their "
+            "estimates depend on each other, no file holds their covariance, and an estimator that uses "
+            "variances would take them as independent. Make the contrast in the Run node or a Subject node "
+            "before, or use Type glm with --group-estimator ols."
         )
 
 

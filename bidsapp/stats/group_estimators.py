@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from bidsapp.errors import ModelError
-from bidsapp.records import GroupEstimate
+from bidsapp.records import USES_VARIANCES, GroupEstimate
 from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
 from bidsapp.stats.estimability import check_contrasts, find_rank, is_estimable, reduce_rows
 from bidsapp.stats.group_glm import fit_ols
@@ -31,8 +31,6 @@ ESTIMATORS = {
 }
 # What fits a design with variance groups; the other estimators have one variance for all.
 GROUPWISE = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
-# The estimators that weigh inputs by their variance maps.
-USES_VARIANCES = frozenset({"reml", "flame1", "dl", "fixed"})
 # Numbers of a block in double precision: 32 MB, so that a fit of any number of inputs stays small.
 BLOCK_NUMBERS = 2**22
 

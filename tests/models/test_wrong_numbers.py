@@ -225,6 +225,16 @@ def test_rows_of_one_subject_are_told_apart_by_its_own_mean(plan_group):
     assert len(fit.design.matrix) - np.linalg.matrix_rank(fit.design.matrix) == 7
 
 
+def test_contrasts_of_the_same_runs_are_not_weighed_as_independent(plan_group):
+    steps = {
+        "Transformer": "pybids-transforms-v1",
+        "Instructions": [{"Name": "Factor", "Input": ["contrast", "subject"]}],
+    }
+    model = {"Type": "meta", "X": [*TWO, "subject.*"]}
+    with pytest.raises(ModelError, match="sub-01 enters with several contrasts of the same runs.*Run node"):
+        plan_group(make_node(OF_CONTRASTS, Transformations=steps, Model=model), {"contrast": CONDITIONS[:2]})
+
+
 def test_overlapping_edges_lead_an_estimate_in_once(plan_group):
     first, more = {"contrast": CONDITIONS[:1]}, {"group": ["patient"], "contrast": CONDITIONS[:2]}
     made = plan_group(DATASET, edges=[edge("subject", "dataset", rule) for rule in (first, more)])
