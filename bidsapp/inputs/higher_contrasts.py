@@ -6,7 +6,7 @@ those are passed on. Both are written into the model in today's form.
 """
 
 from bidsapp.inputs.model_notes import Notes
-from bidsapp.wildcards import match_name
+from bidsapp.wildcards import is_wildcard, match_name
 
 INTERCEPTS = (1, "1")
 
@@ -167,6 +167,9 @@ def _filter_dummies(document, nodes, node, notes):
     wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
     if not isinstance(wanted, list) or not wanted or any(item in INTERCEPTS for item in wanted):
         return
+    # What cannot come in stays, to be refused as a column that X does not have.
+    if not all(_may_come_in(str(item), nodes, node) for item in wanted):
+        return
     for edge in _edges(document, nodes):
         if edge.get("Destination") == node["Name"]:
             rules = edge.setdefault("Filter", {})
@@ -176,3 +179,27 @@ def _filter_dummies(document, nodes, node, notes):
     words = f"DummyContrasts of {node['Name']!r} name incoming contrasts: only {names} pass to it"
     notes.append(words, dummy, "Contrasts")
     del dummy["Contrasts"]
+
+
+def _may_come_in(name, nodes, node):
+    """Whether other nodes may make a contrast of a name, as far as can be told without the data."""
+    names = []
+    for other in (other for other in nodes if other is not node):
+        dummy, x = other.get("DummyContrasts"), other["Model"]["X"]
+        listed = dummy.get("Contrasts") if isinstance(dummy, dict) else []
+        made = listed if isinstance(listed, list) else x
+        if made is x and (other["Model"].get("Formula") or other.get("Transformations")):
+            return True
+        names += [*made, *(rule.get("Name") for rule in other.get("Contrasts") or ())]
+    texts = [str(item) for item in names]
+    return any(
+        is_wildcard(text)
+        or name.startswith(text)
+        or text.endswith(f" {name}")
+        or _plain(text) == _plain(name)
+        for text in texts
+    )
+
+
+def _plain(name):
+    return "".join(letter for letter in name.casefold() if letter.isalnum())

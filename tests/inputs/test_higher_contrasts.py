@@ -86,6 +86,12 @@ def test_dummy_contrasts_that_name_incoming_contrasts_are_a_filter():
     assert model.edges[0].filter == {"contrast": ("diff",)}
 
 
+@pytest.mark.parametrize("wanted", [["dif"], ["diff", "trial_type.b"]])
+def test_dummy_contrasts_that_cannot_come_in_are_refused(wanted):
+    with pytest.raises(ModelError, match=rf"DummyContrasts.Contrasts\[\d\]: '{wanted[-1]}' is not in X"):
+        read(higher("Subject", "subject", dummy={"Contrasts": wanted, "Test": "t"}))
+
+
 def test_contrast_on_the_intercept_stays():
     model = read(higher("Subject", "subject", [contrast("named", [1], [1])]))
     assert names(model.nodes[1]) == ["named"]
