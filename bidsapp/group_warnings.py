@@ -3,6 +3,7 @@
 import numpy as np
 
 from bidsapp.stats.estimability import find_rank, reduce_rows
+from bidsapp.stats.group_estimators import USES_VARIANCES
 from bidsapp.stats.residual_shape import measure_errors
 from bidsapp.stats.variance_groups import find_dependence
 from bidsapp.stats.weighted_solve import make_basis
@@ -15,6 +16,8 @@ SKEWED = 0.5
 # A subject who has more than this of the say in the own fitted value, and four times as much as usual: with a
 # normal covariate 1 in 8 designs of 8 subjects has one, 1 in 30 of 12, fewer than 1 in 100 of 20.
 LEVERAGE, UNUSUAL = 0.65, 4.0
+# Share of the voxels that one input may lose before it is named, as with masks.
+LOST = 0.1
 # Estimators that take variances as they are, whatever the groups.
 HETEROSCEDASTIC = ("sandwich", "fixed")
 # Where p was seen to be conservative: sandwich errors of fewer degrees of freedom, Huber's of fewer inputs
@@ -42,7 +45,7 @@ def warn_of_data(fit, fitted, shuffled):
     # All rows alike: a mean, whose error needs no equal variances.
     if single and not design.has_repeats and np.ptp(design.matrix, axis=0).any():
         warnings += warn_of_variances(variances, find_groupings(fit))
-    warnings += warn_of_caution(fitted, variances)
+    warnings += [*warn_of_caution(fitted, variances), *warn_of_no_variance(fit.design.rows, fitted)]
     flipped = [one.inference for one in shuffled if one.inference is not None]
     if any(inference.scheme != "permutation" for inference in flipped) and abs(skewness) > SKEWED:
         warnings.append(
@@ -159,6 +162,22 @@ def _largest_dependence(design, contrast, variances):
             parts = sizes[used, None] / sizes[used].sum()
             found.append(find_dependence(basis, row, index, (used, parts))[0])
     return max(found)
+
+
+def warn_of_no_variance(rows, fitted):
+    """Return a warning of inputs that have effects without a variance, where the estimator needs one."""
+    variance = fitted.stack.variance
+    if fitted.estimator not in USES_VARIANCES or variance is None or len(variance) != len(rows):
+        return []
+    pairs = zip(fitted.stack.effect, variance, strict=True)
+    shares = [
+        np.mean(np.isfinite(effect) & ~(np.isfinite(spread) & (spread > 0))) for effect, spread in pairs
+    ]
+    few = [f"{row} {share:.0%}" for row, share in zip(rows, shares, strict=True) if share > LOST]
+    return few and [
+        f"effects without a variance (0, infinite or no number), in a share of the voxels: {', '.join(few)}. "
+        f"{fitted.estimator} takes these inputs as missing there. Make the variance maps again, or use ols."
+    ]
 
 
 def warn_of_leverage(design):

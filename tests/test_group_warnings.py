@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bidsapp.group_inference import Shuffled
-from bidsapp.group_warnings import warn_of_data
+from bidsapp.group_warnings import warn_of_data, warn_of_no_variance
 from bidsapp.records import Contrast, GroupDesign
 
 
@@ -21,7 +21,7 @@ def warn(effects, design, *, estimator="ols", scheme="permutation", factors=(), 
     fitted = SimpleNamespace(
         design=GroupDesign(design.matrix, contrasts, clusters=np.arange(n), **more),
         data=effects,
-        stack=SimpleNamespace(effect=effects),
+        stack=SimpleNamespace(effect=effects, variance=None),
         estimator=estimator,
         estimates=estimates,
         tests=tests,
@@ -125,3 +125,18 @@ def test_conservative_tests_are_named(rng):
     assert warn(several, design, variance_groups=groups, contrasts=(one, both)) == []
     (warning,) = warn(rng.normal(size=(6, 500)), two_groups(3, 3), estimator="huber")
     assert "4 inputs beyond the rank" in warning
+
+
+@pytest.mark.parametrize("bad", [0.0, np.inf, np.nan, -1.0])
+def test_effects_without_a_variance_are_named_where_the_estimator_needs_one(rng, bad):
+    variance = np.ones((12, 500))
+    variance[4, :100] = bad
+    variance[7, :40] = bad
+    fitted = SimpleNamespace(
+        estimator="reml", stack=SimpleNamespace(effect=rng.normal(size=(12, 500)), variance=variance)
+    )
+    rows = [f"sub-{i + 1:02d}" for i in range(12)]
+    (warning,) = warn_of_no_variance(rows, fitted)
+    assert "share of the voxels: sub-05 20%. reml takes" in warning
+    fitted.estimator = "ols"
+    assert warn_of_no_variance(rows, fitted) == []
