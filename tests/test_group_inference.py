@@ -51,8 +51,9 @@ def test_a_state_is_not_saved_at_every_batch(tmp_path):
 class Fit:
     """The part of a planned fit that says who may be shuffled with whom."""
 
-    def __init__(self, blocks=()):
+    def __init__(self, blocks=(), subjects=()):
         self.blocks = blocks
+        self.subjects = subjects
 
 
 def test_subjects_with_several_rows_are_blocks():
@@ -62,7 +63,10 @@ def test_subjects_with_several_rows_are_blocks():
 
 def test_blocks_that_are_asked_for_go_first():
     design = GroupDesign(np.ones((4, 1)), (), clusters=np.array([0, 0, 1, 1]))
-    np.testing.assert_array_equal(blocks_of_rows(Fit(("b", "a", "b", "a")), design), [1, 0, 1, 0])
+    fit = Fit(("b", "b", "a", "a"), ("s1", "s1", "s2", "s2"))
+    np.testing.assert_array_equal(blocks_of_rows(fit, design), [1, 1, 0, 0])
+    subjects = GroupDesign(np.ones((2, 1)), ())
+    np.testing.assert_array_equal(blocks_of_rows(fit, subjects), [1, 0])
 
 
 def test_subjects_with_one_row_each_are_no_blocks():

@@ -49,8 +49,8 @@ def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, t
     estimator : str
         A key of ``ESTIMATORS``.
     min_inputs : int or None
-        Fit voxels with at least so many inputs, with the rows of the design that are there; None: only
-        voxels where all are.
+        Fit voxels with inputs of at least so many subjects, with the rows of the design that are there; None:
+        only voxels where all inputs are.
     tail : {"two", "positive", "negative"}
         Alternative hypothesis of the p-values of t contrasts.
 
@@ -74,11 +74,10 @@ def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, t
     results = [_empty(contrast, n_voxels) for contrast in reduced.contrasts]
     counts = np.zeros(n_voxels)
     step = max(1, BLOCK_NUMBERS // len(effects))
-    needed = len(effects) if min_inputs is None else min_inputs
     blocks = [slice(start, start + step) for start in range(0, n_voxels, step)]
     # A tuple travels with its task to a worker of a cluster, and again when that worker dies.
     data = ((effects[:, block], None if weighing is None else weighing[:, block]) for block in blocks)
-    jobs = (delayed(_fit_block)(fit, pair, reduced, needed) for pair in data)
+    jobs = (delayed(_fit_block)(fit, pair, reduced, min_inputs) for pair in data)
     for block, (present, fits) in zip(blocks, Parallel(return_as="generator")(jobs), strict=True):
         counts[block] = present
         for voxels, found in fits:
@@ -118,10 +117,11 @@ def _fit_block(fit, data, design, needed):
     values, spread = (None if array is None else np.asarray(array, float) for array in data)
     present = _present(values, spread)
     counts = _count_subjects(present, design)
+    enough = (len(present),) if needed is None else (needed, counts)
     with threadpool_limits(1):  # more threads would round sums otherwise
         return counts, [
             (voxels, _fit_pattern(fit, (values, spread), design, (rows, voxels)))
-            for rows, voxels in find_patterns(present, needed, counts)
+            for rows, voxels in find_patterns(present, *enough)
         ]
 
 

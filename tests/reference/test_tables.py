@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from bidsapp.records import Contrast, GroupDesign
 from bidsapp.stats.effect_sizes import standardise
@@ -70,7 +71,17 @@ def test_sandwich_equals_clubsandwich():
     design = make_design(matrix, np.eye(6), clusters=data["sub"].to_numpy())
     found = fit_group(data[["y"]].to_numpy(), None, design, estimator="sandwich")
     ours = np.array([[e.effect[0], np.sqrt(e.variance[0]), e.dof[0], e.p[0]] for e in found])
-    np.testing.assert_allclose(ours, expected[["b", "se", "df", "p"]], rtol=DIGITS)
+    expected = expected[["b", "se", "df", "p"]].to_numpy()
+    np.testing.assert_allclose(ours[:, :2], expected[:, :2], rtol=DIGITS)
+    within_a_group, between = ours[:3], ours[3:]
+    np.testing.assert_allclose(within_a_group, expected[:3], rtol=DIGITS)
+    # Between groups clubSandwich's degrees of freedom suppose equal variances; ours are Welch's, with the
+    # variances of all rows of each group.
+    values, second = repeated_measures()
+    errors = [np.mean(np.var(values[:, rows], axis=1, ddof=1)) for rows in (~second, second)]
+    dof = 4 * sum(errors) ** 2 / np.sum(np.square(errors))
+    np.testing.assert_allclose(between[:, 2], dof, rtol=1e-10)
+    np.testing.assert_allclose(between[:, 3], 2 * stats.t.sf(np.abs(between[:, 0] / between[:, 1]), dof))
 
 
 @pytest.mark.parametrize(
