@@ -1,10 +1,13 @@
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.group_masks import restrict_stack
-from bidsapp.records import EffectStack, Geometry
+from bidsapp.inputs.stacks import find_losses
+from bidsapp.records import EffectStack, EstimateKey, Geometry
 
 AFFINE = np.array([[4.0, 0, 0, -80], [0, 4.0, 0, -110], [0, 0, 4.0, -70], [0, 0, 0, 1]])
 
@@ -57,3 +60,15 @@ def test_mask_without_data_is_refused(stack, tmp_path):
 def test_grey_matter_is_a_part_of_the_brain(stack):
     share = restrict_stack(stack, "grey-matter").geometry.n_points / stack.geometry.n_points
     assert 0.2 < share < 0.9
+
+
+def test_a_subject_who_costs_most_of_the_voxels_is_named():
+    there = np.ones((4, 10), bool)
+    there[2, 2:] = False
+    files = [SimpleNamespace(key=EstimateKey("n", "run", "c", (("sub", f"{n:02d}"),))) for n in range(1, 5)]
+    packed = [np.packbits(row) for row in there]
+    coverage = there.sum(axis=0).reshape(10, 1, 1)
+    (note,) = find_losses(files, packed, coverage, 1.0)
+    assert "sub-03 covers 20 % of the voxels" in note
+    assert "with it 2 voxels are analysed, without it 10" in note
+    assert find_losses(files, packed, coverage, 0.75) == ()
