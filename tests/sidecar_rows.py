@@ -227,6 +227,7 @@ OF_SUBJECTS = {
     "VarianceCorrection": lambda c: "Kenward-Roger, linear" if is_corrected(c) else "none",
     "ResidualDegreesOfFreedom": lambda c: c.run["dof"],
     "NoiseAtLimitShare": lambda c: c.run["noise"]["at_limit"],
+    "NoiseUncertaintyShare": lambda c: c.run["noise"]["share"],
     "NoisePortmanteauOutside": lambda c: {name: one["outside"] for name, one in noise_left(c).items()},
     "NoiseAutocorrelationLeft": lambda c: {name: largest(c, one) for name, one in noise_left(c).items()},
     "DegreesOfFreedomMedian": median_dof,
