@@ -190,7 +190,10 @@ def test_effects_are_the_means_of_the_differences(results, group_maps):
         pytest.skip("an F test has no signed effect")
     a, b = (
         np.array(
-            [nib.load(p).get_fdata() for p in sorted(group_maps.glob(f"*/*_contrast-{name}_stat-effect_*"))]
+            [
+                nib.load(p).get_fdata()
+                for p in sorted(group_maps.glob(f"*/*_contrast-{name}_stat-effect_*.nii.gz"))
+            ]
         )
         for name in "AB"
     )
