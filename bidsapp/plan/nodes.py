@@ -11,7 +11,7 @@ from bidsapp.outputs.names import check_labels, make_label
 from bidsapp.records import Contrast
 
 NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?")
-# Names of a contrast that say no more than that it is the mean.
+# Names of a mean that say no more than that it is one.
 NO_NAMES = ("1", INTERCEPT, "mean", MEAN_OVER_GROUPS)
 # Entities that a node averages over unless it groups by them.
 AVERAGED = {"run": "run", "ses": "session"}
@@ -206,8 +206,8 @@ def make_outputs(node, group_design, contrast, missing_condition):
     contrasts, names = [], {}
     for item in made:
         own = "1" if _is_mean(by_rule[item.name]) else item.name
-        said = item.name if node.level == "Dataset" and item.name not in NO_NAMES else own
-        name = output_name(contrast, "1" if said in NO_NAMES else said)
+        unnamed = node.level != "Dataset" or item.name in NO_NAMES
+        name = output_name(contrast, "1" if own in ("1", MEAN_OVER_GROUPS) and unnamed else item.name)
         if name in names:
             name = output_name(contrast, item.name)
         names[name] = own

@@ -8,7 +8,7 @@ import pytest
 from bidsapp.errors import InputError
 from bidsapp.inputs.event_times import check_times
 
-RUN = SimpleNamespace(n_volumes=50, repetition_time=2.0)
+RUN = SimpleNamespace(n_volumes=50, repetition_time=2.0, start_time=0.0)
 
 
 def check(onset, duration, kinds=None):

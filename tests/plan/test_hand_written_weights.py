@@ -138,14 +138,14 @@ def test_slopes_of_two_groups_are_compared(reference, tmp_path, monkeypatch):
     np.testing.assert_array_equal(matrix["age.M"] + matrix["age.F"] > 0, True)
 
 
-def test_covariate_is_demeaned_and_the_mean_keeps_its_name(reference, tmp_path, monkeypatch):
+def test_covariate_is_demeaned_and_the_mean_has_the_name_given(reference, tmp_path, monkeypatch):
     path = reference / "models" / f"{ZOO}single_grp_avg_w_covar_smdl.json"
     _, plan = plan_published(path, tmp_path, monkeypatch)
     (fit,) = fits_of(plan)
     assert [(c.name, weights_of(c)) for c in fit.contrasts] == [
         ("neg_loss_parametric pos_age_effect", {"age_dm": 1}),
         ("neg_loss_parametric neg_age_effect", {"age_dm": -1}),
-        ("neg_loss_parametric", {"intercept": 1}),
+        ("neg_loss_parametric mean_gt_0", {"intercept": 1}),
         ("neg_loss_parametric mean_lt_0", {"intercept": -1}),
     ]
     assert abs(fit.design.matrix[:, fit.design.columns.index("age_dm")].mean()) < 1e-12
