@@ -17,6 +17,7 @@ from bidsapp.plan.nodes import (
     incoming_contrast,
     make_outputs,
     output_entities,
+    varying_entities,
     wants_joint_f,
 )
 from bidsapp.plan_records import CombineFit
@@ -70,18 +71,19 @@ def plan_combinations(model, run_fits, missing_condition, tables=None):
         flows, more = incoming(model, node, made)
         notes += more
         groups = group_flows(node, flows, always=("subject",))
+        varying = varying_entities(groups)
         for _, members in groups:
-            fit = _plan_group(node, members, groups, missing_condition, tables)
+            fit = _plan_group(node, members, varying, missing_condition, tables)
             if not len(fit.design.matrix):
                 problems.append(f"{node.name}: no input is left: {'; '.join(fit.skipped.values())}")
                 continue
             fits.append(fit)
             made.setdefault(node.name, []).extend(flows_of(fit))
-    return [_with_origins(fit, fits, run_fits, model) for fit in fits], problems, notes
+    return _with_origins(fits, run_fits, model), problems, notes
 
 
-def _with_origins(fit, fits, run_fits, model):
-    """Return a combination that knows whether its inputs share runs, and whether others take its results.
+def _with_origins(fits, run_fits, model):
+    """Return combinations that know whether their inputs share runs, and whether others take their results.
 
     Raises
     ------
@@ -89,19 +91,28 @@ def _with_origins(fit, fits, run_fits, model):
         Inputs that share a run at a node that knows nothing of their covariance.
     """
     origins = {flow.item: {run_fit.label} for run_fit in run_fits for flow in flows_of_run(run_fit)}
-    for other in fits:
-        runs = set().union(*(origins[key] for key in other.inputs))
-        origins |= {flow.item: runs for flow in flows_of(other)}
-    shares = sum(len(origins[key]) for key in fit.inputs) > len(set().union(*map(origins.get, fit.inputs)))
-    if shares and fit.method == "ols":
-        run_node = next(node.name for node in model.nodes if node.level == "Run")
-        raise ModelError(
-            f"{model.node(fit.node).where}: SubjectLevel 'ols' takes inputs as independent, but several of "
-            f"them are contrasts of one run. Write the contrast into the Run node {run_node!r}, or leave "
-            "SubjectLevel out."
-        )
-    goes_on = any(flow.item in other.inputs for flow in flows_of(fit) for other in fits)
-    return replace(fit, shares_runs=shares, goes_on=goes_on)
+    for fit in fits:
+        runs = set().union(*(origins[key] for key in fit.inputs))
+        origins.update((flow.item, runs) for flow in flows_of(fit))
+    taken = {key for fit in fits for key in fit.inputs}
+    known = []
+    for fit in fits:
+        runs = [origins[key] for key in fit.inputs]
+        shares = sum(map(len, runs)) > len(set().union(*runs))
+        if shares and fit.method == "ols":
+            raise ModelError(_why_not_independent(fit, model))
+        goes_on = any(flow.item in taken for flow in flows_of(fit))
+        known.append(replace(fit, shares_runs=shares, goes_on=goes_on))
+    return known
+
+
+def _why_not_independent(fit, model):
+    run_node = next(node.name for node in model.nodes if node.level == "Run")
+    return (
+        f"{model.node(fit.node).where}: SubjectLevel 'ols' takes inputs as independent, but several of "
+        f"them are contrasts of one run. Write the contrast into the Run node {run_node!r}, or leave "
+        "SubjectLevel out."
+    )
 
 
 def of_one_grid(run_fits, combinations):
@@ -161,9 +172,9 @@ def repeats_at_group(model, fits):
     return warnings
 
 
-def _plan_group(node, members, groups, missing_condition, tables):
+def _plan_group(node, members, varying, missing_condition, tables):
     contrast = incoming_contrast(node, members)
-    entities = output_entities(node, members, groups)
+    entities = output_entities(node, members, varying)
     common = {
         "node": node.name,
         "level": node.level.lower(),

@@ -41,6 +41,7 @@ from bidsapp.plan.nodes import (
     make_outputs,
     output_entities,
     passes,
+    varying_entities,
 )
 from bidsapp.plan.within import collapse_flows, spread_cells
 from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
@@ -271,7 +272,8 @@ def _plan_fit(node, values, group, groups, settings):
         return None, f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
     _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)
     _check_covariance(node, [group[row] for row in made.kept], settings.group.group_estimator)
-    entities = {k: v for k, v in output_entities(node, group, groups).items() if k not in ("sub", "run")}
+    entities = output_entities(node, group, varying_entities(groups))
+    entities = {key: value for key, value in entities.items() if key not in ("sub", "run")}
     return DatasetFit(
         node=" ".join([node.name, *_own_values(values).values()]),
         entities=entities,

@@ -136,23 +136,33 @@ def group_flows(node, flows, always=()):
     return [(dict(values), members) for (values, _), members in groups.items()]
 
 
-def output_entities(node, members, everything):
+def output_entities(node, members, varying):
     """Return the entities that name the outputs of a group.
 
     An entity is kept when all inputs of every group share it, and the node does not average over it.
+
+    Parameters
+    ----------
+    varying : set of str
+        As from `varying_entities`, of all groups of the node.
     """
-    shared = dict(_entities(members[0]))
-    for member in members:
-        shared = {key: value for key, value in shared.items() if _entities(member).get(key) == value}
+    first, *others = map(_entities, members)
     averaged = {short for short, name in AVERAGED.items() if name not in node.group_by}
-    varying = {
-        key
-        for _, group in everything
-        for key in _entities(group[0])
-        if len({_entities(flow).get(key) for flow in group}) > 1
-    }
     dropped = averaged | {key for key in varying if LONG_NAMES.get(key, key) not in node.group_by}
-    return {key: value for key, value in shared.items() if key not in dropped}
+    return {
+        key: value
+        for key, value in first.items()
+        if key not in dropped and all(other.get(key) == value for other in others)
+    }
+
+
+def varying_entities(groups):
+    """Return the entities in which the inputs of any group, as from `group_flows`, differ."""
+    varying = set()
+    for _, group in groups:
+        first, *others = map(_entities, group)
+        varying |= {key for key, value in first.items() if any(other.get(key) != value for other in others)}
+    return varying
 
 
 def _entities(flow):

@@ -307,20 +307,16 @@ def _events_used(prepared):
         if table is None:
             continue
         kinds = table["trial_type"] if "trial_type" in table else pd.Series(["event"] * len(table))
-        for onset, duration, kind in zip(table["onset"], table["duration"], kinds, strict=True):
+        times = (pd.to_numeric(table[name], errors="coerce") for name in ("onset", "duration"))
+        for onset, duration, kind in zip(*times, kinds, strict=True):
             used.append(
                 {
-                    "onset": _number(onset),
-                    "duration": _number(duration),
+                    "onset": None if pd.isna(onset) else float(onset),
+                    "duration": None if pd.isna(duration) else float(duration),
                     "trial_type": None if pd.isna(kind) else str(kind),
                 }
             )
     return tuple(used)
-
-
-def _number(value):
-    value = pd.to_numeric(value, errors="coerce")
-    return None if pd.isna(value) else float(value)
 
 
 __all__ = ["ModelError", "check_missing", "group_runs", "make_run_fit", "prepare"]
