@@ -22,8 +22,26 @@ from bidsapp.stats.variance_groups import NOTHING
 compiled = numba.njit(cache=True, nogil=True)
 
 
+class FollowedAsZ:
+    """Tests whose degrees of freedom differ between voxels and shuffles, so that their maps are z-values."""
+
+    __slots__ = ()
+
+    def observed(self, shuffles):
+        """Return the observed statistic, not z, shape (n_points,)."""
+        return self.statistics(shuffles, slice(0, 1))[0][0]
+
+    def cutoff(self, p):
+        """Return z with an upper-tail p."""
+        return float(-special.ndtri(p))
+
+    def z(self, statistic):
+        """Return z-values: the maps are z already."""
+        return statistic
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class GroupedTest:
+class GroupedTest(FollowedAsZ):
     """A contrast with data and variance groups, ready to be shuffled.
 
     Attributes
@@ -79,18 +97,6 @@ class GroupedTest:
         if self.name == "v":
             return self.direction * t_to_z(statistic, dof)
         return f_to_z(statistic, self.partition.n_rows, dof)
-
-    def observed(self, shuffles):
-        """Return the observed v or G, shape (n_points,)."""
-        return self.statistics(shuffles, slice(0, 1))[0][0]
-
-    def cutoff(self, p):
-        """Return z with an upper-tail p."""
-        return float(-special.ndtri(p))
-
-    def z(self, statistic):
-        """Return z-values: the maps are z already."""
-        return statistic
 
 
 def prepare_grouped_test(test, groups):

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from scipy import special
 
-from bidsapp.inference.grouped_test import check_freedom, invert, meet_groups
+from bidsapp.inference.grouped_test import FollowedAsZ, check_freedom, invert, meet_groups
 from bidsapp.inference.linear_test import SMALLEST_REST, STRETCH
 from bidsapp.inference.partition import Partition
 from bidsapp.inference.wilks_test import residuals_of_maps
@@ -25,7 +24,7 @@ FEWEST_DOF = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GroupedVectorsTest:
+class GroupedVectorsTest(FollowedAsZ):
     """A contrast between subjects of several maps each, with a covariance for each group.
 
     Attributes
@@ -80,18 +79,6 @@ class GroupedVectorsTest:
         """Return z-values of some shuffles, shape (n, n_points)."""
         statistic, dof = self.statistics(shuffles, which)
         return f_to_z(statistic, self.dof[0], dof)
-
-    def observed(self, shuffles):
-        """Return the observed F, shape (n_points,)."""
-        return self.statistics(shuffles, slice(0, 1))[0][0]
-
-    def cutoff(self, p):
-        """Return z with an upper-tail p."""
-        return float(-special.ndtri(p))
-
-    def z(self, statistic):
-        """Return z-values: the maps are z already."""
-        return statistic
 
 
 def prepare_grouped_vectors_test(effects, partition, groups):
