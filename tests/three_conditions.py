@@ -103,6 +103,10 @@ def write_run(folder, prep, stem, events, image, confounds):
     confounds.to_csv(derived / f"{stem}_desc-confounds_timeseries.tsv", sep="\t", index=False)
 
 
+# Of the values by other routes six decimals are given.
+DIGITS = 6e-7
+# Two runs of 116 dof: the variance is that given times 1 to 1 + 2 / 116, for weights that are estimated.
+ESTIMATED = 2 / 116
 CONDITIONS = ["trial_type.a", "trial_type.b", "trial_type.c"]
 RUN = {
     "Level": "Run",

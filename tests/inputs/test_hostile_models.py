@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from three_conditions import SUBJECT
 
 from bidsapp.design.matlab import match_texts
 from bidsapp.design.transformations import transform
@@ -18,13 +19,6 @@ RUN = {
     "Name": "run",
     "GroupBy": ["run", "subject"],
     "Model": {"Type": "glm", "X": ["a", 1]},
-    "DummyContrasts": {"Test": "t"},
-}
-SUBJECT = {
-    "Level": "Subject",
-    "Name": "subject",
-    "GroupBy": ["subject", "contrast"],
-    "Model": {"Type": "meta", "X": [1]},
     "DummyContrasts": {"Test": "t"},
 }
 # Twice the size may cost twice the calls, and some for hashing and sorting.

@@ -6,6 +6,8 @@ import pytest
 from three_conditions import (
     CONDITIONS,
     DATASET,
+    DIGITS,
+    ESTIMATED,
     RUN,
     SUBJECT,
     contrast,
@@ -19,10 +21,6 @@ from three_conditions import (
 from bidsapp.errors import ModelError
 from bidsapp.inputs.model import parse_model
 from bidsapp.plan.remarks import remark_on
-
-DIGITS = 6e-7
-# Two runs of 116 dof: the variance is that given times 1 to 1 + 2 / 116, for weights that are estimated.
-ESTIMATED = 2 / 116
 
 
 def parse(*nodes, **changes):

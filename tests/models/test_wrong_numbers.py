@@ -5,6 +5,8 @@ import pytest
 from three_conditions import (
     CONDITIONS,
     DATASET,
+    DIGITS,
+    ESTIMATED,
     RUN,
     SUBJECT,
     column,
@@ -25,10 +27,6 @@ from bidsapp.settings import ModelOptions, Settings
 THIRD = ["1/3"] * 3
 A_MINUS_B, MEAN = contrast("aMinusB", CONDITIONS[:2], [1, -1]), contrast("mean", CONDITIONS, THIRD)
 ABC = {"contrast": CONDITIONS}
-# Six decimals are given.
-DIGITS = 6e-7
-# Two runs of 116 dof: the variance is that given times 1 to 1 + 2 / 116, for weights that are estimated.
-ESTIMATED = 2 / 116
 
 
 def edge(source, destination, rule=None):

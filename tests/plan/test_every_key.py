@@ -5,8 +5,10 @@ import json
 from typing import get_args
 
 import pytest
+import three_conditions
 from pydantic import BaseModel
 from synthetic import estimates_of, make_dataset, make_events, make_participants
+from three_conditions import SUBJECT, make_node
 
 import bidsapp.plan.group
 import bidsapp.plan.participant
@@ -19,32 +21,18 @@ from bidsapp.settings import ModelOptions, Settings
 
 A_B = ["trial_type.a", "trial_type.b"]
 CONTRAST = {"Name": "diff", "ConditionList": A_B, "Weights": [1, -1], "Test": "t"}
-RUN = {
-    "Level": "Run",
-    "Name": "run",
-    "GroupBy": ["run", "subject"],
-    "Transformations": {
-        "Transformer": "pybids-transforms-v1",
-        "Instructions": [{"Name": "Factor", "Input": ["trial_type"]}],
-    },
-    "Model": {"Type": "glm", "X": [*A_B, 1], "HRF": {"Variables": A_B, "Model": "spm"}},
-    "Contrasts": [CONTRAST],
-    "DummyContrasts": {"Contrasts": ["trial_type.a"], "Test": "t"},
+FACTOR = {
+    "Transformer": "pybids-transforms-v1",
+    "Instructions": [{"Name": "Factor", "Input": ["trial_type"]}],
 }
-SUBJECT = {
-    "Level": "Subject",
-    "Name": "subject",
-    "GroupBy": ["subject", "contrast"],
-    "Model": {"Type": "meta", "X": [1]},
-    "DummyContrasts": {"Test": "t"},
-}
-DATASET = {
-    "Level": "Dataset",
-    "Name": "dataset",
-    "GroupBy": ["contrast"],
-    "Model": {"Type": "glm", "X": [1, "age"]},
-    "DummyContrasts": {"Test": "t"},
-}
+RUN = make_node(
+    three_conditions.RUN,
+    Transformations=FACTOR,
+    Model={"X": [*A_B, 1], "HRF": {"Variables": A_B, "Model": "spm"}},
+    Contrasts=[CONTRAST],
+    DummyContrasts={"Contrasts": ["trial_type.a"], "Test": "t"},
+)
+DATASET = make_node(three_conditions.DATASET, Model={"X": [1, "age"]})
 BASE = {
     "Name": "m",
     "BIDSModelVersion": "1.0.0",
