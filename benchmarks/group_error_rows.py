@@ -9,16 +9,12 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.null_sets import ALPHA, SHAPE, mean_and_error, measure_shuffled
 from bidsapp.group_models import why_not_shuffled
-from bidsapp.inference.permutation import permute
-from bidsapp.records import Contrast, Geometry, GroupDesign, InferenceOptions
+from bidsapp.records import Contrast, GroupDesign
 from bidsapp.stats.flip_scores import make_flip_scores
 from bidsapp.stats.group_estimators import ESTIMATORS, GROUPWISE, USES_VARIANCES, fit_group
 
-ALPHA = 0.05
-# The observed arrangement is one of them: p of at most 2 / 40 has a size of .05.
-N_SHUFFLES = 40
-SHAPE = (10, 10, 10)
 SCHEMES = ("auto", "sign-flip", "permutation", "both")
 SIZES = {
     "mean": (12,),
@@ -108,13 +104,15 @@ def make_design(row):
 
 
 def draw(row, n_voxels, rng, *, smooth=False):
-    """Return null effects and their variances; the first subjects lack some voxels where data are missing."""
+    """Return null effects and their variances; three subjects lack some voxels where data are missing.
+
+    Smooth voxels are those of sets, of which each lacks the same.
+    """
     _, _, groups = make_design(row)
     shape = (len(groups), n_voxels)
     noise = rng.exponential(size=shape) - 1.0 if row.errors == "skewed" else rng.normal(size=shape)
     if smooth:
-        maps = noise.reshape(-1, *SHAPE)
-        maps = ndimage.gaussian_filter(maps, (0, 1, 1, 1), mode="wrap")
+        maps = ndimage.gaussian_filter(noise.reshape(-1, *SHAPE), (0, 1, 1, 1), mode="wrap")
         noise = maps.reshape(shape) / maps.std()
     spread = rng.chisquare(20, shape) / 20 * (1.0 if row.estimator == "fixed" else 0.1)
     between = np.where(groups == 0, ERRORS[row.errors], 1.0)[:, None] * (row.estimator != "fixed")
@@ -122,7 +120,8 @@ def draw(row, n_voxels, rng, *, smooth=False):
     effects = noise * np.sqrt(between**2 + spread * weighing)
     if row.missing:
         for subject, part in ((0, 0.3), (len(groups) // 2, 0.2), (len(groups) - 1, 0.1)):
-            effects[subject, int(n_voxels * part) : int(n_voxels * (part + 0.25))] = np.nan
+            sets = effects[subject].reshape(-1, int(np.prod(SHAPE)) if smooth else n_voxels)
+            sets[:, int(sets.shape[1] * part) : int(sets.shape[1] * (part + 0.25))] = np.nan
     return effects, spread if weighing else None
 
 
@@ -138,12 +137,16 @@ def measure(row, *, n_voxels, n_sets):
     effects, variances = draw(row, n_voxels, np.random.default_rng(1))
     needed = len(design.matrix) - 2 if row.missing else None
     p = fit_group(effects, variances, design, estimator=row.estimator, min_inputs=needed)[0].p
-    alone, smallest = [], []
-    for seed in range(0 if why_not_shuffled(design, row.estimator) else n_sets):
-        found = shuffle(row, design, seed)
-        alone.append(np.mean(found.p[np.isfinite(found.p)] <= ALPHA))
-        smallest.append(np.nanmin(found.statistics["height"].p_fwe) <= ALPHA)
-    return [_mean_and_error(values) for values in (p < ALPHA, alone, smallest)]
+    if why_not_shuffled(design, row.estimator):
+        n_sets = 0
+    shuffled = measure_shuffled(lambda n, rng: draw_shuffled(row, n, rng), design, n_sets, scheme=row.scheme)
+    return [mean_and_error(p < ALPHA), *shuffled]
+
+
+def draw_shuffled(row, n_voxels, rng):
+    """Return what is shuffled of smooth null voxels."""
+    effects, variances = draw(row, n_voxels, rng, smooth=True)
+    return effects if row.estimator == "ols" else make_flip_scores(effects, variances, row.estimator)
 
 
 def make_group_design(row):
@@ -153,26 +156,3 @@ def make_group_design(row):
     contrast = Contrast("c", "t" if len(weights) == 1 else "F", columns, weights)
     apart = groups if row.variance_groups else None
     return GroupDesign(matrix, (contrast,), apart, np.arange(len(groups)))
-
-
-def shuffle(row, design, seed):
-    """Return the Inference of one null set of smooth voxels."""
-    rng = np.random.default_rng([seed, 2])
-    effects, variances = draw(row, int(np.prod(SHAPE)), rng, smooth=True)
-    if row.estimator != "ols":
-        effects = make_flip_scores(effects, variances, row.estimator)
-    options = InferenceOptions(
-        n_shuffles=N_SHUFFLES,
-        seed=seed,
-        statistics=("height",),
-        scheme=row.scheme,
-        variance_groups=design.variance_groups,
-    )
-    geometry = Geometry(np.ones(SHAPE, bool), np.eye(4))
-    return permute(effects, design.matrix, design.contrasts[0].weights, geometry, options)
-
-
-def _mean_and_error(values):
-    if not len(values):
-        return np.nan, np.nan
-    return np.mean(values), np.std(values) / np.sqrt(len(values))

@@ -10,21 +10,17 @@ subjects lack a cell.
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.null_sets import ALPHA, SHAPE, mean_and_error, measure_shuffled
 from bidsapp.group_repeated import find_tests, fit_repeated
 from bidsapp.group_within import fit_vectors, score_cells
-from bidsapp.inference.permutation import permute
-from bidsapp.records import Contrast, Geometry, GroupDesign, InferenceOptions
+from bidsapp.records import Contrast, GroupDesign
 from bidsapp.stats.repeated_measures import orthonormalise_rows
 
-ALPHA = 0.05
-# The observed arrangement is one of them: p of at most 2 / 40 has a size of .05.
-N_SHUFFLES = 40
-SHAPE = (10, 10, 10)
 N_CELLS = 3
 CELLS = {"equal cells": (1.0, 1.0, 1.0), "unequal cells": (0.5, 1.0, 3.0)}
 DIFFERENCES = np.array([[1.0, -1, 0], [0, 1, -1]])
@@ -84,38 +80,32 @@ def make_rows():
 
 def measure(row, *, n_voxels, n_sets):
     """Return the parametric size, that by shuffling and the family-wise error, with their standard errors."""
-    _, _, estimate = prepare(row, n_voxels, np.random.default_rng(1))
+    _, design, estimate = prepare(row, draw(row, n_voxels, np.random.default_rng(1)))
     p = estimate().p
-    alone, smallest = [], []
-    for seed in range(n_sets):
-        data, (design, contrast), _ = prepare(row, int(np.prod(SHAPE)), np.random.default_rng([seed, 2]))
-        repeats = design.clusters if design.has_repeats else None
-        options = InferenceOptions(
-            n_shuffles=N_SHUFFLES,
-            seed=seed,
-            statistics=("height",),
-            blocks=repeats,
-            block_mode="auto" if repeats is None else "dependent",
-            variance_groups=design.variance_groups,
-        )
-        geometry = Geometry(np.ones(SHAPE, bool), np.eye(4))
-        found = permute(data, design.matrix, contrast.weights, geometry, options)
-        alone.append(np.mean(found.p[np.isfinite(found.p)] <= ALPHA))
-        smallest.append(np.nanmin(found.statistics["height"].p_fwe) <= ALPHA)
-    return [_mean_and_error(values) for values in (p[np.isfinite(p)] < ALPHA, alone, smallest)]
+    repeats = design.clusters if design.has_repeats else None
+    shuffled = measure_shuffled(
+        lambda n, rng: prepare(row, draw(row, n, rng, smooth=True))[0],
+        design,
+        n_sets,
+        blocks=repeats,
+        block_mode="auto" if repeats is None else "dependent",
+    )
+    return [mean_and_error(p[np.isfinite(p)] < ALPHA), *shuffled]
 
 
-def prepare(row, n_voxels, rng):
+def prepare(row, effects):
     """Return what is shuffled, its design with the contrast, and a function that estimates."""
-    effects = draw(row, n_voxels, rng)
     return _prepare_pooled(row, effects) if row.pooled else _prepare_partitioned(row, effects)
 
 
-def draw(row, n_voxels, rng):
-    """Return null effects of all cells, the cells of the first subject, then of the next."""
+def draw(row, n_voxels, rng, *, smooth=False):
+    """Return null effects of all cells, the cells of the first subject, then of the next.
+
+    Smooth voxels are those of sets, of which each lacks the same.
+    """
     n_subjects = sum(row.sizes)
     noise = rng.normal(size=(n_subjects * (N_CELLS + 1), n_voxels))
-    if n_voxels == np.prod(SHAPE):
+    if smooth:
         maps = ndimage.gaussian_filter(noise.reshape(-1, *SHAPE), (0, 1, 1, 1), mode="wrap")
         noise = maps.reshape(noise.shape) / maps.std()
     noise = noise.reshape(n_subjects, N_CELLS + 1, -1)
@@ -123,7 +113,8 @@ def draw(row, n_voxels, rng):
     cells *= np.where(groups_of(row) == 0, row.spread, 1.0)[:, None, None]
     if row.missing and not row.pooled:
         for subject, part in ((0, 0.3), (n_subjects // 2, 0.2), (n_subjects - 1, 0.1)):
-            cells[subject, :, int(n_voxels * part) : int(n_voxels * (part + 0.25))] = np.nan
+            sets = cells[subject].reshape(N_CELLS, -1, int(np.prod(SHAPE)) if smooth else n_voxels)
+            sets[..., int(sets.shape[2] * part) : int(sets.shape[2] * (part + 0.25))] = np.nan
     return cells.reshape(-1, n_voxels)
 
 
@@ -146,7 +137,7 @@ def _prepare_partitioned(row, effects):
     design = GroupDesign(matrix, (contrast,), groups if row.variance_groups else None, np.arange(len(groups)))
     scores = score_cells(orthonormalise_rows(DIFFERENCES), effects, N_CELLS)
     needed = len(groups) - 2 if row.missing else len(groups)
-    return scores.swapaxes(0, 1), (design, contrast), lambda: fit_vectors(scores, design, needed)[0]
+    return scores.swapaxes(0, 1), design, lambda: fit_vectors(scores, design, needed)[0]
 
 
 def _prepare_pooled(row, effects):
@@ -168,13 +159,9 @@ def _prepare_pooled(row, effects):
     data = tested.data(effects[there], design.clusters)
     return (
         data,
-        (tested.design, tested.contrast),
+        replace(tested.design, contrasts=(tested.contrast,)),
         lambda: fit_repeated(effects[there], design, n_subjects, "two")[0],
     )
-
-
-def _mean_and_error(values):
-    return np.mean(values), np.std(values) / np.sqrt(len(values))
 
 
 def main():

@@ -67,11 +67,9 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
     """
     check_memory(effects, options)
     layout = lay_out(matrix, weights, options, n_maps=np.shape(effects)[1] if np.ndim(effects) == 3 else 1)
-    scheme, shuffles, notes = layout.scheme, layout.shuffles, list(layout.notes)
-    options = scheme.options
-    whole = _prepare(effects, layout.partition, layout.nuisance, options)
-    test, left_out = add_incomplete(whole, effects, (matrix, weights), shuffles, options, _prepare)
-    notes.append(left_out)
+    scheme, shuffles, options = layout.scheme, layout.shuffles, layout.scheme.options
+    whole, test, left_out = prepare_test(effects, (matrix, weights), layout)
+    notes = [*layout.notes, left_out]
     observed = np.where(test.usable, test.maps(shuffles, slice(0, 1))[0], np.nan)
     space = make_space(test, geometry, options)
     enhanced = {name: _enhance(STATISTICS[name], observed, space) for name in options.statistics}
@@ -163,6 +161,23 @@ def _shuffle_design(partition, options):
     if changing.shape[1]:
         shuffles = make_shuffles(partition, options, changing=changing)
     return shuffles, nuisance
+
+
+def prepare_test(effects, design, layout):
+    """Return the test of the points with all subjects, that of all points, and what must be said of them.
+
+    Parameters
+    ----------
+    effects : ndarray
+        As of `permute`.
+    design : tuple
+        Matrix and weights.
+    layout : Layout
+        Of this design.
+    """
+    options = layout.scheme.options
+    whole = _prepare(effects, layout.partition, layout.nuisance, options)
+    return whole, *add_incomplete(whole, effects, design, layout.shuffles, options, _prepare)
 
 
 def _prepare(effects, partition, nuisance, options):
