@@ -6,11 +6,18 @@ from itertools import groupby
 
 from threadpoolctl import threadpool_limits
 
-from bidsapp.errors import EXIT_CANNOT_CREATE, AppError, find_cautions, in_words
+from bidsapp.errors import EXIT_CANNOT_CREATE, AppError, Caution, find_cautions, in_words
 from bidsapp.fitting import combine_fits, fit_run
 from bidsapp.memory import forecast_gb, peak_gb
 from bidsapp.outputs import names
-from bidsapp.outputs.earlier import drop_record, is_finished, measure_files, remove_outdated, take_record
+from bidsapp.outputs.earlier import (
+    drop_record,
+    is_finished,
+    measure_files,
+    read_record,
+    remove_outdated,
+    take_record,
+)
 from bidsapp.outputs.files import remove_unfinished, write_json, write_text
 from bidsapp.provenance import Stopwatch, common_record, make_fingerprint
 from bidsapp.report.pages import write_subject_report
@@ -65,7 +72,7 @@ def treat_subject(subject, plan, settings, shares):
     if is_finished(path, fingerprint):
         if needs_report(subject, settings):
             write_subject_report(settings.output_dir, subject.subject)
-        return Outcome(f"{label}: finished before, nothing changed"), []
+        return _outcome(f"{label}: finished before, nothing changed", read_record(path)), []
     remove_unfinished(settings.output_dir / top)
     before = take_record(path)
     forecast = forecast_gb(subject, settings, shares.runs, shares.threads)
@@ -79,13 +86,18 @@ def treat_subject(subject, plan, settings, shares):
     write_json(path, common | {"status": status, "subject": subject.subject} | message | content)
     drop_record(path)
     counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
-    outcome = Outcome(
+    outcome = _outcome(
         f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
         f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
+        content,
         _named(label, " ".join(failures)) if failures else None,
-        tuple(find_cautions(content["warnings"][len(subject.notes) :])),
     )
     return _report(outcome, crashes, subject, settings)
+
+
+def _outcome(message, record, failure=None):
+    """Return the outcome of work that a record tells of, now or before, with what it is to warn of."""
+    return Outcome(message, failure, tuple(map(Caution, record.get("cautions", ()))))
 
 
 def _report(outcome, crashes, subject, settings):
@@ -146,11 +158,13 @@ def run_subject(subject, settings, shares):
         )
         fitted += [entry for entries, *_ in made for entry in entries]
     words = [in_words(e) if isinstance(e, AppError) else f"{label}: {in_words(e)}" for label, e in errors]
+    notes = [note for *_, own in results for note in own]
     return (
         {
             "runs": [record for _, record, _ in results if record is not None],
             "estimates": [entry.record for entry in fitted],
-            "warnings": [*subject.notes, *(note for *_, notes in results for note in notes)],
+            "warnings": [*subject.notes, *notes],
+            "cautions": find_cautions(notes),
         },
         [*subject.problems, *dict.fromkeys(words)],
         [error for _, error in errors if not isinstance(error, AppError)],

@@ -124,6 +124,18 @@ def set_displacement(dataset, above=()):
     table.to_csv(path, sep="\t", index=False, na_rep="n/a")
 
 
+def assert_said_again(dataset, out, capsys, lines, *flags):
+    """Call again what is finished: the same warnings, and nothing done."""
+    assert run(dataset, out, *flags) == 0
+    again = capsys.readouterr().err
+    assert "sub-01: finished before" in again
+    assert [words_of(line) for line in warnings_in(again)] == [words_of(line) for line in lines]
+
+
+def words_of(line):
+    return line.partition(" WARNING ")[2]
+
+
 @pytest.mark.parametrize(
     ("volumes", "value", "said"),
     [
@@ -144,6 +156,7 @@ def test_volumes_without_data_are_left_out_as_if_censored(dataset, tmp_path, cap
     assert run(dataset, out, *censor) == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert re.search(f"sub-01 task-viewing run-1: {said}", line)
+    assert_said_again(dataset, out, capsys, [line], *censor)
     for stat in ("effect", "variance", "t"):
         np.testing.assert_array_equal(values(find_map(out, stat)), values(find_map(by_hand, stat)))
     assert find_model_map(out, "rsquare").read_bytes() == find_model_map(by_hand, "rsquare").read_bytes()
@@ -190,8 +203,10 @@ def test_voxels_without_a_value_stay_out_and_spoil_no_other(dataset, tmp_path, c
     capsys.readouterr()
     edit_series(dataset, lambda data: data.__setitem__((*block, when), np.nan))
     assert run(dataset, out, *white) == 0
-    (line,) = [line for line in warnings_in(capsys.readouterr().err) if "NaN" in line]
+    said = warnings_in(capsys.readouterr().err)
+    (line,) = [line for line in said if "NaN" in line]
     assert re.search(r"run-1: 8 of [\d,]+ voxels of the mask have no value \(NaN\)", line)
+    assert_said_again(dataset, out, capsys, said, *white)
     effect, wanted = values(find_map(out, "effect")), values(find_map(expected, "effect"))
     assert np.isnan(effect[block]).all()
     there = np.isfinite(wanted)
@@ -219,6 +234,7 @@ def test_a_brain_mask_of_a_small_part_is_a_warning(dataset, tmp_path, capsys, sh
     assert run(dataset, tmp_path / "out", "--noise-model", "ar1-reml") == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert "sub-01 task-viewing run-1: the brain mask is far smaller than the data" in line
+    assert_said_again(dataset, tmp_path / "out", capsys, [line], "--noise-model", "ar1-reml")
     for end in ("_run-1", ""):
         (words,) = sidecar(find_map(tmp_path / "out", "t", run=end))["Warnings"]
         assert "is far smaller" in words
@@ -319,6 +335,7 @@ def test_events_that_cannot_be_meant_are_a_warning_everywhere(dataset, tmp_path,
     assert run(dataset, out) == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert re.search(f"sub-01 task-viewing run-1: .*{said}", line)
+    assert_said_again(dataset, out, capsys, [line])
     for path in (find_map(out, "t"), find_map(out, "t", run="")):
         (words,) = sidecar(path)["Warnings"]
         assert re.search(said, words)
