@@ -116,7 +116,10 @@ class ContrastWriter:
         result = self._result
         path = names.map_path(result.fit.entities, stat=stat, desc=desc, **self._where)
         is_signed = result.estimate.test in ("t", "z")
+        # Estimators number the variance groups.
+        quantity, _, number = stat.partition("_")
         shared = {
+            "group": variance_levels(result.fit)[int(number) - 1] if number else None,
             "units": input_units(result.fit),
             "effect_units": effect_units(result.fit, result.contrast),
             "SpatialReference": result.fit.entities.get("space"),
@@ -137,7 +140,7 @@ class ContrastWriter:
             **self._made_with,
         }
         write_described_map(
-            self._out, path, values, result.stack.geometry, map_sidecar(stat, **shared | fields)
+            self._out, path, values, result.stack.geometry, map_sidecar(quantity, **shared | fields)
         )
         return path
 
@@ -354,9 +357,6 @@ def collect_maps(result):
     more = {stat: values for stat, values in estimate.maps.items() if stat != "n" or np.ptp(values)}
     if _varies(estimate.dof):
         more["dof"] = estimate.dof
-    # Estimators number the variance groups; names and sidecars say which they are.
-    levels = {f"tau2_{place}": f"tau2_{level}" for place, level in enumerate(variance_levels(result.fit), 1)}
-    more = {levels.get(stat, stat): values for stat, values in more.items()}
     return maps | {"z": estimate.z, "p": estimate.p, **more}
 
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from itertools import cycle
 
+import numpy as np
+
 from bidsapp.inference.across import HOLM
 from bidsapp.inference.ari import find_discoveries
 from bidsapp.inference.pvalues import p_interval
@@ -29,6 +31,9 @@ OWN_P = (
     | dict.fromkeys(("fdrBH", "fdrBKY", "fdrPermutation"), "q")
     | {"uncorrected": "p"}
 )
+# Columns that readers look for in tables of TFCE, whose rows are no clusters at the cluster-forming p.
+OF_CLUSTERS = {"extent": "p_fwe_size", "mass": "p_fwe_mass"}
+NO_CLUSTER = "n/a: rows are no clusters at the cluster-forming p. The table of {} has the p of these."
 # The maps whose values tables list at peaks, beside the statistic.
 LISTED = ("z", "effect", "g")
 EFFECT_COLUMNS = {
@@ -78,6 +83,14 @@ class TableWriter:
             for kind, frame in (("clusters", clusters), ("peaks", peaks))
         }
         about = describe_atlases(self._atlases) | _describe_own(own, threshold)
+        if threshold.name == "maxTFCE":
+            elsewhere = [name for name in OF_CLUSTERS if name in self._result.inference.statistics]
+            empty = dict.fromkeys((OF_CLUSTERS[name] for name in elsewhere), np.nan)
+            frames["clusters"] = frames["clusters"].assign(**empty)
+            about |= {
+                OF_CLUSTERS[name]: {"Description": NO_CLUSTER.format(STATISTICS[name][0])}
+                for name in elsewhere
+            }
         paths = {
             kind: self._write_table(kind, frame, describe_columns(frame, about), threshold)
             for kind, frame in frames.items()

@@ -19,6 +19,8 @@ from bidsapp.records import LEAST_SQUARES, SCORE_T
 from bidsapp.stats.noise_models import parse_noise_model
 from bidsapp.version import __version__
 
+# Variance groups of the test data in the order of their numbers.
+GROUPS = ("control", "patient")
 ANY, SQUARE = (-np.inf, np.inf), "(V)^2"
 # Quantity -> its unit where the inputs are in V and the effect in W, and the values that it can have.
 QUANTITIES = {
@@ -353,17 +355,19 @@ def complete(c, call):
     c.stat, c.desc, c.settings, c.results = parts["stat"], parts.get("desc", ""), call.settings, call.results
     c.sidecar = json.loads((call.out / c.path.replace(".nii.gz", ".json")).read_text())
     c.values, c.unit = call.results[c.path], unit_of(c)
-    meaning, group = MAP_MEANING[base_of(c.stat)][0], c.stat.removeprefix("tau2")
-    named = base_of(c.stat) == "tau2" and group
+    meaning, number = MAP_MEANING[base_of(c.stat)][0], c.stat.removeprefix("tau2")
+    numbered = base_of(c.stat) == "tau2" and number
     found = rule(c) if c.contrast and c.stat != "logp" else None
     if c.stat == "score":
         meaning = f"shuffled statistic: {c.contrast['permutation']['statistic']}"
-    c.meaning = found["title"] if found else f"{meaning} of group {group.lower()}" if named else meaning
+    c.meaning = (
+        found["title"] if found else f"{meaning} of group {GROUPS[int(number) - 1]}" if numbered else meaning
+    )
     return c
 
 
 def base_of(stat):
-    """Return the quantity of a label: the variances of groups have their names behind."""
+    """Return the quantity of a label: the variances of groups have their numbers behind."""
     return "tau2" if stat.startswith("tau2") else stat
 
 

@@ -50,20 +50,21 @@ MAP_MEANING = {
 }
 
 
-def map_sidecar(stat, *, units=None, effect_units=None, **fields):
+def map_sidecar(stat, *, units=None, effect_units=None, group=None, **fields):
     """Return the sidecar of a map; fields that are None are left out.
 
     Parameters
     ----------
     stat : str
-        The quantity: a key of ``MAP_MEANING``, which may end in an underscore and the number of its group.
+        The quantity: a key of ``MAP_MEANING``.
+    group : str, optional
+        The group whose quantity it is.
     units, effect_units : str, optional
         The unit of the inputs, and that of the effect where it is another.
     **fields
         Further fields; ``Description`` may be among them.
     """
-    base, _, group = stat.partition("_")
-    description, unit = MAP_MEANING[base]
+    description, unit = MAP_MEANING[stat]
     units = units or "unit of the inputs"
     content = {
         "Description": f"{description} of group {group}" if group else description,

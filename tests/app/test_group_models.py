@@ -106,6 +106,14 @@ def test_mixed_effects_write_tau2_and_heterogeneity(maps, tmp_path):
     assert "REML" in record_of(tmp_path)["estimator"]
 
 
+def test_tau2_of_variance_groups_have_the_numbers_of_their_levels_in_order(maps, tmp_path):
+    words = ("--group-design", "two-sample", "group", "--variance-groups", "group")
+    assert run(maps, tmp_path, *words, "--group-estimator", "reml") == 0
+    for number, level in ((1, "control"), (2, "patient")):
+        (path,) = (tmp_path / "group").glob(f"*_contrast-goControlVsPatient_stat-tau2{number}_statmap.json")
+        assert json.loads(path.read_text())["Description"] == f"variance between inputs of group {level}"
+
+
 def test_weighted_estimators_flip_the_signs_of_scores(maps, tmp_path):
     words = ("--group-design", "one-sample", "--group-estimator", "fixed", "--n-permutations", "64")
     assert run(maps, tmp_path, *words) == 0
