@@ -27,7 +27,7 @@ ESTIMATOR_WORDS = {
     "own error": "least squares, one contrast a subject with its own error (F: Greenhouse-Geisser's dof)",
     "sandwich": "least squares with a sandwich covariance (CR2, Satterthwaite)",
 }
-BY_GROUP = "a variance for each group (Welch-Satterthwaite t, Johansen's F)"
+BY_GROUP = "a variance for each group (Welch-Satterthwaite t, F of Kenward and Roger's kind)"
 # A cell's map has a variance but no file has the covariance of two cells.
 UNCORRELATED = (
     "The variance of each subject's contrast is the sum of its cells' variances times the squared weights, "

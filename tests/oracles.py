@@ -27,8 +27,8 @@ def f_map(y, matrix, weights):
 def g_map(y, matrix, weights, groups):
     """Return the test of a least-squares effect with variances by group, and its dof, voxel after voxel.
 
-    Johansen (1980) with the variance a' Sigma a of the effects; for one row the square of t. Welch's F where
-    the columns are means of the groups.
+    The variance is a' Sigma a of the effects; for one row the square of t. The scale and the dof give F the
+    quantiles of the statistic to the first order. Welch's F where the columns are means of the groups.
     """
     weights = np.atleast_2d(np.asarray(weights, float))
     inverse = np.linalg.pinv(matrix)
@@ -41,13 +41,12 @@ def g_map(y, matrix, weights, groups):
             freedom.append(np.trace(maker[rows][:, rows]))
             pieces.append(rest[rows] @ rest[rows] / freedom[-1] * a[:, rows] @ a[:, rows].T)
         effect, covariance = a @ y[:, v], sum(pieces)
-        shares = [np.linalg.solve(covariance, piece) for piece in pieces]
-        bound = sum(
-            (np.trace(p @ p) + np.trace(p) ** 2) / (2 * f) for p, f in zip(shares, freedom, strict=True)
-        )
-        scale = s * (1.0 + 2.0 * (s - 1) / (s * (s + 2)) * bound)
-        statistic = effect @ np.linalg.solve(covariance, effect) / scale
-        found.append((statistic, s * (s + 2) / (3.0 * bound) if s > 1 else 1.0 / bound))
+        shares = list(zip((np.linalg.solve(covariance, piece) for piece in pieces), freedom, strict=True))
+        traces = sum(np.trace(p) ** 2 / f for p, f in shares)
+        products = sum(np.trace(p @ p) / f for p, f in shares)
+        scale = 1.0 + 2.0 * (s * products - traces) / (s * (s + 2))
+        statistic = effect @ np.linalg.solve(covariance, effect) / (s * scale)
+        found.append((statistic, s * (s + 2) / (traces + 2.0 * products)))
     return np.array(found).T
 
 

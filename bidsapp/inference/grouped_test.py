@@ -1,10 +1,10 @@
 """Tests with variances that differ between groups of rows, under every shuffle.
 
 The statistic is that of ``stats.variance_groups``: the least-squares effect with its exact variance, by
-group, and Satterthwaite's degrees of freedom; of several rows Johansen's (1980). For means of groups they
-are Welch's (1951), which Aspin & Welch's v and Winkler's G (2014) are too. The degrees of freedom differ
-between voxels and shuffles; so every map, also that of the height, is followed as the z-value of the same
-parametric p.
+group, and Satterthwaite's degrees of freedom; of several rows F with the scale and degrees of freedom there.
+For means of groups they are Welch's (1951), which Aspin & Welch's v and Winkler's G (2014) are too. The
+degrees of freedom differ between voxels and shuffles; so every map, also that of the height, is followed as
+the z-value of the same parametric p.
 """
 
 from dataclasses import dataclass
@@ -216,16 +216,19 @@ def _statistic_of(effect, variances, about, room):
             for i in range(s):
                 inverse[k, i] += variances[g] * grams[g, k, i]
     invert(inverse)
-    bound = 0.0
+    traces, products = 0.0, 0.0
     for g in range(len(variances)):
-        bound += _share_squared(inverse, grams[g], variances[g], turned) / max(freedom[g], SMALLEST_REST)
-    scale = 1.0 + 2.0 * (s - 1) / (s * (s + 2)) * bound
-    return _quadratic(effect, inverse) / (scale * s), s * (s + 2) / (3.0 * bound)
+        trace, square = _share_of_group(inverse, grams[g], variances[g], turned)
+        traces += trace * trace / max(freedom[g], SMALLEST_REST)
+        products += square / max(freedom[g], SMALLEST_REST)
+    pairs = s * (s + 2)
+    scale = 1.0 + 2.0 * (s * products - traces) / pairs
+    return _quadratic(effect, inverse) / (scale * s), pairs / (traces + 2.0 * products)
 
 
 @compiled
-def _share_squared(inverse, gram, variance, turned):
-    """Return (tr P^2 + (tr P)^2) / 2 of a group's share P of the covariance."""
+def _share_of_group(inverse, gram, variance, turned):
+    """Return tr P and tr P^2 of a group's share P of the covariance."""
     s = len(inverse)
     trace, square = 0.0, 0.0
     for k in range(s):
@@ -237,7 +240,7 @@ def _share_squared(inverse, gram, variance, turned):
         trace += turned[k, k]
         for i in range(s):
             square += turned[k, i] * turned[i, k]
-    return 0.5 * (square + trace * trace)
+    return trace, square
 
 
 @compiled

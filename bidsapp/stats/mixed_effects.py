@@ -4,7 +4,7 @@ W = 1 / (s^2 + tau2), P = W - W X (X'WX)^-1 X'W (DerSimonian and Laird 1986, Rau
 
 * ``reml``: tau2 by restricted maximum likelihood, Knapp-Hartung standard errors, t(N - p). With a tau2 for
   each group of inputs, the covariance of Kenward and Roger (1997, Biometrics 53:983-997) with Satterthwaite's
-  degrees of freedom (Johansen's for several rows, as in ``variance_groups``) in its stead.
+  degrees of freedom (for several rows with a scale, as in ``variance_groups``) in its stead.
 * ``flame1``: the same tau2, standard errors as if it were known, t(N - p); FSL's FLAME 1. Groups as reml.
 * ``dl``: tau2 by DerSimonian and Laird, Knapp-Hartung standard errors, t(N - p).
 * ``fixed``: tau2 = 0, normal distribution; says nothing about other subjects than these.
@@ -106,9 +106,9 @@ def _fit_groups(effects, variances, design, scale):
     for contrast in design.contrasts:
         rows = np.atleast_2d(contrast.weights) @ to_basis
         carried = np.stack([carry_covariance(rows, piece) for piece in pieces])
-        bound = bound_error(carry_covariance(rows, inverse), carried, np.moveaxis(errors, 0, -1))
+        bounds = bound_error(carry_covariance(rows, inverse), carried, np.moveaxis(errors, 0, -1))
         found = rows @ coefficients, carry_covariance(rows, covariance)
-        fits.append(fit_with_bound(contrast.test, *found, bound, maps))
+        fits.append(fit_with_bound(contrast.test, found, bounds, maps=maps))
     return fits
 
 

@@ -2,23 +2,25 @@
 
 The effect is the least-squares one, a'y with a = c (X'X)^- X', and its variance the exact one of a linear
 estimator, sum over groups g of s_g^2 times the squares of a in g; s_g^2 are the squared residuals of a group
-over their expectation for a variance of 1. Tests follow Johansen (1980, Biometrika 67:85-92), which for one
-row is Satterthwaite's and for means of groups Welch's (1951): with two groups and no covariate t is Welch's,
-degrees of freedom included. Where groups share columns (a covariate, one mean) and differ in variance, the
-least-squares effect goes with the residuals: a large t has a large error below it, and extremes are rarer
-than t's. For one row the degrees of freedom allow for it (`find_dependence`).
+over their expectation for a variance of 1. The Wald statistic is referred to F with the scale and degrees of
+freedom that give its quantiles to the first order in 1 / dof (as Kenward and Roger 1997, Biometrics
+53:983-997): for one row Satterthwaite's, for means of groups Welch's (1951), for one group those of the
+residuals. Where groups share columns (a covariate, one mean) and differ in variance, the least-squares effect
+goes with the residuals: a large t or F has a large error below it, and extremes are rarer than theirs. The
+degrees of freedom allow for it (`find_dependence`).
 """
 
 import numpy as np
+from scipy import special
 
 from bidsapp.stats.group_glm import PERFECT_FIT, Fit, f_from, t_from
 from bidsapp.stats.weighted_solve import make_basis
 
 # Residual degrees of freedom, or squared weights against their sum, below this are rounding.
 NOTHING = 1e-9
-# Squared quantiles to the second order are z^2 (1 + (z^2 + 1) / 2 dof - c (z^2 - 1)): at z of .025 as with
-# 1 / dof less this times c. More than a thousand degrees of freedom are a normal distribution.
-AT_FIVE_PERCENT = 2.0 * (1.96**2 - 1.0) / (1.96**2 + 1.0)
+# Of the tests by this error rate the quantiles are right.
+ALPHA = 0.05
+# More than a thousand degrees of freedom are a normal distribution.
 SMALLEST_BOUND = 1e-3
 
 
@@ -58,12 +60,9 @@ def fit_variance_groups(effects, variances, design):
         # Relative to the variances themselves, whose errors are 1 / freedom then.
         errors = np.diag(1.0 / freedom[used])[..., None]
         covariance = pieces.sum(axis=0)
-        bound = bound_error(covariance, pieces, errors)
-        if len(rows) == 1:
-            shares = pieces[:, 0, 0] / covariance[0, 0]
-            dependence = find_dependence(basis, (rows @ basis.T)[0], index, (used, shares))
-            bound = np.maximum(bound - AT_FIVE_PERCENT * dependence, SMALLEST_BOUND)
-        fits.append(fit_with_bound(contrast.test, rows @ coefficients, covariance, bound))
+        shared = find_dependence(basis, rows @ basis.T, index, (used, spread))
+        bounds = bound_error(covariance, pieces, errors)
+        fits.append(fit_with_bound(contrast.test, (rows @ coefficients, covariance), bounds, shared=shared))
     return fits
 
 
@@ -80,36 +79,52 @@ def find_freedom(basis, index):
     return np.bincount(index, 1.0 - np.einsum("ir,ir->i", basis, basis))
 
 
-def find_dependence(basis, estimator, index, shares):
-    """Return the share of an effect's own squared error in its estimated variance, shape (n_voxels,).
+def find_dependence(basis, estimators, index, spread):
+    """Return by how much the quantile of a Wald statistic is smaller for effects that go with residuals.
 
-    Residuals are e = b u + rest, with u = a'y the effect, b = M S a / a'S a, M = I - H and S the variances of
-    the inputs; the estimate sum_g w_g |e_g|^2 has the part c u^2 with c = sum_g w_g |b_g|^2, and quantiles of
-    t are smaller for it (as in Rothenberg 1988, Econometrica 56:997-1019). It is 0 where S a lies in the
-    design, as with means of the groups.
+    Residuals are e = B u + rest, with u = a'y the effects, V = a' S a their covariance, B = M S a V^-1,
+    M = I - H and S the variances of the inputs; the estimated covariance sum_g s_g^2 G_g has the part
+    sum_g (u' C_g u) G_g, C_g = B_g' B_g / freedom of g. For w = V^-1/2 u of length r and any direction this
+    takes r^4 (D1 + 2 D2) / q (q + 2) - r^2 D1 / q from the statistic, on average, with
+    D1 = sum_g tr(V C_g) tr(V^-1 G_g) and D2 = sum_g tr(C_g G_g) (for one row as in Rothenberg 1988,
+    Econometrica 56:997-1019). It is 0 where S a lies in the design, as with means of the groups.
 
     Parameters
     ----------
     basis : ndarray, shape (n_inputs, rank)
         Orthonormal columns.
-    estimator : ndarray, shape (n_inputs,)
-        a.
+    estimators : ndarray, shape (n_rows, n_inputs)
+        a'.
     index : ndarray of int, shape (n_inputs,)
-    shares : tuple
-        Groups that the effect depends on, (n,), and the share of each in its variance, (n, n_voxels).
+    spread : tuple
+        Groups that the effects depend on, (n,), and the variance of every group, (n_groups, n_voxels).
+
+    Returns
+    -------
+    ndarray, shape (n_voxels,)
+        The share of the quantile of ALPHA.
     """
-    used, parts = shares
-    weights = np.zeros(len(basis))
-    turned = []
-    for group in used:
+    used, variances = spread
+    variances, n_rows = variances[used], len(estimators)
+    own = np.where(index == used[:, None, None], estimators, 0.0)
+    grams = np.einsum("gri,gsi->grs", own, own)
+    known = np.isfinite(variances).all(axis=0)
+    result = np.full(len(known), np.nan)
+    variances = variances[:, known]
+    inverse = np.linalg.inv(np.einsum("gv,grs->vrs", variances, grams))
+    turned = own - own @ basis @ basis.T
+    traces, products = 0.0, 0.0
+    for place, group in enumerate(used):
         rows = index == group
-        own = np.where(rows, estimator, 0.0)
-        size = own @ own
-        turned.append((own - basis @ (basis.T @ own)) / size)
-        weights[rows] = size / np.sum(1.0 - np.square(basis[rows]).sum(axis=1))
-    turned = np.array(turned)
-    products = (turned * weights) @ turned.T
-    return np.einsum("gv,gh,hv->v", parts, products, parts)
+        pairs = np.einsum("hri,ksi->hkrs", turned[..., rows], turned[..., rows])
+        freedom = np.sum(1.0 - np.square(basis[rows]).sum(axis=1))
+        carried = np.einsum("hkrs,hv,kv->vrs", pairs, variances, variances, optimize=True) / freedom
+        first, second = inverse @ carried, inverse @ grams[place]
+        traces += np.trace(first, axis1=1, axis2=2) * np.trace(second, axis1=1, axis2=2)
+        products += np.einsum("vrs,vsr->v", first, second)
+    quantile = special.chdtri(n_rows, ALPHA)
+    result[known] = quantile * (traces + 2.0 * products) / (n_rows * (n_rows + 2)) - traces / n_rows
+    return result
 
 
 def sum_by_group(values, index):
@@ -118,7 +133,10 @@ def sum_by_group(values, index):
 
 
 def bound_error(covariance, pieces, errors):
-    """Return A of Johansen (1980), shape (n_voxels,): 1 / dof of Satterthwaite for one row.
+    """Return how much a Wald statistic varies for its estimated covariance: two arrays, (n_voxels,).
+
+    With K_g the share of group g in the covariance, sums over g and h of half the covariance of the
+    variances of both, times tr K_g tr K_h, and times tr K_g K_h: 1 / dof of Satterthwaite for one row.
 
     Parameters
     ----------
@@ -131,23 +149,35 @@ def bound_error(covariance, pieces, errors):
     """
     if len(covariance) == 1:
         shares = pieces[:, 0, 0] / covariance[0, 0]
-        return np.einsum("gv,ghv,hv->v", shares, errors, shares)
+        bound = np.einsum("gv,ghv,hv->v", shares, errors, shares)
+        return bound, bound
     known = np.isfinite(covariance).all(axis=(0, 1)) & np.isfinite(pieces).all(axis=(0, 1, 2))
-    bound = np.full(len(known), np.nan)
+    bounds = np.full((2, len(known)), np.nan)
     inverse = np.linalg.inv(np.moveaxis(covariance[..., known], -1, 0))
     turned = np.einsum("vrs,gstv->gvrt", inverse, pieces[..., known])
     traces = np.einsum("gvrr->gv", turned)
-    products = np.einsum("gvrs,hvsr->ghv", turned, turned) + traces[:, None] * traces
+    products = np.einsum("gvrs,hvsr->ghv", turned, turned)
     spread = errors if errors.shape[-1] == 1 else errors[..., known]
-    bound[known] = 0.5 * (products * spread).sum(axis=(0, 1))
-    return bound
+    bounds[0, known] = (traces[:, None] * traces * spread).sum(axis=(0, 1))
+    bounds[1, known] = (products * spread).sum(axis=(0, 1))
+    return tuple(bounds)
 
 
-def fit_with_bound(test, effect, covariance, bound, maps=None):
-    """Return the Fit of an effect with `bound_error` of its covariance: t, or F with Johansen's scale."""
+def fit_with_bound(test, found, bounds, *, shared=0.0, maps=None):
+    """Return the Fit of an effect and its covariance with `bound_error` of these.
+
+    The quantile x of the Wald statistic is that of chi-square, times 1 + Eb + Ea (x - q - 2) / 4 to the
+    first order, with Eb = 2 B2 / q and Ea = 2 (B1 + 2 B2) / q (q + 2) of the bounds B1 and B2; q F has
+    1 + (x - q + 2) / 2 dof. So dof = 2 / Ea, and the scale 1 + Eb - Ea. ``shared`` (of `find_dependence`)
+    is taken from this by more degrees of freedom, none by default.
+    """
+    effect, covariance = found
+    traces, products = bounds
     n_rows = len(effect)
+    bound = (traces + 2.0 * products) / (n_rows * (n_rows + 2))
+    slope = 0.5 * (special.chdtri(n_rows, ALPHA) - n_rows + 2)
+    dof = 1.0 / np.maximum(bound - shared / slope, np.minimum(bound, SMALLEST_BOUND))
     if test == "t":
-        return Fit(effect, covariance, t_from(effect, covariance), 1.0 / bound, maps or {})
-    scale = 1.0 + 2.0 * (n_rows - 1) / (n_rows * (n_rows + 2)) * bound
-    dof = n_rows * (n_rows + 2) / (3.0 * bound) if n_rows > 1 else 1.0 / bound
+        return Fit(effect, covariance, t_from(effect, covariance), dof, maps or {})
+    scale = 1.0 + 2.0 * (n_rows * products - traces) / (n_rows * (n_rows + 2))
     return Fit(effect, covariance, f_from(effect, covariance) / scale, dof, maps or {})

@@ -121,7 +121,12 @@ def test_smoothed_coefficients_and_boosted_amplitudes_are_said():
     ("estimator", "groups", "scores", "words"),
     [
         ("ols", None, None, "ordinary least squares"),
-        ("ols", [1, 2], None, "a variance for each group (Welch-Satterthwaite t, Johansen's F)"),
+        (
+            "ols",
+            [1, 2],
+            None,
+            "a variance for each group (Welch-Satterthwaite t, F of Kenward and Roger's kind)",
+        ),
         ("reml", [1, 2], None, "a variance between subjects for each group"),
         ("ols", None, [[[0.0]]], "Hotelling's T2"),
         ("reml", None, [[0.0]], "mixed effects, REML"),
@@ -139,7 +144,9 @@ def test_contrasts_of_several_rows_a_subject_name_their_own_estimators():
     tests = [SimpleNamespace(method=m, design=d) for m, d in (("own error", apart), ("sandwich", alike))]
     words = [estimator_in_words(SimpleNamespace(tests=tests), index) for index in (0, 1, None)]
     assert "one contrast a subject" in words[0]
-    assert words[0].endswith("a variance for each group (Welch-Satterthwaite t, Johansen's F)")
+    assert words[0].endswith(
+        "a variance for each group (Welch-Satterthwaite t, F of Kenward and Roger's kind)"
+    )
     assert "sandwich" in words[1]
     assert words[2] == "; ".join(words[:2])
 
