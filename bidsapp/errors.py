@@ -14,6 +14,8 @@ from pathlib import Path
 
 # So many lines of a file are told where a note is on many.
 MAX_LINES = 6
+# So many faults are told where a dataset has many.
+MAX_FAULTS_SHOWN = 20
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_NOT_BIDS = 16
@@ -88,6 +90,12 @@ def in_words(error):
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}"
     return f"unexpected {type(error).__name__}: {error} ({where}). This is a fault of TaskGLM: report it."
+
+
+def in_lines(faults):
+    """Return faults as lines: as many as anybody reads, and how many more there are."""
+    more = len(faults) - MAX_FAULTS_SHOWN
+    return "\n".join([*faults[:MAX_FAULTS_SHOWN], *([f"... and {more} more faults."] if more > 0 else [])])
 
 
 def about(label, note):

@@ -21,6 +21,7 @@ from bidsapp.group_outputs import ContrastWriter, GroupResult, write_fit, write_
 from bidsapp.group_regions import write_regions
 from bidsapp.group_warnings import warn_of_data
 from bidsapp.inference.thresholds import THRESHOLDS
+from bidsapp.inputs.estimates import MAKE_AGAIN
 from bidsapp.main_threshold import check_main_threshold, choose_main, order_thresholds
 from bidsapp.outputs import names
 from bidsapp.outputs.earlier import (
@@ -43,7 +44,6 @@ from bidsapp.workers import group_workers
 
 logger = logging.getLogger(__name__)
 GROUP = names.top_folder({})
-MAKE_AGAIN = "The participant level makes damaged maps again: run it for these participants, then the group."
 
 
 def run_stage(settings, work_dir):

@@ -92,6 +92,8 @@ def find_versions():
 
 def _as_bytes(part):
     if isinstance(part, Path):
+        if not part.exists():  # a link to content that is not here; whoever reads it says so
+            return part.name.encode()
         found = part.stat()
         return f"{part.name} {found.st_size} {found.st_mtime_ns}".encode()
     if isinstance(part, np.ndarray):

@@ -21,7 +21,7 @@ ALLOWED = {
     "inference": BASE | {"stats"},
     "design": BASE,
     "inputs": BASE | {"outputs.names"},
-    "tables": BASE | {"inference", "inputs.images"},
+    "tables": BASE | {"inference", "inputs.fetched", "inputs.images", "inputs.tables"},
     "outputs": BASE,
     "report": BASE | {"inputs.results", "outputs"},
     "plan": BASE | {"inputs", "design", "stats", "outputs.names", "memory"},

@@ -1,13 +1,13 @@
 """Find effect and variance maps, ours or another program's; ``inputs.stacks`` reads them."""
 
-import json
 import logging
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError
-from bidsapp.inputs.index import close_index, find, index_folder, parse_name, read_filters
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError, in_lines
+from bidsapp.inputs.fetched import is_named
+from bidsapp.inputs.index import close_index, find, index_folder, parse_name, read_filters, read_json
 from bidsapp.inputs.roots import known_participants
 from bidsapp.inputs.selection import (
     choose_resolution,
@@ -21,6 +21,7 @@ from bidsapp.records import EstimateKey
 
 logger = logging.getLogger(__name__)
 
+MAKE_AGAIN = "The participant level makes damaged maps again: run it for these participants, then the group."
 VOLUMES = (".nii.gz", ".nii")
 # Entities that say which map it is, not what it was made from.
 MAP_ENTITIES = ("node", "contrast", "stat", "desc", "label")
@@ -58,7 +59,7 @@ def find_estimates(settings):
 
     Raises
     ------
-    InputError, SettingsError
+    InputError, SettingsError, in_lines
         No folder or map, no such label, a native space, several resolutions and none chosen.
     """
     selection = settings.selection
@@ -81,7 +82,8 @@ def find_estimates(settings):
             exit_code=EXIT_NO_INPUT,
         )
     files = _select([file for file, _ in pairs.values()], settings)
-    estimates = [_describe(file, pairs[file.path][1]) for file in files]
+    sidecars = _read_sidecars(files, "" if selection.estimates else MAKE_AGAIN)
+    estimates = [_describe(file, pairs[file.path][1], sidecars[file.path]) for file in files]
     return tuple(sorted(estimates, key=_order))
 
 
@@ -119,7 +121,7 @@ def _without_stat(file):
 
 def _existing(path, stat):
     other = path.with_name(path.name.replace("_stat-effect_", f"_stat-{stat}_"))
-    return other if other.is_file() else None
+    return other if is_named(other) else None
 
 
 def _select(files, settings):
@@ -168,8 +170,7 @@ def _without_excluded(files, settings):
     return [file for file in files if file.entities["sub"] not in excluded]
 
 
-def _describe(file, variance):
-    metadata = _sidecar(file.path)
+def _describe(file, variance, metadata):
     folder = next((part for part in file.path.parts if part.startswith("node-")), "node-")
     labels = file.entities
     contrast = labels.get("contrast") or labels.get("desc") or labels.get("label") or file.suffix
@@ -191,14 +192,21 @@ def _describe(file, variance):
     )
 
 
-def _sidecar(path):
-    """Return the sidecar of a map, {} where there is none or it is not readable: it only adds names."""
-    name = path.name.removesuffix(".gz").removesuffix(".nii") + ".json"
-    try:
-        content = json.loads(path.with_name(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _read_sidecars(files, remedy):
+    """Return the sidecar of every map, {} where there is none; raise with all that cannot be read.
+
+    They name the contrast, and the settings that maps of one group must share.
+    """
+    found, faults = {}, []
+    for file in files:
+        path = file.path.with_name(file.path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+        try:
+            found[file.path] = read_json(path) if is_named(path) else {}
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError(f"{in_lines(faults)}\n{remedy}".strip())
+    return found
 
 
 def _order(estimate):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bidsapp.errors import InputError
+from bidsapp.inputs.fetched import check_fetched, is_named
 
 FILE_NAME = "exclude.json"
 ENTITIES = ("sub", "ses", "task", "run")
@@ -36,10 +37,11 @@ def read_exclusions(*folders):
         A file that is not of one of the forms.
     """
     paths = dict.fromkeys(Path(folder) / FILE_NAME for folder in folders)
-    return [entry for path in paths if path.is_file() for entry in _read(path)]
+    return [entry for path in paths if is_named(path) for entry in _read(path)]
 
 
 def _read(path):
+    check_fetched(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -9,6 +9,12 @@ POINTER = b"/annex/objects/"
 LONGEST_POINTER = 4096
 
 
+def is_named(path):
+    """Whether there is a file, or at least its name: a link to content that was not fetched."""
+    path = Path(path)
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
 def check_fetched(path):
     """Raise InputError where a file is there by name only; a file that is missing altogether is not told."""
     path = Path(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError
-from bidsapp.inputs.fetched import check_fetched
+from bidsapp.inputs.fetched import check_fetched, is_named
 
 # pybids indexes every file it meets (14-20 s for 100 subjects of fMRIPrep); these are never asked for.
 IGNORED = (
@@ -138,7 +138,7 @@ def read_filters(path):
     """
     if path is None:
         return {}
-    if not Path(path).is_file():
+    if not is_named(path):
         raise SettingsError(f"--bids-filter-file: there is no file {path}.", exit_code=EXIT_NO_INPUT)
     filters = {}
     for kind, wanted in read_json(path).items():
@@ -224,4 +224,4 @@ def find(layout, **query):
 def read_description(root):
     """Return the dataset description of a folder, {} where there is none."""
     path = Path(root) / "dataset_description.json"
-    return read_json(path) if path.is_file() else {}
+    return read_json(path) if is_named(path) else {}

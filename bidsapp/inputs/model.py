@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError, ModelNote
 from bidsapp.inputs.drafts import drop_private, is_unfilled
+from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.invalid_contrasts import drop_contrasts
 from bidsapp.inputs.json_text import (
     MAX_CHARACTERS,
@@ -78,6 +79,7 @@ def read_model(path, **options):
         Every fault of the model, with line and path.
     """
     path = Path(path)
+    check_fetched(path)
     try:
         if path.stat().st_size > 4 * MAX_CHARACTERS:
             raise ModelError(f"{path.name} is larger than any model; is it the right file?")

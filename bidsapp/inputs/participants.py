@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from bidsapp.errors import Caution, InputError
+from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables import read_table, spell_levels
 
 IDENTIFIER = "participant_id"
@@ -19,7 +20,7 @@ def find_participants(*roots):
     """Return the participants.tsv of the first folder that has one, or None."""
     for root in roots:
         path = Path(root) / "participants.tsv"
-        if path.is_file():
+        if is_named(path):
             return path
     return None
 

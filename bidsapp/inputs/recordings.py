@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.errors import InputError
+from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.index import IndexedFile, inherited_metadata, most_specific
 from bidsapp.inputs.tables import MISSING
 from bidsapp.records import RecordingFile
@@ -102,6 +103,7 @@ def read_recording(recording: Recording, columns: list[str]) -> pd.DataFrame:
         Damaged; another number of columns than its sidecar names; a text.
     """
     path = recording.path
+    check_fetched(path)
     try:
         table = pd.read_csv(path, sep="\t", header=None, dtype=str, na_filter=False)
     except (OSError, EOFError, zlib.error, ValueError) as error:

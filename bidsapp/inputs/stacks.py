@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from bidsapp.errors import InputError
+from bidsapp.errors import InputError, in_lines
 from bidsapp.inputs.images import check_grid, read_volume
 from bidsapp.inputs.resampling import resample_map
 from bidsapp.records import EffectStack, Geometry
 
 # A part of the voxels that most inputs share, whose loss is worth a warning.
 LARGE_LOSS = 0.1
-MAX_FAULTS_SHOWN = 20
+MAX_NAMED = 20
 # Inputs whose values are kept in one array: at 2 mm 60 MB, which the C library gives back when they go.
 TOGETHER = 64
 
@@ -110,8 +110,7 @@ def _all_faults(files, resample):
             check_grid(file.effect, shape, affine, _grid_of(*common[0][1:]), reference="most of the maps")
         except InputError as error:
             faults.append(f"{_label(file)}: {error}")
-    more = [f"... and {len(faults) - MAX_FAULTS_SHOWN} more."] if len(faults) > MAX_FAULTS_SHOWN else []
-    return InputError("\n".join([*faults[:MAX_FAULTS_SHOWN], *more])) if faults else None
+    return InputError(in_lines(faults)) if faults else None
 
 
 def _grid_of(shape, affine):
@@ -159,9 +158,9 @@ def find_losses(files, packed, coverage, share):
 
 
 def _loss_in_words(named, shares, n_left, without):
-    shown = [f"{label} covers {100 * shares[label]:.0f} %" for label in named[:MAX_FAULTS_SHOWN]]
+    shown = [f"{label} covers {100 * shares[label]:.0f} %" for label in named[:MAX_NAMED]]
     shown += [f"{len(named) - len(shown)} others less than most"] if len(named) > len(shown) else []
-    labels = " ".join(label.removeprefix("sub-") for label in named[:MAX_FAULTS_SHOWN])
+    labels = " ".join(label.removeprefix("sub-") for label in named[:MAX_NAMED])
     them = "it" if len(named) == 1 else "them"
     return (
         f"{', '.join(shown)} of the voxels that at least half of the inputs share: with {them} {n_left:,} "

@@ -5,7 +5,15 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_NO_INPUT, EXIT_OK, AppError, InputError, SettingsError
+from bidsapp.errors import (
+    EXIT_CANNOT_CREATE,
+    EXIT_NO_INPUT,
+    EXIT_OK,
+    AppError,
+    InputError,
+    SettingsError,
+    in_lines,
+)
 from bidsapp.inputs.json_text import format_json
 from bidsapp.inputs.model import read_model
 from bidsapp.inputs.occurrences import find_levels, find_sessions, find_tasks
@@ -14,7 +22,7 @@ from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text
 from bidsapp.plan.automatic import make_automatic_model
 from bidsapp.plan.graph import describe_graph, planned_flows
 from bidsapp.plan.group import find_people
-from bidsapp.plan.participant import MAX_FAULTS_SHOWN, make_participant_plan
+from bidsapp.plan.participant import make_participant_plan
 from bidsapp.plan.show import describe_participant_plan
 from bidsapp.plan.text import plan_text
 from bidsapp.report.drawing.model_graph import draw_model_graph
@@ -98,7 +106,7 @@ def new(arguments):
     sessions = len(find_sessions(roots, task)) > 1
     levels, faults = find_levels(roots, [task])
     if faults and not levels:
-        raise InputError("\n".join(faults[:MAX_FAULTS_SHOWN]))
+        raise InputError(in_lines(faults))
     model = make_automatic_model(levels, task, ModelOptions(**options), sessions=sessions)
     _write(format_json({"$schema": SCHEMA_FILE, **json.loads(model.text)}) + "\n", arguments.output)
     if arguments.output:

@@ -17,6 +17,7 @@ from bidsapp.inputs.confounds import (
     read_confounds,
     select_confounds,
 )
+from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.index import did_you_mean, read_json
 from bidsapp.inputs.tables import read_header
 from bidsapp.model_records import INTERCEPT, Node
@@ -116,4 +117,4 @@ def _with_columns(node, columns):
 def _sidecar(path):
     """Return the JSON beside a confounds file, {} where there is none."""
     sidecar = Path(path).with_suffix(".json")
-    return read_json(sidecar) if sidecar.is_file() else {}
+    return read_json(sidecar) if is_named(sidecar) else {}

@@ -9,7 +9,7 @@ import pandas as pd
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group import make_group_design
 from bidsapp.design.variables import level_name
-from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError
+from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, in_lines
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.participants import find_participants, match_labels, read_participants
 from bidsapp.inputs.selection import natural_key
@@ -48,7 +48,7 @@ from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.records import USES_VARIANCES
 from bidsapp.stats.distributions import check_one_sided_p
 
-MAX_FAULTS_SHOWN, MAX_LEVELS = 20, 20
+MAX_LEVELS = 20
 APART = (
     "they are analysed apart; a Subject node over them joins them, --session-label chooses some "
     "(docs/models/README.md)"
@@ -78,7 +78,7 @@ def make_group_plan(settings):
             fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
             fits.append((replace(fit, factors=find_factors(fit, people)), group_by))
     if not fits:
-        reasons = "\n".join(notes[:MAX_FAULTS_SHOWN]) or "no estimate passes to a Dataset node."
+        reasons = in_lines(notes) or "no estimate passes to a Dataset node."
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
     check_outputs(fit for fit, _ in fits)
     check_options([fit for fit, _ in fits], settings.group)

@@ -10,6 +10,7 @@ import numpy as np
 from bidsapp.design.variables import is_number
 from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, SettingsError
 from bidsapp.inputs.exclusions import read_exclusions
+from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.group_masks import GREY_MATTER
 from bidsapp.outputs.names import check_labels
 from bidsapp.settings import MAIN_THRESHOLDS
@@ -250,8 +251,10 @@ def check_options(fits, options):
     InputError, SettingsError
     """
     count_needed(options.min_subjects, 1)
-    if options.mask not in (None, GREY_MATTER) and not Path(options.mask).is_file():
-        raise InputError(f"--mask: there is no file {options.mask}.", exit_code=EXIT_NO_INPUT)
+    if options.mask not in (None, GREY_MATTER):
+        check_fetched(options.mask)
+        if not Path(options.mask).is_file():
+            raise InputError(f"--mask: there is no file {options.mask}.", exit_code=EXIT_NO_INPUT)
     nodes = {}
     for fit in fits:
         hotelling = fit.within is not None and len(fit.within.weights) > 1

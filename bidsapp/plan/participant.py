@@ -13,6 +13,7 @@ from bidsapp.errors import (
     SettingsError,
     about,
     find_cautions,
+    in_lines,
     in_words,
 )
 from bidsapp.inputs.dataset import open_dataset
@@ -42,7 +43,6 @@ from bidsapp.plan.tables import level_tables
 from bidsapp.plan_records import ParticipantPlan, SubjectPlan
 
 AUTO = "auto"
-MAX_FAULTS_SHOWN = 20
 
 
 def make_participant_plan(settings):
@@ -113,7 +113,7 @@ def automatic_models(dataset, settings):
         levels[task], faults = find_levels(roots, [task])
         if faults and not levels[task]:
             del levels[task]
-            refused[task] = InputError("\n".join(_first(faults)))
+            refused[task] = InputError(in_lines(faults))
     sessions = {task: several_sessions(roots, task, settings.selection) for task in levels}
     try:
         return make_automatic_models(levels, settings.model, sessions), refused
@@ -424,11 +424,4 @@ def _raise_all(faults):
     if not faults:
         return
     kind = ModelError if all(fault.startswith("Nodes[") for fault in faults) else InputError
-    raise kind("\n".join(_first(faults)))
-
-
-def _first(faults):
-    """Return as many faults as anybody reads, and how many more there are."""
-    shown = faults[:MAX_FAULTS_SHOWN]
-    more = len(faults) - len(shown)
-    return [*shown, f"... and {more} more faults."] if more else shown
+    raise kind(in_lines(faults))

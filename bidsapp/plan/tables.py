@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables import read_table
 from bidsapp.plan.nodes import same_value
 
@@ -28,7 +29,7 @@ def _columns(raw, cache, level, labels):
 
 def _read(cache, path):
     if path not in cache:
-        cache[path] = read_table(path).to_dict("records") if path.is_file() else []
+        cache[path] = read_table(path).to_dict("records") if is_named(path) else []
     return cache[path]
 
 

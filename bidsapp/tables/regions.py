@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import pandas as pd
 
 from bidsapp.errors import InputError
+from bidsapp.inputs.fetched import is_named
+from bidsapp.inputs.images import read_volume
+from bidsapp.inputs.tables import read_table
 from bidsapp.tables.atlas import Atlas, read_atlases
 from bidsapp.tables.bundled import BUNDLED
 
@@ -85,20 +86,24 @@ def average_regions(values, regions):
 def _read_image(spec):
     text, _, table = spec.partition(",")
     path = Path(text)
-    if not path.is_file():
+    if not is_named(path):
         raise InputError(f"--roi {text}: neither a file nor one of {', '.join(sorted(BUNDLED))}.")
-    image = nib.load(path)
-    values = np.rint(np.nan_to_num(np.asarray(image.dataobj, float))).astype(np.int32)
+    values, affine = read_volume(path)
+    values = np.rint(np.nan_to_num(values)).astype(np.int32)
     names = _read_names(Path(table)) if table else {int(i): str(i) for i in np.unique(values) if i != 0}
     regions = np.where(np.isin(values, list(names)) & (values != 0), values, -1).ravel()
     key = path.name.removesuffix(".gz").removesuffix(".nii")
-    return Atlas(key, key, "", "", names, image.shape[:3], image.affine, regions)
+    return Atlas(key, key, "", "", names, values.shape, affine, regions)
 
 
 def _read_names(path):
-    if not path.is_file():
+    if not is_named(path):
         raise InputError(f"--roi: there is no table {path}.")
-    table = pd.read_csv(path, sep="\t")
+    table = read_table(path)
     if not {"index", "name"} <= set(table.columns):
         raise InputError(f"--roi: {path} needs the columns index and name.")
-    return {int(index): str(name) for index, name in zip(table["index"], table["name"], strict=True)}
+    try:
+        numbers = [int(float(index)) for index in table["index"]]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"--roi: {path} has an index that is no number ({error}). Correct it.") from error
+    return {number: name or str(number) for number, name in zip(numbers, table["name"], strict=True)}

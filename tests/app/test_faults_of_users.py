@@ -695,6 +695,14 @@ def test_content_that_was_not_fetched_is_called_so(dataset, tmp_path, capsys, ch
     )
 
 
+def test_a_sidecar_of_confounds_that_was_not_fetched_ends_its_run(dataset, tmp_path, capsys):
+    (path,) = dataset.glob("derivatives/*/sub-01/func/*run-1_*timeseries.json")
+    link_nowhere(path)
+    assert run(dataset, tmp_path / "out", "--dry-run", "--confounds", "acompcor2") == 1
+    (line,) = problems_in(capsys.readouterr().out)
+    assert f"sub-01 task-viewing run-1: {path} is a link to content that is not here" in line
+
+
 def rename_all(dataset, old, new):
     for path in sorted(dataset.rglob(f"*{old}*"), key=lambda path: -len(path.parts)):
         path.rename(path.with_name(path.name.replace(old, new)))

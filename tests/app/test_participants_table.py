@@ -85,6 +85,13 @@ def test_a_table_that_does_not_do_is_told_in_its_own_words(plan, change, said):
     assert said in told
 
 
+def test_a_table_that_was_not_fetched_is_called_so(tiny_dataset, results, tmp_path, capsys):
+    table = tmp_path / "participants.tsv"
+    table.symlink_to(".git/annex/objects/aa/bb/MD5E-s1")
+    assert main([str(tmp_path), str(results), "group", "--dry-run", *AGE]) == 66
+    assert f"{table} is a link to content that is not here. Fetch it: datalad" in capsys.readouterr().err
+
+
 def test_numbers_that_two_rows_share_are_not_matched(plan):
     def change(table):
         twice = table.iloc[[0, 0]].assign(participant_id=["sub-1", "sub-001"])

@@ -47,7 +47,7 @@ def map_of(out, subject, contrast="face", stat="effect"):
 
 
 def cut(path):
-    path.write_bytes(path.read_bytes()[:500])
+    path.write_bytes(path.read_bytes()[:400])
 
 
 def empty(path):
@@ -92,6 +92,47 @@ def test_a_damaged_map_costs_its_own_contrast_only(run, out):
     record = json.loads(record.read_text())
     assert record["status"] == "partial"
     assert "face: sub-01" in record["message"]
+
+
+def link_nowhere(path):
+    path.unlink()
+    path.symlink_to("../../.git/annex/objects/aa/bb/MD5E-s1")
+
+
+def test_maps_that_were_not_fetched_cost_their_contrast_and_are_called_so(run, out):
+    effect, variance = map_of(out, "01"), map_of(out, "02", stat="variance")
+    link_nowhere(effect)
+    link_nowhere(variance)
+    code, said = run("group")
+    assert code == 1
+    (error,) = [line for line in re.split(r"\n(?=\d\d:)", said) if " ERROR " in line]
+    for subject, path in (("01", effect), ("02", variance)):
+        assert f"sub-{subject}: {path} is a link to content that is not here. Fetch it: datalad" in error
+    made = {path.name.split("_contrast-")[1].split("_")[0] for path in (out / "group").glob("*stat-t_*")}
+    assert made == {"house", "faceMinusHouse"}
+
+
+def test_sidecars_that_cannot_be_read_are_told_together(run, out):
+    first, second = (map_of(out, label).with_suffix("").with_suffix(".json") for label in ("01", "02"))
+    link_nowhere(first)
+    cut(second)
+    code, said = run("group", "--dry-run")
+    assert code == 65
+    assert f"{first} is a link to content that is not here. Fetch it: datalad get" in said
+    assert f"{second} is not valid JSON" in said
+    assert "The participant level makes damaged maps again" in said
+    assert run("participant")[0] == 0
+    assert run("group", "--dry-run")[0] == 0
+
+
+@pytest.mark.parametrize("flag", ["--mask", "--roi", "--model"])
+def test_files_of_flags_that_were_not_fetched_are_called_so(run, tmp_path, flag):
+    path = tmp_path / "file.nii.gz"
+    path.touch()
+    link_nowhere(path)
+    code, said = run("group", flag, path)
+    assert code == 66
+    assert f"{path} is a link to content that is not here" in said
 
 
 def test_the_map_on_another_grid_than_most_is_named_though_it_is_the_first(run, out):

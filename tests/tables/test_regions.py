@@ -42,6 +42,32 @@ def test_names_come_from_a_table(image, geometry, tmp_path):
     assert read_regions(f"{image},{tmp_path / 'n.tsv'}", geometry).names == ["left", "right"]
 
 
+def test_a_row_of_a_table_without_a_name_is_called_by_its_index(image, geometry, tmp_path):
+    (tmp_path / "n.tsv").write_text("index\tname\n3.0\tn/a\n8\tright\n")
+    assert read_regions(f"{image},{tmp_path / 'n.tsv'}", geometry).names == ["3", "right"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("index,name\n3,left\n", "is not tab-separated"),
+        ("index\tlabel\n3\tleft\n", "needs the columns index and name"),
+        ("index\tname\nthree\tleft\n", "an index that is no number .*'three'"),
+        ("index\tname\nn/a\tleft\n", "an index that is no number"),
+    ],
+)
+def test_a_table_of_names_that_does_not_do_is_told(image, geometry, tmp_path, text, said):
+    (tmp_path / "n.tsv").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_regions(f"{image},{tmp_path / 'n.tsv'}", geometry)
+
+
+def test_an_atlas_that_is_no_image_is_told(geometry, tmp_path):
+    (tmp_path / "atlas.nii.gz").write_text("no image")
+    with pytest.raises(InputError, match="atlas.nii.gz is not an image"):
+        read_regions(str(tmp_path / "atlas.nii.gz"), geometry)
+
+
 def test_bundled_atlases_have_their_names(geometry):
     assert "Hippocampus_L" in read_regions("aal", geometry).names
 
