@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from bidsapp.inference.permutation import permute
 from bidsapp.records import Contrast, Geometry, GroupDesign, InferenceOptions
+from bidsapp.stats.flip_scores import SCORES, make_flip_scores
 from bidsapp.stats.group_estimators import ESTIMATORS, GROUPWISE, fit_group
+from bidsapp.stats.repeated_measures import make_scores, orthonormalise_rows
 
 N_VOXELS = 12
 GEOMETRY = Geometry(np.ones((3, 2, 2), bool), np.eye(4))
@@ -127,7 +129,9 @@ def assert_same_inference(first, second):
     np.testing.assert_allclose(first.statistic, second.statistic, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(first.p, second.p, rtol=1e-9)
     for name, found in first.statistics.items():
-        np.testing.assert_allclose(found.p_fwe, second.statistics[name].p_fwe, rtol=1e-9, err_msg=name)
+        other = second.statistics[name]
+        np.testing.assert_allclose(found.p_fwe, other.p_fwe, rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(found.cutoff, other.cutoff, rtol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -158,3 +162,51 @@ def test_shuffled_p_knows_no_unit_of_a_covariate(seed, unit, shift):
     study = Study([5], seed)
     matrices = [np.column_stack([np.ones(5), c]) for c in (study.covariate, unit * (study.covariate + shift))]
     assert_same_inference(*(shuffled(study, matrix, np.array([[0.0, 1.0]])) for matrix in matrices))
+
+
+def flipped(study, estimator, order=slice(None), unit=1.0):
+    """Return the test of a mean by all 64 flips of the scores of an estimator."""
+    effects, variances = unit * study.effects[order], unit**2 * study.variances[order]
+    every = InferenceOptions(n_shuffles=64, alpha=0.2, cluster_forming_p=0.2)
+    one = np.ones((len(effects), 1))
+    return permute(make_flip_scores(effects, variances, estimator), one, one[:1], GEOMETRY, every)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("estimator", SCORES)
+@settings(max_examples=3, deadline=None, derandomize=True)
+@given(seed=SEEDS, power=st.integers(-20, 20))
+def test_flipped_p_knows_neither_order_nor_unit_nor_sign(estimator, missing, seed, power):
+    study = Study([6], seed)
+    if missing:
+        study.effects[1, :5] = study.effects[4, 3:7] = np.nan
+    first = flipped(study, estimator)
+    order = np.random.default_rng(seed).permutation(6)
+    assert_same_inference(first, flipped(study, estimator, order))
+    # Scores have single precision: powers of 2 round nothing.
+    assert_same_inference(first, flipped(study, estimator, unit=2.0**power))
+    opposite = flipped(study, estimator, unit=-1.0)
+    assert_same_inference(first, replace(opposite, statistic=-opposite.statistic))
+
+
+def shuffled_vectors(study, mix, grouped, order=slice(None)):
+    """Return the test of conditions x groups by all flips, its rows within subjects mixed by a matrix."""
+    rows = orthonormalise_rows(mix @ np.array([[1.0, -1, 0], [0, 1, -1]]))
+    cells = np.stack([study.effects, study.variances, np.flip(study.effects, axis=1)])[:, order]
+    groups = study.group[order]
+    every = InferenceOptions(n_shuffles=256, alpha=0.2, statistics=("height",), scheme="sign-flip")
+    options = replace(every, variance_groups=groups if grouped else None)
+    matrix = (groups[:, None] == [0, 1]).astype(float)
+    scores = make_scores(rows, cells).swapaxes(0, 1)
+    return permute(scores, matrix, np.array([[1.0, -1.0]]), GEOMETRY, options)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@settings(max_examples=3, deadline=None, derandomize=True)
+@given(seed=SEEDS, unit=st.floats(-3, 3).map(lambda power: 10.0**power))
+def test_shuffled_p_of_vectors_knows_neither_order_nor_mixture(grouped, seed, unit):
+    study, rng = Study([4, 4], seed), np.random.default_rng(seed)
+    mix = np.diag([1.0, unit]) @ np.linalg.qr(rng.normal(size=(2, 2)))[0]
+    first = shuffled_vectors(study, np.eye(2), grouped)
+    assert_same_inference(first, shuffled_vectors(study, mix, grouped))
+    assert_same_inference(first, shuffled_vectors(study, np.eye(2), grouped, rng.permutation(8)))
