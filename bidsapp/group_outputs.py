@@ -180,6 +180,7 @@ class ContrastWriter:
             "n_distinct": inference.n_distinct,
             "exact": inference.exact,
             "scheme": inference.scheme,
+            "scheme_reason": inference.conventions["SchemeReason"],
             "statistic": inference.conventions["Statistic"],
             "scale": inference.conventions["TFCEScale"],
             "seed": inference.options.seed,

@@ -111,6 +111,61 @@ def test_a_declared_threshold_is_in_record_sidecars_and_report(maps, tmp_path):
     assert "declared with --main-threshold extent" in (tmp_path / "logs/CITATION.md").read_text()
 
 
+# By the choice: how its rule begins, and the column of its own p in tables.
+CHOICES = {
+    "tfce": ("threshold-free cluster enhancement", "p_fwe_tfce"),
+    "mass": ("cluster mass", "p_fwe_mass"),
+    "extent": ("cluster extent", "p_fwe_size"),
+    "height": ("voxel height", "p_fwe"),
+    "fdr": ("false discovery rate", "q"),
+    "fdr-adaptive": ("false discovery rate", "q"),
+    "fdr-permutation": ("false discovery rate", "q"),
+    "holm": ("Holm", "p_fwe"),
+    "bonferroni": ("Bonferroni", "p_fwe"),
+    "rft-peak": ("random-field", "p_fwe"),
+    "rft-extent": ("random-field", "p_fwe"),
+    "ari": ("All-Resolutions", None),
+    "uncorrected": ("uncorrected", "p"),
+}
+
+
+def test_every_choice_has_its_words():
+    assert list(CHOICES) == list(MAIN_THRESHOLDS)
+
+
+@pytest.mark.parametrize("choice", MAIN_THRESHOLDS)
+def test_record_sidecars_methods_report_and_tables_agree_on_every_choice(maps, tmp_path, choice):
+    (rule, own), method = CHOICES[choice], MAIN_THRESHOLDS[choice]
+    words = ("--n-permutations", "64", "--statistics", "height", "mass", "extent", "tfce")
+    assert run(maps, tmp_path, "one-sample", *words, "--main-threshold", choice, "--alpha", "0.06") == 0
+    contrasts = {one["name"]: one for one in record_of(tmp_path)["contrasts"]}
+    for one in contrasts.values():
+        assert one["main_threshold"]["method"] == one["thresholds"][0]["method"] == method
+        assert one["main_threshold"]["declared"]
+        assert one["permutation"]["scheme_reason"]
+    main = contrasts["strong"]["thresholds"][0]
+    assert rule.lower() in main["title"].lower()
+    assert not main["reason"]
+    for path in tmp_path.glob("group/*contrast-*_stat-*_statmap.json"):
+        about = json.loads(path.read_text())
+        if "coverage" not in path.name and "ContrastName" in about:
+            assert (about["MainThreshold"], about["MainThresholdDeclared"]) == (method, True)
+        if "SchemeReason" in about:
+            assert about["SchemeReason"] == contrasts["strong"]["permutation"]["scheme_reason"]
+    for page in ("logs/CITATION.md", "group.html"):
+        text = (tmp_path / page).read_text()
+        assert f"declared with --main-threshold {choice}" in text
+        assert main["title"].split(",")[0] in text
+    if not main["n_voxels"]:
+        # Seven subjects and 64 shuffles are too few for these.
+        assert choice in {"fdr-permutation", "rft-peak"}
+        return
+    for kind in ("clusters", "peaks"):
+        columns = (tmp_path / main[kind]).read_text().split("\n", 1)[0].split("\t")
+        p_columns = [name for name in columns if name in {"p", "q"} or name.startswith("p_fwe")]
+        assert p_columns[:1] == ([own] if own else [])
+
+
 def test_the_default_is_the_same_for_strong_effects_and_none(maps, tmp_path):
     words = ("--n-permutations", "128", "--statistics", "height", "--conjunction", "both=strong,nothing")
     assert run(maps, tmp_path, "one-sample", *words) == 0
