@@ -124,3 +124,9 @@ def test_the_sample_lies_all_over_the_mask(n_voxels):
     voxels = choose_sample(n_voxels)
     assert len(np.unique(voxels)) == len(voxels) == min(n_voxels, noise_check.SAMPLE)
     assert (voxels[0], voxels[-1]) == (0, n_voxels - 1)
+
+
+@pytest.mark.parametrize(("lengths", "n_lags"), [((90,), 15), ((130, 126), 20)])
+def test_lags_are_twenty_or_a_sixth_of_the_shortest_run(rng, lengths, n_lags):
+    found, _ = check(simulate(rng, SMOOTH, lengths, 30), make_matrix(rng, lengths), lengths, "auto", 2)
+    assert len(found.autocorrelation) == n_lags

@@ -122,3 +122,18 @@ def test_each_group_is_at_the_top_of_the_likelihood_or_rests_at_0(rng):
             moved = found.copy()
             moved[group] = factor * moved[group] + 1e-3
             assert (here <= restricted_deviance(effects, variances + moved[GROUPS], X) + 1e-9).all()
+
+
+def test_a_search_that_starts_on_the_grid_is_over_in_few_rounds(rng, monkeypatch):
+    """By the secant; halving the bracket would need 30 rounds for the same digits."""
+    variances = 10 ** rng.uniform(-1, 1, (12, 300))
+    effects = rng.normal(0, np.sqrt(variances + 1.0))
+    rounds = []
+
+    def count(*args):
+        rounds.append(len(args[0].T))
+        return project(*args)
+
+    monkeypatch.setattr(module, "project", count)
+    estimate_tau2(effects, variances, np.full((12, 1), 12**-0.5))
+    assert len(rounds) <= 10
