@@ -1,5 +1,7 @@
 """Fewer shuffles: fitted tails, early stopping, resuming; correction over contrasts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -145,3 +147,18 @@ def test_contrasts_shuffled_differently_are_corrected_by_bonferroni(geometry, da
         corrected.statistics["tfce"].p_fwe, np.minimum(2 * first.statistics["tfce"].p_fwe, 1)
     )
     assert "Bonferroni" in corrected.conventions["Family"]
+
+
+def test_contrasts_of_other_dof_share_the_null_of_heights_alone(geometry, data):
+    """As z, heights of two t are of one scale; mass and TFCE are not."""
+    first, second = (
+        permute(values, ONES, [[1]], geometry, InferenceOptions(n_shuffles=400))
+        for values in (data, data[:, ::-1])
+    )
+    both = [first, replace(second, dof=tuple(value - 1 for value in second.dof))]
+    corrected, _ = correct_across(both)
+    alone = first.statistics
+    assert (corrected.statistics["height"].p_fwe < np.minimum(2 * alone["height"].p_fwe, 1)).any()
+    for name in ("mass", "tfce"):
+        expected = np.minimum(2 * alone[name].p_fwe, 1)
+        np.testing.assert_allclose(corrected.statistics[name].p_fwe, expected)

@@ -133,6 +133,7 @@ def test_what_is_no_version_is_refused(version):
 def test_seconds_of_a_filter_become_hertz(seconds, hertz):
     found = read(changed((*RUN_MODEL, "Options", "high_pass_filter_cutoff_secs"), seconds))
     assert found.nodes[0].options.high_pass_hz == pytest.approx(hertz)
+    assert f"is read as HighPassFilterCutoffHz {hertz:.6g}" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize("seconds", [0, -3, "128", True])

@@ -3,7 +3,7 @@
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.participants import read_participants
+from bidsapp.inputs.participants import match_labels, read_participants
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,20 @@ def test_fault_names_the_file(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=f"participants.tsv.*{message}"):
         read_participants(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "data", "read"),
+    [
+        (["1", "2"], ["01", "02"], ["01", "02"]),
+        (["01", "x"], ["1", "x"], ["1", "x"]),
+        (["1", "001"], ["01"], ["1", "001"]),
+        (["1"], ["01", "001"], ["1"]),
+        (["01", "1"], ["01"], ["01", "1"]),
+    ],
+)
+def test_other_zeros_are_the_same_label_where_only_one_can_be_meant(table, data, read):
+    people = {label: {"age": label} for label in table}
+    matched, notes = match_labels(people, data)
+    assert matched == {label: {"age": there} for label, there in zip(read, table, strict=True)}
+    assert bool(notes) == (read != table)

@@ -26,7 +26,7 @@ def test_a_map_keeps_the_affine_and_names_a_template_space(tmp_path, geometry):
     write_map(tmp_path / "a.nii.gz", np.zeros(4), geometry, space="MNI152NLin2009cAsym")
     image = nibabel.load(tmp_path / "a.nii.gz")
     np.testing.assert_allclose(image.affine, geometry.affine)
-    assert int(image.header["sform_code"]) == 4
+    assert int(image.header["sform_code"]) == int(image.header["qform_code"]) == 4
 
 
 def test_the_same_map_gives_the_same_bytes(tmp_path, geometry):
@@ -47,9 +47,12 @@ def test_a_series_is_written_volume_by_volume(tmp_path, rng):
     geometry = Geometry(rng.random((4, 5, 6)) < 0.5, np.diag([2.0, 3, 4, 1]))
     values = rng.normal(size=(7, geometry.n_points))
     path = tmp_path / "series.nii.gz"
-    write_series(path, (values[:4], values[4:]), geometry, n_volumes=7, repetition_time=1.5)
+    timing = {"n_volumes": 7, "repetition_time": 1.5}
+    write_series(path, (values[:4], values[4:]), geometry, **timing, space="MNI152NLin2009cAsym")
     image = nibabel.load(path)
     np.testing.assert_allclose(image.get_fdata()[geometry.mask].T, values.astype(np.float32))
     assert np.isnan(image.get_fdata()[~geometry.mask]).all()
     np.testing.assert_allclose(image.header.get_zooms(), (2, 3, 4, 1.5))
-    np.testing.assert_array_equal(image.affine, geometry.affine)
+    for affine, code in (image.header.get_sform(coded=True), image.header.get_qform(coded=True)):
+        assert code == 4
+        np.testing.assert_allclose(affine, geometry.affine)
