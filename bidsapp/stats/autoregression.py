@@ -17,8 +17,8 @@ ROUNDS = 10
 SAMPLE = 20
 # Step of central differences: their error is of its square, and rounding over it.
 DIFFERENCE = 1e-5
-# Points whose distances to all centres are held at a time.
-CHUNK = 1024
+# Points whose distances to all centres are held at a time: they stay in the processor's cache.
+CHUNK = 128
 
 
 def to_partials(autocovariances, largest):
@@ -100,10 +100,10 @@ def make_bins(values, n_bins):
 def find_nearest(values, centres):
     """Return the index of the nearest centre of every point."""
     nearest = np.empty(len(values), np.intp)
-    half = 0.5 * np.square(centres).sum(axis=1)
+    half, turned = 0.5 * np.square(centres).sum(axis=1), np.ascontiguousarray(centres.T)
     for start in range(0, len(values), CHUNK):
         part = slice(start, start + CHUNK)
-        nearest[part] = np.argmin(half - values[part] @ centres.T, axis=1)
+        nearest[part] = np.argmin(half - values[part] @ turned, axis=1)
     return nearest
 
 
@@ -141,19 +141,18 @@ def log_determinant(partials):
 @vectorised
 def log_determinant_slope(partials, stages, slope):
     """Write the derivatives of log |V| by the coefficients, from the stages of ``step_down``."""
-    order = len(partials)
-    before = np.zeros(order)
-    slope[:] = 0.0
-    for k in range(order):
-        # ``before`` has the derivatives by the coefficients of order k, ``slope`` gets those of order k + 1.
+    for k in range(len(partials)):
+        # ``slope`` has the derivatives by the coefficients of order k and gets those of order k + 1.
         last = partials[k]
         scale = 1.0 / (1.0 - last * last)
         by_last = 2.0 * (k + 1) * last * scale
         for i in range(k):
-            by_last += before[i] * scale * (stages[k, k - 1 - i] + 2.0 * last * stages[k - 1, i])
-            slope[i] = scale * (before[i] + last * before[k - 1 - i])
+            by_last += slope[i] * scale * (stages[k, k - 1 - i] + 2.0 * last * stages[k - 1, i])
+        for i in range((k + 1) // 2):
+            one, other = slope[i], slope[k - 1 - i]
+            slope[i] = scale * (one + last * other)
+            slope[k - 1 - i] = scale * (other + last * one)
         slope[k] = by_last
-        before[: k + 1] = slope[: k + 1]
 
 
 def slope_of_log_determinant(coefficients):

@@ -13,14 +13,14 @@ the last p, the last row first: one corner then serves both.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import hankel, toeplitz
+from scipy.linalg import toeplitz
 
 
 def weigh_precision(filter_):
     """Return lags, shape (p + 1,), and corner, shape (p, p), of the precision."""
     p = len(filter_) - 1
     lags = np.array([filter_[: p + 1 - k] @ filter_[k:] for k in range(p + 1)])
-    inner = hankel(filter_[1:]) if p else np.zeros((0, 0))
+    inner = _make_hankel(filter_)
     return lags, inner @ inner.T
 
 
@@ -28,11 +28,21 @@ def weigh_slopes(filter_):
     """Return the derivatives by each coefficient: lags, shape (p, p + 1), and corners, shape (p, p, p)."""
     p = len(filter_) - 1
     padded = np.concatenate([np.zeros(p), filter_, np.zeros(p)])
-    lags = np.array([[-padded[p + i - k] - padded[p + i + k] for k in range(p + 1)] for i in range(1, p + 1)])
-    inner = hankel(filter_[1:])
-    shifts = np.stack([hankel(row) for row in np.eye(p)])
-    half = shifts @ inner.T
+    by, lag = np.arange(p + 1, 2 * p + 1)[:, None], np.arange(p + 1)
+    lags = -padded[by - lag] - padded[by + lag]
+    # dH/df_(i + 1) has ones where row + column = i: row j of its product with H is row i - j of H.
+    half = np.zeros((p, p, p))
+    inner = _make_hankel(filter_)
+    for i in range(p):
+        half[i, : i + 1] = inner[i::-1]
     return lags, -(half + half.transpose(0, 2, 1))
+
+
+def _make_hankel(filter_):
+    """Return the matrix of f_(i + j + 1), zero beyond the last."""
+    p = len(filter_) - 1
+    padded = np.concatenate([filter_[1:], np.zeros(max(p - 1, 0))])
+    return padded[np.add.outer(np.arange(p), np.arange(p))]
 
 
 def make_form(products, corner):
@@ -58,6 +68,8 @@ class LaggedDesign:
     Attributes
     ----------
     basis : ndarray, shape (n_volumes, rank)
+    shifted : ndarray, shape (p + 1, n_volumes, rank)
+        D_kQ.
     inner : ndarray, shape (p + 1, rank, rank)
         Q'D_kQ.
     ends : ndarray, shape (2 n_runs, p, rank)
@@ -66,6 +78,7 @@ class LaggedDesign:
     """
 
     basis: np.ndarray
+    shifted: np.ndarray
     inner: np.ndarray
     ends: np.ndarray
     runs: tuple[slice, ...]
@@ -97,8 +110,9 @@ class LaggedDesign:
 
 def make_lagged_design(model, order):
     """Return the design of a TimeModel."""
-    inner = np.stack([model.basis.T @ model.lagged(k) for k in range(order + 1)])
-    return LaggedDesign(model.basis, inner, take_ends(model.basis, model.runs, order), tuple(model.runs))
+    shifted = np.stack([model.lagged(k) for k in range(order + 1)])
+    ends = take_ends(model.basis, model.runs, order)
+    return LaggedDesign(model.basis, shifted, model.basis.T @ shifted, ends, tuple(model.runs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Compiled loops over voxels: the restricted deviance of an AR process near a centre, and its minimum.
+"""Compiled loops over voxels: the least restricted deviance of an AR process near a centre.
 
 With d the distance of the coefficients from the centre, e'P(a)e of the generalised least-squares residuals is
 q + slope'd + d'curve d / 2 up to third order, log|G| is expanded to second order, log|V| is exact, and
@@ -17,118 +17,6 @@ LARGEST_PARTIAL = 0.97
 MAX_STEPS, MAX_HALVINGS = 15, 10
 # A smaller pivot of the second derivatives is no curvature.
 LEAST_PIVOT = 1e-12
-
-
-@vectorised
-def weigh_lags(departures, lags, cross):
-    """Write the sum over k of lags[k] times departures[:, k - 1], shape (n_voxels, rank)."""
-    n_voxels, order, rank = departures.shape
-    for v in range(n_voxels):
-        for j in range(rank):
-            cross[v, j] = lags[1] * departures[v, 0, j]
-        for k in range(1, order):
-            for j in range(rank):
-                cross[v, j] += lags[k + 1] * departures[v, k, j]
-
-
-@vectorised
-def leave_fit(departures, fitted, solution):
-    """Take a fit out of the sums, in ``fitted``; return how the products e'D_ke change, (n_voxels, p + 1).
-
-    Parameters
-    ----------
-    departures, fitted : ndarray of float32, shape (n_voxels, p, rank)
-        Of the residuals, and of the fit to them.
-    solution : ndarray of float32, shape (n_voxels, rank)
-        The parameters of the fit.
-    """
-    n_voxels, order, rank = departures.shape
-    change = np.zeros((n_voxels, order + 1))
-    for v in range(n_voxels):
-        total = np.float32(0.0)
-        for j in range(rank):
-            total += solution[v, j] * solution[v, j]
-        change[v, 0] = total
-        for k in range(order):
-            total = np.float32(0.0)
-            for j in range(rank):
-                rest = departures[v, k, j] - fitted[v, k, j]
-                total += (departures[v, k, j] + rest) * solution[v, j]
-                fitted[v, k, j] = rest
-            change[v, k + 1] = -total
-    return change
-
-
-@vectorised
-def mix_lags(rest, solution, slopes, along):
-    """Write sum_k slopes[i, k] Q'D_ke; ``rest`` has lags 1 to p, lag 0 is -solution."""
-    n_voxels, order, rank = rest.shape
-    for v in range(n_voxels):
-        for i in range(order):
-            for j in range(rank):
-                along[v, i, j] = -slopes[i, 0] * solution[v, j]
-            for k in range(order):
-                for j in range(rank):
-                    along[v, i, j] += slopes[i, k + 1] * rest[v, k, j]
-
-
-@vectorised
-def make_forms(products, ends, forms):
-    """Write the form B of e'P(a)e = f'Bf of every voxel, see ``lagged_design.make_form``."""
-    n_voxels, order = products.shape[0], products.shape[1] - 1
-    for v in range(n_voxels):
-        for i in range(order + 1):
-            forms[v, i, i] = products[v, 0]
-            for j in range(i):
-                forms[v, i, j] = 0.5 * products[v, i - j]
-        # What the lags count too much, along each diagonal: pairs that lie before this one at the ends.
-        for k in range(order):
-            passed = 0.0
-            for j in range(1, order + 1 - k):
-                for first in range(j - 1, ends.shape[1], order):
-                    passed += ends[v, first + k] * ends[v, first]
-                forms[v, j + k, j] -= passed
-    mirror(forms)
-
-
-@vectorised
-def mirror(forms):
-    """Copy the lower triangle of every form to the upper one."""
-    for v in range(forms.shape[0]):
-        for i in range(forms.shape[1]):
-            for j in range(i):
-                forms[v, j, i] = forms[v, i, j]
-
-
-@vectorised
-def centre_forms(forms, filter_):
-    """Turn forms B of the filter into q and its slope at one filter, in the first row; the rest stays."""
-    n_voxels, size = forms.shape[0], forms.shape[1]
-    products = np.empty(size)
-    for v in range(n_voxels):
-        for i in range(size):
-            products[i] = 0.0
-            for j in range(size):
-                products[i] += forms[v, i, j] * filter_[j]
-        forms[v, 0, 0] = 0.0
-        for i in range(size):
-            forms[v, 0, 0] += products[i] * filter_[i]
-        for i in range(1, size):
-            forms[v, 0, i] = -2.0 * products[i]
-
-
-@vectorised
-def take_cross(along, forms):
-    """Take the products of ``along`` from the forms: what the fit adapts when the coefficients change."""
-    n_voxels, order, rank = along.shape
-    for v in range(n_voxels):
-        for i in range(order):
-            for j in range(i + 1):
-                total = np.float32(0.0)
-                for k in range(rank):
-                    total += along[v, i, k] * along[v, j, k]
-                forms[v, i + 1, j + 1] -= total
-                forms[v, j + 1, i + 1] = forms[v, i + 1, j + 1]
 
 
 @vectorised
@@ -310,8 +198,10 @@ def minimise(forms, about, dof, tolerance):
         work[2 + p, 1] = deviance(forms[v], about, dof, d, work)
         for _ in range(MAX_STEPS):
             gain = find_step(forms[v], about, dof, work, newton)
-            if gain < tolerance or not search(forms[v], about, dof, d, work, newton[p]):
+            if gain < tolerance:
                 break
-        place(about, d, work)
+            if not search(forms[v], about, dof, d, work, newton[p]):
+                place(about, d, work)
+                break
         found[v] = work[1, :p]
     return found

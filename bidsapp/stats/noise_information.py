@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solveh_banded
 
-from bidsapp.stats import newton
+from bidsapp.stats import residual_kernels
 from bidsapp.stats.autoregression import (
     curve_of_log_determinant,
     make_autocovariance,
@@ -29,7 +29,6 @@ from bidsapp.stats.autoregression import (
     to_coefficients,
 )
 from bidsapp.stats.lagged_design import make_form, make_local_design, weigh_precision, weigh_slopes
-from bidsapp.stats.time_model import lagged
 
 # k and dof are smooth in the noise: so many bins suffice.
 N_BINS = 60
@@ -129,20 +128,14 @@ def expect_form(design, local, partials):
     products, of_ends = design.count_pairs(make_autocovariance(partials))
     fitted, of_fitted_ends = design.trace(local.covariance)
     form = make_form(products - fitted, of_ends - of_fitted_ends)[None]
-    rotated = design.basis @ local.inverse.T
-    moved = np.stack(
-        [
-            multiply(design.runs, lags, corner, rotated)
-            for lags, corner in zip(*weigh_slopes(local.filter), strict=True)
-        ]
-    )
+    moved = multiply_basis(design, *weigh_slopes(local.filter)) @ local.inverse.T
     order, n_volumes, rank = moved.shape
     flat = moved.transpose(1, 0, 2).reshape(n_volumes, -1)
     through = multiply_covariance(design.runs, local.filter, flat).reshape(n_volumes, order, rank)
     through = through.transpose(1, 0, 2)
     adapted = np.tensordot(moved, through, axes=((1, 2), (1, 2)))
     flat = local.slopes.reshape(order, -1)
-    newton.centre_forms(form, local.filter)
+    residual_kernels.centre_forms(form, local.filter)
     form[0, 1:, 1:] -= adapted - flat @ flat.T
     return form[0] / form[0, 0, 0], moved, through
 
@@ -155,19 +148,18 @@ def expect_residual(design, partials):
     inner = basis.T @ moved
     expected = design.count_pairs(autocovariance)[0]
     for k in range(len(expected)):
-        shifted = np.concatenate([lagged(basis[run], k) for run in design.runs])
-        expected[k] += np.sum(design.inner[k] * inner) - 2 * np.sum(shifted * moved)
+        expected[k] += np.sum(design.inner[k] * inner) - 2 * np.sum(design.shifted[k] * moved)
     return expected
 
 
-def multiply(runs, lags, corner, matrix):
-    """Return M times a matrix over time (n_volumes, ...), M of these lags and corner in every run."""
-    p = len(corner)
-    result = np.concatenate([sum(w * lagged(matrix[run], k) for k, w in enumerate(lags)) for run in runs])
-    for run in runs:
-        part, rows = result[run], matrix[run]
-        part[:p] -= corner @ rows[:p]
-        part[::-1][:p] -= corner @ rows[::-1][:p]
+def multiply_basis(design, lags, corners):
+    """Return MQ, shape (n, n_volumes, rank), for n matrices M of these lags and corners in every run."""
+    p = corners.shape[-1]
+    result = np.tensordot(lags, design.shifted, axes=1)
+    for run in design.runs:
+        part, rows = result[:, run], design.basis[run]
+        part[:, :p] -= corners @ rows[:p]
+        part[:, ::-1][:, :p] -= corners @ rows[::-1][:p]
     return result
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.stats.residual_kernels import take_fit
+
 CHUNK = 4096
 
 
@@ -26,10 +28,6 @@ class ResidualSums:
     departures: np.ndarray
     ends: np.ndarray
 
-    def take(self, voxels):
-        """Return those of some voxels."""
-        return ResidualSums(self.products[voxels], self.departures[voxels], self.ends[voxels])
-
 
 def make_residual_sums(sums, design, n_threads=1):
     """Return the ResidualSums of every voxel of a SeriesSums."""
@@ -38,16 +36,14 @@ def make_residual_sums(sums, design, n_threads=1):
     if order == 1:  # these sums hold the lag itself
         departures = (sums.cross[:, 1] - sums.cross[:, 0] @ design.inner[1]).astype(np.float32)[:, None]
     products = np.empty((n_voxels, order + 1))
+    inner = np.ascontiguousarray(design.inner[1:].transpose(1, 0, 2).reshape(len(design.inner[0]), -1))
     ends = np.empty((n_voxels, design.ends.shape[0] * order), np.float32)
 
     def fill(start):
         part = slice(start, start + CHUNK)
-        beta = sums.cross[part, 0]
-        for k in range(order + 1):
-            fitted = beta @ design.inner[k]
-            if k:
-                fitted += 2 * departures[part, k - 1]
-            products[part, k] = sums.squares[k, part] - np.einsum("vr,vr->v", fitted, beta)
+        beta = np.ascontiguousarray(sums.cross[part, 0])
+        products[part] = sums.squares[:, part].T
+        take_fit(beta, departures[part], beta @ inner, products[part])
         own = np.stack([sums.head[:, :, part], sums.tail[:, ::-1, part]], axis=1)
         fitted = beta @ design.ends.reshape(-1, beta.shape[1]).T
         ends[part] = own.reshape(ends.shape[1], -1).T - fitted

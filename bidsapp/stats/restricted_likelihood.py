@@ -22,6 +22,7 @@ from bidsapp.stats.autoregression import (
 )
 from bidsapp.stats.lagged_design import make_local_design, weigh_precision, weigh_slopes
 from bidsapp.stats.noise_information import expect_residual, invert_curve
+from bidsapp.stats.residual_kernels import Centre, expand_products
 
 # The pilot's partials; where they are larger the expansion would begin too near a unit root.
 LARGEST_PILOT = 0.9
@@ -39,7 +40,7 @@ FAR, FARTHEST = 1.25, 3.0
 EXACT_ROUNDS, EXACT_TOLERANCE, CONVERGED = 30, 1e-12, 1e-7
 # A step goes at most so many standard errors from the centre.
 RADIUS = 4.0
-CHUNK, PILOT_CHUNK = 2048, 16384
+PILOT_CHUNK = 16384
 # So many voxels of a bin give its information.
 ENOUGH = 1024
 
@@ -79,10 +80,7 @@ def _approach(sums, design, voxels, z, *, n_bins=N_BINS, n_threads=1):
     z, left = z.copy(), np.arange(len(z))
     limit = min(FAR * np.sqrt(z.shape[1]), FARTHEST)
     for tolerance in TOLERANCES:
-        chosen = voxels[left]
-        z[left], distance = refine(
-            lambda some, of=chosen: sums.take(of[some]), design, z[left], tolerance, n_bins, n_threads
-        )
+        z[left], distance = refine((sums, voxels[left]), design, z[left], tolerance, n_bins, n_threads)
         left = left[distance > limit / np.sqrt(design.dof)]
         if not len(left):
             break
@@ -92,7 +90,7 @@ def _approach(sums, design, voxels, z, *, n_bins=N_BINS, n_threads=1):
 def _iterate(sums, design, voxels, z):
     """Return z of voxels that are the centres of their own bins, as exactly as it can be found."""
     for _ in range(EXACT_ROUNDS):
-        z, distance = refine(lambda some: sums.take(voxels[some]), design, z, EXACT_TOLERANCE, N_BINS)
+        z, distance = refine((sums, voxels), design, z, EXACT_TOLERANCE, N_BINS)
         if distance.max() < CONVERGED:
             break
     return z
@@ -124,25 +122,26 @@ def make_pilot(products, design, voxels):
     return z
 
 
-def refine(take, design, z, tolerance, n_bins, n_threads=1):
+def refine(chosen, design, z, tolerance, n_bins, n_threads=1):
     """Return z of the least deviance, expanded about the centres of bins of z, and how far it is from these.
 
-    ``take`` returns the ResidualSums of some of the rows of z.
+    ``chosen`` has the ResidualSums and which of their voxels the rows of z are.
     """
+    sums, voxels = chosen
     centres, bins = make_bins(z, n_bins)
     refined = np.empty_like(z)
     coefficients = to_coefficients(np.tanh(centres))
 
     def improve(job):
-        number, voxels = job
+        number, members = job
         local = make_local_design(design, coefficients[number])
-        forms = [make_local_forms(take(some), design, local) for some in split(voxels, CHUNK)]
-        forms = forms[0] if len(forms) == 1 else np.concatenate(forms)
+        of_voxels = sums.products, sums.departures, sums.ends, voxels[members]
+        forms = expand_products(*of_voxels, _describe_design(design, local))
         about = _describe_centre(design, local, forms)
         # The deviance of a run: log|V| of all is that of one times their number.
         n_runs = len(design.runs)
         found = newton.minimise(forms, about, design.dof / n_runs, tolerance / n_runs)
-        refined[voxels] = np.arctanh(found)
+        refined[members] = np.arctanh(found)
 
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(improve, group(bins)))
@@ -161,38 +160,23 @@ def split(voxels, size):
     return [voxels[start : start + size] for start in range(0, len(voxels), size)]
 
 
-def make_local_forms(sums, design, local):
-    """Return q, its slope and second derivatives about a centre, see ``newton.minimise``.
-
-    With e the generalised least-squares residuals at the centre and u_i = L^-1 Q'(dP/da_i) e, q is
-    e'P(a)e - |sum_i d_i u_i|^2 + O(d^3).
-    """
-    n_voxels, order, rank = sums.departures.shape
+def _describe_design(design, local):
+    """Return the Centre of a process."""
     lags, corner = weigh_precision(local.filter)
     lag_slopes, corner_slopes = weigh_slopes(local.filter)
-    basis_ends = design.ends.reshape(-1, rank)
-    cross = np.empty((n_voxels, rank), np.float32)
-    newton.weigh_lags(sums.departures, lags.astype(np.float32), cross)
-    cross -= sums.ends @ _single(np.matmul(corner, design.ends).reshape(-1, rank))
-    solution = cross @ _single(local.covariance)
-    rest = solution @ _single(design.inner[1:].transpose(1, 0, 2).reshape(rank, -1))
-    rest = rest.reshape(sums.departures.shape)
-    change = newton.leave_fit(sums.departures, rest, solution)
-    along = np.empty_like(rest)
-    newton.mix_lags(rest, solution, _single(lag_slopes), along)
-    ends = sums.ends - solution @ _single(basis_ends.T)
-    of_ends = np.matmul(corner_slopes[:, None], design.ends).reshape(order, -1, rank)
-    along -= (ends @ _single(of_ends.transpose(1, 0, 2).reshape(len(basis_ends), -1))).reshape(along.shape)
-    along = (along.reshape(-1, rank) @ _single(local.inverse.T)).reshape(along.shape)
-    forms = np.empty((n_voxels, order + 1, order + 1))
-    newton.make_forms(sums.products + change, ends, forms)
-    newton.centre_forms(forms, local.filter)
-    newton.take_cross(along, forms)
-    return forms
-
-
-def _single(matrix):
-    return np.ascontiguousarray(matrix, np.float32)
+    order, rank = design.ends.shape[1:]
+    moved = np.matmul(corner_slopes[:, None], design.ends).reshape(order, -1, rank).transpose(1, 0, 2)
+    parts = (
+        lags,
+        lag_slopes,
+        design.ends.reshape(-1, rank).T,
+        np.matmul(corner, design.ends).reshape(-1, rank),
+        moved.reshape(len(moved), -1),
+        design.inner[1:].transpose(1, 0, 2).reshape(rank, -1),
+        local.covariance,
+        local.inverse.T,
+    )
+    return Centre(local.filter, *(np.ascontiguousarray(part, np.float32) for part in parts))
 
 
 def _describe_centre(design, local, forms):

@@ -15,8 +15,8 @@ from bidsapp.errors import ModelError
 from bidsapp.records import Contrast, Estimate, JointEstimate
 from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import CHUNK, PERFECT_FIT, Noise, estimate_noise
-from bidsapp.stats.newton import weigh_lags
 from bidsapp.stats.noise_information import inflate_f, inflate_t
+from bidsapp.stats.residual_kernels import Precise, fit_residuals
 from bidsapp.stats.series_sums import SeriesSums
 from bidsapp.stats.time_model import TimeModel
 
@@ -82,14 +82,17 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
     """
     model, n_voxels = sums.model, len(sums.usable)
     noise = estimate_noise(sums, noise_model, smooth=smooth, n_threads=n_threads)
-    covariances = np.linalg.inv(whitening.grams(model, noise.precisions))
+    grams = whitening.grams(model, noise.precisions)
+    covariances = np.linalg.inv(grams)
     parameters = np.full((n_voxels, model.rank), np.nan)
     sigma_square, r_square = np.full((2, n_voxels), np.nan)
 
     def fit(job):
         number, voxels = job
-        fit_bin = _fit_bin if noise.likelihood is None else _fit_residuals
-        found = fit_bin(sums, noise, covariances[number], (number, voxels))
+        if noise.likelihood is None:
+            found = _fit_bin(sums, noise, covariances[number], job)
+        else:
+            found = _fit_residuals(sums, noise, (grams[number], covariances[number]), job)
         parameters[voxels], sigma_square[voxels], r_square[voxels] = found
 
     with ThreadPoolExecutor(n_threads) as pool:
@@ -231,21 +234,15 @@ def _fit_bin(sums, noise, covariance, job):
     return parameters, *_assess_fit(model, covariance, cross, total, rest)
 
 
-def _fit_residuals(sums, noise, covariance, job):
+def _fit_residuals(sums, noise, local, job):
     """Return the same from the sums of the least-squares residuals: a fit to these, and what they left."""
-    number, voxels = job
-    design, precision = noise.likelihood.design, noise.precisions[number]
-    part = noise.likelihood.residuals.take(voxels)
-    change = np.empty((len(voxels), sums.model.rank), np.float32)
-    weigh_lags(part.departures, precision.lags.astype(np.float32), change)
-    ends = part.ends.reshape(len(voxels), *design.ends.shape[:2])
-    weighted = (precision.head @ ends[..., None])[..., 0]
-    cross = change - np.tensordot(weighted, design.ends, axes=((1, 2), (0, 1)))
-    solved = cross @ covariance
-    parameters = sums.cross[voxels, 0] + solved
-    rest = part.products @ precision.lags - np.sum(weighted * ends, axis=(1, 2))
-    rest -= np.einsum("vr,vr->v", solved, cross)
-    fitted = np.linalg.solve(covariance, parameters.T).T
+    (number, voxels), (gram, covariance) = job, local
+    residuals, precision = noise.likelihood.residuals, noise.precisions[number]
+    ends = noise.likelihood.design.ends.reshape(-1, sums.model.rank)
+    process = Precise(precision.lags, precision.head, ends, gram, covariance)
+    solution, rest = fit_residuals(residuals.products, residuals.departures, residuals.ends, voxels, process)
+    parameters = sums.cross[voxels, 0] + solution
+    fitted = parameters @ gram
     total = rest + np.einsum("vr,vr->v", parameters, fitted)
     return parameters, *_assess_fit(sums.model, covariance, fitted, total, rest)
 
