@@ -16,6 +16,8 @@ from pathlib import Path
 MAX_LINES = 6
 # So many faults are told where a dataset has many.
 MAX_FAULTS_SHOWN = 20
+# So many names are told where another was meant.
+MAX_NAMES = 12
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_NOT_BIDS = 16
@@ -96,6 +98,13 @@ def in_lines(faults):
     """Return faults as lines: as many as anybody reads, and how many more there are."""
     more = len(faults) - MAX_FAULTS_SHOWN
     return "\n".join([*faults[:MAX_FAULTS_SHOWN], *([f"... and {more} more faults."] if more > 0 else [])])
+
+
+def tell_names(names):
+    """Return a sentence with the names that there are, the first of many, or that there are none."""
+    names = list(map(str, names))
+    end = ", ..." if len(names) > MAX_NAMES else "."
+    return f"There are: {', '.join(names[:MAX_NAMES])}{end}" if names else "There are none."
 
 
 def about(label, note):

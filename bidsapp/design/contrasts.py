@@ -1,12 +1,11 @@
 """From the contrasts that a model names to weights over the columns of a design."""
 
-import difflib
 from dataclasses import replace
 
 import numpy as np
 
 from bidsapp.design.diagnostics import independent_rows, inestimable_reason
-from bidsapp.design.variables import aliases
+from bidsapp.design.variables import aliases, near_name
 from bidsapp.model_records import INTERCEPT, ContrastRule
 from bidsapp.records import Contrast
 from bidsapp.wildcards import is_wildcard, match_names
@@ -95,13 +94,8 @@ def find_column(name, columns):
 
 
 def near_match(name, names):
-    """Return a hint: the nearest name, or what there is."""
-    names = [other for other in names if other != INTERCEPT]
-    near = difflib.get_close_matches(name, names, n=1)
-    if near:
-        return f"Did you mean {near[0]!r}?"
-    shown = ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
-    return f"There are: {shown}." if names else ""
+    """Return a hint: the nearest of the columns but the intercept, or which there are."""
+    return near_name(name, [other for other in names if other != INTERCEPT])
 
 
 def _weights(rule, columns):

@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from bidsapp.design.variables import as_values, level_name, near_name
-from bidsapp.errors import ModelError
+from bidsapp.errors import ModelError, tell_names
 
 MAX_LENGTH = 500
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
@@ -74,7 +74,7 @@ def linear_weights(text, names):
     tree, keys = _parse(text, names)
     form = _run(_evaluate_form, tree.body, keys, text)
     if not isinstance(form, dict):
-        raise ModelError(f"The expression {text!r} names no condition. There are {', '.join(names)}.")
+        raise ModelError(f"The expression {text!r} names no condition. {tell_names(names)}")
     weights = {name: weight for name, weight in form.items() if weight}
     if not weights:
         raise ModelError(f"The expression {text!r} cancels to zero.")
@@ -109,9 +109,7 @@ def _parse(text, names):
     try:
         return ast.parse(prepared.strip(), mode="eval"), keys
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise ModelError(
-            f"The expression {text!r} can not be read. The names in it: {_listed(names)}."
-        ) from error
+        raise ModelError(f"The expression {text!r} can not be read. {tell_names(names)}") from error
 
 
 def _evaluate_rows(node, columns):
@@ -205,7 +203,7 @@ def _evaluate_form(node, keys):
             left, right = (_evaluate_form(part, keys) for part in (node.left, node.right))
             return _combined(op, left, right)
         case ast.Name(id=word):
-            raise ModelError(f"There is no condition {word!r}. There are {_listed(keys.values())}.")
+            raise ModelError(f"There is no condition {word!r}. {tell_names(keys.values())}")
     raise ModelError(f"{ast.unparse(node)[:60]!r} is not allowed in a contrast.")
 
 
@@ -227,8 +225,3 @@ def _scaled(form, factor):
     return (
         {name: weight * factor for name, weight in form.items()} if isinstance(form, dict) else form * factor
     )
-
-
-def _listed(names):
-    names = list(names)
-    return ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")

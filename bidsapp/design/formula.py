@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from bidsapp.errors import ModelError
+from bidsapp.errors import ModelError, tell_names
 from bidsapp.model_records import INTERCEPT
 
 # More would multiply terms beyond any use: a*b*c*d has 16.
@@ -85,7 +85,7 @@ def _check(formula, plain, variables):
             if unknown
             else "only names, 0, 1 and + - : * / ( ) ** are allowed"
         )
-        raise ModelError(f"in the formula {formula!r:.100}: {what}. There are {_listed(variables)}.")
+        raise ModelError(f"in the formula {formula!r:.100}: {what}. {tell_names(variables)}")
     powers = [int(power) for power in re.findall(r"(?:\*\*|\^)\s*(\d)", plain)]
     products = len(re.findall(r"(?<!\*)\*(?!\*)", plain))
     if products > MAX_PRODUCTS or any(power > MAX_POWER for power in powers) or len(powers) > 1:
@@ -96,8 +96,3 @@ def _original_name(column, names):
     if column == "Intercept":
         return INTERCEPT
     return re.sub(r"v_\d+_", lambda match: names[match[0]], column)
-
-
-def _listed(names):
-    names = list(names)
-    return ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")

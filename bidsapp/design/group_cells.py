@@ -5,7 +5,8 @@ from itertools import combinations, product
 import numpy as np
 
 from bidsapp.design.group_contrasts import make_f, make_t, read_weights
-from bidsapp.errors import SettingsError
+from bidsapp.design.variables import near_name
+from bidsapp.errors import SettingsError, tell_names
 
 WITHIN = ("paired", "repeated-measures")
 
@@ -17,7 +18,7 @@ def find_cells(parts, known):
             if name not in known.contrasts:
                 raise SettingsError(
                     f"--group-design paired: there is no contrast {name!r}. "
-                    f"There are: {', '.join(known.contrasts)}."
+                    f"{near_name(name, known.contrasts)}"
                 )
         return {name: (name,) for name in parts["paired"]}
     factors = read_factors(parts["repeated-measures"])
@@ -28,7 +29,7 @@ def find_cells(parts, known):
             found = ", ".join(matching) if matching else "none"
             raise SettingsError(
                 f"--group-design repeated-measures: the cell {', '.join(levels)} needs one contrast whose "
-                f"name is made of these levels; found: {found}. There are: {', '.join(known.contrasts)}."
+                f"name is made of these levels; found: {found}. {tell_names(known.contrasts)}"
             )
         cells[matching[0]] = levels
     return cells

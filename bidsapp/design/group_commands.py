@@ -21,7 +21,7 @@ from bidsapp.design.group_contrasts import (
     split_expression,
     with_intercept,
 )
-from bidsapp.design.variables import is_number
+from bidsapp.design.variables import is_number, near_name
 from bidsapp.errors import SettingsError
 
 FORMS = {
@@ -208,8 +208,8 @@ def _column(name, known):
     if known.silence:
         raise SettingsError(f"--group-design: {name!r} is not known: {known.silence}.")
     if name not in known.columns:
-        there = ", ".join(known.columns) or "none"
-        raise SettingsError(f"--group-design: participants.tsv has no column {name!r}. There are: {there}.")
+        hint = near_name(name, known.columns)
+        raise SettingsError(f"--group-design: participants.tsv has no column {name!r}. {hint}")
     return known.columns[name]
 
 

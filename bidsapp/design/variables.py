@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bidsapp.errors import ModelError
+from bidsapp.errors import ModelError, tell_names
 from bidsapp.wildcards import is_wildcard, match_names
 
 # No model needs more; transformations that copy or split everything would go on doubling them.
@@ -194,8 +194,7 @@ def near_name(name, names):
     near = difflib.get_close_matches(str(name)[:MAX_SEARCHED].lower(), lower, n=1)
     if near:
         return f"Did you mean {lower[near[0]]!r}?"
-    shown = ", ".join(map(str, list(names)[:10])) + (" ..." if len(names) > 10 else "")
-    return f"There are: {shown}." if names else ""
+    return tell_names(names)
 
 
 def level_name(value):

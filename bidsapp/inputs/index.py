@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
-from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, MAX_NAMES, InputError, SettingsError
 from bidsapp.inputs.fetched import check_fetched, is_named
 
 # pybids indexes every file it meets (14-20 s for 100 subjects of fMRIPrep); these are never asked for.
@@ -143,7 +143,7 @@ def read_filters(path):
     filters = {}
     for kind, wanted in read_json(path).items():
         if kind not in KINDS:
-            raise SettingsError(f"{path}: unknown kind of file {kind!r}{did_you_mean(kind, KINDS)}.")
+            raise SettingsError(f"{path}: unknown kind of file {kind!r}{did_you_mean(kind, KINDS)}")
         if not isinstance(wanted, dict):
             raise SettingsError(f"{path}: {kind!r} must hold an object of entities and values.")
         filters[kind] = {LONG_NAMES.get(key, key): _query_value(value) for key, value in wanted.items()}
@@ -161,14 +161,15 @@ def _query_value(value):
 
 
 def did_you_mean(name, known):
-    """Return a half sentence with the near matches of a name, or else with all that is known."""
+    """Return the end of a sentence: the near matches of a name, or else what is known, the first of many."""
     known = [str(item) for item in known]
     # Capitals are no difference: ONSET is near onset.
     spelled = {item.casefold(): item for item in reversed(known)}
     near = [spelled[key] for key in difflib.get_close_matches(str(name).casefold(), spelled, n=3, cutoff=0.6)]
     if near:
         return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f"; known are {', '.join(known)}" if known else ""
+    end = ", ..." if len(known) > MAX_NAMES else "."
+    return f"; known are {', '.join(known[:MAX_NAMES])}{end}" if known else "."
 
 
 def index_folder(root, subjects, database=None):

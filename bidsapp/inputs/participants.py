@@ -5,12 +5,14 @@ Values are text as the table spells it, for they may be the names of groups; equ
 the participants without a value.
 """
 
+import re
 from pathlib import Path
 
 import pandas as pd
 
 from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.fetched import is_named
+from bidsapp.inputs.index import did_you_mean
 from bidsapp.inputs.tables import read_table, spell_levels
 
 IDENTIFIER = "participant_id"
@@ -60,7 +62,7 @@ def match_labels(people, labels):
     """Return the rows of the participants by the labels that their data have, and notes.
 
     A table may have sub-1 where the folder is sub-01: where neither side has two labels of one number, they
-    are taken as the same, with a caution.
+    are taken as the same, with a caution. Where the table has both, the row of the same label counts.
 
     Parameters
     ----------
@@ -71,20 +73,30 @@ def match_labels(people, labels):
     """
     labels = list(dict.fromkeys(labels))
     rows, wanted = _by_number(people), _by_number(labels)
+    cautions = [
+        Caution(
+            f"participants.tsv has rows of sub-{' and sub-'.join(rows[number])}, the data are of "
+            f"sub-{one[0]} alone: {'its own counts' if one[0] in people else 'none counts'}. Keep one row"
+        )
+        for number, one in wanted.items()
+        if len(one) == 1 and len(rows.get(number, ())) > 1
+    ]
     same = {
         one[0]: rows[number][0]
         for number, one in wanted.items()
         if len(one) == 1 and len(rows.get(number, ())) == 1 and one[0] not in people
     }
     if not same:
-        return people, []
+        return people, cautions
     renamed = {there: label for label, there in same.items()}
     first = next(iter(same))
-    caution = Caution(
-        f"participants.tsv writes {len(same)} labels with other zeros: sub-{same[first]} is taken for "
-        f"sub-{first}"
+    cautions.append(
+        Caution(
+            f"participants.tsv writes {len(same)} labels with other zeros: sub-{same[first]} is taken for "
+            f"sub-{first}"
+        )
     )
-    return {renamed.get(label, label): row for label, row in people.items()}, [caution]
+    return {renamed.get(label, label): row for label, row in people.items()}, cautions
 
 
 def _by_number(labels):
@@ -99,7 +111,8 @@ def _by_number(labels):
 def _read_indexed(path):
     table = read_table(path)
     if IDENTIFIER not in table.columns:
-        raise InputError(f"{path} has no column {IDENTIFIER!r}. Its first column must be of that name.")
+        hint = did_you_mean(IDENTIFIER, table.columns)
+        raise InputError(f"{path} has no column {IDENTIFIER!r}{hint} Its first column must be of that name.")
     table = table[table[IDENTIFIER].notna()]
-    labels = [str(value).removeprefix("sub-") for value in table[IDENTIFIER]]
+    labels = [re.sub("^sub-", "", value, flags=re.IGNORECASE) for value in table[IDENTIFIER]]
     return table.drop(columns=IDENTIFIER).set_axis(pd.Index(labels, name=IDENTIFIER, dtype=object))

@@ -61,9 +61,8 @@ def unknown_labels(entity, missing, there, what="preprocessed BOLD"):
     known = ", ".join(there) if there else "none"
     hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
     if not hint.startswith("; did"):
-        hint = f"; there are: {known}"
-    message = f"No {what} of {names}{hint}"
-    return InputError(message if message.endswith("?") else message + ".", exit_code=EXIT_NOTHING_SELECTED)
+        hint = f"; there are: {known}."
+    return InputError(f"No {what} of {names}{hint}", exit_code=EXIT_NOTHING_SELECTED)
 
 
 def choose_space(files, wanted):

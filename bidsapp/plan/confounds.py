@@ -92,7 +92,7 @@ def find_absent(prepared):
                 alike = [name for name in read_header(run.confounds) if name.casefold() in lower]
                 faults[number] = (
                     f"{run.label}: {run.confounds} has no column {', '.join(map(repr, absent))}, which "
-                    f"other runs have and the model names{did_you_mean(absent[0], alike) or '.'} Run the "
+                    f"other runs have and the model names{did_you_mean(absent[0], alike)} Run the "
                     "preprocessing of this run again, or leave the column out of the model."
                 )
     return faults

@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import replace
 
-from bidsapp.errors import SettingsError
+from bidsapp.errors import SettingsError, tell_names
 from bidsapp.outputs.names import make_label
 
 ALL = "all"
@@ -46,7 +46,6 @@ def _find(word, known):
             near = difflib.get_close_matches(part, labels, n=1, cutoff=0.4)
             hint = f", did you mean {labels[near[0]]!r}?" if near else "."
             raise SettingsError(
-                f"--across-contrasts: no group model tests a contrast {part!r}{hint} There are: "
-                f"{', '.join(known)}."
+                f"--across-contrasts: no group model tests a contrast {part!r}{hint} {tell_names(known)}"
             )
     return [labels[part] for part in parts]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bidsapp.design.variables import is_number
-from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, SettingsError
+from bidsapp.design.variables import is_number, near_name
+from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, SettingsError, tell_names
 from bidsapp.inputs.exclusions import read_exclusions
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.group_masks import GREY_MATTER
@@ -91,8 +91,8 @@ def find_factors(fit, people):
 def read_column(fit, people, column, flag):
     """Return the value of a participants column for every row of a fit, as text."""
     if not any(column in row for row in people.values()):
-        known = sorted({name for row in people.values() for name in row})
-        raise SettingsError(f"{flag}: no column {column!r} in participants.tsv; {', '.join(known)}.")
+        known = dict.fromkeys(name for row in people.values() for name in row)
+        raise SettingsError(f"{flag}: no column {column!r} in participants.tsv. {near_name(column, known)}")
     values = [people.get(subject.removeprefix("sub-"), {}).get(column) for subject in fit.subjects]
     missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if value is None]
     if missing:
@@ -152,6 +152,10 @@ def unusual_values(fit, people):
         values = np.array(raw if numbers else column, float)
         distance = np.abs(values - np.median(values))
         spread = np.median(distance)
+        if spread == 0 and numbers:
+            # More than half have one value: the mean deviation of the others, and the step of whole numbers,
+            # so that codes of groups (0 and 1) are no measures far apart.
+            spread = np.maximum((distance.sum() - distance) / max(len(distance) - 1, 1), 1.0)
         lonely = (values < 0) & (np.count_nonzero(values > 0) == len(values) - 1) if numbers else False
         for row in np.flatnonzero((distance > MOST_DEVIATIONS * spread) & (spread > 0) | lonely):
             cautions.append(
@@ -262,8 +266,7 @@ def check_options(fits, options):
         nodes.setdefault((fit.node, tuple(fit.entities.items())), set()).update(names)
     for name, members in read_conjunctions(options.conjunction).items():
         if not any(names.issuperset(members) for names in nodes.values()):
-            known = ", ".join(sorted(set().union(*nodes.values())))
             raise SettingsError(
                 f"--conjunction {name}: no node makes the t contrasts {', '.join(members)}. "
-                f"There are: {known}."
+                f"{tell_names(sorted(set().union(*nodes.values())))}"
             )

@@ -127,7 +127,7 @@ def group_flows(node, flows, always=()):
             known = sorted({key for flow in flows for key in flow.labels})
             raise ModelError(
                 f"{node.where}.GroupBy: {name!r} is neither an entity nor a column here. "
-                f"There are {', '.join(known)}."
+                f"{near_match(name, known)}"
             )
     groups = {}
     for flow in flows:

@@ -226,7 +226,7 @@ def choose_runs(model, runs, subjects=()):
         if not chosen:
             raise InputError(
                 f"The model's Input is for {name} {', '.join(labels[:10])}; the runs found have {name} "
-                f"{', '.join(sorted(there)[:10])}.",
+                f"{', '.join(sorted(label or 'none' for label in there)[:10])}.",
                 exit_code=EXIT_NOTHING_SELECTED,
             )
         if absent and not (subjects and name == "subject"):

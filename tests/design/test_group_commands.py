@@ -124,7 +124,7 @@ def test_expression_over_cells_and_columns_is_refused_with_what_to_do():
     words = ("paired", "A", "B", "two-sample", "group")
     with pytest.raises(SettingsError, match="x: it is over cells of subjects .* Write one contrast of each"):
         make_group_document(words, ["x=A - group.old"], KNOWN)
-    with pytest.raises(SettingsError, match="no condition 'Z'. There are A, B, group.old, group.young"):
+    with pytest.raises(SettingsError, match="no condition 'Z'. There are: A, B, group.old, group.young"):
         make_group_document(words, ["x=A - Z"], KNOWN)
 
 

@@ -36,6 +36,14 @@ def test_columns_are_text_and_none_where_a_value_is_missing(tmp_path):
     assert table.group.tolist() == ["patient", None]
 
 
+def test_signs_around_labels_and_lines_count_for_nothing(tmp_path):
+    path = tmp_path / "participants.tsv"
+    path.write_bytes(b"\xef\xbb\xbfparticipant_id\tage\r\n\r\n sub-01 \t 20 \r\n\t\r\nSub-02\t30\r\n\r\n")
+    table = read_participants(path)
+    assert list(table.index) == ["01", "02"]
+    assert table.age.tolist() == ["20", "30"]
+
+
 def test_phenotype_tables_are_joined(tmp_path):
     path = tmp_path / "participants.tsv"
     path.write_text("participant_id\tage\nsub-01\t20\nsub-02\t30\n")
@@ -52,6 +60,9 @@ def test_phenotype_tables_are_joined(tmp_path):
         ("id\tage\n1\t2\n", "no column 'participant_id'"),
         ("", "no column 'participant_id'"),
         ("participant_id\tage\nsub-01\t2\nsub-01\t3\n", "several rows of sub-01"),
+        ("participant_id\tage\nsub-01\t2\n01\t2\n", "several rows of sub-01"),
+        ("Participant_ID\tage\nsub-01\t2\n", r"'participant_id'; did you mean 'Participant_ID'\?"),
+        ("participant\tage\nsub-01\t2\n", r"'participant_id'; did you mean 'participant'\?"),
     ],
 )
 def test_fault_names_the_file(tmp_path, text, message):
@@ -75,4 +86,7 @@ def test_other_zeros_are_the_same_label_where_only_one_can_be_meant(table, data,
     people = {label: {"age": label} for label in table}
     matched, notes = match_labels(people, data)
     assert matched == {label: {"age": there} for label, there in zip(read, table, strict=True)}
-    assert bool(notes) == (read != table)
+    renamed = [note for note in notes if "with other zeros" in note]
+    assert bool(renamed) == (read != table)
+    several = [note for note in notes if "Keep one row" in note]
+    assert bool(several) == (len(data) == 1 and len({label.lstrip("0") for label in table}) < len(table))

@@ -1,0 +1,39 @@
+"""Messages of errors: their lists."""
+
+import pytest
+
+from bidsapp.design.contrasts import near_match
+from bidsapp.design.formula import make_formula_columns
+from bidsapp.errors import MAX_FAULTS_SHOWN, MAX_NAMES, ModelError, in_lines, tell_names
+from bidsapp.inputs.index import did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "There are none."),
+        (["a"], "There are: a."),
+        (range(MAX_NAMES), "There are: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11."),
+        (range(MAX_NAMES + 1), "There are: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ..."),
+    ],
+)
+def test_names_that_there_are_make_a_sentence(names, said):
+    assert tell_names(names) == said
+
+
+def test_a_formula_without_variables_says_that_there_are_none():
+    with pytest.raises(ModelError, match="'age' is no variable here. There are none."):
+        make_formula_columns("age", {}, 3)
+
+
+def test_hints_are_the_end_of_a_sentence_whatever_is_known():
+    assert did_you_mean("x", []) == "."
+    assert did_you_mean("agee", ["age"]) == "; did you mean 'age'?"
+    assert did_you_mean("x", ["age"]) == "; known are age."
+    assert did_you_mean("x", ["a", *map(str, range(MAX_NAMES))]).endswith(", 10, ...")
+    assert near_match("x", ["intercept"]) == "There are none."
+
+
+def test_many_faults_are_counted():
+    assert in_lines(["a", "b"]) == "a\nb"
+    assert in_lines(["a"] * (MAX_FAULTS_SHOWN + 2)).endswith("a\n... and 2 more faults.")
