@@ -10,7 +10,11 @@ import numpy as np
 
 from bidsapp.stats.weighted_solve import invert_all, weighted_gram
 
-MAX_ITERATIONS = 200
+MAX_ITERATIONS = 1000
+# Scoring for groups goes to a flat maximum in ever smaller steps; after so many, Newton's go there.
+PATIENCE = 50
+# Newton's steps stay below so many times those of scoring; they are far too long near an inflection.
+LONGEST = 20.0
 # Relative to tau2 plus the typical variance; metafor's 1e-8 needs a margin.
 TOLERANCE = 1e-11
 # The grid on which the highest maximum is looked for: 0, then geometric steps of about 2.
@@ -151,7 +155,8 @@ def estimate_tau2_by_group(effects, variances, basis, groups):
     """Return the REML tau2 of each group of inputs in every voxel, shape (n_groups, n_voxels).
 
     Fisher scoring with the block information matrix; a group whose estimate is at 0 and whose score is
-    negative rests there. Steps that swing back are halved. NaN where the search does not end.
+    negative rests there. Steps that swing back are halved; where the search takes long, Newton's steps end
+    it. NaN where it does not end.
 
     Parameters
     ----------
@@ -166,8 +171,10 @@ def estimate_tau2_by_group(effects, variances, basis, groups):
     active = np.arange(effects.shape[1])
     typical = variances.mean(axis=0)
     damping, before = np.ones(len(active)), np.zeros(tau2.shape)
-    for _ in range(MAX_ITERATIONS):
-        step = _group_step(effects, variances + tau2[groups], basis, (members, tau2))
+    for iteration in range(MAX_ITERATIONS):
+        step = _group_step(
+            effects, variances + tau2[groups], basis, (members, tau2), newton=iteration >= PATIENCE
+        )
         swings = (step * before).sum(axis=0) < -0.5 * np.square(before).sum(axis=0)
         damping = np.where(swings, 0.5 * damping, damping)
         following = np.maximum(tau2 + damping * step, 0.0)
@@ -182,16 +189,52 @@ def estimate_tau2_by_group(effects, variances, basis, groups):
     return result
 
 
-def _group_step(effects, spread, basis, state):
-    """Return the scoring step of each group, shape (n_groups, n_voxels)."""
+def _group_step(effects, spread, basis, state, *, newton):
+    """Return the step of each group by expected or, where it is positive definite, observed information.
+
+    Shape (n_groups, n_voxels).
+    """
     members, tau2 = state
     score, information = project_groups(effects, spread, basis, members)
-    groups = np.arange(len(members))
     resting = (tau2.T <= 0) & (score <= 0)
     score[resting] = 0.0
+    expected = _leave_out(information, resting)
+    if newton:
+        observed = _leave_out(_observe(effects, spread, basis, members) - information, resting)
+        concave = (np.linalg.eigvalsh(observed) > 0).all(axis=1)
+        expected = np.where(concave[:, None, None], observed + expected / LONGEST, expected)
+    return np.linalg.solve(expected, score[:, :, None])[:, :, 0].T
+
+
+def _leave_out(information, resting):
+    """Return the information without the groups that rest at 0, of which the step is their score."""
     information = np.where(resting[:, :, None] | resting[:, None, :], 0.0, information)
+    groups = np.arange(resting.shape[1])
     information[:, groups, groups] += resting
-    return np.linalg.solve(information, score[:, :, None])[:, :, 0].T
+    return information
+
+
+def _observe(effects, spread, basis, members):
+    """Return 2 r_g' P r_h with r = P y, shape (n_voxels, n_groups, n_groups).
+
+    Less the expected information it is that of the data: minus the derivatives of the score.
+    """
+    weights = 1.0 / spread
+    inverse = invert_all(weighted_gram(basis, weights))
+
+    def project_out(values):
+        coefficients = np.einsum("vij,jv->iv", inverse, basis.T @ (weights * values))
+        return weights * (values - basis @ coefficients)
+
+    turned = project_out(effects)
+    result = np.empty((effects.shape[1], len(members), len(members)))
+    for place, rows in enumerate(members):
+        own = np.zeros(turned.shape)
+        own[rows] = turned[rows]
+        products = turned * project_out(own)
+        for other, others in enumerate(members):
+            result[:, place, other] = 2.0 * products[others].sum(axis=0)
+    return result
 
 
 def project_groups(effects, spread, basis, members):

@@ -1,6 +1,7 @@
 """Designs within subjects, with and without groups, from effect maps to p-values."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -328,3 +329,25 @@ def test_contrast_within_subjects_without_their_means_needs_the_sandwich(lacking
     run = run_rows(tmp_path, *lacking, [*ROWS, "aA", "age"], asked, *words)
     weights = next(one for one in run.record["contrasts"] if one["name"] == "aA")["estimand"]["weights"][0]
     assert (weights["group.a"]["A"], weights["group.b"]["A"]) == (pytest.approx(1), pytest.approx(-1))
+
+
+def test_effects_of_three_factors_are_products_of_differences_and_means(tmp_path):
+    factors = {"stim": ("F", "H"), "load": ("lo", "mi", "hi"), "side": ("L", "R")}
+    names = [a + b + c for a in factors["stim"] for b in factors["load"] for c in factors["side"]]
+    data = np.random.default_rng(3).normal(size=(12, 18, *SHAPE)).astype(np.float32)
+    maps = write_effect_maps(tmp_path / "maps", dict(zip(names, data, strict=True)), {"group": GROUPS})
+    words = [f"{name}={','.join(levels)}" for name, levels in factors.items()]
+    run = run_group(maps, tmp_path / "out", "--group-design", "repeated-measures", *words, "anova", "group")
+    cells = data[:, :, 2, 2, 1].astype(float).reshape(2, 3, 2, 18)
+    first, last = cells[0] - cells[1], cells[:, :, 0] - cells[:, :, 1]
+    scores = {
+        "load": -np.diff(cells.mean(axis=(0, 2)), axis=0),
+        "stimXLoad": -np.diff(first.mean(axis=1), axis=0),
+        "stimXSide": (last[0] - last[1]).mean(axis=0)[None],
+        "stimXLoadXSide": -np.diff(first[:, 0] - first[:, 1], axis=0),
+    }
+    between = {"": [[1 / 3, 1 / 3, 1 / 3]], "Group": [[1, -1, 0], [0, 1, -1]]}
+    for (name, rows), (ending, weights) in product(scores.items(), between.items()):
+        f, dof = wilks(rows.T, design_of(slice(18))[:, :3], weights)
+        p = run.map(f"contrast-{name}{ending}_stat-p")[2, 2, 1]
+        assert p == pytest.approx(stats.f.sf(f, *dof), rel=1e-4), name + ending

@@ -99,15 +99,24 @@ def test_projections_of_groups_are_those_of_whole_matrices(rng):
                 assert information[voxel, g, h] == pytest.approx(expected, rel=1e-8)
 
 
+@pytest.mark.parametrize("sizes", [(4, 6), (3, 5, 8), (10, 10)])
+@pytest.mark.parametrize("shared", [False, True])
+def test_search_for_groups_ends_in_every_voxel(rng, sizes, shared):
+    """Scoring alone left 1 to 20 voxels of 10,000 without an estimate after 200 steps."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    variances = rng.lognormal(0, 1.5, (len(groups), 6000))
+    effects = rng.normal(0, np.sqrt(variances + 0.5 * groups[:, None]))
+    basis = np.ones((len(groups), 1)) if shared else (groups[:, None] == np.arange(len(sizes))).astype(float)
+    basis /= np.linalg.norm(basis, axis=0)
+    assert np.isfinite(estimate_tau2_by_group(effects, variances, basis, groups)).all()
+
+
 def test_each_group_is_at_the_top_of_the_likelihood_or_rests_at_0(rng):
     variances = rng.uniform(0.2, 2.0, (18, 200))
     effects = rng.normal(0, np.sqrt(variances + np.array([0.0, 1.0, 4.0])[GROUPS][:, None]))
     X = np.linalg.qr(np.column_stack([np.ones(18), np.arange(18)]))[0]
     found = estimate_tau2_by_group(effects, variances, X, GROUPS)
-    # Where the search swings between two estimates at 0 it does not end: NaN, in few voxels.
-    ended = np.isfinite(found).all(axis=0)
-    assert ended.mean() > 0.98
-    found, effects, variances = found[:, ended], effects[:, ended], variances[:, ended]
+    assert np.isfinite(found).all()
     members = [np.flatnonzero(group == GROUPS) for group in range(3)]
     score, information = project_groups(effects, variances + found[GROUPS], X, members)
     score = (score / np.sqrt(np.einsum("vgg->vg", information))).T
