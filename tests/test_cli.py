@@ -2,10 +2,11 @@
 
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bidsapp import errors
+from bidsapp import cli, errors
 from bidsapp.cli import main, make_parser, make_settings, parse_arguments
 from bidsapp.errors import SettingsError
 from bidsapp.settings import PARTS, GroupOptions, PermutationOptions, RunOptions, find_unread
@@ -231,3 +232,13 @@ def test_flags_that_nobody_reads_are_told(tmp_path, capsys, level, flags, warned
     said = capsys.readouterr().err
     assert ("nothing here is done with it" in said) == bool(warned)
     assert (warned or "") in said
+
+
+@pytest.mark.parametrize("codes", [(1, 0), (0, 1), (0, 0)])
+def test_a_level_that_fails_is_not_hidden_by_one_that_does_not(tmp_path, monkeypatch, codes):
+    stages = {
+        level: SimpleNamespace(run_stage=lambda *_, code=code: code)
+        for level, code in zip(("participant", "group"), codes, strict=True)
+    }
+    monkeypatch.setattr(cli, "_stage", stages.get)
+    assert main([str(tmp_path), str(tmp_path.parent / "out"), "participant", "group"]) == max(codes)

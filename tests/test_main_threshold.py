@@ -180,9 +180,14 @@ def test_the_default_is_the_same_for_strong_effects_and_none(maps, tmp_path):
 
 
 def test_a_cutoff_by_shuffling_is_known_where_nothing_survives(maps, tmp_path):
-    assert run(maps, tmp_path, "one-sample", "--n-permutations", "128", "--statistics", "height") == 0
+    words = ("--n-permutations", "128", "--statistics", "height", "--seed", "7", "--tail", "positive")
+    assert run(maps, tmp_path, "one-sample", *words) == 0
     (nothing,) = [one for one in record_of(tmp_path)["contrasts"] if one["name"] == "nothing"]
-    null = np.sort(np.loadtxt(tmp_path / nothing["nulls"][0]["table"], skiprows=1))
+    assert nothing["permutation"]["seed"] == 7
+    null = np.loadtxt(tmp_path / nothing["nulls"][0]["table"], skiprows=1)
+    (t,) = (tmp_path / "group").glob("*contrast-nothing_stat-t_statmap.nii.gz")
+    assert null[0] == pytest.approx(np.nanmax(nib.load(t).get_fdata()), rel=1e-5)
+    null.sort()
     cutoff = nothing["thresholds"][0]["cutoff"]
     assert np.mean(null >= cutoff - 1e-6) <= 0.05 < np.mean(null >= null[null < cutoff - 1e-6].max())
 
