@@ -5,9 +5,12 @@ import numpy as np
 from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.anatomy import TISSUES, find_segmentation, read_tissues
 from bidsapp.stats.noise_check import FEWEST, check_noise, choose_sample
-from bidsapp.stats.noise_models import DOF_PER_LAG, name_noise_model, parse_noise_model, warn_of_size
+from bidsapp.stats.noise_models import most_lags, name_noise_model, parse_noise_model, warn_of_size
 
-ORDER_RULE = "ceil(4 s / repetition time), at least 4, at most 12, at most one for 18 residual dof"
+ORDER_RULE = (
+    "ceil(4 s / repetition time), at most one for 6 residual dof beyond 20; at least 4, or one for 18 residual "
+    "dof; at most 12"
+)
 # With fewer degrees of freedom a z map of one run hardly reaches any threshold.
 FEW_DOF = 12
 # A share of voxels at the limit of the process that is worth a word.
@@ -148,7 +151,7 @@ def caution_of_noise(noise, repetition_time):
             f"{100 * noise['at_limit']:.1f} % of the voxels have noise near a unit root (drifts that the "
             "design does not model). Use a faster --high-pass, or more confounds."
         )
-    if order is not None and noise["corrected"] and noise["residual_dof"] < DOF_PER_LAG * order:
+    if order is not None and noise["corrected"] and order > most_lags(noise["residual_dof"]):
         cautions.append(
             f"order {order} is high for {noise['residual_dof']:.0f} residual degrees of freedom; p-values "
             "may be too small. Use --noise-model auto."

@@ -9,8 +9,10 @@ from bidsapp.errors import SettingsError
 # misfit of an autoregressive process small at every repetition time (docs/noise.md, "Order").
 SECONDS = 4.0
 LEAST_ORDER, MAX_ORDER = 4, 12
-# A lag needs so many residual degrees of freedom: short runs are right with fewer lags (docs/noise.md).
-DOF_PER_LAG = 18
+# Short runs are right with fewer lags (docs/noise.md, "Short runs"). Those within these seconds are needed most:
+# one for so many residual degrees of freedom beyond so many. Others need more.
+DOF_PER_LAG, DOF_WITHOUT_LAG = 6, 20
+DOF_PER_FURTHER_LAG = 18
 NOMINAL_SIZE, WARN_ABOVE = 0.05, 0.06
 # Repetition time (s) and share of p < .05 without an effect, the mean over noise and designs of
 # ``python -m benchmarks.noise_models`` (docs/noise.md); beyond the ends as at them.
@@ -46,13 +48,19 @@ def parse_noise_model(name):
 
 
 def choose_order(repetition_time, dof, shortest=math.inf):
-    """Return the order of ``auto``: lags up to 4 s, from 4 to 12; at most one for 18 residual dof.
+    """Return the order of ``auto``: lags up to 4 s, from 4 to 12; fewer where few residual dof are left.
 
     A run that is fitted with others has at least two volumes a lag.
     """
     # A repetition time of 0.8 s may be stored as 0.800000012.
-    order = min(max(math.ceil(SECONDS / repetition_time - 1e-6), LEAST_ORDER), MAX_ORDER)
-    return int(max(1, min(order, dof // DOF_PER_LAG, shortest // 2)))
+    within = min(math.ceil(SECONDS / repetition_time - 1e-6), (dof - DOF_WITHOUT_LAG) // DOF_PER_LAG)
+    order = max(within, min(LEAST_ORDER, dof // DOF_PER_FURTHER_LAG))
+    return int(max(1, min(order, MAX_ORDER, shortest // 2)))
+
+
+def most_lags(dof):
+    """Return the highest order whose size is measured to be right with so many residual dof."""
+    return max(1, (dof - DOF_WITHOUT_LAG) // DOF_PER_LAG, dof // DOF_PER_FURTHER_LAG)
 
 
 def count_lags(name, repetition_time=None, dof=None, shortest=math.inf):

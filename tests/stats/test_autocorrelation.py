@@ -6,7 +6,7 @@ from scipy.linalg import toeplitz
 
 from bidsapp.errors import SettingsError
 from bidsapp.stats.autocorrelation import estimate_noise
-from bidsapp.stats.noise_models import choose_order, count_lags, parse_noise_model
+from bidsapp.stats.noise_models import choose_order, count_lags, most_lags, parse_noise_model
 from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import make_time_model
 
@@ -120,10 +120,19 @@ def test_order_reaches_over_four_seconds(repetition_time, order):
     assert choose_order(repetition_time, 400) == order
 
 
-@pytest.mark.parametrize(("dof", "order"), [(72, 4), (71, 3), (36, 2), (35, 1), (18, 1), (3, 1)])
-def test_short_runs_have_a_lag_for_18_degrees_of_freedom(dof, order):
-    assert count_lags("auto", 2.0, dof) == order
-    assert count_lags("ar4-reml", 2.0, dof) == 4
+@pytest.mark.parametrize(
+    ("repetition_time", "dof", "order"),
+    [(2.0, 72, 4), (2.0, 71, 3), (2.0, 53, 2), (2.0, 32, 2), (2.0, 31, 1), (2.0, 18, 1), (2.0, 3, 1)]
+    + [(0.8, 50, 5), (0.8, 49, 4), (0.8, 25, 1), (0.5, 68, 8), (0.5, 67, 7), (0.35, 92, 12), (0.35, 91, 11)],
+)
+def test_short_runs_have_fewer_lags(repetition_time, dof, order):
+    assert count_lags("auto", repetition_time, dof) == order
+    assert count_lags("ar4-reml", repetition_time, dof) == 4
+
+
+@pytest.mark.parametrize(("dof", "order"), [(500, 80), (68, 8), (33, 2), (25, 1), (18, 1), (3, 1)])
+def test_an_order_is_high_from_where_its_size_is_not_known(dof, order):
+    assert most_lags(dof) == order
 
 
 def test_short_runs_fitted_with_others_limit_the_order():
