@@ -7,7 +7,7 @@ Series, designs and the table are those of ``benchmarks.noise_models``; the cond
 - f2, f3: F of the condition and of the same 6 s (and 12 s) later;
 - two-runs: two runs fitted together, each with its own columns of motion;
 - scrubbed: a tenth of the volumes censored at random;
-- short: 95 volumes;
+- short95, short60: so many volumes;
 - fixed2, fixed4, fixed8: fixed effects over so many runs;
 - smoothing0, smoothing4, smoothing8: coefficients smoothed by so many mm (--noise-smoothing-fwhm) in a cube
   of 3-mm voxels whose halves are tissues with the least and the most autocorrelated process of a repetition
@@ -36,7 +36,7 @@ from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
 from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import make_time_model
 
-SHORT, SCRUBBED, DELAY = 95, 0.1, 6.0
+SCRUBBED, DELAY = 0.1, 6.0
 SMOOTHING = {f"smoothing{mm}": float(mm) for mm in (0, 4, 8)}
 # The cube has so many voxels a side; its noise this full width at half maximum.
 SIDE, NOISE_MM = 16, 6.0
@@ -121,10 +121,10 @@ def test_scrubbed(setting):
     return test(estimate_t(fitted, make_contrast(matrix.shape[1])))
 
 
-def test_short(setting):
+def test_short(setting, n_volumes):
     """A run of few volumes."""
-    matrix = setting.matrix(SHORT)
-    return test(estimate_t(setting.fit(matrix, setting.draw(SHORT)), make_contrast(matrix.shape[1])))
+    matrix = setting.matrix(n_volumes)
+    return test(estimate_t(setting.fit(matrix, setting.draw(n_volumes)), make_contrast(matrix.shape[1])))
 
 
 def test_fixed(setting, n_runs):
@@ -184,7 +184,7 @@ TESTS = {
     "f3": lambda setting: test_f(setting, 3),
     "two-runs": test_two_runs,
     "scrubbed": test_scrubbed,
-    "short": test_short,
+    **{f"short{n}": lambda setting, n=n: test_short(setting, n) for n in (95, 60)},
     **{f"fixed{n}": lambda setting, n=n: test_fixed(setting, n) for n in (2, 4, 8)},
 }
 

@@ -8,8 +8,8 @@ from bidsapp.stats.noise_check import FEWEST, check_noise, choose_sample
 from bidsapp.stats.noise_models import most_lags, name_noise_model, parse_noise_model, warn_of_size
 
 ORDER_RULE = (
-    "ceil(4 s / repetition time), at most one for 6 residual dof beyond 20; at least 4, or one for 18 residual "
-    "dof; at most 12"
+    "ceil(4 s / repetition time), at most one for 6 residual dof beyond 20; at least 4, or one for 18 "
+    "residual dof; at most 12"
 )
 # With fewer degrees of freedom a z map of one run hardly reaches any threshold.
 FEW_DOF = 12

@@ -9,8 +9,8 @@ from bidsapp.errors import SettingsError
 # misfit of an autoregressive process small at every repetition time (docs/noise.md, "Order").
 SECONDS = 4.0
 LEAST_ORDER, MAX_ORDER = 4, 12
-# Short runs are right with fewer lags (docs/noise.md, "Short runs"). Those within these seconds are needed most:
-# one for so many residual degrees of freedom beyond so many. Others need more.
+# Short runs are right with fewer lags (docs/noise.md, "Short runs"). Those within these seconds are needed
+# most: one for so many residual degrees of freedom beyond so many. Others need more.
 DOF_PER_LAG, DOF_WITHOUT_LAG = 6, 20
 DOF_PER_FURTHER_LAG = 18
 NOMINAL_SIZE, WARN_ABOVE = 0.05, 0.06
