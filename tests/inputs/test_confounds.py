@@ -80,6 +80,8 @@ def test_missing_column_is_refused_with_the_remedy(columns, strategy, message):
         ("acompcor0", "takes no such number"),
         ("scrub[a]", "unknown strategy"),
         ("scrub[0.5,1,2]", r"write scrub\[FD,DVARS\]"),
+        ("scrub[0]", r"write scrub\[FD,DVARS\]"),
+        ("scrub[0.5,0]", r"write scrub\[FD,DVARS\]"),
         ("", "unknown strategy"),
     ],
 )

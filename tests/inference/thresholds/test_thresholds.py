@@ -49,6 +49,14 @@ def test_a_threshold_says_what_it_is(name, evidence):
     assert not threshold.surviving[0]
 
 
+def test_the_cutoff_of_all_resolutions_is_the_smallest_share_that_survives(evidence):
+    threshold = THRESHOLDS["ari"](evidence, 0.05)
+    assert 0 < threshold.cutoff < 1
+    assert threshold.cutoff == pytest.approx(1.0 - threshold.adjusted[threshold.surviving].max())
+    nothing = replace(evidence, log_p=np.zeros(512))
+    assert np.isnan(THRESHOLDS["ari"](nothing, 0.05).cutoff)
+
+
 @pytest.mark.parametrize("name", THRESHOLDS)
 def test_no_point_survives_a_map_of_nothing(name, evidence):
     nothing = np.full(512, np.nan)
