@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.design.diagnostics import efficiency, variance_inflation
+from bidsapp.design.diagnostics import Diagnosis
 from bidsapp.errors import about, find_cautions
 from bidsapp.inputs.anatomy import find_anatomy
 from bidsapp.inputs.images import intersect_masks
@@ -146,10 +146,10 @@ def estimate(model, contrast, fit, options):
 
 def assess_contrasts(fit):
     """Return how well the design can estimate each contrast from the volumes that are kept."""
-    matrix = fit.design.matrix[fit.keep]
-    measures = {"VarianceInflation": variance_inflation, "Efficiency": efficiency}
+    diagnosis = Diagnosis(fit.design.matrix[fit.keep])
+    measures = {"VarianceInflation": diagnosis.variance_inflation, "Efficiency": diagnosis.efficiency}
     return {
-        name: {contrast.name: measure(matrix, contrast.weights) for contrast in fit.contrasts}
+        name: {contrast.name: measure(contrast.weights) for contrast in fit.contrasts}
         for name, measure in measures.items()
     }
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bidsapp.design.diagnostics import inestimable_reason
+from bidsapp.design.diagnostics import Diagnosis
 from bidsapp.errors import AppError, Caution, InputError
 from bidsapp.inputs.images import intersect_masks, read_first_volume, read_map, read_mask
 from bidsapp.inputs.series import BLOCK_VOLUMES, open_series
@@ -113,10 +113,8 @@ def leave_out(fit, volumes, without):
                     "some volume. They stay out of the maps and of the smoothing of their neighbours."
                 )
             )
-    reasons = {
-        contrast.name: inestimable_reason(fit.design.matrix[keep], fit.design.columns, contrast.weights)
-        for contrast in fit.contrasts
-    }
+    diagnosis = Diagnosis(fit.design.matrix[keep], fit.design.columns)
+    reasons = {contrast.name: diagnosis.inestimable_reason(contrast.weights) for contrast in fit.contrasts}
     lost = {name: reason for name, reason in reasons.items() if reason}
     notes += [Caution(f"not made: {name}: {reason}") for name, reason in lost.items()]
     return replace(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bidsapp.design.diagnostics import independent_rows, inestimable_reason
+from bidsapp.design.diagnostics import Diagnosis, independent_rows
 from bidsapp.design.variables import aliases, near_name
 from bidsapp.model_records import INTERCEPT, ContrastRule
 from bidsapp.records import Contrast
@@ -52,9 +52,10 @@ def make_contrasts(rules, design, missing_condition="drop"):
         Contrast name to the reason.
     """
     contrasts, skipped = [], {}
+    diagnosis = Diagnosis(design.matrix, design.columns)
     for rule in rules:
         weights, absent = _weights(rule, design.columns)
-        reason = _reason(weights, absent, design, missing_condition) or _lost_rows(rule, weights, absent)
+        reason = _reason(weights, absent, diagnosis, missing_condition) or _lost_rows(rule, weights, absent)
         if reason:
             skipped[rule.name] = reason
             continue
@@ -113,13 +114,13 @@ def _weights(rule, columns):
     return weights, absent
 
 
-def _reason(weights, absent, design, missing_condition):
+def _reason(weights, absent, diagnosis, missing_condition):
     if absent and missing_condition != "zero":
         return f"no {', '.join(absent)} here"
     if not weights.any():
         return f"no {', '.join(absent)} here" if absent else "all its weights are zero"
     rows = weights[np.abs(weights).max(axis=1) > 0]
-    return inestimable_reason(design.matrix, design.columns, rows)
+    return diagnosis.inestimable_reason(rows)
 
 
 def _lost_rows(rule, weights, absent):

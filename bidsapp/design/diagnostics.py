@@ -1,5 +1,7 @@
 """What can be known of a design before any data is read: rank, estimability, inflation of variance."""
 
+from functools import cached_property
+
 import numpy as np
 
 # Columns that depend on each other do so to rounding error, about 1e-15; real designs stay above 1e-8.
@@ -35,56 +37,88 @@ def dependent_columns(matrix, columns):
     return groups
 
 
-def inestimable_reason(matrix, columns, weights):
-    """Return why a contrast can not be estimated, or None when it can.
+class Diagnosis:
+    """What a design says of its contrasts; it is decomposed once for all of them.
 
     Parameters
     ----------
-    weights : ndarray, shape (n_rows, n_columns)
+    matrix : ndarray, shape (n_volumes or n_inputs, n_columns)
+    columns : sequence of str
+        Their names, for reasons.
     """
-    scaled, norms = _scaled(matrix)
-    used = np.abs(weights).max(axis=0) > 0
-    zero = [name for name, norm, use in zip(columns, norms, used, strict=True) if use and norm == 0]
-    if zero:
-        return f"{_listed(zero)} {'is' if len(zero) == 1 else 'are'} zero at every volume or input"
-    kept = norms > 0
-    null = _null_space(scaled[:, kept])
-    if not null.shape[1]:
-        return None
-    rows = weights[:, kept] / norms[kept]
-    shares = rows @ null
-    if (np.abs(shares) <= SHARE_TOLERANCE * np.linalg.norm(rows, axis=1, keepdims=True)).all():
-        return None
-    direction = null @ shares[np.abs(shares).max(axis=1).argmax()]
-    names = np.array(columns)[kept][np.abs(direction) > SHARE_TOLERANCE * np.abs(direction).max()]
-    return f"it can not be told apart: {_listed(names)} depend on each other"
 
+    def __init__(self, matrix, columns=()):
+        self.matrix = matrix
+        self.columns = columns or [""] * matrix.shape[1]
+        self._scaled, self._norms = _scaled(matrix)
+        self._kept = self._norms > 0
 
-def variance_inflation(matrix, weights):
-    """Return how much the correlation between columns inflates the variance of a contrast.
+    def inestimable_reason(self, weights):
+        """Return why a contrast can not be estimated, or None when it can.
 
-    The variance under this design over that with the same columns, centred and mutually orthogonal
-    (the largest over the rows of an F contrast). Differences of columns that correlate positively have less
-    than 1. NaN where the contrast can not be estimated.
-    """
-    centred = np.square(matrix - matrix.mean(axis=0)).sum(axis=0)
-    plain = np.square(matrix).sum(axis=0)
-    sizes = np.where(centred > 1e-12 * np.maximum(plain, 1e-300), centred, plain)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        actual = np.diagonal(_covariance(matrix, weights))
-        ideal = np.nansum(np.where(weights != 0, np.square(weights) / sizes, 0.0), axis=1)
-        ratio = actual / ideal
-    return float(ratio.max()) if np.isfinite(ratio).all() else float("nan")
+        Parameters
+        ----------
+        weights : ndarray, shape (n_rows, n_columns)
+        """
+        used = np.abs(weights).max(axis=0) > 0
+        zero = [
+            name for name, kept, use in zip(self.columns, self._kept, used, strict=True) if use and not kept
+        ]
+        if zero:
+            return f"{_listed(zero)} {'is' if len(zero) == 1 else 'are'} zero at every volume or input"
+        if not self._null.shape[1]:
+            return None
+        rows = weights[:, self._kept] / self._norms[self._kept]
+        shares = rows @ self._null
+        if (np.abs(shares) <= SHARE_TOLERANCE * np.linalg.norm(rows, axis=1, keepdims=True)).all():
+            return None
+        direction = self._null @ shares[np.abs(shares).max(axis=1).argmax()]
+        involved = np.abs(direction) > SHARE_TOLERANCE * np.abs(direction).max()
+        names = np.array(self.columns)[self._kept][involved]
+        return f"it can not be told apart: {_listed(names)} depend on each other"
 
+    def variance_inflation(self, weights):
+        """Return how much the correlation between columns inflates the variance of a contrast.
 
-def efficiency(matrix, weights):
-    """Return 1 / trace(C (X'X)^- C'): the larger, the smaller the variance; in the units of the columns.
+        The variance under this design over that with the same columns, centred and mutually orthogonal
+        (the largest over the rows of an F contrast). Differences of columns that correlate positively have
+        less than 1. NaN where the contrast can not be estimated.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            actual = np.diagonal(self._covariance(weights))
+            ideal = np.nansum(np.where(weights != 0, np.square(weights) / self._sizes, 0.0), axis=1)
+            ratio = actual / ideal
+        return float(ratio.max()) if np.isfinite(ratio).all() else float("nan")
 
-    NaN where the contrast can not be estimated.
-    """
-    if inestimable_reason(matrix, [""] * matrix.shape[1], weights):
-        return float("nan")
-    return float(1.0 / np.trace(_covariance(matrix, weights)))
+    def efficiency(self, weights):
+        """Return 1 / trace(C (X'X)^- C'): the larger, the smaller the variance; in the units of the columns.
+
+        NaN where the contrast can not be estimated.
+        """
+        if self.inestimable_reason(weights):
+            return float("nan")
+        return float(1.0 / np.trace(self._covariance(weights)))
+
+    @cached_property
+    def _null(self):
+        return _null_space(self._scaled[:, self._kept])
+
+    @cached_property
+    def _inverse(self):
+        """The generalised inverse, taken of columns of equal length."""
+        return np.linalg.pinv(self._scaled[:, self._kept], rcond=RANK_TOLERANCE)
+
+    @cached_property
+    def _sizes(self):
+        """Sums of squares of the columns, centred where they vary."""
+        centred = np.square(self.matrix - self.matrix.mean(axis=0)).sum(axis=0)
+        plain = np.square(self.matrix).sum(axis=0)
+        return np.where(centred > 1e-12 * np.maximum(plain, 1e-300), centred, plain)
+
+    def _covariance(self, weights):
+        """Return C (X'X)^- C'."""
+        rows = (weights[:, self._kept] / self._norms[self._kept]) @ self._inverse
+        return rows @ rows.T
 
 
 def independent_rows(weights):
@@ -94,14 +128,6 @@ def independent_rows(weights):
         if design_rank(np.array([*kept, row]).T) > len(kept):
             kept.append(row)
     return np.array(kept)
-
-
-def _covariance(matrix, weights):
-    """Return C (X'X)^- C'; the generalised inverse is taken of columns of equal length."""
-    scaled, norms = _scaled(matrix)
-    kept = norms > 0
-    rows = (weights[:, kept] / norms[kept]) @ np.linalg.pinv(scaled[:, kept], rcond=RANK_TOLERANCE)
-    return rows @ rows.T
 
 
 def _scaled(matrix):
@@ -122,7 +148,9 @@ def _null_space(scaled):
     """Return an orthonormal basis of what the columns can not tell, shape (n_columns, n_directions)."""
     if not scaled.shape[1]:
         return np.zeros((0, 0))
-    _, values, vectors = np.linalg.svd(scaled, full_matrices=True)
+    # All directions need the full matrices where columns are more than rows; else these only cost time.
+    wide = scaled.shape[0] < scaled.shape[1]
+    _, values, vectors = np.linalg.svd(scaled, full_matrices=wide)
     rank = int((values > RANK_TOLERANCE * values.max(initial=0.0)).sum())
     return vectors[rank:].T
 

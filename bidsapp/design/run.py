@@ -202,9 +202,9 @@ def _sampled(namespace, name):
 
 
 def _formula_columns(namespace, node):
-    words = set(formula_words(node.formula)) | set(node.x) - {INTERCEPT}
+    words = [*formula_words(node.formula), *(word for word in node.x if word != INTERCEPT)]
     values = {}
-    for word in words:
+    for word in dict.fromkeys(words):
         for name in namespace.find(word):
             if not namespace.variables[name].is_text:
                 values[name] = _sampled(namespace, name)

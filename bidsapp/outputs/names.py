@@ -7,6 +7,7 @@ extension 41, FitLins and nilearn.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from bidsapp.errors import ModelError
 
@@ -30,6 +31,7 @@ LETTERS = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=10_000, typed=True)
 def make_label(text):
     """Return text as an alphanumeric label: every other character is a word break, then camelCase.
 

@@ -5,12 +5,7 @@ import sys
 
 import numpy as np
 
-from bidsapp.design.diagnostics import (
-    condition_number,
-    dependent_columns,
-    design_rank,
-    variance_inflation,
-)
+from bidsapp.design.diagnostics import Diagnosis, condition_number, dependent_columns, design_rank
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError, find_cautions
 from bidsapp.model_records import SHORT_NAMES
 from bidsapp.outputs import names
@@ -117,7 +112,7 @@ def describe_run_fit(fit):
 def describe_fit(fit, n_rows):
     """Return the design of a fit and its contrasts as plain values."""
     matrix, columns = fit.design.matrix, fit.design.columns
-    rank = design_rank(matrix)
+    rank, diagnosis = design_rank(matrix), Diagnosis(matrix)
     level = getattr(fit, "level", None) or ("run" if hasattr(fit, "runs") else "dataset")
     described = {
         "node": fit.node,
@@ -129,7 +124,7 @@ def describe_fit(fit, n_rows):
         "condition_number": _finite(condition_number(matrix)),
         "dependent_columns": [list(group) for group in dependent_columns(matrix, columns)],
         "dof": None if getattr(fit, "method", "") == "fixed" else n_rows - rank,
-        "contrasts": [_describe_contrast(contrast, fit) for contrast in fit.contrasts],
+        "contrasts": [_describe_contrast(contrast, fit, diagnosis) for contrast in fit.contrasts],
         "skipped": dict(fit.skipped),
         "notes": list(fit.notes),
     }
@@ -158,7 +153,7 @@ def describe_group_plan(plan):
     }
 
 
-def _describe_contrast(contrast, fit):
+def _describe_contrast(contrast, fit, diagnosis):
     statistics = ("F", "z", "p") if contrast.test == "F" else ("effect", "variance", "t", "z", "p")
     entities = {key: value for key, value in fit.entities.items() if key in SHORT_NAMES.values()}
     stem = {"entities": entities, "node": fit.node, "contrast": contrast.name}
@@ -170,7 +165,7 @@ def _describe_contrast(contrast, fit):
         "name": contrast.name,
         "test": contrast.test,
         "weights": weights if contrast.test == "F" else weights[0],
-        "variance_inflation": _finite(variance_inflation(fit.design.matrix, contrast.weights)),
+        "variance_inflation": _finite(diagnosis.variance_inflation(contrast.weights)),
         "outputs": [
             names.map_path(stem["entities"], node=stem["node"], contrast=stem["contrast"], stat=stat)
             for stat in statistics

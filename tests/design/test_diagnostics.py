@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from bidsapp.design.diagnostics import efficiency, variance_inflation
+from bidsapp.design import diagnostics
+from bidsapp.design.contrasts import make_contrasts
+from bidsapp.design.diagnostics import Diagnosis
+from bidsapp.model_records import ContrastRule
+from bidsapp.records import Design
 
 
 @pytest.fixture
@@ -14,24 +18,37 @@ def matrix(rng):
 def test_efficiency_is_the_inverse_of_the_variance(matrix):
     rows = np.array([[1.0, -1, 0, 0], [0, 1, 0, 0]])
     expected = 1 / np.trace(rows @ np.linalg.inv(matrix.T @ matrix) @ rows.T)
-    assert efficiency(matrix, rows) == pytest.approx(expected)
+    assert Diagnosis(matrix).efficiency(rows) == pytest.approx(expected)
 
 
 def test_inflation_of_two_correlated_columns_is_that_of_their_correlation(matrix):
     pair = matrix[:, [0, 1, 3]]
     pair[:, 1] += pair[:, 0]
     r = np.corrcoef(pair[:, 0], pair[:, 1])[0, 1]
-    assert variance_inflation(pair, np.eye(3)[:1]) == pytest.approx(1 / (1 - r**2))
+    assert Diagnosis(pair).variance_inflation(np.eye(3)[:1]) == pytest.approx(1 / (1 - r**2))
 
 
-@pytest.mark.parametrize("measure", [efficiency, variance_inflation])
+@pytest.mark.parametrize("measure", [Diagnosis.efficiency, Diagnosis.variance_inflation])
 def test_a_nuisance_column_given_twice_changes_nothing(matrix, measure):
     twice = np.column_stack([matrix, 1000.0 * matrix[:, 2]])
     weights = np.array([[1.0, -1, 0, 0]])
     wider = np.array([[1.0, -1, 0, 0, 0]])
-    assert measure(twice, wider) == pytest.approx(measure(matrix, weights))
+    assert measure(Diagnosis(twice), wider) == pytest.approx(measure(Diagnosis(matrix), weights))
 
 
 def test_what_can_not_be_estimated_has_no_efficiency(matrix):
     twice = np.column_stack([matrix, matrix[:, 0]])
-    assert np.isnan(efficiency(twice, np.eye(5)[:1]))
+    assert np.isnan(Diagnosis(twice).efficiency(np.eye(5)[:1]))
+
+
+def test_a_design_is_decomposed_once_for_all_its_contrasts(matrix, monkeypatch):
+    decomposed = []
+    null_space = diagnostics._null_space
+    monkeypatch.setattr(diagnostics, "_null_space", lambda x: decomposed.append(x) or null_space(x))
+    twice = np.column_stack([matrix, matrix[:, 0]])
+    names = ("a", "b", "c", "intercept", "again")
+    rules = [ContrastRule(name, (name,), ((1.0,),), "t", "") for name in names]
+    made, skipped = make_contrasts(rules, Design(twice, names))
+    assert [contrast.name for contrast in made] == ["b", "c", "intercept"]
+    assert skipped == dict.fromkeys(("a", "again"), "it can not be told apart: a, again depend on each other")
+    assert len(decomposed) == 1

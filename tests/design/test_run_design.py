@@ -166,6 +166,14 @@ def test_formula_of_a_run_makes_products(events):
     np.testing.assert_allclose(made.matrix[:, 2], made.matrix[:, 0] * made.matrix[:, 1])
 
 
+def test_notes_on_the_words_of_a_formula_are_in_its_order(rng):
+    names = [f"number{index}" for index in rng.permutation(12)]
+    events = pd.DataFrame({"onset": [10.0], "duration": [4.0]} | dict.fromkeys(names, [3.0]))
+    node = node_of(names, Formula=" + ".join(["1", *names]))
+    notes = make_run_design(node, events, None, np.arange(40) * 2.0).notes
+    assert [note.split("'")[1] for note in notes if "not convolved" in note] == names
+
+
 def test_low_pass_columns_remove_every_frequency_above_the_cut_off(events):
     node = node_of([1], Options={"LowPassFilterCutoffHz": 0.1})
     made = make_run_design(node, events, None, FRAME_TIMES).design
