@@ -4,6 +4,7 @@ Each has one meaning. What could mean two things, or is there beside its form of
 reader to refuse.
 """
 
+import re
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -15,6 +16,8 @@ from bidsapp.model_records import LONG_NAMES, SHORT_NAMES
 OLDER_KEYS = {"src": "Source", "dst": "Destination", "groupby": "GroupBy"}
 SECONDS = ("high_pass_filter_cutoff_secs", "HighPassFilterCutoffSecs")
 RUN_KEYS = ("HRF", "Options")
+# A bare "intercept" is a column of that name as well, which is read where names are.
+OLD_INTERCEPT = re.compile(r"@(?i:intercept)|Intercept|INTERCEPT")
 RESPONSE_KEYS = ("HRF_variables", "HRFVariables")
 
 
@@ -86,6 +89,22 @@ def _kind_of(annotation):
 
 def _is_shape(kind):
     return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def read_intercepts(nodes: list, notes: Notes) -> None:
+    """Write 1 for the intercepts of older models of pybids, ``Intercept`` and ``@intercept``."""
+    for node in nodes:
+        model, rules = node.get("Model"), node.get("Contrasts")
+        tables = [
+            (model, "X"),
+            *((rule, "ConditionList") for rule in (rules if isinstance(rules, list) else ())),
+        ]
+        for table, key in tables:
+            words = table.get(key) if isinstance(table, dict) else None
+            for index, word in enumerate(words if isinstance(words, list) else ()):
+                if isinstance(word, str) and OLD_INTERCEPT.fullmatch(word):
+                    words[index] = 1
+                    notes.append(f"{word!r} is read as the intercept, 1", table, key)
 
 
 def drop_templates(node: dict, notes: Notes) -> None:

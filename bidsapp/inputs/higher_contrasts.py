@@ -24,12 +24,46 @@ def place_contrasts(document: dict, notes: Notes) -> None:
         return
     runs = [node for node in nodes if node.get("Level") == "Run"]
     for node in nodes:
+        if node.get("Level") in ("Session", "Subject") and len(runs) == 1:
+            _read_repeated_x(node, runs[0], nodes, notes)
         if node not in runs and node["Model"]["X"] in ([1], ["1"]):
             if len(runs) == 1:
                 _move_contrasts(document, nodes, node, notes)
                 _filter_dummies(document, nodes, node, notes)
             elif not runs:
                 _name_incoming(node, notes)
+
+
+def _read_repeated_x(node, run, nodes, notes):
+    """Read an X that repeats columns of the runs as [1] where they can not come in as contrasts.
+
+    Templates repeat the model of the run at the node that has the contrasts.
+    """
+    x, columns = node["Model"]["X"], list(map(str, run["Model"]["X"]))
+    names = [item for item in x if item not in INTERCEPTS]
+    if len(names) <= 1 or any(str(name) not in columns for name in names):
+        return
+    if "contrast" not in node["GroupBy"] and all(_may_come_in(str(name), nodes, node) for name in names):
+        return
+    node["Model"]["X"] = [1]
+    steps = " and its Transformations are left out" if node.pop("Transformations", None) else ""
+    what = f"X of {node['Name']!r} repeats columns of {run['Name']!r}"
+    notes.append(f"{what}: it is read as [1], over what comes in{steps}", node["Model"], "X")
+    _write_out_dummies(node, columns, nodes, notes)
+
+
+def _write_out_dummies(node, columns, nodes, notes):
+    """Make contrasts of the dummy contrasts of a node that name columns of the runs which do not come in."""
+    dummy = node.get("DummyContrasts")
+    wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
+    absent = [name for name in wanted or () if name in columns and not _may_come_in(name, nodes, node)]
+    if not absent:
+        return
+    dummy["Contrasts"] = [name for name in wanted if name not in absent]
+    rules = node["Contrasts"] = node.get("Contrasts") or []
+    for name in absent:
+        rule = {"Name": name, "ConditionList": [name], "Weights": [1], "Test": dummy.get("Test")}
+        rules.append(notes.adopt(rule, dummy, "Contrasts"))
 
 
 def _name_incoming(node, notes):
@@ -67,7 +101,7 @@ def _move_contrasts(document, nodes, node, notes):
         made = _over_columns(rule, run) if isinstance(rule, dict) else None
         if made is not None:
             node["Contrasts"].remove(rule)
-            _add_contrast(run, made)
+            _add_contrast(run, notes.adopt(made, rule))
             moved.append(made)
             what = f"contrast {made['Name']!r} of {node['Name']!r} names columns of {run['Name']!r}"
             notes.append(f"{what}: it is made in each run and combined", rule)

@@ -13,11 +13,13 @@ from bidsapp.inputs.drafts import (
     place_run_keys,
     read_edges,
     read_input,
+    read_intercepts,
     read_lists,
     read_older_keys,
     read_version,
 )
 from bidsapp.inputs.higher_contrasts import place_contrasts
+from bidsapp.inputs.remarks import state_meanings
 from bidsapp.inputs.schema import KEYS
 from bidsapp.inputs.software import read_software
 from bidsapp.model_records import LEVELS, MATLAB_SET, PYBIDS_SET, TRANSFORMER_SETS, TRANSFORMERS
@@ -70,11 +72,13 @@ def migrate(document, notes, name="model"):
         _migrate_node(node, notes)
     place_run_keys(nodes, notes)
     read_lists(document, notes)
+    read_intercepts(nodes, notes)
     if legacy:
         _migrate_steps(document, nodes, notes)
     _name_nodes(nodes, notes)
     if isinstance(document.get("Nodes"), list):
         place_contrasts(document, notes)
+    state_meanings(nodes, notes)
 
 
 def _migrate_node(node, notes):

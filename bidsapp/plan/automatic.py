@@ -1,6 +1,5 @@
 """The model that is made from the events when none is given."""
 
-import json
 from dataclasses import replace
 from itertools import combinations
 
@@ -9,6 +8,7 @@ from bidsapp.design.run import TIMES
 from bidsapp.errors import Caution, InputError, ModelError, SettingsError
 from bidsapp.inputs.confounds import MOTION, MOTION_SUFFIXES, parse_strategy
 from bidsapp.inputs.events import TRIAL_TYPE
+from bidsapp.inputs.json_text import format_json
 from bidsapp.inputs.model import parse_model
 from bidsapp.inputs.selection import natural_key
 from bidsapp.inputs.tables import spell_levels
@@ -105,7 +105,7 @@ def make_automatic_model(levels, task, options, *, sessions=False):
         ],
     }
     name = f"the automatic model of task-{task}"
-    model = parse_model(json.dumps(document), name, markup_is_text=True)
+    model = parse_model(format_json(document), name, markup_is_text=True)
     more = [*note_labels(columns), *_note_on_one_condition(levels, task)]
     return replace(model, notes=(*model.notes, *more))
 

@@ -29,7 +29,6 @@ from bidsapp.plan.foresee import check_dataset_nodes
 from bidsapp.plan.invalid import leave_out_invalid
 from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import check_outputs, same_value
-from bidsapp.plan.remarks import remark_on
 from bidsapp.plan.runs import (
     check_missing,
     find_idle_queries,
@@ -168,7 +167,7 @@ def _plan_model(model, dataset, settings):
             "participant level. Run the group level, with --estimates."
         )
     runs, more = choose_runs(model, list(dataset.runs), settings.selection.participant_label)
-    notes = [*dataset.notes, *more, *model.notes, *remark_on(model)]
+    notes = [*dataset.notes, *more, *model.notes]
     prepared, faults = _prepare_all(node, runs, notes)
     faults = [*_faults_of_input(dataset.faults, model), *faults]
     if not prepared:

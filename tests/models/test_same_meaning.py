@@ -30,10 +30,25 @@ def spell(spelling):
     return make_node(WITH_BOTH, Contrasts=renamed)
 
 
+FACTOR = [{"Name": "Factor", "Input": ["trial_type"]}]
 EDGE = {"Source": "run", "Destination": "subject"}
 FORMS = {
     "plain": make_model(WITH_BOTH, SUBJECT),
     "contrasts beside X [1]": make_model(RUN, make_node(SUBJECT, Contrasts=BOTH, DummyContrasts=None)),
+    "contrasts beside the X of the runs": make_model(
+        RUN,
+        make_node(
+            SUBJECT,
+            Model={"X": [*CONDITIONS, 1]},
+            Transformations={"Transformer": "pybids-transforms-v1", "Instructions": FACTOR},
+            Contrasts=BOTH,
+            DummyContrasts=None,
+        ),
+    ),
+    "an older word for 1": make_model(
+        make_node(RUN, Model={"X": [*CONDITIONS, "Intercept"]}, Contrasts=BOTH, DummyContrasts=None),
+        make_node(SUBJECT, Model={"X": ["@intercept"]}),
+    ),
     "grouped by subject": make_model(
         RUN, make_node(SUBJECT, GroupBy=["subject"], Contrasts=BOTH, DummyContrasts=None)
     ),

@@ -20,7 +20,7 @@ from three_conditions import (
 
 from bidsapp.errors import ModelError
 from bidsapp.inputs.model import parse_model
-from bidsapp.plan.remarks import remark_on
+from bidsapp.plan.explain import explain_model
 
 
 def parse(*nodes, **changes):
@@ -28,7 +28,7 @@ def parse(*nodes, **changes):
 
 
 def said(model):
-    return " ".join([*model.notes, *remark_on(model)])
+    return " ".join(model.notes)
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +142,27 @@ def test_text_that_is_no_number_is_no_weight(weight):
 def test_sum_of_conditions_is_noted(weights, test, noted):
     node = make_node(RUN, Contrasts=[contrast("c", CONDITIONS, weights, test)])
     assert ("contrast 'c' sums 3 conditions" in said(parse(node))) is noted
+
+
+def test_remarks_are_notes_with_lines_and_stand_in_the_model_of_today():
+    nodes = [
+        make_node(RUN, Contrasts=[contrast("c", CONDITIONS, [1, 1, 1])]),
+        make_node(SUBJECT, Model={"Type": "glm"}),
+    ]
+    text = json.dumps(make_model(*nodes), indent=1)
+    model, lines = parse_model(text), text.splitlines()
+    where = {
+        words: lines[note.lines[0] - 1]
+        for note in model.notes
+        for words in ("sums", "'glm'")
+        if words in note
+    }
+    assert "Weights" in where["sums"]
+    assert '"Type": "glm"' in where["'glm'"]
+    assert all(note in explain_model(model) for note in model.notes)
+    again = parse_model(model.text)
+    assert not again.notes
+    assert (again.text, again.nodes) == (model.text, model.nodes)
 
 
 @pytest.mark.parametrize("delays", ["None", [0, 1, 2], None])
