@@ -11,6 +11,8 @@ from bidsapp.report.drawing.scale import round_ticks, short
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#e69f00")
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760.0, 46.0, 118.0, 6.0, 26.0
 LANE = 17.0
+# A chart of few points is as wide as a telephone: names stand above it, the axis' name below.
+NARROW, NARROW_MARGINS, NAME = 360.0, (12.0, 20.0, 38.0), 104.0
 
 
 def draw_traces(times, series, *, alt, unit, marks=()):
@@ -53,7 +55,7 @@ def draw_against_expected(places, expected, groups, *, alt, names):
     """
     curves = [*(curve for curve, _ in groups.values())]
     curves += [expected + sign * band for _, band in groups.values() for sign in (1, -1)]
-    frame = Frame((places[0], places[-1]), (np.min(curves), np.max(curves)), 140.0)
+    frame = Frame((places[0], places[-1]), (np.min(curves), np.max(curves)), 170.0, NARROW, NARROW_MARGINS)
     across = [frame.x(place) for place in places]
     bands, lines, legends = [], [], []
     for i, (name, (curve, band)) in enumerate(groups.items()):
@@ -61,10 +63,10 @@ def draw_against_expected(places, expected, groups, *, alt, names):
         edges = [frame.y(v) for v in np.concatenate([expected + band, (expected - band)[::-1]])]
         bands.append(svg.polyline(across + across[::-1], edges, stroke="none", fill=colour, opacity=0.2))
         lines.append(svg.polyline(across, map(frame.y, curve), stroke=colour, stroke_width=1.4))
-        legends.append(_legend(WIDTH - RIGHT + 10, 14 + 14 * i, colour, name))
+        legends.append(_legend(LEFT + NAME * i, 12, colour, name))
     middle = svg.polyline(across, map(frame.y, expected), stroke_dasharray="4 3")
     parts = [*bands, middle, *lines, *legends, *frame.axes(*names)]
-    return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
+    return svg.Figure("".join(parts), NARROW, frame.height, alt, {})
 
 
 def draw_carpet(times, matrix, columns, *, alt):
@@ -109,47 +111,53 @@ def _bar(frame, top, event):
 
 
 class Frame:
-    """Maps data to places of a chart and draws its axes."""
+    """Maps data to places of a chart and draws its axes; ``margins`` are right, above and below."""
 
-    def __init__(self, across, up, height):
+    def __init__(self, across, up, height, width=WIDTH, margins=(RIGHT, TOP, BOTTOM)):
         pad = 0.04 * (up[1] - up[0])
         self.left, self.right = across
         self.low, self.high = up[0] - pad, up[1] + pad
-        self.height, self.depth = height, height - BOTTOM - TOP
+        right, self.top, below = margins
+        self.end, self.height, self.depth = width - right, height, height - below - self.top
 
     def x(self, value):
         """Return the place of a value on the horizontal axis."""
         share = (value - self.left) / ((self.right - self.left) or 1.0)
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
+        return LEFT + share * (self.end - LEFT)
 
     def y(self, value):
         """Return the place of a value on the vertical axis."""
-        return TOP + self.depth * (self.high - value) / (self.high - self.low)
+        return self.top + self.depth * (self.high - value) / (self.high - self.low)
 
     def band(self, start, end):
         """Return a shaded stretch."""
         width = max(self.x(end) - self.x(start), 1.5)
-        return svg.rectangle(self.x(start), TOP, width, self.depth, fill="#d55e00", opacity=0.28)
+        return svg.rectangle(self.x(start), self.top, width, self.depth, fill="#d55e00", opacity=0.28)
 
     def axes(self, across, up):
         """Return both axes with ticks and their names."""
-        end, parts = WIDTH - RIGHT, []
+        parts = []
         for tick in round_ticks(self.low, self.high, 3):
-            parts.append(svg.line(LEFT, self.y(tick), end, self.y(tick), stroke_width=0.35))
+            parts.append(svg.line(LEFT, self.y(tick), self.end, self.y(tick), stroke_width=0.35))
             parts.append(svg.text(LEFT - 5, self.y(tick) + 3, short(tick), size=9, anchor="end"))
-        middle = TOP + self.depth / 2
+        middle = self.top + self.depth / 2
         turn = f"rotate(-90 10 {svg.number(middle)})"
         parts.append(svg.text(10, middle, up, size=9, anchor="middle", fill=svg.FAINT, transform=turn))
         return parts + self.time_axis(across)
 
     def time_axis(self, name):
         """Return the horizontal axis with its ticks and name."""
-        base, end = TOP + self.depth, WIDTH - RIGHT
-        parts = [svg.line(LEFT, base, end, base)]
+        base = self.top + self.depth
+        parts = [svg.line(LEFT, base, self.end, base)]
         for tick in round_ticks(self.left, self.right, 8):
             parts.append(svg.line(self.x(tick), base, self.x(tick), base + 4))
             parts.append(svg.text(self.x(tick), base + 14, short(tick), size=9, anchor="middle"))
-        return [*parts, svg.text(end + 14, base + 14, name, size=9, fill=svg.FAINT)]
+        below = self.height - base
+        if below > BOTTOM:
+            place, down, anchor = (LEFT + self.end) / 2, below - 8, "middle"
+        else:
+            place, down, anchor = self.end + 14, 14, "start"
+        return [*parts, svg.text(place, base + down, name, size=9, anchor=anchor, fill=svg.FAINT)]
 
 
 def _legend(x, y, colour, name):

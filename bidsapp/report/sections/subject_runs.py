@@ -142,7 +142,7 @@ def _noise(book, run):
         alt = f"{what} of the whitened residuals of {run['label']} by {names[0]}, and what is expected"
         expected = np.array(check[kind])
         drawing = draw_against_expected(np.array(check[places]), expected, groups, alt=alt, names=names)
-        drawings.append(book.add(drawing, _path(run, "noise", desc=kind), "keep"))
+        drawings.append(book.add(drawing, _path(run, "noise", desc=kind)))
     return {"check": check, "drawings": drawings, "is_auto": run["noise"]["requested"] == "auto"}
 
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from bidsapp.report.drawing.charts import draw_carpet, draw_timeline, draw_traces
+from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
 from bidsapp.report.drawing.distributions import draw_null, draw_spark, draw_strip
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
 from bidsapp.report.drawing.scale import round_ticks, short
@@ -18,6 +18,14 @@ EVENTS = [
     {"onset": 3.0, "duration": 2.0, "trial_type": "a & <b>"},
     {"onset": -1.0, "duration": 0, "trial_type": "c"},
 ]
+TISSUES = ("grey matter", "white matter", "CSF")
+LEFT_OVER = draw_against_expected(
+    TIMES,
+    np.zeros(20),
+    {name: (np.sin(TIMES), np.full(20, 0.1)) for name in TISSUES},
+    alt="a",
+    names=("lag (s)", "r"),
+)
 STRIP = {"": ([("sub-01", 1.0), ("sub-<2>", 3.0)], (2.0, -1.0, 5.0))}
 
 
@@ -33,6 +41,7 @@ def words(figure):
         draw_traces(TIMES, {"only": np.zeros(20)}, unit="mm", alt="a"),
         draw_carpet(TIMES, MATRIX, ["a", "b", "<c>"], alt="a"),
         draw_timeline(EVENTS, 40.0, alt="a"),
+        LEFT_OVER,
         draw_design(MATRIX, ["a", "b", "<c>"], alt="a"),
         draw_contrasts(np.array([[1, -1, 0], [0, 0, 0]]), ["a", "b", "c"], ["one", "none"], alt="a"),
         draw_correlations(np.eye(3), ["a", "b", "c"], alt="a"),
@@ -97,3 +106,10 @@ def test_numbers_are_short(value, shown):
 def test_long_names_are_cut_in_the_middle():
     assert cut("abcdefghij", 10) == "abcdefghij"
     assert cut("abcdefghijk", 8) == "abc…hijk"
+
+
+def test_curves_of_tissues_fit_a_narrow_window():
+    assert LEFT_OVER.width <= 360
+    assert [name for name in words(LEFT_OVER) if name in TISSUES] == list(TISSUES)
+    starts = [float(x) for x in re.findall(r'<text [^>]*?x="([\d.]+)"', LEFT_OVER.body)]
+    assert max(starts) < 340
