@@ -130,7 +130,7 @@ def parse_arguments(argv):
 def make_settings(arguments):
     """Return the settings: flags, then the configuration file, then the defaults."""
     given = {**_read_config(arguments.config_file), **_given(arguments)}
-    parts = {name: _make_part(part, given) for name, part in PARTS.items()}
+    parts = {name: make_part(part, given) for name, part in PARTS.items()}
     levels = tuple(level for level in LEVELS if level in arguments.analysis_level)
     return Settings(Path(arguments.bids_dir), Path(arguments.output_dir), levels, **parts)
 
@@ -286,7 +286,8 @@ def _read_config(path):
     return given
 
 
-def _make_part(part, given):
+def make_part(part, given):
+    """Return a part of the settings with the values that are given, each read and checked."""
     values = {
         setting.name: _read_value(setting, given[setting.name])
         for setting in fields(part)

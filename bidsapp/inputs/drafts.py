@@ -246,6 +246,9 @@ def read_older_keys(node: dict, notes: Notes) -> None:
 
 def read_edges(document: dict, notes: Notes) -> None:
     """Read older names of an edge's ends, and a grouping at an edge as that of the node it leads to."""
+    if document.get("Edges") == []:
+        notes.append("Edges is empty: as if absent", document, "Edges")
+        del document["Edges"]
     edges, nodes = document.get("Edges"), document.get("Nodes")
     listed = nodes if isinstance(nodes, list) else []
     by_name = {str(node.get("Name")): node for node in listed if isinstance(node, dict)}

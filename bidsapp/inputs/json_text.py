@@ -45,7 +45,18 @@ def parse_json(text, name):
         message = f"{name}, line {error.lineno}, column {error.colno}: not JSON: {what}"
         raise ModelError(message) from error
     except ValueError as error:
-        raise ModelError(f"{name}: {error}") from error
+        raise ModelError(f"{name}, line {_line_of_fault(text)}: {error}") from error
+
+
+def _line_of_fault(text):
+    """Return the line of the first value that is no number for JSON, or whose key was there before."""
+    seen = set()
+    for here, start in _values(text):
+        word = TOKENS.match(text, start)[0]
+        if tuple(here) in seen or word.lstrip("-") in ("NaN", "Infinity") or _is_too_large(word):
+            return text.count("\n", 0, start) + 1
+        seen.add(tuple(here))
+    return 1
 
 
 def drop_extra_commas(text):
@@ -165,9 +176,16 @@ def _refuse_constant(constant):
     raise ValueError(f"{constant} is not a number that JSON or a model knows.")
 
 
+def _is_too_large(word):
+    try:
+        return abs(float(word)) == float("inf")
+    except ValueError:
+        return False
+
+
 def _finite(digits):
     number = float(digits)
-    if number in (float("inf"), float("-inf")):
+    if _is_too_large(digits):
         raise ValueError(f"the number {digits[:20]} is too large.")
     return number
 

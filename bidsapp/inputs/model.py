@@ -90,6 +90,8 @@ def read_model(path, **options):
         ) from error
     except UnicodeDecodeError as error:
         raise ModelError(f"{path.name} is not UTF-8 text at byte {error.start}. Save it as UTF-8.") from error
+    if "\0" in text:
+        raise ModelError(f"{path.name} has bytes of value 0: it is UTF-16, or no text. Save it as UTF-8.")
     return parse_model(text, path.name, **options)
 
 

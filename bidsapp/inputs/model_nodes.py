@@ -39,7 +39,7 @@ def make_node(shape, path, faults, notes):
             [*path, "Model", "X"], f"has {n_patterns:,} wildcards; at most {MAX_PATTERNS} are accepted."
         )
     hrf = _response(shape.Model.HRF, [*path, "Model", "HRF"], faults, notes)
-    _check_grouping(shape.GroupBy, [*path, "GroupBy"], faults)
+    _check_grouping(shape, [*path, "GroupBy"], faults)
     _check_formula(shape.Model.Formula, [*path, "Model", "Formula"], faults)
     check_software(shape, [*path, "Model", "Software"], faults)
     if shape.Level != "Run":
@@ -186,12 +186,18 @@ def _dummy(shape, path, faults):
     return DummyRule(shape.Test, names)
 
 
-def _check_grouping(names, path, faults):
-    for index, name in enumerate(names):
+def _check_grouping(shape, path, faults):
+    """Note names that are misspelt entities, and at Run nodes all that are no entities of a file."""
+    known = tuple(SHORT_NAMES) if shape.Level == "Run" else GROUPINGS
+    for index, name in enumerate(shape.GroupBy):
         check_name(name, [*path, index], faults)
-        near = difflib.get_close_matches(name[:80], GROUPINGS, n=1, cutoff=0.85)
-        if name not in GROUPINGS and near:
+        near = difflib.get_close_matches(name[:80], known, n=1, cutoff=0.6 if shape.Level == "Run" else 0.85)
+        if name not in known and near:
             faults.add([*path, index], f"{name!r}: did you mean {near[0]!r}?")
+        elif name not in known and shape.Level == "Run":
+            faults.add(
+                [*path, index], f"{name!r} is no entity, which runs are grouped by: {', '.join(known)}."
+            )
 
 
 def _check_formula(formula, path, faults):

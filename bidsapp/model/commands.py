@@ -2,9 +2,9 @@
 
 import json
 import sys
-from dataclasses import fields
 from pathlib import Path
 
+from bidsapp.cli import make_part
 from bidsapp.errors import (
     EXIT_CANNOT_CREATE,
     EXIT_NO_INPUT,
@@ -95,19 +95,13 @@ def new(arguments):
         raise InputError(f"There is no folder {bids_dir}.", exit_code=EXIT_NO_INPUT)
     roots = _find_roots(bids_dir)
     task = _choose_task(roots, arguments.task)
-    options = {
-        "contrast": tuple(arguments.contrast),
-        "confounds": arguments.confounds,
-        "hrf_model": arguments.hrf_model,
-        "high_pass": arguments.high_pass,
-    }
-    defaults = {field.name: field.default for field in fields(ModelOptions)}
-    options = {name: defaults[name] if value is None else value for name, value in options.items()}
+    asked = {name: getattr(arguments, name) for name in ("contrast", "confounds", "hrf_model", "high_pass")}
+    options = make_part(ModelOptions, {name: value for name, value in asked.items() if value is not None})
     sessions = len(find_sessions(roots, task)) > 1
     levels, faults = find_levels(roots, [task])
     if faults and not levels:
         raise InputError(in_lines(faults))
-    model = make_automatic_model(levels, task, ModelOptions(**options), sessions=sessions)
+    model = make_automatic_model(levels, task, options, sessions=sessions)
     _write(format_json({"$schema": SCHEMA_FILE, **json.loads(model.text)}) + "\n", arguments.output)
     if arguments.output:
         path = arguments.output

@@ -256,7 +256,10 @@ def make_contrast_list(columns, asked):
     asked : sequence of str
         ``NAME=EXPRESSION`` of the user.
     """
-    own = dict(_read_contrast(text, columns) for text in asked)
+    own = {}
+    for name, weights in (_read_contrast(text, columns) for text in asked):
+        if own.setdefault(name, weights) != weights:
+            raise SettingsError(f"--contrast {name}: two contrasts have this name. Rename one.")
     contrasts = [_contrast(name, weights, "t") for name, weights in own.items()]
     taken = {make_label(name).lower() for name in own}
     made = [(name, {column: 1.0}) for name, column in columns.items()]

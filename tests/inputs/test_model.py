@@ -164,8 +164,10 @@ def test_circle_of_edges_is_refused():
 
 
 def test_two_roots_are_refused():
+    nodes = document()["Nodes"]
+    other = {**nodes[1], "Name": "other"}
     with pytest.raises(ModelError, match="have no incoming edge"):
-        parse(document(Edges=[]))
+        parse(document(Edges=[{"Source": "subject", "Destination": "other"}], Nodes=[*nodes, other]))
 
 
 def test_edge_down_to_a_lower_level_is_refused():
