@@ -87,7 +87,20 @@ def _first_order(frequency, repetition_time, coefficient):
     return 1.0 / np.square(np.abs(1.0 - coefficient * turn))
 
 
-KINDS = {"slow": _slow, "scale-free": _scale_free, "peak": _peak, "ar1": _first_order}
+def _autoregressive_moving(frequency, repetition_time, autoregressive, moving):
+    turn = np.exp(-2j * np.pi * frequency * repetition_time)
+    above = 1.0 + sum(weight * turn ** (k + 1) for k, weight in enumerate(moving))
+    below = 1.0 - sum(weight * turn ** (k + 1) for k, weight in enumerate(autoregressive))
+    return np.square(np.abs(above / below))
+
+
+KINDS = {
+    "slow": _slow,
+    "scale-free": _scale_free,
+    "peak": _peak,
+    "ar1": _first_order,
+    "arma": _autoregressive_moving,
+}
 
 LIBRARY = (
     Process("white", 2.0),

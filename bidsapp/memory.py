@@ -8,13 +8,16 @@ from pathlib import Path
 from bidsapp.errors import AppError
 from bidsapp.inputs.images import read_header, read_mask
 from bidsapp.inputs.series import BLOCK_VOLUMES
-from bidsapp.stats.noise_models import count_lags
+from bidsapp.stats.noise_models import SMOOTHING_LEVELS, WATCHED_VOXELS, count_lags, parse_noise_model
 
-# The interpreter with all libraries, measured on Linux with the pinned packages.
-BASE_GB = 0.20
+# The interpreter with all libraries and compiled loops, measured on Linux with the pinned packages.
+BASE_GB = 0.26
 DOUBLE, SINGLE = 8, 4
 # Maps of doubles a voxel: of the fit (squares, ends, unit, quality), and of an estimate while written.
 FIT_MAPS, ESTIMATE_MAPS = 24, 10
+# Doubles a voxel and lag while noise is estimated (products, ends, coefficients of two rounds), a watched
+# value (as read, as residual, whitened and its spectrum), and volumes while coefficients are smoothed.
+LAG_MAPS, WATCHED_COPIES, SMOOTHED_VOLUMES = 8, 5, 4
 # Copies of a whole volume that a thread holds while it smooths, and the writer while it packs.
 VOLUME_COPIES = 4
 
@@ -93,10 +96,22 @@ def _fit_bytes(fit, settings, n_threads):
     lags = n_lags * rank * (DOUBLE if n_lags < 2 else SINGLE)
     sums = n_voxels * (DOUBLE * (rank + 2) + lags) * len(fit.runs)
     blocks = 2 * BLOCK_VOLUMES * n_voxels * SINGLE + VOLUME_COPIES * (n_threads + 1) * grid * SINGLE
-    fitted = n_voxels * DOUBLE * (rank + FIT_MAPS + 4 * n_lags)
+    fitted = n_voxels * DOUBLE * (rank + FIT_MAPS + LAG_MAPS * n_lags)
+    fitted += _noise_bytes(settings.run, len(fit.design.matrix), n_voxels, grid)
     rows = [len(contrast.weights) for contrast in fit.contrasts]
-    kept = n_voxels * DOUBLE * sum(n + n * n for n in rows)
+    # Degrees of freedom have a map where each voxel has its own.
+    with_dof = int(parse_noise_model(settings.run.noise_model)[0] == "reml")
+    kept = n_voxels * DOUBLE * sum(n + n * n + with_dof for n in rows)
     # The first component of a region needs the whole series, once as it is and once put together.
     held = 2 * n_voxels * len(fit.design.matrix) * SINGLE if fit.aggregate == "pca" else 0
     writing = n_threads * (n_voxels * DOUBLE * ESTIMATE_MAPS + VOLUME_COPIES * grid * SINGLE)
     return sums + max(blocks + held, fitted) + writing, kept
+
+
+def _noise_bytes(options, n_volumes, n_voxels, grid):
+    """Return the bytes of watched voxels, and of the levels that coefficients are smoothed in."""
+    is_smoothed = options.noise_smoothing_fwhm > 0
+    # The width of the noise is that of the watched voxels and their next neighbours along three axes.
+    watched = min(WATCHED_VOXELS * (4 if is_smoothed else 1), n_voxels) * n_volumes * DOUBLE * WATCHED_COPIES
+    levels = n_voxels * SMOOTHING_LEVELS + SMOOTHED_VOLUMES * grid
+    return watched + is_smoothed * levels * DOUBLE

@@ -12,9 +12,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from bidsapp.inputs.series import FWHM_PER_SIGMA
+from bidsapp.stats.noise_models import SMOOTHING_LEVELS
 
-# Levels between the 2nd and 98th percentile of the mean intensity; voxels one level apart are not mixed.
-N_LEVELS, QUANTILES = 8, (0.02, 0.98)
+# The levels lie between these quantiles of the mean intensity; voxels one level apart are not mixed.
+QUANTILES = 0.02, 0.98
 # Independent voxels are as rough as noise of this width (in voxels) that was sampled.
 LEAST_WIDTH = 0.94
 LARGEST_CORRELATION = 0.99
@@ -122,5 +123,5 @@ def _find_levels(intensity):
     known = np.isfinite(intensity)
     low, high = np.quantile(intensity[known], QUANTILES) if known.any() else (0.0, 0.0)
     share = np.clip((np.where(known, intensity, low) - low) / ((high - low) or 1.0), 0.0, 1.0)
-    place = share * (N_LEVELS - 1)
-    return np.maximum(1.0 - np.abs(place - np.arange(N_LEVELS)[:, None]), 0.0)
+    place = share * (SMOOTHING_LEVELS - 1)
+    return np.maximum(1.0 - np.abs(place - np.arange(SMOOTHING_LEVELS)[:, None]), 0.0)

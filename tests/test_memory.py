@@ -21,6 +21,12 @@ def test_forecast_grows_with_the_order_of_the_noise_model(planned):
     assert forecast_gb(subjects[0], more, 1, 1) > forecast_gb(subjects[0], settings, 1, 1) > 0.1
 
 
+def test_forecast_counts_the_levels_that_coefficients_are_smoothed_in(planned):
+    subjects, settings = planned
+    smoothed = replace(settings, run=replace(settings.run, noise_smoothing_fwhm=4.0))
+    assert forecast_gb(subjects[0], smoothed, 1, 1) > forecast_gb(subjects[0], settings, 1, 1)
+
+
 def test_memory_limits_how_many_subjects_run_side_by_side(planned):
     subjects, settings = planned
     need = forecast_gb(subjects[0], settings, 1, 1)

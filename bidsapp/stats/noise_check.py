@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
+from bidsapp.stats.noise_models import WATCHED_VOXELS
 from bidsapp.stats.time_model import lagged
 
-# Voxels that are looked at: the share outside the test is known to .007 where they are independent.
-SAMPLE = 1000
 # Lags that are looked at: so many, at least some above the order, and a part of the volumes at most.
 N_LAGS, LAGS_ABOVE_ORDER, PART_OF_VOLUMES = 20, 8, 6
 # Dropped volumes may leave fewer pairs at a lag: lags from there on are not looked at.
@@ -96,7 +95,7 @@ class _Expected:
 
 def choose_sample(n_voxels):
     """Return the indices of the voxels that are looked at, evenly over the mask."""
-    return np.unique(np.linspace(0, n_voxels - 1, min(SAMPLE, n_voxels)).astype(int))
+    return np.unique(np.linspace(0, n_voxels - 1, min(WATCHED_VOXELS, n_voxels)).astype(int))
 
 
 def check_noise(residuals, fitted, voxels, groups, keep):

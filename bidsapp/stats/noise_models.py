@@ -13,6 +13,9 @@ LEAST_ORDER, MAX_ORDER = 4, 12
 # most: one for so many residual degrees of freedom beyond so many. Others need more.
 DOF_PER_LAG, DOF_WITHOUT_LAG = 6, 20
 DOF_PER_FURTHER_LAG = 18
+# Voxels whose whitened residuals are looked at: the share outside a test is known to .007 where they are
+# independent; and levels of the mean intensity that coefficients are smoothed in.
+WATCHED_VOXELS, SMOOTHING_LEVELS = 1000, 8
 NOMINAL_SIZE, WARN_ABOVE = 0.05, 0.06
 # Repetition time (s) and share of p < .05 without an effect, the mean over noise and designs of
 # ``python -m benchmarks.noise_models`` (docs/noise.md); beyond the ends as at them.

@@ -122,7 +122,7 @@ def test_nothing_is_said_of_too_few_volumes_or_voxels(rng):
 @pytest.mark.parametrize("n_voxels", [1, 7, 1000, 54321])
 def test_the_sample_lies_all_over_the_mask(n_voxels):
     voxels = choose_sample(n_voxels)
-    assert len(np.unique(voxels)) == len(voxels) == min(n_voxels, noise_check.SAMPLE)
+    assert len(np.unique(voxels)) == len(voxels) == min(n_voxels, noise_check.WATCHED_VOXELS)
     assert (voxels[0], voxels[-1]) == (0, n_voxels - 1)
 
 
