@@ -117,6 +117,14 @@ def test_zero_effect_without_variance_is_no_data(tmp_path):
     assert read_stack(find_estimates(settings(tmp_path))).geometry.n_points == np.prod(SHAPE) - 30
 
 
+def test_zero_effect_beside_a_variance_of_zero_is_no_data(maps):
+    values, variance = np.ones(SHAPE), np.ones(SHAPE)
+    values[1] = variance[1:3] = 0
+    save(path_of(maps, "01"), values)
+    save(path_of(maps, "01", "variance"), variance)
+    assert read_stack(find_estimates(settings(maps))).geometry.n_points == np.prod(SHAPE) - 30
+
+
 def test_zero_effect_with_positive_variance_is_data(maps):
     save(path_of(maps, "01"), np.zeros(SHAPE))
     assert read_stack(find_estimates(settings(maps))).geometry.n_points == np.prod(SHAPE)

@@ -52,6 +52,14 @@ def test_shifted_grid_is_refused_with_the_distance(geometry):
         check_grid("x", SHAPE, shifted, geometry)
 
 
+def test_grids_of_other_voxel_sizes_are_refused_with_the_largest_distance(geometry):
+    """At the last voxel: the shift of the first, and as many times the difference as there are steps."""
+    other = np.diag([2.1, 2.0, 2.0, 1.0])
+    other[0, 3] = 0.5
+    with pytest.raises(InputError, match=f"differ by up to {0.5 + 0.1 * (SHAPE[0] - 1):.3g} mm"):
+        check_grid("x", SHAPE, other, geometry)
+
+
 def test_intersection_keeps_the_common_voxels(geometry):
     other = Geometry(~geometry.mask, AFFINE)
     other.mask[0] = geometry.mask[0] = True

@@ -111,6 +111,19 @@ def test_low_f_values_do_not_survive_random_field_theory(evidence, numerator):
     assert np.flatnonzero(THRESHOLDS["rftPeak"](high, 0.05).surviving).tolist() == [511]
 
 
+@pytest.mark.parametrize("name", ["rftPeak", "rftSize"])
+def test_random_field_p_of_two_tails_has_twice_the_clusters_of_one(name, evidence):
+    one = THRESHOLDS[name](replace(evidence, tail="positive"), 0.05)
+    two = THRESHOLDS[name](evidence, 0.05)
+    assert not any("Eklund" in words for words in one.warnings)
+    compared = (evidence.statistic > 0) & (one.adjusted < 0.5)
+    assert (one.adjusted[compared] > 1e-9).any()
+    p = one.adjusted[compared]
+    # Of peaks the expected number doubles; of clusters the p itself.
+    expected = -np.expm1(2 * np.log1p(-p)) if name == "rftPeak" else 2 * p
+    np.testing.assert_allclose(two.adjusted[compared], expected, rtol=1e-6)
+
+
 def test_random_field_clusters_formed_low_are_warned_of(evidence):
     low = replace(evidence, cluster_forming_p=0.01)
     assert "Eklund" in THRESHOLDS["rftSize"](low, 0.05).warnings[0]
