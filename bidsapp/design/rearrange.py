@@ -103,6 +103,12 @@ def _assigned(source, target, arguments, namespace):
             f"{lost.sum()} of {concerned.sum()} events of {target.name!r} are left out: "
             f"{source.name!r} gives no {attribute}"
         )
+    others = ~concerned & (np.nan_to_num(given) != 0)
+    if attribute == "amplitude" and others.any():
+        namespace.notes.append(
+            f"{source.name!r} gives an amplitude also to the {others.sum()} events at which "
+            f"{target.name!r} is 0: a Product of both keeps those of the latter alone"
+        )
     parts[attribute] = np.where(lost | np.isnan(given), 0.0, given) if attribute != "amplitude" else given
     parts["amplitude"] = np.where(lost, np.nan, parts["amplitude"])
     return replace(target, values=parts["amplitude"], onset=parts["onset"], duration=parts["duration"])

@@ -146,6 +146,16 @@ def test_assign_gives_response_times_as_durations(namespace):
     assert made["kind.a"].duration.tolist() == [1, 2, 3, 6]
 
 
+@pytest.mark.parametrize(("target", "noted"), [("kind.a", True), ("all", False)])
+def test_assigned_amplitudes_of_events_that_had_none_are_noted(namespace, target, noted):
+    """The values are those of pybids: every event gets one."""
+    namespace.variables["all"] = sparse("all", [1.0, 1.0, 1.0, 1.0])
+    apply(namespace, "Factor", Input="kind")
+    made = apply(namespace, "Assign", Input="gain", Target=target)
+    assert made[target].values.tolist() == [1, 2, 3, 6]
+    assert any("a Product of both" in note for note in namespace.notes) is noted
+
+
 def test_assigned_missing_value_takes_the_event_away(namespace):
     namespace.variables["all"] = sparse("all", [1.0, 1.0, 1.0, 1.0])
     made = apply(namespace, "Assign", Input="rt", Target="all", TargetAttr="duration")
