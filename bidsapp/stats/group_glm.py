@@ -84,9 +84,10 @@ def t_from(effect, covariance):
 def f_from(effect, covariance):
     """Return F, shape (n_voxels,): the Wald statistic over its number of rows.
 
-    NaN where the covariance is.
+    NaN where the covariance is, or is singular.
     """
     known = np.isfinite(covariance).all(axis=(0, 1))
+    known[known] = np.linalg.slogdet(np.moveaxis(covariance[:, :, known], -1, 0))[0] > 0
     wald = np.full(effect.shape[1], np.nan)
     solved = np.linalg.solve(np.moveaxis(covariance[:, :, known], -1, 0), effect[:, known].T[:, :, None])
     wald[known] = np.einsum("rv,vr->v", effect[:, known], solved[:, :, 0])

@@ -126,6 +126,8 @@ def _degrees_of_freedom(scores, basis, variances, index):
     products = np.einsum("grqst,habst->ghrqab", between, between, optimize=True)
     inverse = np.full_like(expected, np.nan)
     known = np.isfinite(expected).all(axis=(1, 2))
+    # Groups without variation may leave nothing to a row.
+    known[known] = np.linalg.slogdet(expected[known])[0] > 0
     inverse[known] = np.linalg.inv(expected[known])
     variance = np.zeros(len(expected))
     for g, h in np.ndindex(products.shape[:2]):

@@ -201,3 +201,19 @@ def test_patterns_name_the_inputs_of_their_voxels(rng):
     for rows, voxels in find_patterns(present, 5):
         np.testing.assert_array_equal(present[:, voxels].all(axis=1), np.isin(np.arange(9), rows))
         assert len(rows) >= 5
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_voxels_without_variation_cost_no_other_voxel_its_f(estimator, rng):
+    groups = np.repeat([0, 1, 2], [4, 5, 6])
+    effects, variances = rng.normal(size=(15, 4)), rng.uniform(0.1, 1, (15, 4))
+    effects[:, 0] = 0.0
+    effects[groups < 2, 1] = 0.0
+    effects[:, 2] = 5.0
+    matrix = np.eye(3)[groups]
+    contrast = Contrast("F", "F", ("a", "b", "c"), np.array([[1.0, -1, 0], [0, 1, -1]]))
+    design = GroupDesign(matrix, (contrast,), None, np.arange(15))
+    found = fit_group(effects, variances, design, estimator=estimator)[0]
+    assert np.isfinite(found.p[3])
+    alone = fit_group(effects[:, 3:], variances[:, 3:], design, estimator=estimator)[0]
+    np.testing.assert_allclose(found.p[3], alone.p[0])
