@@ -273,7 +273,7 @@ def _plan_fit(node, values, group, groups, settings):
     _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)
     _check_covariance(node, [group[row] for row in made.kept], settings.group.group_estimator)
     entities = output_entities(node, group, varying_entities(groups))
-    entities = {key: value for key, value in entities.items() if key not in ("sub", "run")}
+    entities = {key: value for key, value in entities.items() if key != "sub"}
     return DatasetFit(
         node=" ".join([node.name, *_own_values(values).values()]),
         entities=entities,

@@ -385,3 +385,16 @@ def test_a_word_of_a_query_that_is_no_column_is_refused(three_conditions, tmp_pa
 )
 def test_a_query_that_changes_nothing_is_named(three_conditions, tmp_path, query, said):
     assert any(said in note for note in plan(three_conditions, filtered(query, ["gain"]), tmp_path).notes)
+
+
+def test_runs_that_a_dataset_node_keeps_apart_have_files_of_their_own(three_conditions, tmp_path):
+    run = make_node(RUN, Contrasts=[contrast("aMinusB", CONDITIONS[:2], [1, -1])], DummyContrasts=None)
+    model = make_model(run, make_node(DATASET, GroupBy=["contrast", "run"]))
+    assert run_app(three_conditions, model, tmp_path, levels=("participant", "group")) == 0
+    for label in ("run-1", "run-2"):
+        maps = [
+            read_map(tmp_path, "run", "aMinusB", "effect", f"sub-{k:02d}/func", f"_{label}_")
+            for k in range(1, 9)
+        ]
+        found = read_map(tmp_path, "dataset", "aMinusB", "effect", "group", f"_{label}_")
+        np.testing.assert_allclose(found, np.mean(maps, axis=0), rtol=1e-5)
