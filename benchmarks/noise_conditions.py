@@ -9,6 +9,8 @@ Series, designs and the table are those of ``benchmarks.noise_models``; the cond
 - scrubbed: a tenth of the volumes censored at random;
 - short95, short60: so many volumes;
 - fixed2, fixed4, fixed8: fixed effects over so many runs;
+- group-ols, group-reml, group-flame1: the mean of 16 subjects of one run, who differ by as much as the noise
+  of a run makes them;
 - smoothing0, smoothing4, smoothing8: coefficients smoothed by so many mm (--noise-smoothing-fwhm) in a cube
   of 3-mm voxels whose halves are tissues with the least and the most autocorrelated process of a repetition
   time; noise smoothed by 6 mm, the mean intensity 900 in one and 600 in the other;
@@ -28,15 +30,17 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.noise_library import LIBRARY
 from benchmarks.noise_models import ALPHAS, DESIGNS, OTHER_SECONDS, SECONDS, make_matrix
 from bidsapp.noise_smoothing import FWHM_PER_SIGMA, make_smoother
-from bidsapp.records import Contrast, Geometry
+from bidsapp.records import Contrast, Geometry, GroupDesign
 from bidsapp.stats.estimate_maps import joint_f
 from bidsapp.stats.fixed_effects import combine_estimates
+from bidsapp.stats.group_estimators import fit_group
 from bidsapp.stats.noise_models import count_lags
 from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
 from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import make_time_model
 
-SCRUBBED, DELAY = 0.1, 6.0
+SCRUBBED, DELAY, SUBJECTS = 0.1, 6.0, 16
+GROUP = ("ols", "reml", "flame1")
 SMOOTHING = {f"smoothing{mm}": float(mm) for mm in (0, 4, 8)}
 # The cube has so many voxels a side; its noise this full width at half maximum.
 SIDE, NOISE_MM = 16, 6.0
@@ -127,12 +131,29 @@ def test_short(setting, n_volumes):
     return test(estimate_t(setting.fit(matrix, setting.draw(n_volumes)), make_contrast(matrix.shape[1])))
 
 
-def test_fixed(setting, n_runs):
-    """Fixed effects over runs."""
+def draw_estimates(setting, n_runs):
+    """Return the estimates of runs, each with its own design."""
     estimates = []
     for _ in range(n_runs):
         matrix = setting.matrix()
         estimates.append(estimate_t(setting.fit(matrix, setting.draw()), make_contrast(matrix.shape[1])))
+    return estimates
+
+
+def test_group(setting, estimator):
+    """The mean of subjects by a group estimator, which weighs by the variances of the runs."""
+    estimates = draw_estimates(setting, SUBJECTS)
+    effects, variances = (np.stack([getattr(e, name) for e in estimates]) for name in ("effect", "variance"))
+    effects += setting.rng.normal(size=effects.shape) * np.sqrt(np.median(variances))
+    contrast = Contrast("mean", "t", ("mean",), np.ones((1, 1)))
+    design = GroupDesign(np.ones((SUBJECTS, 1)), (contrast,))
+    found = fit_group(effects, variances, design, estimator=estimator)[0]
+    return found.p, found.dof
+
+
+def test_fixed(setting, n_runs):
+    """Fixed effects over runs."""
+    estimates = draw_estimates(setting, n_runs)
     return test(combine_estimates(estimates, np.ones((n_runs, 1)), np.ones(1)))
 
 
@@ -186,6 +207,7 @@ TESTS = {
     "scrubbed": test_scrubbed,
     **{f"short{n}": lambda setting, n=n: test_short(setting, n) for n in (95, 60)},
     **{f"fixed{n}": lambda setting, n=n: test_fixed(setting, n) for n in (2, 4, 8)},
+    **{f"group-{name}": lambda setting, name=name: test_group(setting, name) for name in GROUP},
 }
 
 

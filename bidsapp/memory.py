@@ -10,8 +10,8 @@ from bidsapp.inputs.images import read_header, read_mask
 from bidsapp.inputs.series import BLOCK_VOLUMES
 from bidsapp.stats.noise_models import SMOOTHING_LEVELS, WATCHED_VOXELS, count_lags, parse_noise_model
 
-# The interpreter with all libraries and compiled loops, measured on Linux with the pinned packages.
-BASE_GB = 0.26
+# The interpreter with all libraries, compiled loops and a report, measured on Linux with the pinned packages.
+BASE_GB = 0.29
 DOUBLE, SINGLE = 8, 4
 # Maps of doubles a voxel: of the fit (squares, ends, unit, quality), and of an estimate while written.
 FIT_MAPS, ESTIMATE_MAPS = 24, 10
