@@ -175,7 +175,7 @@ def main():
     for row in make_rows()[int(first or 0) : int(last or 999)]:
         found = measure(row, n_voxels=arguments.voxels, n_sets=arguments.sets)
         rates = [f"{rate:.3f} ({error:.3f})" for rate, error in found]
-        print("| " + " | ".join([*row.words(), *rates]) + " |", flush=True)
+        print("| " + " | ".join([*row.words(), *rates, str(arguments.sets)]) + " |", flush=True)
 
 
 if __name__ == "__main__":

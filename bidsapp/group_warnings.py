@@ -5,7 +5,7 @@ import numpy as np
 from bidsapp.stats.estimability import find_rank, reduce_rows
 from bidsapp.stats.group_estimators import USES_VARIANCES
 from bidsapp.stats.residual_shape import measure_errors
-from bidsapp.stats.variance_groups import NOTHING, find_dependence
+from bidsapp.stats.variance_groups import NOTHING, find_dependence, find_freedom
 from bidsapp.stats.weighted_solve import make_basis
 
 # Variances of groups that differ by less do little harm: with twice as many subjects in the group of the
@@ -24,6 +24,8 @@ HETEROSCEDASTIC = ("sandwich", "fixed")
 # beyond the rank, tests by variance groups whose quantile is smaller by a larger share for effects that go
 # with residuals (sizes .01 to .05 in 480 tests of 20 subjects; of a smaller share .04 to .057).
 FEW_DOF, FEW_BEYOND_RANK, SHARED = 6.0, 6, 0.08
+# Residual degrees of freedom of a variance group below which flips were seen to be too liberal.
+FEW_IN_GROUP = 4.5
 
 
 def warn_of_data(fit, fitted, shuffled):
@@ -48,7 +50,10 @@ def warn_of_data(fit, fitted, shuffled):
         warnings += warn_of_variances(variances, find_groupings(fit))
     warnings += [*warn_of_caution(fitted, variances), *warn_of_no_variance(fit.design.rows, fitted)]
     flipped = [one.inference for one in shuffled if one.inference is not None]
-    if any(inference.scheme != "permutation" for inference in flipped) and abs(skewness) > SKEWED:
+    signs = any(inference.scheme != "permutation" for inference in flipped)
+    if signs and design.variance_groups is not None and data.ndim == 2:
+        warnings += _warn_of_small_groups(design)
+    if signs and abs(skewness) > SKEWED:
         warnings.append(
             f"the errors are skewed (mean skewness {skewness:.2g}): sign flips and t suppose symmetry, and p "
             "can be half of what it should be. Look for outlying subjects, or transform the values."
@@ -146,6 +151,18 @@ def _warn_of_shared_columns(design, variances):
     return shared and [
         f"the tests of {', '.join(shared)} are conservative (size .01 to .05 at .05): groups of unequal "
         "variance share the columns, so that effects go with residuals. p by shuffling is not."
+    ]
+
+
+def _warn_of_small_groups(design):
+    """Return a warning of a variance group with few residuals, whose signs hardly tell its variance."""
+    basis, _ = make_basis(design.matrix)
+    smallest = find_freedom(basis, np.unique(design.variance_groups, return_inverse=True)[1]).min()
+    if smallest >= FEW_IN_GROUP:
+        return []
+    return [
+        f"the smallest variance group has {smallest:.2g} degrees of freedom: p by sign flips is approximate "
+        "(F of groups of 5, 7 and 8 subjects, sd 3 and 1: size .06, family-wise .08 at .05)."
     ]
 
 

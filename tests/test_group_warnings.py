@@ -141,3 +141,12 @@ def test_effects_without_a_variance_are_named_where_the_estimator_needs_one(rng,
     assert "share of the voxels: sub-05 20%. reml takes" in warning
     fitted.estimator = "ols"
     assert warn_of_no_variance(rows, fitted) == []
+
+
+def test_flips_of_a_small_variance_group_are_approximate(rng):
+    effects = rng.normal(size=(20, 500))
+    five, six = (np.repeat([1, 2], sizes) for sizes in ((5, 15), (6, 14)))
+    (warning,) = warn(effects, two_groups(5, 15), variance_groups=five, scheme="sign-flip")
+    assert "smallest variance group has 4 degrees of freedom" in warning
+    assert warn(effects, two_groups(5, 15), variance_groups=five) == []
+    assert warn(effects, two_groups(6, 14), variance_groups=six, scheme="sign-flip") == []
