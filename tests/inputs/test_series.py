@@ -101,6 +101,13 @@ def test_another_grid_is_refused(tmp_path, geometry, values):
         open_series(path, geometry)
 
 
+@pytest.mark.parametrize("change", [1.001, 1.3])
+def test_a_grid_of_other_voxel_sizes_is_refused(tmp_path, geometry, values, change):
+    path = save(tmp_path / "bold.nii.gz", values, "f4")
+    with pytest.raises(InputError, match="different grids"):
+        open_series(path, Geometry(geometry.mask, geometry.affine @ np.diag([change, 1, 1, 1])))
+
+
 def test_an_empty_mask_is_refused(tmp_path, values):
     path = save(tmp_path / "bold.nii.gz", values, "f4")
     with pytest.raises(InputError, match="has no voxels"):

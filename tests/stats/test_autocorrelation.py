@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +8,14 @@ from scipy.linalg import toeplitz
 
 from bidsapp.errors import SettingsError
 from bidsapp.stats.autocorrelation import estimate_noise
-from bidsapp.stats.noise_models import choose_order, count_lags, most_lags, parse_noise_model
+from bidsapp.stats.noise_models import (
+    MEASURED_SIZES,
+    choose_order,
+    count_lags,
+    expected_size,
+    most_lags,
+    parse_noise_model,
+)
 from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import make_time_model
 
@@ -137,3 +146,28 @@ def test_an_order_is_high_from_where_its_size_is_not_known(dof, order):
 
 def test_short_runs_fitted_with_others_limit_the_order():
     assert count_lags("auto", 0.5, 500, 7) == 3
+
+
+NOISE_PAGE = Path(__file__).parents[2] / "docs" / "noise.md"
+COLUMNS = ("ar1-reml", "ols", "ar1")
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_expected_sizes_are_the_means_of_the_page(name):
+    rows = re.findall(
+        r"^\| ([\d.]+) \| [^|]+ \| (?:blocks|events) \|(.*)$", NOISE_PAGE.read_text(), re.MULTILINE
+    )
+    column = 1 + COLUMNS.index(name)
+    for time, expected in MEASURED_SIZES[parse_noise_model(name)[0]]:
+        sizes = [float(row.split("|")[column].split()[0]) for at, row in rows if float(at) == time]
+        assert len(sizes) >= 2
+        assert expected == pytest.approx(np.mean(sizes), abs=0.006)
+
+
+def test_expected_sizes_lie_between_those_measured_and_stay_beyond_the_ends():
+    (first, _), *_, (last, least) = MEASURED_SIZES["grid"]
+    assert expected_size("ar1-reml", first / 2) == expected_size("ar1-reml", first)
+    assert expected_size("ar1-reml", 2 * last) == least
+    middle = expected_size("ar1-reml", np.sqrt(0.5 * 0.8))
+    assert middle == pytest.approx((expected_size("ar1-reml", 0.5) + expected_size("ar1-reml", 0.8)) / 2)
+    assert expected_size("auto", 0.5) == 0.05
