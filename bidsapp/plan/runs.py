@@ -11,6 +11,7 @@ from bidsapp.design.run import RunDesign, make_run_design
 from bidsapp.errors import AppError, Caution, InputError, ModelError
 from bidsapp.inputs.event_times import check_times
 from bidsapp.inputs.events import read_events
+from bidsapp.inputs.tables import read_header
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.confounds import choose_confounds
 from bidsapp.plan.invalid import NameFault
@@ -111,11 +112,13 @@ def check_missing(node, prepared, elsewhere=()):
     designs = [design for fit in prepared for design in fit.made]
     columns = list(dict.fromkeys(name for design in designs for name in design.design.columns))
     named = list(dict.fromkeys(name for design in designs for name in design.x_columns))
-    without = "" if any(run.confounds for fit in prepared for run in fit.runs) else " (nor a confounds file)"
+    files = [run.confounds for fit in prepared for run in fit.runs if run.confounds]
+    without = "" if files else " (nor a confounds file)"
+    near = [*named, *elsewhere, *(read_header(files[0]) if files else ())]
     faults, rules = [], expand_rules(node, tuple(columns))
     for name, where in _missing_everywhere(designs).items():
         if not _occurs(name, elsewhere):
-            words = f"{where}: no run has {name!r}{without}. {near_match(name, [*named, *elsewhere])}"
+            words = f"{where}: no run has {name!r}{without}. {near_match(name, near)}"
             faults.append(NameFault(words, tuple(rule.name for rule in rules if name in rule.conditions)))
     known = [*columns, *(name for design in designs for name in design.missing)]
     for rule in rules:
@@ -123,7 +126,7 @@ def check_missing(node, prepared, elsewhere=()):
             if find_column(condition, known) is None and not _occurs(condition, elsewhere):
                 words = (
                     f"{rule.where}.ConditionList (contrast {rule.name!r}): no run has {condition!r}. "
-                    f"{near_match(condition, [*named, *elsewhere])}"
+                    f"{near_match(condition, near)}"
                 )
                 faults.append(NameFault(words, (rule.name,)))
     return list(dict.fromkeys(faults))
