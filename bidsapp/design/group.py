@@ -11,6 +11,7 @@ from bidsapp.design.variables import (
     Variable,
     aliases,
     as_values,
+    factor_levels,
     is_missing,
     is_number,
     level_name,
@@ -107,28 +108,37 @@ def _columns(node, table):
         if word == INTERCEPT:
             columns[INTERCEPT] = np.ones(len(table))
             continue
-        for name in _names_of(namespace, node, word):
+        for name in _names_of(namespace, node, word, variables):
             columns.setdefault(name, namespace.variables[name].values)
     _drop_spare_intercept(columns, node, namespace)
     return columns, namespace
 
 
-def _names_of(namespace, node, word):
+def _names_of(namespace, node, word, given):
     """Return the variables of a word of X; a text column stands for its levels.
 
     With an intercept in X, the first level is the reference and has no column, unless a contrast names it.
     """
     if is_wildcard(word):
         return [name for name in namespace.find(word) if not namespace.variables[name].is_text]
-    names = namespace.require(word, f"{node.where}.Model.X")
-    if not names or not namespace.variables[names[0]].is_text:
-        return names
-    _check_factor(namespace, names[0], node)
-    levels = namespace.make_levels(names[0])
+    levels = _levels_of(namespace, node, word, given)
+    if not levels:
+        return namespace.require(word, f"{node.where}.Model.X")
     if INTERCEPT in node.x and len(levels) > 1 and not _is_named(levels[0], word, node):
         namespace.notes.append(f"{word!r} is a factor; {levels[0]!r} is its reference level")
         return levels[1:]
     return levels
+
+
+def _levels_of(namespace, node, word, given):
+    """Return the levels of a word of X that is a text column, or that a Factor has put in its place."""
+    if word in given and word not in namespace.variables:
+        return [level.name for level in factor_levels(given[word]) if level.name in namespace.variables]
+    names = namespace.find(word)
+    if not names or not namespace.variables[names[0]].is_text:
+        return []
+    _check_factor(namespace, names[0], node)
+    return namespace.make_levels(names[0])
 
 
 def _check_factor(namespace, name, node):

@@ -187,7 +187,7 @@ def _plan_group(node, members, varying, missing_condition, tables):
     rows = [dict(flow.labels) | (tables(node.level, flow.labels) if tables else {}) for flow in members]
     names = [_row_name(flow) for flow in members]
     made = make_group_design(node, pd.DataFrame(rows), names)
-    unknown = explain_missing(made.missing, [*made.design.columns, *rows[0]])
+    unknown = explain_missing(made.missing, [*made.design.columns, *rows[0]], rows[0])
     if unknown:
         raise ModelError(" ".join(unknown))
     contrasts, own, skipped = make_outputs(node, made, contrast, missing_condition)

@@ -306,7 +306,8 @@ def design_of_group(node, group):
     made = make_group_design(node, table, [_row_name(flow, group) for flow in group])
     fields = {name for flow in group for name in flow.item.metadata}
     names = [other for name in table.columns if name not in fields for other in _with_levels(table[name])]
-    unknown = explain_missing(made.missing, [*made.design.columns, *names, *table["contrast"].unique()])
+    names += [*made.design.columns, *table["contrast"].unique()]
+    unknown = explain_missing(made.missing, names, table.columns)
     if unknown:
         raise ModelError("\n".join(unknown))
     return made, contrast

@@ -296,10 +296,22 @@ def check_outputs(fits):
         check_labels(names, f"node {node!r}: the contrasts")
 
 
-def explain_missing(missing, columns):
-    """Return what the model asks for and none of the inputs has, with a near match for each."""
+def explain_missing(missing, columns, given):
+    """Return what the model asks for and none of the inputs has, with a near match for each.
+
+    Parameters
+    ----------
+    missing : dict of str to str
+        Name -> where the model asks for it.
+    columns : sequence of str
+        What there is, here or elsewhere.
+    given : collection of str
+        The columns before the transformations of the node: what is missing of them was taken away.
+    """
     return [
-        f"{where}: there is no {name!r}. {near_match(name, columns)}"
+        f"{where}: the Transformations leave no {name!r}."
+        if name in given
+        else f"{where}: there is no {name!r}. {near_match(name, columns)}"
         for name, where in missing.items()
-        if find_column(name, columns) is None
+        if name in given or find_column(name, columns) is None
     ]

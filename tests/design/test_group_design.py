@@ -54,6 +54,15 @@ def test_centring_is_over_those_who_are_in():
     np.testing.assert_allclose(made.design.matrix[:, 1], [-15, -5, 5, 15])
 
 
+@pytest.mark.parametrize("x", [("group",), (INTERCEPT, "group"), ("subject",)])
+def test_name_that_a_factor_took_stands_for_its_levels(x):
+    plain, taken = node(*x), node(*x, steps=[("Factor", {"Input": (x[-1],)})])
+    plain, taken = (make_group_design(one, TABLE, ROWS) for one in (plain, taken))
+    assert taken.design.columns == plain.design.columns
+    np.testing.assert_array_equal(taken.design.matrix, plain.design.matrix)
+    assert (taken.notes, taken.missing, taken.excluded) == (plain.notes, {}, plain.excluded)
+
+
 def test_factor_gives_cell_means_without_an_intercept():
     made = make_group_design(
         node("group.p", "group.c", steps=[("Factor", {"Input": ("group",)})]), TABLE, ROWS

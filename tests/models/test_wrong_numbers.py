@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 from three_conditions import (
     CONDITIONS,
     DATASET,
@@ -398,3 +399,33 @@ def test_runs_that_a_dataset_node_keeps_apart_have_files_of_their_own(three_cond
         ]
         found = read_map(tmp_path, "dataset", "aMinusB", "effect", "group", f"_{label}_")
         np.testing.assert_allclose(found, np.mean(maps, axis=0), rtol=1e-5)
+
+
+def test_name_of_x_that_a_transformation_took_away_is_refused(three_conditions, tmp_path):
+    step = {"Name": "Rename", "Input": ["age"], "Output": ["years"]}
+    steps = {"Transformer": "pybids-transforms-v1", "Instructions": [step]}
+    dataset = make_node(DATASET, Model={"X": [1, "age"]}, Transformations=steps)
+    with pytest.raises(ModelError, match=r"Nodes\[2\].Model.X: the Transformations leave no 'age'"):
+        plan(three_conditions, make_model(RUN, SUBJECT, dataset), tmp_path)
+
+
+def test_pairs_by_factors_of_contrast_and_subject_are_a_paired_test(three_conditions, tmp_path):
+    run = make_node(RUN, DummyContrasts={"Test": "t", "Contrasts": CONDITIONS[:2]})
+    factors = [{"Name": "Factor", "Input": [name]} for name in ("contrast", "subject")]
+    pair = [f"contrast.{name}" for name in CONDITIONS[:2]]
+    dataset = make_node(
+        DATASET,
+        GroupBy=[],
+        Model={"X": [*pair, "subject"]},
+        Transformations={"Transformer": "pybids-transforms-v1", "Instructions": factors},
+        Contrasts=[contrast("difference", pair, [1, -1])],
+        DummyContrasts=None,
+    )
+    model = make_model(run, SUBJECT, dataset)
+    assert run_app(three_conditions, model, tmp_path, levels=("participant", "group")) == 0
+    a, b = (
+        np.array([read_map(tmp_path, "subject", name, "effect", f"sub-{k:02d}/func") for k in range(1, 9)])
+        for name in ("trialTypeA", "trialTypeB")
+    )
+    expected = ttest_rel(a, b).statistic
+    np.testing.assert_allclose(read_map(tmp_path, "dataset", "*", "t", "group"), expected, rtol=1e-4)
