@@ -1,6 +1,7 @@
 """Contrasts that can never be made: a fault, or left out one by one."""
 
 import json
+import re
 
 import pytest
 from three_conditions import (
@@ -35,6 +36,10 @@ BAD = {
 
 def run_with(*contrasts, **changes):
     return make_node(RUN, Contrasts=list(contrasts), DummyContrasts=None, **changes)
+
+
+OTHER = contrast("aMinusB", CONDITIONS[:2], [1, -0.5])
+UNKNOWN = contrast("aMinusB", ["trial_type.a", "trial_type.q"], [1, -1])
 
 
 def parse(document, policy="drop"):
@@ -90,6 +95,25 @@ def test_name_of_another_contrast_is_a_fault():
     document = make_model(run_with(GOOD, contrast("aMinusB", CONDITIONS[:2], [1, 1])))
     with pytest.raises(ModelError, match="is the name of an earlier contrast"):
         parse(document, "error")
+
+
+@pytest.mark.parametrize(
+    ("rules", "kept", "reasons"),
+    [
+        ((GOOD, OTHER), GOOD, ["earlier contrast"]),
+        ((OTHER, GOOD), OTHER, ["earlier contrast"]),
+        ((GOOD, OTHER, GOOD), GOOD, ["stands there twice", "earlier contrast"]),
+        ((GOOD, UNKNOWN), GOOD, ["earlier contrast.*is not in X"]),
+        # Which of the two was meant is not known: neither is made.
+        ((UNKNOWN, GOOD), None, ["earlier contrast", "is not in X"]),
+    ],
+)
+def test_first_contrast_of_a_name_is_kept_and_the_others_are_left_out(rules, kept, reasons):
+    model = parse(make_model(run_with(*rules)), "drop")
+    made = [(rule.name, [list(row) for row in rule.weights]) for rule in model.nodes[0].contrasts]
+    assert made == ([(kept["Name"], [kept["Weights"]])] if kept else [])
+    for reason in reasons:
+        assert any(re.search(f"line .*'aMinusB'.*{reason}", note) for note in model.notes)
 
 
 def settings_of(dataset, document, folder, policy):
