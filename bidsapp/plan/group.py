@@ -8,7 +8,7 @@ import pandas as pd
 
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group import make_group_design
-from bidsapp.design.variables import level_name
+from bidsapp.design.variables import level_name, near_name
 from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, in_lines
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.participants import find_participants, match_labels, read_participants
@@ -226,7 +226,13 @@ def nothing_enters(model, node, flows):
     rules = [rule for edge in model.edges_into(node.name) for rule in edge.filter.items()]
     said = "; ".join(f"{key}: {', '.join(values)}" for key, values in rules)
     asked = f" (Filter {said})" if rules else ""
-    return f"{node.name}: no estimate passes to it{asked}. The contrasts there are: {there}."
+    hints = [
+        f" {key} {value!r}: {near_name(value, sorted({str(flow.labels.get(key)) for flow in flows}))}"
+        for key, values in rules
+        for value in values
+        if key != "contrast" and flows and not any(passes(flow, {key: [value]}) for flow in flows)
+    ]
+    return f"{node.name}: no estimate passes to it{asked}. The contrasts there are: {there}.{''.join(hints)}"
 
 
 def entering_flows(model, node, flows):

@@ -70,6 +70,25 @@ def test_filter_that_nobody_passes_is_a_warning(three_conditions, tmp_path):
     assert [note for note in find_cautions(made.notes) if "group: patients" in note]
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"group": ["Patient"]}, "group 'Patient': Did you mean 'patient'?"),
+        ({"subject": ["1O"]}, "subject '1O': There are: 01, 02, 03"),
+        ({"group": ["patient"], "sex": ["male"]}, "sex 'male': There are: F, M"),
+    ],
+)
+def test_value_of_a_filter_that_nobody_has_is_told_with_those_that_there_are(
+    three_conditions, tmp_path, rule, said
+):
+    edges = [
+        {"Source": "run", "Destination": "subject"},
+        {"Source": "subject", "Destination": "dataset", "Filter": rule},
+    ]
+    cautions = find_cautions(plan_one(three_conditions, tmp_path, DATASET, edges=edges).notes)
+    assert any(said in caution for caution in cautions)
+
+
 def test_contrast_that_can_not_be_made_is_a_warning_where_it_may_be_dropped(three_conditions, tmp_path):
     rules = [contrast("d", LEVELS, [1, -1]), contrast("wrong", ["group.patients"], [1])]
     made = plan_one(three_conditions, tmp_path, dataset_node(["group"], *rules), policy="drop")
