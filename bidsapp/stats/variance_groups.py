@@ -111,7 +111,8 @@ def find_dependence(basis, estimators, index, spread):
     known = np.isfinite(variances).all(axis=0)
     result = np.full(len(known), np.nan)
     variances = variances[:, known]
-    inverse = np.linalg.inv(np.einsum("gv,grs->vrs", variances, grams))
+    covariance = np.einsum("gv,grs->vrs", variances, grams)
+    inverse = 1.0 / covariance if n_rows == 1 else np.linalg.inv(covariance)
     turned = own - own @ basis @ basis.T
     traces, products = 0.0, 0.0
     for place, group in enumerate(used):
