@@ -60,6 +60,8 @@ def test_all_flips_equal_brute_force(tail, geometry, rng):
     options = InferenceOptions(tail=tail, cluster_forming_p=0.05, n_shuffles=64, alpha=0.05)
     result = permute(data, ones, [[1]], geometry, options)
     expected = brute_force(maps, geometry, stats.t.isf(0.05, 5), tail == "two")
+    words = {"two": "largest absolute value of both tails", "positive": "positive tail"}
+    assert (result.conventions["Tails"], result.conventions["TwoSided"]) == (words[tail], tail == "two")
     for name, null, tolerance in zip(
         ("height", "extent", "mass", "tfce"), expected, (1e-9, 0, 1e-9, 0.01), strict=True
     ):

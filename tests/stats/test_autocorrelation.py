@@ -59,6 +59,28 @@ def test_reml_has_the_greatest_restricted_likelihood(rng, rho):
     np.testing.assert_allclose(grid[noise.bins], brute, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["ar1-reml", "ar1"])
+def test_smoothed_coefficients_are_binned_as_others_are(rng, name):
+    """The smoother sees the map of the coefficients, NaN where there is none, and each voxel gets its own."""
+    series = simulate(rng, 0.3, 40)
+    series[:, 7] = 5.0
+    sums = sums_of(series, make_matrix(rng))
+    alone = estimate_noise(sums, name)
+    seen = []
+
+    def smooth(values):
+        seen.append(values)
+        return 0.5 * values + 0.1 * np.arange(40) / 40
+
+    noise = estimate_noise(sums, name, smooth=smooth)
+    usable = np.arange(40) != 7
+    assert np.isnan(seen[0][7])
+    assert noise.bins[7] == -1
+    expected = 0.5 * alone.coefficients[alone.bins, 0] + 0.1 * np.arange(40) / 40
+    found = noise.coefficients[noise.bins, 0]
+    np.testing.assert_allclose(found[usable], expected[usable], atol=0.011)
+
+
 def test_reml_of_kept_volumes_has_the_greatest_restricted_likelihood_at_their_times(rng):
     matrix, series = make_matrix(rng), simulate(rng, 0.5, 5)
     keep = np.ones(N_VOLUMES, bool)
