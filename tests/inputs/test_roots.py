@@ -33,6 +33,15 @@ def test_a_folder_may_be_a_derivative_by_what_it_says_or_by_what_it_has(tmp_path
     assert find_roots(folder, ())[1] == {"prep": folder}
 
 
+def test_derivatives_of_one_name_are_counted(tmp_path):
+    folders = [tmp_path / place / "prep" for place in "abc"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        make(folder, BOLD, kind="derivative")
+    _, found = find_roots(tmp_path, [str(folder) for folder in (*folders, folders[1])])
+    assert found == dict(zip(("prep", "prep2", "prep3"), folders, strict=True))
+
+
 def test_a_folder_without_any_preprocessed_image_is_told(tmp_path):
     make(tmp_path, "sub-01/func/sub-01_task-x_bold.nii.gz")
     with pytest.raises(InputError, match="No derivatives with preprocessed BOLD"):

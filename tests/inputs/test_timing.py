@@ -23,6 +23,11 @@ def test_header_time_is_read_in_its_unit(value, unit):
     assert read_timing({}, value, unit).repetition_time == 2.5
 
 
+@pytest.mark.parametrize(("value", "unit"), [(0.35, "sec"), (350.0, "msec")])
+def test_header_time_below_a_second_is_a_time(value, unit):
+    assert read_timing({}, value, unit).repetition_time == pytest.approx(0.35)
+
+
 def test_start_time_of_the_sidecar_counts_first():
     timing = read_timing({"RepetitionTime": 2.0, "StartTime": 0.7, "SliceTimingCorrected": True}, 2.0, "sec")
     assert timing.start_time == 0.7
