@@ -246,7 +246,7 @@ def read_confounds(path, patterns, n_volumes=None):
     ------
     InputError
     """
-    table = _read_numbers(path, expand_patterns(patterns, read_header(path), str(path)), n_volumes)
+    table = read_numbers(path, expand_patterns(patterns, read_header(path), str(path)), n_volumes)
     return table.apply(lambda column: _fill_leading(column, path))
 
 
@@ -264,7 +264,7 @@ def find_outliers(path, strategy, n_volumes=None):
         return ()
     header = read_header(path)
     names = [_spelled(name, header, "scrub") for name in ("framewise_displacement", "std_dvars")]
-    table = _read_numbers(path, names, n_volumes)
+    table = read_numbers(path, names, n_volumes)
     for name in names:
         _check_missing(table[name], path, "Censor without it: leave scrub out of --confounds")
     with np.errstate(invalid="ignore"):
@@ -272,8 +272,13 @@ def find_outliers(path, strategy, n_volumes=None):
     return tuple(int(volume) for volume in np.flatnonzero(above.any(axis=1)))
 
 
-def _read_numbers(path, names, n_volumes=None):
-    """Return columns as numbers in the order of ``names``, NaN where n/a; check the number of rows."""
+def read_numbers(path, names, n_volumes=None):
+    """Return columns as numbers in the order of ``names``, NaN where n/a; check the number of rows.
+
+    Raises
+    ------
+    InputError
+    """
     if not names:
         return pd.DataFrame()
     table = read_table(path, names)

@@ -1,6 +1,9 @@
 """Head motion of a run, for its report, whether the model uses it or not."""
 
-from bidsapp.inputs.tables import read_header, read_table
+import numpy as np
+
+from bidsapp.inputs.confounds import read_numbers
+from bidsapp.inputs.tables import read_header
 
 COLUMNS = ("framewise_displacement", "trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 # Names of fMRIPrep before version 1.4.
@@ -10,12 +13,18 @@ OLD_NAMES = {"FramewiseDisplacement": "framewise_displacement"} | {
 
 
 def read_motion(path):
-    """Return the motion columns of a confounds file as lists by today's names, None where n/a."""
+    """Return the motion columns of a confounds file as lists by today's names, None where n/a.
+
+    Raises
+    ------
+    InputError
+        A value that is no number.
+    """
     if path is None:
         return {}
     wanted = [name for name in read_header(path) if OLD_NAMES.get(name, name) in COLUMNS]
-    table = read_table(path, wanted)
+    table = read_numbers(path, wanted)
     return {
-        OLD_NAMES.get(name, name): [None if value is None else float(value) for value in table[name]]
+        OLD_NAMES.get(name, name): [None if np.isnan(value) else value for value in table[name].tolist()]
         for name in wanted
     }

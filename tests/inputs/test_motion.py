@@ -1,3 +1,6 @@
+import pytest
+
+from bidsapp.errors import InputError
 from bidsapp.inputs.motion import COLUMNS, read_motion
 
 
@@ -10,3 +13,9 @@ def test_motion_goes_by_its_names_of_today(tmp_path):
         (tmp_path / "x.tsv").write_text(f"{head}\n{empty}\n" + "\t".join(map(str, range(8))) + "\n")
         assert read_motion(tmp_path / "x.tsv") == expected
     assert read_motion(None) == {}
+
+
+def test_a_value_that_is_no_number_is_told_with_its_column_and_line(tmp_path):
+    (tmp_path / "x.tsv").write_text("trans_x\tcsf\nn/a\t1\n0,5\t1\n")
+    with pytest.raises(InputError, match=r"x\.tsv, column trans_x, line 3: '0,5' is not a number"):
+        read_motion(tmp_path / "x.tsv")
