@@ -1,6 +1,7 @@
 """A row for each flag: two calls that differ in it alone, and what of their results may differ.
 
-``{maps}``, ``{one}``, ``{work}``: the group maps, those of one contrast, and an empty folder.
+``{maps}``, ``{one}``, ``{work}``, ``{model}``: the group maps, those of one contrast, an empty folder, and a
+model file.
 """
 
 from dataclasses import dataclass, field
@@ -194,10 +195,17 @@ PLAN_ROWS = [
 ]
 
 # What the rows above leave out: other quantities, and other words of sidecars.
+FEW = {"--n-permutations": ["32"], "--statistics": ["height"]}
 FURTHER_GROUPS = [
+    *(ONE | ONE_SAMPLE | FEW | {"--group-estimator": [name]} for name in ("flame1", "fixed")),
+    TWO_SAMPLE | FEW | {"--group-estimator": ["sandwich"]},
     ONE | ONE_SAMPLE | {"--group-estimator": ["huber"], "--cluster-scale": ["z"]},
     ONE | ONE_SAMPLE | {"--group-estimator": ["dl"], "--tail": ["negative"], "--n-permutations": ["0"]},
     TWO_SAMPLE | {"--variance-groups": ["group"], "--group-estimator": ["reml"]},
     ONE | {"--group-design": ["anova", "family"], "--n-permutations": ["32"]},
     MANY | {"--n-permutations": ["100"], "--across-contrasts": []},
+]
+FURTHER_RUNS = [
+    {"--model": ["{model}"]},
+    {"--residuals": [], "--scaling": ["none"]},
 ]

@@ -3,6 +3,7 @@
 A quantity or a field without a row here is a fault.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,6 +40,8 @@ QUANTITIES = {
     **dict.fromkeys([f"ar{order}" for order in range(1, 13)], ("arbitrary", (-2, 2))),
     "tsnr": ("arbitrary", ANY),
 }
+# Fields of what an automatic model goes by.
+AUTOMATIC = ("Confounds", "HighPassPeriod", "HRFModel")
 UNITS = {"percent": "% signal change", "none": "image units"}
 
 
@@ -162,6 +165,16 @@ def median_dof(c):
     return float(np.nanmedian(dof))
 
 
+def digest(c):
+    """Return the digest of the nodes of a model file without their contrasts."""
+    nodes = json.loads((c.out / c.record["model"]["path"]).read_text())["Nodes"]
+    for node in nodes:
+        node.pop("Contrasts", None)
+        node.pop("DummyContrasts", None)
+    kept = [node for node in nodes if node["Level"] != "Dataset"]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def noise_left(c):
     return c.run["noise"]["check"]["groups"]
 
@@ -208,6 +221,7 @@ OF_RUNS = {
     "HRFModel": lambda c: " + ".join(c.settings.model.hrf_model.split("+")),
     "MissingCondition": asked("model", "missing_condition"),
     "ModelName": lambda c: c.record["model"]["name"],
+    "ModelDigest": digest,
 }
 OF_SUBJECTS = {
     **OF_RUNS,
@@ -290,9 +304,10 @@ OF_GROUPS = {
 }
 # What no map may lack.
 ALWAYS = tuple(COMMON)[:5]
-ALWAYS_OF_SUBJECTS = (*OF_RUNS, "NodeName", "NodeLevel", "TaskGLMVersion")
+OF_EVERY_RUN = tuple(field for field in OF_RUNS if field != "ModelDigest")
+ALWAYS_OF_SUBJECTS = (*OF_EVERY_RUN, "NodeName", "NodeLevel", "TaskGLMVersion")
 ALWAYS_OF_GROUPS = (
-    *(*OF_RUNS, "NodeName", "NodeLevel", "TaskGLMVersion", "ContrastName", "Test"),
+    *(*OF_EVERY_RUN, "NodeName", "NodeLevel", "TaskGLMVersion", "ContrastName", "Test"),
     *("EstimationMethod", "AlternativeHypothesis", "NumberOfSubjects", "GroupSmoothingFWHM", "MainThreshold"),
 )
 # Fields that a map of another statistic must not have.
@@ -354,6 +369,7 @@ def complete(c, call):
     parts = dict(part.split("-", 1) for part in Path(c.path).name.split("_") if "-" in part)
     c.stat, c.desc, c.settings, c.results = parts["stat"], parts.get("desc", ""), call.settings, call.results
     c.sidecar = json.loads((call.out / c.path.replace(".nii.gz", ".json")).read_text())
+    c.out = call.out
     c.values, c.unit = call.results[c.path], unit_of(c)
     meaning, number = MAP_MEANING[base_of(c.stat)][0], c.stat.removeprefix("tau2")
     numbered = base_of(c.stat) == "tau2" and number
@@ -384,6 +400,8 @@ def faults(c):
     rows = COMMON | (OF_GROUPS if c.group else OF_SUBJECTS)
     always = ALWAYS_OF_GROUPS if c.group else ALWAYS_OF_SUBJECTS
     needed = [*ALWAYS, *(always if c.stat != "coverage" else ()), *["Correction"] * bool(c.desc)]
+    if not c.group and not c.record["model"]["automatic"]:
+        needed = [field for field in needed if field not in AUTOMATIC] + ["ModelDigest"]
     found = [f"{field} is missing" for field in needed if field not in c.sidecar]
     for field, value in c.sidecar.items():
         if field not in rows:

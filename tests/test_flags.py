@@ -12,9 +12,21 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from flag_rows import FURTHER_GROUPS, GROUP, GROUP_ROWS, HOW_TO_RUN, MANY, PLAN_ROWS, RUN, RUN_ROWS, SELECT
+from flag_rows import (
+    FURTHER_GROUPS,
+    FURTHER_RUNS,
+    GROUP,
+    GROUP_ROWS,
+    HOW_TO_RUN,
+    MANY,
+    PLAN_ROWS,
+    RUN,
+    RUN_ROWS,
+    SELECT,
+)
 from makers.layouts import make_choices
 from outcomes import FOLLOWING, assert_matched, changed_kinds, kind_of
+from recomputed import find_differences, sidecars_of_residuals
 from sidecar_rows import COMMON, OF_GROUPS, OF_SUBJECTS, QUANTITIES, base_of, find_contexts, find_faults
 
 from bidsapp import workers
@@ -32,12 +44,34 @@ def group(call_group, group_maps):
     return lambda flags: call_group(GROUP | fill_in(flags, maps=group_maps, one=group_maps.parent / "one"))
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Return a model file of both conditions, combined over runs."""
+    x = ["trial_type.face", "trial_type.house", "trans_x", 1]
+    convolve = {"Name": "Convolve", "Input": x[:2], "Model": "spm"}
+    one = {"Name": "face", "ConditionList": x[:1], "Weights": [1], "Test": "t"}
+    other = {"Name": "house", "ConditionList": x[1:2], "Weights": [1], "Test": "t"}
+    both = {"Name": "any", "ConditionList": x[:2], "Weights": [[1, 0], [0, 1]], "Test": "F"}
+    run = {"Level": "Run", "Name": "runLevel", "GroupBy": ["run", "subject"], "Contrasts": [one, other, both]}
+    run["Transformations"] = {
+        "Transformer": "pybids-transforms-v1",
+        "Instructions": [{"Name": "Factor", "Input": ["trial_type"]}, convolve],
+    }
+    run["Model"] = {"Type": "glm", "X": x}
+    subject = {"Level": "Subject", "Name": "subjectLevel", "GroupBy": ["subject", "contrast"]}
+    subject |= {"Model": {"Type": "meta", "X": [1]}, "DummyContrasts": {"Test": "t"}}
+    content = {"Name": "own", "BIDSModelVersion": "1.0.0", "Input": {"task": ["viewing"]}}
+    path = tmp_path_factory.mktemp("model") / "model_smdl.json"
+    path.write_text(json.dumps(content | {"Nodes": [run, subject]}))
+    return path
+
+
 @pytest.fixture
-def participant(call_participant, tmp_path):
+def participant(call_participant, model, tmp_path):
     """Return a function that runs one participant with flags."""
 
     def call(flags):
-        made = call_participant(RUN | fill_in(flags, work=tmp_path))
+        made = call_participant(RUN | fill_in(flags, work=tmp_path, model=model))
         assert list(tmp_path.iterdir()) == []
         return made
 
@@ -88,6 +122,24 @@ def test_sidecars_of_participants_are_true(row, participant):
     assert find_faults(participant(row.flags)) == []
 
 
+@pytest.mark.parametrize("flags", FURTHER_RUNS, ids=str)
+def test_sidecars_of_further_participants_are_true(flags, participant):
+    assert find_faults(participant(flags)) == []
+
+
+@pytest.mark.parametrize("flags", [*(row.flags for row in RUN_ROWS), *FURTHER_RUNS], ids=str)
+def test_maps_of_participants_follow_from_effect_variance_and_design(flags, participant):
+    assert find_differences(participant(flags)) == []
+
+
+@pytest.mark.parametrize("flags", [{"--residuals": []}, {"--residuals": [], "--scaling": ["none"]}], ids=str)
+def test_sidecars_of_residuals_are_true(flags, participant):
+    pairs = sidecars_of_residuals(participant(flags))
+    assert len(pairs) == 2
+    for said, wanted in pairs:
+        assert said == wanted
+
+
 def test_flags_of_how_to_run_change_no_result(participant):
     before, after = participant({}), participant(HOW_TO_RUN)
     assert changed_kinds(before.results, after.results) == set()
@@ -102,7 +154,7 @@ def test_sidecars_of_further_groups_are_true(flags, group):
 
 def test_every_quantity_and_field_of_a_sidecar_was_met(group, participant):
     calls = [group(row.flags) for row in GROUP_ROWS] + [group(flags) for flags in FURTHER_GROUPS]
-    calls += [participant(row.flags) for row in RUN_ROWS]
+    calls += [participant(flags) for flags in (*(row.flags for row in RUN_ROWS), *FURTHER_RUNS)]
     met = [context for call in calls for context in find_contexts(call)]
     # Of higher orders than were fitted.
     rare = {f"ar{order}" for order in range(4, 13)}
