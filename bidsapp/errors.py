@@ -100,11 +100,16 @@ def in_lines(faults):
     return "\n".join([*faults[:MAX_FAULTS_SHOWN], *([f"... and {more} more faults."] if more > 0 else [])])
 
 
+def first_names(names):
+    """Return the end of a sentence: names, the first of many."""
+    names = list(map(str, names))
+    return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else ".")
+
+
 def tell_names(names):
     """Return a sentence with the names that there are, the first of many, or that there are none."""
-    names = list(map(str, names))
-    end = ", ..." if len(names) > MAX_NAMES else "."
-    return f"There are: {', '.join(names[:MAX_NAMES])}{end}" if names else "There are none."
+    names = list(names)
+    return f"There are: {first_names(names)}" if names else "There are none."
 
 
 def about(label, note):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
-from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, MAX_NAMES, InputError, SettingsError
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError, first_names
 from bidsapp.inputs.fetched import check_fetched, is_named
 
 # pybids indexes every file it meets (14-20 s for 100 subjects of fMRIPrep); these are never asked for.
@@ -168,8 +168,7 @@ def did_you_mean(name, known):
     near = [spelled[key] for key in difflib.get_close_matches(str(name).casefold(), spelled, n=3, cutoff=0.6)]
     if near:
         return f"; did you mean {' or '.join(map(repr, near))}?"
-    end = ", ..." if len(known) > MAX_NAMES else "."
-    return f"; known are {', '.join(known[:MAX_NAMES])}{end}" if known else "."
+    return f"; known are {first_names(known)}" if known else "."
 
 
 def index_folder(root, subjects, database=None):
