@@ -39,7 +39,7 @@ def p_from_tail(observed, null, method):
     threshold, share, shape, scale = tail
     with np.errstate(invalid="ignore"):
         use = (observed > threshold) & (counted < LARGEST_TAIL_P)
-        fitted = share * stats.genpareto.sf(np.maximum(observed - threshold, 0.0), shape, scale=scale)
+        fitted = share * stats.genpareto.sf(observed - threshold, shape, scale=scale)
     return np.where(use, np.maximum(fitted, floor), counted)
 
 
