@@ -51,7 +51,7 @@ def choose_scheme(partition, options):
     mode, why = ("free", "") if options.blocks is None else _choose_mode(partition, options)
     if wanted != "auto":
         scheme, reason = wanted, "as asked for"
-    elif not _sums_to_zero(effect, [np.arange(len(effect))]):
+    elif not _sums_to_zero(effect):
         scheme, reason = "sign-flip", MEAN
     elif options.block_mode == "dependent" and mode == "flip":
         scheme, reason = "sign-flip", "the effect varies within blocks"
@@ -74,7 +74,7 @@ def _choose_mode(partition, options):
         if _is_constant(effect, groups):
             return "whole", "whole blocks, for the effect is the same in all rows of a block"
         return "flip", "whole blocks, whose rows may differ in variance"
-    if not _sums_to_zero(effect, [np.arange(len(effect))]):
+    if not _sums_to_zero(effect):
         return "within", "each row by itself, for a mean does not lie between blocks"
     if _is_testable_within(partition, options.blocks):
         return "within", "within blocks, where the effect varies"
@@ -103,10 +103,9 @@ def _cross(first, second):
     return np.unique(np.column_stack([first, second]), axis=0, return_inverse=True)[1].ravel()
 
 
-def _sums_to_zero(effect, groups):
-    """Return whether a regressor sums to zero in every group of rows (but for a row by itself)."""
-    sums = [np.abs(effect[rows].sum(axis=0)).max() for rows in groups if len(rows) > 1]
-    return max(sums, default=0.0) < ZERO_SUM * np.abs(effect).max()
+def _sums_to_zero(effect):
+    """Return whether all regressors of an effect sum to zero."""
+    return np.abs(effect.sum(axis=0)).max() < ZERO_SUM * np.abs(effect).max()
 
 
 def _is_constant(effect, groups):

@@ -31,8 +31,7 @@ def p_from_tail(observed, null, method):
     if method == "gamma":
         skew, mean, spread = stats.skew(null), null.mean(), null.std(ddof=1)
         with np.errstate(invalid="ignore"):
-            fitted = stats.pearson3.sf(observed, skew, loc=mean, scale=spread)
-        return np.where(np.isnan(counted), np.nan, np.clip(fitted, floor, 1.0))
+            return np.maximum(stats.pearson3.sf(observed, skew, loc=mean, scale=spread), floor)
     tail = fit_pareto_tail(null)
     if tail is None:
         return counted

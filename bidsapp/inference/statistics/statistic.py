@@ -35,8 +35,8 @@ class Space:
     scale: Callable
     offset: float
     two_tailed: bool
-    tfce_powers: tuple[float, float] = (0.5, 2.0)
-    tfce_steps: int = 0
+    tfce_powers: tuple[float, float]
+    tfce_steps: int
     tfce_table: np.ndarray = field(init=False)
     size_powers: np.ndarray = field(init=False)
 
