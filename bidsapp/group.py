@@ -125,11 +125,12 @@ def fit_model(model, settings):
         Contrasts whose maps cannot be read; the others are analysed.
     """
     contrasts, warnings, regions, failures = [], [], [], []
-    fits, stacks = [], []
+    fits, stacks, estimators = [], [], {}
     conjunctions = Conjunctions(settings)
     for fit, fitted, shuffled in shuffle_fits(model, settings, failures):
         fits.append(replace(fit, notes=(*fit.notes, *fitted.stack.notes)))
         stacks.append(replace(fitted.stack, effect=None, variance=None))
+        estimators.setdefault(estimator_in_words(fitted), []).append(fit.contrast or "all contrasts")
         write_fit(fit, fitted.stack, settings)
         shared = write_influence(fit, fitted, settings)
         warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
@@ -143,8 +144,15 @@ def fit_model(model, settings):
     warnings = [*gather_notes(done), *warnings, *check_inputs(done.fits, stacks)]
     content = {"contrasts": contrasts, "warnings": gather(warnings, contrasts), "regions": regions}
     if fits:
-        content |= write_shared(done, stacks, settings, estimator=estimator_in_words(fitted))
+        content |= write_shared(done, stacks, settings, estimator=join_estimators(estimators))
     return content, failures
+
+
+def join_estimators(estimators):
+    """Return the estimators of a model, from words -> contrasts; where they differ, of which contrasts."""
+    if len(estimators) == 1:
+        return next(iter(estimators))
+    return "; ".join(f"{words} ({', '.join(names)})" for words, names in estimators.items())
 
 
 def shuffle_fits(model, settings, failures):

@@ -95,7 +95,7 @@ def check_main_threshold(plan, settings):
 
 def find_obstacle(fit, contrast, settings):
     """Return why a contrast cannot have the declared main threshold; empty where it can."""
-    method, n_maps = declared_method(settings), 1 if fit.within is None else len(fit.within.weights)
+    method, n_maps = declared_method(settings), fit.n_scores
     design = make_design(fit)
     if method in BY_FIELDS:
         return why_no_fields(design.matrix, n_maps)

@@ -172,6 +172,23 @@ class Within:
     cells: tuple[str, ...]
     weights: np.ndarray
 
+    @property
+    def test(self):
+        """The test of its mean: several rows are tested together, by Hotelling's T2."""
+        return "t" if len(self.weights) == 1 else "F"
+
+    @property
+    def in_words(self):
+        """The rows as one writes them, ``A - 0.5 B; B - C``."""
+        return "; ".join(
+            "".join(f" {weight:+g} {cell}" for cell, weight in zip(self.cells, row, strict=True) if weight)
+            .replace("+1 ", "+ ")
+            .replace("-1 ", "- ")
+            .strip()
+            .removeprefix("+ ")
+            for row in self.weights
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetFit:
@@ -232,6 +249,11 @@ class DatasetFit:
     descriptive: tuple[str, ...] = ()
     family: tuple[str, ...] = ()
     factors: dict = field(default_factory=dict)
+
+    @property
+    def n_scores(self):
+        """How many maps of each row are tested together: several in a multivariate test within subjects."""
+        return 1 if self.within is None else len(self.within.weights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ those are passed on. Both are written into the model in today's form.
 """
 
 from bidsapp.inputs.model_notes import Notes
-from bidsapp.wildcards import is_wildcard, match_name
+from bidsapp.inputs.subject_tests import find_tested, is_column, make_subject_test, own_contrasts
+from bidsapp.wildcards import is_wildcard
 
 INTERCEPTS = (1, "1")
 
@@ -97,33 +98,57 @@ def _is_whole(node):
 def _move_contrasts(document, nodes, node, notes):
     """Make the contrasts of a node that name run columns in the runs."""
     run, moved = next(other for other in nodes if other["Level"] == "Run"), []
-    for rule in list(node.get("Contrasts") or ()):
-        made = _over_columns(rule, run) if isinstance(rule, dict) else None
+    rules = list(node.get("Contrasts") or ())
+    tests = [rule for rule in rules if node["Level"] == "Dataset" and rule.get("Test") == "F"]
+    for rule in rules:
+        made = _over_columns(rule, run) if rule not in tests else None
         if made is not None:
             node["Contrasts"].remove(rule)
             _add_contrast(run, notes.adopt(made, rule))
             moved.append(made)
             what = f"contrast {made['Name']!r} of {node['Name']!r} names columns of {run['Name']!r}"
             notes.append(f"{what}: it is made in each run and combined", rule)
-    if moved:
-        _pass_on(node, moved, notes)
+    cells = _move_tests(run, node, tests, find_tested(node, moved), notes)
+    if moved or cells:
+        names = list(dict.fromkeys(rule["Name"] for rule in [*moved, *cells]))
+        _pass_on(node, moved, names, notes)
         for between in _nodes_between(document, nodes, node):
-            _let_pass(document, nodes, between, [rule["Name"] for rule in moved], notes)
+            _let_pass(document, nodes, between, names, notes)
 
 
-def _pass_on(node, moved, notes):
+def _move_tests(run, node, tests, is_tested, notes):
+    """Turn F tests of a Dataset node into tests within subjects; return the run contrasts that they need."""
+    cells = []
+    for rule in tests:
+        found = make_subject_test(rule, run, is_tested)
+        if found is None:
+            continue
+        item, made = found
+        node["Contrasts"].remove(rule)
+        for cell in made:
+            _add_contrast(run, notes.adopt(cell, rule))
+        cells += made
+        software = node["Model"]["Software"] = node["Model"].get("Software") or {}
+        software.setdefault("TaskGLM", {}).setdefault("SubjectContrasts", []).append(notes.adopt(item, rule))
+        what = f"F test {item['Name']!r} of {node['Name']!r} is about several estimates of each subject"
+        parts = f"({', '.join(item['Cells'])}), made in each run and combined"
+        how = "Hotelling's T2 over subjects tests them together"
+        if len(item["Weights"]) == 1:
+            what = f"F test {item['Name']!r} of {node['Name']!r} has one row"
+            how = "the t over subjects, whose square is the F, tests it"
+        notes.append(f"{what} {parts}: {how}", rule)
+    return cells
+
+
+def _pass_on(node, moved, names, notes):
     """Let a node pass on contrasts that are made in the runs now, each by itself."""
     if "contrast" not in node["GroupBy"]:
         node["GroupBy"].append("contrast")
         notes.append(f"{node['Name']!r} is grouped by contrast too, for its contrasts come from below", node)
-    tests = [rule["Name"] for rule in moved if rule["Test"] == "F"]
-    if tests and node["Level"] == "Dataset":
-        what = f"F tests end in the runs ({', '.join(tests)}): {node['Name']!r} has none of them"
-        notes.append(f"{what}; Software.TaskGLM.SubjectContrasts tests several contrasts over subjects", node)
-    elif tests:
+    if any(rule["Test"] == "F" for rule in moved):
         software = node["Model"]["Software"] = node["Model"].get("Software") or {}
         software.setdefault("TaskGLM", {}).setdefault("JointF", True)
-    names, dummy = [rule["Name"] for rule in moved], node.get("DummyContrasts")
+    dummy = node.get("DummyContrasts")
     if not isinstance(dummy, dict):
         node["DummyContrasts"] = notes.adopt({"Contrasts": names, "Test": "t"}, node)
     elif isinstance(dummy.get("Contrasts"), list):
@@ -137,19 +162,12 @@ def _over_columns(rule, run):
         return None
     if not conditions or any(item in INTERCEPTS or not isinstance(item, str) for item in conditions):
         return None
-    own = {item["Name"]: item for item in run.get("Contrasts") or () if isinstance(item.get("Name"), str)}
-    if all(_is_column(item, run) for item in conditions):
+    own = own_contrasts(run)
+    if all(is_column(item, run) for item in conditions):
         return dict(rule)
     if len(conditions) == 1 and conditions[0] in own and weights in ([1], [[1]]):
         return own[conditions[0]] | {"Name": rule["Name"]}
     return None
-
-
-def _is_column(name, run):
-    columns = [column for column in run["Model"]["X"] if isinstance(column, str)]
-    return any(
-        column == name or column.endswith(f".{name}") or match_name(column, name) for column in columns
-    )
 
 
 def _add_contrast(run, rule):

@@ -73,7 +73,7 @@ def _read_row(row, n_conditions, path, faults):
         return ()
     numbers = []
     for index, item in enumerate(row):
-        number = _number(item)
+        number = read_number(item)
         if number is None:
             faults.add([*path, index], f'is {item!r:.40}; a weight is a number or a fraction such as "1/3".')
         else:
@@ -83,7 +83,7 @@ def _read_row(row, n_conditions, path, faults):
     return tuple(numbers)
 
 
-def _number(item):
+def read_number(item):
     """Return a weight as a float, or None."""
     if isinstance(item, bool) or not isinstance(item, (int, float, str)):
         return None

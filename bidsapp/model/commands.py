@@ -25,6 +25,7 @@ from bidsapp.plan.group import find_people
 from bidsapp.plan.participant import make_participant_plan
 from bidsapp.plan.show import describe_participant_plan
 from bidsapp.plan.text import plan_text
+from bidsapp.plan.within import subject_contrasts
 from bidsapp.report.drawing.model_graph import draw_model_graph
 from bidsapp.settings import ModelOptions, Selection, Settings
 
@@ -45,6 +46,10 @@ def check(arguments):
 def describe_contrasts(node):
     """Return the contrasts of a node in words."""
     names = [f"{rule.test} {rule.name}" for rule in node.contrasts]
+    names += [
+        f"{within.test} {name} within subjects ({within.in_words})"
+        for name, within in subject_contrasts(node).items()
+    ]
     if node.dummy:
         wanted = "every column" if node.dummy.contrasts is None else ", ".join(node.dummy.contrasts)
         names.append(f"{node.dummy.test} of {wanted}")

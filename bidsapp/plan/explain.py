@@ -1,6 +1,7 @@
 """A model in words: the page that stands beside its file."""
 
 from bidsapp.model_records import INTERCEPT
+from bidsapp.plan.within import subject_contrasts
 
 
 def explain_model(model):
@@ -32,6 +33,10 @@ def _explain_node(node):
         rows = [zip(row, rule.conditions, strict=True) for row in rule.weights]
         shown = ["".join(f" {w:+g} `{name}`" for w, name in row if w).strip() for row in rows]
         lines.append(f"- {rule.test} test `{rule.name}`: {'; '.join(shown)}.")
+    for name, within in subject_contrasts(node).items():
+        lines.append(
+            f"- {within.test} test `{name}` within subjects, of what each has in: {within.in_words}."
+        )
     if node.dummy:
         lines.append(f"- A {node.dummy.test} test of every column: what comes in keeps its name.")
     return lines

@@ -7,6 +7,7 @@ from bidsapp.model_records import INTERCEPT, Edge, Model, Node
 from bidsapp.outputs.names import make_label
 from bidsapp.plan.combine import flows_of, flows_of_run
 from bidsapp.plan.nodes import Flow, passes
+from bidsapp.plan.within import subject_contrasts
 from bidsapp.plan_records import ParticipantPlan
 
 
@@ -75,6 +76,7 @@ def _describe_node(node: Node, made):
 
 def _contrasts(node):
     names = [f"{rule.name} ({rule.test})" for rule in node.contrasts]
+    names += [f"{name} ({within.test} within subjects)" for name, within in subject_contrasts(node).items()]
     if node.dummy and node.dummy.contrasts is None:
         return [*names, f"each column ({node.dummy.test})"]
     return names + [f"{name} ({node.dummy.test})" for name in (node.dummy.contrasts if node.dummy else ())]

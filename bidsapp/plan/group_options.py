@@ -261,8 +261,7 @@ def check_options(fits, options):
             raise InputError(f"--mask: there is no file {options.mask}.", exit_code=EXIT_NO_INPUT)
     nodes = {}
     for fit in fits:
-        hotelling = fit.within is not None and len(fit.within.weights) > 1
-        names = {item.name for item in fit.contrasts if item.test == "t" and not hotelling}
+        names = {item.name for item in fit.contrasts if item.test == "t" and fit.n_scores == 1}
         nodes.setdefault((fit.node, tuple(fit.entities.items())), set()).update(names)
     for name, members in read_conjunctions(options.conjunction).items():
         if not any(names.issuperset(members) for names in nodes.values()):

@@ -141,9 +141,10 @@ def describe_group_plan(plan):
         "notes": list(plan.notes),
         "warnings": find_cautions([*plan.notes, *(note for fit in fits for note in fit.notes)]),
         "fits": [
-            describe_fit(fit, len(fit.inputs))
+            describe_fit(fit, len(fit.design.matrix))
             | {
                 "formula": fit.formula,
+                "within": _describe_within(fit.within),
                 "subjects": list(fit.subjects),
                 "excluded": fit.excluded,
                 "inputs": [str(entry.effect) for entry in fit.inputs],
@@ -153,8 +154,16 @@ def describe_group_plan(plan):
     }
 
 
+def _describe_within(within):
+    """Return what each row of a design is made of, within its subject; None where it is one estimate."""
+    if within is None:
+        return None
+    return {"cells": list(within.cells), "weights": within.weights.tolist(), "in_words": within.in_words}
+
+
 def _describe_contrast(contrast, fit, diagnosis):
-    statistics = ("F", "z", "p") if contrast.test == "F" else ("effect", "variance", "t", "z", "p")
+    test = "F" if getattr(fit, "n_scores", 1) > 1 else contrast.test
+    statistics = ("F", "z", "p") if test == "F" else ("effect", "variance", "t", "z", "p")
     entities = {key: value for key, value in fit.entities.items() if key in SHORT_NAMES.values()}
     stem = {"entities": entities, "node": fit.node, "contrast": contrast.name}
     weights = [
@@ -163,7 +172,7 @@ def _describe_contrast(contrast, fit, diagnosis):
     ]
     return {
         "name": contrast.name,
-        "test": contrast.test,
+        "test": test,
         "weights": weights if contrast.test == "F" else weights[0],
         "variance_inflation": _finite(diagnosis.variance_inflation(contrast.weights)),
         "outputs": [

@@ -23,6 +23,9 @@ def plan_text(level, described):
         for fit in described.get("fits", ()):
             lines += _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
             lines.append(f"    design: {fit['formula']}; {len(set(fit['subjects']))} subjects")
+            if fit["within"]:
+                together = ", tested together (Hotelling's T2)" if len(fit["within"]["weights"]) > 1 else ""
+                lines.append(f"    within each subject{together}: {fit['within']['in_words']}")
             lines += [f"    left out: {name}: {reason}" for name, reason in fit["excluded"].items()]
         return "\n".join(lines) + "\n"
     for subject in described["subjects"]:

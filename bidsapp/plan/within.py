@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bidsapp.design.contrasts import near_match
 from bidsapp.errors import ModelError
 from bidsapp.plan_records import Within
 from bidsapp.stats.estimability import reduce_rows
@@ -52,16 +53,30 @@ def collapse_flows(node, flows):
     Returns
     -------
     flows : list of Flow
-        Unchanged where the node asks for no such contrasts.
+        Unchanged where the node asks for no such contrasts; with them, what is no cell of any passes too.
     lacking : dict of str to dict
         Contrast -> subject label -> reason.
+
+    Raises
+    ------
+    ModelError
+        A cell that no subject has, or one has several times.
     """
     wanted = subject_contrasts(node)
     if not wanted:
         return flows, {}
-    collapsed, lacking = [], {}
+    used = {cell for within in wanted.values() for cell in within.cells}
+    there = dict.fromkeys(flow.labels["contrast"] for flow in flows)
+    collapsed = [flow for flow in flows if flow.labels["contrast"] not in used]
+    lacking, units = {}, _units(node, [flow for flow in flows if flow.labels["contrast"] in used])
     for name, within in wanted.items():
-        for unit, cells in _units(node, flows).items():
+        for cell in within.cells:
+            if cell not in there:
+                raise ModelError(
+                    f"{node.where}.SubjectContrasts {name!r}: no estimate of {cell!r} comes in. "
+                    f"{near_match(cell, there)}"
+                )
+        for unit, cells in units.items():
             missing = [cell for cell in within.cells if cell not in cells]
             if missing:
                 lacking.setdefault(name, {})[f"sub-{unit[0]}"] = f"no estimate of {', '.join(missing)}"
@@ -72,11 +87,21 @@ def collapse_flows(node, flows):
     return collapsed, lacking
 
 
+def entries_of(item):
+    """Return the estimates that a row of a design is made from: one, or those of its cells."""
+    return item.entries if isinstance(item, Cells) else (item,)
+
+
+def is_vector(item):
+    """Whether a row of a design has several contrasts of its cells, which are tested together."""
+    return isinstance(item, Cells) and item.within.test == "F"
+
+
 def spread_cells(fit):
     """Return a fit with the estimates of all cells as inputs, where its rows are made from cells."""
     if not fit.inputs or not isinstance(fit.inputs[0], Cells):
         return fit
-    entries = tuple(entry for cells in fit.inputs for entry in cells.entries)
+    entries = tuple(entry for cells in fit.inputs for entry in entries_of(cells))
     return replace(fit, inputs=entries, within=fit.inputs[0].within)
 
 
@@ -85,6 +110,11 @@ def _units(node, flows):
     names = ["subject", *(name for name in node.group_by if name not in ("contrast", "subject"))]
     units = {}
     for flow in flows:
-        unit = tuple(flow.labels.get(name) for name in names)
-        units.setdefault(unit, {})[flow.labels["contrast"]] = flow
+        unit, contrast = tuple(flow.labels.get(name) for name in names), flow.labels["contrast"]
+        if contrast in units.setdefault(unit, {}):
+            raise ModelError(
+                f"{node.where}.SubjectContrasts: sub-{unit[0]} has {contrast!r} several times. Combine runs "
+                "and sessions in a Subject node before, or group by what differs."
+            )
+        units[unit][contrast] = flow
     return units

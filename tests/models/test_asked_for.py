@@ -10,7 +10,6 @@ from three_conditions import (
     RUN,
     SUBJECT,
     column,
-    contrast,
     make_model,
     make_node,
     plan,
@@ -188,14 +187,6 @@ def test_a_response_above_the_runs_is_that_of_the_one_run_node():
     assert model.nodes[0].options.high_pass_hz == 0.008
     assert model.nodes[1].hrf is None
     assert said(model.notes, "subject: HRF is read as that of the Run node")
-
-
-def test_an_f_test_that_no_group_has_is_named():
-    test = contrast("any", CONDITIONS[:2], [[1, 0], [0, 1]], "F")
-    node = make_node(DATASET, Contrasts=[test], DummyContrasts=None)
-    assert said(
-        read(make_model(RUN, SUBJECT, node)).notes, "F tests end in the runs (any)", "SubjectContrasts"
-    )
 
 
 def test_automatic_contrasts_are_those_of_every_column(three_conditions, tmp_path):
