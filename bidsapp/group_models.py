@@ -28,12 +28,6 @@ ESTIMATOR_WORDS = {
     "sandwich": "least squares with a sandwich covariance (CR2, Satterthwaite)",
 }
 BY_GROUP = "a variance for each group (Welch-Satterthwaite t, F of Kenward and Roger's kind)"
-# A cell's map has a variance but no file has the covariance of two cells.
-UNCORRELATED = (
-    "The variance of each subject's contrast is the sum of its cells' variances times the squared weights, "
-    "as if the estimates of the cells were uncorrelated, for no file holds their covariance. Make the "
-    "contrast at the run level to have its own variance."
-)
 ONLY_FLIPS = (
     "the estimator {} is shuffled in one-sample designs only: the signs of subjects of unequal precision may "
     "be flipped, but the subjects are not exchangeable"
@@ -146,17 +140,14 @@ def fit_inputs(fit, stack, settings):
     weighs = settings.group.group_estimator in USES_VARIANCES and stack.variance is not None
     variance = score_variances(fit.within.weights, stack.variance, n_cells) if weighs else None
     collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=variance)
-    fitted = _fit_rows(fit, collapsed, settings)
-    if weighs:
-        fitted.warnings.append(UNCORRELATED)
-    return fitted
+    return _fit_rows(fit, collapsed, settings)
 
 
 def score_variances(weights, variance, n_cells):
     """Return the variance of the one contrast map of every subject, float32, shape (n_subjects, n_voxels).
 
-    The sum of the variances of the cells times their squared weights: that of uncorrelated cells. NaN where
-    a cell with a weight has no variance.
+    The sum of the variances of the cells times their squared weights: the plan refuses cells of the same
+    runs, whose errors are correlated. NaN where a cell with a weight has no variance.
 
     Parameters
     ----------

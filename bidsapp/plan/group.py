@@ -1,5 +1,6 @@
 """Plan the group stage: which estimates enter which group model, its design, who is left out and why."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,7 @@ from bidsapp.plan.nodes import (
     passes,
     varying_entities,
 )
-from bidsapp.plan.within import collapse_flows, spread_cells
+from bidsapp.plan.within import collapse_flows, entries_of, is_vector, spread_cells
 from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.records import USES_VARIANCES
 from bidsapp.stats.distributions import check_one_sided_p
@@ -358,14 +359,16 @@ def _check_repeats(node, design, subjects, contrasts, estimator):
 def _check_covariance(node, flows, estimator):
     """Refuse to weigh contrasts of the same runs by their variances: no file holds their covariance."""
     weighs = estimator in USES_VARIANCES or (estimator == "ols" and node.type == "meta")
-    units = [tuple(flow.labels.get(name) for name in SHORT_NAMES) for flow in flows]
-    if weighs and len(set(units)) < len(units):
-        repeated = next(flow for flow, unit in zip(flows, units, strict=True) if units.count(unit) > 1)
+    # The multivariate test of several rows within subjects uses no variances.
+    entries = [entry for flow in flows if not is_vector(flow.item) for entry in entries_of(flow.item)]
+    counts = Counter(entry.key.entities for entry in entries)
+    repeated = next((entry for entry in entries if counts[entry.key.entities] > 1), None)
+    if weighs and repeated is not None:
         raise ModelError(
-            f"{node.where}: {_subject(repeated)} enters with several contrasts of the same runs. Their "
-            "estimates depend on each other, no file holds their covariance, and an estimator that uses "
-            "variances would take them as independent. Make the contrast in the Run node or a Subject node "
-            "before, or use Type glm with --group-estimator ols."
+            f"{node.where}: sub-{repeated.key.entity('sub')} enters with several contrasts of the same runs. "
+            "Their estimates depend on each other, no file holds their covariance, and an estimator that "
+            "uses variances would take them as independent. Make the contrast in the Run node or a Subject "
+            "node before, or use Type glm with --group-estimator ols."
         )
 
 

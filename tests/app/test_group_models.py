@@ -135,19 +135,37 @@ def test_weighted_estimators_say_once_why_other_designs_are_not_shuffled(maps, t
     assert said.count("Not shuffled: the estimator dl is shuffled in one-sample designs only") == 1
 
 
-def test_mixed_effects_of_a_pair_add_the_variances_of_its_cells(maps, tmp_path, capsys):
-    words = ("--group-design", "paired", "stop", "go", "--group-estimator", "fixed")
-    assert run(maps, tmp_path, *words) == 0
-    differences = (stacked(maps, "stop") - stacked(maps, "go"))[:, 8, 8, 8]
+@pytest.mark.parametrize("estimator", ["fixed", "reml", "flame1", "dl"])
+def test_estimators_that_weigh_refuse_a_pair_of_the_same_runs(maps, tmp_path, capsys, estimator):
+    words = ("--group-design", "paired", "stop", "go", "--group-estimator", estimator)
+    assert run(maps, tmp_path, *words) == 65
+    assert "sub-01 enters with several contrasts of the same runs" in capsys.readouterr().err
+
+
+def test_estimators_that_weigh_add_the_variances_of_a_pair_of_other_runs(maps, tmp_path):
+    folder = tmp_path / "maps"
+    shutil.copytree(maps, folder)
+    for path in folder.glob("sub-*/*_contrast-stop_*"):
+        path.rename(path.with_name(path.name.replace("task-x", "task-y")))
+    item = {"Name": "difference", "Cells": ["stop", "go"], "Weights": [[1, -1]]}
+    design = {"Type": "glm", "X": [1], "Software": {"TaskGLM": {"SubjectContrasts": [item]}}}
+    node = {"Level": "Dataset", "Name": "both", "GroupBy": ["contrast"], "Model": design}
+    node["DummyContrasts"] = {"Test": "t"}
+    model = tmp_path / "model-both_smdl.json"
+    model.write_text(json.dumps({"Name": "both", "BIDSModelVersion": "1.0.0", "Nodes": [node]}))
+    assert run(folder, tmp_path / "out", "--model", model, "--group-estimator", "fixed") == 0
+    differences = (stacked(folder, "stop") - stacked(folder, "go"))[:, 8, 8, 8]
     names = [f"sub-*/*_contrast-{name}_stat-variance_statmap.nii.gz" for name in ("stop", "go")]
-    variances = [[nib.load(path).get_fdata()[8, 8, 8] for path in sorted(maps.glob(name))] for name in names]
+    variances = [
+        [nib.load(path).get_fdata()[8, 8, 8] for path in sorted(folder.glob(name))] for name in names
+    ]
     weights = 1 / np.sum(variances, axis=0)
     expected = (weights * differences).sum() / weights.sum()
-    assert read(tmp_path, "contrast-stopVsGo_stat-effect")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
-    assert read(tmp_path, "contrast-stopVsGo_stat-variance")[8, 8, 8] == pytest.approx(
+    out = tmp_path / "out"
+    assert read(out, "contrast-difference_stat-effect")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
+    assert read(out, "contrast-difference_stat-variance")[8, 8, 8] == pytest.approx(
         1 / weights.sum(), rel=1e-5
     )
-    assert "as if the estimates of the cells were uncorrelated" in capsys.readouterr().err
 
 
 def test_subject_without_a_covariate_is_named_in_log_and_report(maps, tmp_path, capsys):
