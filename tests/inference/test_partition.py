@@ -73,3 +73,42 @@ def test_units_of_a_covariate_change_nothing(centre, spread, weights, rng):
     one, other = partition_design(plain, [weights]), partition_design(scaled, [weights])
     assert one.dof == other.dof == 10
     np.testing.assert_allclose(one.effect, other.effect, atol=1e-6)
+
+
+def test_a_column_of_zeros_changes_nothing(groups):
+    wide = partition_design(np.column_stack([groups, np.zeros(20)]), [[-1, 1, 0, 0]])
+    plain = partition_design(groups, [[-1, 1, 0]])
+    assert wide.dof == plain.dof == 17
+    np.testing.assert_allclose(wide.effect, plain.effect, atol=1e-12)
+    assert wide.nuisance.shape == plain.nuisance.shape == (20, 2)
+
+
+def test_one_degree_of_freedom_is_enough():
+    part = partition_design(np.eye(3)[[0, 1, 2, 2]], [[1, -1, 0], [0, 1, -1]])
+    assert (part.dof, part.n_rows, part.nuisance.shape) == (1, 2, (4, 1))
+
+
+def test_a_contrast_of_zeros_is_refused(groups):
+    with pytest.raises(ModelError, match="only zero weights"):
+        partition_design(groups, [[0, 0, 0], [0, 0, 0]])
+    assert partition_design(groups, [[0, 0, 0], [0, 0, 1]]).n_rows == 1
+
+
+def test_effect_columns_of_several_rows_have_the_contrasts_as_coefficients(groups, rng):
+    weights = np.array([[-1.0, 1, 0], [0, 0, 2]])
+    part, y = partition_design(groups, weights), rng.normal(size=20)
+    beta = np.linalg.lstsq(groups, y, rcond=None)[0]
+    x = part.effect_columns
+    np.testing.assert_allclose(np.linalg.solve(x.T @ x, x.T @ y), weights @ beta, rtol=1e-9)
+
+
+def test_what_is_left_of_the_nuisance_is_orthogonal_to_what_shuffles_keep(rng):
+    nuisance = np.linalg.qr(np.column_stack([np.ones(9), rng.normal(size=(9, 2))]))[0]
+    left = drop_fixed(nuisance, np.column_stack([np.ones(9), np.ones(9)]))
+    np.testing.assert_allclose(left.T @ left, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(left.sum(axis=0), 0, atol=1e-12)
+    # A direction that is near one that is kept, but not it, stays.
+    assert drop_fixed(nuisance, np.ones((9, 1)) + 1e-3 * rng.normal(size=(9, 1))).shape == (9, 3)
+    nothing = np.zeros((9, 0))
+    assert drop_fixed(nuisance, nothing) is nuisance
+    assert drop_fixed(nothing, np.ones((9, 1))) is nothing

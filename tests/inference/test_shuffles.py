@@ -1,15 +1,18 @@
 """Which shuffles are made, how many exist, and that they depend on the seed alone."""
 
+from itertools import permutations
 from math import comb, factorial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bidsapp.errors import SettingsError
+from bidsapp.inference import arrangements
 from bidsapp.inference.partition import partition_design
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.schemes import choose_scheme
-from bidsapp.inference.shuffles import check_attainable, make_shuffles, smallest_p
+from bidsapp.inference.shuffles import check_attainable, fixed_directions, make_shuffles, smallest_p
 from bidsapp.records import Geometry, InferenceOptions
 
 
@@ -277,3 +280,136 @@ def test_an_alpha_out_of_reach_is_refused_with_the_numbers():
 
 def test_an_alpha_nearly_out_of_reach_is_warned_of():
     assert "few results can survive" in check_attainable(0.03, 0.05, 32)
+
+
+@pytest.mark.parametrize(("p", "is_warned"), [(0.05, True), (0.0101, True), (0.01, False), (0.001, False)])
+def test_alpha_itself_can_be_reached_and_a_fifth_of_it_is_not_near(p, is_warned):
+    assert bool(check_attainable(p, 0.05, 100)) == is_warned
+
+
+@pytest.mark.parametrize(
+    ("mode", "blocks", "remedy"),
+    [
+        ("within", np.arange(6), "within.*rows of every block are alike or alone. Use --block-mode whole"),
+        (
+            "whole",
+            np.repeat([0, 1], [2, 4]),
+            "whole.*no two blocks of one size differ. Use --block-mode within",
+        ),
+        ("auto", None, "permutation, free.*all rows are alike. Check the design"),
+    ],
+)
+def test_where_there_is_nothing_to_shuffle_the_remedy_is_named(mode, blocks, remedy):
+    part = partition_design(two_groups(2, 4), [[1, -1]])
+    if blocks is None:
+        part = SimpleNamespace(effect=np.ones((6, 1)), nuisance=part.nuisance, n_rows=1)
+    options = InferenceOptions(blocks=blocks, block_mode=mode, scheme="permutation")
+    with pytest.raises(SettingsError, match=remedy):
+        make_shuffles(part, options)
+
+
+@pytest.mark.parametrize(
+    ("mode", "blocks", "n_fixed"),
+    [
+        ("free", None, 1),
+        ("within", [0, 0, 0, 1, 1, 1, 1, 2, 2, 2], 3),
+        ("whole", [0, 0, 1, 1, 2, 2, 2, 3, 3, 3], 5),
+    ],
+)
+def test_directions_that_every_shuffle_keeps(mode, blocks, n_fixed, rng):
+    """All of them: random weights of rows are kept in their part along these directions alone."""
+    matrix = np.column_stack([rng.normal(size=10), np.ones(10)])
+    blocks = None if blocks is None else np.array(blocks)
+    made = shuffles(matrix, [[1, 0]], n_shuffles=500, blocks=blocks, block_mode=mode, scheme="permutation")
+    fixed = fixed_directions(made, blocks, 10)
+    np.testing.assert_array_equal(made.apply(fixed), np.broadcast_to(fixed.T, (len(made), *fixed.T.shape)))
+    assert fixed.shape == (10, n_fixed)
+    assert np.linalg.matrix_rank(fixed) == n_fixed
+    moved = (made.apply(np.eye(10)) - np.eye(10)).reshape(-1, 10)
+    assert 10 - np.linalg.matrix_rank(moved) == n_fixed
+    flipped = shuffles(np.ones((10, 1)), [[1]], n_shuffles=50)
+    assert fixed_directions(flipped, None, 10).shape == (10, 0)
+
+
+@pytest.mark.parametrize("codes", [[0], [0, 0, 0], [2, 0, 1], [1, 0, 1, 0, 0], [0, 1, 2, 2, 1]])
+def test_arrangements_are_all_that_differ_the_given_one_first(codes):
+    found = list(arrangements._arrangements(np.array(codes)))
+    assert found[0] == tuple(codes)
+    assert len(found) == len(set(found))
+    assert set(found) == set(permutations(codes))
+
+
+def test_a_long_pool_has_the_arrangements_of_a_short_one(monkeypatch):
+    """Equal units keep their order; the first arrangement is the given one."""
+    pool, codes = np.array([1, 3, 4, 6, 7]), np.array([9, 0, 9, 1, 0, 9, 1, 2])
+    short = arrangements._pool_orders(pool, codes)
+    monkeypatch.setattr(arrangements, "factorial", lambda n: 10**9)
+    long = arrangements._pool_orders(pool, codes)
+    np.testing.assert_array_equal(short[0], pool)
+    np.testing.assert_array_equal(long[0], pool)
+    assert {tuple(codes[order]) for order in short} == {tuple(codes[order]) for order in long}
+    assert len(short) == len(long) == 5 * 4 * 3 * 2 // (2 * 2)
+    for order in long:
+        assert sorted(order) == pool.tolist()
+        for code in (0, 1):
+            assert np.all(np.diff(order[codes[order] == code]) > 0)
+
+
+def test_equal_rows_have_equal_codes_in_the_order_of_their_appearance():
+    columns = np.array([[3.0, -1], [1, 5], [3 + 1e-8, -1], [1, 5 + 1e-6], [0.0, 0], [-0.0, 0]])
+    np.testing.assert_array_equal(arrangements.row_codes(columns), [0, 1, 0, 2, 3, 3])
+    np.testing.assert_array_equal(arrangements.row_codes(1e-9 * columns), [0, 1, 0, 2, 3, 3])
+    np.testing.assert_array_equal(arrangements.row_codes(np.zeros((3, 1))), [0, 0, 0])
+
+
+def test_drawn_arrangements_depend_on_the_seed_and_reach_every_place():
+    made = [shuffles(two_groups(12, 15), [[1, -1]], n_shuffles=400, seed=seed) for seed in (3, 3, 4)]
+    assert made[0].digest() == made[1].digest() != made[2].digest()
+    assert made[0].seed == 3
+    assert (np.sort(made[0].order, axis=1) == np.arange(27)).all()
+    # Each row of the first group comes to each place as often: 400 * 12 / 27, with a spread of about 10.
+    reached = np.count_nonzero(made[0].order < 12, axis=0)
+    np.testing.assert_allclose(reached, 400 * 12 / 27, atol=50)
+    flips = shuffles(np.ones((30, 1)), [[1]], n_shuffles=400).signs
+    assert set(np.unique(flips)) == {-1, 1}
+    np.testing.assert_allclose(np.count_nonzero(flips < 0, axis=0), 200, atol=50)
+
+
+def test_whole_blocks_of_different_sizes_change_places_with_those_of_their_size(rng):
+    blocks = np.repeat(np.arange(6), [2, 2, 2, 3, 3, 1])
+    matrix = np.column_stack([rng.normal(size=13), np.ones(13)])
+    made = shuffles(matrix, [[1, 0]], n_shuffles=50, blocks=blocks, block_mode="whole")
+    assert (made.n_distinct, made.exact) == (factorial(3) * factorial(2), True)
+    sizes = np.array([2, 2, 2, 3, 3, 1])[blocks]
+    np.testing.assert_array_equal(sizes[made.order], np.tile(sizes, (12, 1)))
+    # Rows stay together, in their order.
+    for rows in (slice(0, 2), slice(2, 4), slice(6, 9), slice(9, 12)):
+        assert (np.diff(made.order[:, rows], axis=1) == 1).all()
+    assert (made.order[:, 12] == 12).all()
+
+
+@pytest.mark.parametrize(("n_shuffles", "exact", "length"), [(63, False, 63), (64, True, 64), (65, True, 64)])
+def test_all_arrangements_are_made_where_they_are_few_enough(n_shuffles, exact, length):
+    made = shuffles(np.ones((6, 1)), [[1]], n_shuffles=n_shuffles)
+    assert (made.exact, len(made), made.n_distinct) == (exact, length, 64)
+    assert made.is_mirrored == exact
+    part = partition_design(np.ones((6, 1)), [[1]])
+    assert smallest_p(made, part, part.nuisance, even=True) == (2 if exact else 1) / length
+
+
+def test_all_flips_are_mirrored_and_all_orders_are_not():
+    made = shuffles(np.ones((5, 1)), [[1]])
+    np.testing.assert_array_equal(made.signs, -made.signs[::-1])
+    assert not shuffles(two_groups(3, 3), [[1, -1]]).is_mirrored
+    assert not shuffles(two_groups(2, 2), [[1, -1]], scheme="both").is_mirrored
+
+
+def test_variance_groups_that_change_places_tie_only_where_the_groups_are_of_one_size():
+    """Of two groups the exchange of all rows turns the sign of v, which counts for two tails."""
+    for sizes, n_ties in (((4, 4), 2), ((3, 5), 1)):
+        groups = np.repeat([0, 1], sizes)
+        part = partition_design(two_groups(*sizes), [[1, -1]])
+        made = make_shuffles(part, InferenceOptions(n_shuffles=2000, scheme="permutation"))
+        nothing = np.zeros((8, 0))
+        assert smallest_p(made, part, nothing, even=True, groups=groups) * len(made) == n_ties
+        assert smallest_p(made, part, nothing, even=False, groups=groups) * len(made) == 1

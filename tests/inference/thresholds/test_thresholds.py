@@ -196,7 +196,7 @@ TAIL_WORDS = {
 }
 
 
-def check_threshold(found, name, words, adjusted, statistic, alpha=0.05):  # noqa: PLR0913
+def check_threshold(found, name, words, adjusted, statistic, alpha=0.05):
     """Compare a threshold with what must survive at adjusted p up to alpha."""
     np.testing.assert_allclose(found.adjusted, adjusted, rtol=1e-9, atol=1e-300)
     with np.errstate(invalid="ignore"):
@@ -401,7 +401,7 @@ def height_at_p(p, test, dof):
 )
 @pytest.mark.parametrize("width", [1.2, 3.0])
 def test_random_field_p_is_its_formula(statistic, test, tail, width):
-    """1 - exp(-expected clusters) of heights, p of the size of clusters; z where dof differ between voxels."""
+    """1 - exp(-expected clusters) of heights, p of the size of clusters; z where dof differ by voxel."""
     dof = {"t": (1.0, 11.0), "F": (2.0, 11.0), "v": (1.0, np.nan)}[test]
     values = np.square(statistic) if test == "F" else statistic
     smoothness = make_smoothness(width)
