@@ -1,5 +1,6 @@
 """v, G, Hotelling's T2, also by group, and Wilks' lambda against formulas and brute force."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 from oracles import g_map, wilks
 from scipy import stats
 
-from bidsapp.errors import ModelError
+from bidsapp.errors import ModelError, SettingsError
+from bidsapp.inference.grouped_test import invert
 from bidsapp.inference.partition import partition_design
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.shuffles import make_shuffles
+from bidsapp.inference.wilks_test import log_determinant
 from bidsapp.records import Geometry, GroupDesign, InferenceOptions
 from bidsapp.stats.distributions import f_to_z
 from bidsapp.stats.repeated_measures import fit_unequal_covariances
@@ -252,3 +255,76 @@ def test_t2_by_group_of_the_subjects_present_equals_those_alone(geometry, rng):
     fit = fit_unequal_covariances(data[:-1].swapaxes(0, 1), part, [[1, -1]])
     np.testing.assert_allclose(result.statistic[:8], fit.statistic[:8], rtol=1e-9)
     np.testing.assert_allclose(result.statistics["height"].observed[:8], fit.z[:8], rtol=1e-7)
+
+
+@pytest.mark.parametrize("n_maps", [None, 2])
+def test_a_group_without_residuals_that_the_effect_rests_on_is_refused(geometry, rng, n_maps):
+    """Its one subject is fitted perfectly; an effect that lies elsewhere does without it."""
+    groups = np.array(["b", "a", "c"])[np.repeat([0, 1, 2], [1, 6, 7])]
+    matrix = (groups[:, None] == ["b", "a", "c"]).astype(float)
+    data = rng.normal(size=(14, 24) if n_maps is None else (14, n_maps, 24))
+    options = InferenceOptions(n_shuffles=60, statistics=("height",), variance_groups=groups)
+    with pytest.raises(SettingsError, match="no residual to variance group b, on which"):
+        permute(data, matrix, [[1, -1, 0]], geometry, options)
+    found = permute(data, matrix, [[0, 1, -1]], geometry, options)
+    assert np.isfinite(found.p).all()
+    if n_maps is None:
+        welch = stats.ttest_ind(data[1:7], data[7:], equal_var=False).statistic
+        np.testing.assert_allclose(found.statistic, welch, rtol=1e-9)
+
+
+@pytest.mark.parametrize("tail", ["two", "positive", "negative"])
+def test_the_tail_of_v_turns_its_sign_alone(geometry, rng, tail):
+    data = rng.normal(size=(20, 24)) + 0.5 * TWO[:, :1]
+    options = InferenceOptions(
+        n_shuffles=300, statistics=("height",), variance_groups=GROUPS, tail=tail, alpha=0.1
+    )
+    found = permute(data, TWO, [[1, -1]], geometry, options)
+    welch = stats.ttest_ind(data[:4], data[4:], equal_var=False)
+    z = np.sign(welch.statistic) * stats.norm.isf(welch.pvalue / 2)
+    np.testing.assert_allclose(found.statistic, welch.statistic, rtol=1e-9)
+    np.testing.assert_allclose(found.statistics["height"].observed, z, rtol=1e-7)
+    sized = {"two": np.abs(z), "positive": z, "negative": -z}[tail]
+    assert found.statistics["height"].null_max[0] == pytest.approx(sized.max(), rel=1e-7)
+    assert found.dof[0] == 1.0
+    assert np.isnan(found.dof[1])
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_matrices_are_inverted_and_their_determinants_found(size, rng):
+    root = rng.normal(size=(size + 3, size))
+    matrix = root.T @ root
+    inverse = matrix.copy()
+    invert(inverse)
+    np.testing.assert_allclose(inverse, np.linalg.inv(matrix), rtol=1e-9, atol=1e-12)
+    assert log_determinant(matrix.copy()) == pytest.approx(np.linalg.slogdet(matrix)[1], rel=1e-9)
+    assert np.isfinite(log_determinant(np.zeros((size, size))))
+
+
+def test_points_whose_maps_do_not_vary_or_depend_on_each_other_are_left_out(geometry, rng):
+    data = rng.normal(size=(12, 2, 24))
+    data[:, 1, 0] = 2.0 * data[:, 0, 0]
+    data[:, 0, 1] = 3.0
+    data[:, :, 2] = 0.0
+    data[:, 1, 3] = 1e-3 * data[:, 1, 3]
+    for groups in (None, np.repeat([0, 1], 6)):
+        matrix, weights = np.repeat(np.eye(2), 6, axis=0), [[1, -1]]
+        options = InferenceOptions(n_shuffles=60, statistics=("height",), variance_groups=groups)
+        found = permute(data, matrix, weights, geometry, options)
+        assert np.flatnonzero(np.isnan(found.statistic)).tolist() == [0, 1, 2]
+        assert np.flatnonzero(np.isnan(found.p)).tolist() == [0, 1, 2]
+
+
+def test_degrees_of_freedom_of_several_maps(geometry, rng):
+    """Rao's, and where they differ by voxel those of the numerator alone."""
+    data, groups = rng.normal(size=(15, 2, 24)), np.repeat([0, 1, 2], 5)
+    options = InferenceOptions(n_shuffles=60, statistics=("height", "extent"), cluster_forming_p=0.01)
+    rows = [[1, -1, 0], [0, 1, -1]]
+    plain = permute(data, np.eye(3)[groups], rows, geometry, options)
+    assert plain.dof == (4.0, 2 * (12 - 1.0))
+    assert plain.clusters.cutoff == pytest.approx(stats.norm.isf(0.01))
+    assert plain.conventions["Statistic"] == "Wilks' lambda, as Rao's F"
+    by_group = permute(data, np.eye(3)[groups], rows, geometry, replace(options, variance_groups=groups))
+    assert by_group.dof[0] == 4.0
+    assert np.isnan(by_group.dof[1])
+    assert by_group.clusters.cutoff == pytest.approx(stats.norm.isf(0.01))

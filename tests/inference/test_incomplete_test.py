@@ -1,13 +1,15 @@
 """Points that lack subjects, against brute force over the subjects that are there."""
 
 from itertools import permutations, product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from oracles import g_map
-from scipy import stats
+from scipy import special, stats
 
-from bidsapp.inference.permutation import permute
+from bidsapp.inference.incomplete_test import as_of_all
+from bidsapp.inference.permutation import lay_out, permute, prepare_test
 from bidsapp.records import Geometry, InferenceOptions
 
 
@@ -160,3 +162,62 @@ def test_batches_and_threads_change_nothing(geometry, rng, n_threads):
     np.testing.assert_array_equal(first.p, second.p)
     for name, found in first.statistics.items():
         np.testing.assert_array_equal(found.null_max, second.statistics[name].null_max)
+
+
+def test_a_value_of_fewer_subjects_has_the_p_of_all():
+    few, all_ = SimpleNamespace(dof=(1.0, 5.0)), SimpleNamespace(dof=(1.0, 9.0), name="t", is_signed=True)
+    t = np.array([-40.0, -1.5, 0.0, 0.3, 2.5, 1e80])
+    found = as_of_all(t, few, all_)
+    np.testing.assert_allclose(stats.t.sf(found[:5], 9), stats.t.sf(t[:5], 5), rtol=1e-9)
+    # A p below 1e-300 is as small as can be told.
+    assert special.stdtr(9, -found[5]) == pytest.approx(1e-300, rel=1e-6)
+
+    few, all_ = SimpleNamespace(dof=(2.0, 5.0)), SimpleNamespace(dof=(2.0, 9.0), name="F", is_signed=False)
+    f = np.array([0.1, 1.0, 30.0, 1e200])
+    found = as_of_all(f, few, all_)
+    np.testing.assert_allclose(stats.f.sf(found[:3], 2, 9), stats.f.sf(f[:3], 2, 5), rtol=1e-9)
+    assert special.fdtrc(2, 9, found[3]) == pytest.approx(1e-300, rel=1e-6)
+
+    followed = SimpleNamespace(dof=(1.0, np.nan), name="v", is_signed=True)
+    np.testing.assert_array_equal(as_of_all(t, SimpleNamespace(z=lambda values: -values), followed), -t)
+
+
+@pytest.mark.parametrize("scheme", ["sign-flip", "both"])
+def test_shuffles_of_rows_in_blocks_are_those_of_the_rows_present(geometry, rng, scheme):
+    """Whole blocks that lack a row can still be flipped; orders keep the blocks of the rows present."""
+    blocks = np.array([2, 0, 1, 0, 2, 1, 2, 0])
+    matrix, data = np.column_stack([np.ones(8), rng.normal(size=8)]), lacking(rng, 8, 2)
+    mode = "whole" if scheme == "sign-flip" else "within"
+    options = InferenceOptions(
+        n_shuffles=90, statistics=("height",), blocks=blocks, block_mode=mode, scheme=scheme, alpha=0.9
+    )
+    layout = lay_out(matrix, [[0, 1]], options)
+    _, test, left_out = prepare_test(data, (matrix, [[0, 1]]), layout)
+    assert left_out == ""
+    present, made = np.arange(2, 8), layout.shuffles
+    alone = test._of_present(made, slice(0, 90), present)
+    np.testing.assert_array_equal(alone.signs, made.signs[:, 2:])
+    np.testing.assert_array_equal(np.sort(alone.order, axis=1), np.tile(np.arange(6), (len(made), 1)))
+    np.testing.assert_array_equal(blocks[2:][alone.order], np.tile(blocks[2:], (len(made), 1)))
+    np.testing.assert_array_equal(alone.order[0], np.arange(6))
+    for order, one in zip(made.order, alone.order, strict=True):
+        for block in range(3):
+            rows = np.flatnonzero(blocks == block)
+            # The rows present meet, in their order, those of the rows that they would meet that are present.
+            met = [row - 2 for row in order[rows] if row >= 2]
+            assert one[[row - 2 for row in rows if row >= 2]].tolist() == met
+    if scheme == "sign-flip":
+        np.testing.assert_array_equal(alone.order, np.tile(np.arange(6), (len(made), 1)))
+
+
+def test_one_subject_that_is_missing_everywhere_else_counts(geometry, rng):
+    """A set of rows that one point has is tested with them; points of all rows stay as they are."""
+    data = rng.normal(size=(9, 24))
+    data[4, 5] = np.nan
+    options = InferenceOptions(n_shuffles=512, statistics=("height",))
+    result = permute(data, np.ones((9, 1)), [[1]], geometry, options)
+    expected = stats.ttest_1samp(data, 0, nan_policy="omit").statistic
+    np.testing.assert_allclose(result.statistic, np.asarray(expected), rtol=1e-9)
+    assert result.conventions["IncompleteVoxels"] == 1
+    complete = permute(np.nan_to_num(data), np.ones((9, 1)), [[1]], geometry, options)
+    assert complete.conventions["IncompleteVoxels"] == 0

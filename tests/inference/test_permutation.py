@@ -1,5 +1,6 @@
 """The engine against brute force over all arrangements, and its invariances."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -8,12 +9,12 @@ from oracles import clusters_of, enhanced, enhanced_by_steps, f_map, t_map
 from scipy import stats
 
 from bidsapp.errors import ModelError, SettingsError
+from bidsapp.inference.linear_test import prepare_linear_test
+from bidsapp.inference.partition import partition_design
 from bidsapp.inference.permutation import permute
 from bidsapp.records import Geometry, InferenceOptions
 
 SHAPE = (7, 6, 5)
-# Grid thresholds of the slow TFCE are this far apart; its error is about as large, relative to the exact one.
-STEP = 0.002
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def brute_force(maps, geometry, cutoff, two_tailed):
             _, size, mass = clusters_of(volume, cutoff, 3, cutoff)
             sizes.extend(size)
             masses.extend(mass)
-            scores.append(enhanced(np.maximum(volume, 0), STEP).max())
+            scores.append(enhanced(volume).max())
         maxima.append([max(heights), max(sizes), max(masses), max(scores)])
     return np.array(maxima).T
 
@@ -63,7 +64,7 @@ def test_all_flips_equal_brute_force(tail, geometry, rng):
     words = {"two": "largest absolute value of both tails", "positive": "positive tail"}
     assert (result.conventions["Tails"], result.conventions["TwoSided"]) == (words[tail], tail == "two")
     for name, null, tolerance in zip(
-        ("height", "extent", "mass", "tfce"), expected, (1e-9, 0, 1e-9, 0.01), strict=True
+        ("height", "extent", "mass", "tfce"), expected, (1e-9, 0, 1e-9, 1e-9), strict=True
     ):
         np.testing.assert_allclose(
             np.sort(result.statistics[name].null_max), np.sort(null), rtol=tolerance, atol=1e-9
@@ -87,10 +88,9 @@ def test_observed_maps_equal_brute_force(conventions, geometry, rng):
     found = permute(data, ones, [[1]], geometry, options).statistics
     expected = observed_maps(t_map(data, ones, [1]), geometry, options)
     for name, values in expected.items():
-        tolerance = 0.01 if name == "tfce" and not options.tfce_steps else 1e-9
         largest = np.abs(values).max()
         assert largest > 0
-        np.testing.assert_allclose(found[name].observed, values, atol=tolerance * largest)
+        np.testing.assert_allclose(found[name].observed, values, atol=1e-9 * largest)
 
 
 def observed_maps(t, geometry, options):
@@ -103,11 +103,10 @@ def observed_maps(t, geometry, options):
         side = geometry.volume(np.maximum(sign * heights, 0), fill=0.0)
         rank = {6: 1, 18: 2, 26: 3}[options.connectivity]
         labels, sizes, masses = clusters_of(side, cutoff, rank, offset)
-        enhance, fineness = (enhanced_by_steps, 25) if options.tfce_steps else (enhanced, STEP)
+        by_steps = enhanced_by_steps(side, 25, options.tfce_powers)
+        scores = by_steps if options.tfce_steps else enhanced(side, options.tfce_powers)
         volumes = [np.append(0, values)[labels] for values in (sizes, masses)]
-        for name, volume in zip(
-            ("extent", "mass", "tfce"), (*volumes, enhance(side, fineness, options.tfce_powers)), strict=True
-        ):
+        for name, volume in zip(("extent", "mass", "tfce"), (*volumes, scores), strict=True):
             maps[name] += sign * volume[geometry.mask]
     return maps
 
@@ -278,3 +277,83 @@ def test_effects_in_single_precision_give_the_same_as_in_double(geometry, rng):
     for name, found in single.statistics.items():
         np.testing.assert_array_equal(found.null_max, double.statistics[name].null_max)
         np.testing.assert_array_equal(found.p_fwe, double.statistics[name].p_fwe)
+
+
+@pytest.mark.parametrize("tail", ["two", "positive", "negative"])
+@pytest.mark.parametrize("statistics", [("height",), ("extent",), ("mass", "height"), ("tfce",)])
+def test_clusters_have_the_p_of_their_points(geometry, rng, tail, statistics):
+    data = smooth_data(rng, geometry, 9)
+    options = InferenceOptions(tail=tail, n_shuffles=300, cluster_forming_p=0.02, statistics=statistics)
+    result = permute(data, np.ones((9, 1)), [[1]], geometry, options)
+    if not {"extent", "mass"} & set(statistics):
+        assert result.clusters is None
+        return
+    clusters = result.clusters
+    assert set(clusters.p_fwe) == {"extent", "mass"} & set(statistics)
+    assert len(clusters.size) > 0
+    members = clusters.labels > 0
+    numbers = clusters.labels[members] - 1
+    for name, p in clusters.p_fwe.items():
+        found = result.statistics[name]
+        np.testing.assert_array_equal(found.p_fwe[members], p[numbers])
+        sizes = clusters.size if name == "extent" else clusters.mass
+        np.testing.assert_allclose(found.observed[members], (clusters.sign * sizes)[numbers])
+    np.testing.assert_array_equal(np.sign(result.statistic[members]), clusters.sign[numbers])
+    assert set(clusters.sign) <= {"two": {-1, 1}, "positive": {1}, "negative": {-1}}[tail]
+    assert clusters.cutoff == pytest.approx(stats.t.isf(0.02, 8))
+
+
+@pytest.mark.parametrize(("n_shuffles", "exact"), [(255, False), (256, True), (1000, True)])
+def test_what_is_said_of_the_shuffles_is_so(geometry, rng, n_shuffles, exact):
+    data, ones = smooth_data(rng, geometry, 8), np.ones((8, 1))
+    options = InferenceOptions(n_shuffles=n_shuffles, statistics=("height",))
+    result = permute(data, ones, [[1]], geometry, options)
+    assert (result.exact, result.n_distinct, result.n_shuffles) == (exact, 256, 256 if exact else 255)
+    assert result.smallest_p == (2 / 256 if exact else 1 / 255)
+    assert (result.test, result.dof, result.scheme) == ("t", (1.0, 7.0), "sign-flip")
+    null = result.statistics["height"].null_max
+    assert len(null) == result.n_shuffles
+    assert null[0] == pytest.approx(np.abs(result.statistic).max())
+    reached = [value for value in np.unique(null) if np.mean(null >= value * (1 - 1e-9)) <= 0.05]
+    assert result.statistics["height"].cutoff == reached[0]
+    counted = permute(data, ones, [[1]], geometry, replace(options, uncorrected=False))
+    assert counted.p is None
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1.0, 1e100])
+def test_points_that_are_constant_but_for_rounding_are_left_out(geometry, rng, unit):
+    data = smooth_data(rng, geometry, 8)
+    data[:, 0] = 1.0 + 1e-13 * rng.normal(size=8)
+    data[:, 1] = 1.0 + 1e-3 * rng.normal(size=8)
+    matrix = np.column_stack([np.ones(8), rng.normal(size=8)])
+    data[:, 2] = matrix @ [2.0, 3.0]
+    options = InferenceOptions(n_shuffles=60, statistics=("height",))
+    found = permute(data * unit, matrix, [[0, 1]], geometry, options)
+    assert np.flatnonzero(np.isnan(found.statistic)).tolist() == [0, 2]
+    np.testing.assert_allclose(found.statistic[1], t_map(data[:, 1:2], matrix, [0, 1])[0], rtol=1e-6)
+
+
+def test_t_and_the_share_of_variance_are_turned_into_each_other(geometry, rng):
+    """w**2 / (1 - w**2) times the degrees of freedom is t**2, or F times its rows."""
+    for n_rows, dof in ((1, 9.0), (2, 9.0)):
+        matrix = np.eye(n_rows + 1)[np.arange(9 + n_rows + 1) % (n_rows + 1)]
+        weights = np.eye(n_rows + 1)[:n_rows] - np.eye(n_rows + 1)[1:]
+        test = prepare_linear_test(
+            np.ones((len(matrix), 1)), partition_design(matrix, weights), matrix[:, :0]
+        )
+        assert (test.dof, test.name, test.is_signed) == (
+            (n_rows, dof),
+            "t" if n_rows == 1 else "F",
+            n_rows == 1,
+        )
+        w = np.array([-0.7, 0.0, 0.5, 0.99]) if n_rows == 1 else np.array([0.0, 0.5, 0.99])
+        expected = w**2 / (1 - w**2) * dof / n_rows
+        expected = np.sign(w) * np.sqrt(expected) if n_rows == 1 else expected
+        np.testing.assert_allclose(test.statistic(w), expected, rtol=1e-9)
+        np.testing.assert_allclose(test.to_w(expected), w, rtol=1e-9)
+        np.testing.assert_allclose(test.to_w(np.array([np.inf])), 1.0)
+        assert np.isfinite(test.statistic(np.array([1.0]))).all()
+        p = 0.003
+        expected = stats.t.isf(p, 9) if n_rows == 1 else stats.f.isf(p, 2, 9)
+        assert test.cutoff(p) == pytest.approx(expected)
+        assert test.z(expected) == pytest.approx(stats.norm.isf(p))

@@ -59,3 +59,15 @@ def test_voxel_without_a_variance_has_no_scores(data):
     effects, variances = data
     variances[3, 5] = np.nan
     assert np.flatnonzero(np.isnan(make_flip_scores(effects, variances, "reml")).any(axis=0)).tolist() == [5]
+
+
+def test_two_inputs_have_scores_and_one_has_none(data):
+    effects, variances = data
+    effects[2:, 0] = effects[1:, 1] = np.nan
+    variances[0, 2] = 0.0
+    scores = make_flip_scores(effects, variances, "fixed")
+    weights = 1 / variances[:2, 0]
+    np.testing.assert_allclose(scores[:2, 0], effects[:2, 0] * weights / weights.mean(), rtol=1e-6)
+    assert np.isnan(scores[2:, 0]).all()
+    assert np.isnan(scores[:, 1]).all()
+    assert np.flatnonzero(np.isnan(scores[:, 2])).tolist() == [0]

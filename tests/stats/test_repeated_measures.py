@@ -108,6 +108,16 @@ def test_greenhouse_geisser_equals_pingouin(cells):
         assert found.epsilon_gg[voxel] == pytest.approx(peer["eps"].iloc[0], rel=1e-6)
 
 
+@pytest.mark.parametrize("n_cells", [3, 4])
+def test_huynh_feldt_equals_pingouin(cells, n_cells):
+    """Which cuts it at 1."""
+    rows = orthonormalise_rows(DIFFERENCES[: n_cells - 1])
+    found = fit_greenhouse_geisser(scores_of(rows, cells), *ONE_GROUP)
+    peer = [pingouin.epsilon(pd.DataFrame(cells[:n_cells, :, v].T), correction="hf") for v in range(6)]
+    assert min(peer) < 1
+    np.testing.assert_allclose(np.minimum(found.epsilon_hf, 1.0), peer, rtol=1e-9)
+
+
 def test_epsilon_is_one_for_one_row_and_the_test_is_t(cells):
     found = fit_greenhouse_geisser(scores_of(orthonormalise_rows(DIFFERENCES[:1]), cells), *ONE_GROUP)
     np.testing.assert_allclose(found.epsilon_gg, 1.0, rtol=1e-12)
