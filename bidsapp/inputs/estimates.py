@@ -163,7 +163,8 @@ def _without_excluded(files, settings):
     """Return the files without those of excluded participants, who need not have any."""
     excluded = settings.selection.exclude_participant_label
     there = {file.entities["sub"] for file in files}
-    known = there | (known_participants(settings) if set(excluded) - there else set())
+    absent = set(excluded) - there
+    known = there | known_participants(settings, absent) if absent else there
     missing = [label for label in excluded if label not in known]
     if missing:
         raise unknown_labels("sub", missing, sorted(known, key=natural_key), "participant")

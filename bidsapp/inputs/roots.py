@@ -75,11 +75,14 @@ def labels_without_bold(labels, settings):
     return {label for label in labels if not any(_holds(root, ANY_BOLD, escape(label)) for root in roots)}
 
 
-def known_participants(settings):
-    """Return the labels of everybody that the dataset, its derivatives or participants.tsv know."""
-    raw, derived = labels_at(settings)
-    path = find_participants(settings.bids_dir)
-    return raw | derived | (set(read_participants(path).index) if path else set())
+def known_participants(settings, wanted):
+    """Return the labels of everybody that the dataset and its derivatives know.
+
+    Where they lack one of those wanted, those of participants.tsv, too.
+    """
+    known = set().union(*labels_at(settings))
+    path = None if known >= set(wanted) else find_participants(settings.bids_dir)
+    return known | set(read_participants(path).index) if path else known
 
 
 def is_derivative(folder):

@@ -21,8 +21,8 @@ from bidsapp.inputs.roots import find_roots
 from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text
 from bidsapp.plan.automatic import make_automatic_model
 from bidsapp.plan.graph import describe_graph, planned_flows
-from bidsapp.plan.group import find_people
 from bidsapp.plan.participant import make_participant_plan
+from bidsapp.plan.people import asks_participants, find_people
 from bidsapp.plan.show import describe_participant_plan
 from bidsapp.plan.text import plan_text
 from bidsapp.plan.within import subject_contrasts
@@ -62,7 +62,8 @@ def graph(arguments):
     flows = None
     if arguments.bids_dir:
         plan, settings = _plan_on_dataset(arguments)
-        flows = planned_flows(plan, find_people(settings))
+        people, _ = find_people(settings, lambda: asks_participants(model))
+        flows = planned_flows(plan, people)
     _write(draw_model_graph(describe_graph(model, flows)).file(), arguments.output)
     return EXIT_OK
 

@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from bidsapp.errors import Caution
-from bidsapp.model_records import INTERCEPT, SHORT_NAMES, Model, Node
+from bidsapp.model_records import Model, Node
 from bidsapp.plan.combine import flows_of, flows_of_run
 from bidsapp.plan.group import (
     design_of_group,
     entering_flows,
-    find_people,
     known_names,
     make_flow,
     nothing_enters,
 )
 from bidsapp.plan.nodes import Flow, group_flows, leave_out_unplaced, make_outputs
+from bidsapp.plan.people import asks_participants, find_people, names_columns
 from bidsapp.plan.within import collapse_flows
 from bidsapp.plan_records import SubjectPlan
 from bidsapp.records import EstimateKey
@@ -41,27 +41,28 @@ def check_dataset_nodes(model: Model, subjects: Iterable[SubjectPlan], settings:
     Returns
     -------
     list of Caution
-        Contrasts that will not be made.
+        Contrasts that will not be made; a table that cannot be read and is not needed.
 
     Raises
     ------
     ModelError
         As the group level would.
     """
-    nodes = [node for node in model.nodes if node.level == "Dataset" and _asks_participants(model, node)]
-    people = find_people(settings) if nodes else {}
-    if not people:
+    nodes = [node for node in model.nodes if node.level == "Dataset" and _is_more_than_means(model, node)]
+    if not nodes:
         return []
+    people, notes = find_people(settings, lambda: asks_participants(model))
+    if not people:
+        return notes
     names = known_names(model)
     flows = [make_flow(Expected(key), people, names) for key in _expected_keys(subjects, people)]
     return [caution for node in nodes for caution in _check_node(model, node, flows)]
 
 
-def _asks_participants(model: Model, node: Node) -> bool:
+def _is_more_than_means(model: Model, node: Node) -> bool:
     """Whether a node has more than the mean of each contrast that comes in."""
-    rules = [key for edge in model.edges_into(node.name) for key in edge.filter]
-    plain = "contrast" in node.group_by and {*node.group_by} <= {*SHORT_NAMES, "contrast"}
-    return bool(node.formula or rules or node.x != (INTERCEPT,) or not plain)
+    filtered = any(edge.filter for edge in model.edges_into(node.name))
+    return filtered or "contrast" not in node.group_by or names_columns(model, node)
 
 
 def _expected_keys(subjects, people):

@@ -10,9 +10,9 @@ import pandas as pd
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group import make_group_design
 from bidsapp.design.variables import level_name, near_name
-from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, in_lines
+from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, SettingsError, in_lines
 from bidsapp.inputs.estimates import find_estimates
-from bidsapp.inputs.participants import find_participants, match_labels, read_participants
+from bidsapp.inputs.participants import match_labels
 from bidsapp.inputs.selection import natural_key
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.outputs.names import make_label
@@ -44,6 +44,7 @@ from bidsapp.plan.nodes import (
     passes,
     varying_entities,
 )
+from bidsapp.plan.people import asks_participants, find_people
 from bidsapp.plan.within import collapse_flows, entries_of, is_vector, spread_cells
 from bidsapp.plan_records import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.records import USES_VARIANCES
@@ -68,7 +69,9 @@ def make_group_plan(settings):
     """
     check_declared(settings)
     entries, excluded = exclude_listed(find_estimates(settings), settings)
-    people, notes = match_labels(find_people(settings), [entry.key.entity("sub") for entry in entries])
+    people, unread = find_people(settings, lambda: _needs_people(settings, entries))
+    people, notes = match_labels(people, [entry.key.entity("sub") for entry in entries])
+    notes += unread
     models, fits = find_group_models(settings, entries, people), []
     for model in models:
         made, more = plan_model(model, entries, people, settings)
@@ -124,10 +127,16 @@ def plan_model(model, entries, people, settings):
     return fits, notes
 
 
-def find_people(settings):
-    """Return subject label -> columns of participants.tsv and phenotype tables; empty where there is none."""
-    path = find_participants(settings.bids_dir, *(Path(str(p)) for p in settings.selection.estimates))
-    return {} if path is None else read_participants(path).to_dict("index")
+def _needs_people(settings, entries):
+    """Whether the models or the settings name a column of participants."""
+    if settings.group.variance_groups or settings.permutation.exchangeability_blocks:
+        return True
+    try:
+        models = find_group_models(settings, entries)
+    except SettingsError:
+        # Words of --group-design that mean nothing without the columns.
+        return True
+    return any(map(asks_participants, models))
 
 
 def known_names(model):

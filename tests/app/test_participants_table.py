@@ -98,6 +98,81 @@ def test_a_table_that_was_not_fetched_is_called_so(tiny_dataset, results, tmp_pa
     assert f"{table} is a link to content that is not here. Fetch it: datalad" in capsys.readouterr().err
 
 
+GROUPED = {"GroupBy": ["contrast", "group"], "X": [1]}
+IN_X = {"GroupBy": ["contrast"], "X": [1, "age"]}
+ONE_MEAN = {"GroupBy": ["contrast"], "X": [1]}
+UNREADABLE = {
+    "is a link to content that is not here": lambda table: table.symlink_to(
+        ".git/annex/objects/aa/bb/MD5E-s1"
+    ),
+    "is a pointer to content that is not here": lambda table: table.write_text(
+        "/annex/objects/MD5E-s1.tsv\n"
+    ),
+    "is not UTF-8 text": lambda table: table.write_text("participant_id\nsub-01\n", "utf-16"),
+    "has several rows of sub-01": lambda table: table.write_text("participant_id\nsub-01\nsub-01\n"),
+    "has no column 'participant_id'": lambda table: table.write_text(""),
+}
+
+
+@pytest.fixture(params=UNREADABLE)
+def unreadable(request, tiny_dataset, results, tmp_path, capsys):
+    """Return a function that plans the group beside a table that cannot be read, and what is said of it."""
+    folder = tmp_path / "bids"
+    folder.mkdir()
+    UNREADABLE[request.param](folder / "participants.tsv")
+
+    def run(*arguments, node=None):
+        if node:
+            content = {"Level": "Dataset", "Name": "all", "GroupBy": node["GroupBy"]}
+            content |= {"Model": {"Type": "glm", "X": node["X"]}, "DummyContrasts": {"Test": "t"}}
+            path = tmp_path / "model_smdl.json"
+            path.write_text(json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [content]}))
+            arguments = (*arguments, "--model", str(path))
+        code = main([str(folder), str(results), "group", "--dry-run", *arguments])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    run.reason = request.param
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "node"),
+    [
+        ((), None),
+        (("--group-design", "one-sample"), None),
+        (("--group-design", "paired", "face", "house"), None),
+        ((), ONE_MEAN),
+        (("--exclude-participant-label", "04"), None),
+    ],
+)
+def test_a_table_that_cannot_be_read_and_is_not_needed_is_a_warning(unreadable, words, node):
+    code, said = unreadable(*words, node=node)
+    assert code == 0
+    (line,) = [line for line in said.splitlines() if "WARNING" in line]
+    assert unreadable.reason in line
+    assert line.endswith("The model names no column of participants: it goes on without them")
+
+
+@pytest.mark.parametrize(
+    ("words", "node"),
+    [
+        (AGE, None),
+        (("--group-design", "paired", "face", "house", "two-sample", "group"), None),
+        (("--variance-groups", "group"), None),
+        (("--exchangeability-blocks", "group"), None),
+        ((), IN_X),
+        ((), GROUPED),
+        (("--exclude-participant-label", "99"), None),
+    ],
+)
+def test_a_table_that_cannot_be_read_and_is_needed_ends_the_group(unreadable, words, node):
+    code, said = unreadable(*words, node=node)
+    assert code in (65, 66)
+    assert unreadable.reason in said
+    assert "goes on without" not in said
+
+
 def test_numbers_that_two_rows_share_are_not_matched(plan):
     def change(table):
         twice = table.iloc[[0, 0]].assign(participant_id=["sub-1", "sub-001"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from three_conditions import DATASET, RUN, SUBJECT, contrast, make_model, make_node, write_model
 
-from bidsapp.errors import ModelError, find_cautions
+from bidsapp.errors import InputError, ModelError, find_cautions
 from bidsapp.plan import make_participant_plan
 from bidsapp.settings import ModelOptions, Selection, Settings
 
@@ -93,3 +93,27 @@ def test_contrast_that_can_not_be_made_is_a_warning_where_it_may_be_dropped(thre
     rules = [contrast("d", LEVELS, [1, -1]), contrast("wrong", ["group.patients"], [1])]
     made = plan_one(three_conditions, tmp_path, dataset_node(["group"], *rules), policy="drop")
     assert [note for note in find_cautions(made.notes) if "wrong will not be made" in note]
+
+
+@pytest.fixture
+def unfetched(three_conditions, tmp_path):
+    """Return the dataset with a participants.tsv that is a link to nothing."""
+    folder = tmp_path / "bids"
+    folder.mkdir()
+    for path in three_conditions.iterdir():
+        (folder / path.name).symlink_to(path if path.name != "participants.tsv" else "annex/objects/aa")
+    return folder
+
+
+@pytest.mark.parametrize(("key", "value"), [("contrast", "a"), ("subject", "01"), ("group", "patient")])
+def test_table_that_can_not_be_read_ends_the_plan_where_it_is_needed_alone(unfetched, tmp_path, key, value):
+    edges = [
+        {"Source": "run", "Destination": "subject"},
+        {"Source": "subject", "Destination": "dataset", "Filter": {key: [value]}},
+    ]
+    if key == "group":
+        with pytest.raises(InputError, match=r"participants\.tsv is a link to content that is not here"):
+            plan_one(unfetched, tmp_path, DATASET, edges=edges)
+        return
+    (caution,) = find_cautions(plan_one(unfetched, tmp_path, DATASET, edges=edges).notes)
+    assert "participants.tsv is a link" in caution
