@@ -38,8 +38,29 @@ def test_defaults_are_those_of_the_settings():
     assert settings().permutation == PARTS["permutation"]()
 
 
-def test_flags_may_be_written_with_underscores():
-    assert settings("--n_permutations", "7").permutation.n_permutations == 7
+FLAGS = {flag: action for action in make_parser()._actions for flag in action.option_strings}
+
+
+def outcome(flag, action):
+    """Return what a flag is read as, or the message where "1" is no value of it."""
+    value = "" if action.nargs == 0 else "=1"
+    try:
+        return vars(parse_arguments(["in", "out", "group", flag + value]))
+    except SettingsError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("flag", [flag for flag in FLAGS if "-" in flag[2:] and flag != "--bids-exec-spec"])
+def test_every_flag_may_be_written_with_underscores(flag):
+    read = outcome(flag, FLAGS[flag])
+    assert read == outcome("--" + flag[2:].replace("-", "_"), FLAGS[flag])
+    assert "unknown" not in read
+
+
+@pytest.mark.parametrize("flag", ["--participantlabel", "--participants_label", "--Participant_Label"])
+def test_flags_that_differ_a_little_are_told_the_near_one(flag):
+    with pytest.raises(SettingsError, match="did you mean '--participant-label'"):
+        settings(flag, "01")
 
 
 def test_a_value_keeps_its_underscores():

@@ -7,8 +7,7 @@ What becomes of missing values (``n/a`` or an empty cell):
 * trial_type, or any other column: the row makes no event of that column, and others may still use it.
 
 Onsets may be negative (the event began before the first volume). A file without rows is a table
-without rows. Rows of the same onset, duration and trial type count as often as they stand there, with a
-caution.
+without rows. Rows of the same onset and trial type count as often as they stand there, with a caution.
 """
 
 from pathlib import Path
@@ -96,9 +95,12 @@ def has_times(path):
 
 def _repeats(table):
     """Return a caution on rows that stand there several times."""
-    same = {name: pd.to_numeric(table[name]) for name in REQUIRED} | {
-        name: table[name] for name in (TRIAL_TYPE,) if name in table
-    }
+    if TRIAL_TYPE in table:
+        # Two events of one condition that begin at once are one, whatever their durations.
+        rows = table[table[TRIAL_TYPE].notna()]
+        same = {"onset": pd.to_numeric(rows["onset"]), TRIAL_TYPE: rows[TRIAL_TYPE]}
+    else:
+        same = {name: pd.to_numeric(table[name]) for name in REQUIRED}
     count = int(pd.DataFrame(same).duplicated().sum())
     if not count:
         return []

@@ -1,6 +1,7 @@
 """Read masks, maps and headers; every fault names the file."""
 
 import gzip
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,12 +115,19 @@ def _open(path):
 
 
 def read_volume(path):
-    """Return the values of a volume, float32, shape (x, y, z), and its affine; InputError names the file."""
+    """Return the values of a volume, float32, shape (x, y, z), and its affine; InputError names the file.
+
+    Further axes of the image must be of length one.
+    """
     image = _open(path)
-    if not isinstance(image, nib.spatialimages.SpatialImage) or image.ndim not in (3, 4):
+    if not isinstance(image, nib.spatialimages.SpatialImage) or image.ndim < 3:
         raise InputError(f"{path} is not a volume.")
-    if image.ndim == 4 and image.shape[3] != 1:
-        raise InputError(f"{path} holds {image.shape[3]} volumes where one is needed.")
+    n_volumes = math.prod(image.shape[3:])
+    if n_volumes != 1:
+        raise InputError(
+            f"{path} holds {n_volumes} volumes where one is needed. Save the one that is meant as a file of "
+            "its own."
+        )
     try:
         if Path(path).suffix == ".gz":
             # Unpacked as a whole, the check sum at the end of the file is compared too.

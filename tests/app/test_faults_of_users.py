@@ -318,7 +318,7 @@ def one_long(table):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (shuffled_twice, "3 rows repeat the onset, duration, trial_type of another row"),
+        (shuffled_twice, "3 rows repeat the onset, trial_type of another row"),
         (some_late, r"2 of \d+ events lie outside the run"),
         (one_long, r"1 of \d+ events last longer than the run"),
         (in_minutes, r"all \d+ events lie in the first [\d.]+ s of a run of 160 s"),

@@ -93,6 +93,19 @@ def test_values_are_the_same_when_inputs_are_put_together(maps, monkeypatch):
     np.testing.assert_array_equal(after.variance, before.variance)
 
 
+@pytest.mark.parametrize("stat", ["effect", "variance"])
+def test_map_with_axes_of_length_one_is_read_and_a_series_is_refused_by_name(maps, stat):
+    before, path = read_stack(find_estimates(settings(maps))), path_of(maps, "02", stat)
+    values = nib.load(path).get_fdata()
+    save(path, values[..., None])
+    after = read_stack(find_estimates(settings(maps)))
+    np.testing.assert_array_equal(after.effect, before.effect)
+    np.testing.assert_array_equal(after.variance, before.variance)
+    save(path, np.stack([values] * 3, axis=-1))
+    with pytest.raises(InputError, match=rf"sub-02: {path} holds 3 volumes where one is needed"):
+        read_stack(find_estimates(settings(maps)))
+
+
 def test_geometry_is_the_intersection_and_coverage_counts_the_inputs(maps):
     values = np.ones(SHAPE)
     values[0, 0, :3] = np.nan

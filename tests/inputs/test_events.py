@@ -83,4 +83,18 @@ def test_other_encoding_is_refused_naming_the_file(write):
 def test_rows_that_stand_there_twice_are_told(write):
     table = read_events(write("onset\tduration\ttrial_type\n1\t1\ta\n1.0\t1\ta\n1\t1\tb\n"))
     (note,) = table.attrs["notes"]
-    assert "1 row repeats the onset, duration, trial_type of another row" in note
+    assert "1 row repeats the onset, trial_type of another row" in note
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("onset\tduration\ttrial_type\n1\t1\ta\n1\t3\ta\n1\tn/a\ta\n", "2 rows repeat the onset, trial_type"),
+        ("onset\tduration\n1\t1.0\n1.0\t1\n1\t2\n", "1 row repeats the onset, duration"),
+        ("onset\tduration\ttrial_type\n1\t1\tn/a\n1\t1\tn/a\n", None),
+        ("onset\tduration\ttrial_type\n1\t1\ta\n1\t1\tb\n1.1\t1\ta\n", None),
+    ],
+)
+def test_events_of_one_condition_that_begin_at_once_are_told(write, text, said):
+    notes = read_events(write(text)).attrs["notes"]
+    assert [said in note for note in notes] == ([True] if said else [])

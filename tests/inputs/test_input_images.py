@@ -36,9 +36,11 @@ def test_map_gives_the_values_of_the_points(tmp_path, geometry, rng):
     assert found.dtype == np.float32
 
 
-def test_map_with_a_fourth_axis_of_one_is_a_volume(tmp_path, geometry):
-    path = save(tmp_path / "x.nii.gz", np.ones((*SHAPE, 1), np.float32))
-    assert read_map(path, geometry).shape == (geometry.n_points,)
+@pytest.mark.parametrize("more", [(1,), (1, 1)])
+def test_map_with_further_axes_of_one_is_a_volume(tmp_path, geometry, rng, more):
+    values = rng.standard_normal(SHAPE).astype(np.float32)
+    found = read_map(save(tmp_path / "x.nii.gz", values.reshape(*SHAPE, *more)), geometry)
+    np.testing.assert_array_equal(found, values[geometry.mask])
 
 
 def test_rounded_affine_is_the_same_grid(geometry):
@@ -108,9 +110,10 @@ def test_mask_without_voxels_is_refused(tmp_path):
         read_mask(save(tmp_path / "m.nii.gz", np.zeros(SHAPE, np.uint8)))
 
 
-def test_series_is_no_volume(tmp_path, geometry):
-    with pytest.raises(InputError, match="holds 2 volumes where one is needed"):
-        read_map(save(tmp_path / "x.nii.gz", np.ones((*SHAPE, 2), np.float32)), geometry)
+@pytest.mark.parametrize("more", [(2,), (1, 2)])
+def test_series_is_no_volume(tmp_path, geometry, more):
+    with pytest.raises(InputError, match=r"x\.nii\.gz holds 2 volumes where one is needed\. Save the one"):
+        read_map(save(tmp_path / "x.nii.gz", np.ones((*SHAPE, *more), np.float32)), geometry)
 
 
 def test_truncated_volume_is_named(tmp_path, rng):
