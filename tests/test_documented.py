@@ -1,5 +1,6 @@
 """Documentation that must stay true."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -76,3 +77,44 @@ def test_what_lies_beside_the_repository_is_named_where_it_is_the_default_alone(
         str(path.relative_to(ROOT)) for path in TEXTS if "../" + "shared" in path.read_text(encoding="utf-8")
     }
     assert beside <= {"Makefile", ".ci/run", ".ci/containers"}
+
+
+VALIDATION = (ROOT / "README.md").read_text().partition("\n## Validation\n")[2].partition("\n## ")[0]
+ROWS = [line.strip("|").split("|") for line in VALIDATION.splitlines() if line.startswith("| ")][2:]
+# What makes a test need the folder of reference data, or leave itself out.
+LEAVES_OUT = {"importorskip", "reference", "references", "skip", "skipif", "xfail"}
+
+
+def words_of_code(path):
+    """Return the names, attributes, arguments and modules that a file of Python speaks of."""
+    fields = ("id", "attr", "arg", "name", "module")
+    return {getattr(node, field, None) for node in ast.walk(ast.parse(path.read_text())) for field in fields}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip())
+def test_every_row_of_the_validation_is_tested_in_a_bare_clone(row):
+    where = re.findall(r"`(.*?)`", row[-1])
+    assert where
+    for name in where:
+        if name.startswith("python -m "):
+            continue
+        place = ROOT / name
+        files = [place] if place.is_file() else sorted(place.glob("test_*.py"))
+        assert files, name
+        assert [(path.name, found) for path in files if (found := words_of_code(path) & LEAVES_OUT)] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def test(reference): pass",
+        "pytest.importorskip('x')",
+        "@pytest.mark.skipif(True)\ndef test(): pass",
+        "import references",
+        "from references import find",
+        "@pytest.mark.reference\ndef test(): pass",
+    ],
+)
+def test_what_leaves_a_test_out_is_seen(tmp_path, code):
+    (tmp_path / "test_x.py").write_text(code)
+    assert words_of_code(tmp_path / "test_x.py") & LEAVES_OUT

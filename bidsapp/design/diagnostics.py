@@ -8,6 +8,8 @@ import numpy as np
 RANK_TOLERANCE = 1e-9
 # Shares of a null vector below this are rounding error.
 SHARE_TOLERANCE = 1e-6
+# A convolved regressor of events outside its run is below this.
+ROUNDING = 1e-12
 
 
 def design_rank(matrix):
@@ -131,8 +133,13 @@ def independent_rows(weights):
 
 
 def _scaled(matrix):
+    """Return the columns at length 1, and their lengths, 0 where a column is rounding error.
+
+    That is measured by values of 1 at most: a column in large units makes no other one zero.
+    """
     norms = np.linalg.norm(matrix, axis=0)
-    norms = np.where(norms > 1e-12 * norms.max(initial=0.0), norms, 0.0)
+    longest = min(norms.max(initial=0.0), np.sqrt(len(matrix)))
+    norms = np.where(norms > ROUNDING * longest, norms, 0.0)
     return matrix / np.where(norms > 0, norms, 1.0), norms
 
 

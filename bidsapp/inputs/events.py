@@ -50,7 +50,9 @@ def read_events(path, label=""):
         raise InputError(f"{label}: {error}" if label else str(error), exit_code=error.exit_code) from error
     where = f"{label}: {path}" if label else str(path)
     if table.empty and not len(table.columns):
-        return _noted(pd.DataFrame(columns=list(REQUIRED), dtype=object), ["the events file is empty"])
+        return _noted(
+            pd.DataFrame(columns=list(REQUIRED), dtype=object), [Caution("the events file is empty")]
+        )
     _check_columns(table, where)
     onset = _numbers(table, "onset", where)
     duration = _numbers(table, "duration", where)
@@ -79,7 +81,7 @@ def read_events(path, label=""):
         notes.append(Caution(f"{(~there).sum()} events without an onset are left out"))
         table = table[there].reset_index(drop=True)
     if not len(table):
-        notes.append("the events file has no event")
+        notes.append(Caution("the events file has no event"))
     return _noted(table, [*notes, *_repeats(table)])
 
 

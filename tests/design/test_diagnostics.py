@@ -52,3 +52,19 @@ def test_a_design_is_decomposed_once_for_all_its_contrasts(matrix, monkeypatch):
     assert [contrast.name for contrast in made] == ["b", "c", "intercept"]
     assert skipped == dict.fromkeys(("a", "again"), "it can not be told apart: a, again depend on each other")
     assert len(decomposed) == 1
+
+
+@pytest.mark.parametrize("size", [1e9, 1e14, 1e30])
+def test_units_of_a_column_make_no_other_one_zero(matrix, size):
+    large = np.column_stack([matrix, size * matrix[:, 1] ** 2])
+    plain = np.column_stack([matrix, matrix[:, 1] ** 2])
+    weights = np.array([[1.0, -1, 0, 0, 0]])
+    assert Diagnosis(large).inestimable_reason(weights) is None
+    assert Diagnosis(large).efficiency(weights) == pytest.approx(Diagnosis(plain).efficiency(weights))
+    assert diagnostics.design_rank(large) == 5
+
+
+def test_rounding_error_is_a_column_of_zeros(matrix):
+    matrix[:, 0] *= 1e-17
+    reason = Diagnosis(matrix, ["a", "b", "c", "intercept"]).inestimable_reason(np.eye(4)[:1])
+    assert reason == "a is zero at every volume or input"

@@ -35,10 +35,10 @@ def fit(effects, matrix, test, weights, **more):
     return fit_group(effects, None, GroupDesign(matrix, (contrast,), **more))[0]
 
 
-@pytest.mark.parametrize("reference", ["spm_t", "palm_t_pos"])
-def test_one_sample_t_equals(one_sample, reference):
+@pytest.mark.parametrize("peer", ["spm_t", "palm_t_pos"])
+def test_one_sample_t_equals(one_sample, peer):
     found = fit(one_sample["effects"], np.ones((10, 1)), "t", [1.0])
-    np.testing.assert_allclose(found.statistic, one_sample[reference], rtol=0, atol=SINGLE)
+    np.testing.assert_allclose(found.statistic, one_sample[peer], rtol=0, atol=SINGLE)
 
 
 def test_one_sample_effect_and_variance_equal_spm(one_sample):
@@ -47,10 +47,10 @@ def test_one_sample_effect_and_variance_equal_spm(one_sample):
     np.testing.assert_allclose(10 * found.variance, one_sample["spm_residual_variance"], rtol=SINGLE)
 
 
-@pytest.mark.parametrize("reference", ["spm_t", "palm_t"])
-def test_two_group_t_with_a_covariate_equals(two_groups, reference):
+@pytest.mark.parametrize("peer", ["spm_t", "palm_t"])
+def test_two_group_t_with_a_covariate_equals(two_groups, peer):
     found = fit(two_groups["effects"], two_groups["design"], "t", two_groups["contrast"])
-    np.testing.assert_allclose(found.statistic, two_groups[reference], rtol=0, atol=SINGLE)
+    np.testing.assert_allclose(found.statistic, two_groups[peer], rtol=0, atol=SINGLE)
 
 
 def test_two_group_residual_variance_equals_spm(two_groups):

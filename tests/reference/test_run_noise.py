@@ -25,7 +25,7 @@ FIRST_ORDER = {
 
 
 @pytest.fixture(scope="module")
-def reference():
+def maps():
     return np.load(Path(__file__).parent / "maps" / "run_noise.npz")
 
 
@@ -34,10 +34,10 @@ def first_column(matrix):
 
 
 @pytest.mark.parametrize("name", "abcdefgh")
-def test_every_number_is_that_of_dense_matrices(reference, name):
-    matrix, series = reference[f"{name}_x"] * 1e-6, reference[f"{name}_y"] * 1e-6
-    exact = {key: reference[f"{name}_{key}"] for key in ("z", "effect", "variance", "k", "dof")}
-    inside, order = reference[f"{name}_inside"], exact["z"].shape[1]
+def test_every_number_is_that_of_dense_matrices(maps, name):
+    matrix, series = maps[f"{name}_x"] * 1e-6, maps[f"{name}_y"] * 1e-6
+    exact = {key: maps[f"{name}_{key}"] for key in ("z", "effect", "variance", "k", "dof")}
+    inside, order = maps[f"{name}_inside"], exact["z"].shape[1]
     sums = accumulate([series], make_time_model(matrix), n_lags=order, scaling="none")
     design = make_lagged_design(sums.model, order)
     z = estimate_z(make_residual_sums(sums, design), design, np.arange(series.shape[1]))
@@ -51,8 +51,8 @@ def test_every_number_is_that_of_dense_matrices(reference, name):
 
 
 @pytest.mark.parametrize(("name", "dropped"), FIRST_ORDER)
-def test_the_first_order_on_a_grid_is_what_it_was(reference, name, dropped):
-    matrix, series = reference[f"{name}_x"] * 1e-6, reference[f"{name}_y"][:, :2] * 1e-6
+def test_the_first_order_on_a_grid_is_what_it_was(maps, name, dropped):
+    matrix, series = maps[f"{name}_x"] * 1e-6, maps[f"{name}_y"][:, :2] * 1e-6
     keep = np.arange(len(matrix)) % 13 != (5 if dropped else -1)
     sums = accumulate([series + 100], make_time_model(matrix, keep), n_lags=1)
     estimate = estimate_t(fit_run_glm(sums, noise_model="ar1-reml"), first_column(matrix))
