@@ -180,3 +180,24 @@ def kenward_roger(y, matrix, weights, partials, lengths):
         np.array(k),
         np.array(dof),
     )
+
+
+def residuals_under_null(data, nuisance, groups, n_fits=4):
+    """Return the residuals of subjects' vectors (n_subjects, n_maps) on the nuisance, weighted by group.
+
+    The covariance of a group is that of its last residuals, over its size less what the fit takes of it.
+    """
+    n_maps, members = data.shape[1], [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    columns, whole = np.kron(nuisance, np.eye(n_maps)), np.eye(data.size)
+    rest = data
+    for _ in range(n_fits):
+        hat = columns @ np.linalg.inv(columns.T @ whole @ columns) @ columns.T @ whole
+        rest = data - (hat @ data.ravel()).reshape(data.shape)
+        weights = np.zeros_like(whole)
+        for rows in members:
+            own = (rows[:, None] * n_maps + np.arange(n_maps)).ravel()
+            freedom = len(rows) - hat[own, own].sum() / n_maps
+            block = np.linalg.inv(rest[rows].T @ rest[rows] / freedom)
+            weights[np.ix_(own, own)] = np.kron(np.eye(len(rows)), block)
+        whole = weights
+    return rest

@@ -15,6 +15,7 @@ from scipy import special
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.linear_test import SMALLEST_REST, STRETCH
+from bidsapp.inference.null_fit import fit_under_null
 from bidsapp.inference.partition import Partition
 from bidsapp.stats.distributions import f_to_z, t_to_z
 from bidsapp.stats.variance_groups import NOTHING
@@ -49,7 +50,7 @@ class GroupedTest(FollowedAsZ):
     groups : ndarray of int, shape (n_subjects,)
         Numbers from 0.
     data : ndarray of float64, shape (n_subjects, n_points)
-        Residuals on the nuisance, of length 1; zero where the test cannot be made.
+        Residuals on the nuisance, as of `fit_under_null`; zero where the test cannot be made.
     usable : ndarray of bool, shape (n_points,)
     direction : {1, -1}
     """
@@ -115,7 +116,8 @@ def prepare_grouped_test(test, groups):
     grams, freedom = about_groups(test.partition.basis, index)
     n_rows = test.partition.n_rows
     check_freedom(names, grams[:, :n_rows, :n_rows], freedom)
-    return GroupedTest(test.partition, index, test.data, test.usable, test.direction)
+    data = fit_under_null(test.data[:, None], test.partition.nuisance, index)[:, 0]
+    return GroupedTest(test.partition, index, data, test.usable, test.direction)
 
 
 def check_freedom(names, grams, freedom):

@@ -13,6 +13,7 @@ import numpy as np
 
 from bidsapp.inference.grouped_test import FollowedAsZ, check_freedom, invert, meet_groups
 from bidsapp.inference.linear_test import SMALLEST_REST, STRETCH
+from bidsapp.inference.null_fit import fit_under_null
 from bidsapp.inference.partition import Partition
 from bidsapp.inference.wilks_test import residuals_of_maps
 from bidsapp.stats.distributions import f_to_z
@@ -32,7 +33,7 @@ class GroupedVectorsTest(FollowedAsZ):
     groups : ndarray of int, shape (n_subjects,)
         Numbers from 0.
     data : ndarray of float64, shape (n_subjects, n_maps, n_points)
-        Residuals on the nuisance, of length 1 over all maps; zero where the test cannot be made. The maps
+        Residuals on the nuisance, as of `fit_under_null`; zero where the test cannot be made. The maps
         come from orthonormal rows.
     usable : ndarray of bool, shape (n_points,)
     """
@@ -97,6 +98,7 @@ def prepare_grouped_vectors_test(effects, partition, groups):
     data, usable = residuals_of_maps(effects, partition)
     length = np.sqrt(np.square(data).sum(axis=(0, 1)))
     data *= np.where(usable, 1.0 / np.where(usable, length, 1.0), 0.0)
+    data = fit_under_null(data, partition.nuisance, index)
     return GroupedVectorsTest(partition, index, data, usable)
 
 

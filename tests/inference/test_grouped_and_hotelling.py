@@ -5,7 +5,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from oracles import g_map, wilks
+from oracles import g_map, residuals_under_null, wilks
 from scipy import stats
 
 from bidsapp.errors import ModelError, SettingsError
@@ -26,6 +26,12 @@ def geometry():
 
 TWO = np.repeat(np.eye(2), [4, 16], axis=0)
 GROUPS = np.repeat([0, 1], [4, 16])
+
+
+def rest_of_maps(data, nuisance, groups):
+    """Return what is shuffled: residuals on the nuisance, by the weights of groups under the null."""
+    points = range(data.shape[2])
+    return np.stack([residuals_under_null(data[..., v], nuisance, groups) for v in points], axis=2)
 
 
 def test_v_of_two_groups_is_welch(geometry, rng):
@@ -51,7 +57,7 @@ def test_v_over_all_orders_equals_brute_force(geometry, rng):
     matrix = np.column_stack([np.repeat(np.eye(2), [3, 3], axis=0), rng.normal(size=6)])
     nuisance = np.column_stack([np.ones(6), matrix[:, 2]])
     data = rng.normal(size=(6, 24))
-    residuals = data - nuisance @ np.linalg.pinv(nuisance) @ data
+    residuals = rest_of_maps(data[:, None], nuisance, groups)[:, 0]
     found = [g_map(residuals[list(order)], matrix, [1, -1, 0], groups) for order in permutations(range(6))]
     z = stats.norm.isf([stats.t.sf(np.sqrt(squares), dof) for squares, dof in found])
     options = InferenceOptions(
@@ -112,7 +118,7 @@ def test_flips_of_residuals_between_variance_groups_equal_brute_force(geometry, 
     groups = np.repeat([0, 1], [3, 5])
     matrix = np.repeat(np.eye(2), [3, 5], axis=0)
     data = rng.normal(size=(8, 24))
-    residuals = data - data.mean(axis=0)
+    residuals = rest_of_maps(data[:, None], np.ones((8, 1)), groups)[:, 0]
     flips = np.array(list(product((1, -1), repeat=8)))
     found = [g_map(residuals * one[:, None], matrix, [1, -1], groups) for one in flips]
     z = stats.norm.isf([stats.t.sf(np.sqrt(squares), dof) for squares, dof in found])
@@ -215,7 +221,7 @@ def test_t2_by_group_under_flips_equals_brute_force(geometry, rng, sizes, weight
     result = permute(data, design.matrix, weights, geometry, options)
     partition = partition_design(design.matrix, weights)
     signs = make_shuffles(partition, result.options, changing=design.matrix).signs
-    rest = data - np.einsum("ij,jqv->iqv", partition.nuisance @ partition.nuisance.T, data)
+    rest = rest_of_maps(data, partition.nuisance, groups)
     flipped = (rest * one[:, None, None] for one in signs)
     fits = [fit_unequal_covariances(one.swapaxes(0, 1), design, weights) for one in flipped]
     z = np.array([fit.z for fit in fits])
