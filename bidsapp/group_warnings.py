@@ -24,8 +24,8 @@ HETEROSCEDASTIC = ("sandwich", "fixed")
 # beyond the rank, tests by variance groups whose quantile is smaller by a larger share for effects that go
 # with residuals (sizes .01 to .05 in 480 tests of 20 subjects; of a smaller share .04 to .057).
 FEW_DOF, FEW_BEYOND_RANK, SHARED = 6.0, 6, 0.08
-# Residual degrees of freedom of a variance group below which flips were seen to be too liberal.
-FEW_IN_GROUP = 4.5
+# Residual degrees of freedom of a variance group below which flips were seen to be conservative: 3 + 12 subjects.
+FEW_IN_GROUP = 2.5
 
 
 def warn_of_data(fit, fitted, shuffled):
@@ -161,8 +161,8 @@ def _warn_of_small_groups(design):
     if smallest >= FEW_IN_GROUP:
         return []
     return [
-        f"the smallest variance group has {smallest:.2g} degrees of freedom: p by sign flips is approximate "
-        "(F of groups of 5, 7 and 8 subjects, sd 3 and 1: size .06, family-wise .08 at .05)."
+        f"the smallest variance group has {smallest:.2g} degrees of freedom: so few signs hardly tell its "
+        "variance, and p by sign flips is too large."
     ]
 
 

@@ -143,10 +143,10 @@ def test_effects_without_a_variance_are_named_where_the_estimator_needs_one(rng,
     assert warn_of_no_variance(rows, fitted) == []
 
 
-def test_flips_of_a_small_variance_group_are_approximate(rng):
+def test_flips_of_a_small_variance_group_are_conservative(rng):
     effects = rng.normal(size=(20, 500))
-    five, six = (np.repeat([1, 2], sizes) for sizes in ((5, 15), (6, 14)))
-    (warning,) = warn(effects, two_groups(5, 15), variance_groups=five, scheme="sign-flip")
-    assert "smallest variance group has 4 degrees of freedom" in warning
-    assert warn(effects, two_groups(5, 15), variance_groups=five) == []
-    assert warn(effects, two_groups(6, 14), variance_groups=six, scheme="sign-flip") == []
+    three, four = (np.repeat([1, 2], sizes) for sizes in ((3, 17), (4, 16)))
+    (warning,) = warn(effects, two_groups(3, 17), variance_groups=three, scheme="sign-flip")
+    assert "smallest variance group has 2 degrees of freedom" in warning
+    assert warn(effects, two_groups(3, 17), variance_groups=three) == []
+    assert warn(effects, two_groups(4, 16), variance_groups=four, scheme="sign-flip") == []

@@ -177,35 +177,58 @@ def _refer_to_f(effect, covariances, about, room):
     size = n_effects * n_maps
     inverse[:] = 0.0
     for g in range(len(covariances)):
-        _fill_piece(grams[g], covariances[g], n_effects, piece)
-        inverse += piece
+        _add_piece(grams[g], covariances[g], inverse)
     total = _spread(inverse) if n_effects == 1 else float(size + size**2)
     invert(inverse)
     bound = 0.0
     for g in range(len(covariances)):
         if freedom[g] == 0.0:
             continue
-        _fill_piece(grams[g], covariances[g], n_effects, piece)
+        piece[:] = 0.0
+        _add_piece(grams[g], covariances[g], piece)
         if n_effects > 1:
-            turned[:] = inverse @ piece
+            _multiply(inverse, piece, turned)
             bound += _spread(turned) / freedom[g]
         else:
             bound += _spread(piece) / freedom[g]
     dof = max(total / bound - size + 1, FEWEST_DOF)
-    t2 = 0.0
-    for a in range(size):
-        for b in range(size):
-            t2 += effect[a // n_maps, a % n_maps] * inverse[a, b] * effect[b // n_maps, b % n_maps]
+    t2, a = 0.0, 0
+    for h in range(n_effects):
+        for q in range(n_maps):
+            b = 0
+            for k in range(n_effects):
+                for r in range(n_maps):
+                    t2 += effect[h, q] * inverse[a, b] * effect[k, r]
+                    b += 1
+            a += 1
     return t2 * dof / ((dof + size - 1) * size), dof
 
 
 @compiled
-def _fill_piece(gram, covariance, n_effects, piece):
-    """Fill what a group adds to the covariance of the effects: the product of Kronecker."""
-    n_maps = len(covariance)
-    for a in range(n_effects * n_maps):
-        for b in range(n_effects * n_maps):
-            piece[a, b] = gram[a // n_maps, b // n_maps] * covariance[a % n_maps, b % n_maps]
+def _add_piece(gram, covariance, total):
+    """Add what a group adds to the covariance of the effects: the product of Kronecker."""
+    n_effects, n_maps = len(gram), len(covariance)
+    # Divisions of indices would take longer than all else.
+    a = 0
+    for h in range(n_effects):
+        for q in range(n_maps):
+            b = 0
+            for k in range(n_effects):
+                for r in range(n_maps):
+                    total[a, b] += gram[h, k] * covariance[q, r]
+                    b += 1
+            a += 1
+
+
+@compiled
+def _multiply(first, second, product):
+    """Fill a product of small matrices, for which a call of BLAS takes longer."""
+    size = len(product)
+    for a in range(size):
+        for b in range(size):
+            product[a, b] = 0.0
+            for c in range(size):
+                product[a, b] += first[a, c] * second[c, b]
 
 
 @compiled
