@@ -57,3 +57,14 @@ def test_points_without_a_test_are_not_members():
 
 def test_a_set_without_tests_has_no_proportion():
     assert np.isnan(find_discoveries(np.array([0.5, np.nan]), 0.05).proportion([1]))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_p_at_the_edge_of_simes_test_count_as_rejected(seed):
+    """Of binary fractions, which are exact."""
+    rng = np.random.default_rng(seed)
+    p = rng.integers(0, 9, 4) / 16
+    discoveries = find_discoveries(p, 0.5)
+    for n in range(1, 5):
+        for members in combinations(range(4), n):
+            assert discoveries.count(list(members)) == closed_testing(p, list(members), 0.5)

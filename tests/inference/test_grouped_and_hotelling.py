@@ -334,3 +334,19 @@ def test_degrees_of_freedom_of_several_maps(geometry, rng):
     assert by_group.dof[0] == 4.0
     assert np.isnan(by_group.dof[1])
     assert by_group.clusters.cutoff == pytest.approx(stats.norm.isf(0.01))
+
+
+def test_one_variance_group_of_several_maps_is_hotellings_test(geometry, rng):
+    data = rng.normal(size=(12, 2, 24))
+    plain, grouped = (
+        permute(
+            data,
+            np.ones((12, 1)),
+            [[1]],
+            geometry,
+            InferenceOptions(n_shuffles=50, statistics=("height",), variance_groups=groups),
+        )
+        for groups in (None, np.full(12, "all"))
+    )
+    assert grouped.test == plain.test == "T2"
+    np.testing.assert_array_equal(grouped.p, plain.p)

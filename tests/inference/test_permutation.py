@@ -200,13 +200,14 @@ def test_too_few_subjects_for_alpha_are_refused(geometry, rng):
 
 
 @pytest.mark.parametrize("tail", ["two", "positive", "negative"])
-@pytest.mark.parametrize("design", ["mean", "groups", "covariate", "three groups"])
+@pytest.mark.parametrize("design", ["mean", "groups", "covariate", "three groups", "no intercept"])
 def test_screened_points_and_whole_maps_give_the_same_numbers(design, tail, geometry, rng):
     matrix, weights = {
         "mean": (np.ones((12, 1)), [[1]]),
         "groups": (np.repeat(np.eye(2), [5, 7], axis=0), [[1, -1]]),
         "covariate": (np.column_stack([rng.normal(size=(12, 3)), np.ones(12)]), [[1, 0, 0, 0]]),
         "three groups": (np.repeat(np.eye(3), 4, axis=0), [[1, -1, 0], [0, 1, -1]]),
+        "no intercept": (np.repeat([[1.0], [-1.0]], 6, axis=0), [[1]]),
     }[design]
     data = smooth_data(rng, geometry, 12)
     few = ("height", "extent", "mass")
@@ -357,3 +358,34 @@ def test_t_and_the_share_of_variance_are_turned_into_each_other(geometry, rng):
         expected = stats.t.isf(p, 9) if n_rows == 1 else stats.f.isf(p, 2, 9)
         assert test.cutoff(p) == pytest.approx(expected)
         assert test.z(expected) == pytest.approx(stats.norm.isf(p))
+
+
+def test_f_has_one_tail_whatever_is_asked_for(geometry, rng):
+    data, matrix = smooth_data(rng, geometry, 12), np.repeat(np.eye(3), 4, axis=0)
+    found = [
+        permute(
+            data,
+            matrix,
+            [[1, -1, 0], [0, 1, -1]],
+            geometry,
+            InferenceOptions(tail=tail, n_shuffles=60, statistics=("height", "mass"), cluster_forming_p=0.02),
+        )
+        for tail in ("two", "positive", "negative")
+    ]
+    np.testing.assert_allclose(found[0].statistic, f_map(data, matrix, np.array([[1.0, -1, 0], [0, 1, -1]])))
+    for other in found[1:]:
+        np.testing.assert_array_equal(other.p, found[0].p)
+        for name in ("height", "mass"):
+            np.testing.assert_array_equal(other.statistics[name].null_max, found[0].statistics[name].null_max)
+            np.testing.assert_array_equal(other.statistics[name].observed, found[0].statistics[name].observed)
+
+
+def test_orders_of_a_difference_without_an_intercept_equal_brute_force(geometry, rng):
+    """Residuals do not sum to zero then, so that the places of the higher value do not tell all."""
+    data, matrix = smooth_data(rng, geometry, 6) + 2.0, np.repeat([1.0, -1.0], 3)[:, None]
+    maps = [t_map(data[list(order)], matrix, [1]) for order in permutations(range(6))]
+    options = InferenceOptions(n_shuffles=720, statistics=("height",), alpha=0.2)
+    result = permute(data, matrix, [[1]], geometry, options)
+    assert (result.scheme, result.n_distinct) == ("permutation", 20)
+    null = np.unique(np.round(np.abs(maps).max(axis=1), 9))
+    np.testing.assert_allclose(np.unique(np.round(result.statistics["height"].null_max, 9)), null)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, special
 
 from bidsapp.inference.random_field import (
     cluster_p,
@@ -151,3 +151,29 @@ def test_smoothness_is_its_formula(rng):
 def test_p_of_a_peak_is_that_of_any_cluster():
     expected = expected_clusters(4.5, "z", (1, np.inf), RESELS)
     assert peak_p(4.5, "z", (1, np.inf), RESELS) == pytest.approx(1 - np.exp(-expected))
+
+
+def test_corrected_p_of_a_cluster_is_that_of_one_in_spms_volume(table):
+    """SPM's set level of one cluster of a size or larger; and its formula for each number of dimensions."""
+    chosen = [(test, dof, row) for test, dof, row in table if row["c"] == 1]
+    ours = [cluster_p(row["k"], row["u"], test, dof, RESELS)[1] for test, dof, row in chosen]
+    np.testing.assert_allclose(ours, [row["P"] for *_, row in chosen], rtol=TOLERANCE, atol=1e-9)
+    for dimension in (1, 2, 3):
+        resels = np.where(np.arange(4) <= dimension, RESELS, 0.0)
+        density, size = ec_densities(3.5, "z", None), 0.3
+        beta = (special.gamma(dimension / 2 + 1) * density[dimension] / density[0]) ** (2 / dimension)
+        uncorrected = np.exp(-beta * size ** (2 / dimension))
+        found = cluster_p(size, 3.5, "z", None, resels)
+        np.testing.assert_allclose(
+            found, [uncorrected, 1 - np.exp(-resels @ density * uncorrected)], rtol=1e-9
+        )
+
+
+def test_smoothness_at_two_degrees_of_freedom_is_not_corrected(rng):
+    geometry = Geometry(np.ones((6, 5, 4), bool), np.eye(4))
+    effects = ndimage.gaussian_filter(rng.normal(size=(9, 6, 5, 4)), (0, 1, 1, 1)).reshape(9, -1)
+    found = {
+        dof: estimate_smoothness(effects, np.ones((9, 1)), geometry, dof).fwhm_voxels for dof in (2, 3, 8)
+    }
+    np.testing.assert_allclose(found[3], found[2] * np.sqrt(2 / 1), rtol=1e-9)
+    np.testing.assert_allclose(found[8], found[2] * np.sqrt(7 / 6), rtol=1e-9)

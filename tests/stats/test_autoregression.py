@@ -6,6 +6,7 @@ from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import estimate_noise
 from bidsapp.stats.autoregression import (
     curve_of_log_determinant,
+    find_nearest,
     make_autocovariance,
     make_bins,
     slope_of_log_determinant,
@@ -162,3 +163,10 @@ def test_derivatives_of_the_precision_are_those_of_differences(rng):
         ours = lags[i] @ products - np.sum(corners[i] * (ends.T @ ends))
         assert ours == pytest.approx(slope, rel=1e-8)
         assert ours == pytest.approx(-2 * (form @ filter_)[i + 1], rel=1e-10)
+
+
+@pytest.mark.parametrize("n_points", [1, 127, 128, 300])
+def test_the_nearest_centre_is_that_of_all_distances(rng, n_points):
+    values, centres = rng.normal(size=(n_points, 3)), rng.normal(size=(40, 3))
+    distances = np.square(values[:, None] - centres).sum(axis=2)
+    np.testing.assert_array_equal(find_nearest(values, centres), distances.argmin(axis=1))
