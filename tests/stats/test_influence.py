@@ -83,3 +83,46 @@ def test_leverage_alone_and_maps_without_a_common_pattern_are_not_influence(seed
     assert not any(flag_outliers(measure_influence(null, matrix)))
     null[19] *= 3
     assert "Cook's distance is high" in flag_outliers(measure_influence(null, matrix))[19]
+
+
+SPREAD = np.array([-0.1, -0.05, 0.0, 0.05, 0.1] * 2)
+
+
+def flags_of_the_last(*, cook=0.1, rms=1.0, correlation=0.8, leverage=1 / 11, usual=0.8, wide=1.0):
+    """Return the flags of the last of 11 inputs; the others have ordinary values, of a scaled MAD of .074."""
+    made = module.Influence(
+        np.append(np.full(10, (1 - leverage) / 10), leverage),
+        np.append(0.1 * np.exp(SPREAD), cook),
+        np.append(1.0 + wide * SPREAD, rms),
+        np.zeros(11),
+        np.append(usual + SPREAD, correlation),
+    )
+    *others, last = flag_outliers(made)
+    assert not any(others)
+    return last
+
+
+@pytest.mark.parametrize(
+    ("ordinary", "unusual", "words"),
+    [
+        # Above 4 / 11, and above twice the leverage over what is left of it, here 2.
+        ({"cook": 0.36}, {"cook": 0.37}, "Cook's distance is high"),
+        ({"cook": 1.99, "leverage": 0.5}, {"cook": 2.01, "leverage": 0.5}, "Cook's distance is high"),
+        # Above 1.5, and 3.5 scaled deviations (.778 of a spread three times as large) from the median.
+        ({"rms": 1.49}, {"rms": 1.51}, "residuals are large"),
+        ({"rms": 1.77, "wide": 3.0}, {"rms": 1.79, "wide": 3.0}, "residuals are large"),
+        # Below half of the others', .2594 below them, where these are above .2.
+        ({"correlation": 0.41}, {"correlation": 0.39}, "unlike the others"),
+        ({"correlation": 0.05, "usual": 0.3}, {"correlation": 0.03, "usual": 0.3}, "unlike the others"),
+        ({"correlation": -0.9, "usual": 0.19}, {"correlation": -0.9, "usual": 0.21}, "unlike the others"),
+    ],
+    ids=str,
+)
+def test_what_is_flagged_is_far_from_the_others_and_large_in_itself(ordinary, unusual, words):
+    assert flags_of_the_last(**ordinary) == ""
+    assert flags_of_the_last(**unusual) == words
+
+
+def test_all_that_is_unusual_is_said():
+    found = flags_of_the_last(cook=5.0, rms=4.0, correlation=-0.5)
+    assert found == "Cook's distance is high; residuals are large; unlike the others"
