@@ -128,6 +128,14 @@ def test_ols_takes_the_variance_from_the_differences(runs):
     assert np.unique(combined.dof) == 2.0
 
 
+def test_runs_that_do_not_differ_have_no_variance_between_them(runs):
+    runs = [replace(run, effect=np.zeros(50)) for run in runs[:2]]
+    runs[1].effect[3] = 1.0
+    combined = combine_estimates(runs, method="ols")
+    assert np.flatnonzero(np.isfinite(combined.variance)).tolist() == [3]
+    np.testing.assert_allclose(combined.variance[3], 0.25)
+
+
 @pytest.mark.parametrize("dof", [19, 20, 30, 1000])
 def test_the_correction_for_estimated_weights_has_no_border(rng, dof):
     runs = [Estimate("c", rng.normal(size=9), rng.uniform(0.1, 3, 9), dof) for _ in range(4)]

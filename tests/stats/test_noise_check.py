@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.linalg import block_diag
 
 from bidsapp.stats import noise_check
@@ -130,3 +131,65 @@ def test_the_sample_lies_all_over_the_mask(n_voxels):
 def test_lags_are_twenty_or_a_sixth_of_the_shortest_run(rng, lengths, n_lags):
     found, _ = check(simulate(rng, SMOOTH, lengths, 30), make_matrix(rng, lengths), lengths, "auto", 2)
     assert len(found.autocorrelation) == n_lags
+
+
+def autocorrelate(series, k):
+    """Return the products of pairs of volumes at a lag, (n_pairs, n_voxels), of series of one run each."""
+    return np.concatenate([run[k:] * run[: len(run) - k] for run in series])
+
+
+@pytest.mark.parametrize(("lengths", "n_lags"), [((90,), 15), ((60, 50), 8)])
+def test_what_is_left_is_that_of_each_voxels_own_filter(rng, lengths, n_lags):
+    """Residuals whitened run by run, of the length that is expected; each measure by its formula."""
+    matrix = make_matrix(rng, lengths)
+    series = simulate(rng, SMOOTH, lengths, 30)
+    found, fitted = check(series, matrix, lengths, "auto", 2)
+    residuals = [next(make_residuals([series[r]], fitted, run=n)) for n, r in enumerate(fitted.model.runs)]
+    assert len(found.autocorrelation) == n_lags
+    used = noise_check._find_used(np.ones(sum(lengths), bool), 2, fitted.model.runs, n_lags)
+    design = noise_check._whiten_design(fitted, np.arange(30), fitted.autocorrelation, n_lags)
+    expected = noise_check._expect(used, design, n_lags)
+    white = [
+        np.column_stack(
+            [make_filter(len(part), c) @ part[:, v] for v, c in enumerate(fitted.autocorrelation.T)]
+        )
+        for part in residuals
+    ]
+    scale = np.sqrt(sum(np.square(part).sum(axis=0) for part in white) / expected.products[0])
+    white = [part / scale for part in white]
+    left = found.groups["all"]
+    pairs = [autocorrelate(white, k) for k in range(1, n_lags + 1)]
+    products = np.array([pair.sum(axis=0) for pair in pairs])
+    np.testing.assert_allclose(left.autocorrelation, products.mean(axis=1) / expected.products[0], atol=1e-9)
+
+    apart = products - expected.products[1:, None]
+    statistic = np.sum(apart * (np.linalg.inv(expected.covariance) @ apart), axis=0)
+    assert left.outside == np.mean(stats.chi2.sf(statistic, n_lags - 2) < 0.05)
+    assert left.n_voxels == 30
+
+    # Zeros between the runs, so that their lags and the periodogram's ends do not meet.
+    gap, n_times = np.zeros((n_lags, 30)), sum(lengths) + n_lags * len(lengths)
+    padded = np.concatenate([row for part in white for row in (np.zeros((2, 30)), part, gap)])
+    frequencies = np.arange(1, n_times // 2 + 1)
+    waves = np.exp(-2j * np.pi * np.outer(frequencies, np.arange(n_times)) / n_times)
+    bands = np.array_split(np.arange(len(frequencies)), 40)
+    power, n_used = (np.abs(waves @ padded) ** 2).mean(axis=1), sum(lengths) - 2 * len(lengths)
+    np.testing.assert_allclose(left.spectrum, [power[band].mean() / n_used for band in bands], rtol=1e-6)
+    np.testing.assert_allclose(found.frequencies, [frequencies[band].mean() / n_times for band in bands])
+    taken = (np.abs(waves @ (design * used[:, None])) ** 2).sum(axis=1) / n_used
+    np.testing.assert_allclose(found.spectrum, [1 - taken[band].mean() for band in bands], rtol=1e-9)
+
+    # Bands: as many voxels are independent as the mean over all varies less than each by itself.
+    over_time = [pair.mean(axis=1) - pair.sum() / 30 / (n_times - k) for k, pair in enumerate(pairs, 1)]
+    unpaired = [n_times - k - len(pair) for k, pair in enumerate(pairs, 1)]
+    shifts = [pair.sum() / 30 / (n_times - k) for k, pair in enumerate(pairs, 1)]
+    varies = sum(
+        np.square(values).sum() + n * shift**2
+        for values, n, shift in zip(over_time, unpaired, shifts, strict=True)
+    )
+    n_independent = np.trace(expected.covariance) / varies
+    band = 1.959964 * np.sqrt(np.diag(expected.covariance) / n_independent) / expected.products[0]
+    np.testing.assert_allclose(left.autocorrelation_band, band, rtol=1e-6)
+    ordinates = np.array([len(band) for band in bands]) * used.mean()
+    band = 1.959964 * found.spectrum / np.sqrt(ordinates * n_independent)
+    np.testing.assert_allclose(left.spectrum_band, band, rtol=1e-6)
