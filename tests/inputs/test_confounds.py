@@ -70,6 +70,15 @@ def test_missing_column_is_refused_with_the_remedy(columns, strategy, message):
         select_confounds(columns, {}, strategy)
 
 
+def test_parts_have_their_numbers():
+    assert parse_strategy("tcompcor1+acompcor + WMCSF").parts == {
+        "tcompcor": 1,
+        "acompcor": None,
+        "wmcsf": None,
+    }
+    assert parse_strategy("none").parts == {}
+
+
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
@@ -78,6 +87,8 @@ def test_missing_column_is_refused_with_the_remedy(columns, strategy, message):
         ("motion6+motion24", "exclude each other"),
         ("wmcsf2", "takes no such number"),
         ("acompcor0", "takes no such number"),
+        ("acompcor1.5", "takes no such number"),
+        ("tcompcor1,2", "takes no such number"),
         ("scrub[a]", "unknown strategy"),
         ("scrub[0.5,1,2]", r"write scrub\[FD,DVARS\]"),
         ("scrub[0]", r"write scrub\[FD,DVARS\]"),

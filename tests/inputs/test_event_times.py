@@ -2,11 +2,12 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.event_times import check_times
+from bidsapp.inputs.event_times import _share_covered, check_times
 
 RUN = SimpleNamespace(n_volumes=50, repetition_time=2.0, start_time=0.0)
 
@@ -104,3 +105,19 @@ def test_each_condition_is_told_with_its_share():
     onsets, kinds = [0.0, 2.0, 50.0, 52.0, 80.0], ["a", "a", "b", "b", "c"]
     (note,) = check(onsets, [10.0, 10.0, 20.0, 20.0, 5.0], kinds)
     assert "a (67%), b (82%). Their responses add up" in note
+
+
+@pytest.mark.parametrize(
+    ("times", "share"),
+    [
+        ([[0, 10], [5, 15]], 5 / 15),
+        ([[0, 10], [2, 4], [3, 9], [20, 25]], 7 / 15),
+        ([[0, 10], [10, 20]], 0),
+        ([[0, 4], [0, 4], [0, 4]], 1),
+        ([[3, 3], [3, 3]], 0),
+        ([[0, 1.5], [1, 2]], 0.25),
+    ],
+    ids=str,
+)
+def test_the_share_of_time_with_several_events(times, share):
+    assert _share_covered(np.array(times, float)) == pytest.approx(share)
