@@ -24,7 +24,7 @@ HETEROSCEDASTIC = ("sandwich", "fixed")
 # beyond the rank, tests by variance groups whose quantile is smaller by a larger share for effects that go
 # with residuals (sizes .01 to .05 in 480 tests of 20 subjects; of a smaller share .04 to .057).
 FEW_DOF, FEW_BEYOND_RANK, SHARED = 6.0, 6, 0.08
-# Residual degrees of freedom of a variance group below which flips were seen to be conservative: 3 + 12 subjects.
+# Residual degrees of freedom of a variance group below which flips were seen to be conservative.
 FEW_IN_GROUP = 2.5
 
 

@@ -192,16 +192,23 @@ def _refer_to_f(effect, covariances, about, room):
         else:
             bound += _spread(piece) / freedom[g]
     dof = max(total / bound - size + 1, FEWEST_DOF)
-    t2, a = 0.0, 0
+    return _quadratic(effect, inverse) * dof / ((dof + size - 1) * size), dof
+
+
+@compiled
+def _quadratic(effect, inverse):
+    """Return T2."""
+    n_effects, n_maps = effect.shape
+    total, a = 0.0, 0
     for h in range(n_effects):
         for q in range(n_maps):
             b = 0
             for k in range(n_effects):
                 for r in range(n_maps):
-                    t2 += effect[h, q] * inverse[a, b] * effect[k, r]
+                    total += effect[h, q] * inverse[a, b] * effect[k, r]
                     b += 1
             a += 1
-    return t2 * dof / ((dof + size - 1) * size), dof
+    return total
 
 
 @compiled

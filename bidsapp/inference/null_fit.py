@@ -1,4 +1,4 @@
-"""Residuals on the nuisance where groups of subjects have variances of their own, as the null would have them.
+"""Residuals on the nuisance where groups of subjects have variances of their own.
 
 Signs of residuals may be flipped (or rows of a group change places) where the residuals are the errors. What
 the fit of the nuisance gets wrong is in all of them: least squares lets the group of the largest variance
@@ -48,8 +48,8 @@ def _fit(data, nuisance, groups):
     members = [groups == group for group in range(groups.max() + 1)]
     grams = np.stack([nuisance[mine].T @ nuisance[mine] for mine in members])
     n_maps, n_nuisance = data.shape[1], nuisance.shape[1]
-    freedom = (groups == np.arange(len(members))[:, None]).sum(axis=1) - np.einsum("gkk->g", grams)
-    freedom, rest = np.tile(freedom, (data.shape[2], 1)), data
+    sizes = np.bincount(groups)
+    freedom, rest = np.tile(sizes - np.einsum("gkk->g", grams), (data.shape[2], 1)), data
     for _ in range(N_FITS - 1):
         weights = np.stack([_weigh(rest[mine], free) for mine, free in zip(members, freedom.T, strict=True)])
         information = np.einsum("gkl,gvqr->vkqlr", grams, weights)
@@ -62,7 +62,7 @@ def _fit(data, nuisance, groups):
         )
         rest = data - np.einsum("ik,vkqlr,vlr->iqv", nuisance, inverse, sums, optimize=True)
         lost = np.einsum("gkl,gvqr,vkqlr->vg", grams, weights, inverse, optimize=True) / n_maps
-        freedom = np.bincount(groups) - lost
+        freedom = sizes - lost
     return rest
 
 
