@@ -12,6 +12,7 @@ from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.nodes import (
     Flow,
     explain_missing,
+    find_levels,
     group_flows,
     incoming,
     incoming_contrast,
@@ -40,7 +41,7 @@ def labels_of(entities, contrast):
     return {LONG_NAMES.get(key, key): value for key, value in entities.items()} | {"contrast": contrast}
 
 
-def plan_combinations(model, run_fits, missing_condition, tables=None):
+def plan_combinations(model, run_fits, missing_condition, tables=None, elsewhere=frozenset()):
     """Return the combinations of one subject in the order of the model, and what can not be combined.
 
     Parameters
@@ -50,6 +51,9 @@ def plan_combinations(model, run_fits, missing_condition, tables=None):
         Those of the subject.
     tables : callable, optional
         Gives the columns that the table of a node's level (scans, sessions) has for a flow.
+    elsewhere : collection of str
+        The contrasts and levels that any subject has, as from `find_names`; those that this one lacks are no
+        fault of the model.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def plan_combinations(model, run_fits, missing_condition, tables=None):
         groups = group_flows(node, flows, always=("subject",))
         varying = varying_entities(groups)
         for _, members in groups:
-            fit = _plan_group(node, members, varying, missing_condition, tables)
+            fit = _plan_group(node, members, varying, missing_condition, tables, elsewhere)
             if not len(fit.design.matrix):
                 problems.append(f"{node.name}: no input is left: {'; '.join(fit.skipped.values())}")
                 continue
@@ -172,7 +176,15 @@ def repeats_at_group(model, fits):
     return warnings
 
 
-def _plan_group(node, members, varying, missing_condition, tables):
+def find_names(run_fits, tables):
+    """Return the names of the contrasts and levels that runs have, which nodes above may name as columns."""
+    names = {name for fit in run_fits for name in (*(c.name for c in fit.contrasts), *fit.skipped)}
+    flows = [Flow(None, "", labels_of(fit.entities, "")) for fit in run_fits]
+    more = [Flow(None, "", tables(level, flow.labels)) for flow in flows for level in MIDDLE]
+    return names | find_levels([*flows, *more])
+
+
+def _plan_group(node, members, varying, missing_condition, tables, elsewhere):
     contrast = incoming_contrast(node, members)
     entities = output_entities(node, members, varying)
     common = {
@@ -187,10 +199,14 @@ def _plan_group(node, members, varying, missing_condition, tables):
     rows = [dict(flow.labels) | (tables(node.level, flow.labels) if tables else {}) for flow in members]
     names = [_row_name(flow) for flow in members]
     made = make_group_design(node, pd.DataFrame(rows), names)
-    unknown = explain_missing(made.missing, [*made.design.columns, *rows[0]], rows[0])
+    missing = {name: where for name, where in made.missing.items() if name not in elsewhere}
+    unknown = explain_missing(missing, [*made.design.columns, *rows[0]], rows[0])
     if unknown:
         raise ModelError(" ".join(unknown))
-    contrasts, own, skipped = make_outputs(node, made, contrast, missing_condition)
+    if made.missing:
+        # Several contrasts come in elsewhere, where outputs are not named after one.
+        contrast = common["contrast"] = None
+    contrasts, own, skipped = make_outputs(node, made, contrast, missing_condition, elsewhere)
     skipped |= {names[row]: reason for row, reason in made.excluded.items()}
     return CombineFit(
         **common,

@@ -17,7 +17,7 @@ from bidsapp.plan.group import (
     make_flow,
     nothing_enters,
 )
-from bidsapp.plan.nodes import Flow, group_flows, leave_out_unplaced, make_outputs
+from bidsapp.plan.nodes import Flow, find_levels, group_flows, leave_out_unplaced, make_outputs
 from bidsapp.plan.people import asks_participants, find_people, names_columns
 from bidsapp.plan.within import collapse_flows
 from bidsapp.plan_records import SubjectPlan
@@ -94,8 +94,8 @@ def _check_node(model: Model, node: Node, flows: list[Flow]) -> list[Caution]:
     groups = {
         frozenset(flow.labels["subject"] for flow in group): group for _, group in group_flows(node, members)
     }
-    lost = {}
+    lost, levels = {}, find_levels(members, node)
     for group in groups.values():
         made, contrast = design_of_group(node, group)
-        lost |= make_outputs(node, made, contrast, "drop")[2]
+        lost |= make_outputs(node, made, contrast, "drop", levels)[2]
     return [Caution(f"{node.name}: {name} will not be made: {reason}") for name, reason in lost.items()]

@@ -35,6 +35,7 @@ from bidsapp.plan.nodes import (
     Flow,
     check_outputs,
     explain_missing,
+    find_levels,
     follow_edges,
     group_flows,
     incoming_contrast,
@@ -186,11 +187,11 @@ def plan_node(model, node, flows, settings):
     members, lacking = collapse_flows(node, entering)
     everyone = sorted({_subject(flow) for flow in members}, key=natural_key)
     members, unplaced = leave_out_unplaced(node, members)
-    groups, fits = group_flows(node, members), []
+    groups, fits, levels = group_flows(node, members), [], find_levels(members, node)
     notes += [f"{node.name}: {name} is left out: {reason}" for name, reason in unplaced.items()]
     for values, group in groups:
         group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
-        fit, note = _plan_fit(node, values, group, groups, settings)
+        fit, note = _plan_fit(node, values, group, groups, levels, settings)
         if fit is None:
             notes.append(Caution(note))
             continue
@@ -273,7 +274,7 @@ def _of_one_step(flows):
     )
 
 
-def _plan_fit(node, values, group, groups, settings):
+def _plan_fit(node, values, group, groups, levels, settings):
     """Return the fit of one group, or None and why there is none."""
     made, contrast = design_of_group(node, group)
     subjects = [_subject(group[row]) for row in made.kept]
@@ -283,7 +284,7 @@ def _plan_fit(node, values, group, groups, settings):
     if len(subjects) <= rank or not subjects:
         left = f"{len(subjects)} inputs are left" + (f" (left out: {_said(excluded)})" if excluded else "")
         return None, f"{where}: {left}, the design has rank {rank}; more inputs than that are needed."
-    contrasts, own, skipped = make_outputs(node, made, contrast, settings.model.missing_condition)
+    contrasts, own, skipped = make_outputs(node, made, contrast, settings.model.missing_condition, levels)
     if not contrasts:
         return None, f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
     _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
+from bidsapp.design.variables import aliases, level_name
 from bidsapp.errors import ModelError
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, SHORT_NAMES
 from bidsapp.outputs.names import check_labels, make_label
@@ -189,11 +190,32 @@ def incoming_contrast(node, members):
     )
 
 
-def make_outputs(node, group_design, contrast, missing_condition):
+def find_levels(flows, node=None):
+    """Return the names that levels of what flows have would have as columns: ``session.pre``.
+
+    Of a node, those of the columns that its X or its Formula speaks of.
+    """
+    said = None if node is None else " ".join([*node.x, node.formula or ""])
+    pairs = {
+        (key, value)
+        for flow in flows
+        for key, value in flow.labels.items()
+        if (said is None or key in said) and not is_absent(value)
+    }
+    return frozenset(f"{key}.{level_name(value)}" for key, value in pairs)
+
+
+def make_outputs(node, group_design, contrast, missing_condition, levels=()):
     """Return the contrasts of a node's group, named as its outputs.
 
     On the intercept, and averaged over groups, an output keeps the name of the incoming contrast, unless a
     Dataset node gives it another; otherwise the node's own name follows it.
+
+    Parameters
+    ----------
+    levels : collection of str
+        Names of levels that other groups of the node may have, as from `find_levels`; a contrast that needs
+        one that is not here is not made here.
 
     Returns
     -------
@@ -208,7 +230,7 @@ def make_outputs(node, group_design, contrast, missing_condition):
         A condition that is no column of the design.
     """
     design = group_design.design
-    rules, invalid = _rules_with_levels(node, design.columns)
+    rules, invalid = _rules_with_levels(node, design.columns, levels)
     rules = [_weigh_groups(rule, node, design) for rule in rules]
     made, skipped = make_contrasts(rules, design, missing_condition)
     skipped |= invalid
@@ -225,17 +247,30 @@ def make_outputs(node, group_design, contrast, missing_condition):
     return tuple(contrasts), names, {output_name(contrast, name): reason for name, reason in skipped.items()}
 
 
-def _rules_with_levels(node, columns):
+def _rules_with_levels(node, columns, elsewhere):
     """Return the contrasts of a node over the columns of its design, and the reasons of those left out."""
     rules, invalid = [], {}
     for rule in expand_rules(node, columns):
         try:
             rules.append(_with_levels(rule, columns))
         except ModelError as error:
+            absent = [name for name in rule.conditions if _is_elsewhere(name, columns, elsewhere)]
+            if absent:
+                invalid[rule.name] = f"no {', '.join(absent)} here"
+                continue
             if node.invalid_contrasts != "drop":
                 raise
             invalid[rule.name] = str(error)
     return rules, invalid
+
+
+def _is_elsewhere(name, columns, elsewhere):
+    """Whether a name is no column here, but that of a level which other groups have."""
+    spellings = (name, *aliases(name))
+    return find_column(name, columns) is None and (
+        any(spelling in elsewhere for spelling in spellings)
+        or any(level.endswith((f".{name}", f".{name.lstrip('0')}")) for level in elsewhere)
+    )
 
 
 def _weigh_groups(rule, node, design):

@@ -23,7 +23,7 @@ from bidsapp.inputs.occurrences import find_holders, find_levels, find_sessions
 from bidsapp.inputs.runs import Fault
 from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_models
-from bidsapp.plan.combine import MIDDLE, of_one_grid, plan_combinations, repeats_at_group
+from bidsapp.plan.combine import MIDDLE, find_names, of_one_grid, plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.foresee import check_dataset_nodes
 from bidsapp.plan.invalid import leave_out_invalid
@@ -332,11 +332,12 @@ def _plan_subjects(model, prepared, dataset, settings, notes, faults):
 def _combine_all(model, fits, problems, settings, tables, notes):
     """Return the plans of all subjects, in their order, and all notes."""
     subjects, refused = [], []
+    elsewhere = find_names([fit for own in fits.values() for fit in own], tables)
     for subject in sorted({*fits, *problems}):
         run_fits, own = fits.get(subject, []), problems.get(subject, [])
         try:
             missing_condition = settings.model.missing_condition
-            combined, more, said = plan_combinations(model, run_fits, missing_condition, tables)
+            combined, more, said = plan_combinations(model, run_fits, missing_condition, tables, elsewhere)
         except Exception as error:  # of one subject, whatever it is: the others go on
             combined, more, said = [], [f"sub-{subject}: {in_words(error)}"], []
             refused.append(error)
@@ -347,8 +348,9 @@ def _combine_all(model, fits, problems, settings, tables, notes):
         remarks = [
             note if note in model.notes else about(fit.label, note)
             for fit in run_fits
-            for note in [*fit.notes, *_not_made(fit)]
+            for note in [*fit.notes, *_not_made(fit.skipped)]
         ]
+        remarks += _lost_in_combinations(subject, combined)
         own = [*own, *more, *mixed, *_without_contrast(run_fits)]
         subjects.append(
             SubjectPlan(subject, tuple(run_fits), tuple(combined), tuple(own), tuple(dict.fromkeys(remarks)))
@@ -370,10 +372,20 @@ def _lost_contrasts(fits):
     return faults
 
 
-def _not_made(fit):
-    """Return a caution on the contrasts that a run can not make, one a reason."""
+def _lost_in_combinations(subject, combined):
+    """Return cautions on the contrasts that the combinations of a subject can not make, by node."""
+    skipped = {}
+    for fit in combined:
+        skipped.setdefault(fit.node, {}).update(fit.skipped)
+    return [
+        about(f"sub-{subject} {node}", note) for node, lost in skipped.items() for note in _not_made(lost)
+    ]
+
+
+def _not_made(skipped):
+    """Return a caution on the contrasts that can not be made, one a reason."""
     reasons = {}
-    for name, reason in fit.skipped.items():
+    for name, reason in skipped.items():
         reasons.setdefault(reason, []).append(name)
     return [Caution(f"not made: {', '.join(names)}: {reason}") for reason, names in reasons.items()]
 
