@@ -27,6 +27,7 @@ def drop_contrasts(document: dict, faults, notes: Notes) -> bool:
         *_, index = path
         contrast = _value_at(document, path)
         name = contrast.get("Name", index) if isinstance(contrast, dict) else contrast
+        notes.forget(path)
         notes.warn(path, f"contrast {name!r:.60} is left out, by --invalid-contrasts: {' '.join(messages)}")
     for path in sorted(reasons, reverse=True):
         del _value_at(document, path[:-1])[path[-1]]

@@ -38,6 +38,14 @@ class Notes:
         self.warnings.add(words)
         self.append_at(path, words)
 
+    def forget(self, path: list) -> None:
+        """Take back what was noted of a part of the document that is left out."""
+        origin = self.origin(path)
+        for words, places in list(self.found.items()):
+            self.found[words] = [place for place in places if place[: len(origin)] != origin]
+            if not self.found[words]:
+                del self.found[words]
+
     def append_at(self, path: list, words: str) -> None:
         """Note something of what stands at a path of the document in today's form."""
         self.found.setdefault(words, []).append(self.origin(path))

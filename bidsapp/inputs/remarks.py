@@ -3,26 +3,38 @@
 Each is noted, and written into the model in today's form, so that who reads that form knows.
 """
 
+from collections import Counter
+
 from bidsapp.inputs.model_notes import Notes
+from bidsapp.model_records import NO_NAMES
 
 # One condition is an effect, two are a sum.
 FEWEST_SUMMED = 2
 
 
 def state_meanings(nodes: list, notes: Notes) -> None:
-    """Note sums of conditions, and the type glm where fixed effects are computed.
+    """Note sums of conditions, names on the intercept, and the type glm where fixed effects are computed.
 
     Parameters
     ----------
     nodes : list of dict
         Those of a model in today's form.
     """
+    rules = [(node, rule) for node in nodes for rule in _rules_of(node)]
+    names = Counter(rule["Name"] for _, rule in rules if isinstance(rule.get("Name"), str))
     for node in nodes:
         _state_fixed_effects(node, notes)
-        rules = node.get("Contrasts")
-        for rule in rules if isinstance(rules, list) else ():
-            if isinstance(rule, dict) and _is_sum(rule):
-                _state_sum(node, rule, notes)
+    for node, rule in rules:
+        if _is_sum(rule):
+            _state_sum(node, rule, notes)
+        # What has the name of an incoming contrast keeps it.
+        if node.get("Level") != "Run" and _is_named_mean(rule) and names[rule["Name"]] == 1:
+            _state_name(node, rule, notes)
+
+
+def _rules_of(node):
+    rules = node.get("Contrasts")
+    return [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
 
 
 def _state_fixed_effects(node, notes):
@@ -40,6 +52,26 @@ def _state_fixed_effects(node, notes):
         "Type",
     )
     model["Software"] = software | {"TaskGLM": own | {"SubjectLevel": "fixed"}}
+
+
+def _state_name(node, rule, notes):
+    """Say how the outputs of a contrast on the intercept are named: after what comes in, always."""
+    name, description = rule["Name"], str(rule.get("Description") or "")
+    joined = node["Level"] == "Dataset"
+    remark = "named after what comes in, too" if joined else "what comes in keeps its name"
+    if remark in description:
+        return
+    how = f"{remark} ('<contrast> {name}')" if joined else f"{remark}, and {name!r} names no output"
+    notes.append(f"{node.get('Name')}: contrast {name!r} is on the intercept: {how}", rule, "Name")
+    rule["Description"] = f"{description} ({remark})".strip()
+
+
+def _is_named_mean(rule):
+    """Whether a contrast is the mean of what comes in, with a name that says more than that."""
+    conditions, weights = rule.get("ConditionList"), rule.get("Weights")
+    on_one = isinstance(conditions, list) and list(map(str, conditions)) == ["1"]
+    named = isinstance(rule.get("Name"), str) and rule["Name"] not in NO_NAMES
+    return on_one and weights in ([1], [[1]], ["1"], [["1"]]) and rule.get("Test") != "F" and named
 
 
 def _state_sum(node, rule, notes):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from bidsapp.errors import Caution
-from bidsapp.model_records import Node
+from bidsapp.model_records import Model, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,11 @@ def leave_out_invalid(node: Node, faults: list[NameFault]) -> tuple[Node, list[s
         [fault.words for fault in faults if not fault.contrasts],
         [Caution(words.format(name, reason)) for name, reason in reasons.items()],
     )
+
+
+def without_notes_on(model: Model, node: Node) -> tuple[str, ...]:
+    """Return the notes of a model but for those on contrasts that are left out of its Run node."""
+    kept = {rule.name for rule in node.contrasts}
+    lost = [rule.name for rule in model.nodes[0].contrasts if rule.name not in kept]
+    about = [f"{node.name}: contrast {name!r} sums" for name in lost]
+    return tuple(note for note in model.notes if not any(words in note for words in about))

@@ -7,13 +7,11 @@ from fractions import Fraction
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
 from bidsapp.design.variables import aliases, level_name
 from bidsapp.errors import ModelError
-from bidsapp.model_records import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, SHORT_NAMES
-from bidsapp.outputs.names import check_labels, make_label
+from bidsapp.model_records import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, NO_NAMES, SHORT_NAMES
+from bidsapp.outputs.names import check_labels, make_label, map_path
 from bidsapp.records import Contrast
 
 NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?")
-# Names of a mean that say no more than that it is one.
-NO_NAMES = ("1", INTERCEPT, "mean", MEAN_OVER_GROUPS)
 # Entities that a node averages over unless it groups by them.
 AVERAGED = {"run": "run", "ses": "session"}
 
@@ -322,11 +320,20 @@ def check_outputs(fits):
     ----------
     fits : iterable of RunFit, CombineFit or DatasetFit
     """
-    contrasts = {}
+    contrasts, written = {}, {}
     for fit in fits:
         names = contrasts.setdefault(fit.node, {})
         names |= dict.fromkeys([*(item.name for item in fit.contrasts), *fit.skipped])
+        for item in fit.contrasts:
+            path = map_path(fit.entities, node=fit.node, contrast=item.name, stat="effect")
+            written[path] = written.get(path, 0) + 1
     check_labels(contrasts, "the nodes")
+    twice = next((path for path, count in written.items() if count > 1), None)
+    if twice:
+        raise ModelError(
+            f"{written[twice]} fits of one node would write {twice}: what tells them apart is in no name. "
+            "Group by entities that file names have, or make a node for each (Filter of its edge)."
+        )
     for node, names in contrasts.items():
         check_labels(names, f"node {node!r}: the contrasts")
 

@@ -26,7 +26,7 @@ from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_m
 from bidsapp.plan.combine import MIDDLE, find_names, of_one_grid, plan_combinations, repeats_at_group
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.foresee import check_dataset_nodes
-from bidsapp.plan.invalid import leave_out_invalid
+from bidsapp.plan.invalid import leave_out_invalid, without_notes_on
 from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import check_outputs, same_value
 from bidsapp.plan.runs import (
@@ -174,7 +174,9 @@ def _plan_model(model, dataset, settings):
         _raise_all([*faults, *reasons_of(dataset)])
     node, unknown, left_out = leave_out_invalid(node, _unknown_names(node, prepared, dataset, runs))
     _raise_all(unknown)
-    model = replace(model, nodes=(node, *model.nodes[1:]))
+    remarks = without_notes_on(model, node)
+    notes = [note for note in notes if note in remarks or note not in model.notes]
+    model = replace(model, nodes=(node, *model.nodes[1:]), notes=remarks)
     notes += [*left_out, *find_respellings(node, prepared), *find_idle_queries(prepared)]
     subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes, faults)
     notes += check_dataset_nodes(model, subjects, settings)

@@ -139,3 +139,25 @@ def test_misspelt_confound_stays_a_fault(three_conditions, tmp_path):
     document = make_model(run_with(GOOD, Model=model))
     with pytest.raises(ModelError, match="trans_xx"):
         make_participant_plan(settings_of(three_conditions, document, tmp_path, "drop"))
+
+
+SUM = contrast("sum", ["trial_type.a", "trial_type.b"], [1, 1])
+
+
+@pytest.mark.parametrize("other", [D, "nosuch"])
+def test_what_is_left_out_has_no_other_note(three_conditions, tmp_path, other):
+    """Of an X that has the condition, which no run has, and of one that has it not."""
+    bad = contrast("bad", ["trial_type.a", other], [1, 1])
+    x = [*CONDITIONS, *([D] if other == D else []), 1]
+    run = run_with(SUM, bad, Model={"X": x})
+    settings = Settings(
+        three_conditions,
+        tmp_path,
+        ("participant",),
+        model=ModelOptions(model=str(write_model(make_model(run), tmp_path)), invalid_contrasts="drop"),
+    )
+    plan = make_participant_plan(settings)
+    for notes in (plan.notes, plan.model.notes):
+        assert [note for note in notes if "sums 2" in note and "'sum'" in note]
+        assert not [note for note in notes if "sums 2" in note and "'bad'" in note]
+    (caution,) = [note for note in find_cautions(plan.notes) if "'bad' is left out" in note]

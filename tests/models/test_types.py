@@ -16,10 +16,12 @@ from three_conditions import (
     plan,
     read_map,
     run_app,
+    write_model,
 )
 
 from bidsapp.errors import ModelError
 from bidsapp.inputs.model import parse_model
+from bidsapp.model.__main__ import main as command
 from bidsapp.plan.explain import explain_model
 
 
@@ -214,3 +216,30 @@ def test_name_of_a_contrast_on_the_intercept_is_not_lost(three_conditions, tmp_p
         for paths in [(folder / kind / "out" / "group").rglob("*_stat-effect_statmap.nii.gz")]
     }
     assert found == {"named": {"trialTypeAPatients"}, "plain": {"trialTypeA"}}
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        (DATASET, "named after what comes in, too ('<contrast> patients')"),
+        (SUBJECT, "what comes in keeps its name, and 'patients' names no output"),
+    ],
+)
+def test_names_on_the_intercept_are_told_by_check_and_dry_run(
+    three_conditions, tmp_path, capsys, node, words
+):
+    named = make_node(node, Contrasts=[contrast("patients", [1], [1])], DummyContrasts=None)
+    document = make_model(RUN, *([SUBJECT] if node is DATASET else []), named)
+    command(["check", str(write_model(document, tmp_path))])
+    assert words in capsys.readouterr().out
+    flags = ("--dry-run", "--participant-label", "01")
+    assert run_app(three_conditions, document, tmp_path, *flags) == 0
+    assert words in capsys.readouterr().out
+    assert parse_model(parse(*document["Nodes"]).text).notes == ()
+
+
+def test_a_name_that_says_no_more_has_no_note():
+    for name in ("mean", "trial_type.a"):
+        node = make_node(DATASET, Contrasts=[contrast(name, [1], [1])], DummyContrasts=None)
+        run = make_node(RUN, Contrasts=[contrast("trial_type.a", CONDITIONS[:1], [1])])
+        assert "on the intercept" not in said(parse(run, SUBJECT, node))

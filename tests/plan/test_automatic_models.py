@@ -113,7 +113,7 @@ def test_group_follows_the_models_of_all_tasks(two_tasks, tmp_path, monkeypatch)
     prepare_output(plan, settings)
     assert all((out / model_path(model.name)).is_file() for model in plan.documents)
     monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, two_tasks))
-    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda _: make_participants())
+    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (make_participants(), []))
     group = make_group_plan(settings)
     fits = [fit for model in group.models for fit in model.fits]
     assert {(model.entities["task"], model.entities.get("ses")) for model in group.models} == {

@@ -154,7 +154,7 @@ def outcome(tmp_path, monkeypatch):
     """Return a function that gives what becomes of a model, in words."""
     dataset = make_dataset(tmp_path, make_events((), {"trial_type": ["a", "b"]}))
     monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
-    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda _: make_participants())
+    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (make_participants(), []))
 
     def find(document):
         path = tmp_path / "m_smdl.json"

@@ -32,7 +32,7 @@ def plans(tmp_path, monkeypatch):
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         plan = make_participant_plan(settings)
         monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, tmp_path))
-        monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda _: make_participants())
+        monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (make_participants(), []))
         return plan, make_group_plan(settings)
 
     return make

@@ -107,7 +107,7 @@ def plan_published(path, folder, monkeypatch):
         return plan, None
     subjects = tuple(subject.subject for subject in plan.subjects)
     monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, folder))
-    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda _: make_participants(subjects))
+    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (make_participants(subjects), []))
     return plan, make_group_plan(settings)
 
 
