@@ -327,7 +327,7 @@ def _check_range(flag, value, details):
 
 
 def _read_label(value, details):
-    return str(value).strip().removeprefix(details.get("prefix", "") + "-")
+    return re.sub(rf"^{details.get('prefix', '')}-", "", str(value).strip(), flags=re.IGNORECASE)
 
 
 def _read_labels(value, details):

@@ -67,7 +67,7 @@ def test_a_value_keeps_its_underscores():
     assert settings("--contrast=a_b=c_d").model.contrast == ("a_b=c_d",)
 
 
-@pytest.mark.parametrize("words", [["sub-01", "02"], ["01,sub-02"]])
+@pytest.mark.parametrize("words", [["sub-01", "02"], ["01,sub-02"], ["SUB-01", "Sub-02"]])
 def test_labels_are_read_with_and_without_prefix_and_by_commas(words):
     assert settings("--participant-label", *words).selection.participant_label == ("01", "02")
 

@@ -23,6 +23,7 @@ from bidsapp.design.group_contrasts import (
 )
 from bidsapp.design.variables import is_number, near_name
 from bidsapp.errors import SettingsError
+from bidsapp.model_records import INTERCEPT
 
 FORMS = {
     "one-sample": (0, 0),
@@ -207,6 +208,8 @@ def _levels(column, known, form):
 def _column(name, known):
     if known.silence:
         raise SettingsError(f"--group-design: {name!r} is not known: {known.silence}.")
+    if name in ("0", "1", INTERCEPT):
+        raise SettingsError(f"--group-design: {name!r} is the name of a mean in models. Rename the column.")
     if name not in known.columns:
         hint = near_name(name, known.columns)
         raise SettingsError(f"--group-design: participants.tsv has no column {name!r}. {hint}")

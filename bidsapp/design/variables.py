@@ -5,6 +5,7 @@ an input of a higher node). An event whose value is missing is not an event of t
 """
 
 import difflib
+import math
 import re
 from dataclasses import dataclass, field, replace
 
@@ -247,10 +248,14 @@ def as_values(values):
 
 
 def _number(value):
-    """Return a value as a float; underscores, which Python allows in numbers, make a text (``1_2``)."""
-    if isinstance(value, str) and "_" in value:
+    """Return a value as a float; what Python takes for a number and no table means as one makes a text.
+
+    Those are underscores (``1_2``) and what is infinite (``inf``, ``1e999``).
+    """
+    number = float(value)
+    if isinstance(value, str) and ("_" in value or math.isinf(number)):
         raise ValueError(value)
-    return float(value)
+    return number
 
 
 def is_number(value):

@@ -306,7 +306,10 @@ def _as_numbers(column, path):
         wrong = there & ~np.isfinite(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise InputError(f"{path}, column {column.name}, line {row + 2}: {text[row]!r} is not a number.")
+        raise InputError(
+            f"{path}, column {column.name}, line {row + 2}: {text[row]!r} is not a number. "
+            "Correct it, or leave the column out."
+        )
     return values
 
 

@@ -120,7 +120,9 @@ def read_json(path):
     check_fetched(path)
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    except (OSError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}).") from error
     except json.JSONDecodeError as error:
         raise InputError(

@@ -43,6 +43,8 @@ def read_participants(path):
     InputError
     """
     table = _read_indexed(path)
+    if not len(table):
+        raise InputError(f"{path} has no row of a participant.")
     if not table.index.is_unique:
         label = table.index[table.index.duplicated()][0]
         raise InputError(f"{path} has several rows of sub-{label}. Keep one.")

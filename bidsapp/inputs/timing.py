@@ -70,6 +70,15 @@ def read_timing(metadata, header_time, header_unit):
             )
         )
     start_time, source = _start_time(metadata, repetition_time)
+    if not 0 <= start_time <= repetition_time:
+        notes.append(
+            Caution(
+                f"StartTime is {start_time:g} s in the sidecar, outside the first volume (0 to "
+                f"{repetition_time:g} s): every event counts as {abs(start_time):g} s "
+                f"{'later' if start_time < 0 else 'earlier'} in the series. Correct it where no volumes were "
+                "removed."
+            )
+        )
     return Timing(repetition_time, start_time, source, tuple(notes))
 
 

@@ -224,7 +224,7 @@ def count_needed(text, n_inputs):
         value = float(text)
     except ValueError:
         value = math.nan
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise SettingsError(f"--min-subjects: {text!r} is neither all nor a number above 0.")
     needed = math.ceil(value * n_inputs - 1e-9) if value < 1 else int(value)
     return min(max(needed, 1), n_inputs)
@@ -255,6 +255,12 @@ def check_options(fits, options):
     InputError, SettingsError
     """
     count_needed(options.min_subjects, 1)
+    largest = max(len(fit.subjects) for fit in fits)
+    if options.min_subjects != "all" and float(options.min_subjects) > largest:
+        raise SettingsError(
+            f"--min-subjects {options.min_subjects}: the largest group has {largest} inputs. Ask for fewer, "
+            "or all."
+        )
     if options.mask not in (None, GREY_MATTER):
         check_fetched(options.mask)
         if not Path(options.mask).is_file():

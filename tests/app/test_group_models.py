@@ -380,6 +380,8 @@ def test_contrasts_shuffled_in_different_ways_are_corrected_step_by_step(maps, t
         ),
         (("--group-design", "two-sample", "sex"), "no column 'sex'"),
         (("--min-subjects", "many"), "--min-subjects"),
+        (("--min-subjects", "inf"), "'inf' is neither all nor a number above 0"),
+        (("--min-subjects", "100"), "--min-subjects 100: the largest group has"),
         (("--variance-groups", "site"), "--variance-groups: no column 'site'"),
         (("--conjunction", "x=go"), "write NAME=CONTRAST,CONTRAST"),
         (("--mask", "nowhere.nii.gz"), "nowhere.nii.gz"),

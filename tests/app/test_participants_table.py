@@ -83,6 +83,9 @@ def test_labels_that_differ_by_zeros_are_matched_with_a_warning(plan, design):
         (ages("89+", "30", "40", "50"), "no number for sub-01: '89+'"),
         (ages("30", ">89", "40", "old"), "no number for sub-02: '>89', sub-04: 'old'"),
         (ages("a", "b", "c", "50"), "its values are not numbers. Use two-sample or anova"),
+        (ages("30", "inf", "40", "50"), "no number for sub-02: 'inf'"),
+        (ages("30", "40", "-1e999", "50"), "no number for sub-03: '-1e999'"),
+        (lambda table: table.iloc[:0], "participants.tsv has no row of a participant"),
     ],
 )
 def test_a_table_that_does_not_do_is_told_in_its_own_words(plan, change, said):
@@ -220,6 +223,20 @@ def test_codes_of_groups_and_equal_ages_are_no_warning(plan, values):
     assert "is far from" not in plan(ages(*values), *AGE)[1]
 
 
+@pytest.mark.parametrize("name", ["0", "1", "intercept"])
+def test_a_column_that_is_named_as_a_mean_is_refused(plan, name):
+    words = ("--group-design", "covariate", name)
+    code, said = plan(lambda table: table.rename(columns={"age": name}), *words)
+    assert code == 64
+    assert f"'{name}' is the name of a mean in models. Rename the column." in said
+
+
+def test_a_column_of_another_number_is_a_covariate(plan):
+    code, said = plan(lambda table: table.rename(columns={"age": "2"}), "--group-design", "covariate", "2")
+    assert code == 0
+    assert "columns: intercept, 2" in said
+
+
 @pytest.fixture
 def model(tmp_path):
     """Return a model with the age in X, whatever its values are."""
@@ -239,3 +256,6 @@ def test_a_model_makes_no_factor_of_numbers_with_a_text_among_them(plan, model):
     code, said = plan(ages("30", "89+", "40", "50"), "--model", str(model))
     assert code == 65
     assert "'age' is a number, but not for sub-02: '89+'" in said
+    code, said = plan(ages("30", "inf", "40", "50"), "--model", str(model))
+    assert code == 65
+    assert "'age' is a number, but not for sub-02: 'inf'" in said

@@ -138,7 +138,7 @@ def test_pattern_without_a_match_reads_nothing(table):
         (["trans_z"], r"no column 'trans_z'; did you mean 'trans_[xy]'"),
         (["holes"], r"column holes, line 3: a value is missing after the first"),
         (["empty"], r"all values of column empty are missing"),
-        (["word"], r"column word, line 2: 'x' is not a number"),
+        (["word"], r"column word, line 2: 'x' is not a number\. Correct it, or leave the column out"),
     ],
 )
 def test_fault_names_file_and_place(table, names, message):

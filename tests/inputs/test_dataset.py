@@ -215,12 +215,19 @@ def test_repetition_time_of_the_raw_sidecar_counts_where_the_derivative_has_none
     assert (run.repetition_time, run.start_time) == (2.0, 0.5)
 
 
-def test_broken_sidecar_names_run_and_file(dataset):
+@pytest.mark.parametrize(
+    ("text", "encoding", "said"),
+    [
+        ("{'RepetitionTime': 2}", "utf-8", "is not valid JSON (line 1"),
+        ('{"RepetitionTime": 2}', "utf-16", "is not UTF-8 text (byte 0). Save it as UTF-8."),
+    ],
+)
+def test_broken_sidecar_names_run_and_file(dataset, text, encoding, said):
     path = next(derivative_of(dataset).rglob("sub-02*run-1*_bold.json"))
-    path.write_text("{'RepetitionTime': 2}")
+    path.write_text(text, encoding)
     (fault,) = read(dataset).faults
-    assert fault.startswith("sub-02 task-viewing run-1 ")
-    assert "is not valid JSON (line 1" in fault
+    assert fault.startswith(f"sub-02 task-viewing run-1 {path} ")
+    assert said in fault
 
 
 def test_entity_that_no_output_can_carry_is_a_fault(dataset):

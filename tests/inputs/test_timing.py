@@ -2,7 +2,7 @@
 
 import pytest
 
-from bidsapp.errors import InputError
+from bidsapp.errors import InputError, find_cautions
 from bidsapp.inputs.timing import read_timing
 
 
@@ -55,3 +55,19 @@ def test_start_time_is_zero_without_slice_timing_correction():
 def test_unusable_timing_is_refused_with_the_reason(metadata, message):
     with pytest.raises(InputError, match=message):
         read_timing(metadata, 0.0, "sec")
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (0.0, None),
+        (1.0, None),
+        (2.0, None),
+        (-5.0, "every event counts as 5 s later"),
+        (6.0, "every event counts as 6 s earlier"),
+    ],
+)
+def test_a_start_outside_the_first_volume_is_a_warning(start, said):
+    notes = read_timing({"RepetitionTime": 2.0, "StartTime": start}, 2.0, "sec").notes
+    assert [said in note for note in notes] == ([True] if said else [])
+    assert find_cautions(notes) == list(notes)
