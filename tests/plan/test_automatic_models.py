@@ -129,7 +129,7 @@ def test_group_without_the_models_tests_the_mean_of_each_task(two_tasks, tmp_pat
     plan = plan_of(two_tasks, tmp_path)
     of_subjects = [entry for entry in estimates_of(plan, two_tasks) if "run" not in dict(entry.key.entities)]
     monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: tuple(of_subjects))
-    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda _: {})
+    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: ({}, []))
     group = make_group_plan(Settings(two_tasks, tmp_path / "elsewhere", ("group",)))
     fits = [fit for model in group.models for fit in model.fits]
     assert {fit.formula for fit in fits} == {"effect ~ 1"}
