@@ -12,14 +12,14 @@ from bidsapp.stats import whitening
 from bidsapp.stats.autoregression import make_bins, to_coefficients
 from bidsapp.stats.lagged_design import LaggedDesign, make_lagged_design
 from bidsapp.stats.newton import LARGEST_PARTIAL
-from bidsapp.stats.noise_information import Uncertainty, assess_noise
 from bidsapp.stats.noise_models import parse_noise_model
+from bidsapp.stats.noise_uncertainty import Uncertainty, assess_noise
 from bidsapp.stats.reml import REML_GRID, find_reml_bins
 from bidsapp.stats.residual_sums import ResidualSums, make_residual_sums
 from bidsapp.stats.restricted_likelihood import estimate_z
 
-# Voxels share the coefficients of one of so many bins, for the fit.
-MAX_BINS = 400
+# Bins whose centres the fit of a voxel is expanded about.
+N_BINS = 60
 # A partial autocorrelation this near its limit is at it.
 LIMIT_TOLERANCE = 1e-3
 # nilearn cuts AR(1) coefficients to this many bins a unit (towards zero).
@@ -37,6 +37,7 @@ class Noise:
     Attributes
     ----------
     coefficients : ndarray, shape (n_bins, order)
+        Of all voxels of a bin, or of its centre where there is a likelihood.
     bins : ndarray of int, shape (n_voxels,)
         Which row of the coefficients a voxel has; -1 where it has no noise to model (constant voxels).
     precisions : tuple of whitening.Precision
@@ -61,6 +62,7 @@ class Likelihood:
     residuals : ResidualSums or None
         Of every voxel, for the fit; most of the memory of a run.
     uncertainty : Uncertainty
+        Has the coefficients of each voxel.
     at_limit : float
         Share of the voxels with a partial autocorrelation at its limit: near a unit root.
     """
@@ -111,7 +113,7 @@ def estimate_like_nilearn(sums, smooth=None):
 
 
 def estimate_by_likelihood(sums, smooth=None, n_threads=1):
-    """Return AR(p) noise of the greatest restricted likelihood; voxels share bins of coefficients.
+    """Return AR(p) noise of the greatest restricted likelihood.
 
     Raises
     ------
@@ -134,10 +136,13 @@ def estimate_by_likelihood(sums, smooth=None, n_threads=1):
     z = estimate_z(residuals, design, np.flatnonzero(has_noise), n_threads)
     at_limit = float(np.mean(np.abs(np.tanh(z)).max(axis=1) > LARGEST_PARTIAL - LIMIT_TOLERANCE))
     z = np.stack([_smooth_usable(sums, column, smooth) for column in z.T], axis=1)
+    centres, bins = make_bins(z, N_BINS)
+    centres = np.tanh(centres)
+    noise = _share_bins(sums, to_coefficients(centres), bins)
+    partials = np.full((len(has_noise), order), np.nan)
+    partials[has_noise] = np.tanh(z)
     share = 1.0 if smooth is None else smooth.share
-    uncertainty = assess_noise(design, z, sums.usable, share=share, n_threads=n_threads)
-    centres, bins = make_bins(z, MAX_BINS)
-    noise = _share_bins(sums, to_coefficients(np.tanh(centres)), bins)
+    uncertainty = assess_noise(design, noise.bins, partials, centres, share=share, n_threads=n_threads)
     return replace(noise, likelihood=Likelihood(design, residuals, uncertainty, at_limit))
 
 

@@ -13,6 +13,9 @@ vectorised = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"}
 
 # Rounds of moving the centres of bins; the spread within bins changes by under 1 % after these.
 ROUNDS = 10
+# Points count for a centre by exp(-squared distance / so many times the mean one to the nearest). In plain
+# k-means, with 0, a point that changes its bin in the last bit moves the centres of all others in the end.
+SOFTNESS = 0.2
 # Voxels a bin that the centres are found from.
 SAMPLE = 20
 # Step of central differences: their error is of its square, and rounding over it.
@@ -72,7 +75,7 @@ def make_autocovariance(partials):
 
 
 def make_bins(values, n_bins):
-    """Gather points in bins by k-means, from a fixed start: the same values give the same bins.
+    """Gather points in bins by soft k-means from a fixed start: centres are a smooth function of the points.
 
     Parameters
     ----------
@@ -80,20 +83,22 @@ def make_bins(values, n_bins):
 
     Returns
     -------
-    centres : ndarray, shape (n_bins or fewer, n_dimensions)
+    centres : ndarray, shape (n_bins or n_points, n_dimensions)
     bins : ndarray of int, shape (n_points,)
         Points that are no more than the bins have a bin each.
     """
     if len(values) <= n_bins:
         return values, np.arange(len(values))
     sample = values[:: max(1, len(values) // (SAMPLE * n_bins))]
-    order = np.argsort(sample[:, 0], kind="stable")
-    centres = sample[order[np.linspace(0, len(sample) - 1, n_bins).astype(int)]]
+    centres = sample[np.linspace(0, len(sample) - 1, n_bins).astype(int)]
+    lengths = np.square(sample).sum(axis=1, keepdims=True)
     for _ in range(ROUNDS):
-        bins = find_nearest(sample, centres)
-        counts = np.bincount(bins, minlength=len(centres))
-        sums = [np.bincount(bins, weights=column, minlength=len(centres)) for column in sample.T]
-        centres = (np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None])[counts > 0]
+        distances = lengths + np.square(centres).sum(axis=1) - 2.0 * (sample @ centres.T)
+        nearest = distances.min(axis=1, keepdims=True)
+        share = np.exp((nearest - distances) / max(SOFTNESS * nearest.mean(), np.finfo(float).tiny))
+        share /= share.sum(axis=1, keepdims=True)
+        total = share.sum(axis=0)[:, None]
+        centres = np.divide(share.T @ sample, total, out=centres.copy(), where=total > 0)
     return centres, find_nearest(values, centres)
 
 
@@ -125,6 +130,32 @@ def step_down(coefficients, partials, stages):
             for i in range(k):
                 stages[k - 1, i] = (stages[k, i] + last * stages[k, k - 1 - i]) * scale
     return True
+
+
+@vectorised
+def fill_stages(partials, stages):
+    """Write the coefficients of every order, as ``step_down`` does from those of the last."""
+    for k in range(len(partials)):
+        for i in range(k):
+            stages[k, i] = stages[k - 1, i] - partials[k] * stages[k - 1, k - 1 - i]
+        stages[k, k] = partials[k]
+
+
+@vectorised
+def whiten_slopes(partials, stages, slopes, white):
+    """Write derivatives by the coefficients in coordinates where a long series' information is 1 a volume.
+
+    That of the coefficients is the covariance of as many values as there are. Its inverse is RR', and R'
+    times the slopes is written.
+    """
+    left = 1.0
+    for k in range(len(partials) - 1, -1, -1):
+        left *= 1.0 - partials[k] * partials[k]
+        white[k] = slopes[k]
+        for i in range(k):
+            # What the values before it predict of the k-th.
+            white[k] -= stages[k - 1, i] * slopes[k - 1 - i]
+        white[k] *= np.sqrt(left)
 
 
 @vectorised

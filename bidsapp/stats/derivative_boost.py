@@ -8,7 +8,7 @@ against zero is too large; differences between conditions, and the level above, 
 import numpy as np
 
 from bidsapp.records import Estimate
-from bidsapp.stats.run_glm import check_estimable, estimate_t, inflate
+from bidsapp.stats.run_glm import assess_variance, check_estimable, estimate_t
 
 DERIVATIVES = ("derivative", "dispersion")
 
@@ -46,13 +46,8 @@ def estimate_boosted_t(fitted, contrast, matrix):
         effect += weights[family[0]] * amplitude
         gradient[part] = weights[family[0]] * slope
         start += len(family)
-    variance = np.full_like(effect, np.nan)
-    for number in np.unique(fitted.noise.bins[fitted.noise.bins >= 0]):
-        voxels = np.flatnonzero(fitted.noise.bins == number)
-        covariance = rows @ fitted.covariances[number] @ rows.T
-        variance[voxels] = np.einsum("iv,ij,jv->v", gradient[:, voxels], covariance, gradient[:, voxels])
-    inflation, dof = inflate(fitted, rows, gradient)
-    return Estimate(contrast.name, effect, variance * fitted.sigma_square * inflation, dof)
+    variance, dof = assess_variance(fitted, rows, gradient)
+    return Estimate(contrast.name, effect, variance, dof)
 
 
 def _find_family(columns, index):

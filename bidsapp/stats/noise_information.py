@@ -1,116 +1,14 @@
-"""What the data tell of an AR process, in expectation, and what its uncertainty does to a contrast.
-
-The noise is estimated, so the variance of an effect is larger than the plug-in one, and known less well than
-T - r degrees of freedom say. Kenward and Roger (1997, Biometrics 53:983-997), Satterthwaite's approximation,
-and for several rows Fai and Cornelius (1996, J Stat Comput Simul 54:363-378); all expectations are taken at
-the centre of a bin of voxels with similar noise. With W the inverse restricted information of the
-coefficients a, its profile over the variance s2, and G_i, P_i derivatives by a_i, for noise of variance 1:
-
-    g  = d/da [log(c'G^-1c)] - d/da [log|V| + log|G|] / n,   n = T - r
-    k  = sum_ij W_ij c'G^-1 (Q'P_i V P_j Q - G_i G^-1 G_j) G^-1 c / (c'G^-1c)
-    variance = s2 c'G^-1c (1 + 2 k),   dof = 2 / (2 / n + g'Wg).
-
-k is what the estimated noise adds to the variance of the effect (Kackar & Harville 1984, JASA 79:853-862);
-the plug-in variance is too small by about as much again (the term with second derivatives of V is left out).
-"""
-
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+"""What the data tell of an AR process, in expectation; all is of a LaggedDesign and noise of variance 1."""
 
 import numpy as np
 from scipy.linalg import solveh_banded
 
 from bidsapp.stats import residual_kernels
-from bidsapp.stats.autoregression import (
-    curve_of_log_determinant,
-    make_autocovariance,
-    make_bins,
-    slope_of_log_determinant,
-    to_coefficients,
-)
-from bidsapp.stats.lagged_design import make_form, make_local_design, weigh_precision, weigh_slopes
+from bidsapp.stats.autoregression import make_autocovariance, to_coefficients
+from bidsapp.stats.lagged_design import make_form, weigh_precision, weigh_slopes
 
-# k and dof are smooth in the noise: so many bins suffice.
-N_BINS = 60
 # Second derivatives of the deviance below this, in either direction, are no curvature to go by.
 LEAST_CURVE = 2.0
-# Fai and Cornelius' expectation of F exists above two degrees of freedom.
-LEAST_DOF = 2.001
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Uncertainty:
-    """What the estimated noise does to contrasts, for bins of voxels.
-
-    Attributes
-    ----------
-    bins : ndarray of int, shape (n_voxels,)
-        -1 where a voxel has no noise to model.
-    covariances, excess : ndarray, shape (n_bins, rank, rank)
-        G^-1; and the matrix whose c'Ec is k c'G^-1c.
-    slopes : ndarray, shape (n_bins, p, rank, rank)
-        G^-1 G_i G^-1.
-    inverse_information : ndarray, shape (n_bins, p, p)
-        W.
-    offset : ndarray, shape (n_bins, p)
-        The second term of g.
-    dof : float
-        T - r.
-    share : float or ndarray, shape (n_voxels,)
-        What is left of W where the coefficients were smoothed over voxels.
-    """
-
-    bins: np.ndarray
-    covariances: np.ndarray
-    excess: np.ndarray
-    slopes: np.ndarray
-    inverse_information: np.ndarray
-    offset: np.ndarray
-    dof: float
-    share: float | np.ndarray = 1.0
-
-
-def assess_noise(design, z, usable, *, share=1.0, n_threads=1):
-    """Return the Uncertainty of voxels.
-
-    Parameters
-    ----------
-    design : LaggedDesign
-    z : ndarray, shape (n_usable, p)
-    usable : ndarray of bool, shape (n_voxels,)
-    """
-    centres, found = make_bins(z, N_BINS)
-    partials = np.tanh(centres)
-    coefficients = to_coefficients(partials)
-
-    def assess(number):
-        return _assess_process(design, make_local_design(design, coefficients[number]), partials[number])
-
-    with ThreadPoolExecutor(n_threads) as pool:
-        made = [np.stack(values) for values in zip(*pool.map(assess, range(len(centres))), strict=True)]
-    bins = np.full(len(usable), -1)
-    bins[usable] = found
-    return Uncertainty(bins, *made, dof=float(design.dof), share=share)
-
-
-def _assess_process(design, local, partials):
-    """Return the fields of Uncertainty for one process."""
-    form, moved, through = expect_form(design, local, partials)
-    coefficients = -local.filter[1:]
-    expected = 2 * form[1:, 1:] - np.outer(form[0, 1:], form[0, 1:])
-    n_runs = len(design.runs)
-    logs = local.log_curve + n_runs * curve_of_log_determinant(coefficients)
-    w = 2 * invert_curve(logs + design.dof * expected)
-    # sum_ij W_ij X_i'VX_j = sum_m (sum_i R_im X_i)'V(sum_j R_jm X_j) with W = RR'.
-    root = np.linalg.cholesky(w)
-    mixed, mixed_through, mixed_slopes = (
-        np.tensordot(root.T, part, axes=1) for part in (moved, through, local.slopes)
-    )
-    excess = np.tensordot(mixed, mixed_through, axes=((0, 1), (0, 1)))
-    excess -= np.tensordot(mixed_slopes, mixed_slopes, axes=((0, 1), (0, 1)))
-    back = local.inverse
-    offset = (n_runs * slope_of_log_determinant(coefficients) + local.log_slope) / design.dof
-    return local.covariance, back.T @ excess @ back, back.T @ local.slopes @ back, w, offset
 
 
 def expect_form(design, local, partials):
@@ -183,53 +81,3 @@ def invert_curve(matrix):
     """Return the inverse of a symmetric matrix with its eigenvalues made positive."""
     values, vectors = np.linalg.eigh(matrix)
     return (vectors / np.maximum(np.abs(values), LEAST_CURVE)) @ vectors.T
-
-
-def inflate_t(uncertainty, rows, directions):
-    """Return what the estimated noise does to contrasts d'R of each voxel.
-
-    Parameters
-    ----------
-    rows : ndarray, shape (n_rows, rank)
-        R, over the parameters of the basis.
-    directions : ndarray, shape (n_rows, n_voxels)
-        d.
-
-    Returns
-    -------
-    k, dof : ndarray, shape (n_voxels,)
-        The variance is to be multiplied by 1 + 2 k.
-    """
-    k, dof = np.full((2, directions.shape[1]), np.nan)
-    excess, spread = np.zeros_like(k), np.zeros_like(k)
-    project = lambda matrices: rows @ matrices @ rows.T  # noqa: E731
-    covariances, extra, slopes = map(
-        project, (uncertainty.covariances, uncertainty.excess, uncertainty.slopes)
-    )
-    for number, w in enumerate(uncertainty.inverse_information):
-        voxels = np.flatnonzero(uncertainty.bins == number)
-        d = directions[:, voxels]
-        size = np.einsum("iv,ij,jv->v", d, covariances[number], d)
-        excess[voxels] = np.einsum("iv,ij,jv->v", d, extra[number], d) / size
-        g = -np.einsum("iv,pij,jv->pv", d, slopes[number], d) / size - uncertainty.offset[number][:, None]
-        spread[voxels] = np.einsum("pv,pq,qv->v", g, w, g)
-    known = uncertainty.bins >= 0
-    k[known] = (uncertainty.share * np.maximum(excess, 0.0))[known]
-    dof[known] = (2.0 / (2.0 / uncertainty.dof + uncertainty.share * spread))[known]
-    return k, dof
-
-
-def inflate_f(uncertainty, rows):
-    """Return k and dof of an F test of several rows R, as ``inflate_t``.
-
-    k is the mean along the eigenvectors of R G^-1 R'; the denominator's degrees of freedom are Fai and
-    Cornelius', from those along the eigenvectors.
-    """
-    vectors = np.linalg.eigh(rows @ uncertainty.covariances @ rows.T)[1]
-    found = [inflate_t(uncertainty, rows, vectors[uncertainty.bins, :, i].T) for i in range(len(rows))]
-    k, dof = np.mean([k for k, _ in found], axis=0), np.stack([dof for _, dof in found])
-    if len(rows) == 1:
-        return k, dof[0]
-    dof = np.maximum(dof, LEAST_DOF)
-    expected = np.sum(dof / (dof - 2.0), axis=0)
-    return k, 2.0 * expected / (expected - len(rows))

@@ -11,6 +11,8 @@ from bidsapp.stats.autoregression import vectorised
 
 # Voxels whose sums are worked on at a time: they stay in the processor's cache.
 CHUNK = 256
+# Conjugate gradients from the centre of a bin to the noise of a voxel (docs/noise.md has what they leave).
+STEPS = 3
 
 
 @vectorised
@@ -93,51 +95,163 @@ class Precise(NamedTuple):
 
     Attributes
     ----------
-    lags : ndarray, shape (p + 1,)
-    head : ndarray, shape (p, p)
-        As of ``whitening.Precision``.
+    filter, lags : ndarray, shape (p + 1,)
+        Lags of the precision.
     ends : ndarray, shape (n_ends, rank)
         Of the basis.
-    gram, covariance : ndarray, shape (rank, rank)
-        G and G^-1.
+    inner : ndarray of float32, shape (rank, p * rank)
+        Q'D_kQ of lags 1 to p.
+    covariance : ndarray, shape (rank, rank)
+        G^-1.
     """
 
+    filter: np.ndarray
     lags: np.ndarray
-    head: np.ndarray
     ends: np.ndarray
-    gram: np.ndarray
+    inner: np.ndarray
     covariance: np.ndarray
 
 
 @vectorised
-def fit_residuals(products, departures, ends, voxels, process):
-    """Return a fit to the least-squares residuals, what it leaves, and Q'Pr of some voxels.
+def fit_residuals(products, departures, ends, voxels, coefficients, process):
+    """Return fits to the least-squares residuals, by the process of a centre and by each voxel's own.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (n_chosen, p)
+        Of each voxel.
 
     Returns
     -------
-    solution : ndarray, shape (n_chosen, rank)
-    rest : ndarray, shape (n_chosen,)
-        The weighted residual sum of squares.
+    solutions : ndarray, shape (2, n_chosen, rank)
+    rests : ndarray, shape (2, n_chosen)
+        The weighted residual sums of squares.
     """
-    rank, size = departures.shape[2], len(process.head)
-    change = np.empty((len(voxels), rank), np.float32)
-    weigh_lags(departures, voxels, process.lags.astype(np.float32), change)
-    own = ends[voxels].astype(np.float64)
-    weighted = np.zeros_like(own)
-    for i in range(len(voxels)):
-        for first in range(0, own.shape[1], size):
-            for j in range(size):
-                for k in range(size):
-                    weighted[i, first + j] += process.head[j, k] * own[i, first + k]
-    cross = change - np.dot(weighted, process.ends)
-    solution = np.dot(cross, process.covariance)
-    rest = np.dot(products[voxels], process.lags)
-    for i in range(len(voxels)):
-        for j in range(own.shape[1]):
-            rest[i] -= weighted[i, j] * own[i, j]
-        for j in range(rank):
-            rest[i] -= solution[i, j] * cross[i, j]
-    return solution, rest
+    n_chosen, order = coefficients.shape
+    solutions, rests = np.empty((2, n_chosen, departures.shape[2])), np.empty((2, n_chosen))
+    for start in range(0, n_chosen, CHUNK):
+        part = voxels[start : start + CHUNK]
+        some = slice(start, start + len(part))
+        # Voxels come last where loops over a few numbers of each can be made vectors of over voxels.
+        centres, filters = np.ones((2, order + 1, len(part)))
+        own = np.empty((ends.shape[1], len(part)))
+        for i in range(len(part)):
+            for k in range(order):
+                centres[k + 1, i], filters[k + 1, i] = process.filter[k + 1], -coefficients[start + i, k]
+            for j in range(len(own)):
+                own[j, i] = ends[part[i], j]
+        cross, rest = weigh_residuals(products, departures, own, part, centres, process.ends)
+        solutions[0, some] = np.dot(cross, process.covariance)
+        rests[0, some] = rest - (solutions[0, some] * cross).sum(axis=1)
+        cross, rest = weigh_residuals(products, departures, own, part, filters, process.ends)
+        solutions[1, some] = solve_near(cross, centres, filters, process)
+        rests[1, some] = rest - (solutions[1, some] * cross).sum(axis=1)
+    return solutions, rests
+
+
+@vectorised
+def weigh_residuals(products, departures, ends, voxels, filters, ends_of_design):
+    """Return Q'Pr and r'Pr of some voxels, P of each one's filter, (n_chosen, rank) and (n_chosen,).
+
+    ``ends`` (n_ends, n_chosen) and ``filters`` (p + 1, n_chosen) have the voxels last.
+    """
+    n_chosen, rank = len(voxels), departures.shape[2]
+    cross, rest, lags = np.zeros((n_chosen, rank)), np.zeros(n_chosen), find_lags(filters)
+    weighted = weigh_ends(filters, ends)
+    for j in range(len(ends)):
+        for i in range(n_chosen):
+            rest[i] -= weighted[j, i] * ends[j, i]
+    for i in range(n_chosen):
+        v = voxels[i]
+        rest[i] += lags[0, i] * products[v, 0]
+        for k in range(1, len(lags)):
+            rest[i] += lags[k, i] * products[v, k]
+            for j in range(rank):
+                cross[i, j] += lags[k, i] * departures[v, k - 1, j]
+    return cross - np.dot(weighted.T, ends_of_design), rest
+
+
+@vectorised
+def find_lags(filters):
+    """Return the lags of the precision of each filter, both (p + 1, n_chosen); see ``lagged_design``."""
+    lags = np.zeros_like(filters)
+    for k in range(len(filters)):
+        for j in range(len(filters) - k):
+            for i in range(filters.shape[1]):
+                lags[k, i] += filters[j, i] * filters[j + k, i]
+    return lags
+
+
+@vectorised
+def weigh_ends(filters, ends):
+    """Return the corner of each filter times its ends, both (n_ends, n_chosen).
+
+    The corner is HH', H_ij = f_(i + j + 1).
+    """
+    order = len(filters) - 1
+    half, result = np.zeros_like(ends), np.zeros_like(ends)
+    for first in range(0, len(ends), order):
+        add_hankel(filters, ends[first : first + order], half[first : first + order])
+        add_hankel(filters, half[first : first + order], result[first : first + order])
+    return result
+
+
+@vectorised
+def add_hankel(filters, values, result):
+    """Add H times the values of each voxel, in place."""
+    for j in range(len(values)):
+        for k in range(len(values) - j):
+            for i in range(values.shape[1]):
+                result[j, i] += filters[j + k + 1, i] * values[k, i]
+
+
+@vectorised
+def solve_near(cross, centres, filters, process):
+    """Return the solutions of G(a)x = cross by conjugate gradients that begin with G^-1 of the centre."""
+    x, left, along, through = np.zeros_like(cross), cross.copy(), np.zeros_like(cross), np.zeros_like(cross)
+    lags, length = find_lags(filters) - find_lags(centres), np.zeros(len(cross))
+    for _ in range(STEPS):
+        # ``through`` is G of the centre times ``along``.
+        turn_direction(left, np.dot(left, process.covariance), along, through, length)
+        at_ends = np.dot(process.ends, along.T)
+        corners = weigh_ends(filters, at_ends) - weigh_ends(centres, at_ends)
+        change = through - np.dot(corners.T, process.ends)
+        # What G(a) differs by from that of the centre is small: single precision is enough.
+        moved = np.dot(along.astype(np.float32), process.inner)
+        add_lags(lags, along, moved.reshape(len(cross), -1, cross.shape[1]), change)
+        for i in range(len(cross)):
+            curve = 0.0
+            for j in range(cross.shape[1]):
+                curve += along[i, j] * change[i, j]
+            step = length[i] / curve if curve > 0.0 else 0.0
+            for j in range(cross.shape[1]):
+                x[i, j] += step * along[i, j]
+                left[i, j] -= step * change[i, j]
+    return x
+
+
+@vectorised
+def turn_direction(left, towards, along, through, length):
+    """Make the next conjugate direction ``along`` of what is ``left``, in place, ``through`` alike."""
+    for i in range(len(left)):
+        before, length[i] = length[i], 0.0
+        for j in range(left.shape[1]):
+            length[i] += left[i, j] * towards[i, j]
+        keep = length[i] / before if before > 0.0 else 0.0
+        for j in range(left.shape[1]):
+            along[i, j] = towards[i, j] + keep * along[i, j]
+            through[i, j] = left[i, j] + keep * through[i, j]
+
+
+@vectorised
+def add_lags(lags, none, others, result):
+    """Add the sum over k of lags[k] times the rows of lag ``none`` and of the ``others``, in place."""
+    for i in range(len(result)):
+        for j in range(result.shape[1]):
+            result[i, j] += lags[0, i] * none[i, j]
+        for k in range(others.shape[1]):
+            for j in range(result.shape[1]):
+                result[i, j] += lags[k + 1, i] * others[i, k, j]
 
 
 @vectorised

@@ -15,7 +15,8 @@ from bidsapp.errors import ModelError
 from bidsapp.records import Contrast, Estimate, JointEstimate
 from bidsapp.stats import whitening
 from bidsapp.stats.autocorrelation import CHUNK, PERFECT_FIT, Noise, estimate_noise
-from bidsapp.stats.noise_information import inflate_f, inflate_t
+from bidsapp.stats.autoregression import to_coefficients
+from bidsapp.stats.noise_uncertainty import weigh_f, weigh_t
 from bidsapp.stats.residual_kernels import Precise, fit_residuals
 from bidsapp.stats.series_sums import SeriesSums
 from bidsapp.stats.time_model import TimeModel
@@ -62,6 +63,8 @@ class FittedRun:
     @property
     def autocorrelation(self):
         """The noise coefficients, shape (order, n_voxels); NaN where there is no noise to model."""
+        if self.noise.likelihood is not None:
+            return to_coefficients(self.noise.likelihood.uncertainty.partials).T
         return _by_voxel(self, self.noise.coefficients).T
 
     def series_of(self, voxels):
@@ -152,35 +155,41 @@ def estimate_t(fitted: FittedRun, contrast: Contrast):
     """
     check_estimable(fitted.model, contrast)
     weights = (np.atleast_2d(contrast.weights) @ fitted.model.to_basis)[0]
-    variance = fitted.sigma_square * _by_voxel(fitted, fitted.covariances @ weights @ weights)
-    inflation, dof = inflate(fitted, weights[None], np.ones((1, len(variance))))
-    return Estimate(contrast.name, fitted.parameters @ weights, variance * inflation, dof)
-
-
-def inflate(fitted: FittedRun, rows, directions):
-    """Return what the estimated noise multiplies the variance of contrasts by, and degrees of freedom.
-
-    ``rows`` and ``directions`` are those of ``inflate_t``. Both results have shape (n_voxels,); where the
-    noise model knows nothing of it they are numbers: 1, and the residual degrees of freedom.
-    """
     if fitted.noise.likelihood is None:
-        return 1.0, fitted.dof
-    k, dof = inflate_t(fitted.noise.likelihood.uncertainty, rows, directions)
-    return 1.0 + 2.0 * k, np.where(np.isnan(fitted.sigma_square), np.nan, dof)
+        dof, variance = fitted.dof, _by_voxel(fitted, fitted.covariances @ weights @ weights)
+        variance = fitted.sigma_square * variance
+    else:
+        variance, dof = assess_variance(fitted, weights[None], np.ones((1, len(fitted.parameters))))
+    return Estimate(contrast.name, fitted.parameters @ weights, variance, dof)
+
+
+def assess_variance(fitted: FittedRun, rows, directions):
+    """Return the variance and the degrees of freedom of contrasts that may differ between voxels.
+
+    ``rows`` and ``directions`` are those of ``weigh_t``. Both results have shape (n_voxels,); where the
+    noise model has no likelihood the degrees of freedom are a number.
+    """
+    if fitted.noise.likelihood is not None:
+        variance, dof = weigh_t(fitted.noise.likelihood.uncertainty, rows, directions)
+        return fitted.sigma_square * variance, np.where(np.isnan(fitted.sigma_square), np.nan, dof)
+    covariances, variance = rows @ fitted.covariances @ rows.T, np.full(directions.shape[1], np.nan)
+    for number, voxels in _members(fitted.noise.bins):
+        along = directions[:, voxels]
+        variance[voxels] = np.einsum("iv,ij,jv->v", along, covariances[number], along)
+    return fitted.sigma_square * variance, fitted.dof
 
 
 def estimate_f(fitted: FittedRun, contrast: Contrast):
     """Return the joint estimate of a contrast, its rows reduced to independent ones."""
     check_estimable(fitted.model, contrast)
     rows = reduce_rows(np.atleast_2d(contrast.weights)) @ fitted.model.to_basis
-    covariances = rows @ fitted.covariances @ rows.T
-    covariance = np.moveaxis(_by_voxel(fitted, covariances), 0, -1) * fitted.sigma_square
     effect, dof = rows @ fitted.parameters.T, fitted.dof
-    if fitted.noise.likelihood is not None:
-        k, dof = inflate_f(fitted.noise.likelihood.uncertainty, rows)
-        covariance *= 1.0 + 2.0 * k
+    if fitted.noise.likelihood is None:
+        covariance = np.moveaxis(_by_voxel(fitted, rows @ fitted.covariances @ rows.T), 0, -1)
+    else:
+        covariance, dof = weigh_f(fitted.noise.likelihood.uncertainty, rows)
         dof = np.where(np.isnan(fitted.sigma_square), np.nan, dof)
-    return JointEstimate(contrast.name, effect, covariance, dof)
+    return JointEstimate(contrast.name, effect, covariance * fitted.sigma_square, dof)
 
 
 def correlate_contrasts(fitted: FittedRun, contrasts):
@@ -235,16 +244,24 @@ def _fit_bin(sums, noise, covariance, job):
 
 
 def _fit_residuals(sums, noise, local, job):
-    """Return the same from the sums of the least-squares residuals: a fit to these, and what they left."""
-    (number, voxels), (gram, covariance) = job, local
-    residuals, precision = noise.likelihood.residuals, noise.precisions[number]
-    ends = noise.likelihood.design.ends.reshape(-1, sums.model.rank)
-    process = Precise(precision.lags, precision.head, ends, gram, covariance)
-    solution, rest = fit_residuals(residuals.products, residuals.departures, residuals.ends, voxels, process)
-    parameters = sums.cross[voxels, 0] + solution
-    fitted = parameters @ gram
-    total = rest + np.einsum("vr,vr->v", parameters, fitted)
-    return parameters, *_assess_fit(sums.model, covariance, fitted, total, rest)
+    """Return the same from the sums of the least-squares residuals: a fit to these, and what they left.
+
+    R2 is by the noise of the bin's centre, the rest by that of each voxel.
+    """
+    (number, voxels), (gram, covariance), likelihood = job, local, noise.likelihood
+    residuals, design, uncertainty = likelihood.residuals, likelihood.design, likelihood.uncertainty
+    filter_ = np.concatenate([[1.0], -noise.coefficients[number]])
+    ends = np.ascontiguousarray(design.ends.reshape(-1, sums.model.rank))
+    inner = design.inner[1:].transpose(1, 0, 2).reshape(sums.model.rank, -1).astype(np.float32)
+    process = Precise(filter_, noise.precisions[number].lags, ends, inner, covariance)
+    own = to_coefficients(uncertainty.partials[voxels])
+    of_voxels = residuals.products, residuals.departures, residuals.ends, voxels
+    solutions, rests = fit_residuals(*of_voxels, own, process)
+    parameters = sums.cross[voxels, 0] + solutions
+    fitted = parameters[0] @ gram
+    total = rests[0] + np.einsum("vr,vr->v", parameters[0], fitted)
+    sigma_square, r_square = _assess_fit(sums.model, covariance, fitted, total, rests[0])
+    return parameters[1], sigma_square * rests[1] / rests[0], r_square
 
 
 def _assess_fit(model, covariance, cross, total, rest):

@@ -3,6 +3,8 @@
 import numpy as np
 
 from bidsapp.stats import residual_kernels
+from bidsapp.stats.lagged_design import make_lagged_design, weigh_precision
+from bidsapp.stats.time_model import make_time_model
 
 
 def test_forms_are_those_of_the_filtered_products(rng):
@@ -52,3 +54,32 @@ def test_what_a_fit_takes_from_the_products(rng):
     np.testing.assert_allclose(change[:, 0], np.square(solution).sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(change[:, 1:], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(fitted, rest, rtol=1e-6)
+
+
+def test_lags_and_corners_of_many_filters_are_those_of_one(rng):
+    filters = np.column_stack([np.ones(5), 0.3 * rng.normal(size=(5, 3))]).T
+    ends = rng.normal(size=(6, 5))
+    lags, weighted = residual_kernels.find_lags(filters), residual_kernels.weigh_ends(filters, ends)
+    for voxel, filter_ in enumerate(filters.T):
+        expected, corner = weigh_precision(filter_)
+        np.testing.assert_allclose(lags[:, voxel], expected, rtol=1e-12)
+        moved = np.concatenate([corner @ part for part in np.split(ends[:, voxel], 2)])
+        np.testing.assert_allclose(weighted[:, voxel], moved, rtol=1e-10)
+
+
+def test_steps_from_the_centre_end_at_the_solution_of_each_voxel(rng):
+    """As near as single precision has it, where there are as many steps as regressors."""
+    basis = np.linalg.qr(rng.normal(size=(40, residual_kernels.STEPS)))[0]
+    design = make_lagged_design(make_time_model(basis), 2)
+    centre, others = np.r_[1.0, -0.5, -0.1], np.column_stack([np.ones(6), 0.3 * rng.normal(size=(6, 2))])
+    gram = lambda filter_: design.combine(*weigh_precision(filter_))  # noqa: E731
+    rank = design.basis.shape[1]
+    inner = design.inner[1:].transpose(1, 0, 2).reshape(rank, -1).astype(np.float32)
+    lags = weigh_precision(centre)[0]
+    ends = np.ascontiguousarray(design.ends.reshape(-1, rank))
+    process = residual_kernels.Precise(centre, lags, ends, inner, np.linalg.inv(gram(centre)))
+    cross = rng.normal(size=(6, rank))
+    centres = np.ascontiguousarray(np.tile(centre[:, None], 6))
+    found = residual_kernels.solve_near(cross, centres, np.ascontiguousarray(others.T), process)
+    for voxel, filter_ in enumerate(others):
+        np.testing.assert_allclose(found[voxel], np.linalg.solve(gram(filter_), cross[voxel]), rtol=1e-4)

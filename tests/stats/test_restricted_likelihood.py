@@ -142,12 +142,12 @@ def test_bins_are_near_what_each_voxel_has_by_itself(rng, monkeypatch):
     binned = estimate_t(fit(series, matrix, (150,), 4), weights)
     monkeypatch.setattr(restricted_likelihood, "N_BINS", n_voxels)
     monkeypatch.setattr(restricted_likelihood, "EXACT_ROUNDS", 6)
-    monkeypatch.setattr("bidsapp.stats.autocorrelation.MAX_BINS", n_voxels)
-    monkeypatch.setattr("bidsapp.stats.noise_information.N_BINS", n_voxels)
+    monkeypatch.setattr("bidsapp.stats.autocorrelation.N_BINS", n_voxels)
     alone = estimate_t(fit(series, matrix, (150,), 4), weights)
     difference = np.log(binned.variance / alone.variance)
-    assert np.std(difference) < 0.1
+    assert np.std(difference) < 0.02
     assert abs(np.mean(difference)) < 0.02
+    assert np.std((binned.effect - alone.effect) / np.sqrt(alone.variance)) < 0.02
     assert np.corrcoef(np.log(binned.dof), np.log(alone.dof))[0, 1] > 0.95
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from nilearn.glm.contrasts import compute_contrast
@@ -10,7 +12,8 @@ from bidsapp.stats import whitening
 from bidsapp.stats.distributions import f_to_z, t_to_z
 from bidsapp.stats.estimate_maps import joint_f
 from bidsapp.stats.noise_models import count_lags
-from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm, inflate, make_residuals
+from bidsapp.stats.noise_uncertainty import weigh_t
+from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm, make_residuals
 from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import lagged, make_time_model
 
@@ -298,9 +301,12 @@ def test_runs_fitted_together_share_no_lag(rng, series, matrix, noise_model):
     ours = estimate_t(fitted, contrast(difference(8)))
     np.testing.assert_allclose(ours.effect[3], difference(8) @ beta, rtol=1e-7)
     variance = sigma_square * difference(8) @ inner @ difference(8)
-    inflation = inflate(fitted, difference(8)[None] @ fitted.model.to_basis, np.ones((1, 30)))[0]
-    plain = ours.variance / inflation
-    np.testing.assert_allclose(plain[3], variance, rtol=1e-7)
+    if fitted.noise.likelihood is None:
+        np.testing.assert_allclose(ours.variance[3], variance, rtol=1e-7)
+        return
+    rows, uncertainty = difference(8)[None] @ fitted.model.to_basis, fitted.noise.likelihood.uncertainty
+    plain = weigh_t(replace(uncertainty, share=0.0), rows, np.ones((1, 30)))[0]
+    np.testing.assert_allclose(fitted.sigma_square[3] * plain[3], variance, rtol=1e-6)
 
 
 def precision_matrix(precision, n_volumes):
