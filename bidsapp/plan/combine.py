@@ -179,9 +179,14 @@ def repeats_at_group(model, fits):
 def find_names(run_fits, tables):
     """Return the names of the contrasts and levels that runs have, which nodes above may name as columns."""
     names = {name for fit in run_fits for name in (*(c.name for c in fit.contrasts), *fit.skipped)}
-    flows = [Flow(None, "", labels_of(fit.entities, "")) for fit in run_fits]
+    return names | name_levels([fit.entities for fit in run_fits], tables)
+
+
+def name_levels(entities, tables):
+    """Return the names of the levels of runs with these entities, and of their rows in tables."""
+    flows = [Flow(None, "", labels_of(one, "")) for one in entities]
     more = [Flow(None, "", tables(level, flow.labels)) for flow in flows for level in MIDDLE]
-    return names | find_levels([*flows, *more])
+    return find_levels([*flows, *more])
 
 
 def _plan_group(node, members, varying, missing_condition, tables, elsewhere):

@@ -4,10 +4,10 @@ Columns and levels of participants.tsv are known when the participants are plann
 looks for in vain there is told then, not after hours of fitting.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from bidsapp.errors import Caution
+from bidsapp.errors import Caution, ModelError
 from bidsapp.model_records import Model, Node
 from bidsapp.plan.combine import flows_of, flows_of_run
 from bidsapp.plan.group import (
@@ -33,10 +33,20 @@ class Expected:
     metadata: dict = field(default_factory=dict)
 
 
-def check_dataset_nodes(model: Model, subjects: Iterable[SubjectPlan], settings: Settings) -> list[Caution]:
+def check_dataset_nodes(
+    model: Model,
+    subjects: Iterable[SubjectPlan],
+    settings: Settings,
+    of_others: Callable[[], Collection[str]] = frozenset,
+) -> list[Caution]:
     """Look for the names of the Dataset nodes in participants.tsv, as the group level will.
 
     Everybody in the table counts, also who is not analysed now: a job of an array knows all levels.
+
+    Parameters
+    ----------
+    of_others : callable, optional
+        Gives the conditions and levels of the whole dataset; asked where a name is missing here.
 
     Returns
     -------
@@ -56,7 +66,7 @@ def check_dataset_nodes(model: Model, subjects: Iterable[SubjectPlan], settings:
         return notes
     names = known_names(model)
     flows = [make_flow(Expected(key), people, names) for key in _expected_keys(subjects, people)]
-    return [caution for node in nodes for caution in _check_node(model, node, flows)]
+    return [caution for node in nodes for caution in _check_node(model, node, flows, of_others)]
 
 
 def _is_more_than_means(model: Model, node: Node) -> bool:
@@ -84,7 +94,9 @@ def _of_subject(key, label):
     return replace(key, entities=entities)
 
 
-def _check_node(model: Model, node: Node, flows: list[Flow]) -> list[Caution]:
+def _check_node(
+    model: Model, node: Node, flows: list[Flow], of_others: Callable[[], Collection[str]]
+) -> list[Caution]:
     entering, _ = entering_flows(model, node, flows)
     if not entering:
         return [Caution(nothing_enters(model, node, flows))]
@@ -96,6 +108,11 @@ def _check_node(model: Model, node: Node, flows: list[Flow]) -> list[Caution]:
     }
     lost, levels = {}, find_levels(members, node)
     for group in groups.values():
-        made, contrast = design_of_group(node, group)
-        lost |= make_outputs(node, made, contrast, "drop", levels)[2]
+        try:
+            made, contrast = design_of_group(node, group)
+            lost |= make_outputs(node, made, contrast, "drop", levels)[2]
+        except ModelError:
+            # Who is not planned now may have it: no fault, and nothing is known to be lost.
+            made, contrast = design_of_group(node, group, of_others())
+            make_outputs(node, made, contrast, "drop", levels.union(of_others()))
     return [Caution(f"{node.name}: {name} will not be made: {reason}") for name, reason in lost.items()]

@@ -310,8 +310,10 @@ def _plan_fit(node, values, group, groups, levels, settings):
     ), None
 
 
-def design_of_group(node, group):
+def design_of_group(node, group, elsewhere=()):
     """Return the design of one group of a Dataset node, and the one contrast that comes in, or None.
+
+    Names ``elsewhere`` may be missing.
 
     Raises
     ------
@@ -324,7 +326,8 @@ def design_of_group(node, group):
     fields = {name for flow in group for name in flow.item.metadata}
     names = [other for name in table.columns if name not in fields for other in _with_levels(table[name])]
     names += [*made.design.columns, *table["contrast"].unique()]
-    unknown = explain_missing(made.missing, names, table.columns)
+    missing = {name: where for name, where in made.missing.items() if name not in elsewhere}
+    unknown = explain_missing(missing, names, table.columns)
     if unknown:
         raise ModelError("\n".join(unknown))
     return made, contrast

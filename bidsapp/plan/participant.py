@@ -1,6 +1,7 @@
 """Plan the participant stage: every look-up, every design, every fault, before an image is read."""
 
 from dataclasses import replace
+from functools import cache, partial
 
 from bidsapp.design.contrasts import expand_rules
 from bidsapp.design.run import TIMES
@@ -19,11 +20,18 @@ from bidsapp.errors import (
 from bidsapp.inputs.dataset import open_dataset
 from bidsapp.inputs.events import TRIAL_TYPE
 from bidsapp.inputs.model import read_model
-from bidsapp.inputs.occurrences import find_holders, find_levels, find_sessions
+from bidsapp.inputs.occurrences import find_holders, find_images, find_levels, find_sessions
 from bidsapp.inputs.runs import Fault
 from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_models
-from bidsapp.plan.combine import MIDDLE, find_names, of_one_grid, plan_combinations, repeats_at_group
+from bidsapp.plan.combine import (
+    MIDDLE,
+    find_names,
+    name_levels,
+    of_one_grid,
+    plan_combinations,
+    repeats_at_group,
+)
 from bidsapp.plan.confounds import find_absent
 from bidsapp.plan.foresee import check_dataset_nodes
 from bidsapp.plan.invalid import leave_out_invalid, without_notes_on
@@ -179,7 +187,7 @@ def _plan_model(model, dataset, settings):
     model = replace(model, nodes=(node, *model.nodes[1:]), notes=remarks)
     notes += [*left_out, *find_respellings(node, prepared), *find_idle_queries(prepared)]
     subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes, faults)
-    notes += check_dataset_nodes(model, subjects, settings)
+    notes += check_dataset_nodes(model, subjects, settings, _ask_others(model, dataset, settings))
     return ParticipantPlan(
         documents=(model,),
         subjects=subjects,
@@ -326,20 +334,24 @@ def _plan_subjects(model, prepared, dataset, settings, notes, faults):
     problems = {subject: [reason] for subject, reason in dataset.unusable.items()}
     for fault in faults:
         problems.setdefault(fault.entities["sub"], []).append(str(fault))
-    subjects, notes = _combine_all(model, fits, problems, settings, level_tables(dataset.raw), notes)
+    subjects, notes = _combine_all(model, fits, problems, dataset, settings, notes)
     check_outputs(fit for subject in subjects for fit in (*subject.runs, *subject.combinations))
     return subjects, [*notes, *_empty_nodes(model, subjects)]
 
 
-def _combine_all(model, fits, problems, settings, tables, notes):
+def _combine_all(model, fits, problems, dataset, settings, notes):
     """Return the plans of all subjects, in their order, and all notes."""
-    subjects, refused = [], []
+    subjects, refused, tables = [], [], level_tables(dataset.raw)
+    of_others = _ask_others(model, dataset, settings)
     elsewhere = find_names([fit for own in fits.values() for fit in own], tables)
     for subject in sorted({*fits, *problems}):
         run_fits, own = fits.get(subject, []), problems.get(subject, [])
         try:
-            missing_condition = settings.model.missing_condition
-            combined, more, said = plan_combinations(model, run_fits, missing_condition, tables, elsewhere)
+            combine = partial(plan_combinations, model, run_fits, settings.model.missing_condition, tables)
+            try:
+                combined, more, said = combine(elsewhere)
+            except ModelError:
+                combined, more, said = combine(elsewhere | of_others())
         except Exception as error:  # of one subject, whatever it is: the others go on
             combined, more, said = [], [f"sub-{subject}: {in_words(error)}"], []
             refused.append(error)
@@ -360,6 +372,20 @@ def _combine_all(model, fits, problems, settings, tables, notes):
     if refused and len(refused) == len(fits):
         raise refused[0]
     return tuple(subjects), notes
+
+
+def _ask_others(model, dataset, settings):
+    """Return what gives the conditions and levels of a whole dataset, whoever is analysed now."""
+
+    @cache
+    def of_others():
+        roots = (dataset.raw, *dataset.derivatives.values())
+        images, _ = choose_runs(model, find_images(roots, settings.selection))
+        levels, _ = find_levels(roots, {image.entities.get("task", "") for image in images})
+        tables = level_tables(dataset.raw)
+        return name_levels([image.entities for image in images], tables).union(_names_of(levels))
+
+    return of_others
 
 
 def _lost_contrasts(fits):

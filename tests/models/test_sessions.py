@@ -185,6 +185,18 @@ def test_who_has_one_session_has_no_change(results):
     assert note.endswith("changeOfRuns: not made: trial_type.a change: no session.post here")
 
 
+def test_who_is_analysed_alone_is_told_the_same(dataset, results, tmp_path):
+    document = make_model(*NODES, Edges=EDGES)
+    assert run_app(dataset, document, tmp_path, "--participant-label", "04") == 0
+    for folder in ("func", "ses-pre/func"):
+        (one, other) = (
+            {path.name: path.read_bytes() for path in (top / "sub-04" / folder).glob("*_statmap.nii.gz")}
+            for top in (tmp_path / "out", results)
+        )
+        assert one == other
+        assert one
+
+
 @pytest.mark.parametrize("label", RUNS)
 def test_conditions_over_unequal_sessions_have_the_covariance_of_each_run(results, label):
     (_, a, va, _), (_, b, vb, _), (_, _, difference, _) = (
@@ -270,4 +282,9 @@ def test_a_condition_that_one_participant_lacks_costs_only_what_needs_it(tmp_pat
         "both_contrast-trialTypeA",
         "both_contrast-trialTypeC",
     }
-    assert "sub-02 conditions: not made: aMinusB: no trial_type.b here" in capsys.readouterr().err
+    said = "sub-02 conditions: not made: aMinusB: no trial_type.b here"
+    assert said in capsys.readouterr().err
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    assert run_app(data, make_model(*nodes, Edges=edges), alone, "--participant-label", "02") == 0
+    assert said in capsys.readouterr().err
