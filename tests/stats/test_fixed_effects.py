@@ -9,7 +9,7 @@ from scipy import stats
 from bidsapp.records import Contrast, Estimate, JointEstimate
 from bidsapp.stats.distributions import t_to_z, z_to_log_p
 from bidsapp.stats.estimate_maps import joint_f, make_f_maps
-from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
+from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates, combine_with_shares
 from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
 from bidsapp.stats.series_sums import accumulate
 from bidsapp.stats.time_model import make_time_model
@@ -309,3 +309,26 @@ def test_a_run_whose_row_has_no_variance_is_left_out(rng):
     combined, others = combine_joint_estimates(runs), combine_joint_estimates([runs[0], runs[2]])
     np.testing.assert_allclose(combined.effect[:, [4, 5]], others.effect[:, [4, 5]])
     assert np.isnan(make_f_maps(combined)["F"][6])
+
+
+@pytest.mark.parametrize("method", ["precision", "equal"])
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [0.0, 1.0], [0.5, -2.0]])
+def test_what_inputs_carry_adds_up_to_the_variance_and_has_the_signs_of_their_weights(runs, method, weights):
+    matrix = np.column_stack([np.ones(3), [-1.0, 0.2, 1.0]])
+    runs[1].effect[4] = np.nan
+    combined, shares = combine_with_shares(runs, matrix, weights, method=method)
+    variances = np.stack([run.variance for run in runs])
+    np.testing.assert_allclose(np.sum(shares**2 * variances, axis=0), combined.variance, rtol=1e-9)
+    assert shares[1, 4] == 0.0
+    # With variances that are known exactly they are the weights.
+    known, plain = combine_with_shares(endless(runs), matrix, weights, method=method)
+    effects = np.nan_to_num([run.effect for run in runs])
+    np.testing.assert_allclose(np.sum(plain * effects, axis=0), known.effect, rtol=1e-9)
+    np.testing.assert_array_equal(np.sign(shares), np.sign(plain))
+
+
+def test_an_input_by_itself_carries_all_of_it(runs):
+    combined, shares = combine_with_shares(runs[:1], name="whole")
+    assert (combined.contrast, shares.shape) == ("whole", (1, 50))
+    assert (shares == 1).all()
+    assert combine_with_shares(runs[:2])[0].contrast == "c"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bidsapp.records import Contrast, Estimate, JointEstimate
-from bidsapp.stats.fixed_effects import combine_estimates, combine_joint_estimates
+from bidsapp.stats.fixed_effects import combine_joint_estimates, combine_with_shares
 from bidsapp.stats.shared_noise import Part, RunContrasts, combine_dependent, join_parts, share_noise
 
 N_VOXELS = 30
@@ -80,11 +80,26 @@ def test_independent_inputs_give_what_the_plain_combination_gives(rng, dof, meth
     runs = [make_run(rng, f"run-{k}", n_contrasts=1, dof=dof) for k in range(3)]
     estimates, parts = [run[0][0] for run in runs], [run[1][0] for run in runs]
     matrix = np.ones((3, 1))
-    plain = combine_estimates(estimates, matrix, np.ones(1), method=method)
+    plain, shares = combine_with_shares(estimates, matrix, np.ones(1), method=method)
     one = Contrast("made", "t", ("intercept",), np.ones((1, 1)))
-    made, _ = combine_dependent(estimates, parts, matrix, one, method=method)
+    made, carried = combine_dependent(estimates, parts, matrix, one, method=method)
     for name in ("effect", "variance", "dof"):
         np.testing.assert_allclose(getattr(made, name), getattr(plain, name), rtol=1e-9)
+    np.testing.assert_allclose(carried, shares, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["precision", "equal"])
+def test_inputs_carry_into_the_first_row_of_an_f_test_what_they_do_into_it_alone(rng, method):
+    runs = [make_run(rng, f"run-{k}", dof=9.0) for k in range(2)]
+    estimates, parts = ([item for run in runs for item in run[k]] for k in range(2))
+    rows = np.array([[1.0, -1, 0], [0, 1, -1]])
+    joint, carried = combine_dependent(
+        estimates, parts, MATRIX, make_contrast(*rows, test="F"), method=method
+    )
+    alone, expected = combine_dependent(estimates, parts, MATRIX, make_contrast(rows[0]), method=method)
+    np.testing.assert_allclose(carried, expected, rtol=1e-7)
+    np.testing.assert_allclose(joint.covariance[0, 0], alone.variance, rtol=1e-7)
+    assert np.abs(expected).max() > 0.1
 
 
 def test_combining_in_two_steps_is_combining_at_once(rng):
