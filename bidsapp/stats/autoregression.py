@@ -75,31 +75,41 @@ def make_autocovariance(partials):
 
 
 def make_bins(values, n_bins):
+    """Return the centres of bins, see ``find_centres``, and the bin of every point, shape (n_points,)."""
+    centres = find_centres(values, n_bins)
+    return centres, np.arange(len(values)) if len(values) <= n_bins else find_nearest(values, centres)
+
+
+def find_centres(values, n_bins, weights=None):
     """Gather points in bins by soft k-means from a fixed start: centres are a smooth function of the points.
 
     Parameters
     ----------
     values : ndarray, shape (n_points, n_dimensions)
+    weights : ndarray, shape (n_points,), or None
+        How much each point counts.
 
     Returns
     -------
-    centres : ndarray, shape (n_bins or n_points, n_dimensions)
-    bins : ndarray of int, shape (n_points,)
+    ndarray, shape (n_bins or n_points, n_dimensions)
         Points that are no more than the bins have a bin each.
     """
     if len(values) <= n_bins:
-        return values, np.arange(len(values))
-    sample = values[:: max(1, len(values) // (SAMPLE * n_bins))]
+        return values
+    step = max(1, len(values) // (SAMPLE * n_bins))
+    sample = values[::step]
+    counted = np.ones((len(sample), 1)) if weights is None else weights[::step, None]
     centres = sample[np.linspace(0, len(sample) - 1, n_bins).astype(int)]
     lengths = np.square(sample).sum(axis=1, keepdims=True)
     for _ in range(ROUNDS):
         distances = lengths + np.square(centres).sum(axis=1) - 2.0 * (sample @ centres.T)
         nearest = distances.min(axis=1, keepdims=True)
-        share = np.exp((nearest - distances) / max(SOFTNESS * nearest.mean(), np.finfo(float).tiny))
-        share /= share.sum(axis=1, keepdims=True)
+        scale = SOFTNESS * np.average(nearest, weights=counted)
+        share = np.exp((nearest - distances) / max(scale, np.finfo(float).tiny))
+        share *= counted / share.sum(axis=1, keepdims=True)
         total = share.sum(axis=0)[:, None]
         centres = np.divide(share.T @ sample, total, out=centres.copy(), where=total > 0)
-    return centres, find_nearest(values, centres)
+    return centres
 
 
 def find_nearest(values, centres):

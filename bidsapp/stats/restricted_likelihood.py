@@ -15,8 +15,9 @@ import numpy as np
 from bidsapp.stats import newton
 from bidsapp.stats.autoregression import (
     curve_of_log_determinant,
+    find_centres,
+    find_nearest,
     make_autocovariance,
-    make_bins,
     to_coefficients,
     to_partials,
 )
@@ -31,11 +32,14 @@ PILOT_ROUNDS = 4
 N_BINS = 60
 # Voxels that the pilot is corrected by, and their bins.
 SAMPLE, SAMPLE_BINS = 1000, 20
-# Of the deviance, in the rounds. After the first only voxels are done again that are so many standard errors
-# (about 1 / sqrt(T - r); FAR for one coefficient) or more from their centre: the error of the expansion is of
-# third order (docs/noise.md has what is left of it).
-TOLERANCES = 0.05, 1e-3, 1e-3
+# Rounds, and the tolerance of the deviance: Newton's steps end so near to the minimum that one more or less,
+# which may hang on a last bit, changes nothing. After the first round only voxels are done again that are so
+# many standard errors (about 1 / sqrt(T - r); FAR for one coefficient) or more from their centre: the error
+# of the expansion is of third order (docs/noise.md has what is left of it).
+N_ROUNDS, TOLERANCE = 3, 1e-6
 FAR, FARTHEST = 1.25, 3.0
+# Centres of the later rounds are where voxels are far: others count by this power of their distance.
+NEARNESS = 4
 # Where every voxel has its own centre: rounds, tolerance of the deviance, change of z.
 EXACT_ROUNDS, EXACT_TOLERANCE, CONVERGED = 30, 1e-12, 1e-7
 # A step goes at most so many standard errors from the centre.
@@ -77,11 +81,15 @@ def _correct_pilot(sums, design, voxels, z):
 
 def _approach(sums, design, voxels, z, *, n_bins=N_BINS, n_threads=1):
     """Return z after the rounds, of which the later ones are for voxels that were far from their centre."""
-    z, left = z.copy(), np.arange(len(z))
-    limit = min(FAR * np.sqrt(z.shape[1]), FARTHEST)
-    for tolerance in TOLERANCES:
-        z[left], distance = refine((sums, voxels[left]), design, z[left], tolerance, n_bins, n_threads)
-        left = left[distance > limit / np.sqrt(design.dof)]
+    z, left, weights = z.copy(), np.arange(len(z)), None
+    limit = min(FAR * np.sqrt(z.shape[1]), FARTHEST) / np.sqrt(design.dof)
+    distance = np.empty(len(z))
+    for _ in range(N_ROUNDS):
+        # From a sample of all: of those that are left it would change with every one that comes or goes.
+        centres = z[left] if len(left) <= n_bins else find_centres(z, n_bins, weights)
+        chosen = sums, voxels[left]
+        z[left], distance[left] = refine(chosen, design, z[left], centres, TOLERANCE, n_threads)
+        left, weights = np.flatnonzero(distance > limit), np.minimum(distance / limit, 1.0) ** NEARNESS
         if not len(left):
             break
     return z
@@ -90,7 +98,7 @@ def _approach(sums, design, voxels, z, *, n_bins=N_BINS, n_threads=1):
 def _iterate(sums, design, voxels, z):
     """Return z of voxels that are the centres of their own bins, as exactly as it can be found."""
     for _ in range(EXACT_ROUNDS):
-        z, distance = refine((sums, voxels), design, z, EXACT_TOLERANCE, N_BINS)
+        z, distance = refine((sums, voxels), design, z, z, EXACT_TOLERANCE)
         if distance.max() < CONVERGED:
             break
     return z
@@ -122,13 +130,13 @@ def make_pilot(products, design, voxels):
     return z
 
 
-def refine(chosen, design, z, tolerance, n_bins, n_threads=1):
-    """Return z of the least deviance, expanded about the centres of bins of z, and how far it is from these.
+def refine(chosen, design, z, centres, tolerance, n_threads=1):
+    """Return z of the least deviance, expanded about the nearest centre, and how far it is from that.
 
     ``chosen`` has the ResidualSums and which of their voxels the rows of z are.
     """
     sums, voxels = chosen
-    centres, bins = make_bins(z, n_bins)
+    bins = np.arange(len(z)) if len(z) == len(centres) else find_nearest(z, centres)
     refined = np.empty_like(z)
     coefficients = to_coefficients(np.tanh(centres))
 
