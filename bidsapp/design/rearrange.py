@@ -56,9 +56,20 @@ def make_factor(namespace, arguments, where):
             levels = [level for level in levels if level.name != reference]
             if constraint == "mean_zero":
                 levels = [level.with_values(np.where(base == 1, fill, level.values)) for level in levels]
+        made_before = [level.name for level in levels if _is_convolved(namespace, level)]
+        if made_before:
+            raise ModelError(
+                f"Factor would make {made_before[0]!r} anew, which is convolved already. Put Factor before."
+            )
         if target == variable.name:
             namespace.variables.pop(variable.name)
         namespace.add({level.name: level for level in levels})
+
+
+def _is_convolved(namespace, level):
+    """Whether an indicator of events has the name of a series over volumes."""
+    other = namespace.variables.get(level.name)
+    return level.is_sparse and other is not None and not other.is_sparse
 
 
 def assign(namespace, arguments, where):
@@ -124,6 +135,7 @@ def rename(namespace, arguments, where):
     """Rename variables."""
     for variable, target in find_pairs(namespace, arguments, where):
         del namespace.variables[variable.name]
+        namespace.removed.add(variable.name)
         namespace.variables[target] = variable.with_values(variable.values, target)
 
 
@@ -131,6 +143,7 @@ def delete(namespace, arguments, where):
     """Remove variables."""
     for variable, _ in find_pairs(namespace, arguments, where):
         namespace.variables.pop(variable.name, None)
+        namespace.removed.add(variable.name)
 
 
 def select(namespace, arguments, where):

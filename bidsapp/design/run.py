@@ -46,6 +46,7 @@ class RunDesign:
     notes: tuple[str, ...]
     recorded: tuple[str, ...] = ()
     filtered: tuple = ()
+    taken: tuple[str, ...] = ()
 
 
 def find_confounds(node, available):
@@ -91,6 +92,7 @@ def make_run_design(node, events, confounds, frame_times, labels=None, recording
     namespace = Namespace({}, np.asarray(frame_times, float), dict(labels or {}))
     _add_events(namespace, events)
     from_confounds, from_recordings = (_add_dense(namespace, table) for table in (confounds, recordings))
+    given = Namespace(dict(namespace.variables))
     transform(namespace, node.transformations)
     responses = _convolve_block(namespace, node)
     columns = _formula_columns(namespace, node) if node.formula else _x_columns(namespace, node, responses)
@@ -110,6 +112,7 @@ def make_run_design(node, events, confounds, frame_times, labels=None, recording
         conditions=tuple(name for name in named if name not in from_confounds and name != INTERCEPT),
         confounds=named_confounds,
         missing=dict(namespace.missing),
+        taken=tuple(name for name in namespace.missing if given.find(name)),
         notes=tuple(dict.fromkeys(namespace.notes)),
         recorded=tuple(name for name in named if name in from_recordings),
         filtered=tuple(namespace.filtered),
@@ -156,7 +159,10 @@ def _convolve_block(namespace, node):
     for pattern in node.hrf.variables:
         for name in namespace.require(pattern, f"{node.where}.Model.HRF.Variables"):
             variable = namespace.variables[name]
-            if name in responses or not variable.is_sparse:
+            if name in responses:
+                continue
+            if not variable.is_sparse:
+                namespace.notes.append(f"HRF leaves {name!r} as it is: it is a series, or convolved, already")
                 continue
             if variable.is_text:
                 raise ModelError(f"{node.where}.Model.HRF.Variables: {name!r} holds texts. Use Factor first.")

@@ -89,6 +89,8 @@ class Namespace:
         The names of the rows, at higher levels.
     filtered : list of tuple
         Of each query: who asks, its text, the variable, how many events it kept, and of how many.
+    removed : set of str
+        What was renamed or deleted: no level is made under such a name again.
     """
 
     variables: dict
@@ -99,6 +101,7 @@ class Namespace:
     groups: dict = field(default_factory=dict)
     rows: tuple = ()
     filtered: list = field(default_factory=list)
+    removed: set = field(default_factory=set)
 
     def add(self, made):
         """Add variables by name; raise ModelError where there are more than any model needs."""
@@ -141,7 +144,7 @@ class Namespace:
         for alias in aliases(name):
             if alias in self.variables:
                 return alias
-        return self._find_level(name)
+        return None if name in self.removed else self._find_level(name)
 
     def _find_level(self, name):
         """Make the levels of a column that the model names without a Factor, as SPM-style models do."""

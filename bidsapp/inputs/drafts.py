@@ -38,6 +38,28 @@ def read_input(document: dict, notes: Notes) -> None:
             notes.rename(entities, key, name)
 
 
+def read_entities(document: dict, notes: Notes) -> None:
+    """Give the entities of GroupBy, and of Filters of edges, their long names in small letters."""
+    names = {name: name for name in (*SHORT_NAMES, "contrast")} | LONG_NAMES
+    for node in (node for node in _listed(document.get("Nodes")) if isinstance(node, dict)):
+        groups = node.get("GroupBy")
+        for index, group in enumerate(_listed(groups)):
+            name = names.get(group.lower(), group) if isinstance(group, str) else group
+            if name != group:
+                groups[index] = name
+                notes.append(f"GroupBy {group!r} is read as {name!r}", node, "GroupBy")
+    for edge in (edge for edge in _listed(document.get("Edges")) if isinstance(edge, dict)):
+        rules = edge.get("Filter")
+        for key in list(rules) if isinstance(rules, dict) else ():
+            name = names.get(key.lower(), key)
+            if name not in rules:
+                notes.rename(rules, key, name)
+
+
+def _listed(value):
+    return value if isinstance(value, list) else []
+
+
 def read_lists(document: dict, notes: Notes) -> None:
     """Put single values into lists where lists belong; MATLAB writes a list of one without its brackets."""
     found = []

@@ -12,6 +12,7 @@ from bidsapp.inputs.drafts import (
     drop_templates,
     place_run_keys,
     read_edges,
+    read_entities,
     read_input,
     read_intercepts,
     read_lists,
@@ -19,6 +20,7 @@ from bidsapp.inputs.drafts import (
     read_version,
 )
 from bidsapp.inputs.higher_contrasts import place_contrasts
+from bidsapp.inputs.model_text import read_boolean
 from bidsapp.inputs.remarks import state_meanings
 from bidsapp.inputs.schema import KEYS
 from bidsapp.inputs.software import read_software
@@ -66,12 +68,15 @@ def migrate(document, notes, name="model"):
     if isinstance(document.get("Nodes"), dict):
         notes.append("Nodes is one object: read as a list of one", document, "Nodes")
         document["Nodes"] = notes.adopt([document["Nodes"]], document, "Nodes")
+    for edge in _objects(document.get("Edges")):
+        _rename_keys(edge, "Edges", notes)
     read_edges(document, notes)
     nodes = _objects(document.get("Nodes"))
     for node in nodes:
         _migrate_node(node, notes)
     place_run_keys(nodes, notes)
     read_lists(document, notes)
+    read_entities(document, notes)
     read_intercepts(nodes, notes)
     if legacy:
         _migrate_steps(document, nodes, notes)
@@ -169,6 +174,8 @@ def _without_repeats(contrasts, notes):
 
 
 def _migrate_dummy(node, notes):
+    for key in [key for key in node if _plain(key) == "autocontrasts" and "AutoContrasts" not in node]:
+        notes.rename(node, key, "AutoContrasts")
     if "AutoContrasts" in node and "DummyContrasts" not in node:
         _migrate_automatic(node, notes)
     dummy = node.get("DummyContrasts")
@@ -187,6 +194,8 @@ def _migrate_automatic(node, notes):
     automatic = node["AutoContrasts"]
     if not isinstance(automatic, (list, str, bool)):
         return
+    as_boolean = None if isinstance(automatic, list) else read_boolean(automatic)
+    automatic = automatic if as_boolean is None else as_boolean
     if automatic is False:
         notes.append("AutoContrasts false: no dummy contrasts", node, "AutoContrasts")
     else:
@@ -232,6 +241,9 @@ def _migrate_transformations(node, notes):
         if isinstance(name, str) and MATLAB_NAMES.fullmatch(name[:MAX_SET_NAME]) and name != MATLAB_SET:
             steps["Transformer"] = MATLAB_SET
             notes.append(f"Transformer {name!r} is read as the set of {MATLAB_SET}", steps, "Transformer")
+        elif isinstance(name, str) and name != name.lower() in TRANSFORMER_SETS:
+            steps["Transformer"] = name.lower()
+            notes.append(f"Transformer {name!r} is read as {name.lower()!r}", steps, "Transformer")
         known = TRANSFORMER_SETS.get(str(steps.get("Transformer")), TRANSFORMERS)
         listed = steps.get("Instructions")
         for instruction in _objects([listed] if isinstance(listed, dict) else listed):

@@ -255,8 +255,15 @@ def _make_input(entities, faults):
             near = difflib.get_close_matches(key[:MAX_NAME].lower(), SHORT_NAMES, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SHORT_NAMES)}."
             faults.add(["Input", key], f"is no entity; {hint}")
-        elif not all(isinstance(value, (str, int)) for value in values):
+        elif not all(map(_is_label, values)):
             faults.add(["Input", key], "must be a list of labels.")
         else:
+            values = [int(value) if isinstance(value, float) else value for value in values]
             table[key] = tuple(str(value).removeprefix(f"{SHORT_NAMES.get(key)}-") for value in values)
     return table
+
+
+def _is_label(value):
+    """Whether a value is a text or a whole number, which labels may be written as."""
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return isinstance(value, str) or (whole and not isinstance(value, bool))

@@ -2,8 +2,9 @@
 
 import difflib
 
-from bidsapp.model_records import LEVELS, Edge
+from bidsapp.model_records import LEVELS, SHORT_NAMES, Edge
 
+VARIABLES = ("contrast", *SHORT_NAMES)
 MAX_EDGES, MAX_VALUES = 1000, 5000
 
 
@@ -26,6 +27,9 @@ def make_edges(shapes, nodes, faults):
             _check_known(getattr(shape, key), names, [*path, key], faults)
         if shape.Source == shape.Destination:
             faults.add(path, f"leads from {shape.Source!r} to itself.")
+        target = next((node for node in nodes if node.name == shape.Destination), None)
+        for key in shape.Filter or ():
+            _check_variable(key, target, [*path, "Filter", key], faults)
         values = {key: tuple(map(str, value)) for key, value in (shape.Filter or {}).items()}
         edges.append(Edge(shape.Source, shape.Destination, values))
     return tuple(edges)
@@ -69,6 +73,16 @@ def _check_levels(by_name, edges, faults):
                 ["Edges", index],
                 f"leads down from {source.level} {source.name!r} to {target.level} {target.name!r}.",
             )
+
+
+def _check_variable(key, target, path, faults):
+    """Note a variable of a Filter that no estimate can have; Dataset nodes know columns of participants."""
+    columns = target is None or target.level == "Dataset"
+    near = difflib.get_close_matches(key[:80], VARIABLES, n=1, cutoff=0.85 if columns else 0.6)
+    if key not in VARIABLES and near:
+        faults.add(path, f"{key[:80]!r}: did you mean {near[0]!r}?")
+    elif key not in VARIABLES and not columns:
+        faults.add(path, f"is no entity; there are contrast, {', '.join(SHORT_NAMES)}.")
 
 
 def _check_known(name, names, path, faults):

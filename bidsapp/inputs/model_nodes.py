@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from itertools import islice
 
 from bidsapp.inputs.model_instructions import make_instructions, read_delays
@@ -19,7 +20,7 @@ from bidsapp.model_records import (
     ResponseRule,
 )
 from bidsapp.outputs.names import make_label
-from bidsapp.wildcards import is_wildcard, match_name
+from bidsapp.wildcards import is_wildcard, match_name, match_names
 
 GROUPINGS = (*SHORT_NAMES, "contrast")
 # Patterns are compared with every condition; names are searched for a near match only so far.
@@ -33,6 +34,8 @@ def make_node(shape, path, faults, notes):
     x = read_columns(shape.Model.X, [*path, "Model", "X"], faults)
     if not x:
         faults.add([*path, "Model", "X"], "is empty; name a column, or 1 for the intercept.")
+    _drop_repeats(shape.Name, x, shape.Model.X, [*path, "Model", "X"], notes)
+    _drop_repeats(shape.Name, shape.GroupBy, shape.GroupBy, [*path, "GroupBy"], notes)
     n_patterns = sum(map(is_wildcard, x))
     if n_patterns > MAX_PATTERNS:
         faults.add(
@@ -65,6 +68,17 @@ def make_node(shape, path, faults, notes):
         node = respell_conditions(node, _Columns(node.x), path, faults, notes)
     _check_conditions(node, path, faults)
     return node
+
+
+def _drop_repeats(node, names, written, path, notes):
+    """Write a list of names without those that stand there more than once, with a note."""
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled and len(names) == len(written):
+        once = {}
+        for name, item in zip(names, written, strict=True):
+            once.setdefault(name, item)
+        words = f"{node}: {path[-1]} has {_listed(doubled)} more than once: taken once"
+        notes.correct(path, list(once.values()), words)
 
 
 def _refuse_run_keys(shape, path, faults):
@@ -226,6 +240,10 @@ def _check_conditions(node, path, faults):
         faults.add([*path, "Contrasts"], message)
         return
     known = _Columns(node.x)
+    patterns = [name for name in (node.dummy.contrasts or () if node.dummy else ()) if is_wildcard(name)]
+    for pattern in patterns[:MAX_PATTERNS]:
+        # A dummy contrast is made for whatever a pattern matches.
+        known.seen[pattern] = pattern in known or bool(match_names(pattern, node.x))
     items = ((name, [*here, i]) for conditions, here in contrasts for i, name in enumerate(conditions))
     unknown = ((name, here) for name, here in items if name not in known)
     for name, here in islice(unknown, MAX_UNKNOWN):

@@ -31,7 +31,10 @@ def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> N
             elif found:
                 table[name] = found[0]
                 notes.correct([*where, index], found[0], f"{node.name}: {name!r} is read as {found[0]!r}")
-        return tuple(table.get(name, name) for name in names)
+        found = tuple(table.get(name, name) for name in names)
+        if len(set(found)) < len(found) == len(set(names)):
+            faults.add(where, "names a condition twice, in two spellings.")
+        return found
 
     contrasts = [
         replace(rule, conditions=respell(rule.conditions, [*path, "Contrasts", index, "ConditionList"]))
@@ -40,7 +43,26 @@ def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> N
     dummy = node.dummy
     if dummy is not None and dummy.contrasts:
         dummy = replace(dummy, contrasts=respell(dummy.contrasts, [*path, "DummyContrasts", "Contrasts"]))
-    return replace(node, contrasts=tuple(contrasts), dummy=dummy)
+    node = replace(node, contrasts=tuple(contrasts), dummy=dummy)
+    return node if node.hrf is None else _respell_response(node, known, endings, path, notes)
+
+
+def _respell_response(node, known, endings, path, notes):
+    """Return a node whose HRF names columns as X does, but for what its Transformations make or take."""
+    arguments = [value for step in node.transformations for value in step.arguments.values()]
+    own = {item for value in arguments for item in _items(value)}
+    variables = list(node.hrf.variables)
+    for index, name in enumerate(variables):
+        found = _spellings(name, endings) if name not in known and name not in own else []
+        if len(found) == 1:
+            variables[index] = found[0]
+            where = [*path, "Model", "HRF", "Variables", index]
+            notes.correct(where, found[0], f"{node.name}: {name!r} of HRF is read as {found[0]!r}")
+    return replace(node, hrf=replace(node.hrf, variables=tuple(variables)))
+
+
+def _items(value):
+    return [item for item in value if isinstance(item, str)] if isinstance(value, (list, tuple)) else [value]
 
 
 def _endings(columns):

@@ -5,7 +5,9 @@ import difflib
 from bidsapp.errors import SettingsError
 from bidsapp.inputs.confounds import parse_strategy
 from bidsapp.inputs.model_notes import Notes
+from bidsapp.inputs.model_text import read_number
 from bidsapp.inputs.modulations import has_unread, read_modulations
+from bidsapp.outputs.names import make_label
 
 NAME = "TaskGLM"
 # Our keys, the levels whose nodes read them, and their values (None: checked by a function of its own).
@@ -118,18 +120,32 @@ def _check_key(key, value, level, path, faults):
 
 def _check_subject_contrasts(items, path, faults):
     """Check contrasts within subjects: a list of objects with Name, Cells and rows of Weights."""
+    names = set()
     for index, item in enumerate(items if isinstance(items, list) else [None]):
         where = [*path, index]
         if not isinstance(item, dict) or set(item) != {"Name", "Cells", "Weights"}:
             faults.add(where, "must be an object with Name, Cells (contrasts) and Weights (rows).")
             continue
+        _check_own_name(item["Name"], names, [*where, "Name"], faults)
         cells, rows = item["Cells"], item["Weights"]
         if not isinstance(cells, list) or not isinstance(rows, list) or not cells or not rows:
             faults.add(where, "Cells and Weights must be lists that are not empty.")
+        elif not all(isinstance(cell, str) for cell in cells) or len(set(cells)) < len(cells):
+            faults.add([*where, "Cells"], "must be names of contrasts, each once.")
         elif any(not isinstance(row, list) or len(row) != len(cells) for row in rows):
             faults.add([*where, "Weights"], f"every row must hold {len(cells)} numbers, one for each cell.")
-        elif not all(isinstance(weight, (int, float)) for row in rows for weight in row):
-            faults.add([*where, "Weights"], "must hold numbers.")
+        elif any(read_number(weight) is None for row in rows for weight in row):
+            faults.add([*where, "Weights"], 'must hold numbers, or fractions such as "1/3".')
+
+
+def _check_own_name(name, taken, path, faults):
+    """Note a name that is no text, or has the file name of an earlier one; add its label to those taken."""
+    if not isinstance(name, str) or not name.strip():
+        faults.add(path, "must be a text.")
+    elif make_label(name) in taken:
+        faults.add(path, f"{name!r:.60} has the file name of an earlier one.")
+    else:
+        taken.add(make_label(name))
 
 
 def _check_strategy(text, path, faults):

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pandas as pd
 
+from bidsapp.design.contrasts import near_match
 from bidsapp.design.group import make_group_design
-from bidsapp.errors import InputError, ModelError
+from bidsapp.errors import Caution, InputError, ModelError
 from bidsapp.inputs.runs import check_same_grid
 from bidsapp.model_records import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.plan.nodes import (
@@ -18,6 +19,7 @@ from bidsapp.plan.nodes import (
     incoming_contrast,
     make_outputs,
     output_entities,
+    passes,
     varying_entities,
     wants_joint_f,
 )
@@ -146,6 +148,32 @@ def flows_of(fit):
         )
         for contrast in fit.contrasts
     ]
+
+
+def find_idle_filters(model, subjects):
+    """Return cautions on the values of Filters that no planned estimate has.
+
+    Participants are not all planned at once, and their table is looked at by the group level.
+    """
+    made = {}
+    for subject in subjects:
+        for fit in (*subject.runs, *subject.combinations):
+            flows = flows_of(fit) if isinstance(fit, CombineFit) else flows_of_run(fit)
+            lost = [Flow(None, "t", labels_of(fit.entities, name)) for name in fit.skipped]
+            made.setdefault(fit.node, []).extend([*flows, *lost])
+    cautions = []
+    for edge in model.edges:
+        flows = made.get(edge.source, ())
+        keys = [key for key in edge.filter if key == "contrast" or key in SHORT_NAMES and key != "subject"]
+        for key in keys if flows else ():
+            there = sorted({str(flow.labels[key]) for flow in flows if flow.labels.get(key)})
+            for value in edge.filter[key]:
+                if not any(passes(flow, {key: (value,)}) for flow in flows):
+                    which = f"Filter of the edge from {edge.source!r} to {edge.destination!r}"
+                    cautions.append(
+                        Caution(f"{which}: no estimate has the {key} {value!r}. {near_match(value, there)}")
+                    )
+    return cautions
 
 
 def repeats_at_group(model, fits):

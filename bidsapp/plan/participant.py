@@ -26,6 +26,7 @@ from bidsapp.model_records import SHORT_NAMES
 from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_models
 from bidsapp.plan.combine import (
     MIDDLE,
+    find_idle_filters,
     find_names,
     name_levels,
     of_one_grid,
@@ -336,7 +337,7 @@ def _plan_subjects(model, prepared, dataset, settings, notes, faults):
         problems.setdefault(fault.entities["sub"], []).append(str(fault))
     subjects, notes = _combine_all(model, fits, problems, dataset, settings, notes)
     check_outputs(fit for subject in subjects for fit in (*subject.runs, *subject.combinations))
-    return subjects, [*notes, *_empty_nodes(model, subjects)]
+    return subjects, [*notes, *find_idle_filters(model, subjects), *_empty_nodes(model, subjects)]
 
 
 def _combine_all(model, fits, problems, dataset, settings, notes):
@@ -438,11 +439,13 @@ def _check_boost(combined, settings):
 
 
 def _empty_nodes(model, subjects):
-    """Return a note on every Session and Subject node that nothing enters."""
+    """Return a caution on every Session and Subject node that nothing enters."""
     made = {fit.node for subject in subjects for fit in subject.combinations}
     return [
-        f"nothing enters {node.name!r}: have the nodes before it contrasts, and does the Filter of its edge "
-        "let them pass?"
+        Caution(
+            f"nothing enters {node.name!r}: have the nodes before it contrasts, and does the Filter of its "
+            "edge let them pass?"
+        )
         for node in model.nodes
         if node.level in MIDDLE and node.name not in made
     ]

@@ -116,8 +116,12 @@ def check_missing(node, prepared, elsewhere=()):
     without = "" if files else " (nor a confounds file)"
     near = [*named, *elsewhere, *(read_header(files[0]) if files else ())]
     faults, rules = [], expand_rules(node, tuple(columns))
+    taken = {name for design in designs for name in design.taken}
     for name, where in _missing_everywhere(designs).items():
-        if not _occurs(name, elsewhere):
+        if name in taken:
+            words = f"{where}: the Transformations leave no {name!r}."
+            faults.append(NameFault(words, tuple(rule.name for rule in rules if name in rule.conditions)))
+        elif not _occurs(name, elsewhere):
             words = f"{where}: no run has {name!r}{without}. {near_match(name, near)}"
             faults.append(NameFault(words, tuple(rule.name for rule in rules if name in rule.conditions)))
     known = [*columns, *(name for design in designs for name in design.missing)]

@@ -6,6 +6,7 @@ import numpy as np
 
 from bidsapp.design.contrasts import near_match
 from bidsapp.errors import ModelError
+from bidsapp.inputs.model_text import read_number
 from bidsapp.plan_records import Within
 from bidsapp.stats.estimability import reduce_rows
 
@@ -39,7 +40,7 @@ def subject_contrasts(node):
 
 
 def _within(item, node):
-    weights = np.atleast_2d(np.asarray(item["Weights"], float))
+    weights = np.array([[read_number(weight) for weight in row] for row in item["Weights"]])
     used = weights.any(axis=0)
     if not used.any():
         raise ModelError(f"{node.where}: contrast {item['Name']!r} has no weight other than 0.")

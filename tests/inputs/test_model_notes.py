@@ -100,7 +100,7 @@ def test_many_lines_are_told_in_short():
     node = {"Level": "Dataset", "Name": "d", "GroupBy": ["contrast"], "Model": {"Type": "glm", "X": [1]}}
     node["Contrasts"] = [contrast | {"Name": f"c{index}"} for index in range(20)]
     text = json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [node]}, indent=1)
-    (note,) = parse_model(text, "m.json").notes
+    (note,) = [note for note in parse_model(text, "m.json").notes if "Type" in note]
     assert len(note.lines) == 20
     assert note.count(",") == 7
     assert ", ...: 'Type' is read as 'Test'" in note
