@@ -11,7 +11,7 @@ import numpy as np
 
 from bidsapp.stats.group_glm import PERFECT_FIT, Fit, f_from, t_from
 from bidsapp.stats.variance_groups import NOTHING, find_freedom, sum_by_group
-from bidsapp.stats.weighted_solve import make_basis
+from bidsapp.stats.weighted_solve import invert_all, make_basis
 
 # Eigenvalues of I - H_ii below this are those of a subject that the design fits perfectly.
 EIGENVALUE_TOLERANCE = 1e-10
@@ -90,8 +90,7 @@ def _adjust(basis, rows):
 
 def _fit(test, effect, scores, errors):
     residuals, basis, variances, index = errors
-    sums = np.einsum("rsi,iv->rsv", scores, residuals, optimize=True)
-    covariance = np.einsum("rsv,qsv->rqv", sums, sums)
+    covariance = _covariance(scores, residuals)
     freedom = _degrees_of_freedom(scores, basis, variances, index)
     if test == "t":
         return Fit(effect, covariance, t_from(effect, covariance), freedom)
@@ -99,6 +98,16 @@ def _fit(test, effect, scores, errors):
     dof = freedom - n_rows + 1
     dof = np.where(dof > 0, dof, np.nan)
     return Fit(effect, covariance, dof / freedom * f_from(effect, covariance), dof)
+
+
+def _covariance(scores, residuals):
+    """Return the covariance of the effects, the sum of the squared scores of the subjects."""
+    if scores.shape[1] == len(residuals):
+        # A row a subject: the squares of the residuals are all that is needed.
+        own = scores.sum(axis=1)
+        return (own[:, None] * own) @ np.square(residuals)
+    sums = np.einsum("rsi,iv->rsv", scores, residuals, optimize=True)
+    return np.einsum("rsv,qsv->rqv", sums, sums)
 
 
 def _degrees_of_freedom(scores, basis, variances, index):
@@ -122,16 +131,13 @@ def _degrees_of_freedom(scores, basis, variances, index):
     parts = [made[..., index == group] for group in range(len(variances))]
     # The covariance of the scores of each pair of subjects for a variance of 1 in one group.
     between = np.stack([np.einsum("rsi,qti->rqst", part, part, optimize=True) for part in parts])
-    expected = np.einsum("grqss,gv->vrq", between, variances)
-    products = np.einsum("grqst,habst->ghrqab", between, between, optimize=True)
-    inverse = np.full_like(expected, np.nan)
-    known = np.isfinite(expected).all(axis=(1, 2))
+    expected = np.einsum("grq,gv->vrq", np.einsum("grqss->grq", between), variances)
     # Groups without variation may leave nothing to a row.
-    known[known] = np.linalg.slogdet(expected[known])[0] > 0
-    inverse[known] = np.linalg.inv(expected[known])
+    flat = invert_all(expected).reshape(len(expected), -1).T
+    products = np.einsum("grqst,habst->ghrqab", between, between, optimize=True)
+    products = products + products.transpose(0, 1, 3, 4, 5, 2)
+    products = products.reshape(*products.shape[:2], n_rows**2, n_rows**2)
     variance = np.zeros(len(expected))
     for g, h in np.ndindex(products.shape[:2]):
-        apart = np.einsum("vrq,vab,rqab->v", inverse, inverse, products[g, h], optimize=True)
-        crossed = np.einsum("vqa,vbr,rqab->v", inverse, inverse, products[g, h], optimize=True)
-        variance += variances[g] * variances[h] * (apart + crossed)
+        variance += variances[g] * variances[h] * np.einsum("iv,iv->v", flat, products[g, h] @ flat)
     return n_rows * (n_rows + 1) / variance

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from bidsapp.stats.group_glm import PERFECT_FIT, Fit, f_from, t_from
-from bidsapp.stats.weighted_solve import make_basis
+from bidsapp.stats.weighted_solve import invert_all, make_basis
 
 # Residual degrees of freedom, or squared weights against their sum, below this are rounding.
 NOTHING = 1e-9
@@ -108,24 +108,24 @@ def find_dependence(basis, estimators, index, spread):
     variances, n_rows = variances[used], len(estimators)
     own = np.where(index == used[:, None, None], estimators, 0.0)
     grams = np.einsum("gri,gsi->grs", own, own)
-    known = np.isfinite(variances).all(axis=0)
-    result = np.full(len(known), np.nan)
-    variances = variances[:, known]
-    covariance = np.einsum("gv,grs->vrs", variances, grams)
-    inverse = 1.0 / covariance if n_rows == 1 else np.linalg.inv(covariance)
-    turned = own - own @ basis @ basis.T
+    inverse = _invert(np.einsum("grs,gv->rsv", grams, variances))
+    turned, both = own - own @ basis @ basis.T, variances[:, None] * variances
     traces, products = 0.0, 0.0
     for place, group in enumerate(used):
         rows = index == group
         pairs = np.einsum("hri,ksi->hkrs", turned[..., rows], turned[..., rows])
         freedom = np.sum(1.0 - np.square(basis[rows]).sum(axis=1))
-        carried = np.einsum("hkrs,hv,kv->vrs", pairs, variances, variances, optimize=True) / freedom
-        first, second = inverse @ carried, inverse @ grams[place]
-        traces += np.trace(first, axis1=1, axis2=2) * np.trace(second, axis1=1, axis2=2)
-        products += np.einsum("vrs,vsr->v", first, second)
+        first = np.einsum("rsv,stv->rtv", inverse, np.einsum("hkrs,hkv->rsv", pairs, both) / freedom)
+        second = np.einsum("rsv,st->rtv", inverse, grams[place])
+        traces += np.einsum("rrv->v", first) * np.einsum("rrv->v", second)
+        products += np.einsum("rsv,srv->v", first, second)
     quantile = special.chdtri(n_rows, ALPHA)
-    result[known] = quantile * (traces + 2.0 * products) / (n_rows * (n_rows + 2)) - traces / n_rows
-    return result
+    return quantile * (traces + 2.0 * products) / (n_rows * (n_rows + 2)) - traces / n_rows
+
+
+def _invert(matrices):
+    """Return the inverses of matrices (n, n, n_voxels), in this shape; NaN where there is none."""
+    return np.ascontiguousarray(np.moveaxis(invert_all(np.moveaxis(matrices, -1, 0)), 0, -1))
 
 
 def sum_by_group(values, index):
@@ -148,20 +148,10 @@ def bound_error(covariance, pieces, errors):
     errors : ndarray, shape (n_groups, n_groups, n_voxels or 1)
         Half of the covariance of the estimated variances.
     """
-    if len(covariance) == 1:
-        shares = pieces[:, 0, 0] / covariance[0, 0]
-        bound = np.einsum("gv,ghv,hv->v", shares, errors, shares)
-        return bound, bound
-    known = np.isfinite(covariance).all(axis=(0, 1)) & np.isfinite(pieces).all(axis=(0, 1, 2))
-    bounds = np.full((2, len(known)), np.nan)
-    inverse = np.linalg.inv(np.moveaxis(covariance[..., known], -1, 0))
-    turned = np.einsum("vrs,gstv->gvrt", inverse, pieces[..., known])
-    traces = np.einsum("gvrr->gv", turned)
-    products = np.einsum("gvrs,hvsr->ghv", turned, turned)
-    spread = errors if errors.shape[-1] == 1 else errors[..., known]
-    bounds[0, known] = (traces[:, None] * traces * spread).sum(axis=(0, 1))
-    bounds[1, known] = (products * spread).sum(axis=(0, 1))
-    return tuple(bounds)
+    shares = np.einsum("rsv,gstv->grtv", _invert(covariance), pieces)
+    traces = np.einsum("grrv->gv", shares)
+    products = np.einsum("grsv,hsrv->ghv", shares, shares)
+    return tuple((found * errors).sum(axis=(0, 1)) for found in (traces[:, None] * traces, products))
 
 
 def fit_with_bound(test, found, bounds, *, shared=0.0, maps=None):
