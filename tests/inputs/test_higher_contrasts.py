@@ -103,6 +103,17 @@ def test_name_that_nothing_has_is_refused():
         read(higher("Subject", "subject", [contrast("c", ["trial_type.c"], [1])]))
 
 
+def test_without_runs_the_columns_are_the_estimates_that_contrasts_name():
+    rules = [contrast("diff", ["faces", "houses"], [1, -1])]
+    subject = higher("Subject", "subject", rules, {"Contrasts": ["faces", "words"], "Test": "t"})
+    on_intercept = higher("Dataset", "dataset", [contrast("mean", [1], [1])])
+    model = parse_model(json.dumps(make_model(subject, on_intercept)))
+    below, above = model.nodes
+    assert (below.x, below.group_by) == (("faces", "houses", "words"), ("subject",))
+    assert (above.x, above.group_by) == (("intercept",), ("contrast",))
+    assert any("read as the incoming contrasts that its contrasts name" in note for note in model.notes)
+
+
 def test_written_model_is_read_the_same_without_notes():
     rules = [contrast("mean", ["trial_type.a", "trial_type.b"], [0.5, 0.5])]
     first = read(higher("Subject", "subject", rules), Input={"task": ["t"]})
