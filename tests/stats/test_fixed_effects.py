@@ -331,4 +331,6 @@ def test_an_input_by_itself_carries_all_of_it(runs):
     combined, shares = combine_with_shares(runs[:1], name="whole")
     assert (combined.contrast, shares.shape) == ("whole", (1, 50))
     assert (shares == 1).all()
-    assert combine_with_shares(runs[:2])[0].contrast == "c"
+    others = [replace(run, contrast="d") for run in runs[1:]]
+    assert combine_with_shares([runs[0], *others])[0].contrast == "c"
+    assert combine_with_shares([runs[0], *others], name="all")[0].contrast == "all"

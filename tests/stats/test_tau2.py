@@ -146,3 +146,25 @@ def test_a_search_that_starts_on_the_grid_is_over_in_few_rounds(rng, monkeypatch
     monkeypatch.setattr(module, "project", count)
     estimate_tau2(effects, variances, np.full((12, 1), 12**-0.5))
     assert len(rounds) <= 10
+
+
+@pytest.mark.parametrize(
+    ("step", "step_before", "bracket", "expected"),
+    [
+        # From .5 to 1 the step falls by a fifth, and would be 0 at 3.
+        (1.0, 1.25, (1.0, 4.0), 3.0),
+        # Outside the bracket the step itself stands, and where it leads outside, too, the middle.
+        (1.0, 1.25, (1.0, 2.5), 2.0),
+        (1.0, 1.25, (1.0, 1.5), 1.25),
+        (1.0, 0.5, (1.0, np.inf), 2.0),
+        # Not below 0; without a step before there is no secant.
+        (-2.0, -2.0, (0.0, 1.0), 0.0),
+        (0.25, np.nan, (1.0, 4.0), 1.25),
+    ],
+)
+def test_the_next_value_is_the_secants_the_steps_or_the_middle_of_the_bracket(
+    step, step_before, bracket, expected
+):
+    now, last = (np.array([1.0]), np.array([step])), (np.array([0.5]), np.array([step_before]))
+    found = module._next_tau2(now, last, tuple(map(np.array, bracket)))
+    np.testing.assert_allclose(found, expected)
