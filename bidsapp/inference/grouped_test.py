@@ -59,7 +59,7 @@ class GroupedTest(FollowedAsZ):
     groups: np.ndarray
     data: np.ndarray
     usable: np.ndarray
-    direction: int = 1
+    direction: int
 
     @property
     def name(self):

@@ -45,7 +45,7 @@ class LinearTest:
     nuisance: np.ndarray
     data: np.ndarray
     usable: np.ndarray
-    direction: int = 1
+    direction: int
 
     @property
     def name(self):
