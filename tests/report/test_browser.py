@@ -95,6 +95,17 @@ def test_page_loads_without_faults_asks_for_nothing_and_fits_the_window(visit, o
     assert visited.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_captions_of_wide_tables_are_read_without_scrolling(visit, output_folder, width):
+    visited = visit(output_folder / "group.html", width=width)
+    beyond = visited.page.evaluate(
+        """[...document.querySelectorAll(".scroll caption")].map(caption =>
+        caption.getBoundingClientRect().right - caption.closest(".scroll").getBoundingClientRect().right)"""
+    )
+    assert beyond
+    assert max(beyond) <= 1
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_page_reads_without_scripts(visit, output_folder, name):
     page = visit(output_folder / name, scripts=False).page
