@@ -62,7 +62,8 @@ def _respell_response(node, known, endings, path, notes):
 
 
 def _items(value):
-    return [item for item in value if isinstance(item, str)] if isinstance(value, (list, tuple)) else [value]
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [item for item in items if isinstance(item, str)]
 
 
 def _endings(columns):

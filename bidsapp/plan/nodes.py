@@ -328,14 +328,14 @@ def check_outputs(fits):
             path = map_path(fit.entities, node=fit.node, contrast=item.name, stat="effect")
             written[path] = written.get(path, 0) + 1
     check_labels(contrasts, "the nodes")
+    for node, names in contrasts.items():
+        check_labels(names, f"node {node!r}: the contrasts")
     twice = next((path for path, count in written.items() if count > 1), None)
     if twice:
         raise ModelError(
             f"{written[twice]} fits of one node would write {twice}: what tells them apart is in no name. "
             "Group by entities that file names have, or make a node for each (Filter of its edge)."
         )
-    for node, names in contrasts.items():
-        check_labels(names, f"node {node!r}: the contrasts")
 
 
 def explain_missing(missing, columns, given):
