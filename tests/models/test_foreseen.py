@@ -105,7 +105,9 @@ def unfetched(three_conditions, tmp_path):
     return folder
 
 
-@pytest.mark.parametrize(("key", "value"), [("contrast", "a"), ("subject", "01"), ("group", "patient")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("contrast", "trial_type.a"), ("subject", "01"), ("group", "patient")]
+)
 def test_table_that_can_not_be_read_ends_the_plan_where_it_is_needed_alone(unfetched, tmp_path, key, value):
     edges = [
         {"Source": "run", "Destination": "subject"},
