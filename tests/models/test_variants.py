@@ -62,6 +62,16 @@ def test_other_spellings_of_a_run_node_are_read_with_a_note(three_conditions, tm
     assert parse_model(made.model.text).notes == ()
 
 
+def test_names_of_hrf_are_respelled_beside_arguments_that_are_objects(three_conditions, tmp_path):
+    replaced = {"Name": "Replace", "Input": ["trial_type"], "Replace": {"c": "b"}}
+    node = steps(replaced, {"Name": "Factor", "Input": ["trial_type"]}, x=[A, B, 1])
+    node["Model"]["HRF"] = {"Variables": ["a", B], "Model": "spm"}
+    made = plan(three_conditions, make_model(node, SUBJECT), tmp_path)
+    assert [note for note in made.notes if "'a' of HRF is read as 'trial_type.a'" in note]
+    plain = plan(three_conditions, make_model(RUN, SUBJECT), tmp_path)
+    np.testing.assert_array_equal(column(made, A), column(plain, A))
+
+
 @pytest.mark.parametrize(
     ("document", "words"),
     [
