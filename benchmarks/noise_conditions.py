@@ -15,7 +15,10 @@ Series, designs and the table are those of ``benchmarks.noise_models``; the cond
   of 3-mm voxels whose halves are tissues with the least and the most autocorrelated process of a repetition
   time; noise smoothed by 6 mm, the mean intensity 900 in one and 600 in the other;
 - precision: standard deviation of the effect of the covariance that was simulated over that of ours (1 is
-  the best there is), and our variance over that of ``ar1-reml``, instead of the sizes.
+  the best there is), our variance over that of ``ar1-reml``, and the mean z of an effect whose z is 4 with
+  that covariance known, over 4, instead of the sizes and the degrees of freedom.
+
+``--noise-model`` takes another model than ``auto``, as ``ar3-reml``.
 """
 
 import argparse
@@ -31,6 +34,7 @@ from benchmarks.noise_library import LIBRARY
 from benchmarks.noise_models import ALPHAS, DESIGNS, OTHER_SECONDS, SECONDS, make_matrix
 from bidsapp.noise_smoothing import FWHM_PER_SIGMA, make_smoother
 from bidsapp.records import Contrast, Geometry, GroupDesign
+from bidsapp.stats.distributions import t_to_z
 from bidsapp.stats.estimate_maps import joint_f
 from bidsapp.stats.fixed_effects import combine_estimates
 from bidsapp.stats.group_estimators import fit_group
@@ -39,7 +43,7 @@ from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
 from bidsapp.stats.series_sums import accumulate, join_sums
 from bidsapp.stats.time_model import make_time_model
 
-SCRUBBED, DELAY, SUBJECTS = 0.1, 6.0, 16
+SCRUBBED, DELAY, SUBJECTS, SIGNAL_Z = 0.1, 6.0, 16, 4.0
 GROUP = ("ols", "reml", "flame1")
 SMOOTHING = {f"smoothing{mm}": float(mm) for mm in (0, 4, 8)}
 # The cube has so many voxels a side; its noise this full width at half maximum.
@@ -71,8 +75,9 @@ def test(estimate):
 class Setting:
     """What a condition draws from: a design, and series of all processes mixed as the voxels of an image."""
 
-    def __init__(self, repetition_time, kind, n_series, rng):
+    def __init__(self, repetition_time, kind, n_series, rng, noise_model="auto"):
         self.repetition_time, self.kind, self.rng = repetition_time, kind, rng
+        self.noise_model = noise_model
         self.processes = [process for process in LIBRARY if process.repetition_time == repetition_time]
         self.n_volumes = round(SECONDS.get(repetition_time, OTHER_SECONDS) / repetition_time)
         self.order = rng.permutation(n_series * len(self.processes))
@@ -90,7 +95,8 @@ class Setting:
 
     def fit(self, matrix, series, *, keep=None, starts=(0,), **more):
         """Return the fitted run."""
-        return fit(make_time_model(matrix, keep, starts), series, self.repetition_time, **more)
+        how = {"noise_model": self.noise_model} | more
+        return fit(make_time_model(matrix, keep, starts), series, self.repetition_time, **how)
 
     def extremes(self):
         """Return the processes of the least and the greatest correlation of neighbouring volumes."""
@@ -165,18 +171,19 @@ def known_deviation(process, matrix):
 
 
 def compare_precision(setting):
-    """Return rows of the ratios of standard deviations and of variances, one a process."""
+    """Return rows of the ratios of standard deviations, of variances and of z, one a process."""
     matrix, series = setting.matrix(), setting.draw()
     contrast = make_contrast(matrix.shape[1])
-    ours, simple = (
-        estimate_t(setting.fit(matrix, series, noise_model=name), contrast).effect
-        for name in ("auto", "ar1-reml")
-    )
-    return [
-        (known_deviation(process, matrix) / ours[inside].std(), ours[inside].var() / simple[inside].var())
-        for number, process in enumerate(setting.processes)
-        for inside in [setting.which == number]
-    ]
+    ours = estimate_t(setting.fit(matrix, series), contrast)
+    simple = estimate_t(setting.fit(matrix, series, noise_model="ar1-reml"), contrast).effect
+    rows = []
+    for number, process in enumerate(setting.processes):
+        inside, known = setting.which == number, known_deviation(process, matrix)
+        effect = ours.effect[inside]
+        # A signal along the condition moves its effect and nothing else.
+        z = t_to_z((effect + SIGNAL_Z * known) / np.sqrt(ours.variance[inside]), ours.dof[inside])
+        rows.append((known / effect.std(), effect.var() / simple[inside].var(), z.mean() / SIGNAL_Z))
+    return rows
 
 
 def measure_smoothing(setting, fwhm_mm):
@@ -222,15 +229,17 @@ def measure_once(condition, setting):
     return [[np.mean(p[i] < a) for a in ALPHAS] + [np.median(dof)] for i in inside]
 
 
-def measure(condition, repetition_time, kind, n_series, n_seeds):
-    """Return rows of one condition, one a process."""
+def measure(condition, repetition_time, kind, given):
+    """Return rows of one condition, one a process; ``given`` is of the command line."""
+    n_series, n_seeds = given.series, given.seeds
     found = []
     for seed in range(n_seeds):
         rng = np.random.default_rng([int(1000 * repetition_time), DESIGNS.index(kind), seed, 1])
-        setting = Setting(repetition_time, kind, n_series, rng)
+        setting = Setting(repetition_time, kind, n_series, rng, given.noise_model)
         found.append(measure_once(condition, setting))
     means = np.mean(found, axis=0)
-    about = {"condition": condition, "tr": repetition_time, "design": kind, "n": n_series * n_seeds}
+    about = {"condition": condition, "tr": repetition_time, "design": kind, "noise_model": given.noise_model}
+    about["n"] = n_series * n_seeds
     names = [process.name for process in setting.processes]
     if condition in SMOOTHING:
         names = [process.name for process in setting.extremes()]
@@ -248,6 +257,7 @@ def main():
     parser.add_argument("--repetition-times", type=float, nargs="+", default=times, choices=times)
     parser.add_argument("--series", type=int, default=2500, help="of each process and design matrix")
     parser.add_argument("--seeds", type=int, default=4, help="design matrices")
+    parser.add_argument("--noise-model", default="auto", help="instead of auto")
     parser.add_argument("--save", help="add the rows to this JSON-lines file")
     given = parser.parse_args()
     print("| condition | TR (s) | noise | design | size at .05 | at .001 | dof | series |")
@@ -255,7 +265,7 @@ def main():
     for condition in given.conditions:
         for time in given.repetition_times:
             for kind in DESIGNS:
-                for row in measure(condition, time, kind, given.series, given.seeds):
+                for row in measure(condition, time, kind, given):
                     values = " | ".join(f"{value:.4g}" for value in row["values"])
                     print(
                         f"| {condition} | {time:g} | {row['process']} | {kind} | {values} | {row['n']} |",

@@ -185,23 +185,27 @@ def minimise(forms, about, dof, tolerance):
         convex; the metric, d'Md <= 1, that steps stay within.
     dof : float
     tolerance : float
-        Of the deviance.
+        Of the deviance: the step that promises less is the last. What it leaves is of second order.
     """
     n_voxels, p = forms.shape[0], forms.shape[1] - 1
     found = np.empty((n_voxels, p))
     d, newton = np.empty(p), np.empty((p + 1, p))
     # Rows: both slopes, partials, stages of ``step_down``, (q, best deviance), the gradient, a trial.
     work = np.zeros((5 + p, 2 * p + 2))
+    # All voxels begin at the centre.
+    d[:] = 0.0
+    place(about, d, work)
+    centre = work.copy()
     for v in range(n_voxels):
         d[:] = 0.0
-        place(about, d, work)
+        work[:] = centre
         work[2 + p, 1] = deviance(forms[v], about, dof, d, work)
         for _ in range(MAX_STEPS):
             gain = find_step(forms[v], about, dof, work, newton)
-            if gain < tolerance:
-                break
             if not search(forms[v], about, dof, d, work, newton[p]):
                 place(about, d, work)
+                break
+            if gain < tolerance:
                 break
         found[v] = work[1, :p]
     return found

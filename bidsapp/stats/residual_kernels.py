@@ -10,7 +10,7 @@ import numpy as np
 from bidsapp.stats.autoregression import vectorised
 
 # Voxels whose sums are worked on at a time: they stay in the processor's cache.
-CHUNK = 256
+CHUNK = 64
 # Conjugate gradients from the centre of a bin to the noise of a voxel (docs/noise.md has what they leave).
 STEPS = 3
 

@@ -32,11 +32,11 @@ PILOT_ROUNDS = 4
 N_BINS = 60
 # Voxels that the pilot is corrected by, and their bins.
 SAMPLE, SAMPLE_BINS = 1000, 20
-# Rounds, and the tolerance of the deviance: Newton's steps end so near to the minimum that one more or less,
-# which may hang on a last bit, changes nothing. After the first round only voxels are done again that are so
-# many standard errors (about 1 / sqrt(T - r); FAR for one coefficient) or more from their centre: the error
-# of the expansion is of third order (docs/noise.md has what is left of it).
-N_ROUNDS, TOLERANCE = 3, 1e-6
+# Rounds, and the tolerance of the deviance in them. After the first round only voxels are done again that are
+# so many standard errors (about 1 / sqrt(T - r); FAR for one coefficient) or more from their centre: the
+# error of the expansion is of third order (docs/noise.md has what is left of it). Steps that end early cost
+# reproducibility: one more or less of a voxel, which may hang on a last bit, would move the centres of all.
+N_ROUNDS, TOLERANCE = 3, 1e-3
 FAR, FARTHEST = 1.25, 3.0
 # Centres of the later rounds are where voxels are far: others count by this power of their distance.
 NEARNESS = 4
