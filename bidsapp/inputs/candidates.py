@@ -10,7 +10,7 @@ from bidsapp.inputs.selection import (
     choose_resolution,
     choose_space,
     is_native,
-    keep_labels,
+    keep_selected,
     natural_key,
     space_of,
 )
@@ -26,10 +26,8 @@ class Candidate:
 
 def by_labels(candidates, selection):
     """Return the images with the sessions, tasks and runs asked for."""
-    labels = {"ses": selection.session_label, "task": selection.task_label, "run": selection.run_label}
-    for entity, wanted in labels.items():
-        kept = {id(file) for file in keep_labels([c.file for c in candidates], entity, wanted)}
-        candidates = [candidate for candidate in candidates if id(candidate.file) in kept]
+    kept = {id(file) for file in keep_selected([c.file for c in candidates], selection)}
+    candidates = [candidate for candidate in candidates if id(candidate.file) in kept]
     if not candidates:
         message = "No preprocessed BOLD has these participant, session, task and run labels together."
         raise InputError(message, exit_code=EXIT_NOTHING_SELECTED)

@@ -9,8 +9,9 @@ from pathlib import Path
 from bidsapp.errors import InputError
 from bidsapp.inputs.events import BEHAVIOUR, has_times, read_events
 from bidsapp.inputs.folders import walk_files
-from bidsapp.inputs.index import parse_name, same_label
+from bidsapp.inputs.index import parse_name
 from bidsapp.inputs.runs import BOLD_QUERIES, VERSION_ENTITIES, VOLUMES
+from bidsapp.inputs.selection import keep_selected
 
 # A text column with more levels than this is a description of single trials, not a condition.
 MAX_LEVELS = 300
@@ -76,17 +77,9 @@ def find_sessions(roots, task):
 
 def find_images(roots, selection):
     """Return the images of runs of all participants that have the sessions, tasks and runs asked for."""
-    labels = {"ses": selection.session_label, "task": selection.task_label, "run": selection.run_label}
     paths = [path for root in dict.fromkeys(roots) for ending in VOLUMES for path in walk_files(root, ending)]
-    return [
-        file
-        for file in map(parse_name, paths)
-        if file.suffix in IMAGE_SUFFIXES
-        and all(
-            not wanted or any(same_label(key, file.entities.get(key, ""), label) for label in wanted)
-            for key, wanted in labels.items()
-        )
-    ]
+    images = [file for file in map(parse_name, paths) if file.suffix in IMAGE_SUFFIXES]
+    return keep_selected(images, selection)
 
 
 def find_tasks(roots):

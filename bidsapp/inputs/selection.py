@@ -55,6 +55,14 @@ def keep_labels(files, entity, labels, what="preprocessed BOLD"):
     ]
 
 
+def keep_selected(files, selection):
+    """Return the files with the sessions, tasks and runs asked for, as `keep_labels`."""
+    labels = {"ses": selection.session_label, "task": selection.task_label, "run": selection.run_label}
+    for entity, wanted in labels.items():
+        files = keep_labels(files, entity, wanted)
+    return files
+
+
 def unknown_labels(entity, missing, there, what="preprocessed BOLD"):
     """Return the error about labels that do not exist."""
     names = ", ".join(f"{entity}-{label}" for label in missing)

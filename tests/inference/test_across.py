@@ -9,7 +9,7 @@ from scipy import stats
 from bidsapp.inference.across import correct_across
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.pvalues import p_from_null
-from bidsapp.records import ClusterInference, Geometry, Inference, InferenceOptions, StatisticInference
+from bidsapp.records import ClusterInference, Inference, InferenceOptions, StatisticInference
 
 # What the sizes of other statistics are of those of the height.
 FACTORS = {"height": 1.0, "extent": 2.0, "mass": 10.0}
@@ -148,16 +148,6 @@ def test_one_contrast_is_a_family_of_itself(rng):
     assert found.conventions["Family"] == "1 contrast"
     for name, before in one.statistics.items():
         np.testing.assert_array_equal(found.statistics[name].p_fwe, before.p_fwe)
-
-
-@pytest.fixture
-def geometry():
-    return Geometry(np.ones((8, 8, 8), bool), np.eye(4))
-
-
-@pytest.fixture
-def data(rng):
-    return rng.normal(size=(14, 512))
 
 
 ONES = np.ones((14, 1))

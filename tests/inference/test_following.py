@@ -6,18 +6,7 @@ from scipy import stats
 
 from bidsapp.inference.following import is_decided
 from bidsapp.inference.permutation import permute
-from bidsapp.records import Geometry, InferenceOptions
-
-
-@pytest.fixture
-def geometry():
-    return Geometry(np.ones((8, 8, 8), bool), np.eye(4))
-
-
-@pytest.fixture
-def data(rng):
-    return rng.normal(size=(14, 512))
-
+from bidsapp.records import InferenceOptions
 
 ONES = np.ones((14, 1))
 
