@@ -3,7 +3,7 @@
 
 import sys
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage, stats
 
 from bidsapp.inference.permutation import permute
-from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.records.maps import Geometry, InferenceOptions
 
 ALPHA, FORMING_P = 0.05, 0.01
 STATISTICS = ("height", "extent", "mass", "tfce")

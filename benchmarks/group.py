@@ -99,8 +99,8 @@ def measure(work, data_bytes):
 
 def time_ols(n_subjects):
     """Time our least squares."""
-    from bidsapp.records import Contrast, GroupDesign
-    from bidsapp.stats.group_estimators import fit_group
+    from bidsapp.records.maps import Contrast, GroupDesign
+    from bidsapp.stats.group.estimators import fit_group
 
     matrix, rows = make_model(n_subjects)
     columns = tuple(f"x{index}" for index in range(matrix.shape[1]))
@@ -147,8 +147,8 @@ def make_mixed(n_subjects, n_voxels):
 
 def time_reml(n_subjects):
     """Time our REML with Knapp-Hartung standard errors."""
-    from bidsapp.records import Contrast, GroupDesign
-    from bidsapp.stats.group_estimators import fit_group
+    from bidsapp.records.maps import Contrast, GroupDesign
+    from bidsapp.stats.group.estimators import fit_group
 
     effects, variances = make_mixed(n_subjects, N_VOXELS)
     design = GroupDesign(np.ones((n_subjects, 1)), (Contrast("mean", "t", ("1",), np.ones((1, 1))),))

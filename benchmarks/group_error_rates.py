@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.group_error_rows import make_rows, measure
 from bidsapp.inference.permutation import permute
-from bidsapp.records import Contrast, Geometry, GroupDesign, InferenceOptions
-from bidsapp.stats.flip_scores import make_flip_scores
-from bidsapp.stats.group_estimators import fit_group
-from bidsapp.stats.repeated_measures import (
+from bidsapp.records.maps import Contrast, Geometry, GroupDesign, InferenceOptions
+from bidsapp.stats.group.estimators import fit_group
+from bidsapp.stats.group.flip_scores import make_flip_scores
+from bidsapp.stats.group.repeated_measures import (
     fit_greenhouse_geisser,
     fit_wilks,
     make_scores,

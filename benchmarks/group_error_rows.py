@@ -10,10 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.null_sets import ALPHA, SHAPE, mean_and_error, measure_shuffled
-from bidsapp.group_models import why_not_shuffled
-from bidsapp.records import Contrast, GroupDesign
-from bidsapp.stats.flip_scores import make_flip_scores
-from bidsapp.stats.group_estimators import ESTIMATORS, GROUPWISE, USES_VARIANCES, fit_group
+from bidsapp.group.fit import why_not_shuffled
+from bidsapp.records.maps import Contrast, GroupDesign
+from bidsapp.stats.group.estimators import ESTIMATORS, GROUPWISE, USES_VARIANCES, fit_group
+from bidsapp.stats.group.flip_scores import make_flip_scores
 
 SCHEMES = ("auto", "sign-flip", "permutation", "both")
 SIZES = {

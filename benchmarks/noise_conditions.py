@@ -32,16 +32,16 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.noise_library import LIBRARY
 from benchmarks.noise_models import ALPHAS, DESIGNS, OTHER_SECONDS, SECONDS, make_matrix
-from bidsapp.noise_smoothing import FWHM_PER_SIGMA, make_smoother
-from bidsapp.records import Contrast, Geometry, GroupDesign
+from bidsapp.participant.noise_smoothing import FWHM_PER_SIGMA, make_smoother
+from bidsapp.records.maps import Contrast, Geometry, GroupDesign
 from bidsapp.stats.distributions import t_to_z
-from bidsapp.stats.estimate_maps import joint_f
-from bidsapp.stats.fixed_effects import combine_estimates
-from bidsapp.stats.group_estimators import fit_group
-from bidsapp.stats.noise_models import count_lags
-from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate, join_sums
-from bidsapp.stats.time_model import make_time_model
+from bidsapp.stats.group.estimators import fit_group
+from bidsapp.stats.noise.models import count_lags
+from bidsapp.stats.noise.time_model import make_time_model
+from bidsapp.stats.run.fixed_effects import combine_estimates
+from bidsapp.stats.run.glm import estimate_f, estimate_t, fit_run_glm
+from bidsapp.stats.run.maps import joint_f
+from bidsapp.stats.run.sums import accumulate, join_sums
 
 SCRUBBED, DELAY, SUBJECTS, SIGNAL_Z = 0.1, 6.0, 16, 4.0
 GROUP = ("ols", "reml", "flame1")

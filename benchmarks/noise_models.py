@@ -20,11 +20,11 @@ from nilearn.glm.first_level.hemodynamic_models import compute_regressor
 from scipy import stats
 
 from benchmarks.noise_library import LIBRARY
-from bidsapp.records import Contrast
-from bidsapp.stats.noise_models import count_lags
-from bidsapp.stats.run_glm import estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate
-from bidsapp.stats.time_model import make_time_model
+from bidsapp.records.maps import Contrast
+from bidsapp.stats.noise.models import count_lags
+from bidsapp.stats.noise.time_model import make_time_model
+from bidsapp.stats.run.glm import estimate_t, fit_run_glm
+from bidsapp.stats.run.sums import accumulate
 
 SECONDS = {2.0: 360, 1.5: 330, 0.35: 240}
 OTHER_SECONDS = 300

@@ -15,9 +15,9 @@ from scipy import stats
 from benchmarks.noise_conditions import fit, make_contrast, test
 from benchmarks.noise_library import Process
 from benchmarks.noise_models import ALPHAS, OTHER_SECONDS, SECONDS, make_matrix
-from bidsapp.stats.estimate_maps import joint_f
-from bidsapp.stats.run_glm import estimate_f, estimate_t
-from bidsapp.stats.time_model import make_time_model
+from bidsapp.stats.noise.time_model import make_time_model
+from bidsapp.stats.run.glm import estimate_f, estimate_t
+from bidsapp.stats.run.maps import joint_f
 
 TIMES = (3.0, 2.5, 1.5, 1.1, 0.6, 0.35)
 FIR_SECONDS, LEAST_EVENT = 12.0, 8.0

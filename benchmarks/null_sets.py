@@ -9,7 +9,7 @@ import numpy as np
 
 from bidsapp.inference.permutation import lay_out, prepare_test
 from bidsapp.inference.pvalues import TIE, p_from_null
-from bidsapp.records import InferenceOptions
+from bidsapp.records.maps import InferenceOptions
 
 ALPHA = 0.05
 # The observed arrangement is one of them: p of at most 2 / 40 has a size of .05.

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from bidsapp.inference.permutation import permute
-from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.records.maps import Geometry, InferenceOptions
 
 CASES = {
     "max-T": ("height",),

@@ -115,7 +115,7 @@ def plan_all(folder, labels=()):
     """Plan the participant stage with the automatic model, describe it, and return the number of runs."""
     from bidsapp.plan import make_participant_plan
     from bidsapp.plan.show import describe_participant_plan
-    from bidsapp.settings import Selection, Settings
+    from bidsapp.settings.parts import Selection, Settings
 
     selection = Selection(participant_label=labels, space="MNI152NLin2009cAsym")
     settings = Settings(folder, folder / "out", ("participant",), selection)

@@ -23,11 +23,11 @@ import numpy as np
 
 from benchmarks.planning import MOTION, _image_bytes, _write, write_line
 from bidsapp.errors import AppError
-from bidsapp.inputs.dataset import open_dataset
-from bidsapp.inputs.model import read_model
-from bidsapp.model_records import INTERCEPT
+from bidsapp.inputs.dataset.open import open_dataset
+from bidsapp.model.read import read_model
 from bidsapp.plan.show import show_plans
-from bidsapp.settings import Control, ModelOptions, Settings
+from bidsapp.records.model import INTERCEPT
+from bidsapp.settings.parts import Control, ModelOptions, Settings
 
 LIMIT = 1.0
 N_VOLUMES, N_EVENTS = 245, 60
@@ -89,7 +89,7 @@ def plan(path):
         gc.collect()  # what earlier models left is not this one's
         start, ending = [time.process_time()], "planned"
         try:
-            with patch("bidsapp.plan.participant.open_dataset", partial(_read, start)):
+            with patch("bidsapp.plan.participant.make.open_dataset", partial(_read, start)):
                 show_plans(settings, io.StringIO())
         except AppError as error:
             ending = _short(error)

@@ -72,7 +72,7 @@ def make_matrix(n_volumes):
 
 def read_geometry(folder):
     """Return the mask as a geometry."""
-    from bidsapp.records import Geometry
+    from bidsapp.records.maps import Geometry
 
     image = nibabel.load(folder / "mask.nii.gz")
     return Geometry(np.asarray(image.dataobj) > 0, image.affine)
@@ -80,10 +80,10 @@ def read_geometry(folder):
 
 def run_ours(path, n_cpus, noise_model):
     """Fit as the app does, to the maps that it writes."""
-    from bidsapp.records import Contrast
-    from bidsapp.stats.estimate_maps import make_t_maps
-    from bidsapp.stats.run_glm import estimate_t
-    from bidsapp.threads import map_in_threads
+    from bidsapp.job.threads import map_in_threads
+    from bidsapp.records.maps import Contrast
+    from bidsapp.stats.run.glm import estimate_t
+    from bidsapp.stats.run.maps import make_t_maps
 
     fitted, n_columns = fit_ours(path, n_cpus, noise_model)
     columns = tuple(map(str, range(n_columns)))
@@ -94,11 +94,11 @@ def run_ours(path, n_cpus, noise_model):
 
 def fit_ours(path, n_cpus, noise_model):
     """Return the fitted run and the number of columns."""
-    from bidsapp.inputs.series import open_series
-    from bidsapp.stats.noise_models import count_lags
-    from bidsapp.stats.run_glm import fit_run_glm
-    from bidsapp.stats.series_sums import accumulate
-    from bidsapp.stats.time_model import make_time_model
+    from bidsapp.inputs.images.series import open_series
+    from bidsapp.stats.noise.models import count_lags
+    from bidsapp.stats.noise.time_model import make_time_model
+    from bidsapp.stats.run.glm import fit_run_glm
+    from bidsapp.stats.run.sums import accumulate
 
     series = open_series(path, read_geometry(path.parent), smoothing_fwhm_mm=FWHM_MM, n_threads=n_cpus)
     matrix = make_matrix(series.n_volumes)
@@ -125,7 +125,7 @@ def run_nilearn(path, n_cpus):
 
 def run_floor(path, n_cpus):
     """Decompress the file, smooth every volume once, multiply the design with the data once."""
-    from bidsapp.inputs.series import open_series
+    from bidsapp.inputs.images.series import open_series
 
     geometry = read_geometry(path.parent)
     series = open_series(path, geometry, smoothing_fwhm_mm=FWHM_MM, n_threads=n_cpus)
@@ -179,10 +179,10 @@ def measure(way, path, n_cpus):
 def import_what_is_needed(way):
     """Import what one way needs, so that only the work is timed."""
     names = ["nilearn.glm.first_level"] if way == "nilearn" else []
-    for name in [*names, "bidsapp.inputs.series", "bidsapp.stats.run_glm"]:
+    for name in [*names, "bidsapp.inputs.images.series", "bidsapp.stats.run.glm"]:
         importlib.import_module(name)
     if way in OURS:
-        from bidsapp.stats.residual_kernels import mirror
+        from bidsapp.stats.noise.residual_kernels import mirror
 
         # Numba imports most of itself with the first compiled loop.
         mirror(np.zeros((0, 1, 1)))

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from bidsapp.inference.permutation import permute
-from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.records.maps import Geometry, InferenceOptions
 
 SHAPE = (50, 50, 40)
 N_SHUFFLES = 1000

@@ -16,10 +16,10 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.null_sets import ALPHA, SHAPE, mean_and_error, measure_shuffled
-from bidsapp.group_repeated import find_tests, fit_repeated
-from bidsapp.group_within import fit_vectors, score_cells
-from bidsapp.records import Contrast, GroupDesign
-from bidsapp.stats.repeated_measures import orthonormalise_rows
+from bidsapp.group.repeated import find_tests, fit_repeated
+from bidsapp.group.within import fit_vectors, score_cells
+from bidsapp.records.maps import Contrast, GroupDesign
+from bidsapp.stats.group.repeated_measures import orthonormalise_rows
 
 N_CELLS = 3
 CELLS = {"equal cells": (1.0, 1.0, 1.0), "unequal cells": (0.5, 1.0, 3.0)}

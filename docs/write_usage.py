@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from bidsapp.cli import make_parser
-from bidsapp.descriptor import make_descriptor
+from bidsapp.cli.descriptor import make_descriptor
+from bidsapp.cli.main import make_parser
 from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text
 
 HEAD = """# Usage

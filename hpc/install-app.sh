@@ -17,7 +17,7 @@ $python -c "
 from bidsapp.demo import make_demo
 make_demo('$scratch/data', n_subjects=6, voxel_size_mm=8.0, n_volumes=40)"
 for level in $($python -c '
-from bidsapp.environment import LEVELS, find_processor_level
+from bidsapp.job.environment import LEVELS, find_processor_level
 print(*list(LEVELS)[list(LEVELS).index(find_processor_level()):] if find_processor_level() else ())'); do
   echo "compiling kernels for $level"
   export NUMBA_CACHE_DIR=$caches/$level NUMBA_CPU_NAME=$level NUMBA_CPU_FEATURES=

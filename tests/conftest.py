@@ -13,7 +13,7 @@ from makers.group_maps import make_group_maps
 from makers.layouts import make_layouts, make_objects
 from outcomes import Calls
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 from bidsapp.demo import make_demo
 
 # Commands of the test packages stand beside the interpreter, also where no environment is activated.

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from bidsapp import cli
+from bidsapp.cli import main as cli
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import nibabel as nib
 import numpy as np
 
-from bidsapp.cli import main, make_settings, parse_arguments
+from bidsapp.cli.main import main, make_settings, parse_arguments
 
 # Entities of which results differ without being of another kind.
 PLACES = re.compile(r"(?:^|_)(?:sub|ses|task|run|space|res|node|contrast|seg)-[^_.]+")
@@ -23,10 +23,10 @@ FOLLOWING = ("cut ", "found ", "+cut ", "-cut ", "discoveries", "+discoveries", 
 
 # What draws; no result depends on it.
 REPORTS = (
-    "group.write_group_report",
-    "group.write_overview",
-    "participant.keep_overview",
-    "subject.write_subject_report",
+    "group.stage.write_group_report",
+    "group.stage.write_overview",
+    "participant.stage.keep_overview",
+    "participant.subject.write_subject_report",
 )
 
 

@@ -10,14 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bidsapp.group_outputs import INFERENCE_WORDS
-from bidsapp.group_tables import STATISTICS
+from bidsapp.group.write import INFERENCE_WORDS
+from bidsapp.group.write_tables import STATISTICS
 from bidsapp.inference.pvalues import TIE
 from bidsapp.inference.thresholds.surviving import TAILS
-from bidsapp.noise_record import ORDER_RULE
 from bidsapp.outputs.sidecars import MAP_MEANING
-from bidsapp.records import LEAST_SQUARES, SCORE_T
-from bidsapp.stats.noise_models import parse_noise_model
+from bidsapp.participant.noise_record import ORDER_RULE
+from bidsapp.records.maps import LEAST_SQUARES, SCORE_T
+from bidsapp.stats.noise.models import parse_noise_model
 from bidsapp.version import __version__
 
 # Variance groups of the test data in the order of their numbers.

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from bidsapp.demo import CONDITIONS, REGIONS, main, make_demo
-from bidsapp.inputs.dataset import open_dataset
-from bidsapp.settings import Settings
+from bidsapp.inputs.dataset.open import open_dataset
+from bidsapp.settings.parts import Settings
 
 
 def test_dataset_reader_finds_every_run(tiny_dataset, tmp_path):

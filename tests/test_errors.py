@@ -5,7 +5,7 @@ import pytest
 from bidsapp.design.contrasts import near_match
 from bidsapp.design.formula import make_formula_columns
 from bidsapp.errors import MAX_FAULTS_SHOWN, MAX_NAMES, ModelError, in_lines, tell_names
-from bidsapp.inputs.index import did_you_mean
+from bidsapp.inputs.dataset.index import did_you_mean
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from benchmarks.group_error_rows import (
     make_rows,
 )
 from bidsapp.errors import ModelError, SettingsError
-from bidsapp.group_models import why_not_shuffled
+from bidsapp.group.fit import why_not_shuffled
 from bidsapp.inference.permutation import lay_out
-from bidsapp.records import InferenceOptions
-from bidsapp.stats.group_estimators import ESTIMATORS, fit_group
+from bidsapp.records.maps import InferenceOptions
+from bidsapp.stats.group.estimators import ESTIMATORS, fit_group
 
 PAGE = Path(__file__).parents[1] / "docs" / "group-statistics.md"
 SEVERAL = [name for name, sizes in SIZES.items() if len(sizes) > 1]

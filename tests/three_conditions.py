@@ -13,9 +13,9 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 from bidsapp.plan import make_participant_plan
-from bidsapp.settings import ModelOptions, Selection, Settings
+from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
 TR, N_VOLUMES, SHAPE = 2.0, 120, (5, 5, 5)
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])

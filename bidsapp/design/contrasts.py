@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from bidsapp.design.diagnostics import Diagnosis, independent_rows
-from bidsapp.design.variables import aliases, near_name
-from bidsapp.model_records import INTERCEPT, ContrastRule
-from bidsapp.records import Contrast
-from bidsapp.wildcards import is_wildcard, match_names
+from bidsapp.design.transformers.variables import aliases, near_name
+from bidsapp.model.wildcards import is_wildcard, match_names
+from bidsapp.records.maps import Contrast
+from bidsapp.records.model import INTERCEPT, ContrastRule
 
 
 def expand_rules(node, columns):

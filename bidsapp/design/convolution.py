@@ -3,7 +3,7 @@
 import numpy as np
 
 from bidsapp.design.responses import MIN_ONSET, convolve_events
-from bidsapp.design.variables import Variable
+from bidsapp.design.transformers.variables import Variable
 
 
 def convolve_variable(variable, name, model, delays, namespace):

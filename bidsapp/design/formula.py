@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.errors import ModelError, tell_names
-from bidsapp.model_records import INTERCEPT
+from bidsapp.records.model import INTERCEPT
 
 # More would multiply terms beyond any use: a*b*c*d has 16.
 MAX_PRODUCTS = 4

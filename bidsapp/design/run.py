@@ -7,12 +7,12 @@ import numpy as np
 from bidsapp.design.convolution import convolve_variable, response_names, sample_variable
 from bidsapp.design.filters import high_pass_columns, low_pass_columns
 from bidsapp.design.formula import formula_words, make_formula_columns
-from bidsapp.design.transformations import transform
-from bidsapp.design.variables import Namespace, Variable, as_values
+from bidsapp.design.transformers.transform import transform
+from bidsapp.design.transformers.variables import Namespace, Variable, as_values
 from bidsapp.errors import Caution, InputError, ModelError
-from bidsapp.model_records import INTERCEPT
-from bidsapp.records import Design
-from bidsapp.wildcards import is_wildcard, match_names
+from bidsapp.model.wildcards import is_wildcard, match_names
+from bidsapp.records.maps import Design
+from bidsapp.records.model import INTERCEPT
 
 TIMES = ("onset", "duration")
 # fMRIPrep writes these columns only for runs with such volumes: that there are none is no news.

@@ -6,7 +6,7 @@ import numpy as np
 
 from bidsapp.inference.conventions import FOLLOWED_AS_Z
 from bidsapp.inference.tails import find_cutoff, p_from_tail
-from bidsapp.records import Inference
+from bidsapp.records.maps import Inference
 from bidsapp.stats.distributions import f_to_z, t_to_z
 
 MAXIMUM, HOLM = "maximum over contrasts in each shuffle", "Bonferroni-Holm over contrasts"

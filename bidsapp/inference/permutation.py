@@ -10,29 +10,29 @@ from functools import partial
 
 import numpy as np
 
-from bidsapp.inference.budget import check_memory
-from bidsapp.inference.clusters import find_clusters
 from bidsapp.inference.conventions import check_options, describe_conventions, make_space
-from bidsapp.inference.engine import make_job
-from bidsapp.inference.following import follow_all
-from bidsapp.inference.grouped_test import prepare_grouped_test
-from bidsapp.inference.grouped_vectors_test import prepare_grouped_vectors_test
-from bidsapp.inference.incomplete_test import add_incomplete
-from bidsapp.inference.linear_test import prepare_linear_test
-from bidsapp.inference.partition import Partition, drop_fixed, partition_design
+from bidsapp.inference.engine.batches import make_job
+from bidsapp.inference.engine.budget import check_memory
+from bidsapp.inference.engine.following import follow_all
 from bidsapp.inference.pvalues import p_from_counts
-from bidsapp.inference.schemes import Scheme, choose_scheme
-from bidsapp.inference.shuffles import (
+from bidsapp.inference.shuffles.make import (
     Shuffles,
     check_attainable,
     fixed_directions,
     make_shuffles,
     smallest_p,
 )
+from bidsapp.inference.shuffles.partition import Partition, drop_fixed, partition_design
+from bidsapp.inference.shuffles.schemes import Scheme, choose_scheme
 from bidsapp.inference.statistics import STATISTICS
+from bidsapp.inference.statistics.clusters import find_clusters
 from bidsapp.inference.tails import find_cutoff, p_from_tail
-from bidsapp.inference.wilks_test import prepare_wilks_test
-from bidsapp.records import ClusterInference, Inference, StatisticInference
+from bidsapp.inference.voxels.grouped import prepare_grouped_test
+from bidsapp.inference.voxels.grouped_vectors import prepare_grouped_vectors_test
+from bidsapp.inference.voxels.incomplete import add_incomplete
+from bidsapp.inference.voxels.linear import prepare_linear_test
+from bidsapp.inference.voxels.wilks import prepare_wilks_test
+from bidsapp.records.maps import ClusterInference, Inference, StatisticInference
 
 
 def permute(effects, matrix, weights, geometry, options, *, monitor=None):

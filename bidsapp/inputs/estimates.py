@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError, in_lines
-from bidsapp.inputs.fetched import is_named
-from bidsapp.inputs.index import close_index, find, index_folder, parse_name, read_filters, read_json
-from bidsapp.inputs.roots import known_participants
-from bidsapp.inputs.selection import (
+from bidsapp.inputs.dataset.index import close_index, find, index_folder, parse_name, read_filters, read_json
+from bidsapp.inputs.dataset.roots import known_participants
+from bidsapp.inputs.dataset.selection import (
     choose_resolution,
     choose_space,
     is_native,
@@ -17,7 +16,8 @@ from bidsapp.inputs.selection import (
     natural_key,
     unknown_labels,
 )
-from bidsapp.records import EstimateKey
+from bidsapp.inputs.fetched import is_named
+from bidsapp.records.maps import EstimateKey
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ python -m bidsapp.model new BIDS_DIR --task TASK [-o FILE] [--contrast NAME=EXPR
 import argparse
 import sys
 
-from bidsapp.cli import use_any_terminal
+from bidsapp.cli.main import use_any_terminal
+from bidsapp.cli.model_commands import check, graph, migrate, new
 from bidsapp.errors import EXIT_USAGE, AppError
-from bidsapp.model.commands import check, graph, migrate, new
 
 
 def main(argv=None):

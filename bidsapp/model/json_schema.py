@@ -3,12 +3,12 @@
 It knows today's form of a model, which ``model migrate`` writes; older forms are read as well, with notes.
 """
 
-from bidsapp.inputs.json_text import format_json
-from bidsapp.inputs.model_instructions import BOOLEANS, CHOICES, NUMBERS
-from bidsapp.inputs.model_nodes import GROUPINGS
-from bidsapp.inputs.schema import DocumentShape
-from bidsapp.inputs.software import OURS
-from bidsapp.model_records import HRF_MODELS, REQUIRED_ARGUMENTS, SHORT_NAMES, TRANSFORMER_SETS
+from bidsapp.model.instructions import BOOLEANS, CHOICES, NUMBERS
+from bidsapp.model.json_text import format_json
+from bidsapp.model.nodes import GROUPINGS
+from bidsapp.model.schema import DocumentShape
+from bidsapp.model.software import OURS
+from bidsapp.records.model import HRF_MODELS, REQUIRED_ARGUMENTS, SHORT_NAMES, TRANSFORMER_SETS
 
 SCHEMA_FILE = "model.schema.json"
 # Keys that are left alone: comments, and what editors read.

@@ -10,7 +10,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from bidsapp.outputs.names import sidecar_path
+from bidsapp.names import sidecar_path
 
 # Keys whose paths are inputs, or no paths.
 OTHER_KEYS = ("files", "inputs", "anatomy", "background", "settings", "command", "written")

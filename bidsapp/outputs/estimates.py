@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from bidsapp.names import map_path, model_fit_path, sidecar_path
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_map
-from bidsapp.outputs.names import map_path, model_fit_path, sidecar_path
 from bidsapp.outputs.sidecars import map_sidecar
 
 

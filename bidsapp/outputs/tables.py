@@ -2,8 +2,8 @@
 
 import pandas
 
+from bidsapp.names import sidecar_path
 from bidsapp.outputs.files import replacing, write_json
-from bidsapp.outputs.names import sidecar_path
 
 CONTRAST_COLUMNS = {
     "contrast": {"Description": "Name of the contrast"},

@@ -3,17 +3,17 @@
 from dataclasses import replace
 from itertools import combinations
 
-from bidsapp.design.expressions import linear_weights
 from bidsapp.design.run import TIMES
+from bidsapp.design.transformers.expressions import linear_weights
 from bidsapp.errors import Caution, InputError, ModelError, SettingsError
-from bidsapp.inputs.confounds import MOTION, MOTION_SUFFIXES, parse_strategy
-from bidsapp.inputs.events import TRIAL_TYPE
-from bidsapp.inputs.json_text import format_json
-from bidsapp.inputs.model import parse_model
-from bidsapp.inputs.selection import natural_key
-from bidsapp.inputs.tables import spell_levels
-from bidsapp.model_records import HRF_MODELS, INTERCEPT
-from bidsapp.outputs.names import is_plain, make_label
+from bidsapp.inputs.dataset.selection import natural_key
+from bidsapp.inputs.tables.confounds import MOTION, MOTION_SUFFIXES, parse_strategy
+from bidsapp.inputs.tables.events import TRIAL_TYPE
+from bidsapp.inputs.tables.read import spell_levels
+from bidsapp.model.json_text import format_json
+from bidsapp.model.read import parse_model
+from bidsapp.names import is_plain, make_label
+from bidsapp.records.model import HRF_MODELS, INTERCEPT
 
 MAX_CONDITIONS = 60
 # With more conditions, all pairs would be more contrasts than anybody looks at.

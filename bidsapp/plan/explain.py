@@ -1,7 +1,7 @@
 """A model in words: the page that stands beside its file."""
 
-from bidsapp.model_records import INTERCEPT
-from bidsapp.plan.within import subject_contrasts
+from bidsapp.plan.group.within import subject_contrasts
+from bidsapp.records.model import INTERCEPT
 
 
 def explain_model(model):

@@ -3,8 +3,8 @@
 from math import prod
 
 from bidsapp.errors import AppError
-from bidsapp.inputs.images import read_header, read_mask
-from bidsapp.memory import forecast_gb
+from bidsapp.inputs.images.read import read_header, read_mask
+from bidsapp.plan.memory import forecast_gb
 
 # Seconds of one processor, from five analyses on a shared machine: 2 to 12 runs of 120 to 332 volumes, voxels
 # of 4 to 2 mm, 12 to 117 estimates. They took 0.8 to 1.3 times the forecast, and 0.6 to 0.8 times its memory.

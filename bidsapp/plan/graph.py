@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bidsapp.model_records import INTERCEPT, Edge, Model, Node
-from bidsapp.outputs.names import make_label
-from bidsapp.plan.combine import flows_of, flows_of_run
+from bidsapp.names import make_label
+from bidsapp.plan.group.within import subject_contrasts
 from bidsapp.plan.nodes import Flow, passes
-from bidsapp.plan.within import subject_contrasts
-from bidsapp.plan_records import ParticipantPlan
+from bidsapp.plan.participant.combine import flows_of, flows_of_run
+from bidsapp.records.model import INTERCEPT, Edge, Model, Node
+from bidsapp.records.plan import ParticipantPlan
 
 
 def describe_graph(model: Model, flows: Iterable[Flow] | None = None) -> dict:

@@ -1,7 +1,7 @@
 """Results in the output folder of participants that the dataset does not hold any more."""
 
-from bidsapp.inputs.roots import labels_at, labels_without_bold
-from bidsapp.inputs.selection import natural_key
+from bidsapp.inputs.dataset.roots import labels_at, labels_without_bold
+from bidsapp.inputs.dataset.selection import natural_key
 
 GONE = "in neither the dataset nor its derivatives any more"
 NOT_PREPROCESSED = "without preprocessed data any more"

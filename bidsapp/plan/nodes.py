@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
-from bidsapp.design.variables import aliases, level_name
+from bidsapp.design.transformers.variables import aliases, level_name
 from bidsapp.errors import ModelError
-from bidsapp.model_records import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, NO_NAMES, SHORT_NAMES
-from bidsapp.outputs.names import check_labels, make_label, map_path
-from bidsapp.records import Contrast
+from bidsapp.names import check_labels, make_label, map_path
+from bidsapp.records.maps import Contrast
+from bidsapp.records.model import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, NO_NAMES, SHORT_NAMES
 
 NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?")
 # Entities that a node averages over unless it groups by them.

@@ -5,14 +5,14 @@ import sys
 
 import numpy as np
 
+from bidsapp import names
 from bidsapp.design.diagnostics import Diagnosis, condition_number, dependent_columns, design_rank
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError, find_cautions
-from bidsapp.model_records import SHORT_NAMES
-from bidsapp.outputs import names
 from bidsapp.plan.forecast import forecast_plan
-from bidsapp.plan.group import make_group_plan
-from bidsapp.plan.participant import make_participant_plan
+from bidsapp.plan.group.make import make_group_plan
+from bidsapp.plan.participant.make import make_participant_plan
 from bidsapp.plan.text import plan_text
+from bidsapp.records.model import SHORT_NAMES
 
 
 def show_plans(settings, stream=None):

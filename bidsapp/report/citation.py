@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from bidsapp.inputs.results import read_all_subject_results, read_group_results
+from bidsapp.names import citation_path
 from bidsapp.outputs.files import write_text
-from bidsapp.outputs.names import citation_path
+from bidsapp.outputs.results import read_all_subject_results, read_group_results
 from bidsapp.report.methods import describe_group, describe_participant
 from bidsapp.report.references import cited, references, split_citations
 from bidsapp.report.render import render

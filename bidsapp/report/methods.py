@@ -10,7 +10,7 @@ from itertools import groupby
 from math import inf
 from pathlib import PurePath
 
-from bidsapp.records import OTHER_STATISTICS, SCORE_T
+from bidsapp.records.maps import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from bidsapp.errors import AppError, in_words
-from bidsapp.inputs.results import read_all_subject_results, read_group_results, read_subject_results
+from bidsapp.names import GROUP_REPORT, OVERVIEW_REPORT, subject_report_path
 from bidsapp.outputs.files import write_text
-from bidsapp.outputs.names import GROUP_REPORT, OVERVIEW_REPORT, subject_report_path
+from bidsapp.outputs.results import read_all_subject_results, read_group_results, read_subject_results
 from bidsapp.report.citation import write_citation
 from bidsapp.report.render import FigureBook, Section, render, render_page
 from bidsapp.report.sections import (

@@ -6,7 +6,7 @@ of units, and contrasts are carried over, ``weights @ to_basis``.
 
 import numpy as np
 
-from bidsapp.stats.estimability import RANK_TOLERANCE
+from bidsapp.stats.linear import RANK_TOLERANCE
 
 
 def make_basis(matrix):

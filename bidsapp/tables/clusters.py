@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bidsapp.records import Geometry
+from bidsapp.records.maps import Geometry
 
 MIN_DISTANCE_MM = 8.0
 COLUMNS = {

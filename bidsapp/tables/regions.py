@@ -7,8 +7,8 @@ import numpy as np
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.fetched import is_named
-from bidsapp.inputs.images import read_volume
-from bidsapp.inputs.tables import read_table
+from bidsapp.inputs.images.read import read_volume
+from bidsapp.inputs.tables.read import read_table
 from bidsapp.tables.atlas import Atlas, read_atlases
 from bidsapp.tables.bundled import BUNDLED
 

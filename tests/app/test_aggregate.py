@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 
 STEM = "sub-01_task-viewing_run-1_space-MNI152NLin2009cAsym"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 
 SPACE = "space-MNI152NLin2009cAsym"
 

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 
 FIRST, SECOND = "run-1", "run-2"
 

@@ -7,11 +7,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 from bidsapp.demo import REGIONS
 from bidsapp.inputs.estimates import find_estimates
-from bidsapp.inputs.stacks import read_stack
-from bidsapp.settings import Settings
+from bidsapp.inputs.images.stacks import read_stack
+from bidsapp.settings.parts import Settings
 
 CONTRAST = "faceMinusHouse"
 STEM = f"task-viewing_space-MNI152NLin2009cAsym_node-datasetLevel_contrast-{CONTRAST}"

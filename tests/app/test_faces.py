@@ -9,7 +9,7 @@ import pytest
 from makers.faces import make_faces
 from nilearn.glm.second_level import SecondLevelModel
 
-from bidsapp import cli
+from bidsapp.cli import main as cli
 
 pytestmark = pytest.mark.slow
 N_SUBJECTS = 16

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import bidsapp.fitting
+import bidsapp.participant.fit
+import bidsapp.participant.subject
 import bidsapp.report.pages
-import bidsapp.subject
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 from bidsapp.errors import InputError
 
 RUN = Path(__file__).parents[2] / "run.py"
@@ -574,10 +574,10 @@ def fails_for_first(error, function):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (bidsapp.subject, "fit_run"),
-        (bidsapp.fitting, "intersect_masks"),
-        (bidsapp.subject, "forecast_gb"),
-        (bidsapp.subject, "write_subject_report"),
+        (bidsapp.participant.subject, "fit_run"),
+        (bidsapp.participant.fit, "intersect_masks"),
+        (bidsapp.participant.subject, "forecast_gb"),
+        (bidsapp.participant.subject, "write_subject_report"),
     ],
 )
 def test_an_error_of_one_participant_lets_others_finish(two, capsys, monkeypatch, error, module, name):

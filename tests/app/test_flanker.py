@@ -13,13 +13,13 @@ from nilearn.glm.first_level import FirstLevelModel, mean_scaling, run_glm
 from nilearn.glm.second_level import SecondLevelModel
 from nilearn.image import smooth_img
 
-from bidsapp.cli import main
-from bidsapp.inputs.series import open_series
-from bidsapp.records import Contrast, Geometry
-from bidsapp.stats.estimate_maps import make_t_maps
-from bidsapp.stats.run_glm import estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate
-from bidsapp.stats.time_model import make_time_model
+from bidsapp.cli.main import main
+from bidsapp.inputs.images.series import open_series
+from bidsapp.records.maps import Contrast, Geometry
+from bidsapp.stats.noise.time_model import make_time_model
+from bidsapp.stats.run.glm import estimate_t, fit_run_glm
+from bidsapp.stats.run.maps import make_t_maps
+from bidsapp.stats.run.sums import accumulate
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from scipy import ndimage, stats
 
-from bidsapp import cli
+from bidsapp.cli import main as cli
 
 AFFINE = np.array([[6.0, 0, 0, -66], [0, 6.0, 0, -90], [0, 0, 6.0, -54], [0, 0, 0, 1]])
 SHAPE = (22, 26, 20)
@@ -444,8 +444,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(maps, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     arguments = [str(maps), str(killed), "group", "--estimates", str(maps), *words]
     code = (
-        "import sys, bidsapp.cli, bidsapp.group_inference as shuffling; shuffling.SAVE_EVERY = 0.0; "
-        "bidsapp.cli.main(sys.argv[1:])"
+        "import sys, bidsapp.cli.main, bidsapp.group.shuffling as shuffling; shuffling.SAVE_EVERY = 0.0; "
+        "bidsapp.cli.main.main(sys.argv[1:])"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *arguments], start_new_session=True)
     while process.poll() is None and not list(killed.rglob("*_shuffles.npz")):

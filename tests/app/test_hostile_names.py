@@ -1,6 +1,6 @@
 """Names with markup, quotes and unicode in a dataset, an atlas and on the command line, through both levels.
 
-Only in a model file, which a person writes, is markup refused (tests/inputs/test_model.py).
+Only in a model file, which a person writes, is markup refused (tests/model/test_model.py).
 """
 
 import shutil
@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 
 pytestmark = pytest.mark.slow
 CONDITION = '<script>alert(1)</script> < "Ä\'s → 語" & 2'

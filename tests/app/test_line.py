@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK
 
 # With 4 subjects there are 16 sign flips: no smaller alpha can be reached.

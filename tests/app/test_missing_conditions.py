@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_DATA
 
 

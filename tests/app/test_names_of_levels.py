@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from bidsapp import cli
+from bidsapp.cli import main as cli
 from bidsapp.plan import make_group_plan, make_participant_plan
 
 

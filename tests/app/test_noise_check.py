@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_OK
 
 TISSUES = ["grey matter", "white matter", "cerebrospinal fluid"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from makers.brain import describe, save_image
 
-from bidsapp import cli
+from bidsapp.cli import main as cli
 
 # PyMARE's optimiser (L-BFGS with numerical gradients) stops when tau2 still moves in this digit; the
 # restricted likelihood of our tau2 is never below that of PyMARE's (tested).

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 
 AGE = ("--group-design", "covariate", "age")
 

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp import cli
+from bidsapp.cli import main as cli
 from bidsapp.demo import make_demo
 from bidsapp.errors import InputError
 from bidsapp.plan import make_group_plan

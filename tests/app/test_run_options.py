@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsapp.cli import main
+from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_OK
 
 # Maps are float32.

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsapp import cli
-from bidsapp.fitting import Fitted, on_common_rows
+from bidsapp.cli import main as cli
+from bidsapp.participant.fit import Fitted, on_common_rows
 from bidsapp.plan import make_group_plan, make_participant_plan
-from bidsapp.records import EstimateKey, JointEstimate
+from bidsapp.records.maps import EstimateKey, JointEstimate
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from bidsapp.design.contrasts import find_column, make_contrasts
-from bidsapp.model_records import ContrastRule
-from bidsapp.records import Design
+from bidsapp.records.maps import Design
+from bidsapp.records.model import ContrastRule
 
 
 @pytest.fixture

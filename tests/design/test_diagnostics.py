@@ -6,8 +6,8 @@ import pytest
 from bidsapp.design import diagnostics
 from bidsapp.design.contrasts import make_contrasts
 from bidsapp.design.diagnostics import Diagnosis
-from bidsapp.model_records import ContrastRule
-from bidsapp.records import Design
+from bidsapp.records.maps import Design
+from bidsapp.records.model import ContrastRule
 
 
 @pytest.fixture

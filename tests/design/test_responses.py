@@ -7,7 +7,7 @@ import pytest
 from nilearn.glm.first_level.hemodynamic_models import compute_regressor
 
 from bidsapp.design.responses import convolve_events
-from bidsapp.model_records import HRF_MODELS
+from bidsapp.records.model import HRF_MODELS
 
 # The same sums in another order; far below the 1e-6 that designs must reach.
 TOLERANCE = 1e-10

@@ -7,7 +7,7 @@ import pytest
 from nilearn.glm.first_level import make_first_level_design_matrix
 
 from bidsapp.design.run import make_run_design
-from bidsapp.inputs.model import parse_model
+from bidsapp.model.read import parse_model
 
 # Equality with nilearn that the designs must reach.
 TOLERANCE = 1e-6

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bidsapp.design.convolution import convolve_variable
-from bidsapp.design.variables import Namespace, Variable
+from bidsapp.design.transformers.variables import Namespace, Variable
 
 TABLES = Path(__file__).parents[1] / "reference" / "tables"
 # Correlation of nilearn's kernel with SPM12's.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bidsapp.records import Geometry
+from bidsapp.records.maps import Geometry
 
 
 @pytest.fixture

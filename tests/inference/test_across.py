@@ -9,7 +9,7 @@ from scipy import stats
 from bidsapp.inference.across import correct_across
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.pvalues import p_from_null
-from bidsapp.records import ClusterInference, Inference, InferenceOptions, StatisticInference
+from bidsapp.records.maps import ClusterInference, Inference, InferenceOptions, StatisticInference
 
 # What the sizes of other statistics are of those of the height.
 FACTORS = {"height": 1.0, "extent": 2.0, "mass": 10.0}

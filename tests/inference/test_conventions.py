@@ -14,7 +14,7 @@ from bidsapp.inference.conventions import (
     describe_conventions,
     make_space,
 )
-from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.records.maps import Geometry, InferenceOptions
 
 GEOMETRY = Geometry(np.ones((3, 3, 3), bool), np.eye(4))
 

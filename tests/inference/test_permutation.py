@@ -9,10 +9,10 @@ from oracles import clusters_of, enhanced, enhanced_by_steps, f_map, t_map
 from scipy import stats
 
 from bidsapp.errors import ModelError, SettingsError
-from bidsapp.inference.linear_test import prepare_linear_test
-from bidsapp.inference.partition import partition_design
 from bidsapp.inference.permutation import permute
-from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.inference.shuffles.partition import partition_design
+from bidsapp.inference.voxels.linear import prepare_linear_test
+from bidsapp.records.maps import Geometry, InferenceOptions
 
 SHAPE = (7, 6, 5)
 

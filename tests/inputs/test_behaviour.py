@@ -5,11 +5,11 @@ import pytest
 from three_conditions import make_three_conditions
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.dataset import open_dataset
-from bidsapp.inputs.events import has_times
-from bidsapp.inputs.occurrences import find_levels
+from bidsapp.inputs.dataset.occurrences import find_levels
+from bidsapp.inputs.dataset.open import open_dataset
+from bidsapp.inputs.tables.events import has_times
 from bidsapp.plan import make_participant_plan
-from bidsapp.settings import Settings
+from bidsapp.settings.parts import Settings
 
 
 def move_events(dataset, keep=()):

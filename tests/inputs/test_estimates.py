@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import InputError, SettingsError
-from bidsapp.inputs import stacks
 from bidsapp.inputs.estimates import find_estimates
-from bidsapp.inputs.stacks import read_stack
-from bidsapp.settings import Selection, Settings
+from bidsapp.inputs.images import stacks
+from bidsapp.inputs.images.stacks import read_stack
+from bidsapp.settings.parts import Selection, Settings
 
 SHAPE = (4, 5, 6)
 

@@ -12,17 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bidsapp.errors import AppError
-from bidsapp.inputs.confounds import find_outliers, parse_strategy, read_confounds, select_confounds
-from bidsapp.inputs.dataset import open_dataset
+from bidsapp.inputs.dataset.index import parse_name, read_filters
+from bidsapp.inputs.dataset.open import open_dataset
+from bidsapp.inputs.dataset.timing import read_timing
 from bidsapp.inputs.estimates import find_estimates
-from bidsapp.inputs.events import read_events
-from bidsapp.inputs.images import read_header, read_mask, read_volume
-from bidsapp.inputs.index import parse_name, read_filters
-from bidsapp.inputs.participants import read_participants
-from bidsapp.inputs.stacks import read_stack
-from bidsapp.inputs.tables import read_table
-from bidsapp.inputs.timing import read_timing
-from bidsapp.settings import Selection, Settings
+from bidsapp.inputs.images.read import read_header, read_mask, read_volume
+from bidsapp.inputs.images.stacks import read_stack
+from bidsapp.inputs.tables.confounds import find_outliers, parse_strategy, read_confounds, select_confounds
+from bidsapp.inputs.tables.events import read_events
+from bidsapp.inputs.tables.participants import read_participants
+from bidsapp.inputs.tables.read import read_table
+from bidsapp.settings.parts import Selection, Settings
 
 quick = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 few = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,10 +7,10 @@ import pytest
 import references
 
 from bidsapp.errors import ModelError
-from bidsapp.inputs.model import parse_model, read_model
-from bidsapp.inputs.schema import KEYS
 from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text, make_json_schema
-from bidsapp.model_records import TRANSFORMER_SETS
+from bidsapp.model.read import parse_model, read_model
+from bidsapp.model.schema import KEYS
+from bidsapp.records.model import TRANSFORMER_SETS
 
 DOCS = Path(__file__).parents[2] / "docs" / "models"
 EXAMPLES = sorted(DOCS.glob("*_smdl.json"))

@@ -16,8 +16,8 @@ from three_conditions import (
 )
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_DATA, EXIT_NO_INPUT, EXIT_NOT_BIDS, EXIT_USAGE
-from bidsapp.inputs.model import read_model
 from bidsapp.model.__main__ import main
+from bidsapp.model.read import read_model
 
 COMMANDS = ("check", "graph", "migrate")
 

@@ -16,7 +16,7 @@ from three_conditions import (
 )
 
 from bidsapp.errors import ModelError
-from bidsapp.inputs.model import parse_model
+from bidsapp.model.read import parse_model
 
 PAIR = (RUN, SUBJECT)
 

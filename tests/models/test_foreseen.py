@@ -7,7 +7,7 @@ from three_conditions import DATASET, RUN, SUBJECT, contrast, make_model, make_n
 
 from bidsapp.errors import InputError, ModelError, find_cautions
 from bidsapp.plan import make_participant_plan
-from bidsapp.settings import ModelOptions, Selection, Settings
+from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
 LEVELS = ["group.patient", "group.control"]
 

@@ -14,9 +14,9 @@ from three_conditions import (
 )
 
 from bidsapp.errors import Caution, ModelError, find_cautions
-from bidsapp.inputs.model import parse_model
+from bidsapp.model.read import parse_model
 from bidsapp.plan import make_participant_plan
-from bidsapp.settings import ModelOptions, Settings
+from bidsapp.settings.parts import ModelOptions, Settings
 
 GOOD = contrast("aMinusB", CONDITIONS[:2], [1, -1])
 D = "trial_type.d"

@@ -7,7 +7,7 @@ import pytest
 import references
 
 from bidsapp.errors import ModelError
-from bidsapp.inputs.model import read_model
+from bidsapp.model.read import read_model
 
 # What ends otherwise than the index says, and why.
 ARGUED = {

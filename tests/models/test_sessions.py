@@ -18,7 +18,7 @@ from three_conditions import (
     run_app,
 )
 
-from bidsapp.outputs.names import make_label
+from bidsapp.names import make_label
 
 A, B, _ = CONDITIONS
 # The runs of each participant by session: sub-02 and sub-03 lack one, sub-04 the session post.

@@ -22,8 +22,8 @@ from three_conditions import (
 )
 
 from bidsapp.errors import ModelError
-from bidsapp.inputs.model import parse_model
 from bidsapp.model.__main__ import main as model_command
+from bidsapp.model.read import parse_model
 
 A, B, _ = CONDITIONS
 ANY = contrast("any", CONDITIONS[:2], [[1, 0], [0, 1]], "F")

@@ -20,8 +20,8 @@ from three_conditions import (
 )
 
 from bidsapp.errors import ModelError
-from bidsapp.inputs.model import parse_model
 from bidsapp.model.__main__ import main as command
+from bidsapp.model.read import parse_model
 from bidsapp.plan.explain import explain_model
 
 

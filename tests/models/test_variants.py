@@ -7,7 +7,7 @@ import pytest
 from three_conditions import CONDITIONS, DATASET, RUN, SUBJECT, column, contrast, make_model, make_node, plan
 
 from bidsapp.errors import AppError, ModelError, find_cautions
-from bidsapp.inputs.model import parse_model
+from bidsapp.model.read import parse_model
 
 A, B, C = CONDITIONS
 FACTOR = {"Name": "Factor", "Input": ["trial_type"]}

@@ -23,7 +23,7 @@ from three_conditions import (
 
 from bidsapp.errors import AppError, ModelError
 from bidsapp.plan import make_group_plan
-from bidsapp.settings import ModelOptions, Settings
+from bidsapp.settings.parts import ModelOptions, Settings
 
 THIRD = ["1/3"] * 3
 A_MINUS_B, MEAN = contrast("aMinusB", CONDITIONS[:2], [1, -1]), contrast("mean", CONDITIONS, THIRD)

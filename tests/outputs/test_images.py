@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bidsapp.outputs.images import write_labels, write_map, write_mask, write_series
-from bidsapp.records import Geometry
+from bidsapp.records.maps import Geometry
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsapp.outputs.records import describe_contrast, describe_dof, describe_run
+from bidsapp.outputs.describe import describe_contrast, describe_dof, describe_run
 from bidsapp.outputs.tables import CONTRAST_COLUMNS, write_contrasts, write_design, write_table
-from bidsapp.records import Contrast, Design
+from bidsapp.records.maps import Contrast, Design
 
 T = Contrast("a-b", "t", ("a", "b", "c"), np.array([[1.0, -1.0, 0.0]]))
 F = Contrast("any", "F", ("a", "b", "c"), np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 2.5]]))

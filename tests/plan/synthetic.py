@@ -6,9 +6,9 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from bidsapp.inputs.dataset import Dataset
+from bidsapp.inputs.dataset.open import Dataset
 from bidsapp.inputs.estimates import EstimateFile
-from bidsapp.records import EstimateKey, Run
+from bidsapp.records.maps import EstimateKey, Run
 
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
 CONFOUNDS = [

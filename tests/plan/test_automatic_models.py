@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 from synthetic import estimates_of, make_dataset, make_events, make_participants
 
-import bidsapp.plan.group
-import bidsapp.plan.participant
+import bidsapp.plan.group.make
+import bidsapp.plan.participant.make
 from bidsapp.errors import InputError, SettingsError
-from bidsapp.outputs.names import model_path
-from bidsapp.participant import prepare_output
+from bidsapp.names import model_path
+from bidsapp.participant.stage import prepare_output
 from bidsapp.plan import make_group_plan, make_participant_plan
 from bidsapp.plan.show import missing_table
 from bidsapp.plan.text import table_lines
-from bidsapp.settings import ModelOptions, Selection, Settings
+from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
 LEVELS = {"stroop": ["congruent", "incongruent"], "faces": ["face", "house", "object"]}
 
@@ -41,7 +41,7 @@ def two_tasks(tmp_path, monkeypatch):
         runs = [run for run in runs if not tasks or run.entities["task"] in tasks]
         return replace(dataset, runs=tuple(runs))
 
-    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", opened)
+    monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", opened)
     return folder
 
 
@@ -112,8 +112,8 @@ def test_group_follows_the_models_of_all_tasks(two_tasks, tmp_path, monkeypatch)
     settings = Settings(two_tasks, out, ("group",))
     prepare_output(plan, settings)
     assert all((out / model_path(model.name)).is_file() for model in plan.documents)
-    monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, two_tasks))
-    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (make_participants(), []))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: estimates_of(plan, two_tasks))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: (make_participants(), []))
     group = make_group_plan(settings)
     fits = [fit for model in group.models for fit in model.fits]
     assert {(model.entities["task"], model.entities.get("ses")) for model in group.models} == {
@@ -128,8 +128,8 @@ def test_group_follows_the_models_of_all_tasks(two_tasks, tmp_path, monkeypatch)
 def test_group_without_the_models_tests_the_mean_of_each_task(two_tasks, tmp_path, monkeypatch):
     plan = plan_of(two_tasks, tmp_path)
     of_subjects = [entry for entry in estimates_of(plan, two_tasks) if "run" not in dict(entry.key.entities)]
-    monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: tuple(of_subjects))
-    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: ({}, []))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: tuple(of_subjects))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: ({}, []))
     group = make_group_plan(Settings(two_tasks, tmp_path / "elsewhere", ("group",)))
     fits = [fit for model in group.models for fit in model.fits]
     assert {fit.formula for fit in fits} == {"effect ~ 1"}

@@ -8,7 +8,7 @@ import pytest
 
 from bidsapp.errors import SettingsError
 from bidsapp.plan import make_participant_plan
-from bidsapp.settings import ModelOptions, Selection, Settings
+from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
 
 def first_fit(dataset, strategy):

@@ -10,14 +10,14 @@ from pydantic import BaseModel
 from synthetic import estimates_of, make_dataset, make_events, make_participants
 from three_conditions import SUBJECT, make_node
 
-import bidsapp.plan.group
-import bidsapp.plan.participant
+import bidsapp.plan.participant.make
 from bidsapp.errors import AppError, ModelError
-from bidsapp.inputs.model import parse_model
-from bidsapp.inputs.schema import DocumentShape
-from bidsapp.inputs.software import OURS
+from bidsapp.model.read import parse_model
+from bidsapp.model.schema import DocumentShape
+from bidsapp.model.software import OURS
 from bidsapp.plan import make_group_plan, make_participant_plan
-from bidsapp.settings import ModelOptions, Settings
+from bidsapp.plan.group import make as group_plan
+from bidsapp.settings.parts import ModelOptions, Settings
 
 A_B = ["trial_type.a", "trial_type.b"]
 CONTRAST = {"Name": "diff", "ConditionList": A_B, "Weights": [1, -1], "Test": "t"}
@@ -153,8 +153,8 @@ def describe(plan, group):
 def outcome(tmp_path, monkeypatch):
     """Return a function that gives what becomes of a model, in words."""
     dataset = make_dataset(tmp_path, make_events((), {"trial_type": ["a", "b"]}))
-    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
-    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (make_participants(), []))
+    monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr(group_plan, "find_people", lambda *_: (make_participants(), []))
 
     def find(document):
         path = tmp_path / "m_smdl.json"
@@ -162,7 +162,7 @@ def outcome(tmp_path, monkeypatch):
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         try:
             plan = make_participant_plan(settings)
-            monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, tmp_path))
+            monkeypatch.setattr(group_plan, "find_estimates", lambda _: estimates_of(plan, tmp_path))
             has_group = any(node.level == "Dataset" for node in plan.model.nodes)
             return describe(plan, make_group_plan(settings) if has_group else None)
         except AppError as error:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from synthetic import SUBJECTS, estimates_of, make_dataset, make_events, make_participants
 
-import bidsapp.plan.group
-import bidsapp.plan.participant
-from bidsapp.inputs.json_text import format_json, parse_json
-from bidsapp.inputs.model import read_model
+import bidsapp.plan.group.make
+import bidsapp.plan.participant.make
+from bidsapp.model.json_text import format_json, parse_json
+from bidsapp.model.read import read_model
 from bidsapp.plan import make_group_plan, make_participant_plan
-from bidsapp.settings import ModelOptions, Settings
+from bidsapp.settings.parts import ModelOptions, Settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "models"
 EXAMPLES = sorted(FOLDER.glob("*_smdl.json"))
@@ -28,11 +28,11 @@ def plans(tmp_path, monkeypatch):
         events = make_events(["response_time", "gain"], {"trial_type": LEVELS[task]})
         options = {"tasks": (task,), "sessions": SESSIONS.get(name, (None,))}
         dataset = make_dataset(tmp_path, events, **options)
-        monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
+        monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", lambda *_, **__: dataset)
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         plan = make_participant_plan(settings)
-        monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, tmp_path))
-        monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (make_participants(), []))
+        monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: estimates_of(plan, tmp_path))
+        monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: (make_participants(), []))
         return plan, make_group_plan(settings)
 
     return make
@@ -120,7 +120,7 @@ def test_participant_who_would_enter_the_group_twice_is_announced(plans, tmp_pat
     del document["Nodes"][1]
     path.write_text(format_json(document))
     dataset = make_dataset(tmp_path, make_events([], {"trial_type": LEVELS["stroop"]}), tasks=("stroop",))
-    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", lambda *_, **__: dataset)
     plan = make_participant_plan(
         Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
     )

@@ -7,13 +7,13 @@ import pytest
 from makers.flanker import write_events
 from synthetic import MOTION
 
-import bidsapp.plan.participant
+import bidsapp.plan.participant.make
 from bidsapp.errors import InputError, ModelError
-from bidsapp.inputs.dataset import Dataset
+from bidsapp.inputs.dataset.open import Dataset
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.show import missing_table
-from bidsapp.records import Run
-from bidsapp.settings import ModelOptions, Settings
+from bidsapp.records.maps import Run
+from bidsapp.settings.parts import ModelOptions, Settings
 
 CONDITIONS = ("congruent_correct", "congruent_incorrect", "incongruent_correct", "incongruent_incorrect")
 # The runs in which an incongruent trial was answered wrongly, counted in the published files by hand.
@@ -89,7 +89,7 @@ CONTRASTS = {
 
 
 def plan_with(dataset, model, monkeypatch, **options):
-    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", lambda *_, **__: dataset)
     settings = Settings(
         dataset.raw, dataset.raw, ("participant",), model=ModelOptions(model=str(model), **options)
     )

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bidsapp.memory import forecast_gb
 from bidsapp.plan import make_participant_plan, show_plans
 from bidsapp.plan.forecast import SECONDS_TO_START, forecast_plan
-from bidsapp.settings import Control, Settings
+from bidsapp.plan.memory import forecast_gb
+from bidsapp.settings.parts import Control, Settings
 
 
 @pytest.fixture(scope="module")

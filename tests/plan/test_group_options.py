@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import InputError, SettingsError
-from bidsapp.plan.group_options import (
+from bidsapp.plan.group.options import (
     add_notes,
     add_variance_groups,
     check_options,
@@ -17,9 +17,9 @@ from bidsapp.plan.group_options import (
     redundant_columns,
     single_levels,
 )
-from bidsapp.plan_records import DatasetFit, DatasetModel
-from bidsapp.records import Contrast, Design
-from bidsapp.settings import GroupOptions
+from bidsapp.records.maps import Contrast, Design
+from bidsapp.records.plan import DatasetFit, DatasetModel
+from bidsapp.settings.parts import GroupOptions
 
 
 def make_fit(matrix, columns, contrasts=()):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.plan.masks import with_model_mask
-from bidsapp.records import Run
+from bidsapp.plan.participant.masks import with_model_mask
+from bidsapp.records.maps import Run
 
 STEM = "sub-01_task-a_run-1_space-MNI"
 

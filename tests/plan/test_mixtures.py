@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bidsapp.inputs.estimates import EstimateFile
 from bidsapp.plan.mixtures import describe_facts, find_mixtures, shared_facts
-from bidsapp.records import EstimateKey
+from bidsapp.records.maps import EstimateKey
 
 
 def of_run(subject, fitted, asked):

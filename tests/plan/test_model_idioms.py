@@ -5,10 +5,10 @@ import json
 import pytest
 from synthetic import SUBJECTS, estimates_of, make_dataset, make_events, make_participants
 
-import bidsapp.plan.group
-import bidsapp.plan.participant
+import bidsapp.plan.participant.make
 from bidsapp.plan import make_group_plan, make_participant_plan
-from bidsapp.settings import ModelOptions, Settings
+from bidsapp.plan.group import make as group_plan
+from bidsapp.settings.parts import ModelOptions, Settings
 
 CONVOLVED = {
     "Transformer": "pybids-transforms-v1",
@@ -51,11 +51,11 @@ def plans(tmp_path, monkeypatch):
         path = tmp_path / "m_smdl.json"
         path.write_text(json.dumps(document))
         dataset = make_dataset(tmp_path, make_events(columns, levels), tasks=("t",), **entities)
-        monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
+        monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", lambda *_, **__: dataset)
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         plan = make_participant_plan(settings)
-        monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, tmp_path))
-        monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (people or make_participants(), []))
+        monkeypatch.setattr(group_plan, "find_estimates", lambda _: estimates_of(plan, tmp_path))
+        monkeypatch.setattr(group_plan, "find_people", lambda *_: (people or make_participants(), []))
         group = any(node.level == "Dataset" for node in plan.model.nodes)
         return plan, make_group_plan(settings) if group else None
 

@@ -7,7 +7,7 @@ import pytest
 
 from bidsapp.errors import ModelError
 from bidsapp.plan.nodes import check_outputs
-from bidsapp.records import Contrast
+from bidsapp.records.maps import Contrast
 
 
 def fit(entities, node="run", name="a"):

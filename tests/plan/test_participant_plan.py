@@ -6,7 +6,7 @@ import pytest
 from bidsapp.errors import ModelError, SettingsError
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.explain import explain_model
-from bidsapp.settings import ModelOptions, Selection, Settings
+from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
 
 def settings_for(bids, *, model="auto", selection=None, **options):

@@ -7,11 +7,11 @@ import pytest
 
 from bidsapp.design.run import make_run_design
 from bidsapp.errors import InputError
-from bidsapp.inputs.events import read_events
-from bidsapp.inputs.occurrences import find_levels, find_tasks
+from bidsapp.inputs.dataset.occurrences import find_levels, find_tasks
+from bidsapp.inputs.tables.events import read_events
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.automatic import make_automatic_model
-from bidsapp.settings import ModelOptions, Settings
+from bidsapp.settings.parts import ModelOptions, Settings
 
 FRAME_TIMES = np.arange(200) * 2.0
 # Layouts whose images are raw only, with the reason that the plan gives.

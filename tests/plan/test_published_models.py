@@ -13,11 +13,11 @@ from synthetic import (
     named_by_model,
 )
 
-import bidsapp.plan.group
-import bidsapp.plan.participant
+import bidsapp.plan.group.make
+import bidsapp.plan.participant.make
 from bidsapp.errors import ModelError
 from bidsapp.plan import make_group_plan, make_participant_plan
-from bidsapp.settings import ModelOptions, Settings
+from bidsapp.settings.parts import ModelOptions, Settings
 
 # What is refused, and why; everything else must be planned.
 REFUSED = {
@@ -96,7 +96,7 @@ def plan_participants(path, folder, monkeypatch):
     """Return the participant plan of a model, and its settings."""
     dataset = prepare_published(path, json.loads(path.read_text()), folder)
     settings = Settings(folder, folder, ("participant",), model=ModelOptions(model=str(path)))
-    monkeypatch.setattr(bidsapp.plan.participant, "open_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", lambda *_, **__: dataset)
     return make_participant_plan(settings), settings
 
 
@@ -106,8 +106,8 @@ def plan_published(path, folder, monkeypatch):
     if all(node.level != "Dataset" for node in plan.model.nodes):
         return plan, None
     subjects = tuple(subject.subject for subject in plan.subjects)
-    monkeypatch.setattr(bidsapp.plan.group, "find_estimates", lambda _: estimates_of(plan, folder))
-    monkeypatch.setattr(bidsapp.plan.group, "find_people", lambda *_: (make_participants(subjects), []))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: estimates_of(plan, folder))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: (make_participants(subjects), []))
     return plan, make_group_plan(settings)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bidsapp.records import Contrast, GroupDesign
-from bidsapp.stats.group_estimators import fit_group
+from bidsapp.records.maps import Contrast, GroupDesign
+from bidsapp.stats.group.estimators import fit_group
 
 MAPS = Path(__file__).parent / "maps"
 # The programs write float32.

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bidsapp.inference.permutation import permute
-from bidsapp.records import Geometry, InferenceOptions
+from bidsapp.records.maps import Geometry, InferenceOptions
 
 MAPS = Path(__file__).parent / "maps"
 # PALM keeps t as float32.

@@ -6,12 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.inputs.series import open_series
-from bidsapp.records import Contrast, Geometry
-from bidsapp.stats.estimate_maps import joint_f
-from bidsapp.stats.run_glm import estimate_f, estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate
-from bidsapp.stats.time_model import make_time_model
+from bidsapp.inputs.images.series import open_series
+from bidsapp.records.maps import Contrast, Geometry
+from bidsapp.stats.noise.time_model import make_time_model
+from bidsapp.stats.run.glm import estimate_f, estimate_t, fit_run_glm
+from bidsapp.stats.run.maps import joint_f
+from bidsapp.stats.run.sums import accumulate
 
 # SPM writes float32.
 TOLERANCE = 1e-5

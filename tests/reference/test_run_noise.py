@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bidsapp.records import Contrast
-from bidsapp.stats.lagged_design import make_lagged_design
-from bidsapp.stats.residual_sums import make_residual_sums
-from bidsapp.stats.restricted_likelihood import estimate_z
-from bidsapp.stats.run_glm import estimate_t, fit_run_glm
-from bidsapp.stats.series_sums import accumulate
-from bidsapp.stats.time_model import make_time_model
+from bidsapp.records.maps import Contrast
+from bidsapp.stats.noise.lagged_design import make_lagged_design
+from bidsapp.stats.noise.residual_sums import make_residual_sums
+from bidsapp.stats.noise.restricted_likelihood import estimate_z
+from bidsapp.stats.noise.time_model import make_time_model
+from bidsapp.stats.run.glm import estimate_t, fit_run_glm
+from bidsapp.stats.run.sums import accumulate
 
 TOLERANCE = 1e-5
 # Effect and variance in percent by `ar1-reml` of two series of designs a and h, with and without every

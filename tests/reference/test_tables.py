@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bidsapp.records import Contrast, GroupDesign
-from bidsapp.stats.effect_sizes import standardise
-from bidsapp.stats.group_estimators import fit_group
-from bidsapp.stats.repeated_measures import fit_greenhouse_geisser, fit_wilks, orthonormalise_rows
+from bidsapp.records.maps import Contrast, GroupDesign
+from bidsapp.stats.group.effect_sizes import standardise
+from bidsapp.stats.group.estimators import fit_group
+from bidsapp.stats.group.repeated_measures import fit_greenhouse_geisser, fit_wilks, orthonormalise_rows
 
 TABLES = Path(__file__).parent / "tables"
 # The tables hold 15 digits.

@@ -12,12 +12,12 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
-from bidsapp.outputs import names
+from bidsapp import names
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_labels, write_map, write_mask
 from bidsapp.outputs.tables import write_table
-from bidsapp.records import EffectStack, Geometry
-from bidsapp.settings import GroupOptions, ModelOptions, PermutationOptions, RunOptions, Selection
+from bidsapp.records.maps import EffectStack, Geometry
+from bidsapp.settings.parts import GroupOptions, ModelOptions, PermutationOptions, RunOptions, Selection
 from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
 from bidsapp.tables.clusters import describe_columns, make_cluster_table
 from bidsapp.tables.peaks import make_peak_effects

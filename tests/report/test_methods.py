@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bidsapp.fitting import method_in_words
-from bidsapp.group_models import estimator_in_words
+from bidsapp.group.fit import estimator_in_words
+from bidsapp.participant.fit import method_in_words
 from bidsapp.report.methods import describe_group, describe_participant
 
 SHUFFLED = {"n_shuffles": 500, "scheme": "sign-flip", "exact": False, "seed": 3}

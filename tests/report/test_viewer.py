@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.inputs.results import Volume
+from bidsapp.outputs.results import Volume
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.viewer import MAX_PAGE_BYTES, pack_contrast, render_viewer
 

@@ -3,7 +3,7 @@ import pytest
 from nilearn.datasets import load_sample_motor_activation_image
 from nilearn.image import load_img
 
-from bidsapp.records import Geometry
+from bidsapp.records.maps import Geometry
 from bidsapp.tables.clusters import make_cluster_table
 
 

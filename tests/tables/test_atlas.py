@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.records import Geometry
+from bidsapp.records.maps import Geometry
 from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
 from bidsapp.tables.bundled import BUNDLED
 from bidsapp.tables.clusters import make_cluster_table

@@ -11,7 +11,7 @@ from nilearn.reporting import get_clusters_table
 from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
 from scipy.ndimage import center_of_mass
 
-from bidsapp.records import Geometry
+from bidsapp.records.maps import Geometry
 from bidsapp.tables.clusters import COLUMNS, describe_columns, make_cluster_table
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])

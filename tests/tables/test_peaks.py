@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsapp.records import EffectStack, Geometry
+from bidsapp.records.maps import EffectStack, Geometry
 from bidsapp.tables.peaks import find_points, make_peak_effects
 
 MASK = np.arange(24).reshape(2, 3, 4) % 3 > 0

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.records import Geometry
+from bidsapp.records.maps import Geometry
 from bidsapp.tables.regions import Regions, average_regions, read_regions
 
 AFFINE = np.array([[4.0, 0, 0, -80], [0, 4.0, 0, -110], [0, 0, 4.0, -70], [0, 0, 0, 1]])

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from bidsapp.inference.kernels import enhance_on_grid, enhance_sweep
+from bidsapp.inference.fast.kernels import enhance_on_grid, enhance_sweep
+from bidsapp.inference.fast.sweep import largest_enhanced
 from bidsapp.inference.statistics.statistic import Statistic
-from bidsapp.inference.sweep import largest_enhanced
 
 
 def maxima(batch, space):

@@ -3,9 +3,9 @@
 import numpy as np
 
 from bidsapp.inference.ari import find_discoveries
-from bidsapp.inference.clusters import find_clusters
+from bidsapp.inference.statistics.clusters import find_clusters
 from bidsapp.inference.thresholds.surviving import not_available, words_for_tail
-from bidsapp.records import Threshold
+from bidsapp.records.maps import Threshold
 
 
 def all_resolutions(evidence, alpha):

@@ -4,7 +4,7 @@ import numpy as np
 
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.thresholds.surviving import not_available, smallest, words_for_tail
-from bidsapp.records import OTHER_STATISTICS, Threshold
+from bidsapp.records.maps import OTHER_STATISTICS, Threshold
 
 SCALES = {"extent": "voxels", "mass": "mass", "tfce": "tfce"}
 

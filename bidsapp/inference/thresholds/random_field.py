@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import special
 
-from bidsapp.inference.clusters import find_clusters
-from bidsapp.inference.random_field import cluster_p, expected_clusters
+from bidsapp.inference.field_theory import cluster_p, expected_clusters
+from bidsapp.inference.statistics.clusters import find_clusters
 from bidsapp.inference.thresholds.surviving import make_threshold, not_available, words_for_tail
 
 # Clusters formed at a larger p have false-positive rates far above alpha (Eklund, Nichols & Knutsson 2016).

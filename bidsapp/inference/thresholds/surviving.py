@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bidsapp.records import Threshold
+from bidsapp.records.maps import Threshold
 
 TAILS = {
     "two": "two-sided",

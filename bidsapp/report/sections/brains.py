@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bidsapp.inputs.results import Volume
+from bidsapp.outputs.results import Volume
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.glass import draw_glass_brain
 from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_mosaic

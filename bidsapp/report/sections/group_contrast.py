@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bidsapp.inputs.results import Volume, read_all_subject_results
-from bidsapp.outputs.names import figure_path
+from bidsapp.names import figure_path
+from bidsapp.outputs.results import Volume, read_all_subject_results
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.distributions import draw_null
 from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_cut, draw_mosaic

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bidsapp.outputs.names import figure_path
+from bidsapp.names import figure_path
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_design
 from bidsapp.report.drawing.model_graph import draw_model_graph

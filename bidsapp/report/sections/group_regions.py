@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bidsapp.outputs.names import figure_path
+from bidsapp.names import figure_path
 from bidsapp.report.drawing.distributions import draw_strip
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.about import anchor

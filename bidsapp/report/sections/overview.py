@@ -1,6 +1,6 @@
 """All subjects and contrasts at a glance."""
 
-from bidsapp.outputs.names import GROUP_REPORT, figure_path, subject_report_path
+from bidsapp.names import GROUP_REPORT, figure_path, subject_report_path
 from bidsapp.report.methods import count_subjects
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.about import anchor

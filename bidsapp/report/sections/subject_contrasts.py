@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bidsapp.inputs.results import Volume
-from bidsapp.outputs.names import figure_path
+from bidsapp.names import figure_path
+from bidsapp.outputs.results import Volume
 from bidsapp.report.render import Section, render
 from bidsapp.report.sections.brains import WEAKEST, draw_brain, find_under
 from bidsapp.report.sections.subject_summary import final

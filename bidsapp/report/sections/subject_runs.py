@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bidsapp.outputs.names import figure_path
+from bidsapp.names import figure_path
 from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design

@@ -8,13 +8,13 @@ from scipy import ndimage, stats
 from statsmodels.stats.multitest import multipletests
 
 from bidsapp.inference.ari import find_discoveries
+from bidsapp.inference.field_theory import cluster_p, count_resels, expected_clusters
 from bidsapp.inference.permutation import permute
-from bidsapp.inference.random_field import cluster_p, count_resels, expected_clusters
 from bidsapp.inference.thresholds import THRESHOLDS, surviving
 from bidsapp.inference.thresholds.bonferroni import holm_adjusted
 from bidsapp.inference.thresholds.discoveries import region_proportions
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted, bky_adjusted
-from bidsapp.records import (
+from bidsapp.records.maps import (
     Evidence,
     Geometry,
     Inference,

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from bidsapp.inputs.results import Volume
+from bidsapp.outputs.results import Volume
 from bidsapp.report.drawing.glass import draw_glass_brain, upright
 
 STEP = 4.0

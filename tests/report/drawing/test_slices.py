@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_glass import read_png
 
-from bidsapp.inputs.results import Volume
+from bidsapp.outputs.results import Volume
 from bidsapp.report.drawing.background import Background, crop, from_volume, template
 from bidsapp.report.drawing.slices import Slicer, choose_cuts, draw_cut, draw_mosaic
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 from test_glass import read_png
 
-from bidsapp.inputs.results import Volume
+from bidsapp.outputs.results import Volume
 from bidsapp.report.drawing.surface import draw_surface
 
 AFFINE = np.diag([4.0, 4, 4, 1])

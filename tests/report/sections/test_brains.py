@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.inputs.results import Results, Volume
+from bidsapp.outputs.results import Results, Volume
 from bidsapp.report.sections.brains import average_under, draw_brain, find_under
 
 AFFINE = np.diag([4.0, 4, 4, 1])

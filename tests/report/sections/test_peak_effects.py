@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from bidsapp.inputs.results import Results
+from bidsapp.outputs.results import Results
 from bidsapp.report.sections.peak_effects import draw_strips, find_groups, place_key, read_effects, summarise
 
 LABELS = ["sub-01", "sub-02", "sub-03"]

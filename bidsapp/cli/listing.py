@@ -1,0 +1,107 @@
+"""Which participants a call would analyse, from file names alone: for job schedulers."""
+
+import json
+import logging
+from functools import cache
+
+from bidsapp.errors import EXIT_OK
+from bidsapp.inputs.dataset.index import parse_name
+from bidsapp.inputs.dataset.open import choose_subjects
+from bidsapp.inputs.dataset.roots import find_roots
+from bidsapp.inputs.dataset.selection import keep_labels, natural_key
+from bidsapp.job.resume import describe_settings
+from bidsapp.names import record_path, subject_report_path
+from bidsapp.outputs.earlier import is_whole, read_record
+
+logger = logging.getLogger(__name__)
+BOLD, FOLDERS = "*_bold.nii*", ("func", "ses-*/func")
+# What one participant's results are made with; the other choices are the group's, or change nothing.
+RESULT_PARTS = ("model", "run")
+
+
+def show_participants(settings):
+    """Print the labels of the participants, one a line, and return the exit code."""
+    for label in list_participants(settings):
+        print(label)
+    return EXIT_OK
+
+
+def list_participants(settings):
+    """Return the labels of the participants with preprocessed BOLD and events of the chosen tasks.
+
+    With ``--list-participants=unfinished``: those without complete results of the same settings.
+    """
+    raw, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
+    _check_labels(tuple(derivatives.values()), settings.selection)
+    labels, absent = choose_subjects(raw, derivatives, settings.selection)
+    dropped = {"without preprocessed data": absent}
+    listed = []
+    for label in sorted(labels, key=natural_key):
+        reason = _why_not(label, raw, derivatives.values(), settings)
+        (dropped.setdefault(reason, []) if reason else listed).append(label)
+    for reason, who in dropped.items():
+        if who:
+            logger.info("not listed, %s: %s", reason, ", ".join(who))
+    return listed
+
+
+def _check_labels(derivatives, selection):
+    """Raise where no participant has a session or task that is asked for."""
+    wanted = {"ses": selection.session_label, "task": selection.task_label}
+    if not any(wanted.values()):
+        return
+    places = (f"sub-*/{folder}/{BOLD}" for folder in FOLDERS)
+    files = [parse_name(path) for place in places for root in derivatives for path in root.glob(place)]
+    for entity, labels in wanted.items():
+        keep_labels(files, entity, labels)
+
+
+def _why_not(label, raw, derivatives, settings):
+    """Return why a participant is not listed, or ""."""
+    chosen = settings.selection
+    if not any(_has_runs(root, raw, label, chosen) for root in derivatives):
+        return "without preprocessed BOLD and events of the tasks, sessions and runs analysed"
+    if settings.control.list_participants == "unfinished" and _is_complete(label, settings):
+        return "complete"
+    return ""
+
+
+def _has_runs(derivative, raw, label, selection):
+    """Tell whether a subject has preprocessed BOLD of the chosen session and a chosen task with events."""
+    found = {
+        (_entity(path, "ses"), _entity(path, "task"))
+        for folder in FOLDERS
+        for path in derivative.glob(f"sub-{label}/{folder}/{BOLD}")
+    }
+    return any(
+        (not selection.session_label or session in selection.session_label)
+        and (not selection.task_label or task in selection.task_label)
+        and any(_has_events(root, label, task) for root in (raw, derivative))
+        for session, task in found
+    )
+
+
+def _has_events(root, label, task):
+    folders = (f"sub-{label}/{inner}" for inner in ("", "func/", "ses-*/", "ses-*/func/"))
+    return _has_common_events(root, task) or any(
+        True for folder in folders for _ in root.glob(f"{folder}*task-{task}_*events.tsv")
+    )
+
+
+@cache
+def _has_common_events(root, task):
+    return any(True for _ in root.glob(f"*task-{task}_*events.tsv"))
+
+
+def _entity(path, key):
+    parts = (part.partition("-") for part in path.name.split("_"))
+    return next((value for name, _, value in parts if name == key), None)
+
+
+def _is_complete(label, settings):
+    path = settings.output_dir / record_path(label)
+    record = read_record(path)
+    wanted = json.loads(json.dumps(describe_settings(settings), default=str))
+    same = all(record.get("settings", {}).get(part) == wanted[part] for part in RESULT_PARTS)
+    reported = (settings.output_dir / subject_report_path(label)).is_file()
+    return same and reported and is_whole(path, record)

@@ -1,0 +1,73 @@
+"""Contrasts of a group design as a model file writes them, from names, groups and expressions."""
+
+from itertools import combinations
+
+from bidsapp.design.transformers.expressions import linear_weights
+from bidsapp.errors import ModelError, SettingsError
+from bidsapp.records.model import MEAN_OVER_GROUPS
+
+# With more groups, only the F test of all of them is made.
+MAX_PAIRS = 4
+
+
+def group_contrasts(column, x):
+    """Return the mean of each group, all differences (up to 4 groups) and the F of no difference."""
+    contrasts = [make_t(name, {name: 1.0}) for name in x]
+    if len(x) <= MAX_PAIRS:
+        for first, second in combinations(x, 2):
+            name = f"{first.removeprefix(column + '.')} vs {second.removeprefix(column + '.')}"
+            contrasts.append(make_t(name, {first: 1.0, second: -1.0}))
+    if len(x) > 2:
+        rows = [{first: 1.0, second: -1.0} for first, second in zip(x, x[1:], strict=False)]
+        contrasts.append(make_f(column, rows))
+    return contrasts
+
+
+def mean_over_groups(x):
+    """Return the contrast that averages an effect within subjects over groups, each with the same weight."""
+    return make_t(MEAN_OVER_GROUPS, dict.fromkeys(x, 1.0 / len(x)))
+
+
+def split_expression(text):
+    """Return name and expression of ``NAME=EXPRESSION``."""
+    name, equals, expression = text.partition("=")
+    if not equals or not name.strip() or not expression.strip():
+        raise SettingsError(f"--group-contrast {text!r}: write NAME=EXPRESSION.")
+    return name.strip(), expression
+
+
+def make_expressed(name, text, columns):
+    """Return the contrast of an expression; rows of an F test are separated by semicolons."""
+    rows = [read_weights(part, columns) for part in text.split(";")]
+    return make_t(name, rows[0]) if len(rows) == 1 else make_f(name, rows)
+
+
+def read_weights(text, names):
+    """Return name -> weight of a linear expression."""
+    try:
+        return linear_weights(text.strip(), names)
+    except ModelError as error:
+        raise SettingsError(f"--group-contrast: {error}") from error
+
+
+def make_t(name, row):
+    """Return the t contrast of a row, a dict of conditions to weights."""
+    return {
+        "Name": "mean" if name == 1 else str(name),
+        "ConditionList": list(row),
+        "Weights": list(row.values()),
+        "Test": "t",
+    }
+
+
+def make_f(name, rows):
+    """Return the F contrast of rows, each a dict of conditions to weights."""
+    conditions = list(dict.fromkeys(condition for row in rows for condition in row))
+    weights = [[row.get(condition, 0.0) for condition in conditions] for row in rows]
+    return {"Name": name, "ConditionList": conditions, "Weights": weights, "Test": "F"}
+
+
+def with_intercept(contrast):
+    """Return a contrast with the intercept as the number 1, as models write it."""
+    conditions = [1 if condition == "1" else condition for condition in contrast["ConditionList"]]
+    return {**contrast, "ConditionList": conditions}

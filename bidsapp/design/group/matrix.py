@@ -1,0 +1,212 @@
+"""The design of a node above the run level: one row for each input."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp.design.formula import formula_words, make_formula_columns
+from bidsapp.design.transformers.transform import transform
+from bidsapp.design.transformers.variables import (
+    Namespace,
+    Variable,
+    aliases,
+    as_values,
+    factor_levels,
+    is_missing,
+    is_number,
+    level_name,
+)
+from bidsapp.errors import ModelError
+from bidsapp.model.wildcards import is_wildcard
+from bidsapp.records.maps import Design
+from bidsapp.records.model import INTERCEPT, SHORT_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDesign:
+    """A design over inputs.
+
+    Attributes
+    ----------
+    design : Design
+    kept : tuple of int
+        The rows of the table that are in the design.
+    excluded : dict of int to str
+        The rows that are not, and why.
+    covariates : tuple of str
+        Columns of X other than the intercept.
+    missing : dict of str to str
+        Names that the model asks for and the table does not have, and where the model asks.
+    """
+
+    design: Design
+    kept: tuple[int, ...]
+    excluded: dict
+    covariates: tuple[str, ...]
+    missing: dict
+    notes: tuple[str, ...]
+
+
+def make_group_design(node, table, rows):
+    """Return the design of a node over its inputs.
+
+    An input whose covariate is missing is left out, before anything is centred or scaled; the reason
+    names the covariate.
+
+    Parameters
+    ----------
+    node : Node
+    table : DataFrame
+        One row an input: its entities (long names), its contrast, and the columns of the participants
+        table or of the tables of the node's level.
+    rows : sequence of str
+        The name of each input.
+
+    Raises
+    ------
+    ModelError
+        A transformation or formula that can not be applied.
+    """
+    kept, excluded = list(range(len(table))), {}
+    table = table.set_axis(list(rows))
+    while True:
+        columns, namespace = _columns(node, table.iloc[kept])
+        holes = {
+            position: [name for name, values in columns.items() if np.isnan(values[position])]
+            for position in range(len(kept))
+        }
+        holes = {position: names for position, names in holes.items() if names}
+        if not holes or len(holes) == len(kept):
+            break
+        for position, names in holes.items():
+            excluded[kept[position]] = f"no value for {', '.join(_sources(names))}"
+        kept = [row for position, row in enumerate(kept) if position not in holes]
+    if holes:
+        excluded.update({kept[p]: f"no value for {', '.join(_sources(n))}" for p, n in holes.items()})
+        kept, columns = [], {name: values[:0] for name, values in columns.items()}
+    matrix = np.column_stack(list(columns.values())) if columns else np.zeros((len(kept), 0))
+    return GroupDesign(
+        design=Design(matrix, tuple(columns), tuple(rows[row] for row in kept)),
+        kept=tuple(kept),
+        excluded=excluded,
+        covariates=tuple(name for name in columns if name != INTERCEPT),
+        missing=dict(namespace.missing),
+        notes=tuple(dict.fromkeys(namespace.notes)),
+    )
+
+
+def _columns(node, table):
+    """Return the columns of X over these rows, by name; NaN where a value is missing."""
+    variables = {name: Variable(name, as_values(table[name].to_numpy())) for name in table.columns}
+    namespace = Namespace(dict(variables), rows=tuple(table.index))
+    transform(namespace, node.transformations)
+    _make_labels(namespace, variables)
+    if node.formula:
+        return _formula_columns(namespace, node, len(table)), namespace
+    columns = {}
+    for word in node.x:
+        if word == INTERCEPT:
+            columns[INTERCEPT] = np.ones(len(table))
+            continue
+        for name in _names_of(namespace, node, word, variables):
+            columns.setdefault(name, namespace.variables[name].values)
+    _drop_spare_intercept(columns, node, namespace)
+    return columns, namespace
+
+
+def _names_of(namespace, node, word, given):
+    """Return the variables of a word of X; a text column stands for its levels.
+
+    With an intercept in X, the first level is the reference and has no column, unless a contrast names it.
+    """
+    if is_wildcard(word):
+        return [name for name in namespace.find(word) if not namespace.variables[name].is_text]
+    levels = _levels_of(namespace, node, word, given)
+    if not levels:
+        return namespace.require(word, f"{node.where}.Model.X")
+    if INTERCEPT in node.x and len(levels) > 1 and not _is_named(levels[0], word, node):
+        namespace.notes.append(f"{word!r} is a factor; {levels[0]!r} is its reference level")
+        return levels[1:]
+    return levels
+
+
+def _levels_of(namespace, node, word, given):
+    """Return the levels of a word of X that is a text column, or that a Factor has put in its place."""
+    if word in given and word not in namespace.variables:
+        return [level.name for level in factor_levels(given[word]) if level.name in namespace.variables]
+    names = namespace.find(word)
+    if not names or not namespace.variables[names[0]].is_text:
+        return []
+    _check_factor(namespace, names[0], node)
+    return namespace.make_levels(names[0])
+
+
+def _check_factor(namespace, name, node):
+    """Refuse to make a factor of a column of numbers with a few texts, such as an age of 89+."""
+    values = namespace.variables[name].values
+    there = ~is_missing(values)
+    texts = [row for row in np.flatnonzero(there) if not is_number(values[row])]
+    if name in SHORT_NAMES or name == "contrast" or not 0 < len(texts) < there.sum() / 2:
+        return
+    whose = [f"{namespace.rows[row]}: {values[row]!r}" for row in texts]
+    raise ModelError(
+        f"{node.where}.Model.X: {name!r} is a number, but not for {', '.join(whose[:8])}. Write a number, or "
+        "n/a to leave a participant out; if it is a factor, say so by Factor (in a formula: C)."
+    )
+
+
+def _make_labels(namespace, given):
+    """Turn the entities (session 1, 2, ...) that no transformation took as numbers into texts."""
+    for name in given.keys() & SHORT_NAMES.keys():
+        variable = given[name]
+        if namespace.variables.get(name) is variable and not variable.is_text:
+            labels = [None if value != value else level_name(value) for value in variable.values]
+            namespace.variables[name] = replace(variable, values=np.array(labels, object))
+
+
+def _is_named(level, factor, node):
+    """Whether a contrast names a level of a factor, with or without the name of the factor."""
+    conditions = [name for rule in node.contrasts for name in rule.conditions]
+    said = {other for name in conditions for other in (name, name.lstrip("0"), *aliases(name))}
+    return not said.isdisjoint((level, level.removeprefix(f"{factor}.")))
+
+
+def _drop_spare_intercept(columns, node, namespace):
+    """Take the intercept out where a factor has a column for every level, as its contrasts ask for."""
+    used = node.dummy is not None or any(INTERCEPT in rule.conditions for rule in node.contrasts)
+    if used or INTERCEPT not in columns:
+        return
+    for word in node.x:
+        levels = [name for name in columns if name.startswith(f"{word}.")]
+        if levels and (sum(columns[name] for name in levels) == 1).all():
+            del columns[INTERCEPT]
+            namespace.notes.append(
+                f"the contrasts name every level of {word!r}: each has a column, and there is no intercept"
+            )
+            return
+
+
+def _formula_columns(namespace, node, n_rows):
+    words = dict.fromkeys([*formula_words(node.formula), *(word for word in node.x if word != INTERCEPT)])
+    values, holes = {}, np.zeros(n_rows, bool)
+    for word in words:
+        for name in namespace.require(word, f"{node.where}.Model.Formula"):
+            variable = namespace.variables[name]
+            if variable.is_text and f"C({name})" not in node.formula:
+                _check_factor(namespace, name, node)
+            missing = is_missing(variable.values)
+            holes |= missing
+            fill = np.where(missing, _first_there(variable.values, missing), variable.values)
+            values[name] = fill if variable.is_text else fill.astype(float)
+    columns = make_formula_columns(node.formula, values, n_rows)
+    return {name: np.where(holes, np.nan, column) for name, column in columns.items()}
+
+
+def _first_there(values, missing):
+    there = values[~missing]
+    return there[0] if len(there) else 0.0
+
+
+def _sources(names):
+    """Return the covariates behind the columns of a factor, each once."""
+    return list(dict.fromkeys(name.partition(".")[0] if "." in name else name for name in names))

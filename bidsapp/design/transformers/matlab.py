@@ -1,0 +1,373 @@
+"""The transformers of bids-matlab, which bidspm and its ancestor cpp_spm use, where they differ from pybids'.
+
+They work on the rows of the events table: a row that a filter leaves out is missing from then on, and
+``onset`` and ``duration`` are columns whose changes move the events of all others. Checked against the
+tables of bids-standard/variable-transform.
+"""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from bidsapp.design.transformers.expressions import evaluate_query
+from bidsapp.design.transformers.rearrange import MAX_PARTS, find_pairs, select
+from bidsapp.design.transformers.variables import as_values, is_missing, level_name, level_names
+from bidsapp.errors import ModelError
+from bidsapp.model.wildcards import match_name
+
+TIMES = ("onset", "duration")
+# No part can give way to another, so that no query takes more time than its length.
+COMPARISON = re.compile(r"([^=~!<>]+)(==|~=|!=|>=|<=|>|<)([^=~!<>&|]+)")
+OPERATIONS = {
+    "Add": np.add,
+    "Subtract": np.subtract,
+    "Multiply": np.multiply,
+    "Divide": np.divide,
+    "Power": np.power,
+}
+SIGNS = {
+    "==": np.equal,
+    "~=": np.not_equal,
+    "!=": np.not_equal,
+    ">": np.greater,
+    "<": np.less,
+    ">=": np.greater_equal,
+    "<=": np.less_equal,
+}
+# What a regular expression may hold beside plain characters, and the wildcard that it stands for.
+REGULAR = ((r"\.", "."), (".*", "*"), (".+", "?*"), (".", "?"))
+SPECIAL = re.compile(r"[\\\[\](){}+^$]")
+
+
+def operate(function):
+    """Return a transformer that joins a value to each input, in the rows of Query."""
+
+    def apply(namespace, arguments, where):
+        value = float(arguments["Value"])
+        for variable, target in find_pairs(namespace, arguments, where):
+            before = _numbers(variable)
+            rows = _rows(namespace, arguments.get("Query"), variable, where)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                after = np.asarray(function(before, value), float)
+            _store(namespace, variable.with_values(np.where(rows, after, before), target))
+
+    return apply
+
+
+def _numbers(variable):
+    if variable.is_text:
+        raise ModelError(f"{variable.name!r} holds texts, not numbers.")
+    return variable.values
+
+
+def _store(namespace, variable):
+    """Put a column into its place; onset and duration move the events of every column."""
+    namespace.variables[variable.name] = variable
+    if variable.name not in TIMES or not variable.is_sparse:
+        return
+    known = dict(zip(variable.index.tolist(), variable.values.tolist(), strict=True))
+    for name, other in list(namespace.variables.items()):
+        if other.index is not None:
+            old = getattr(other, variable.name)
+            new = [known.get(row, time) for row, time in zip(other.index.tolist(), old.tolist(), strict=True)]
+            namespace.variables[name] = replace(other, **{variable.name: np.array(new, float)})
+
+
+def _rows(namespace, query, variable, where):
+    """Return which rows of a variable satisfy a query; all without one."""
+    if not query:
+        return np.ones(len(variable.values), bool)
+    columns = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
+    columns = {name: other.values for name, other in columns.items() if other is not None}
+    found = COMPARISON.fullmatch(query)
+    left, sign, right = (part.strip() for part in found.groups()) if found else ("", "", "")
+    if left.strip("`") in columns:
+        passed = _compare(columns[left.strip("`")], sign, right.strip("'\""), query)
+    else:
+        passed = evaluate_query(query.replace("~=", "!="), columns)
+    namespace.filtered.append((where, query, variable.name, int(passed.sum()), len(passed)))
+    return passed
+
+
+def _compare(values, sign, right, query):
+    if values.dtype == object:
+        if sign not in ("==", "~=", "!="):
+            raise ModelError(f"{query!r}: texts have no order; compare them by == or ~=.")
+        same = match_texts(values, right)
+        return same if sign == "==" else ~same
+    try:
+        return SIGNS[sign](values, float(right))
+    except ValueError as error:
+        raise ModelError(f"{query!r}: the column holds numbers, and {right!r} is none.") from error
+
+
+def match_texts(values, pattern):
+    """Return which texts a regular expression stands for as a whole; missing values are none.
+
+    Only ``.``, ``.*``, ``.+`` and ``|`` are special: others may take time without bound. A pattern that is
+    one of the texts stands for itself.
+    """
+    there = ["" if value is None else str(value) for value in values.tolist()]
+    if pattern in there:
+        return np.array([text == pattern for text in there], bool)
+    patterns = [_as_wildcard(part) for part in pattern.removeprefix("^").removesuffix("$").split("|")]
+    found = {text: any(match_name(part, text) for part in patterns) for text in set(there) - {""}}
+    return np.array([found.get(text, False) for text in there], bool)
+
+
+def _as_wildcard(pattern):
+    if "*" in pattern.replace(".*", "") or "?" in pattern:
+        raise ModelError(f"the regular expression {pattern!r} is not known; there are ., .*, .+ and |.")
+    made, rest = "", pattern
+    while rest:
+        old, new = next((pair for pair in REGULAR if rest.startswith(pair[0])), (rest[0], rest[0]))
+        if old == new and SPECIAL.match(old):
+            raise ModelError(f"the regular expression {pattern!r} is not known; there are ., .*, .+ and |.")
+        made, rest = made + new, rest[len(old) :]
+    return made
+
+
+def filter_rows(namespace, arguments, where):
+    """Leave out the values of rows that do not satisfy a query."""
+    for variable, target in find_pairs(namespace, arguments, where):
+        rows = _rows(namespace, arguments["Query"], variable, where)
+        _store(namespace, _only(variable, rows, target))
+
+
+def _only(variable, rows, name):
+    return variable.with_values(np.where(rows, variable.values, None if variable.is_text else np.nan), name)
+
+
+def concatenate(namespace, arguments, where):
+    """Join the texts of columns with underscores; numbers as they print shortest."""
+    found = [namespace.require(pattern, where) for pattern in arguments["Input"]]
+    if not all(found):
+        return
+    columns = [namespace.variables[name] for names in found for name in names]
+    first = columns[0]
+    columns = [_at_rows(column, first) for column in columns]
+    texts = [
+        ["NaN" if value is None else _shortest(value) for value in column.tolist()] for column in columns
+    ]
+    missing = np.all([is_missing(column) for column in columns], axis=0)
+    joined = np.array(["_".join(parts) for parts in zip(*texts, strict=True)], object)
+    joined[missing] = None
+    name = arguments["Output"][0]
+    namespace.variables[name] = first.with_values(joined, name)
+
+
+def _at_rows(variable, other):
+    found = variable.at_rows_of(other)
+    if found is None:
+        raise ModelError(f"{variable.name!r} and {other.name!r} have different rows.")
+    return found.values
+
+
+def _shortest(value):
+    if isinstance(value, str):
+        return value
+    return "NaN" if np.isnan(value) else level_name(value)
+
+
+def make_constant(namespace, arguments, where):
+    """Add a column of one value."""
+    rows = _table(namespace)
+    name = arguments["Output"][0]
+    values = np.full(len(rows.values), float(arguments.get("Value", 1)))
+    namespace.variables[name] = rows.with_values(values, name)
+
+
+def _table(namespace):
+    """Return a variable that has every row of the table."""
+    columns = list(namespace.variables.values())
+    if not columns:
+        raise ModelError("there is no table to add a column to.")
+    return next((column for column in columns if column.name in TIMES), columns[0])
+
+
+def label_identical_rows(namespace, arguments, where):
+    """Count equal values that follow each other, or all of the column where Cumulative is true."""
+    cumulative = arguments.get("Cumulative", False)
+    for variable, _ in find_pairs(namespace, arguments, where):
+        counts, labels, last = {}, [], None
+        for value, missing in zip(variable.values.tolist(), is_missing(variable.values), strict=True):
+            if missing:
+                counts, last = counts if cumulative else {}, None
+                labels.append(1)
+                continue
+            if not cumulative and value != last:
+                counts = {}
+            counts[value] = counts.get(value, 0) + 1
+            labels.append(counts[value])
+            last = value
+        name = f"{variable.name}_label"
+        namespace.variables[name] = variable.with_values(np.array(labels, float), name)
+
+
+def merge_identical_rows(namespace, arguments, where):
+    """Join rows of one value that follow each other in time; other columns are those of the last."""
+    for name in [name for pattern in arguments["Input"] for name in namespace.require(pattern, where)]:
+        column = namespace.variables[name]
+        if not column.is_sparse:
+            raise ModelError(f"{name!r} is no column of the events.")
+        order = np.argsort(column.onset, kind="stable")
+        values = column.values[order]
+        same = (values[1:] == values[:-1]) & ~is_missing(values[1:])
+        first, last = order[np.append(True, ~same)], order[np.append(~same, True)]
+        onset = column.onset[first]
+        times = {"onset": onset, "duration": column.onset[last] + column.duration[last] - onset}
+        for key, other in list(namespace.variables.items()):
+            if other.is_sparse and np.array_equal(other.onset, column.onset):
+                kept = replace(other.rows(last), **times)
+                namespace.variables[key] = kept.with_values(times[key], key) if key in TIMES else kept
+
+
+def summarize(function, suffix):
+    """Return a transformer that gives one number a column, in every row."""
+
+    def apply(namespace, arguments, where):
+        for variable, target in find_pairs(namespace, arguments, where):
+            values = _numbers(variable)
+            there = values[~np.isnan(values)] if arguments.get("OmitNan", False) else values
+            number = function(there) if len(there) else np.nan
+            name = target if arguments.get("Output") else f"{variable.name}{suffix}"
+            namespace.variables[name] = variable.with_values(np.full(len(values), number), name)
+
+    return apply
+
+
+def join_logically(join):
+    """Return a transformer of truth values: texts and numbers but 0 are true, missing values are false."""
+
+    def apply(namespace, arguments, where):
+        found = [namespace.require(pattern, where) for pattern in arguments["Input"]]
+        if not all(found):
+            return
+        columns = [namespace.variables[name] for names in found for name in names]
+        truths = [_truth(_at_rows(column, columns[0])) for column in columns]
+        name = arguments["Output"][0] if arguments.get("Output") else columns[0].name
+        namespace.variables[name] = columns[0].with_values(join(truths).astype(float), name)
+
+    return apply
+
+
+def _truth(values):
+    return ~is_missing(values) & ((values != 0) if values.dtype != object else True)
+
+
+def threshold(namespace, arguments, where):
+    """Keep what is above (or below) a threshold, which itself does not pass; the rest is 0."""
+    cut, binarize = float(arguments.get("Threshold", 0.0)), arguments.get("Binarize", False)
+    for variable, target in find_pairs(namespace, arguments, where):
+        values = _numbers(variable)
+        compared = values if arguments.get("Signed", True) else np.abs(values)
+        passes = compared > cut if arguments.get("Above", True) else compared < cut
+        kept = np.where(passes, 1.0 if binarize else values, 0.0)
+        _store(namespace, variable.with_values(np.where(np.isnan(values), np.nan, kept), target))
+
+
+def make_factor(namespace, arguments, where):
+    """Add an indicator for every level: named by it where levels are numbers, else by its place."""
+    for variable, _ in find_pairs(namespace, arguments, where):
+        texts = np.array([level_name(value) for value in variable.values.tolist()], object)
+        for place, level in enumerate(level_names(variable), start=1):
+            name = _plain(f"{variable.name}_{place if variable.is_text else level}")
+            namespace.add({name: variable.with_values((texts == level).astype(float), name)})
+
+
+def _plain(name):
+    return re.sub(r"[^a-zA-Z0-9_]", "", name)
+
+
+def split(namespace, arguments, where):
+    """Add a column for every combination of the levels of others, with the values of its rows."""
+    others = sorted({name for by in arguments.get("By", ()) for name in namespace.require(by, where)})
+    for variable, _ in find_pairs(namespace, arguments, where) if others else ():
+        made = {variable.name: np.ones(len(variable.values), bool)}
+        for by in others:
+            levels = _levels(namespace.variables[by], variable)
+            if len(made) * len(levels) > MAX_PARTS:
+                raise ModelError(f"{variable.name!r} splits into more than {MAX_PARTS} parts.")
+            made = {
+                _plain(f"{name}_BY_{by}_{level}"): inside & rows
+                for name, inside in made.items()
+                for level, rows in levels.items()
+            }
+        namespace.add({name: _only(variable, rows, name) for name, rows in made.items()})
+
+
+def _levels(column, variable):
+    """Return level -> its rows; those without a value are the level NaN."""
+    values = _at_rows(column, variable)
+    missing = is_missing(values)
+    names = np.array(
+        ["NaN" if gone else level_name(v) for v, gone in zip(values, missing, strict=True)], object
+    )
+    return {level: names == level for level in sorted(set(names))}
+
+
+def replace_values(namespace, arguments, where):
+    """Replace values, or the onset and duration of their rows, one rule after the other."""
+    attribute = arguments.get("Attribute", "value")
+    attributes = ("value", *TIMES) if attribute == "all" else (attribute,)
+    for variable, target in find_pairs(namespace, arguments, where):
+        namespace.variables[target] = variable.with_values(variable.values, target)
+        for key, value in arguments["Replace"]:
+            made = namespace.variables[target]
+            rows = _matching((made if target == variable.name else variable).values, key)
+            for name in attributes:
+                if name in TIMES:
+                    _move(namespace, name, variable, rows, value)
+                else:
+                    _store(namespace, made.with_values(_put(made.values, rows, value), target))
+
+
+def _matching(values, key):
+    if isinstance(key, str) and values.dtype == object:
+        return match_texts(values, key)
+    try:
+        return ~is_missing(values) & (as_values(values) == float(key))
+    except ValueError:
+        return np.zeros(len(values), bool)
+
+
+def _put(values, rows, value):
+    mixed = values.astype(object)
+    mixed[rows] = value
+    return as_values(mixed)
+
+
+def _move(namespace, name, variable, rows, value):
+    if name not in namespace.variables or not isinstance(value, (int, float)):
+        raise ModelError(f"the new {name} must be a number.")
+    column = namespace.variables[name]
+    moved = np.isin(column.index, variable.index[rows])
+    _store(namespace, column.with_values(np.where(moved, float(value), column.values), name))
+
+
+def select_columns(namespace, arguments, where):
+    """Remove all columns but these, onset and duration."""
+    times = {name: namespace.variables[name] for name in TIMES if name in namespace.variables}
+    select(namespace, arguments, where)
+    namespace.variables.update(times)
+
+
+TRANSFORMERS = {
+    **{name: operate(function) for name, function in OPERATIONS.items()},
+    "And": join_logically(lambda truths: np.all(truths, axis=0)),
+    "Concatenate": concatenate,
+    "Constant": make_constant,
+    "Factor": make_factor,
+    "Filter": filter_rows,
+    "LabelIdenticalRows": label_identical_rows,
+    "Mean": summarize(np.mean, "_mean"),
+    "MergeIdenticalRows": merge_identical_rows,
+    "Not": join_logically(lambda truths: ~truths[0]),
+    "Or": join_logically(lambda truths: np.any(truths, axis=0)),
+    "Replace": replace_values,
+    "Select": select_columns,
+    "Split": split,
+    "StdDev": summarize(lambda values: np.std(values, ddof=1), "_std"),
+    "Threshold": threshold,
+}

@@ -1,0 +1,292 @@
+"""The transformations that rearrange variables: their names, levels, events and values."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bidsapp.design.transformers.expressions import evaluate_query
+from bidsapp.design.transformers.variables import (
+    as_values,
+    factor_levels,
+    is_missing,
+    level_name,
+    level_names,
+)
+from bidsapp.errors import ModelError
+from bidsapp.model.wildcards import is_wildcard
+
+# Levels multiply with every variable that a split is by.
+MAX_PARTS = 1000
+
+
+def find_pairs(namespace, arguments, where):
+    """Return (input variable, name of the output) of every input that is there."""
+    inputs, outputs = arguments["Input"], arguments.get("Output", ())
+    if outputs and len(outputs) != len(inputs):
+        raise ModelError(
+            f"has {len(inputs)} inputs and {len(outputs)} outputs. Give one output for each input."
+        )
+    prefix, suffix = arguments.get("OutputPrefix", ""), arguments.get("OutputSuffix", "")
+    pairs = []
+    for index, pattern in enumerate(inputs):
+        names = namespace.require(pattern, where)
+        if outputs and (is_wildcard(pattern) or len(names) > 1) and len(names) > 1:
+            raise ModelError(f"{pattern!r} stands for {len(names)} variables, but has one output.")
+        for name in names:
+            target = outputs[index] if outputs else name
+            pairs.append((namespace.variables[name], f"{prefix}{target}{suffix}"))
+    return pairs
+
+
+def make_factor(namespace, arguments, where):
+    """Replace a variable by an indicator for each of its levels."""
+    sep, constraint = arguments.get("Sep", "."), arguments.get("Constraint", "none")
+    for variable, target in find_pairs(namespace, arguments, where):
+        levels = factor_levels(variable.with_values(variable.values, target), sep)
+        names = [level.name for level in levels]
+        reference = (
+            f"{target}{sep}{level_name(arguments['RefLevel'])}"
+            if arguments.get("RefLevel") is not None
+            else None
+        )
+        if constraint != "none" and len(levels) > 1:
+            reference = reference if reference in names else names[0]
+            base = next(level.values for level in levels if level.name == reference)
+            fill = -1.0 / (len(levels) - 1)
+            levels = [level for level in levels if level.name != reference]
+            if constraint == "mean_zero":
+                levels = [level.with_values(np.where(base == 1, fill, level.values)) for level in levels]
+        made_before = [level.name for level in levels if _is_convolved(namespace, level)]
+        if made_before:
+            raise ModelError(
+                f"Factor would make {made_before[0]!r} anew, which is convolved already. Put Factor before."
+            )
+        if target == variable.name:
+            namespace.variables.pop(variable.name)
+        namespace.add({level.name: level for level in levels})
+
+
+def _is_convolved(namespace, level):
+    """Whether an indicator of events has the name of a series over volumes."""
+    other = namespace.variables.get(level.name)
+    return level.is_sparse and other is not None and not other.is_sparse
+
+
+def assign(namespace, arguments, where):
+    """Give one variable's amplitude, onset or duration to another; an event that gets none is no event."""
+    targets = arguments["Target"]
+    inputs = arguments["Input"] * len(targets) if len(arguments["Input"]) == 1 else arguments["Input"]
+    outputs = arguments.get("Output") or targets
+    if not len(inputs) == len(targets) == len(outputs):
+        raise ModelError(
+            f"has {len(inputs)} inputs and {len(targets)} targets. Give one input for each target."
+        )
+    for source_name, target_name, output in zip(inputs, targets, outputs, strict=True):
+        source, target = namespace.require(source_name, where), namespace.require(target_name, where)
+        if source and target:
+            made = _assigned(
+                namespace.variables[source[0]], namespace.variables[target[0]], arguments, namespace
+            )
+            name = output if arguments.get("Output") else target[0]
+            namespace.variables[name] = replace(made, name=name)
+
+
+def _assigned(source, target, arguments, namespace):
+    if not (source.is_sparse and target.is_sparse):
+        raise ModelError(f"{source.name!r} and {target.name!r} must both be columns of the events.")
+    name, n_events, source = source.name, len(source.values), source.at_rows_of(target)
+    if source is None:
+        raise ModelError(
+            f"{name!r} has {n_events} events and {target.name!r} {len(target.values)}, not the same ones."
+        )
+    taken = {"amplitude": source.values, "onset": source.onset, "duration": source.duration}
+    given = as_values(taken[arguments.get("InputAttr", "amplitude")])
+    if given.dtype == object:
+        raise ModelError(f"{source.name!r} holds texts, not numbers.")
+    attribute = arguments.get("TargetAttr", "amplitude")
+    parts = {"amplitude": target.values.astype(float), "onset": target.onset, "duration": target.duration}
+    concerned = parts["amplitude"] != 0
+    lost = concerned & np.isnan(given) & ~np.isnan(parts["amplitude"])
+    if attribute == "duration" and (given[concerned] < 0).any():
+        lost |= concerned & (given < 0)
+    if lost.any():
+        namespace.notes.append(
+            f"{lost.sum()} of {concerned.sum()} events of {target.name!r} are left out: "
+            f"{source.name!r} gives no {attribute}"
+        )
+    others = ~concerned & (np.nan_to_num(given) != 0)
+    if attribute == "amplitude" and others.any():
+        namespace.notes.append(
+            f"{source.name!r} gives an amplitude also to the {others.sum()} events at which "
+            f"{target.name!r} is 0: a Product of both keeps those of the latter alone"
+        )
+    parts[attribute] = np.where(lost | np.isnan(given), 0.0, given) if attribute != "amplitude" else given
+    parts["amplitude"] = np.where(lost, np.nan, parts["amplitude"])
+    return replace(target, values=parts["amplitude"], onset=parts["onset"], duration=parts["duration"])
+
+
+def copy_variables(namespace, arguments, where):
+    """Copy variables."""
+    for variable, target in find_pairs(namespace, arguments, where):
+        namespace.variables[target] = variable.with_values(variable.values, target)
+
+
+def rename(namespace, arguments, where):
+    """Rename variables."""
+    for variable, target in find_pairs(namespace, arguments, where):
+        del namespace.variables[variable.name]
+        namespace.removed.add(variable.name)
+        namespace.variables[target] = variable.with_values(variable.values, target)
+
+
+def delete(namespace, arguments, where):
+    """Remove variables."""
+    for variable, _ in find_pairs(namespace, arguments, where):
+        namespace.variables.pop(variable.name, None)
+        namespace.removed.add(variable.name)
+
+
+def select(namespace, arguments, where):
+    """Remove all variables but these."""
+    kept = {variable.name: variable for variable, _ in find_pairs(namespace, arguments, where)}
+    namespace.variables.clear()
+    namespace.variables.update(kept)
+
+
+def group(namespace, arguments, where):
+    """Give a list of variables a name, which ``@name`` then stands for."""
+    namespace.groups[arguments["Output"][0]] = [
+        name for pattern in arguments["Input"] for name in namespace.require(pattern, where)
+    ]
+
+
+def replace_values(namespace, arguments, where):
+    """Replace amplitudes, onsets or durations by others."""
+    table = {
+        level_name(_number_or_text(old)): _number_or_text(new) for old, new in arguments["Replace"].items()
+    }
+    attribute = arguments.get("Attribute", "value")
+    for variable, target in find_pairs(namespace, arguments, where):
+        if attribute in ("value", "amplitude"):
+            namespace.variables[target] = variable.with_values(_replaced(variable.values, table), target)
+        elif variable.is_sparse:
+            times = {"onset": variable.onset, "duration": variable.duration}
+            times[attribute] = as_values(_replaced(times[attribute], table))
+            if times[attribute].dtype == object:
+                raise ModelError(f"the new {attribute} must be a number.")
+            namespace.variables[target] = replace(variable, name=target, **times)
+
+
+def _replaced(values, table):
+    return np.array([table.get(level_name(value), value) for value in values.tolist()], object)
+
+
+def _number_or_text(value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def filter_events(namespace, arguments, where):
+    """Keep the events that satisfy a query."""
+    query = arguments["Query"]
+    absent = [by for by in arguments.get("By", ()) if not namespace.require(by, where)]
+    for variable, target in find_pairs(namespace, arguments, where):
+        if absent:
+            namespace.variables.pop(target, None)
+            continue
+        kept = variable.rows(_passing(query, variable, namespace, where))
+        namespace.variables[target] = kept.with_values(kept.values, target)
+
+
+def _passing(query, variable, namespace, where):
+    """Return which rows of a variable satisfy a query over all variables that have the same rows."""
+    at_rows = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
+    columns = {name: other.values for name, other in at_rows.items() if other is not None}
+    passed = evaluate_query(query, columns)
+    events = ~is_missing(variable.values) & (variable.values != 0)
+    namespace.filtered.append((where, query, variable.name, int((passed & events).sum()), int(events.sum())))
+    return passed
+
+
+def drop_missing(namespace, arguments, where):
+    """Remove the events without a value."""
+    for variable, target in find_pairs(namespace, arguments, where):
+        kept = variable.rows(~is_missing(variable.values))
+        namespace.variables[target] = kept.with_values(kept.values, target)
+
+
+def split(namespace, arguments, where):
+    """Split variables by the levels of others, or of an entity of the run.
+
+    A part has only its own events; a variable without events is zero in the rows of other parts.
+    """
+    for variable, target in find_pairs(namespace, arguments, where):
+        if variable.is_text:
+            raise ModelError(f"{variable.name!r} holds texts, not numbers.")
+        made = {target: variable}
+        for by in dict.fromkeys(arguments["By"]):
+            made = {
+                f"{name}.{by}[{level}]": _part(part, inside)
+                for name, part in made.items()
+                for level, inside in _levels_of(namespace, by, part, where)
+            }
+            if len(made) > MAX_PARTS:
+                raise ModelError(f"{variable.name!r} splits into more than {MAX_PARTS} parts.")
+        if target == variable.name:
+            namespace.variables.pop(variable.name, None)
+        namespace.add({name: replace(part, name=name) for name, part in made.items()})
+
+
+def _part(variable, inside):
+    if variable.is_sparse:
+        return variable.rows(inside)
+    return variable.with_values(np.where(inside, variable.values, 0.0))
+
+
+def _levels_of(namespace, by, variable, where):
+    """Return the levels of a splitting variable, or of an entity of the run, with their rows."""
+    if by not in namespace.variables and by in namespace.labels:
+        return [(namespace.labels[by], np.ones(len(variable.values), bool))]
+    names = namespace.require(by, where)
+    if not names:
+        return []
+    whole = namespace.variables[names[0]]
+    splitting = whole.at_rows_of(variable)
+    if splitting is None:
+        raise ModelError(f"{by!r} and {variable.name!r} have different numbers of rows.")
+    prefix = f"{whole.name}."
+    rows = {level.name.removeprefix(prefix): level.values == 1 for level in factor_levels(splitting)}
+    nothing = np.zeros(len(variable.values), bool)
+    return [(name, rows.get(name, nothing)) for name in level_names(whole)]
+
+
+def to_grid(namespace, arguments, where):
+    """Bring events onto a regular grid of times, and a dense variable to a coarser one.
+
+    Onsets and ends are rounded to the grid, and an event lasts at least one step of it. Without a rate, or
+    with "TR", nothing changes: everything is sampled at the volumes when it enters X.
+    """
+    rate = arguments.get("SamplingRate")
+    for variable, target in find_pairs(namespace, arguments, where):
+        if isinstance(rate, (int, float)) and namespace.frame_times is not None:
+            step = 1.0 / rate
+            variable = _on_grid(variable, step) if variable.is_sparse else _coarser(variable, step, namespace)
+        namespace.variables[target] = variable.with_values(variable.values, target)
+
+
+def _on_grid(variable, step):
+    onset = np.round(variable.onset / step) * step
+    ends = np.round((variable.onset + variable.duration) / step) * step
+    return replace(variable, onset=onset, duration=np.maximum(ends - onset, step))
+
+
+def _coarser(variable, step, namespace):
+    """Return a dense variable as a line between its values at every step; unchanged where steps are short."""
+    times = namespace.frame_times
+    if step <= np.min(np.diff(times)):
+        return variable
+    grid = np.arange(times[0], times[-1] + step, step)
+    known = np.interp(grid, times, np.nan_to_num(variable.values))
+    return variable.with_values(np.interp(times, grid, known))

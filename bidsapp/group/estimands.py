@@ -1,0 +1,146 @@
+"""What a group contrast estimates: which cells of which groups of subjects, with which weights, in words.
+
+A least-squares effect is a sum over inputs, and what the inputs of a group weigh together is the weight of
+that group in the effect, whatever covariates stand beside it.
+"""
+
+from itertools import combinations, product
+
+import numpy as np
+
+from bidsapp.records.maps import Contrast
+from bidsapp.records.model import INTERCEPT
+from bidsapp.records.plan import DatasetFit
+from bidsapp.stats.linear import invert_gram
+
+EVERYBODY = "all subjects"
+# A weight below this part of the largest is rounding.
+ROUNDING = 1e-9
+
+
+def describe_estimand(fit: DatasetFit, contrast: Contrast) -> dict:
+    """Return the estimand of a contrast of a fit.
+
+    Returns
+    -------
+    dict
+        ``text``; ``weights``, for each row group -> cell -> weight; ``subjects``, group -> how many.
+    """
+    groups, columns = find_groups(fit)
+    names = list(dict.fromkeys(groups))
+    shares = np.atleast_2d(contrast.weights) @ invert_gram(fit.design.matrix) @ fit.design.matrix.T
+    cells = [fit.contrast] * len(groups) if fit.within else [entry.key.contrast for entry in fit.inputs]
+    sums = [_sum_shares(row, zip(groups, cells, strict=True)) for row in shares]
+    people = set(zip(fit.subjects, groups, strict=True))
+    subjects = {name: sum(group == name for _, group in people) for name in names}
+    weighed = [
+        {name: w for name, w in zip(contrast.columns, row, strict=True) if w}
+        for row in np.atleast_2d(contrast.weights)
+    ]
+    slopes = [{name: w for name, w in row.items() if name not in columns} for row in weighed]
+    # A slope is no mean, though inputs of subjects who lack cells do not cancel in it.
+    sums = [one if row.keys() & columns else {} for one, row in zip(sums, weighed, strict=True)]
+    weights = [_weigh_cells(*pair) for pair in product(sums, _rows_within(fit))]
+    told = [_tell(row, slope, subjects, fit) for row, slope in zip(sums, slopes, strict=True)]
+    what = "" if fit.within is None else "; ".join(map(express, _rows_within(fit))) + ": "
+    every = "no effect in any of: " if len(weights) > 1 else ""
+    others = _covariates(fit, columns) - {name for slope in slopes for name in slope}
+    beside = f"; adjusted for {', '.join(sorted(others))}" if others else ""
+    return {"text": every + what + "; ".join(told) + beside, "weights": weights, "subjects": subjects}
+
+
+def find_groups(fit: DatasetFit) -> tuple[list[str], set[str]]:
+    """Return the group of each row, by the levels of its factors, and the columns that make them up."""
+    columns = [
+        (name, column)
+        for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True)
+        if set(column.tolist()) <= {0.0, 1.0} and not name.startswith(("subject.", "contrast."))
+    ]
+    people = np.unique(fit.subjects, return_inverse=True)[1]
+    # What varies within a subject, as products of groups and cells, makes up cells and no group.
+    steady = [(name, column) for name, column in columns if _is_steady(column, people)]
+    varying = [(name, column) for name, column in steady if np.ptp(column) > 0]
+    levels = [(name, column) for name, column in varying if not _is_product(column, varying)]
+    groups = [" ".join(name for name, column in levels if column[row]) for row in range(len(people))]
+    cells = {name for name in fit.design.columns if name.startswith(("subject.", "contrast."))}
+    return [group or EVERYBODY for group in groups], {name for name, _ in columns} | cells | {INTERCEPT}
+
+
+def _is_product(column, columns):
+    """Return whether a column is the product of two others, whose names say the same."""
+    others = [other for _, other in columns if not np.array_equal(other, column)]
+    return any(np.array_equal(first * second, column) for first, second in combinations(others, 2))
+
+
+def _is_steady(column, people):
+    """Return whether a column has one value in all rows of each person."""
+    return len(np.unique(np.column_stack([people, column]), axis=0)) == len(np.unique(people))
+
+
+def express(weights: dict) -> str:
+    """Return a sum of names with weights as one writes it: ``A - 0.5 B``."""
+    text = ""
+    for name, weight in weights.items():
+        sign = "-" if weight < 0 else "+"
+        size = "" if abs(abs(weight) - 1) < ROUNDING else f"{abs(weight):.4g} "
+        text += f" {sign} {size}{name}"
+    return text.strip().removeprefix("+ ")
+
+
+def _rows_within(fit):
+    """Return each row of the contrast within subjects as cell -> weight; of others what is as it is."""
+    if fit.within is None:
+        return [{}]
+    rows = fit.within.weights
+    return [
+        {cell: float(w) for cell, w in zip(fit.within.cells, row, strict=True) if abs(w) > ROUNDING}
+        for row in rows
+    ]
+
+
+def _sum_shares(shares, places):
+    """Return (group, cell) -> the weight of their inputs together, of those that weigh anything."""
+    sums = {}
+    for share, place in zip(shares, places, strict=True):
+        sums[place] = sums.get(place, 0.0) + float(share)
+    least = ROUNDING * np.abs(shares).sum()
+    return {place: float(f"{weight:.9g}") for place, weight in sums.items() if abs(weight) > least}
+
+
+def _weigh_cells(sums, within):
+    """Return group -> cell -> weight of one row between and one within subjects."""
+    weights = {}
+    for (group, cell), share in sums.items():
+        cells = {name: weight * share for name, weight in within.items()} or {cell: share}
+        weights.setdefault(group, {}).update(cells)
+    return weights
+
+
+def _tell(sums, slope, subjects, fit):
+    """Return one row between subjects in words."""
+    if not sums:
+        return f"change with one unit of {express(slope)}"
+    beyond = f", plus the change with {express(slope)}" if slope else ""
+    return _tell_means(sums, subjects, fit) + beyond
+
+
+def _tell_means(sums, subjects, fit):
+    """Return a sum of means of groups, or of cells in groups, in words."""
+    if fit.contrast is None:
+        several = len(subjects) > 1
+        cells = {f"{cell} in {group}" if several else cell: weight for (group, cell), weight in sums.items()}
+        return f"{express(cells)}, mean of {', '.join(f'{n} in {g}' for g, n in subjects.items())}"
+    shares = {group: weight for (group, _), weight in sums.items()}
+    named = [f"{group} ({subjects[group]} subjects)" for group in shares]
+    if len(shares) == 1 and next(iter(shares.values())) == 1:
+        return f"mean of {named[0]}"
+    if abs(sum(shares.values())) < ROUNDING:
+        return f"difference between groups, {express(dict(zip(named, shares.values(), strict=True)))}"
+    parts = [f"{name} weighs {weight:.4g}" for name, weight in zip(named, shares.values(), strict=True)]
+    equal = ", all groups alike" if np.ptp(list(shares.values())) < ROUNDING else ""
+    return f"average in which {', '.join(parts)}{equal}"
+
+
+def _covariates(fit, columns):
+    """Return the columns that are neither groups nor cells."""
+    return set(fit.design.columns) - columns

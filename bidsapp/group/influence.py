@@ -1,0 +1,104 @@
+"""The table of what each input does to a group model, with what is known of its quality."""
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+
+from bidsapp import names
+from bidsapp.outputs.tables import write_table
+from bidsapp.stats.group.influence import flag_outliers, measure_influence
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTIONS = {
+    "participant_id": "Row of the design",
+    "leverage": "Diagonal of the hat matrix",
+    "cooks_distance": "Cook's distance, mean over voxels",
+    "residual_rms": "Root mean square over voxels of the studentised deleted residuals; 1 is expected",
+    "residual_large": "Share of voxels with a deleted residual beyond 3.29",
+    "correlation": "Correlation over voxels with what the model of the other inputs predicts",
+    "coverage": "Share of the voxels that at least half of the inputs cover",
+    "mean_variance": "Mean over voxels of the variance map",
+    "mean_fd": "Mean framewise displacement of the runs in mm",
+    "flag": "What is unusual: beyond 3.5 robust standard deviations and large in itself",
+}
+
+
+def write_influence(fit, fitted, settings):
+    """Write the table of a fit, warn of flagged inputs, and return its part of the contrasts' records.
+
+    A fit whose inputs are not its rows (several maps a subject and contrast) has no table.
+    """
+    stack = fitted.stack
+    if len(stack.effect) != len(fitted.design.matrix):
+        return {}
+    measures = measure_influence(stack.effect, fitted.design.matrix)
+    flags = flag_outliers(measures)
+    frame = pd.DataFrame(
+        {
+            "participant_id": fit.design.rows,
+            "leverage": measures.leverage,
+            "cooks_distance": measures.cooks_distance,
+            "residual_rms": measures.residual_rms,
+            "residual_large": measures.residual_large,
+            "correlation": measures.correlation,
+            "coverage": np.nan if stack.shares is None else _by_row(stack.shares, len(flags)),
+            "mean_variance": _mean_variances(stack),
+            "mean_fd": [_mean_displacement(subject, settings.output_dir) for subject in fit.subjects],
+            "flag": flags,
+        }
+    )
+    fitted.warnings.extend(
+        f"{fit.contrast or fit.node}: {words}" for words in _in_words(fit.design.rows, flags)
+    )
+    path = names.table_path(fit.entities, "influence", node=fit.node, contrast=fit.contrast or "all")
+    columns = {name: {"Description": text} for name, text in DESCRIPTIONS.items()}
+    write_table(settings.output_dir / path, frame, columns)
+    return {"influence": path}
+
+
+def _in_words(rows, flags):
+    """Return a sentence for each thing that is unusual, with the inputs of which it is."""
+    found = {}
+    for label, flag in zip(rows, flags, strict=True):
+        found.setdefault(flag, []).append(label)
+    found.pop("", None)
+    verbs = {flag: "is" if len(labels) == 1 else "are" for flag, labels in found.items()}
+    return [
+        f"{', '.join(labels)} {verbs[flag]} unusual ({flag}): look at the maps and the table of influence, "
+        "and see what remains without (--exclude-participant-label)"
+        for flag, labels in found.items()
+    ]
+
+
+def _by_row(shares, n_rows):
+    """Return the shares of the rows; of several maps a subject the smallest."""
+    return shares.reshape(n_rows, -1).min(axis=1)
+
+
+def _mean_variances(stack):
+    if stack.variance is None:
+        return np.full(len(stack.effect), np.nan)
+    means = []
+    for row in stack.variance:
+        known = row[np.isfinite(row)]
+        means.append(known.mean(dtype=float) if known.size else np.nan)
+    return means
+
+
+def _mean_displacement(subject, output_dir):
+    """Return the mean framewise displacement of a subject's runs from its record, NaN where unknown."""
+    path = output_dir / names.record_path(subject.removeprefix("sub-"))
+    try:
+        runs = json.loads(path.read_text(encoding="utf-8")).get("runs", [])
+    except (OSError, ValueError):
+        return np.nan
+    values = [
+        value
+        for run in runs
+        for value in (run.get("motion") or {}).get("framewise_displacement", ())
+        if value is not None
+    ]
+    return float(np.mean(values)) if values else np.nan

@@ -1,0 +1,116 @@
+"""Which threshold is the main one: declared with a flag, or the first that the settings allow.
+
+Decided from settings and designs before any map is read, so that no result can choose it.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from bidsapp.errors import AppError, SettingsError
+from bidsapp.group.fit import choose_estimator, make_design, why_not_shuffled
+from bidsapp.group.repeated import find_tests
+from bidsapp.group.shuffling import blocks_of_rows, options_of_design, why_no_fields
+from bidsapp.inference.permutation import lay_out
+from bidsapp.inference.statistics import STATISTICS
+from bidsapp.settings.parts import MAIN_THRESHOLDS
+
+logger = logging.getLogger(__name__)
+# The thresholds that go by shuffles, and the statistic that they follow.
+BY_STATISTIC = {statistic.desc: name for name, statistic in STATISTICS.items()}
+BY_SHUFFLES = (*BY_STATISTIC, "fdrPermutation")
+BY_FIELDS = ("rftPeak", "rftSize")
+
+
+@dataclass(frozen=True)
+class MainThreshold:
+    """The main threshold of a contrast.
+
+    Attributes
+    ----------
+    method : str
+        As in ``inference.thresholds.THRESHOLDS``.
+    declared : bool
+        Whether the user named it.
+    words : str
+        How it was chosen, for reports and the methods text.
+    """
+
+    method: str
+    declared: bool
+    words: str
+
+
+def choose_main(settings, *, shuffled, is_conjunction=False):
+    """Return the `MainThreshold` of a contrast.
+
+    Parameters
+    ----------
+    settings : Settings
+    shuffled : bool
+        Whether the contrast is tested by shuffling.
+    is_conjunction : bool
+        A conjunction is never shuffled: where that was declared, it has the default.
+    """
+    wanted = declared_method(settings)
+    if wanted and not (is_conjunction and wanted in (*BY_SHUFFLES, *BY_FIELDS)):
+        return MainThreshold(wanted, True, f"declared with --main-threshold {settings.group.main_threshold}")
+    statistics = settings.permutation.statistics if shuffled else ()
+    allowed = [BY_STATISTIC.get(method) in (None, *statistics) for method in MAIN_THRESHOLDS.values()]
+    method = list(MAIN_THRESHOLDS.values())[allowed.index(True)]
+    why = "a conjunction cannot have the declared one" if wanted else "not declared"
+    order = ", ".join(MAIN_THRESHOLDS)
+    return MainThreshold(method, False, f"{why}: by default the first that the settings allow of {order}")
+
+
+def order_thresholds(thresholds, main):
+    """Return thresholds in the order to be shown: the main one, the others, those that were not computed."""
+    return sorted(thresholds, key=lambda one: (one.name != main.method, bool(one.reason)))
+
+
+def declared_method(settings):
+    """Return the threshold that the user named, as in ``THRESHOLDS``, or None."""
+    wanted = settings.group.main_threshold
+    return MAIN_THRESHOLDS.get(wanted, wanted)
+
+
+def check_main_threshold(plan, settings):
+    """Refuse a declared main threshold that no hypothesis of a model can have; warn of those that cannot.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if not declared_method(settings):
+        return
+    flag = f"--main-threshold {settings.group.main_threshold}"
+    for model in plan.models:
+        pairs = [(fit, contrast) for fit in model.fits for contrast in fit.contrasts]
+        reasons = {contrast.name: find_obstacle(fit, contrast, settings) for fit, contrast in pairs}
+        hypotheses = [contrast.name for fit, contrast in pairs if contrast.name not in fit.descriptive]
+        if all(reasons[name] for name in hypotheses):
+            raise SettingsError(f"{flag}: {model.node}, {hypotheses[0]}: {reasons[hypotheses[0]]}")
+        for name in filter(reasons.get, reasons):
+            logger.warning("%s: %s has no main threshold: %s", flag, name, reasons[name])
+
+
+def find_obstacle(fit, contrast, settings):
+    """Return why a contrast cannot have the declared main threshold; empty where it can."""
+    method, n_maps = declared_method(settings), fit.n_scores
+    design = make_design(fit)
+    if method in BY_FIELDS:
+        return why_no_fields(design.matrix, n_maps)
+    if method not in BY_SHUFFLES:
+        return ""
+    estimator, _ = choose_estimator(fit, settings.group.group_estimator)
+    reason = "" if n_maps > 1 else why_not_shuffled(design, estimator)
+    if reason:
+        return reason + "."
+    if estimator == "ols" and design.has_repeats and fit.within is None:
+        test = find_tests(design)[fit.contrasts.index(contrast)]
+        design, contrast, n_maps = test.design, test.contrast, test.n_maps
+    options = options_of_design(design, blocks_of_rows(fit, design), settings)
+    try:
+        lay_out(design.matrix, contrast.weights, options, n_maps=n_maps)
+    except AppError as error:
+        return str(error)
+    return ""

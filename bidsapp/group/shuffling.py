@@ -1,0 +1,242 @@
+"""The part of the group stage between a fitted contrast and its thresholds: shuffles and evidence."""
+
+import logging
+import time
+import zipfile
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp import names
+from bidsapp.inference.across import correct_across
+from bidsapp.inference.field_theory import estimate_smoothness
+from bidsapp.inference.permutation import permute
+from bidsapp.job.environment import find_memory_gb
+from bidsapp.job.workers import threads_of_a_test
+from bidsapp.outputs.files import replacing
+from bidsapp.plan.memory import used_gb
+from bidsapp.records.maps import Evidence, Inference, InferenceOptions
+from bidsapp.stats.distributions import z_to_log_p
+from bidsapp.stats.linear import find_rank
+
+logger = logging.getLogger(__name__)
+# Seconds between saved states, and between lines about the progress of one contrast.
+SAVE_EVERY, SAY_EVERY = 60.0, 30.0
+
+
+class ShuffleMonitor:
+    """Says how far the shuffles of a contrast are, and saves what an interrupted run needs to go on.
+
+    Parameters
+    ----------
+    path : Path
+        Of the saved state.
+    label : str
+        How messages name the contrast.
+    """
+
+    def __init__(self, path, label):
+        self._path, self._label = path, label
+        self._start = self._saved = self._said = time.monotonic()
+        self._first = None
+
+    def load(self):
+        """Return the saved state, or None."""
+        try:
+            # Opened here, so that a broken file is closed too.
+            with self._path.open("rb") as file, np.load(file) as state:
+                return dict(state)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def save(self, state):
+        """Save the state, when the last one is a minute old."""
+        if time.monotonic() - self._saved < SAVE_EVERY:
+            return
+        self._saved = time.monotonic()
+        with replacing(self._path) as temporary:
+            np.savez(temporary, **state)
+
+    def progress(self, done, total):
+        """Log a line with the time left, from time to time."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (done, now)
+        if now - self._said < SAY_EVERY or done == total:
+            return
+        self._said = now
+        first, then = self._first
+        left = (now - then) / max(done - first, 1) * (total - done)
+        logger.info("%s: %d of %d shuffles, about %d s left", self._label, done, total, round(left))
+
+    def finish(self):
+        """Remove the saved state: the results are written."""
+        self._path.unlink(missing_ok=True)
+
+
+def shuffle_contrast(effects, design, contrast, place, settings):
+    """Return the permutation inference of a contrast.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_rows, n_points) or (n_rows, n_maps, n_points)
+        Three axes: a multivariate test of all maps.
+    design : GroupDesign
+    contrast : Contrast
+    place : tuple
+        The geometry, the entities of the outputs, the node, and the exchangeability blocks of the rows or
+        None.
+    settings : Settings
+    """
+    geometry, entities, node, blocks = place
+    path = settings.output_dir / names.shuffle_state_path(entities, node, contrast.name)
+    monitor = ShuffleMonitor(path, f"{node} {contrast.name}")
+    options = options_of_design(design, blocks, settings)
+    inference = permute(effects, design.matrix, contrast.weights, geometry, options, monitor=monitor)
+    monitor.finish()
+    logger.info("%s: %s", contrast.name, describe_shuffles(inference))
+    return inference
+
+
+def describe_shuffles(inference):
+    """Return how a contrast was shuffled, and why so, in words."""
+    mode = inference.conventions["ShuffleMode"]
+    where = {"free": "", "within": " within blocks", "whole": " of whole blocks"}[mode]
+    words = {"sign-flip": "sign flips", "permutation": "permutations", "both": "flips and permutations"}
+    lacking = inference.conventions["IncompleteVoxels"]
+    more = f"; {lacking} voxels that lack subjects are shuffled with those there" if lacking else ""
+    return (
+        f"{inference.n_shuffles} {words[inference.scheme]}{where} of {inference.n_distinct:.6g} that are "
+        f"distinct, smallest p {inference.smallest_p:.2g} ({inference.conventions['SchemeReason']}{more})"
+    )
+
+
+def mark_statistic(inference, statistic):
+    """Return an inference that names its statistic, one that is not that of the estimator's map."""
+    return replace(inference, conventions=inference.conventions | {"Statistic": statistic})
+
+
+def blocks_of_rows(fit, design):
+    """Return the exchangeability blocks of the rows: those asked for, else the subjects where they repeat.
+
+    The rows are those of the fit, or one for each of its subjects.
+    """
+    if fit.blocks:
+        blocks = np.unique(fit.blocks, return_inverse=True)[1]
+        first = np.unique(fit.subjects, return_index=True)[1]
+        return blocks if len(blocks) == len(design.matrix) else blocks[first]
+    return design.clusters if design.has_repeats else None
+
+
+def options_of_design(design, blocks, settings):
+    """Return the options of the permutation engine for a design."""
+    options = make_options(settings, blocks, design.variance_groups)
+    if options.block_mode == "auto" and design.has_repeats:
+        return replace(options, block_mode="dependent")
+    return options
+
+
+def make_options(settings, blocks=None, variance_groups=None):
+    """Return the options of the permutation engine that the settings ask for."""
+    chosen = settings.permutation
+    surface = chosen.tfce_preset == "surface"
+    return InferenceOptions(
+        n_shuffles=chosen.n_permutations,
+        seed=chosen.seed,
+        alpha=settings.group.alpha,
+        tail=settings.group.tail,
+        statistics=tuple(chosen.statistics),
+        cluster_forming_p=chosen.cluster_forming_p,
+        connectivity=chosen.connectivity,
+        tfce_connectivity=6,
+        tfce_powers=(1.0, 2.0) if surface else (0.5, 2.0),
+        tfce_steps=chosen.tfce_steps,
+        mass=chosen.cluster_mass,
+        scale=chosen.cluster_scale,
+        scheme=chosen.shuffle_scheme,
+        blocks=blocks,
+        block_mode=chosen.block_mode,
+        variance_groups=variance_groups,
+        tail_approximation=chosen.tail_approximation,
+        stop_when_decided=chosen.stop_when_decided,
+        n_threads=threads_of_a_test(settings),
+        memory_gb=find_memory_gb(settings.control.mem_gb) - used_gb(),
+    )
+
+
+def make_evidence(estimate, inference, geometry, settings, smoothness=None):
+    """Return the maps of a contrast that thresholds are applied to."""
+    signed = estimate.test == "t"
+    tail = settings.group.tail if signed else "positive"
+    finite = estimate.dof[np.isfinite(estimate.dof)]
+    same = len(finite) and np.ptp(finite) == 0
+    return Evidence(
+        test=estimate.test,
+        statistic=estimate.statistic,
+        z=estimate.z,
+        log_p=z_to_log_p(estimate.z, tail=tail),
+        dof=(float(estimate.dof_numerator), float(finite[0]) if same else float("nan")),
+        tail=tail,
+        geometry=geometry,
+        inference=inference,
+        cluster_forming_p=settings.permutation.cluster_forming_p,
+        connectivity=settings.permutation.connectivity,
+        smoothness=smoothness,
+    )
+
+
+def find_smoothness(effects, matrix, geometry):
+    """Return the smoothness of the residuals of a group model; None where there are none to speak of.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_rows, n_points)
+    """
+    if why_no_fields(matrix, 1 if np.ndim(effects) == 2 else effects.shape[1]):
+        return None
+    return estimate_smoothness(effects, matrix, geometry, len(matrix) - find_rank(matrix))
+
+
+def why_no_fields(matrix, n_maps):
+    """Return why random-field theory cannot be used in a design; empty where it can.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_rows, n_columns)
+    n_maps : int
+        Maps of each row that are tested together.
+    """
+    if n_maps > 1:
+        return "random-field theory has no thresholds for a multivariate test."
+    dof = len(matrix) - find_rank(matrix)
+    return "" if dof >= 3 else f"random-field theory needs 3 degrees of freedom, there are {dof}."
+
+
+@dataclass(slots=True)
+class Shuffled:
+    """The permutation inference of a contrast, or None and, where one was asked for, why there is none."""
+
+    inference: Inference | None = None
+    refusal: str = ""
+
+    def warnings_of(self, contrast):
+        """Return what must be said."""
+        notes = self.inference.warnings if self.inference else ()
+        return [*filter(None, [self.refusal]), *(f"{contrast.name}: {note}" for note in notes)]
+
+
+def correct_family(shuffled):
+    """Correct the p-values of the contrasts of a family together, and say so.
+
+    Parameters
+    ----------
+    shuffled : dict of str to Shuffled
+        By the name of the contrast. Changed in place; contrasts without an inference are left out.
+    """
+    tested = {name: one for name, one in shuffled.items() if one.inference is not None}
+    if not tested:
+        return
+    corrected = correct_across([one.inference for one in tested.values()], list(tested))
+    logger.info("Family-wise errors by shuffling are over %s", corrected[0].conventions["Family"])
+    for one, inference in zip(tested.values(), corrected, strict=True):
+        one.inference = inference

@@ -1,0 +1,261 @@
+"""The group stage: read the subjects' estimates, fit every group model, test it, write tables and reports."""
+
+import logging
+from dataclasses import replace
+
+from bidsapp import names
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError, log_notes
+from bidsapp.group.conjunctions import Conjunctions
+from bidsapp.group.fit import estimator_in_words, fit_inputs, read_inputs
+from bidsapp.group.influence import write_influence
+from bidsapp.group.inputs import check_inputs
+from bidsapp.group.main_threshold import check_main_threshold, choose_main, order_thresholds
+from bidsapp.group.regions import write_regions
+from bidsapp.group.shuffling import (
+    Shuffled,
+    blocks_of_rows,
+    correct_family,
+    find_smoothness,
+    make_evidence,
+    mark_statistic,
+    shuffle_contrast,
+)
+from bidsapp.group.warnings import warn_of_data
+from bidsapp.group.write import ContrastWriter, GroupResult, write_fit, write_shared
+from bidsapp.inference.thresholds import THRESHOLDS
+from bidsapp.inputs.estimates import MAKE_AGAIN
+from bidsapp.job.progress import Progress
+from bidsapp.job.resume import Stopwatch, common_record, make_fingerprint
+from bidsapp.job.workers import group_workers
+from bidsapp.outputs.earlier import (
+    drop_record,
+    is_finished,
+    measure_files,
+    read_record,
+    remove_outdated,
+    take_record,
+)
+from bidsapp.outputs.files import write_json
+from bidsapp.participant.stage import prepare_output
+from bidsapp.plan import make_group_plan
+from bidsapp.plan.group.options import gather_notes
+from bidsapp.report.pages import write_group_report, write_overview
+from bidsapp.tables.regions import read_atlas
+
+logger = logging.getLogger(__name__)
+GROUP = names.top_folder({})
+
+
+def run_stage(settings, work_dir):
+    """Run the group stage and return its exit code."""
+    failures = []
+    if not settings.control.reports_only:
+        with group_workers(settings):
+            failures = run_models(make_group_plan(settings), settings)
+    try:
+        write_group_report(settings.output_dir)
+    except AppError as error:
+        failures.append(str(error))
+    for failure in failures:
+        logger.error("%s", failure)
+    write_overview(settings.output_dir)
+    logger.info("Open %s", settings.output_dir / names.GROUP_REPORT)
+    return EXIT_FAILURE if failures else EXIT_OK
+
+
+def run_models(plan, settings):
+    """Run every group model; return the failures in words. A model that fails does not stop the others."""
+    log_notes(logger, plan.notes)
+    for spec in settings.group.roi:
+        read_atlas(spec)  # A name that is wrong ends the stage before an image is read.
+    check_main_threshold(plan, settings)
+    prepare_output(plan, settings)
+    progress = Progress(len(plan.models), "group model")
+    failures = []
+    for model in plan.models:
+        try:
+            line, faults = run_model(model, plan, settings)
+        except AppError as error:
+            line, faults = f"{model.node}: failed", [str(error)]
+        failures += [f"{model.node}: {fault}" for fault in faults]
+        progress.advance(line)
+    progress.close()
+    return failures
+
+
+def run_model(model, plan, settings):
+    """Run the fits of one Dataset node and write its record; return the progress line and what failed."""
+    path = settings.output_dir / names.group_record_path(model.entities, model.node)
+    parts = [part for fit in model.fits for part in parts_of(fit)]
+    texts = [document.text for document in plan.documents]
+    fingerprint = make_fingerprint(*texts, settings.group, settings.permutation, *parts)
+    if is_finished(path, fingerprint):
+        _warn(read_record(path))
+        return f"{model.node}: finished before, nothing changed", []
+    before = take_record(path)
+    with Stopwatch() as watch:
+        content, failures = fit_model(model, settings)
+    n_removed = remove_outdated(settings.output_dir, before, content, GROUP)
+    if n_removed:
+        logger.info("%s: %d files of an earlier analysis are removed", model.node, n_removed)
+    if content["contrasts"]:
+        status = {"status": "partial", "message": " ".join(failures)} if failures else {"status": "complete"}
+        about = {"node": model.node, "entities": model.entities, "group_by": model.group_by}
+        common = common_record("group", plan, settings, fingerprint, watch)
+        written = {"written": measure_files(settings.output_dir, content, GROUP)}
+        write_json(path, common | status | about | content | written)
+    drop_record(path)
+    _warn(content)
+    return f"{model.node}: {len(content['contrasts'])} contrasts, {watch.seconds:.0f} s", failures
+
+
+def _warn(record):
+    for warning in record.get("warnings", ()):
+        logger.warning("%s", warning)
+
+
+def fit_model(model, settings):
+    """Fit, test and write everything of a Dataset node.
+
+    Returns
+    -------
+    content : dict
+        What the record says of it.
+    failures : list of str
+        Contrasts whose maps cannot be read; the others are analysed.
+    """
+    contrasts, warnings, regions, failures = [], [], [], []
+    fits, stacks, estimators = [], [], {}
+    conjunctions = Conjunctions(settings)
+    for fit, fitted, shuffled in shuffle_fits(model, settings, failures):
+        fits.append(replace(fit, notes=(*fit.notes, *fitted.stack.notes)))
+        stacks.append(replace(fitted.stack, effect=None, variance=None))
+        estimators.setdefault(estimator_in_words(fitted), []).append(fit.contrast or "all contrasts")
+        write_fit(fit, fitted.stack, settings)
+        shared = write_influence(fit, fitted, settings)
+        warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
+        for result in analyse(fit, fitted, shuffled, settings):
+            contrasts.append(ContrastWriter(result, settings).write() | shared)
+            warnings += result.warnings
+            conjunctions.add(result)
+        regions += write_regions(fit, fitted, settings)
+    contrasts += [ContrastWriter(result, settings).write() for result in conjunctions.conjoin()]
+    done = replace(model, fits=tuple(fits))
+    warnings = [*gather_notes(done), *warnings, *check_inputs(done.fits, stacks)]
+    content = {"contrasts": contrasts, "warnings": gather(warnings, contrasts), "regions": regions}
+    if fits:
+        content |= write_shared(done, stacks, settings, estimator=join_estimators(estimators))
+    return content, failures
+
+
+def join_estimators(estimators):
+    """Return the estimators of a model, from words -> contrasts; where they differ, of which contrasts."""
+    if len(estimators) == 1:
+        return next(iter(estimators))
+    return "; ".join(f"{words} ({', '.join(names)})" for words, names in estimators.items())
+
+
+def shuffle_fits(model, settings, failures):
+    """Yield every fit of a model, what came out of it, and the `Shuffled` of its contrasts.
+
+    They come one after another, or, where p-values are corrected over several contrasts, when the last
+    is done.
+    Why a fit cannot be made is added to ``failures``.
+    """
+    done = (
+        (fit, fitted, shuffle_all(fit, fitted, settings))
+        for fit, fitted in fit_each(model.fits, settings, failures)
+    )
+    if any(fit.family for fit in model.fits):
+        done = list(done)
+        named = [(fit, contrast.name, one) for fit, _, found in done for contrast, one in _pair(fit, found)]
+        correct_family({name: one for fit, name, one in named if name in fit.family})
+    yield from done
+
+
+def fit_each(fits, settings, failures):
+    """Yield every fit whose inputs can be read with what came out of it; add the others to ``failures``."""
+    for fit in fits:
+        try:
+            stack = read_inputs(fit, settings)
+        except InputError as error:
+            again = "" if settings.selection.estimates else f" {MAKE_AGAIN}"
+            failures.append(f"{fit.contrast or 'all contrasts'}: {error}{again}")
+            continue
+        fitted = fit_inputs(fit, stack, settings)
+        logger.info("%s: %s", fit.contrast or "all contrasts", estimator_in_words(fitted))
+        yield fit, fitted
+
+
+def _pair(fit, shuffled):
+    return zip(fit.contrasts, shuffled, strict=True)
+
+
+def analyse(fit, fitted, shuffled, settings):
+    """Yield the result of every contrast of a fit."""
+    stack = fitted.stack
+    smoothness = None
+    for index, (contrast, estimate, one) in enumerate(
+        zip(fit.contrasts, fitted.estimates, shuffled, strict=True)
+    ):
+        inference = one.inference
+        if smoothness is None or fitted.tests:
+            smoothness = find_smoothness(*fitted.errors_of(index), stack.geometry)
+        evidence = make_evidence(estimate, inference, stack.geometry, settings, smoothness)
+        thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
+        main = choose_main(settings, shuffled=inference is not None)
+        thresholds = order_thresholds(thresholds, main)
+        said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
+        words = estimator_in_words(fitted, index)
+        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, main, words)
+
+
+def warnings_of(thresholds, contrast):
+    """Return what thresholds that let something survive say about themselves."""
+    found = [threshold for threshold in thresholds if threshold.surviving.any()]
+    return [f"{contrast.name}: {one.name}: {note}" for one in found for note in one.warnings]
+
+
+def gather(warnings, contrasts):
+    """Return warnings with the same words for several contrasts as one; those begin with the contrast's name.
+
+    Parameters
+    ----------
+    warnings : list of str
+    contrasts : list of dict
+        What the record says of the contrasts.
+    """
+    names = {name for entry in contrasts for name in (entry["name"], entry["input_contrast"]) if name}
+    found = {}
+    for warning in warnings:
+        name = max((name for name in names if warning.startswith(f"{name}: ")), key=len, default="")
+        found.setdefault(warning.removeprefix(f"{name}: "), {})[name] = None
+    return [": ".join(filter(None, (", ".join(filter(None, where)), text))) for text, where in found.items()]
+
+
+def shuffle_all(fit, fitted, settings):
+    """Return the `Shuffled` of every contrast of a fit."""
+    return [_shuffle(index, fit, fitted, settings) for index in range(len(fit.contrasts))]
+
+
+def _shuffle(index, fit, fitted, settings):
+    if not settings.permutation.n_permutations:
+        return Shuffled()
+    if fitted.no_shuffling:
+        return Shuffled(refusal=f"Not shuffled: {fitted.no_shuffling}.")
+    data, design, contrast, statistic = fitted.to_shuffle(index)
+    place = (fitted.stack.geometry, fit.entities, fit.node, blocks_of_rows(fit, design))
+    try:
+        inference = shuffle_contrast(data, design, contrast, place, settings)
+    except AppError as error:
+        # The other contrasts may have more subjects, and the maps of this one are right.
+        return Shuffled(refusal=f"{contrast.name}: {error}")
+    return Shuffled(mark_statistic(inference, statistic) if statistic else inference)
+
+
+def parts_of(fit):
+    """Return everything that the results of a fit depend on, for its fingerprint."""
+    files = [path for entry in fit.inputs for path in (entry.effect, entry.variance) if path]
+    within = [] if fit.within is None else [fit.within.weights, *fit.within.cells]
+    weights = [contrast.weights for contrast in fit.contrasts]
+    return [fit.design.matrix, *weights, *fit.variance_groups, *fit.blocks, *within, *files]

@@ -1,0 +1,435 @@
+"""What the group stage writes of each contrast: maps, thresholds, tables, nulls, its part of the record."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from bidsapp import names
+from bidsapp.group.discoveries import COLUMNS as DISCOVERY_COLUMNS
+from bidsapp.group.discoveries import make_discoveries
+from bidsapp.group.estimands import describe_estimand
+from bidsapp.group.main_threshold import MainThreshold
+from bidsapp.group.write_tables import STATISTICS, TableWriter, is_template
+from bidsapp.inference.conventions import conventions_of
+from bidsapp.inference.pvalues import p_interval
+from bidsapp.inference.thresholds.surviving import TAILS
+from bidsapp.outputs.describe import describe_contrast
+from bidsapp.outputs.estimates import write_described_map
+from bidsapp.outputs.files import write_json
+from bidsapp.outputs.images import write_mask
+from bidsapp.outputs.sidecars import map_sidecar
+from bidsapp.outputs.tables import write_contrasts, write_design, write_table
+from bidsapp.plan.mixtures import describe_facts, shared_facts
+from bidsapp.records.maps import (
+    OTHER_STATISTICS,
+    Contrast,
+    EffectStack,
+    Geometry,
+    GroupEstimate,
+    Inference,
+    Threshold,
+)
+from bidsapp.tables.atlas import read_atlases
+from bidsapp.version import __version__
+
+# How sidecars name them, and the label of the observed map where it is written.
+INFERENCE_WORDS = {"height": "voxel", "extent": "clusterSize", "mass": "clusterMass", "tfce": "tfce"}
+OBSERVED_STATS = {"extent": "size", "mass": "mass", "tfce": "tfce"}
+CLUSTER_THRESHOLDS = ("maxSize", "maxMass")
+# Thresholds whose clusters are formed at the cluster-forming p.
+FORMED = (*CLUSTER_THRESHOLDS, "rftSize", "ari")
+# Thresholds whose survivors are no plain cut-off of a map, and what they control.
+WRITTEN_THRESHOLDS = dict.fromkeys(("maxT", "maxSize", "maxMass", "maxTFCE", "rftSize"), "FWE") | {
+    "ari": "TDP"
+}
+# Beyond it, -log10 p says nothing that float32 readers could use.
+MAX_LOGP = 300.0
+# A sentence names no more columns of a design.
+MAX_NAMED = 8
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """Everything that was computed of one group contrast."""
+
+    fit: object
+    contrast: Contrast
+    stack: EffectStack
+    estimate: GroupEstimate
+    inference: Inference | None
+    thresholds: list[Threshold]
+    warnings: list
+    main: MainThreshold
+    estimator: str = "ordinary least squares"
+
+
+class ContrastWriter:
+    """Writes the files of one group contrast; all their names and sidecars share its entities and fields.
+
+    Parameters
+    ----------
+    result : GroupResult
+    settings : Settings
+    """
+
+    def __init__(self, result, settings):
+        self._result, self._settings, self._out = result, settings, settings.output_dir
+        self._where = {"node": result.fit.node, "contrast": result.contrast.name}
+        self._maps = collect_maps(result)
+        # A conjunction weighs nothing.
+        weighs = result.estimate.test != "z"
+        self._estimand = describe_estimand(result.fit, result.contrast) if weighs else None
+        # What was decided at the participant level. This level has a version of its own.
+        self._made_with = shared_facts(result.fit.inputs) | {"TaskGLMVersion": __version__}
+        self._tables = TableWriter(result, self._maps, settings)
+
+    def write(self):
+        """Write everything and return the contrast's part of the record (see docs/records.md)."""
+        result, estimate = self._result, self._result.estimate
+        described = describe_contrast(result.contrast)
+        return {
+            "name": result.contrast.name,
+            "input_contrast": result.fit.contrast,
+            "design": group_design_path(result.fit),
+            "coverage": _coverage_path(result.fit),
+            "excluded": [{"subject": s, "reason": reason} for s, reason in result.fit.excluded.items()],
+            "group_contrast": result.fit.group_contrasts.get(result.contrast.name, "1"),
+            "descriptive": result.contrast.name in result.fit.descriptive,
+            "test": estimate.test,
+            "dof": _common_dof(estimate),
+            "weights": described["weights"],
+            "estimand": self._estimand,
+            "n_subjects": len(set(result.stack.labels)),
+            "units": effect_units(result.fit, result.contrast),
+            "input_units": input_units(result.fit),
+            "maps": {stat: self.write_map(stat, values) for stat, values in self._maps.items()},
+            "inputs": [describe_input(entry) for entry in result.fit.inputs],
+            "main_threshold": asdict(result.main),
+            **self.write_inference(),
+            **self.write_discoveries(),
+            "thresholds": [self.write_threshold(threshold) for threshold in result.thresholds],
+        }
+
+    def write_map(self, stat, values, desc=None, **fields):
+        """Write a map of the contrast and return its path."""
+        result = self._result
+        path = names.map_path(result.fit.entities, stat=stat, desc=desc, **self._where)
+        is_signed = result.estimate.test in ("t", "z")
+        # Estimators number the variance groups.
+        quantity, _, number = stat.partition("_")
+        shared = {
+            "group": variance_levels(result.fit)[int(number) - 1] if number else None,
+            "units": input_units(result.fit),
+            "effect_units": effect_units(result.fit, result.contrast),
+            "SpatialReference": result.fit.entities.get("space"),
+            "ContrastName": result.contrast.name,
+            "InputContrast": result.fit.contrast,
+            "Estimand": self._estimand and self._estimand["text"],
+            "EstimandWeights": self._estimand and self._estimand["weights"],
+            "Test": result.estimate.test,
+            "NodeName": result.fit.node,
+            "NodeLevel": "Dataset",
+            "EstimationMethod": f"{result.estimator}, on the subjects' effects",
+            "DegreesOfFreedom": _common_dof(result.estimate),
+            "MainThreshold": result.main.method,
+            "MainThresholdDeclared": result.main.declared,
+            "AlternativeHypothesis": TAILS[self._settings.group.tail] if is_signed else "upper tail",
+            "NumberOfSubjects": len(set(result.stack.labels)),
+            "GroupSmoothingFWHM": self._settings.group.group_smoothing_fwhm,
+            **self._made_with,
+        }
+        write_described_map(
+            self._out, path, values, result.stack.geometry, map_sidecar(quantity, **shared | fields)
+        )
+        return path
+
+    def write_inference(self):
+        """Write the null distributions and permutation maps; return what the record says of them."""
+        inference = self._result.inference
+        if inference is None:
+            return {}
+        nulls = []
+        columns = {}
+        for name, found in inference.statistics.items():
+            label, _, title = STATISTICS[name]
+            columns[label] = found.null_max
+            about = {"Inference": INFERENCE_WORDS[name], **conventions(inference, name)}
+            desc = label + tail_suffix(inference)
+            self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
+            is_score = about["Statistic"] in OTHER_STATISTICS and name == "height"
+            stat = "score" if is_score else OBSERVED_STATS.get(name)
+            if stat:
+                what = {"Description": f"shuffled statistic: {about['Statistic']}"} if is_score else {}
+                self.write_map(stat, found.observed, **about, **what)
+            nulls.append(
+                {"statistic": label, "title": title, "column": label, "observed": float(found.null_max[0])}
+            )
+        if inference.p is not None:
+            desc = "permUnc" + tail_suffix(inference)
+            self.write_map(
+                "logp", minus_log10(inference.p), desc, Correction="none", **conventions(inference)
+            )
+        table = names.table_path(self._result.fit.entities, "nullmax", **self._where)
+        about = {
+            null["column"]: {"Description": f"{null['title']}, the observed one first"} for null in nulls
+        }
+        write_table(self._out / table, pd.DataFrame(columns), about)
+        shuffling = {
+            "n_shuffles": inference.n_shuffles,
+            "n_distinct": inference.n_distinct,
+            "exact": inference.exact,
+            "scheme": inference.scheme,
+            "scheme_reason": inference.conventions["SchemeReason"],
+            "statistic": inference.conventions["Statistic"],
+            "scale": inference.conventions["TFCEScale"],
+            "seed": inference.options.seed,
+            "smallest_p": inference.smallest_p,
+            "family": inference.conventions["Family"],
+            "incomplete_voxels": inference.conventions["IncompleteVoxels"],
+            "warnings": list(inference.warnings),
+        }
+        return {"nulls": [null | {"table": table} for null in nulls], "permutation": shuffling}
+
+    def write_discoveries(self):
+        """Write how much of every atlas region is active; return what the record says of it."""
+        result = self._result
+        if not is_template(result.fit.entities):
+            return {}
+        atlases = read_atlases(self._settings.group.atlas)
+        frame = make_discoveries(result.estimate, result.stack.geometry, atlases, self._settings)
+        if not len(frame):
+            return {}
+        path = names.table_path(result.fit.entities, "discoveries", **self._where)
+        write_table(self._out / path, frame, {name: DISCOVERY_COLUMNS[name] for name in frame.columns})
+        return {"discoveries": path}
+
+    def write_threshold(self, threshold):
+        """Write the tables and maps of a threshold and return what the record says of it."""
+        statistic = next(name for name in ("F", "t", "z") if name in self._maps)
+        tables, n_clusters = self._tables.write(threshold, statistic)
+        adjusted = {}
+        if threshold.name.startswith("fdr") and threshold.adjusted is not None:
+            fields = {"Correction": "FDR", "Description": threshold.description}
+            if threshold.name == "fdrPermutation":
+                fields |= conventions(self._result.inference)
+            adjusted["p_map"] = self.write_map("q", threshold.adjusted, threshold.name, **fields)
+        if threshold.name in WRITTEN_THRESHOLDS and not threshold.reason:
+            surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
+            fields = {"Correction": WRITTEN_THRESHOLDS[threshold.name], "Description": threshold.description}
+            adjusted["surviving"] = self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
+        if threshold.name.startswith("max") and not threshold.reason:
+            adjusted["p_map"] = names.map_path(
+                self._result.fit.entities,
+                stat="logp",
+                desc=threshold.name + tail_suffix(self._result.inference),
+                **self._where,
+            )
+        return {
+            "method": threshold.name,
+            "title": threshold.description,
+            "alpha": threshold.alpha,
+            "tail": self._settings.group.tail,
+            "statistic": statistic,
+            "cutoff": float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
+            "scale": threshold.scale,
+            "forming": self._forming(threshold),
+            "forming_p": self._settings.permutation.cluster_forming_p if threshold.name in FORMED else None,
+            "reason": threshold.reason,
+            "warnings": list(threshold.warnings),
+            "n_voxels": int(np.count_nonzero(threshold.surviving)),
+            "n_clusters": n_clusters,
+            **adjusted,
+            **tables,
+        }
+
+    def _forming(self, threshold):
+        clusters = getattr(self._result.inference, "clusters", None)
+        return clusters.cutoff if clusters is not None and threshold.name in CLUSTER_THRESHOLDS else None
+
+
+def write_shared(model, stacks, settings, *, estimator):
+    """Write what all contrasts of a Dataset node share and return the record's part.
+
+    The mask holds the voxels that any contrast was tested in; design and weights are those of the fit with
+    the most subjects, the first of them.
+
+    Parameters
+    ----------
+    model : DatasetModel
+    stacks : list of EffectStack
+        Of each fit; the effects are not used.
+    settings : Settings
+    estimator : str
+        In words.
+    """
+    out, entities = settings.output_dir, model.entities
+    fit = max(model.fits, key=lambda fit: len(fit.subjects))
+    affine = stacks[0].geometry.affine
+    geometry = Geometry(np.any([stack.geometry.mask for stack in stacks], axis=0), affine)
+    mask = names.mask_path(entities, node=model.node)
+    write_mask(out / mask, geometry, space=entities.get("space"))
+    sidecar = {"Type": "Brain", "Description": "Voxels that a contrast was tested in"}
+    write_json(out / names.sidecar_path(mask), sidecar)
+    weights = names.contrasts_path(entities, node=model.node)
+    estimands = {contrast.name: describe_estimand(fit, contrast) for contrast in fit.contrasts}
+    write_contrasts(out / weights, fit.contrasts, fit.design.columns, {"Estimands": estimands})
+    return {
+        "mask": mask,
+        "coverage": _coverage_path(fit),
+        "design": group_design_path(fit),
+        "contrast_table": weights,
+        "n_voxels": geometry.n_points,
+        "voxel_size_mm": np.sqrt(np.square(affine[:3, :3]).sum(axis=0)).round(6).tolist(),
+        "description": describe_model(fit),
+        "formula": fit.formula or None,
+        "graph": fit.graph,
+        "estimator": estimator,
+        "made_with": describe_facts([entry for fit in model.fits for entry in fit.inputs]),
+        "subjects": describe_subjects(model),
+    }
+
+
+def group_design_path(fit):
+    """Return the path of the design of a fit."""
+    return names.design_path(fit.entities, node=fit.node, contrast=fit.contrast)
+
+
+def write_fit(fit, stack, settings):
+    """Write the design of a fit and its coverage."""
+    descriptions = {name: {"Description": "Column of the group design"} for name in fit.design.columns}
+    write_design(settings.output_dir / group_design_path(fit), fit.design, descriptions)
+    write_coverage(fit, stack, settings)
+
+
+def write_coverage(fit, stack, settings):
+    """Write how many inputs have data in each voxel, over all voxels that any has."""
+    everywhere = Geometry(stack.coverage > 0, stack.geometry.affine)
+    path = _coverage_path(fit)
+    fields = {"SpatialReference": fit.entities.get("space"), "NumberOfSubjects": len(set(stack.labels))}
+    sidecar = map_sidecar("coverage", NodeName=fit.node, **fields)
+    write_described_map(settings.output_dir, path, stack.coverage[everywhere.mask], everywhere, sidecar)
+
+
+def _coverage_path(fit):
+    return names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
+
+
+def describe_model(fit):
+    """Return the model of a fit in a sentence."""
+    n_subjects, n_rows = len(set(fit.subjects)), len(fit.subjects)
+    if fit.design.matrix.shape[1] == 1 and (fit.design.matrix == 1).all():
+        return f"One-sample test: is the mean effect of {n_subjects} subjects different from zero?"
+    who = f"{n_subjects} subjects" if n_subjects == n_rows else f"{n_rows} maps of {n_subjects} subjects"
+    columns = fit.design.columns
+    named = f"the columns {', '.join(columns)}" if len(columns) <= MAX_NAMED else f"{len(columns)} columns"
+    return f"General linear model of {who} with {named}."
+
+
+def describe_subjects(model):
+    """Return who is in the model and who is not, and why; a subject may be in some contrasts only."""
+    described = {}
+    for fit in model.fits:
+        for label, reason in fit.excluded.items():
+            described.setdefault(label, {"missing": []})["missing"].append((fit.contrast, reason))
+        for label in fit.design.rows:
+            entry = described.setdefault(label, {"missing": []})
+            entry["covariates"] = fit.covariates.get(label, {})
+    return [
+        {
+            "label": label,
+            "used": "covariates" in entry,
+            "reason": "; ".join(f"{contrast}: {reason}" for contrast, reason in entry["missing"]),
+            "covariates": entry.get("covariates", {}),
+        }
+        for label, entry in sorted(described.items())
+    ]
+
+
+def collect_maps(result):
+    """Return the maps of a contrast by their stat label."""
+    estimate = result.estimate
+    if estimate.test == "z":
+        maps = {}
+    elif estimate.test == "t":
+        maps = {"effect": estimate.effect, "variance": estimate.variance, "t": estimate.statistic}
+    else:
+        maps = {"F": estimate.statistic}
+    more = {stat: values for stat, values in estimate.maps.items() if stat != "n" or np.ptp(values)}
+    if _varies(estimate.dof):
+        more["dof"] = estimate.dof
+    return maps | {"z": estimate.z, "p": estimate.p, **more}
+
+
+def variance_levels(fit):
+    """Return the variance groups of a fit in the order of their numbers."""
+    return sorted(set(fit.variance_groups))
+
+
+def input_units(fit):
+    """Return the unit of the inputs' effects; None where no sidecar says it, or they differ."""
+    units = {entry.metadata.get("Units") for entry in fit.inputs}
+    return next(iter(units)) if len(units) == 1 else None
+
+
+def effect_units(fit, contrast):
+    """Return the unit of a contrast's effect: of a slope that of the inputs for one unit of the covariate."""
+    units = input_units(fit)
+    columns = dict(zip(fit.design.columns, fit.design.matrix.T, strict=True))
+    used = [name for name, weights in zip(contrast.columns, contrast.weights.T, strict=True) if weights.any()]
+    slopes = [name for name in used if not set(columns[name].tolist()) <= {0.0, 1.0}]
+    if not units or not slopes or len(slopes) < len(used):
+        return units
+    return f"{units} per unit of {' or '.join(slopes)}"
+
+
+def _varies(values):
+    known = values[np.isfinite(values)]
+    return known.size > 0 and np.ptp(known) > 0
+
+
+def conventions(inference, name=None):
+    """Return the sidecar fields that state how the p of a statistic (None: uncorrected) came about."""
+    counted = not inference.exact and (name is None or inference.options.tail_approximation == "none")
+    return {
+        "Permutations": inference.n_shuffles,
+        "Exact": inference.exact,
+        "Scheme": inference.scheme,
+        "Seed": inference.options.seed,
+        "DistinctArrangements": inference.n_distinct,
+        "SmallestP": inference.smallest_p,
+        # The 95 % interval (Clopper & Pearson) of a p that comes out as alpha; only where p counts draws.
+        "ResamplingInterval": resampling_interval(inference) if counted else None,
+        **conventions_of(inference, name),
+    }
+
+
+def resampling_interval(inference):
+    """Return the 95 % confidence limits of a p-value that is estimated at alpha."""
+    lower, upper = p_interval(inference.options.alpha, inference.n_shuffles)
+    return [round(float(lower), 6), round(float(upper), 6)]
+
+
+def tail_suffix(inference):
+    """Return what names of one-sided maps end in; two-sided maps and F are unmarked."""
+    if inference.conventions.get("TwoSided") or inference.test not in ("t", "v"):
+        return ""
+    return {"positive": "Pos", "negative": "Neg"}.get(inference.options.tail, "")
+
+
+def minus_log10(p):
+    """Return -log10 p, finite."""
+    with np.errstate(divide="ignore"):
+        return np.minimum(-np.log10(p), MAX_LOGP)
+
+
+def describe_input(entry):
+    """Return the files of one input of a group model."""
+    variance = str(entry.variance) if entry.variance else None
+    return {"subject": f"sub-{entry.key.entity('sub')}", "effect": str(entry.effect), "variance": variance}
+
+
+def _common_dof(estimate):
+    dof = np.unique(estimate.dof[np.isfinite(estimate.dof)])
+    value = float(dof[0]) if len(dof) == 1 else None
+    return value if estimate.test in ("t", "z") else [estimate.dof_numerator, value]

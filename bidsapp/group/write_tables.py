@@ -1,0 +1,162 @@
+"""The tables of clusters and peaks of a group contrast, one pair a threshold."""
+
+from dataclasses import replace
+from itertools import cycle
+
+import numpy as np
+
+from bidsapp import names
+from bidsapp.inference.across import HOLM
+from bidsapp.inference.ari import find_discoveries
+from bidsapp.inference.pvalues import p_interval
+from bidsapp.outputs.files import write_json
+from bidsapp.outputs.images import write_labels
+from bidsapp.outputs.tables import write_table
+from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
+from bidsapp.tables.clusters import describe_columns, make_cluster_table
+from bidsapp.tables.peaks import make_peak_effects
+
+# By the name of a statistic of the permutation engine: its label in files, its column in tables, its title.
+STATISTICS = {
+    "height": ("maxT", "p_fwe", "largest statistic of each shuffle"),
+    "extent": ("maxSize", "p_fwe_size", "largest cluster of each shuffle, in voxels"),
+    "mass": ("maxMass", "p_fwe_mass", "largest cluster mass of each shuffle"),
+    "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
+}
+P_COLUMNS = {label: column for label, column, _ in STATISTICS.values()}
+# By the name of a threshold: the column of its own p, the only one in its tables (ari has none).
+OWN_P = (
+    P_COLUMNS
+    | dict.fromkeys(("holm", "bonferroni", "rftPeak", "rftSize"), "p_fwe")
+    | dict.fromkeys(("fdrBH", "fdrBKY", "fdrPermutation"), "q")
+    | {"uncorrected": "p"}
+)
+# Columns that readers look for in tables of TFCE, whose rows are no clusters at the cluster-forming p.
+OF_CLUSTERS = {"extent": "p_fwe_size", "mass": "p_fwe_mass"}
+NO_CLUSTER = "n/a: rows are no clusters at the cluster-forming p. The table of {} has the p of these."
+# The maps whose values tables list at peaks, beside the statistic.
+LISTED = ("z", "effect", "g")
+EFFECT_COLUMNS = {
+    "Description": "Effect of every participant at every peak, in the unit of the effect maps",
+    "cluster_id": {"Description": "Cluster number, as in the table of clusters"},
+    "peak": {"Description": "Rank of the peak in its cluster"},
+}
+
+
+class TableWriter:
+    """Writes the tables of a contrast; prepared once for all of its thresholds.
+
+    Parameters
+    ----------
+    result : GroupResult
+    maps : dict of str to ndarray, shape (n_points,)
+    settings : Settings
+    """
+
+    def __init__(self, result, maps, settings):
+        self._result, self._settings = result, settings
+        self._where = {"node": result.fit.node, "contrast": result.contrast.name}
+        self._listed = {name: maps[name] for name in LISTED if name in maps}
+        self._maps = maps
+        discoveries = find_discoveries(result.estimate.p, settings.group.alpha)
+        self._options = {
+            "measures": {"tdp": discoveries.proportion},
+            "connectivity": settings.permutation.connectivity,
+        }
+        self._atlases = read_atlases(settings.group.atlas) if is_template(result.fit.entities) else []
+
+    def write(self, threshold, statistic):
+        """Write the tables of a threshold; return their paths by what they hold, and the clusters' number."""
+        if threshold.reason:
+            return {"clusters": None, "peaks": None}, 0
+        geometry = self._result.stack.geometry
+        listed = {statistic: self._maps[statistic], **self._listed}
+        own = OWN_P.get(threshold.name)
+        if own:
+            listed[own] = threshold.adjusted
+        table = make_cluster_table(listed, threshold.surviving, geometry, **self._options)
+        if not len(table.clusters):
+            return {"clusters": None, "peaks": None}, 0
+        clusters, peaks = add_labels(table, geometry, self._atlases)
+        frames = {
+            kind: add_limits(put_first(frame, own, statistic), threshold.name, self._result.inference)
+            for kind, frame in (("clusters", clusters), ("peaks", peaks))
+        }
+        about = describe_atlases(self._atlases) | _describe_own(own, threshold)
+        if threshold.name == "maxTFCE":
+            elsewhere = [name for name in OF_CLUSTERS if name in self._result.inference.statistics]
+            empty = dict.fromkeys((OF_CLUSTERS[name] for name in elsewhere), np.nan)
+            frames["clusters"] = frames["clusters"].assign(**empty)
+            about |= {
+                OF_CLUSTERS[name]: {"Description": NO_CLUSTER.format(STATISTICS[name][0])}
+                for name in elsewhere
+            }
+        paths = {
+            kind: self._write_table(kind, frame, describe_columns(frame, about), threshold)
+            for kind, frame in frames.items()
+        }
+        paths["labels"] = self._write_labels(table.labels, threshold)
+        if self._result.stack.effect is not None:
+            stack = replace(self._result.stack, labels=name_inputs(self._result.fit, self._result.stack))
+            effects = make_peak_effects(table.peaks, stack)
+            paths["peak_effects"] = self._write_table("effects", effects, EFFECT_COLUMNS, threshold)
+        return paths, len(table.clusters)
+
+    def _write_table(self, kind, frame, descriptions, threshold):
+        path = names.table_path(self._result.fit.entities, kind, desc=threshold.name, **self._where)
+        write_table(self._settings.output_dir / path, frame, descriptions)
+        return path
+
+    def _write_labels(self, labels, threshold):
+        entities, folder = self._result.fit.entities, self._settings.output_dir
+        path = names.clusters_label_path(entities, desc=threshold.name, **self._where)
+        write_labels(folder / path, labels, self._result.stack.geometry, space=entities.get("space"))
+        write_json(folder / names.sidecar_path(path), {"Description": threshold.description})
+        return path
+
+
+def _describe_own(own, threshold):
+    return {own: {"Description": f"p of this table's threshold: {threshold.description}"}} if own else {}
+
+
+def put_first(frame, own, statistic):
+    """Return a table with the p of its own threshold, where it has one, before the statistic."""
+    columns = [name for name in frame.columns if name != own]
+    if own:
+        columns.insert(columns.index(statistic), own)
+    return frame[columns]
+
+
+def add_limits(frame, label, inference):
+    """Return a table with the limits of the p that its own threshold goes by, beside that p.
+
+    All shuffles together give p itself, and a fitted tail is no count of shuffles: then there are none.
+    """
+    column = P_COLUMNS.get(label)
+    # Of Holm's procedure p is no share of shuffles.
+    counted = inference is not None and not inference.exact and not _is_stepwise(inference)
+    if column not in frame or not counted or inference.options.tail_approximation != "none":
+        return frame
+    lower, upper = p_interval(frame[column], inference.n_shuffles)
+    place = frame.columns.get_loc(column) + 1
+    limits = frame.copy()
+    limits.insert(place, "p_fwe_low", lower)
+    limits.insert(place + 1, "p_fwe_high", upper)
+    return limits
+
+
+def _is_stepwise(inference):
+    return HOLM in getattr(inference, "conventions", {}).get("Family", "")
+
+
+def name_inputs(fit, stack):
+    """Return a name for every input of a fit: the subject, and the cell where a subject has several maps."""
+    if len(fit.design.rows) == len(stack.labels):
+        return tuple(fit.design.rows)
+    pairs = zip(stack.labels, cycle(fit.within.cells), strict=False)
+    return tuple(f"{label} {cell}" for label, cell in pairs)
+
+
+def is_template(entities):
+    """Tell whether maps are in a space that the atlases are drawn in."""
+    return entities.get("space", "MNI").startswith("MNI")

@@ -1,0 +1,248 @@
+"""Follow all shuffles of a test, in batches, on several threads.
+
+Two routes lead to the same numbers. Where only the height and the clusters of a linear test are asked for,
+points are screened stretch by stretch and never become a map (``screening.py``). Everything else takes
+whole maps. Neither the threads nor the memory change a result: maxima and counts do not depend on how the
+shuffles are cut into batches (``budget.py``).
+"""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
+from threadpoolctl import threadpool_limits
+
+from bidsapp.inference.engine.budget import WHOLE, count_screened, count_threads
+from bidsapp.inference.fast.kernels import cluster_maxima_of_maps, cluster_maxima_of_points
+from bidsapp.inference.fast.screening import screen_points
+from bidsapp.inference.fast.simd import BLOCK
+from bidsapp.inference.pvalues import TIE
+from bidsapp.inference.statistics import STATISTICS
+from bidsapp.inference.statistics.statistic import Batch
+from bidsapp.inference.voxels.linear import STRETCH, LinearTest
+
+# No w reaches this: there are no clusters to form.
+NO_CUTOFF = 2.0
+EVENTS = 200_000
+# Batches a worker of a cluster has in hand: few enough to show progress, enough to keep it busy.
+IN_HAND = 4
+FINER = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Job:
+    """What the engine follows: a test, its shuffles, what to look at, how many together, on how many threads.
+
+    ``reached`` (n_points,) are the values that count as reaching the observed map, in units of the
+    statistic; None when exceedances are not counted.
+    """
+
+    test: object
+    shuffles: object
+    space: object
+    statistics: tuple
+    reached: np.ndarray | None
+    batch: int
+    n_threads: int
+
+    @property
+    def needs(self):
+        """The fields of ``Batch`` that the statistics read."""
+        return needs_of(self.statistics)
+
+    @property
+    def n_followed(self):
+        """How many shuffles must be looked at: the first half where the others give the same by symmetry."""
+        is_even = self.space.two_tailed or not self.test.is_signed
+        return len(self.shuffles) // 2 if self.shuffles.is_mirrored and is_even else len(self.shuffles)
+
+    def digest(self):
+        """Return a text that is the same for the same data, shuffles and statistics only."""
+        text = hashlib.sha256(np.ascontiguousarray(self.test.data))
+        text.update(self.shuffles.digest().encode())
+        space = self.space
+        shown = (self.statistics, space.cutoff, space.offset, space.two_tailed, space.tfce_powers)
+        text.update(repr((*shown, space.tfce_steps, self.reached is None)).encode())
+        text.update(space.neighbours)
+        return text.hexdigest()
+
+
+def make_job(test, shuffles, space, options, observed):
+    """Return the job of a test with its observed map (n_points,)."""
+    reached = None
+    if options.uncorrected:
+        size = np.abs(observed) if space.two_tailed else observed
+        reached = np.where(np.isfinite(size), size - TIE * np.abs(size), np.inf)
+    needs = needs_of(options.statistics)
+    if is_screened(test, needs):
+        sizes = count_screened(test, "clusters" in needs, options), max(options.n_threads, 1)
+    else:
+        sizes = 8 * WHOLE, count_threads(test, options)
+    return Job(test, shuffles, space, options.statistics, reached, *sizes)
+
+
+def needs_of(statistics):
+    """Return the fields of ``Batch`` that some statistics read."""
+    return {STATISTICS[name].needs for name in statistics}
+
+
+def batches(job, start=0, *, finer=False):
+    """Return the slices of shuffles that are followed together; ``finer`` to look often whether to stop."""
+    size = min(job.batch, FINER) if finer else job.batch
+    return [slice(i, min(i + size, job.n_followed)) for i in range(start, job.n_followed, size)]
+
+
+def follow_each(job, parts):
+    """Yield every batch (slice of the shuffles) and what `follow` returns for it.
+
+    Batches are followed one after another here, or side by side by the workers of joblib's current backend.
+    """
+    n_workers = effective_n_jobs()
+    size = 1 if n_workers == 1 else IN_HAND * n_workers
+    held = _hold(job)
+    for start in range(0, len(parts), size):
+        some = parts[start : start + size]
+        yield from zip(some, Parallel()(delayed(follow)(held, which) for which in some), strict=True)
+
+
+def _hold(job):
+    """Return the job as the loops of joblib take it.
+
+    A Dask cluster holds it as the result of a task, which is done again when the worker that held it dies;
+    what joblib itself sends to a worker is lost with it, and the run with that.
+    """
+    client = getattr(get_active_backend()[0], "client", None)
+    return job if client is None else client.submit(_itself, job, pure=False)
+
+
+def _itself(job):
+    return job
+
+
+def follow(job, which):
+    """Return the maxima of every statistic (name -> (n,)) and how many shuffles reach each point.
+
+    Parameters
+    ----------
+    which : slice
+        Of the shuffles.
+    """
+    with threadpool_limits(1), ThreadPoolExecutor(job.n_threads) as pool:
+        batch, counts = (
+            _screen(job, which, pool) if is_screened(job.test, job.needs) else _map(job, which, pool)
+        )
+    return {name: batch[name] for name in job.statistics}, counts
+
+
+def is_screened(test, needs):
+    """Return whether the fast route serves."""
+    return isinstance(test, LinearTest) and "maps" not in needs
+
+
+def _screen(job, which, pool):
+    """Follow a batch point by point."""
+    test, space = job.test, job.space
+    weights = test.weights(job.shuffles, which)
+    rows, scale = test.sign_tables(job.shuffles, weights)
+    n_points = test.data.shape[1]
+    parts = _cut(n_points, job.n_threads, STRETCH)
+    has_clusters = "clusters" in job.needs
+    cutoff = float(test.to_w(space.statistic_cutoff)) if has_clusters else NO_CUTOFF
+    settings = (test.partition.n_rows, space.two_tailed, cutoff, _margin(weights))
+    reached = None if job.reached is None else test.to_w(job.reached)
+
+    def look(part):
+        return _screen_part(part, test.data, (weights, rows, scale), settings, reached)
+
+    found = list(pool.map(look, parts))
+    height = test.statistic(np.max([best for best, _, _ in found], axis=0))
+    counts = None if reached is None else np.concatenate([counts for _, counts, _ in found])
+    clusters = None
+    if has_clusters:
+        events = [np.concatenate(columns) for columns in zip(*[e for _, _, e in found], strict=True)]
+        clusters = _clusters_of_events(events, len(weights), job, pool)
+    batch = Batch(height, clusters)
+    return {name: STATISTICS[name].maxima(batch, space) for name in job.statistics}, counts
+
+
+def _screen_part(part, data, shuffled, settings, reached):
+    """Screen the points of one thread, a stretch at a time; return best, counts and events."""
+    best = np.full(len(shuffled[0]), 0.0 if settings[1] or settings[0] > 1 else -1.0)
+    counts = np.zeros(part.stop - part.start, np.int32)
+    kept = []
+    capacity = EVENTS
+    for start in range(part.start, part.stop, STRETCH):
+        stop = min(start + STRETCH, part.stop)
+        room = -(-(stop - start) // BLOCK) * BLOCK
+        stretch = np.zeros((len(data), room))
+        stretch[:, : stop - start] = data[:, start:stop]
+        goal = np.zeros(0)
+        if reached is not None:
+            goal = np.full(room, np.inf)
+            goal[: stop - start] = reached[start:stop]
+        while True:
+            events = (np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.empty(capacity))
+            here = np.zeros(room, np.int32)
+            found = (best, here)
+            n_events = screen_points(stretch, shuffled, settings, goal, found, events)
+            if n_events <= capacity:
+                break
+            capacity = 2 * n_events
+        counts[start - part.start : stop - part.start] = here[: stop - start]
+        kept.append((events[0][:n_events].copy(), events[1][:n_events] + start, events[2][:n_events].copy()))
+    return best, counts, [np.concatenate(columns) for columns in zip(*kept, strict=True)]
+
+
+def _clusters_of_events(events, n_shuffles, job, pool):
+    """Return the largest cluster size and mass of each shuffle from its points above the cutoff."""
+    shuffle, point, w = events
+    order = np.argsort(shuffle, kind="stable")
+    starts = np.searchsorted(shuffle[order], np.arange(n_shuffles + 1))
+    heights = job.space.scale(job.test.statistic(w[order]))
+    point = np.ascontiguousarray(point[order], np.int32)
+
+    def look(part):
+        return cluster_maxima_of_points(
+            starts[part.start : part.stop + 1], point, heights, job.space.neighbours, job.space.offset
+        )
+
+    return np.concatenate(list(pool.map(look, _cut(n_shuffles, job.n_threads, 1))))
+
+
+def _map(job, which, pool):
+    """Follow a batch by whole maps."""
+    pieces = [slice(i, min(i + WHOLE, which.stop)) for i in range(which.start, which.stop, WHOLE)]
+    results = list(pool.map(lambda piece: _map_piece(job, piece), pieces))
+    maxima = {name: np.concatenate([m[name] for m, _ in results]) for name in job.statistics}
+    return maxima, None if job.reached is None else np.sum([counts for _, counts in results], axis=0)
+
+
+def _map_piece(job, piece):
+    space = job.space
+    maps = job.test.maps(job.shuffles, piece)
+    size = np.abs(maps) if space.two_tailed else maps
+    counts = None if job.reached is None else np.count_nonzero(size >= job.reached, axis=0)
+    height, clusters, spatial = size.max(axis=1), None, None
+    if job.needs != {"height"}:
+        spatial = space.scale(maps)
+    if "clusters" in job.needs:
+        clusters = cluster_maxima_of_maps(
+            spatial, space.cutoff, space.two_tailed, space.neighbours, space.offset
+        )
+    batch = Batch(height, clusters, spatial)
+    return {name: STATISTICS[name].maxima(batch, space) for name in job.statistics}, counts
+
+
+def _cut(n, n_parts, unit):
+    """Return slices of 0 to n, about equal, at multiples of a unit."""
+    n_units = -(-n // unit)
+    edges = [min(n, unit * (n_units * k // n_parts)) for k in range(n_parts + 1)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+
+
+def _margin(weights):
+    """Return how far single-precision sums over the subjects may be off in w."""
+    return 1e-6 + 4e-7 * np.sqrt(weights.shape[2]) * weights.shape[1]

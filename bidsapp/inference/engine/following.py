@@ -1,0 +1,70 @@
+"""Run the batches of a job: keep the nulls, save what is needed to go on, stop when the answer is clear."""
+
+import numpy as np
+
+from bidsapp.inference.engine.batches import batches, follow_each
+from bidsapp.inference.pvalues import p_from_null, p_interval
+
+# Early stopping: no decision on fewer shuffles, and at this confidence that p stays on its side of alpha.
+FEWEST_DECIDED, DECIDED = 200, 0.999
+
+
+def follow_all(job, options, observed, monitor):
+    """Return the null maxima of each statistic, the exceedance counts and the number of shuffles."""
+    # Of all data: as long as a batch of shuffles, so once.
+    digest = job.digest() if monitor is not None else ""
+    done, nulls, counts = _resume(job, monitor, digest)
+    for which, (maxima, reached) in follow_each(job, batches(job, done, finer=options.stop_when_decided)):
+        for name in job.statistics:
+            nulls[name][which] = maxima[name]
+        if counts is not None:
+            counts += reached
+        done = which.stop
+        if monitor is not None:
+            monitor.save(_state(digest, done, nulls, counts))
+            monitor.progress(done, job.n_followed)
+        if options.stop_when_decided and is_decided(observed, nulls, done, options.alpha):
+            break
+    if done < job.n_followed or done == len(job.shuffles):
+        return {name: null[:done] for name, null in nulls.items()}, counts, done
+    for null in nulls.values():
+        null[done:] = null[:done][::-1]
+    return nulls, None if counts is None else 2 * counts, len(job.shuffles)
+
+
+def _state(digest, done, nulls, counts):
+    """Return what a later call needs to go on, as arrays."""
+    state = {f"null_{name}": null[:done] for name, null in nulls.items()}
+    more = {} if counts is None else {"counts": counts}
+    return {"digest": np.array(digest), "done": np.array(done), **state, **more}
+
+
+def _resume(job, monitor, digest):
+    """Return where an interrupted call stood, or the start; a state of other data or options is not used."""
+    nulls = {name: np.full(len(job.shuffles), np.nan) for name in job.statistics}
+    counts = None if job.reached is None else np.zeros(len(job.reached), np.int64)
+    state = monitor.load() if monitor is not None else None
+    if not state or str(state["digest"]) != digest:
+        return 0, nulls, counts
+    done = int(state["done"])
+    for name, null in nulls.items():
+        null[:done] = state[f"null_{name}"]
+    return done, nulls, counts if counts is None else state["counts"].astype(np.int64)
+
+
+def is_decided(observed, nulls, done, alpha):
+    """Return whether more shuffles would hardly move a corrected p across alpha.
+
+    Parameters
+    ----------
+    observed : dict of str to ndarray
+        The size of every statistic in every point or cluster.
+    """
+    if done < FEWEST_DECIDED:
+        return False
+    for name, values in observed.items():
+        p = np.unique(p_from_null(values[np.isfinite(values)], nulls[name][:done]))
+        lower, upper = p_interval(p, done, DECIDED)
+        if np.any((lower <= alpha) & (upper > alpha)):
+            return False
+    return True

@@ -1,0 +1,123 @@
+"""How the rows of a test may be shuffled: signs or places, rows or whole blocks, and why.
+
+Permuting rows tests nothing about a mean, which it leaves in place: there signs are flipped, which supposes
+errors symmetric about zero. Permuting rows is right where they are exchangeable: within the blocks that are
+given, and never between rows of different variance, whose signs may be flipped.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp.inference.shuffles.arrangements import SAME_ROW, members_of
+from bidsapp.records.maps import InferenceOptions
+
+# A regressor whose sums are below this share of its largest value sums to zero.
+ZERO_SUM = 1e-6
+# An effect of which less than this is left beside columns of the blocks cannot be told from them.
+NOTHING_LEFT = 1e-6
+MEAN = "permuting rows leaves a mean in place"
+BETWEEN_VARIANCES = "the effect lies between variance groups, whose rows cannot change places"
+MIXED = (
+    "Rows of variance groups are permuted, as asked for, though the effect lies between the groups: the "
+    "family-wise error can be many times alpha. --shuffle-scheme auto flips signs, which is right."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scheme:
+    """Options without "auto", why they are so, and what must be said of them."""
+
+    options: InferenceOptions
+    reason: str
+    warnings: tuple = ()
+
+
+def choose_scheme(partition, options):
+    """Return the Scheme of a test.
+
+    With blocks, ``auto`` is within them, unless the effect cannot be told from the blocks there, and so lies
+    between them: then whole blocks are permuted. A mean does not lie between blocks; each row's sign is
+    flipped by itself. ``dependent`` blocks (the rows of a subject) are different: cells have variances and
+    correlations of their own, so that rows never change places within them; whole blocks are permuted for
+    effects that are constant there, and flipped for all others.
+
+    Parameters
+    ----------
+    partition : Partition
+    options : InferenceOptions
+    """
+    wanted, effect = options.scheme, partition.effect
+    mode, why = ("free", "") if options.blocks is None else _choose_mode(partition, options)
+    if wanted != "auto":
+        scheme, reason = wanted, "as asked for"
+    elif not _sums_to_zero(effect):
+        scheme, reason = "sign-flip", MEAN
+    elif options.block_mode == "dependent" and mode == "flip":
+        scheme, reason = "sign-flip", "the effect varies within blocks"
+    else:
+        scheme, reason = "permutation", "the effect is no mean"
+    mode = "whole" if mode == "flip" else mode
+    chosen = replace(options, scheme=scheme, block_mode=mode)
+    reason = f"{reason}; {why}" if why else reason
+    if options.variance_groups is None or scheme == "sign-flip":
+        return Scheme(chosen, reason)
+    return _keep_variances_apart(partition, chosen, reason, asked=wanted != "auto")
+
+
+def _choose_mode(partition, options):
+    """Return within, whole or (dependent rows that can be flipped only) flip, and why."""
+    effect, groups = partition.effect, members_of(options.blocks)
+    if options.block_mode in ("within", "whole"):
+        return options.block_mode, f"{options.block_mode} blocks as asked for"
+    if options.block_mode == "dependent":
+        if _is_constant(effect, groups):
+            return "whole", "whole blocks, for the effect is the same in all rows of a block"
+        return "flip", "whole blocks, whose rows may differ in variance"
+    if not _sums_to_zero(effect):
+        return "within", "each row by itself, for a mean does not lie between blocks"
+    if _is_testable_within(partition, options.blocks):
+        return "within", "within blocks, where the effect varies"
+    return "whole", "whole blocks, for the effect lies between them"
+
+
+def _keep_variances_apart(partition, options, reason, *, asked):
+    """Return the Scheme of a permutation of rows that have different variances."""
+    groups = np.unique(options.variance_groups, return_inverse=True)[1]
+    within = options.block_mode != "whole"
+    cells = groups if options.blocks is None else _cross(options.blocks, groups)
+    if groups.max() == 0 or (
+        within and options.blocks is not None and cells.max() == len(set(options.blocks)) - 1
+    ):
+        return Scheme(options, reason)
+    if within and _is_testable_within(partition, cells):
+        options = replace(options, blocks=cells, block_mode="within")
+        return Scheme(options, f"{reason}; within variance groups, where the effect varies")
+    if asked:
+        return Scheme(options, reason, (MIXED,))
+    return Scheme(replace(options, scheme="sign-flip"), BETWEEN_VARIANCES)
+
+
+def _cross(first, second):
+    """Return the cell of each row in the crossing of two groupings."""
+    return np.unique(np.column_stack([first, second]), axis=0, return_inverse=True)[1].ravel()
+
+
+def _sums_to_zero(effect):
+    """Return whether all regressors of an effect sum to zero."""
+    return np.abs(effect.sum(axis=0)).max() < ZERO_SUM * np.abs(effect).max()
+
+
+def _is_constant(effect, groups):
+    """Return whether a regressor has one value in every group of rows."""
+    return max(np.ptp(effect[rows], axis=0).max() for rows in groups) < SAME_ROW * np.abs(effect).max()
+
+
+def _is_testable_within(partition, blocks):
+    """Return whether the effect can still be told from the design when each block has a column of its own."""
+    columns = (np.asarray(blocks)[:, None] == np.unique(blocks)).astype(float)
+    others = np.hstack([partition.nuisance, columns / np.linalg.norm(columns, axis=0)])
+    left, values, _ = np.linalg.svd(others, full_matrices=False)
+    basis = left[:, values > NOTHING_LEFT]
+    rest = partition.effect - basis @ (basis.T @ partition.effect)
+    return np.linalg.svd(rest, compute_uv=False).min() > NOTHING_LEFT

@@ -1,0 +1,271 @@
+"""Tests with variances that differ between groups of rows, under every shuffle.
+
+The statistic is that of ``stats.variance_groups``: the least-squares effect with its exact variance, by
+group, and Satterthwaite's degrees of freedom; of several rows F with the scale and degrees of freedom there.
+For means of groups they are Welch's (1951), which Aspin & Welch's v and Winkler's G (2014) are too. The
+degrees of freedom differ between voxels and shuffles; so every map, also that of the height, is followed as
+the z-value of the same parametric p.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from scipy import special
+
+from bidsapp.errors import SettingsError
+from bidsapp.inference.shuffles.partition import Partition
+from bidsapp.inference.voxels.linear import SMALLEST_REST, STRETCH
+from bidsapp.inference.voxels.null_fit import fit_under_null
+from bidsapp.stats.distributions import f_to_z, t_to_z
+from bidsapp.stats.group.variance_groups import NOTHING
+
+compiled = numba.njit(cache=True, nogil=True)
+
+
+class FollowedAsZ:
+    """Tests whose degrees of freedom differ between voxels and shuffles, so that their maps are z-values."""
+
+    __slots__ = ()
+
+    def observed(self, shuffles):
+        """Return the observed statistic, not z, shape (n_points,)."""
+        return self.statistics(shuffles, slice(0, 1))[0][0]
+
+    def cutoff(self, p):
+        """Return z with an upper-tail p."""
+        return float(-special.ndtri(p))
+
+    def z(self, statistic):
+        """Return z-values: the maps are z already."""
+        return statistic
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupedTest(FollowedAsZ):
+    """A contrast with data and variance groups, ready to be shuffled.
+
+    Attributes
+    ----------
+    groups : ndarray of int, shape (n_subjects,)
+        Numbers from 0.
+    data : ndarray of float64, shape (n_subjects, n_points)
+        Residuals on the nuisance, as of `fit_under_null`; zero where the test cannot be made.
+    usable : ndarray of bool, shape (n_points,)
+    direction : {1, -1}
+    """
+
+    partition: Partition
+    groups: np.ndarray
+    data: np.ndarray
+    usable: np.ndarray
+    direction: int
+
+    @property
+    def name(self):
+        """What the statistic is called."""
+        return "v" if self.partition.n_rows == 1 else "G"
+
+    @property
+    def dof(self):
+        """Numerator degrees of freedom; those of the residuals differ between voxels."""
+        return float(self.partition.n_rows), float("nan")
+
+    @property
+    def is_signed(self):
+        """Whether the statistic has two tails."""
+        return self.name == "v"
+
+    def statistics(self, shuffles, which):
+        """Return v or G and its residual degrees of freedom under some shuffles, each (n, n_points)."""
+        in_group = meet_groups(self.groups, shuffles, which)
+        # Each weight where its row meets a group, and nothing elsewhere: sums by group are products.
+        weights = in_group[:, :, None, :] * shuffles.apply(self.partition.basis, which)[:, None]
+        shape = len(weights), self.data.shape[1]
+        weights, in_group = weights.reshape(-1, len(self.data)), in_group.reshape(-1, len(self.data))
+        statistic, dof = np.zeros(shape), np.ones(shape)
+        about = about_groups(self.partition.basis, self.groups)
+        for start in range(0, shape[1], STRETCH):
+            data = self.data[:, start : start + STRETCH]
+            projected = (weights @ data).reshape(shape[0], len(about[1]), -1, data.shape[1])
+            squares = (in_group @ np.square(data)).reshape(shape[0], len(about[1]), -1)
+            fill_grouped(projected, squares, about, self.partition.n_rows, (statistic, dof), start)
+        return statistic, dof
+
+    def maps(self, shuffles, which):
+        """Return z-values of some shuffles, shape (n, n_points)."""
+        statistic, dof = self.statistics(shuffles, which)
+        if self.name == "v":
+            return self.direction * t_to_z(statistic, dof)
+        return f_to_z(statistic, self.partition.n_rows, dof)
+
+
+def prepare_grouped_test(test, groups):
+    """Return the test with variances by group of the data of a LinearTest.
+
+    Parameters
+    ----------
+    groups : ndarray, shape (n_subjects,)
+
+    Raises
+    ------
+    SettingsError
+        The effect rests on a group whose rows the design fits perfectly.
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    grams, freedom = about_groups(test.partition.basis, index)
+    n_rows = test.partition.n_rows
+    check_freedom(names, grams[:, :n_rows, :n_rows], freedom)
+    data = fit_under_null(test.data[:, None], test.partition.nuisance, index)[:, 0]
+    return GroupedTest(test.partition, index, data, test.usable, test.direction)
+
+
+def check_freedom(names, grams, freedom):
+    """Raise SettingsError where effects rest on a group whose rows the design fits perfectly.
+
+    Parameters
+    ----------
+    names : ndarray, shape (n_groups,)
+    grams : ndarray, shape (n_groups, n_effects, n_effects)
+        Inner products of the effects within each group.
+    freedom : ndarray, shape (n_groups,)
+        Its residual degrees of freedom.
+    """
+    lost = (np.einsum("gkk->g", grams) > NOTHING) & (freedom < NOTHING)
+    if lost.any():
+        raise SettingsError(
+            f"the design leaves no residual to variance group {names[np.argmax(lost)]}, on which the effect "
+            "rests. Give fewer columns or larger groups."
+        )
+
+
+def about_groups(basis, groups):
+    """Return the inner products of a basis within each group, and the group's residual freedom."""
+    parts = [basis[groups == group] for group in range(groups.max() + 1)]
+    grams = np.stack([part.T @ part for part in parts])
+    counts = np.array([len(part) for part in parts], float)
+    return grams, counts - np.trace(grams, axis1=1, axis2=2)
+
+
+def meet_groups(groups, shuffles, which):
+    """Return 1 where the row that a row of the data meets is of a group, (n_shuffles, n_groups, n_rows)."""
+    met = groups[shuffles.order[which]]
+    return (met[:, None, :] == np.arange(groups.max() + 1)[:, None]).astype(float)
+
+
+@compiled
+def fill_grouped(projected, squares, about, n_effects, results, start):
+    """Fill v (signed) or G and its degrees of freedom from the point ``start``.
+
+    Parameters
+    ----------
+    projected : ndarray, shape (n_shuffles, n_groups, n_basis, n_points)
+        Coefficients of the shuffled orthonormal basis of the design, effects first, summed by group.
+    squares : ndarray, shape (n_shuffles, n_groups, n_points)
+    about : tuple of ndarray
+        Inner products of the basis within each group, and the group's residual freedom.
+    results : tuple of ndarray
+        Statistic and degrees of freedom, shape (n_shuffles, all points).
+    """
+    statistic, dof = results
+    n_shuffles, n_groups, n_basis, n_points = projected.shape
+    coefficients, variances = np.empty(n_basis), np.empty(n_groups)
+    room = np.empty((n_effects, n_effects)), np.empty((n_effects, n_effects))
+    for j in range(n_shuffles):
+        for v in range(n_points):
+            if squares[j, :, v].sum() == 0.0:
+                continue
+            coefficients[:] = 0.0
+            for g in range(n_groups):
+                for k in range(n_basis):
+                    coefficients[k] += projected[j, g, k, v]
+            _estimate_variances(coefficients, projected[j, :, :, v], squares[j, :, v], about, variances)
+            found = _statistic_of(coefficients[:n_effects], variances, about, room)
+            statistic[j, start + v], dof[j, start + v] = found
+
+
+@compiled
+def _estimate_variances(coefficients, projected, squares, about, variances):
+    """Fill the residual variance of each group."""
+    grams, freedom = about
+    n_basis = len(coefficients)
+    for g in range(len(variances)):
+        rest = squares[g]
+        for k in range(n_basis):
+            fitted = 0.0
+            for i in range(n_basis):
+                fitted += grams[g, k, i] * coefficients[i]
+            rest += coefficients[k] * (fitted - 2.0 * projected[g, k])
+        variances[g] = max(rest, SMALLEST_REST) / max(freedom[g], SMALLEST_REST)
+
+
+@compiled
+def _statistic_of(effect, variances, about, room):
+    """Return the statistic and degrees of freedom of one point."""
+    grams, freedom = about
+    s = len(effect)
+    if s == 1:
+        total, bound = 0.0, 0.0
+        for g in range(len(variances)):
+            total += variances[g] * grams[g, 0, 0]
+        for g in range(len(variances)):
+            bound += (variances[g] * grams[g, 0, 0] / total) ** 2 / max(freedom[g], SMALLEST_REST)
+        return effect[0] / np.sqrt(total), 1.0 / bound
+    inverse, turned = room
+    inverse[:] = 0.0
+    for g in range(len(variances)):
+        for k in range(s):
+            for i in range(s):
+                inverse[k, i] += variances[g] * grams[g, k, i]
+    invert(inverse)
+    traces, products = 0.0, 0.0
+    for g in range(len(variances)):
+        trace, square = _share_of_group(inverse, grams[g], variances[g], turned)
+        traces += trace * trace / max(freedom[g], SMALLEST_REST)
+        products += square / max(freedom[g], SMALLEST_REST)
+    pairs = s * (s + 2)
+    scale = 1.0 + 2.0 * (s * products - traces) / pairs
+    return _quadratic(effect, inverse) / (scale * s), pairs / (traces + 2.0 * products)
+
+
+@compiled
+def _share_of_group(inverse, gram, variance, turned):
+    """Return tr P and tr P^2 of a group's share P of the covariance."""
+    s = len(inverse)
+    trace, square = 0.0, 0.0
+    for k in range(s):
+        for i in range(s):
+            turned[k, i] = 0.0
+            for p in range(s):
+                turned[k, i] += inverse[k, p] * gram[p, i] * variance
+    for k in range(s):
+        trace += turned[k, k]
+        for i in range(s):
+            square += turned[k, i] * turned[i, k]
+    return trace, square
+
+
+@compiled
+def invert(matrix):
+    """Invert a positive definite matrix in place (Gauss and Jordan's elimination)."""
+    s = len(matrix)
+    for p in range(s):
+        pivot = max(matrix[p, p], SMALLEST_REST)
+        matrix[p, p] = 1.0
+        for i in range(s):
+            matrix[p, i] /= pivot
+        for k in range(s):
+            if k != p:
+                factor = matrix[k, p]
+                matrix[k, p] = 0.0
+                for i in range(s):
+                    matrix[k, i] -= factor * matrix[p, i]
+
+
+@compiled
+def _quadratic(effect, inverse):
+    total = 0.0
+    for k in range(len(effect)):
+        for i in range(len(effect)):
+            total += effect[k] * inverse[k, i] * effect[i]
+    return total

@@ -1,0 +1,197 @@
+"""The t or F statistic of every voxel under every shuffle (Freedman-Lane 1983, as in Winkler 2014).
+
+Instead of the data, the rows of the orthonormal basis are shuffled. With e the residuals of the data on
+the nuisance, scaled to length 1, b the coefficients of the effect's basis on shuffled e and a those of the
+nuisance's basis, ``w**2 = |b|**2 / (1 - |a|**2)`` is the share of variance that the effect explains; t and F
+are monotone functions of w.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from scipy import special
+
+from bidsapp.inference.fast.screening import GROUP
+from bidsapp.inference.shuffles.partition import Partition
+from bidsapp.stats.distributions import f_to_z, t_to_z
+
+# A residual below this share of the data is rounding: the voxel is constant.
+CONSTANT = 1e-10
+# Keeps t finite where a shuffle explains a voxel completely.
+SMALLEST_REST = 1e-14
+# Beyond this share of explained over residual squares w is 1.
+LARGEST_RATIO = 1e300
+# Points prepared together.
+STRETCH = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearTest:
+    """A contrast with data, ready to be shuffled.
+
+    Attributes
+    ----------
+    nuisance : ndarray, shape (n_subjects, n)
+        Without the directions that shuffles do not change.
+    data : ndarray of float64, shape (n_subjects, n_points)
+        Residuals on the nuisance, of length 1; zero where the test cannot be made.
+    usable : ndarray of bool, shape (n_points,)
+    direction : {1, -1}
+        -1 turns the sign of a t test, for the negative tail.
+    """
+
+    partition: Partition
+    nuisance: np.ndarray
+    data: np.ndarray
+    usable: np.ndarray
+    direction: int
+
+    @property
+    def name(self):
+        """What the statistic is called."""
+        return "t" if self.partition.n_rows == 1 else "F"
+
+    @property
+    def is_signed(self):
+        """Whether the statistic has two tails."""
+        return self.partition.n_rows == 1
+
+    @property
+    def dof(self):
+        """Numerator and residual degrees of freedom."""
+        return float(self.partition.n_rows), float(self.partition.dof)
+
+    def weights(self, shuffles, which):
+        """Return the shuffled basis, shape (n, n_rows + n_nuisance, n_subjects)."""
+        basis = np.hstack([self.partition.effect * self.direction, self.nuisance])
+        return np.ascontiguousarray(shuffles.apply(basis, which))
+
+    def sign_tables(self, shuffles, weights):
+        """Return rows of the tables of signed sums and the scale of each subject, where these suffice.
+
+        That is so when the weights are a fixed scale times signs; a permuted regressor of two values is, up
+        to a constant, which means nothing to residuals that sum to zero. Elsewhere there are no columns.
+        """
+        n_shuffles, n_subjects = len(weights), len(self.data)
+        nothing = np.zeros((n_shuffles, 0), np.int32), np.ones(n_subjects)
+        if weights.shape[1] > 1:
+            return nothing
+        if shuffles.scheme == "sign-flip":
+            scale = self.partition.effect[:, 0] * self.direction
+            return table_rows(weights[:, 0] * np.sign(scale) < 0), scale
+        values = self.partition.effect[:, 0] * self.direction
+        low, high = values.min(), values.max()
+        is_high = values > (low + high) / 2
+        two_valued = np.ptp(values[is_high]) < 1e-9 and np.ptp(values[~is_high]) < 1e-9
+        if shuffles.scheme != "permutation" or not two_valued or not self._sums_to_zero():
+            return nothing
+        return table_rows(weights[:, 0] < (low + high) / 2), np.full(n_subjects, (high - low) / 2)
+
+    def _sums_to_zero(self):
+        ones = np.ones(len(self.data))
+        nuisance = self.partition.nuisance
+        return np.abs(ones - nuisance @ (nuisance.T @ ones)).max() < 1e-9
+
+    def statistic(self, w):
+        """Return t or F from w."""
+        n_rows, dof = self.dof
+        ratio = np.square(w) / np.maximum(1.0 - np.square(w), SMALLEST_REST) * (dof / n_rows)
+        return np.copysign(np.sqrt(ratio), w) if n_rows == 1 else ratio
+
+    def to_w(self, statistic):
+        """Return w from t or F; infinity is 1."""
+        n_rows, dof = self.dof
+        ratio = np.minimum(np.square(statistic) if n_rows == 1 else statistic * n_rows, LARGEST_RATIO)
+        return np.copysign(np.sqrt(ratio / (dof + ratio)), statistic)
+
+    def z(self, statistic):
+        """Return z-values of the same p; F below its median is negative."""
+        n_rows, dof = self.dof
+        return t_to_z(statistic, dof) if self.name == "t" else f_to_z(statistic, n_rows, dof)
+
+    def observed(self, shuffles):
+        """Return the observed t or F, shape (n_points,)."""
+        return self.direction * self.maps(shuffles, slice(0, 1))[0]
+
+    def cutoff(self, p):
+        """Return the statistic with an upper-tail p."""
+        n_rows, dof = self.dof
+        return float(-special.stdtrit(dof, p) if n_rows == 1 else special.fdtri(n_rows, dof, 1 - p))
+
+    def maps(self, shuffles, which):
+        """Return the statistic of some shuffles, shape (n, n_points); t has a sign."""
+        weights = self.weights(shuffles, which)
+        n_shuffles, n_weights, n_subjects = weights.shape
+        maps = np.empty((n_shuffles, self.data.shape[1]))
+        for start in range(0, maps.shape[1], STRETCH):
+            product = weights.reshape(-1, n_subjects) @ self.data[:, start : start + STRETCH]
+            fill_statistic(product.reshape(n_shuffles, n_weights, -1), self.dof, maps, start)
+        return maps
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def fill_statistic(coefficients, dof, maps, start):
+    """Fill the points from ``start`` with t or F.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (n_shuffles, n_rows + n_nuisance, n_points)
+    dof : tuple of float
+        The number of effects and the residual degrees of freedom.
+    maps : ndarray, shape (n_shuffles, all points)
+    """
+    n_shuffles, n_weights, n_points = coefficients.shape
+    n_rows, scale = int(dof[0]), dof[1] / dof[0]
+    explained, rest = np.empty(n_points), np.empty(n_points)
+    for j in range(n_shuffles):
+        explained[:] = 0.0
+        rest[:] = 1.0
+        for k in range(n_weights):
+            row, total, sign = (
+                coefficients[j, k],
+                explained if k < n_rows else rest,
+                1.0 if k < n_rows else -1.0,
+            )
+            for v in range(n_points):
+                total[v] += sign * row[v] * row[v]
+        first, out = coefficients[j, 0], maps[j, start : start + n_points]
+        for v in range(n_points):
+            share = explained[v] / (rest[v] if rest[v] > SMALLEST_REST else SMALLEST_REST)
+            left = 1.0 - share
+            ratio = share / (left if left > SMALLEST_REST else SMALLEST_REST) * scale
+            out[v] = np.copysign(np.sqrt(ratio), first[v]) if n_rows == 1 else ratio
+
+
+def table_rows(is_minus):
+    """Return the rows of the tables of signed sums (``screening.build_tables``) for patterns of signs."""
+    columns = []
+    for start in range(0, is_minus.shape[1], GROUP):
+        bits = is_minus[:, start : start + GROUP]
+        columns.append(bits @ (1 << np.arange(bits.shape[1])) + ((start // GROUP) << GROUP))
+    return np.ascontiguousarray(np.stack(columns, axis=1), np.int32)
+
+
+def prepare_linear_test(effects, partition, nuisance, *, direction=1):
+    """Return the test of a partition on data of shape (n_subjects, n_points)."""
+    data = np.empty(np.shape(effects))
+    usable = np.empty(data.shape[1], bool)
+    for start in range(0, data.shape[1], STRETCH):
+        points = slice(start, start + STRETCH)
+        data[:, points], usable[points] = _standardise(effects[:, points], partition)
+    return LinearTest(partition, nuisance, data, usable, direction)
+
+
+def _standardise(effects, partition):
+    """Return the residuals on the nuisance, of length 1, and where the test can be made."""
+    data = np.array(effects, float)
+    finite = np.isfinite(data).all(axis=0)
+    data[:, ~finite] = 0.0
+    total = np.sqrt(np.square(data).sum(axis=0))
+    if partition.nuisance.shape[1]:
+        data -= partition.nuisance @ (partition.nuisance.T @ data)
+    squares = np.square(data).sum(axis=0)
+    length = np.sqrt(squares)
+    rest = squares - np.square(partition.effect.T @ data).sum(axis=0)
+    usable = finite & (length > CONSTANT * total) & (rest > CONSTANT * np.square(total))
+    return data * np.where(usable, 1.0 / np.where(usable, length, 1.0), 0.0), usable

@@ -1,0 +1,154 @@
+"""Wilks' lambda of several maps a subject, under every shuffle of whole subjects (Wilks 1932; Rao 1951).
+
+Shuffles keep the subjects' vectors whole, so the inner products of the data are the same under all of them.
+With data whitened by these, b the coefficients of the effect (one column a map) and a those of the nuisance,
+lambda is ``|1 - a'a - b'b| / |1 - a'a|``. With one effect it is Hotelling's T2.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from scipy import special
+
+from bidsapp.errors import ModelError
+from bidsapp.inference.shuffles.partition import Partition
+from bidsapp.inference.voxels.linear import CONSTANT, SMALLEST_REST, STRETCH
+from bidsapp.stats.distributions import f_to_z
+from bidsapp.stats.group.repeated_measures import rao_f
+
+compiled = numba.njit(cache=True, nogil=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WilksTest:
+    """A contrast between subjects of several maps each, ready to be shuffled.
+
+    The statistic is Rao's F of lambda.
+
+    Attributes
+    ----------
+    nuisance : ndarray, shape (n_subjects, n)
+        Without the directions that shuffles do not change.
+    data : ndarray of float64, shape (n_subjects, n_maps, n_points)
+        Residuals on the nuisance, whitened; zero where the test cannot be made.
+    usable : ndarray of bool, shape (n_points,)
+    """
+
+    partition: Partition
+    nuisance: np.ndarray
+    data: np.ndarray
+    usable: np.ndarray
+    direction: int = 1
+
+    is_signed = False
+
+    @property
+    def name(self):
+        """What the statistic is called."""
+        return "T2" if self.partition.n_rows == 1 else "Wilks"
+
+    @property
+    def dof(self):
+        """Numerator and residual degrees of freedom of the F."""
+        return self._rao(0.0)[1]
+
+    def maps(self, shuffles, which):
+        """Return the F of some shuffles, shape (n, n_points)."""
+        weights = shuffles.apply(np.hstack([self.partition.effect, self.nuisance]), which)
+        log_lambda = np.zeros((len(weights), self.data.shape[2]))
+        for start in range(0, log_lambda.shape[1], STRETCH):
+            data = self.data[:, :, start : start + STRETCH]
+            found = (weights.reshape(-1, len(data)) @ data.reshape(len(data), -1)).reshape(
+                *weights.shape[:2], *data.shape[1:]
+            )
+            fill_log_lambda(found, self.partition.n_rows, log_lambda, start)
+        return self._rao(log_lambda)[0]
+
+    def _rao(self, log_lambda):
+        return rao_f(log_lambda, self.data.shape[1], self.partition.n_rows, self.partition.dof)
+
+    def observed(self, shuffles):
+        """Return the observed F, shape (n_points,)."""
+        return self.maps(shuffles, slice(0, 1))[0]
+
+    def cutoff(self, p):
+        """Return F with an upper-tail p."""
+        return float(special.fdtri(*self.dof, 1 - p))
+
+    def z(self, statistic):
+        """Return z-values of the same p."""
+        return f_to_z(statistic, *self.dof)
+
+
+@compiled
+def fill_log_lambda(coefficients, n_effects, log_lambda, start):
+    """Fill the logarithm of lambda from the point ``start``.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (n_shuffles, n_effects + n_nuisance, n_maps, n_points)
+    log_lambda : ndarray, shape (n_shuffles, all points)
+    """
+    n_shuffles, n_weights, n_maps, n_points = coefficients.shape
+    rest, kept = np.empty((n_maps, n_maps)), np.empty((n_maps, n_maps))
+    for j in range(n_shuffles):
+        for v in range(n_points):
+            found = coefficients[j, :, :, v]
+            for q in range(n_maps):
+                for r in range(q + 1):
+                    rest[q, r] = 1.0 if q == r else 0.0
+                    for k in range(n_effects, n_weights):
+                        rest[q, r] -= found[k, q] * found[k, r]
+                    kept[q, r] = rest[q, r]
+                    for k in range(n_effects):
+                        kept[q, r] -= found[k, q] * found[k, r]
+            log_lambda[j, start + v] = log_determinant(kept) - log_determinant(rest)
+
+
+@compiled
+def log_determinant(matrix):
+    """Return the logarithm of the determinant of a positive matrix; its lower triangle is used up."""
+    total = 0.0
+    for k in range(len(matrix)):
+        pivot = max(matrix[k, k], SMALLEST_REST)
+        total += np.log(pivot)
+        for q in range(k + 1, len(matrix)):
+            factor = matrix[q, k] / pivot
+            for r in range(k + 1, q + 1):
+                matrix[q, r] -= factor * matrix[r, k]
+    return total
+
+
+def prepare_wilks_test(effects, partition, nuisance):
+    """Return the test of a partition on data of shape (n_subjects, n_maps, n_points)."""
+    data, usable = residuals_of_maps(effects, partition)
+    n_maps = data.shape[1]
+    products = np.einsum("iqv,irv->vqr", data, data)
+    products[~usable] = np.eye(n_maps)
+    whitened = np.linalg.solve(np.linalg.cholesky(products), data.transpose(2, 1, 0))
+    data = np.ascontiguousarray(whitened.transpose(2, 1, 0))
+    data[:, :, ~usable] = 0.0
+    return WilksTest(partition, nuisance, data, usable)
+
+
+def residuals_of_maps(effects, partition):
+    """Return the residuals of several maps a subject on the nuisance, and where they can be tested.
+
+    Raises
+    ------
+    ModelError
+        Too few subjects for the covariance of the maps.
+    """
+    data = np.array(effects, float)
+    n_subjects, n_maps, _ = data.shape
+    if partition.dof < n_maps:
+        raise ModelError(f"a test of {n_maps} maps a subject needs more subjects than {n_subjects}.")
+    finite = np.isfinite(data).all(axis=(0, 1))
+    data[:, :, ~finite] = 0.0
+    flat = data.reshape(n_subjects, -1)
+    data = (flat - partition.nuisance @ (partition.nuisance.T @ flat)).reshape(data.shape)
+    products = np.einsum("iqv,irv->vqr", data, data)
+    sizes = np.linalg.eigvalsh(products)
+    usable = finite & (sizes[:, 0] > CONSTANT * sizes[:, -1]) & (sizes[:, -1] > 0)
+    return data, usable

@@ -1,0 +1,69 @@
+"""The anatomical image of a run, to draw its maps on where they are not in MNI space; and its tissues."""
+
+import numpy as np
+
+from bidsapp.inputs.images.read import read_volume
+
+# A preprocessed T1w without a space in its name is in its own: that of images called space-T1w.
+T1W = ("anat/*_desc-preproc_T1w.nii*", "ses-*/anat/*_desc-preproc_T1w.nii*")
+REFERENCES = ("_boldref", "_desc-preproc_boldref", "_desc-coreg_boldref")
+# Labels of a discrete segmentation, as BIDS has them.
+TISSUES = {1: "grey matter", 2: "white matter", 3: "cerebrospinal fluid"}
+SEGMENTATIONS = ("anat/*_dseg.nii*", "ses-*/anat/*_dseg.nii*")
+
+
+def find_anatomy(run):
+    """Return the path of the T1w image or else the BOLD reference in the space of a run, or None.
+
+    Parameters
+    ----------
+    run : Run
+    """
+    root = _find_root(run)
+    if run.entities.get("space") == "T1w" and root is not None:
+        found = [path for pattern in T1W for path in sorted(root.glob(pattern)) if "_space-" not in path.name]
+        if found:
+            return found[0]
+    stem = run.bold.name.split("_desc-preproc_bold")[0]
+    beside = (run.bold.with_name(f"{stem}{name}.nii{end}") for name in REFERENCES for end in (".gz", ""))
+    return next((path for path in beside if path.is_file()), None)
+
+
+def find_segmentation(run):
+    """Return the path of the segmentation into TISSUES in the space of a run, or None.
+
+    Parameters
+    ----------
+    run : Run
+    """
+    root, space = _find_root(run), run.entities.get("space")
+    found = [path for pattern in SEGMENTATIONS for path in sorted(root.glob(pattern))] if root else []
+    wanted = [path for path in found if "_desc-" not in path.name and _space_of(path) == space]
+    return wanted[0] if wanted else None
+
+
+def read_tissues(path, places):
+    """Return the label of the voxel of a segmentation that each place lies in; 0 outside of its volume.
+
+    Parameters
+    ----------
+    path : Path
+    places : ndarray, shape (n_places, 3)
+        In mm.
+    """
+    values, affine = read_volume(path)
+    inverse = np.linalg.pinv(affine)
+    index = np.rint(places @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+    inside = ((index >= 0) & (index < values.shape)).all(axis=1)
+    labels = np.zeros(len(places), int)
+    labels[inside] = np.nan_to_num(values[tuple(index[inside].T)]).astype(int)
+    return labels
+
+
+def _find_root(run):
+    subject = f"sub-{run.entities['sub']}"
+    return next((parent for parent in run.bold.parents if parent.name == subject), None)
+
+
+def _space_of(path):
+    return next((part[6:] for part in path.name.split("_") if part.startswith("space-")), "T1w")

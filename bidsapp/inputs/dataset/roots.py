@@ -1,0 +1,155 @@
+"""Where the raw dataset and its derivatives are, and which subjects they hold."""
+
+from glob import escape
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError
+from bidsapp.inputs.dataset.index import read_description
+from bidsapp.inputs.dataset.selection import natural_key
+from bidsapp.inputs.tables.participants import find_participants, read_participants
+
+PREPROCESSED = ("*_desc-preproc_bold.nii*", "*_preproc.nii*")
+# Whatever a derivative calls its images: a filter file may ask for them, and surfaces are refused by name.
+ANY_BOLD = ("*_bold.nii*", "*_preproc.nii*", "*_bold.func.gii", "*_bold.dtseries.nii")
+
+
+def find_roots(bids_dir, derivatives):
+    """Return the raw dataset and the derivatives by name.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        A raw dataset, or a derivative: its raw dataset is then two folders up, or where its DatasetLinks say.
+    derivatives : sequence of str
+        ``[NAME=]PATH`` of derivatives, or of folders of them; none: those in ``bids_dir/derivatives``, or
+        ``bids_dir`` itself.
+
+    Raises
+    ------
+    InputError
+        A folder is missing, or holds no subject.
+    """
+    bids_dir = Path(bids_dir)
+    if not bids_dir.is_dir():
+        raise InputError(f"BIDS_DIR: there is no folder {bids_dir}.", exit_code=EXIT_NO_INPUT)
+    named = [_named_folder(text) for text in derivatives]
+    if named:
+        return bids_dir, _unique_names(pair for name, path in named for pair in _derivatives_at(name, path))
+    itself = is_derivative(bids_dir)
+    inside = [] if itself else _derivatives_inside(bids_dir / "derivatives")
+    if inside:
+        return bids_dir, _unique_names(inside)
+    if itself or _holds(bids_dir, PREPROCESSED):
+        return _raw_of(bids_dir), {bids_dir.name: bids_dir}
+    if not subject_labels(bids_dir):
+        message = f"{bids_dir} is not a BIDS dataset: it has no sub-<label> folder."
+        raise InputError(message, exit_code=EXIT_NOT_BIDS)
+    raise InputError(
+        f"No derivatives with preprocessed BOLD in {bids_dir / 'derivatives'}. "
+        "Name the folder of fMRIPrep's output with --derivatives.",
+        exit_code=EXIT_NO_INPUT,
+    )
+
+
+def labels_at(settings):
+    """Return the labels of the raw dataset, and those of its derivatives; empty where they are not at hand.
+
+    A group may be analysed where only its participants' results are.
+    """
+    try:
+        raw, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
+    except InputError:
+        return set(subject_labels(settings.bids_dir)), set()
+    derived = {label for root in derivatives.values() for label in subject_labels(root)}
+    return set(subject_labels(raw)), derived
+
+
+def labels_without_bold(labels, settings):
+    """Return the labels that no derivative has BOLD images of; none where there are no derivatives."""
+    try:
+        _, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
+    except InputError:
+        return set()
+    roots = derivatives.values()
+    return {label for label in labels if not any(_holds(root, ANY_BOLD, escape(label)) for root in roots)}
+
+
+def known_participants(settings, wanted):
+    """Return the labels of everybody that the dataset and its derivatives know.
+
+    Where they lack one of those wanted, those of participants.tsv, too.
+    """
+    known = set().union(*labels_at(settings))
+    path = None if known >= set(wanted) else find_participants(settings.bids_dir)
+    return known | set(read_participants(path).index) if path else known
+
+
+def is_derivative(folder):
+    """Whether a folder's description says that it is a derivative."""
+    description = read_description(folder)
+    if "DatasetType" in description:
+        return description["DatasetType"] == "derivative"
+    return "PipelineDescription" in description or "GeneratedBy" in description
+
+
+def subject_labels(folder):
+    """Return the labels of the subject folders, in natural order."""
+    labels = [path.name.removeprefix("sub-") for path in Path(folder).glob("sub-*") if path.is_dir()]
+    return sorted(labels, key=natural_key)
+
+
+def _named_folder(text):
+    name, separator, path = str(text).partition("=")
+    if not separator or Path(text).is_dir():
+        name, path = "", str(text)
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise SettingsError(f"--derivatives: there is no folder {path}.", exit_code=EXIT_NO_INPUT)
+    return name, folder
+
+
+def _derivatives_at(name, folder):
+    """Return a derivative as it is, or the derivatives inside a folder of them."""
+    inside = [] if subject_labels(folder) else _derivatives_inside(folder)
+    return inside or [(name or folder.resolve().name, folder)]
+
+
+def _derivatives_inside(folder):
+    if not folder.is_dir():
+        return []
+    found = [(path.name, path) for path in sorted(folder.iterdir()) if _holds(path, ANY_BOLD)]
+    return found or ([(folder.name, folder)] if _holds(folder, ANY_BOLD) else [])
+
+
+def _holds(folder, patterns, label="*"):
+    """Whether a folder holds BOLD images of these names, looking no further than the first."""
+    places = (f"sub-{label}/func", f"sub-{label}/ses-*/func")
+    return any(True for place in places for names in patterns for _ in folder.glob(f"{place}/{names}"))
+
+
+def _unique_names(pairs):
+    """Return name -> folder; of folders with one name, the later ones are counted."""
+    table = {}
+    for name, folder in pairs:
+        unique, count = name, 1
+        while unique in table and table[unique] != folder:
+            count += 1
+            unique = f"{name}{count}"
+        table[unique] = folder
+    return table
+
+
+def _raw_of(derivative):
+    """Return the raw dataset of a derivative: by its links, or two folders up, or else itself."""
+    folder = Path(derivative).resolve()
+    links = read_description(folder).get("DatasetLinks")
+    targets = [links.get("raw")] if isinstance(links, dict) else []
+    targets = [unquote(urlparse(text).path) for text in targets if isinstance(text, str)]
+    options = [folder / text for text in targets if text]
+    if folder.parent.name == "derivatives":
+        options.append(folder.parents[1])
+    for option in options:
+        if option.is_dir() and option != folder and subject_labels(option):
+            return option
+    return Path(derivative)

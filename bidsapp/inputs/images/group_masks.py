@@ -1,0 +1,56 @@
+"""The voxels that a user restricts a group analysis to."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bidsapp.errors import InputError
+from bidsapp.inputs.images.read import check_grid, read_volume
+from bidsapp.inputs.images.resampling import resample_labels, resample_map
+from bidsapp.records.maps import Geometry
+
+GREY_MATTER = "grey-matter"
+# Probability of nilearn's MNI152 grey-matter template above which a voxel is grey matter; SPM's usual 0.2.
+GREY_THRESHOLD = 0.2
+
+
+def restrict_stack(stack, spec, *, resample=False):
+    """Return the stack of the voxels inside a mask; ``spec`` is a path, ``grey-matter``, or None for all.
+
+    Raises
+    ------
+    InputError
+        The image is unreadable, on another grid and may not be resampled, or leaves no voxel.
+    """
+    if spec is None:
+        return stack
+    inside = _read_mask(spec, stack.geometry, resample)[stack.geometry.mask]
+    if not inside.any():
+        raise InputError(f"--mask {spec}: none of its voxels has data. Choose another mask.")
+    mask = stack.geometry.mask.copy()
+    mask[stack.geometry.mask] = inside
+    return replace(
+        stack,
+        geometry=Geometry(mask, stack.geometry.affine),
+        effect=stack.effect[:, inside],
+        variance=None if stack.variance is None else stack.variance[:, inside],
+    )
+
+
+def _read_mask(spec, geometry, resample):
+    if str(spec) == GREY_MATTER:
+        return _read_grey_matter(geometry)
+    values, affine = read_volume(spec)
+    inside = np.isfinite(values) & (values != 0)
+    if resample:
+        return resample_labels(inside.astype(np.uint8), affine, geometry) > 0
+    check_grid(spec, inside.shape, affine, geometry, reference="the maps (or give --resample)")
+    return inside
+
+
+def _read_grey_matter(geometry):
+    from nilearn.datasets import load_mni152_gm_template
+
+    image = load_mni152_gm_template(resolution=2)
+    values = resample_map(np.asarray(image.dataobj, np.float32), image.affine, geometry)
+    return np.nan_to_num(values) > GREY_THRESHOLD

@@ -1,0 +1,152 @@
+"""Read masks, maps and headers; every fault names the file."""
+
+import gzip
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from bidsapp.errors import InputError
+from bidsapp.inputs.fetched import check_fetched
+from bidsapp.records.maps import Geometry
+
+# Affines of one grid written by different programs differ by the rounding of float32 positions, in mm.
+AFFINE_TOLERANCE_MM = 1e-3
+READ_FAULTS = (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, OSError, EOFError)
+READ_FAULTS += (zlib.error, ValueError, OverflowError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of an image says; ``time_unit`` is "sec", "msec", "usec" or "unknown"."""
+
+    shape: tuple[int, ...]
+    affine: np.ndarray
+    time_step: float
+    time_unit: str
+
+
+def read_header(path):
+    """Return the header of an image without reading its data."""
+    image = _open(path)
+    zooms = image.header.get_zooms()
+    units = getattr(image.header, "get_xyzt_units", lambda: ("unknown", "unknown"))
+    try:
+        unit = units()[1]
+    except KeyError:
+        unit = "unknown"
+    return Header(
+        shape=tuple(map(int, image.shape)),
+        affine=np.asarray(image.affine, float),
+        time_step=float(zooms[3]) if len(zooms) > 3 else 0.0,
+        time_unit=unit,
+    )
+
+
+def read_mask(path):
+    """Return the geometry of a mask image: its points are the voxels that are neither 0 nor NaN.
+
+    Raises
+    ------
+    InputError
+        Unreadable, not a volume, or without any voxel.
+    """
+    values, affine = read_volume(path)
+    mask = np.nan_to_num(values) != 0
+    if not mask.any():
+        raise InputError(
+            f"The mask {path} has no voxel: all its values are zero. Check it, or name another mask."
+        )
+    return Geometry(mask, affine)
+
+
+def read_map(path, geometry):
+    """Return the values of a map at the points of a geometry, float32, shape (n_points,).
+
+    Raises
+    ------
+    InputError
+        Unreadable, not a volume, or on another grid.
+    """
+    values, affine = read_volume(path)
+    check_grid(path, values.shape, affine, geometry)
+    return values[geometry.mask].astype(np.float32, copy=False)
+
+
+def check_grid(path, shape, affine, geometry, reference="the other images"):
+    """Raise InputError where a file is not on the grid of a geometry; the message says how they differ."""
+    shape = tuple(shape[:3])
+    if shape != geometry.mask.shape:
+        theirs, ours = (" x ".join(map(str, item)) for item in (shape, geometry.mask.shape))
+        raise InputError(
+            f"{path} is on another grid than {reference}: {theirs} voxels instead of {ours}. "
+            "Resample it, or choose images of one space and resolution (--space, --res)."
+        )
+    corners = np.array([[0, 0, 0, 1], [*np.subtract(shape, 1), 1]], float)
+    distance = np.abs((corners @ np.asarray(affine).T - corners @ geometry.affine.T)[:, :3]).max()
+    if not distance <= AFFINE_TOLERANCE_MM:
+        raise InputError(
+            f"{path} is on another grid than {reference}: the same number of voxels, but positions differ by "
+            f"up to {distance:.3g} mm. Resample it, or choose images of one space and resolution."
+        )
+
+
+def intersect_masks(geometries, paths):
+    """Return the geometry of the voxels that all masks share; InputError names one on another grid."""
+    first = geometries[0]
+    common = first.mask.copy()
+    for geometry, path in zip(geometries[1:], paths[1:], strict=True):
+        check_grid(path, geometry.mask.shape, geometry.affine, first, reference=str(paths[0]))
+        common &= geometry.mask
+    if not common.any():
+        raise InputError(f"The masks have no voxel in common: {', '.join(map(str, paths))}.")
+    return Geometry(common, first.affine)
+
+
+def _open(path):
+    check_fetched(path)
+    try:
+        return nib.load(path)
+    except READ_FAULTS as error:
+        raise InputError(f"{path} is not an image, or is truncated or corrupt ({_reason(error)}).") from error
+
+
+def read_volume(path):
+    """Return the values of a volume, float32, shape (x, y, z), and its affine; InputError names the file.
+
+    Further axes of the image must be of length one.
+    """
+    image = _open(path)
+    if not isinstance(image, nib.spatialimages.SpatialImage) or image.ndim < 3:
+        raise InputError(f"{path} is not a volume.")
+    n_volumes = math.prod(image.shape[3:])
+    if n_volumes != 1:
+        raise InputError(
+            f"{path} holds {n_volumes} volumes where one is needed. Save the one that is meant as a file of "
+            "its own."
+        )
+    try:
+        if Path(path).suffix == ".gz":
+            # Unpacked as a whole, the check sum at the end of the file is compared too.
+            image = image.from_bytes(gzip.decompress(Path(path).read_bytes()))
+        values = np.asarray(image.dataobj, dtype=np.float32)
+    except READ_FAULTS as error:
+        raise InputError(
+            f"{path} is truncated or corrupt ({_reason(error)}). Copy or make it again."
+        ) from error
+    return values.reshape(values.shape[:3]), np.asarray(image.affine, float)
+
+
+def read_first_volume(path):
+    """Return the first volume of a series, float32, shape (x, y, z); InputError names the file."""
+    try:
+        return np.asarray(_open(path).dataobj[..., 0], dtype=np.float32)
+    except READ_FAULTS as error:
+        raise InputError(f"{path} is truncated or corrupt ({_reason(error)}). Restore it.") from error
+
+
+def _reason(error):
+    return " ".join(str(error).split()) or type(error).__name__

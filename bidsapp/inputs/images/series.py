@@ -1,0 +1,379 @@
+"""Read a BOLD series as a stream: volumes are unpacked, smoothed and masked a block at a time.
+
+The 4-D series is never held. A block has the file's stored units; ``slope`` and ``intercept`` turn them
+into the image's. So integers and float32 values stay exact until the sums over time take them in.
+"""
+
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+
+import nibabel as nib
+import numpy as np
+from isal import igzip, isal_zlib
+
+from bidsapp.errors import InputError
+from bidsapp.inputs.fetched import check_fetched
+from bidsapp.records.maps import Geometry
+
+FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
+# The Gaussian is cut at this many standard deviations, as scipy's filter and nilearn do.
+KERNEL_REACH = 4.0
+# Positions in mm (and mm per voxel) that two affines may differ by and still be the same grid.
+AFFINE_TOLERANCE = 1e-3
+# Volumes that are held at once; the 4-D series never is.
+BLOCK_VOLUMES = 32
+# A volume with a smaller part of its mask is of no use; a voxel without a value in a better one is left out.
+LEAST_OF_VOLUME = 0.5
+# So many voxels do not have the same value by chance.
+LEAST_VOXELS = 10
+# Points of the mask that are looked at first, to see whether a volume has one value only.
+PROBES = 64
+READ_ERRORS = (OSError, EOFError, zlib.error, isal_zlib.error)
+
+
+@dataclass(slots=True, eq=False)
+class Gaps:
+    """What a series lacks, as far as it has been read, apart from its dropped volumes.
+
+    Attributes
+    ----------
+    inside : ndarray of bool, shape (z, y, x)
+        The voxels of the mask in the part of the volume that is read.
+    dropped : frozenset of int
+        Volumes that do not count.
+    volumes : list of int
+        Volumes (from 0) that have one value in the whole mask, or none in most of it.
+    voxels : ndarray of bool, shape (z, y, x)
+        Voxels of the mask without a finite value in any other volume.
+    """
+
+    inside: np.ndarray
+    dropped: frozenset
+    volumes: list = field(default_factory=list)
+    voxels: np.ndarray = None
+    probes: np.ndarray = None
+    lock: object = field(default_factory=Lock)
+
+    def __post_init__(self):
+        self.voxels = np.zeros_like(self.inside)
+        points = np.flatnonzero(self.inside)
+        self.probes = points[np.linspace(0, len(points) - 1, PROBES).astype(int)]
+
+    def look(self, number, volume, finite):
+        """Note what a volume lacks; ``finite`` says where it has a value (None: everywhere)."""
+        if number in self.dropped:
+            return
+        missing = None if finite is None else ~finite & self.inside
+        probed = volume.reshape(-1)[self.probes]
+        suspect = (probed == probed[0]).all() or (missing is not None and missing.any())
+        if suspect and _is_empty(volume[self.inside]):
+            self.volumes.append(number)
+        elif missing is not None:
+            with self.lock:
+                self.voxels |= missing
+
+    @property
+    def points(self):
+        """The voxels without a value as points of the mask, shape (n_points,)."""
+        return self.voxels.T[self.inside.T]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """One BOLD series, open for streaming.
+
+    Attributes
+    ----------
+    slope, intercept : float
+        Image value = slope * value in a block + intercept.
+    gaps : Gaps
+    without : ndarray of bool, shape (z, y, x), or None
+        Voxels that are left out: zero in every block, and no part of what is smoothed.
+    weights : ndarray, shape (n_voxels,), or None
+        The part of a voxel's smoothing kernel that is there.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: int
+    slope: float
+    intercept: float
+    crop: tuple[slice, ...]
+    kernels: tuple[np.ndarray, ...] | None
+    index: np.ndarray
+    n_threads: int
+    gaps: Gaps
+    without: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+    @property
+    def n_volumes(self):
+        """The number of volumes."""
+        return self.shape[3]
+
+    def blocks(self, n_volumes):
+        """Yield the series in blocks of consecutive volumes.
+
+        Yields
+        ------
+        ndarray of float32, shape (n_volumes or fewer, n_voxels)
+            In stored units; valid until the next block is asked for. Values that are not finite count as
+            zero, and are noted in ``gaps`` where they are in the mask.
+        """
+        starts = range(0, self.n_volumes, n_volumes)
+        store = [np.empty((min(n_volumes, self.n_volumes), self.index.size), np.float32) for _ in "ab"]
+        reader, workers = ThreadPoolExecutor(1), ThreadPoolExecutor(self.n_threads)
+        free = SimpleQueue()
+        for _ in range(self.n_threads + 2):
+            free.put(bytearray(self._volume_bytes))
+        try:
+            with _open(self.path) as file:
+                _read_exactly(file, bytearray(self.offset), self, None)
+                pending = reader.submit(self._read_block, file, workers, free, (0, store[0]))
+                for number, start in enumerate(starts):
+                    block, tasks = pending.result()
+                    following = start + n_volumes
+                    if following < self.n_volumes:
+                        pending = reader.submit(
+                            self._read_block, file, workers, free, (following, store[1 - number % 2])
+                        )
+                    for task in tasks:
+                        task.result()
+                    yield block
+                _read_end(file, self)
+        finally:
+            reader.shutdown(cancel_futures=True)
+            workers.shutdown(cancel_futures=True)
+
+    @property
+    def _volume_bytes(self):
+        return int(np.prod(self.shape[:3])) * self.dtype.itemsize
+
+    def _read_block(self, file, workers, free, where):
+        """Read the volumes of one block and hand each to a worker; return the block and the tasks."""
+        start, store = where
+        block = store[: self.n_volumes - start]
+        tasks = []
+        for number, row in enumerate(block):
+            raw = free.get()
+            try:
+                _read_exactly(file, raw, self, start + number)
+            except InputError:
+                free.put(raw)
+                raise
+            tasks.append(workers.submit(self._unpack, raw, row, free, start + number))
+        return block, tasks
+
+    def _unpack(self, raw, row, free, number):
+        """Turn the bytes of volume ``number`` into one row of a block."""
+        # A file lists x fastest, so its bytes are a (z, y, x) array in C order.
+        stored = np.frombuffer(raw, self.dtype).reshape(self.shape[2::-1])[self.crop]
+        with np.errstate(over="ignore", invalid="ignore"):
+            volume = stored.astype(np.float32)
+        free.put(raw)
+        finite = np.isfinite(volume) if self.dtype.kind == "f" else None
+        finite = None if finite is None or finite.all() else finite
+        self.gaps.look(number, volume, finite)
+        if finite is not None:
+            volume[~finite] = -self.intercept / self.slope
+        if self.without is not None:
+            volume[self.without] = 0.0
+        if self.kernels is not None:
+            volume = smooth_volume(volume, self.kernels)
+        np.take(volume.reshape(-1), self.index, out=row, mode="clip")
+        if self.weights is not None:
+            row *= self.weights
+
+
+def _is_empty(values):
+    """Tell whether the values of a mask are one value only, or mostly missing."""
+    there = values[np.isfinite(values)]
+    if len(there) < LEAST_OF_VOLUME * len(values):
+        return True
+    return len(there) >= LEAST_VOXELS and there.min() == there.max()
+
+
+def smooth_volume(volume, kernels):
+    """Return a volume (z, y, x) smoothed along each axis by a matrix."""
+    along_z, along_y, along_x = kernels
+    volume = np.matmul(along_y, volume @ along_x.T)
+    return along_z @ volume.reshape(len(volume), -1)
+
+
+def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1, dropped=(), without=None):
+    """Return a Series over the points of ``geometry``.
+
+    Parameters
+    ----------
+    smoothing_fwhm_mm : float
+        Full width at half maximum of a separable Gaussian in float32, mirrored at the edges of the
+        image: nilearn's ``smooth_img``. 0: none.
+    n_threads : int
+        Threads that unpack and smooth; one more reads and decompresses.
+    dropped : collection of int
+        Volumes of which gaps do not count.
+    without : ndarray of bool, shape (n_points,), or None
+        Points that are left out, as they have no value at some volume: zero in every block, and their
+        neighbours are smoothed by what else is there.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, is not one 4-D NIfTI image, or is on another grid.
+    """
+    path = Path(path)
+    image = _load(path)
+    _check(image, geometry, path)
+    scale = image.dataobj
+    zooms = np.sqrt(np.sum(np.square(image.affine[:3, :3]), axis=0))
+    sigmas = smoothing_fwhm_mm / (FWHM_PER_SIGMA * zooms)
+    inner = [_extent(geometry.mask, axis) for axis in range(3)]
+    outer, kernels = zip(*map(_make_kernel, sigmas, inner, geometry.mask.shape), strict=True)
+    inside = geometry.mask[tuple(slice(*ends) for ends in inner)]
+    crop = tuple(slice(*ends) for ends in outer[::-1])
+    kernels = kernels[::-1] if smoothing_fwhm_mm > 0 else None
+    # Positions in the (z, y, x) volume of the points in their own order: C order of (x, y, z).
+    order = np.arange(inside.size, dtype=np.intp).reshape(inside.shape[::-1]).T
+    index = np.ascontiguousarray(order[inside])
+    gaps = Gaps(np.ascontiguousarray(geometry.mask.T[crop]), frozenset(dropped))
+    without, weights = _leave_out(without, gaps.inside, kernels, index)
+    return Series(
+        path=path,
+        shape=image.shape,
+        dtype=image.header.get_data_dtype(),
+        offset=int(scale.offset),
+        slope=float(scale.slope),
+        intercept=float(scale.inter),
+        crop=crop,
+        kernels=kernels,
+        index=index,
+        n_threads=max(1, n_threads),
+        gaps=gaps,
+        without=without,
+        weights=weights,
+    )
+
+
+def _leave_out(without, inside, kernels, index):
+    """Return the points to leave out as a volume, and what the others' smoothed values are multiplied by."""
+    if without is None or not without.any():
+        return None, None
+    volume = np.zeros(inside.shape[::-1], bool)
+    volume[inside.T] = without
+    volume = np.ascontiguousarray(volume.T)
+    weights = np.ones(len(index), np.float32)
+    if kernels is not None:
+        there = smooth_volume((~volume).astype(np.float32), kernels).reshape(-1)[index]
+        weights = np.divide(1.0, there, out=np.zeros_like(there), where=there > 0)
+    weights[without] = 0.0
+    return volume, weights
+
+
+def _load(path):
+    """Return the image with its header read and its data not."""
+    check_fetched(path)
+    try:
+        image = nib.load(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist.") from error
+    except (*READ_ERRORS, nib.filebasedimages.ImageFileError) as error:
+        message = (
+            f"{path} cannot be read as an image: its header is damaged or cut off ({error}). Restore it."
+        )
+        raise InputError(message) from error
+    if not isinstance(image, nib.Nifti1Image):
+        raise InputError(
+            f"{path} is a {type(image).__name__}, not a single-file NIfTI image (.nii, .nii.gz)."
+        )
+    return image
+
+
+def _check(image, geometry, path):
+    """Raise InputError unless the image is a real 4-D series on the grid of the geometry."""
+    if len(image.shape) != 4:
+        raise InputError(
+            f"{path} has {len(image.shape)} dimensions {image.shape}; a BOLD series has 4. "
+            "Check that it is the preprocessed series, not its reference volume."
+        )
+    if image.header.get_data_dtype().kind not in "iuf":
+        raise InputError(f"{path} holds {image.header.get_data_dtype()} values; expected real numbers.")
+    same = image.shape[:3] == geometry.mask.shape and np.allclose(
+        image.affine, geometry.affine, rtol=0, atol=AFFINE_TOLERANCE
+    )
+    if not same:
+        raise InputError(
+            f"{path} {image.shape[:3]} and its mask {geometry.mask.shape} are on different grids. "
+            "Give a mask of the same space and resolution."
+        )
+    if not geometry.mask.any():
+        raise InputError(f"The mask of {path} has no voxels. Give a mask that covers the brain.")
+
+
+def _extent(mask, axis):
+    """Return the first index of an axis that the mask reaches, and one past the last."""
+    reached = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+    return (int(reached[0]), int(reached[-1]) + 1) if reached.size else (0, 0)
+
+
+def _make_kernel(sigma, inner, size):
+    """Return the input range and the matrix (n_out, n_in) that smooth one axis at the indices ``inner``.
+
+    A matrix product is faster than a running filter here, needs no compiler, and does the edges exactly.
+    """
+    reach = int(KERNEL_REACH * sigma + 0.5)
+    steps = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * np.square(steps / sigma)) if reach else np.ones(1)
+    weights /= weights.sum()
+    matrix = np.zeros((size, size))
+    for step, weight in zip(steps, weights, strict=True):
+        source = np.arange(size) + step
+        # Mirrored about the edge, the edge voxel repeated: (d c b a | a b c d | d c b a).
+        source = np.mod(source, 2 * size)
+        source = np.minimum(source, 2 * size - 1 - source)
+        matrix[np.arange(size), source] += weight
+    outer = max(inner[0] - reach, 0), min(inner[1] + reach, size)
+    if reach >= size:
+        outer = 0, size
+    return outer, np.ascontiguousarray(matrix[slice(*inner), slice(*outer)], np.float32)
+
+
+def _open(path):
+    return igzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
+def _read_exactly(file, buffer, series, volume):
+    """Fill a buffer from a file, or raise InputError that names the file and the byte."""
+    view = memoryview(buffer)
+    filled = 0
+    try:
+        while filled < len(view):
+            n_read = file.readinto(view[filled:])
+            if not n_read:
+                raise EOFError("the data end too early")
+            filled += n_read
+    except READ_ERRORS as error:
+        raise _damaged(series, volume, filled, error) from error
+
+
+def _read_end(file, series):
+    """Read to the end of a compressed file, which checks its checksum."""
+    try:
+        file.read(1)
+    except READ_ERRORS as error:
+        raise _damaged(series, series.n_volumes, 0, error) from error
+
+
+def _damaged(series, volume, filled, error):
+    position = filled + (0 if volume is None else series.offset + volume * series._volume_bytes)
+    total = series.offset + series.n_volumes * series._volume_bytes
+    size = series.path.stat().st_size
+    return InputError(
+        f"{series.path} is damaged: reading stopped at byte {position:,} of {total:,} of the unpacked image "
+        f"(volume {(volume or 0) + 1} of {series.n_volumes}; the file has {size:,} bytes): {error}. "
+        "Restore the file."
+    )

@@ -1,0 +1,261 @@
+"""Read the effect and variance maps of many inputs as one stack.
+
+A voxel has no data where the effect is NaN or infinite, and where it is exactly 0 without a positive variance
+(programs that write 0 outside the brain); a zero effect with a positive variance is data. A variance that is
+not positive and finite is unknown (NaN).
+"""
+
+import hashlib
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from bidsapp.errors import InputError, in_lines
+from bidsapp.inputs.images.read import check_grid, read_volume
+from bidsapp.inputs.images.resampling import resample_map
+from bidsapp.records.maps import EffectStack, Geometry
+
+# A part of the voxels that most inputs share, whose loss is worth a warning.
+LARGE_LOSS = 0.1
+MAX_NAMED = 20
+# Inputs whose values are kept in one array: at 2 mm 60 MB, which the C library gives back when they go.
+TOGETHER = 64
+
+
+def read_stack(files, *, minimum_share=1.0, resample=False):
+    """Read the maps of one contrast from many inputs.
+
+    Every file is read once and only voxels with data are held, so memory is that of the stack itself and
+    one volume.
+
+    Parameters
+    ----------
+    files : sequence of EstimateFile
+    minimum_share : float
+        The geometry holds the voxels where at least this share of the inputs has data (1: all of them).
+    resample : bool
+        Bring maps that are on another grid to that of the first; otherwise they are refused.
+
+    Returns
+    -------
+    EffectStack
+
+    Raises
+    ------
+    InputError
+        A file is unreadable, on another grid than the first, or no voxel is left.
+    """
+    try:
+        rows, marks, grid, coverage = _read_rows(files, resample)
+    except InputError as error:
+        raise _all_faults(files, resample) or error from error
+    needed = count_share(minimum_share, len(files))
+    mask = coverage >= needed
+    if not mask.any():
+        raise InputError(
+            f"No voxel has data in {needed} of {len(files)} inputs. "
+            f"The smallest is {_smallest(files, rows)}. Leave it out, or ask for a smaller share."
+        )
+    notes = find_losses(files, [row[0] for row in rows], coverage, minimum_share)
+    digests, scales = zip(*marks, strict=True)
+    stack = _assemble(files, rows, Geometry(mask, grid.affine), coverage)
+    return replace(stack, digests=digests, scales=np.array(scales), notes=notes)
+
+
+def count_share(share, n_inputs):
+    """Return how many inputs a share is, at least one."""
+    return max(1, math.ceil(share * n_inputs - 1e-9))
+
+
+def _read_rows(files, resample):
+    """Return the data of every input, its digest and scale, the grid, and the coverage of each voxel."""
+    rows, marks, grid, coverage = [], [], None, None
+    for file in files:
+        effect, variance, affine = _read_pair(file, grid, resample)
+        if grid is None:
+            grid = Geometry(np.ones(effect.shape, bool), affine)
+            coverage = np.zeros(effect.shape, np.int32)
+        there = np.isfinite(effect)
+        coverage += there
+        dof = _read_dof(file)
+        marks.append((_digest(there, effect), np.median(np.abs(effect[there]))))
+        rows.append((np.packbits(there), effect[there], None if variance is None else variance[there], dof))
+        if len(rows) % TOGETHER == 0:
+            rows[-TOGETHER:] = _put_together(rows[-TOGETHER:])
+    return rows, marks, grid, coverage
+
+
+def _digest(there, effect):
+    """Return a text that is the same for maps with the same effects in the same voxels only."""
+    digest = hashlib.blake2b(np.packbits(there).tobytes(), digest_size=16)
+    digest.update(effect[there].astype(np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def _all_faults(files, resample):
+    """Return one error with the faults of all files; those on another grid than most are named, not most."""
+    faults, grids = [], {}
+    for file in files:
+        try:
+            effect, _, affine = _read_own_grid(file)
+        except InputError as error:
+            faults.append(f"{_label(file)}: {error}")
+            continue
+        key = (effect.shape, tuple(np.round(affine, 3).ravel()))
+        grids.setdefault(key, []).append((file, effect.shape, affine))
+    common = max(grids.values(), key=len, default=[])
+    for file, shape, affine in (entry for grid in grids.values() for entry in grid if not resample):
+        try:
+            check_grid(file.effect, shape, affine, _grid_of(*common[0][1:]), reference="most of the maps")
+        except InputError as error:
+            faults.append(f"{_label(file)}: {error}")
+    return InputError(in_lines(faults)) if faults else None
+
+
+def _grid_of(shape, affine):
+    return Geometry(np.broadcast_to(np.True_, shape), affine)
+
+
+def _label(file):
+    return f"sub-{file.key.entity('sub')}"
+
+
+def find_losses(files, packed, coverage, share):
+    """Return a note where a tenth of the voxels or more is lost to a few subjects, and who they are.
+
+    Parameters
+    ----------
+    files : sequence of EstimateFile
+    packed : list of ndarray of uint8
+        Where each input has data, as from ``numpy.packbits``.
+    coverage : ndarray of int, shape (x, y, z)
+    share : float
+        Voxels with data of at least this share of the inputs are analysed.
+    """
+    common = 2 * coverage >= len(files)
+    n_common, n_left = (np.count_nonzero(c) for c in (common, coverage >= count_share(share, len(files))))
+    if n_left >= (1 - LARGE_LOSS) * n_common:
+        return ()
+    rows = {}
+    for file, bits in zip(files, packed, strict=True):
+        rows.setdefault(_label(file), []).append(bits)
+
+    def presence(label):
+        """Return how many maps of a subject have data, in each of the common voxels."""
+        maps = (np.unpackbits(bits, count=coverage.size).astype(bool) for bits in rows[label])
+        return sum(there.reshape(coverage.shape)[common].astype(np.int32) for there in maps)
+
+    shares = {label: presence(label).mean() / len(rows[label]) for label in rows}
+    left, n_inputs, without, named = coverage[common], len(files), n_left, []
+    for label in sorted(shares, key=shares.get)[: len(shares) // 2]:
+        left, n_inputs = left - presence(label), n_inputs - len(rows[label])
+        without = np.count_nonzero(left >= count_share(share, n_inputs))
+        named.append(label)
+        if without >= (1 - LARGE_LOSS) * n_common:
+            break
+    return (_loss_in_words(named, shares, n_left, without),)
+
+
+def _loss_in_words(named, shares, n_left, without):
+    shown = [f"{label} covers {100 * shares[label]:.0f} %" for label in named[:MAX_NAMED]]
+    shown += [f"{len(named) - len(shown)} others less than most"] if len(named) > len(shown) else []
+    labels = " ".join(label.removeprefix("sub-") for label in named[:MAX_NAMED])
+    them = "it" if len(named) == 1 else "them"
+    return (
+        f"{', '.join(shown)} of the voxels that at least half of the inputs share: with {them} {n_left:,} "
+        f"voxels are analysed, without {them} {without:,}. Check the masks; leave {them} out "
+        f"(--exclude-participant-label {labels}), or analyse voxels that some inputs lack (--min-subjects)."
+    )
+
+
+def _put_together(rows):
+    """Return rows whose values are parts of one array, so that letting them go leaves no holes in memory."""
+    effects, variances = (_join([row[place] for row in rows]) for place in (1, 2))
+    return [
+        (packed, effect, variance, dof)
+        for (packed, _, _, dof), effect, variance in zip(rows, effects, variances, strict=True)
+    ]
+
+
+def _join(arrays):
+    """Return the arrays as parts of one; None stays None."""
+    known = [array for array in arrays if array is not None]
+    if not known:
+        return arrays
+    whole = np.concatenate(known)
+    parts = iter(np.split(whole, np.cumsum([len(array) for array in known])[:-1]))
+    return [None if array is None else next(parts) for array in arrays]
+
+
+def _smallest(files, rows):
+    sizes = [len(values) for _, values, _, _ in rows]
+    index = int(np.argmin(sizes))
+    return f"{files[index].effect} with {sizes[index]} voxels"
+
+
+def _read_pair(file, grid, resample):
+    """Return the effect with NaN where there is no data, the variance or None, and the affine."""
+    effect, variance, affine = _read_own_grid(file)
+    if grid is None or (effect.shape == grid.mask.shape and np.allclose(affine, grid.affine, atol=1e-3)):
+        return effect, variance, affine
+    if not resample:
+        check_grid(file.effect, effect.shape, affine, grid, reference="the first of the maps")
+        return effect, variance, affine
+    return (
+        resample_map(effect, affine, grid),
+        None if variance is None else resample_map(variance, affine, grid),
+        grid.affine,
+    )
+
+
+def _read_own_grid(file):
+    effect, affine = read_volume(file.effect)
+    effect[~np.isfinite(effect)] = np.nan
+    if file.variance is None:
+        effect[effect == 0] = np.nan
+        return _with_data(file, effect), None, affine
+    variance, other = read_volume(file.variance)
+    check_grid(
+        file.variance, variance.shape, other, _grid_of(effect.shape, affine), reference="its effect map"
+    )
+    variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
+    effect[(effect == 0) & np.isnan(variance)] = np.nan
+    return _with_data(file, effect), variance, affine
+
+
+def _with_data(file, effect):
+    """Return an effect that has data somewhere."""
+    if not np.isfinite(effect).any():
+        raise InputError(f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out.")
+    return effect
+
+
+def _read_dof(file):
+    if file.dof_map is None or not math.isnan(file.dof):
+        return file.dof
+    values, _ = read_volume(file.dof_map)
+    # Its own grid does not matter; a dof of 0 stands for no data.
+    values = values[np.isfinite(values) & (values > 0)]
+    return float(np.median(values)) if values.size else math.nan
+
+
+def _assemble(files, rows, geometry, coverage):
+    """Return the stack; each row is let go as soon as it is copied."""
+    shape = (len(rows), geometry.n_points)
+    effect = np.full(shape, np.nan, np.float32)
+    any_variance = any(row[2] is not None for row in rows)
+    variance = np.full(shape, np.nan, np.float32) if any_variance else None
+    dof, shares = np.array([row[3] for row in rows]), np.empty(len(rows))
+    common = 2 * coverage >= len(rows)
+    for index in range(len(rows)):
+        packed, values, variances, _ = rows[index]
+        rows[index] = None
+        there = np.unpackbits(packed, count=geometry.mask.size).astype(bool).reshape(geometry.mask.shape)
+        shares[index] = there[common].mean() if common.any() else np.nan
+        target, source = there[geometry.mask], geometry.mask[there]
+        effect[index, target] = values[source]
+        if variances is not None:
+            variance[index, target] = variances[source]
+    labels = tuple(map(_label, files))
+    return EffectStack(labels, geometry, effect, variance, dof, coverage, shares)

@@ -1,0 +1,332 @@
+"""Read the columns of a confounds file that are needed, and choose them by a named strategy.
+
+Missing values: fMRIPrep leaves the first rows of temporal differences (``*_derivative1``, framewise
+displacement, DVARS) n/a. Leading n/a are set to the mean of the column's other rows, where they say nothing
+about the first volumes. A column that is missing anywhere else, or everywhere, is an error, whether it is
+a regressor or decides which volumes are censored.
+"""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.errors import Caution, InputError, SettingsError
+from bidsapp.inputs.dataset.index import did_you_mean
+from bidsapp.inputs.tables.read import read_header, read_table
+
+MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+MOTION_SUFFIXES = {
+    "motion6": ("",),
+    "motion12": ("", "_derivative1"),
+    "motion24": ("", "_derivative1", "_power2", "_derivative1_power2"),
+}
+# Columns of fMRIPrep before 1.2, by today's names.
+OLD_NAMES = {
+    "trans_x": "X",
+    "trans_y": "Y",
+    "trans_z": "Z",
+    "rot_x": "RotX",
+    "rot_y": "RotY",
+    "rot_z": "RotZ",
+    "csf": "CSF",
+    "white_matter": "WhiteMatter",
+    "global_signal": "GlobalSignal",
+    "framewise_displacement": "FramewiseDisplacement",
+    "std_dvars": "stdDVARS",
+}
+# Numbered columns: today's name and that before 1.2.
+NUMBERED = {
+    "acompcor": r"[acw]_comp_cor_\d+|aCompCor\d+",
+    "tcompcor": r"t_comp_cor_\d+|tCompCor\d+",
+    "aroma": r"aroma_motion_\d+|AROMAAggrComp\d+",
+    "cosine": r"cosine_?\d+|Cosine\d+",
+    "nonsteady": r"non_steady_state_outlier_?\d+|NonSteadyStateOutlier\d+",
+}
+NAMED = {"wmcsf": ("white_matter", "csf"), "globalsignal": ("global_signal",)}
+# fMRIPrep 1.x keeps six of each; later versions as many as explain half of the variance.
+DEFAULT_COMPONENTS = 6
+# fMRIPrep's own thresholds for motion outliers: displacement in mm, standardised DVARS.
+DEFAULT_SCRUB = (0.5, 1.5)
+KNOWN = ("none", *MOTION_SUFFIXES, *NUMBERED, *NAMED, "scrub")
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """Parts of a strategy with their numbers, None where the default counts: ``{"acompcor": 5}``.
+
+    ``scrub`` is the pair of thresholds above which a volume is censored, or None.
+    """
+
+    text: str
+    parts: dict[str, int | None]
+    scrub: tuple[float, float] | None
+
+
+def parse_strategy(text):
+    """Return the strategy of a text such as ``motion24+acompcor5+scrub[0.5,1.5]``.
+
+    Raises
+    ------
+    SettingsError
+    """
+    parts, scrub = {}, None
+    for word in re.split(r"\s*\+\s*", text.strip().lower()):
+        name, numbers = _split(word)
+        if name == "scrub":
+            scrub = _thresholds(word, numbers)
+        elif numbers is not None and (
+            name not in ("acompcor", "tcompcor") or not numbers.isdecimal() or int(numbers) < 1
+        ):
+            raise SettingsError(f"--confounds: {word!r}: {name} takes no such number.")
+        elif name != "none":
+            parts[name] = None if numbers is None else int(numbers)
+    motions = [name for name in parts if name in MOTION_SUFFIXES]
+    if len(motions) > 1:
+        raise SettingsError(f"--confounds: {' and '.join(motions)} exclude each other. Choose one.")
+    return Strategy(text, parts, scrub)
+
+
+def _split(word):
+    """Return the name of a part and its numbers as text, None where it has none."""
+    if word in KNOWN:
+        return word, None
+    for name in KNOWN:
+        rest = word.removeprefix(name)
+        if rest != word and re.fullmatch(r"\[?[\d.,\s]*\]?", rest):
+            return name, rest.strip("[] ") or None
+    raise SettingsError(f"--confounds: unknown strategy {word!r}{did_you_mean(word, KNOWN)}")
+
+
+def _thresholds(word, numbers):
+    if numbers is None:
+        return DEFAULT_SCRUB
+    try:
+        values = [float(part) for part in numbers.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2) or min(values) <= 0:
+        raise SettingsError(f"--confounds: {word!r}: write scrub[FD,DVARS], for example scrub[0.5,1.5].")
+    return (values[0], values[1] if len(values) == 2 else DEFAULT_SCRUB[1])
+
+
+def select_confounds(columns, metadata, strategy):
+    """Return the columns of a confounds file that a strategy asks for, as regressors.
+
+    Censored volumes are no columns of the file; see `find_outliers`.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The header of the file, of any version of fMRIPrep since 1.0.
+    metadata : dict
+        Its JSON sidecar; says which mask a CompCor component is from ({}: the first ones are taken).
+    strategy : str or Strategy
+
+    Raises
+    ------
+    SettingsError, InputError
+        The strategy is unknown; a column is not in the file.
+    """
+    strategy = strategy if isinstance(strategy, Strategy) else parse_strategy(strategy)
+    chosen = []
+    for name, number in strategy.parts.items():
+        if name in MOTION_SUFFIXES:
+            wanted = [f"{axis}{suffix}" for suffix in MOTION_SUFFIXES[name] for axis in MOTION]
+            chosen += [_spelled(column, columns, name) for column in wanted]
+        elif name in NAMED:
+            chosen += [_spelled(column, columns, name) for column in NAMED[name]]
+        else:
+            chosen += _numbered(name, number, columns, metadata)
+    return chosen
+
+
+def _spelled(wanted, columns, part):
+    """Return a column as this version of fMRIPrep names it."""
+    for name in (wanted, OLD_NAMES.get(wanted)):
+        if name in columns:
+            return name
+    raise InputError(
+        f"the confounds file has no column {wanted!r}, which {part} needs{did_you_mean(wanted, columns)} "
+        "Choose another --confounds strategy, or run a later version of fMRIPrep."
+    )
+
+
+def _numbered(part, number, columns, metadata):
+    found = [name for name in columns if re.fullmatch(NUMBERED[part], name)]
+    if part in ("acompcor", "tcompcor"):
+        groups = _by_mask(found, metadata) if part == "acompcor" else [found]
+        fewest = min((len(group) for group in groups), default=0)
+        if fewest < (number or 1):
+            raise InputError(
+                f"the confounds file has {fewest} components for {part}{number or ''}. "
+                "Ask for fewer in --confounds."
+            )
+        return [name for group in groups for name in group[: number or DEFAULT_COMPONENTS]]
+    if part == "aroma" and not found:
+        raise InputError(
+            "the confounds file has no ICA-AROMA columns (aroma_motion_*). Run fMRIPrep up to 23.0 with "
+            "--use-aroma, or choose another --confounds strategy."
+        )
+    return found
+
+
+def describe_components(names):
+    """Return a caution where components of separate masks stand for those of the combined one."""
+    parts = [
+        f"{mask}_comp_cor" for mask in "cw" if any(name.startswith(f"{mask}_comp_cor") for name in names)
+    ]
+    if not parts:
+        return []
+    return [
+        Caution(
+            "the confounds file has no a_comp_cor columns: acompcor takes as many of "
+            f"{' and of '.join(parts)} each"
+        )
+    ]
+
+
+def _by_mask(names, metadata):
+    """Return the components of aCompCor: of the combined mask, else those of each mask.
+
+    A mask is known by the sidecar, or by the name of the column: a_comp_cor (combined), c_comp_cor (CSF),
+    w_comp_cor (white matter).
+    """
+    groups = {}
+    for name in names:
+        if _field(metadata, name, "Retained") is not False:
+            mask = str(_field(metadata, name, "Mask") or {"c": "csf", "w": "wm"}.get(name[0], "combined"))
+            groups.setdefault(mask.lower(), []).append(name)
+    return [groups["combined"]] if "combined" in groups else list(groups.values())
+
+
+def _field(metadata, name, field):
+    entry = metadata.get(name)
+    return entry.get(field) if isinstance(entry, dict) else None
+
+
+def expand_patterns(patterns, columns, where="the confounds file"):
+    """Return the columns that names and patterns (``*``, ``?``) stand for, each once.
+
+    Raises
+    ------
+    InputError
+        A name, not a pattern, that is not there. A pattern may match nothing.
+    """
+    chosen = []
+    for pattern in patterns:
+        if pattern in columns:
+            chosen.append(pattern)
+        elif any(mark in pattern for mark in "*?"):
+            chosen += [name for name in columns if fnmatchcase(name, pattern)]
+        else:
+            raise InputError(f"{where} has no column {pattern!r}{did_you_mean(pattern, columns)}")
+    return list(dict.fromkeys(chosen))
+
+
+def read_confounds(path, patterns, n_volumes=None):
+    """Return columns of a confounds file as numbers; only they are read.
+
+    Parameters
+    ----------
+    path : Path
+    patterns : sequence of str
+        Names, or patterns with ``*`` and ``?``.
+    n_volumes : int, optional
+        The number of rows that the file must have.
+
+    Returns
+    -------
+    DataFrame of float
+        Leading n/a set to the mean of the column.
+
+    Raises
+    ------
+    InputError
+    """
+    table = read_numbers(path, expand_patterns(patterns, read_header(path), str(path)), n_volumes)
+    return table.apply(lambda column: _fill_leading(column, path))
+
+
+def find_outliers(path, strategy, n_volumes=None):
+    """Return the volumes (from 0) whose displacement or standardised DVARS exceeds the strategy's thresholds.
+
+    The first values may be n/a, and exceed nothing.
+
+    Raises
+    ------
+    InputError
+        A column without values, or with n/a after its first value.
+    """
+    if strategy.scrub is None:
+        return ()
+    header = read_header(path)
+    names = [_spelled(name, header, "scrub") for name in ("framewise_displacement", "std_dvars")]
+    table = read_numbers(path, names, n_volumes)
+    for name in names:
+        _check_missing(table[name], path, "Censor without it: leave scrub out of --confounds")
+    with np.errstate(invalid="ignore"):
+        above = table.to_numpy() > np.array(strategy.scrub)
+    return tuple(int(volume) for volume in np.flatnonzero(above.any(axis=1)))
+
+
+def read_numbers(path, names, n_volumes=None):
+    """Return columns as numbers in the order of ``names``, NaN where n/a; check the number of rows.
+
+    Raises
+    ------
+    InputError
+    """
+    if not names:
+        return pd.DataFrame()
+    table = read_table(path, names)
+    if n_volumes is not None and len(table) != n_volumes:
+        raise InputError(
+            f"{path} has {len(table)} rows and the images have {n_volumes} volumes. "
+            "Run the preprocessing of this run again."
+        )
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        raise InputError(f"{path} has no column {absent[0]!r}. Check the quotes in its first line.")
+    return pd.DataFrame({name: _as_numbers(table[name], path) for name in names})
+
+
+def _as_numbers(column, path):
+    """Return a column of text as numbers, NaN where a value is missing."""
+    text = column.to_numpy()
+    values = np.full(len(text), np.nan)
+    there = text != None  # noqa: E711 - elementwise
+    try:
+        values[there] = text[there].astype(float)
+        wrong = np.isinf(values)
+    except ValueError:
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(float)
+        wrong = there & ~np.isfinite(numbers)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"{path}, column {column.name}, line {row + 2}: {text[row]!r} is not a number. "
+            "Correct it, or leave the column out."
+        )
+    return values
+
+
+def _fill_leading(column, path):
+    _check_missing(column, path, "Leave the column out of the model")
+    return column.fillna(column.mean())
+
+
+def _check_missing(column, path, remedy):
+    """Raise InputError where more than the first values of a column are missing."""
+    first = column.first_valid_index()
+    if first is None:
+        raise InputError(f"{path}: all values of column {column.name} are missing. {remedy}.")
+    later = np.flatnonzero(column.isna().to_numpy()[first:])
+    if later.size:
+        line = int(later[0]) + first + 2
+        raise InputError(
+            f"{path}, column {column.name}, line {line}: a value is missing after the first ones. "
+            f"{remedy}, or correct the file."
+        )

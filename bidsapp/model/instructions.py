@@ -1,0 +1,197 @@
+"""Read the instructions of a node: which transformer, with which arguments."""
+
+import difflib
+import json
+
+from bidsapp.model.text import check_name, read_boolean
+from bidsapp.records.model import MATLAB_SET, REQUIRED_ARGUMENTS, TRANSFORMER_SETS, Instruction
+
+MAX_INSTRUCTIONS, MAX_NAMES = 500, 5000
+MAX_FIR_DELAYS = 100
+MAX_TEXT = 1000
+MAX_NUMBER = 1e9
+NAMES = ("Input", "Output", "Target", "Other", "By", "GroupBy")
+BOOLEANS = {
+    "Convolve": ("Derivative", "Dispersion"),
+    "Threshold": ("Binarize", "Above", "Signed"),
+    "Scale": ("Demean", "Rescale"),
+    "Lag": ("Difference",),
+    "LabelIdenticalRows": ("Cumulative",),
+    "Mean": ("OmitNan",),
+    "StdDev": ("OmitNan",),
+}
+CHOICES = {
+    "Model": ("spm", "glover", "fir"),
+    "Constraint": ("none", "drop_one", "mean_zero"),
+    "ReplaceNa": ("before", "after", "off", None),
+    "Attribute": ("value", "amplitude", "onset", "duration", "all"),
+    "InputAttr": ("amplitude", "onset", "duration"),
+    "TargetAttr": ("amplitude", "onset", "duration"),
+    "Mode": ("nearest", "reflect", "constant"),
+}
+NUMBERS = ("Threshold", "Shift", "Order", "Constant")
+MAX_RATE_HZ = 1000.0
+TEXTS = ("Query", "Sep", "OutputPrefix", "OutputSuffix")
+
+
+def make_instructions(shape, path, faults, notes):
+    """Return the instructions of a Transformations block; another program's set is a fault."""
+    if shape is None:
+        return ()
+    if shape.Transformer not in TRANSFORMER_SETS:
+        faults.add(
+            [*path, "Transformer"],
+            f"{shape.Transformer!r:.60} is no known set of transformers. There are "
+            f"{' and '.join(TRANSFORMER_SETS)} (also called bidspm, cpp_spm).",
+        )
+        return ()
+    if len(shape.Instructions) > MAX_INSTRUCTIONS:
+        faults.add([*path, "Instructions"], f"has more than {MAX_INSTRUCTIONS} steps.")
+        return ()
+    lists = [value for table in shape.Instructions for value in table.values() if isinstance(value, list)]
+    n_names = sum(map(len, lists))
+    if n_names > MAX_NAMES:
+        faults.add(
+            [*path, "Instructions"], f"name {n_names:,} variables; at most {MAX_NAMES:,} are accepted."
+        )
+        return ()
+    steps = [
+        _instruction(table, shape.Transformer, [*path, "Instructions", index], faults, notes)
+        for index, table in enumerate(shape.Instructions)
+    ]
+    return tuple(step for step in steps if step is not None)
+
+
+def read_delays(delays, path, faults):
+    """Return FIR delays in volumes as whole numbers."""
+    if delays is None:
+        return ()
+    whole = isinstance(delays, list) and all(map(_is_count, delays))
+    if not whole or len(set(delays)) != len(delays) or not 0 < len(delays) <= MAX_FIR_DELAYS:
+        faults.add(path, "the delays must be different whole numbers of volumes, 0 or more.")
+        return ()
+    return tuple(int(delay) for delay in delays)
+
+
+def _is_count(value):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= value < 1000 and value == int(value)
+
+
+def _instruction(table, transformer, path, faults, notes):
+    name, known = table.get("Name"), TRANSFORMER_SETS[transformer]
+    if not isinstance(name, str) or name not in known:
+        near = difflib.get_close_matches(str(name)[:80], known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(known)}."
+        hint = f" It is one of {MATLAB_SET}." if str(name) in TRANSFORMER_SETS[MATLAB_SET] else hint
+        faults.add([*path, "Name"], f"there is no transformer {name!r:.60} in {transformer}.{hint}")
+        return None
+    arguments = {key: value for key, value in table.items() if key not in ("Name", "Description")}
+    _check_keys(name, arguments, known[name], path, faults)
+    for key, value in arguments.items():
+        arguments[key] = read = _argument(name, key, value, [*path, key], faults)
+        if isinstance(value, str) and isinstance(read, (str, bool)) and read != value:
+            notes.correct([*path, key], read, f"{key} {value!r} is read as {json.dumps(read)}")
+    _check_values(name, arguments, path, faults)
+    if name == "Convolve":
+        arguments["FIRDelays"] = read_delays(arguments.get("FIRDelays"), [*path, "FIRDelays"], faults)
+    where = f"{path[0]}[{path[1]}].Transformations.Instructions[{path[-1]}]"
+    if name == "Replace" and transformer == MATLAB_SET:
+        arguments["Replace"] = _read_rules(arguments["Replace"], [*path, "Replace"], faults)
+    elif name == "Replace" and not isinstance(arguments["Replace"], dict):
+        faults.add([*path, "Replace"], "must be an object that maps old values to new ones.")
+    elif name == "Replace" and arguments.get("Attribute") == "all":
+        faults.add([*path, "Attribute"], "must be one of value, onset, duration.")
+    return Instruction(name, arguments, where, transformer)
+
+
+def _argument(name, key, value, path, faults):
+    """Return the value of an argument in the form that the transformers take."""
+    if key in NAMES:
+        return _names(value, path, faults)
+    if key in CHOICES:
+        return _choice(value, CHOICES[key], path, faults)
+    if key in BOOLEANS.get(name, ()):
+        return _boolean(value, path, faults)
+    return value
+
+
+def _read_rules(value, path, faults):
+    """Return the rules of a Replace as (old, new), from objects with key and value or from pybids' table."""
+    if isinstance(value, dict) and set(value) != {"key", "value"}:
+        return list(value.items())
+    rules = value if isinstance(value, list) else [value]
+    if all(isinstance(rule, dict) and set(rule) == {"key", "value"} for rule in rules):
+        pairs = [(rule["key"], rule["value"]) for rule in rules]
+        if all(isinstance(item, (str, int, float)) for pair in pairs for item in pair):
+            return pairs
+    faults.add(path, "must be a list of objects with key and value, each a text or a number.")
+    return []
+
+
+def _check_keys(name, arguments, known, path, faults):
+    for key in arguments:
+        if key not in known:
+            near = difflib.get_close_matches(key[:80], known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known)}."
+            faults.add([*path, key], f"{name} has no such argument. {hint}")
+    needed = [key for key in ("Input", *REQUIRED_ARGUMENTS.get(name, ())) if key in known]
+    for key in needed:
+        if arguments.get(key) in (None, [], ""):
+            faults.add(path, f"{name} needs {key}.")
+            arguments[key] = []
+
+
+def _choice(value, allowed, path, faults):
+    value = value.lower() if isinstance(value, str) else value
+    if value not in allowed:
+        faults.add(path, f"is {value!r:.40}, but must be one of {', '.join(map(str, allowed))}.")
+    return value
+
+
+def _boolean(value, path, faults):
+    boolean = read_boolean(value)
+    if boolean is None:
+        faults.add(path, "must be true or false.")
+    return boolean
+
+
+def _check_values(name, arguments, path, faults):
+    """Check the arguments that are numbers, texts and tables."""
+    for key in NUMBERS:
+        value = arguments.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > MAX_NUMBER:
+            faults.add([*path, key], "must be a number.")
+    rate = arguments.get("SamplingRate")
+    number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+    if rate not in (None, "TR") and not (number and 1 / MAX_RATE_HZ <= rate <= MAX_RATE_HZ):
+        faults.add([*path, "SamplingRate"], f'must be "TR", or a number of Hz up to {MAX_RATE_HZ:g}.')
+    for key in TEXTS:
+        value = arguments.get(key, "")
+        if not isinstance(value, str) or len(value) > MAX_TEXT:
+            faults.add([*path, key], "must be a text.")
+    if arguments.get("Value", []) != [] and not _is_number_or_text(arguments["Value"]):
+        faults.add([*path, "Value"], "must be a number.")
+    weights = arguments.get("Weights", [])
+    if not isinstance(weights, list) or not all(isinstance(w, (int, float)) for w in weights):
+        faults.add([*path, "Weights"], "must be a list of numbers.")
+
+
+def _is_number_or_text(value):
+    """Whether a value is a finite number, or a text of one."""
+    try:
+        return not isinstance(value, bool) and abs(float(value)) <= MAX_NUMBER
+    except (TypeError, ValueError):
+        return False
+
+
+def _names(value, path, faults):
+    """Return a text or a list of texts as a tuple."""
+    items = value if isinstance(value, list) else [value]
+    for index, item in enumerate(items):
+        here = [*path, index] if isinstance(value, list) else path
+        if isinstance(item, str):
+            check_name(item, here, faults)
+        else:
+            faults.add(here, "must be the name of a variable.")
+    return tuple(item for item in items if isinstance(item, str))

@@ -1,0 +1,71 @@
+"""Parametric modulations that a model asks SPM for, written as transformations that any program knows.
+
+As bidspm has it: Software.SPM.ParametricModulations is a list of objects with Name, Conditions, Values and
+PolynomialExpansion.
+"""
+
+from bidsapp.model.notes import Notes
+
+KEYS = {"Name", "Conditions", "Values", "PolynomialExpansion"}
+PROGRAM, BLOCK = "SPM", "ParametricModulations"
+
+
+def read_modulations(node: dict, notes: Notes) -> None:
+    """Turn the modulations of a Run node into columns of its X.
+
+    A column has the values at the events of one condition, minus their mean there. What has another
+    meaning stays in its place, to be refused by `has_unread`.
+    """
+    block = node["Model"]["Software"].get(PROGRAM)
+    items = block.get(BLOCK) if isinstance(block, dict) else None
+    items = [items] if isinstance(items, dict) else items
+    if not isinstance(items, list) or not items or not all(map(_is_simple, items)) or not _has_lists(node):
+        return
+    for item in items:
+        _add_column(node, item["Name"], _only(item["Conditions"]), _only(item["Values"]))
+    names = ", ".join(item["Name"] for item in items)
+    notes.append(f"{BLOCK} of {PROGRAM} are read as columns of X: {names}", block, BLOCK)
+    del block[BLOCK]
+    if not block:
+        del node["Model"]["Software"][PROGRAM]
+
+
+def has_unread(software: dict) -> bool:
+    """Whether there are modulations that could not be read."""
+    block = software.get(PROGRAM)
+    return isinstance(block, dict) and BLOCK in block
+
+
+def _is_simple(item):
+    """Whether a modulation is the first power of one column, at the events of one level of a column."""
+    if not isinstance(item, dict) or not set(item) <= KEYS or not isinstance(item.get("Name"), str):
+        return False
+    condition, values = _only(item.get("Conditions")), _only(item.get("Values"))
+    is_level = isinstance(condition, str) and "." in condition and not set(condition) & set("'\"*?")
+    return is_level and isinstance(values, str) and item.get("PolynomialExpansion", 1) in (1, "1")
+
+
+def _only(value):
+    """Return the one value of a list, or a value that stands by itself; None for several."""
+    if isinstance(value, list):
+        return value[0] if len(value) == 1 else None
+    return value
+
+
+def _has_lists(node):
+    """Whether a node has the lists that columns are added to; another one is refused later."""
+    model, steps = node["Model"], node.get("Transformations")
+    response = model.get("HRF")
+    lists = [model.get("X"), response.get("Variables") if isinstance(response, dict) else None]
+    lists.append(steps.get("Instructions") if isinstance(steps, dict) else [])
+    return all(isinstance(item, list) for item in lists)
+
+
+def _add_column(node, name, condition, values):
+    """Add instructions before all others, while the column of the condition still holds its levels."""
+    column, _, level = condition.partition(".")
+    steps = node.setdefault("Transformations", {"Transformer": "pybids-transforms-v1", "Instructions": []})
+    query = {"Name": "Filter", "Input": [values], "Query": f"{column} == '{level}'", "Output": [name]}
+    steps["Instructions"][:0] = [query, {"Name": "Demean", "Input": [name]}]
+    node["Model"]["X"].append(name)
+    node["Model"]["HRF"]["Variables"].append(name)

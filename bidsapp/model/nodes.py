@@ -1,0 +1,289 @@
+"""Turn the shape of a node into its record, checking what its parts mean."""
+
+import difflib
+import re
+from collections import Counter
+from itertools import islice
+
+from bidsapp.model.instructions import make_instructions, read_delays
+from bidsapp.model.respelled import respell_conditions
+from bidsapp.model.software import check_software
+from bidsapp.model.text import check_name, read_columns, read_weights
+from bidsapp.model.wildcards import is_wildcard, match_name, match_names
+from bidsapp.names import make_label
+from bidsapp.records.model import (
+    HRF_MODELS,
+    INTERCEPT,
+    SHORT_NAMES,
+    ContrastRule,
+    DummyRule,
+    ModelSettings,
+    Node,
+    ResponseRule,
+)
+
+GROUPINGS = (*SHORT_NAMES, "contrast")
+# Patterns are compared with every condition; names are searched for a near match only so far.
+MAX_PATTERNS, MAX_CONDITIONS = 100, 2000
+MAX_SEARCHED, MAX_UNKNOWN = 200, 12
+
+
+def make_node(shape, path, faults, notes):
+    """Return the record of a node; faults and notes are added to their lists."""
+    check_name(shape.Name, [*path, "Name"], faults)
+    x = read_columns(shape.Model.X, [*path, "Model", "X"], faults)
+    if not x:
+        faults.add([*path, "Model", "X"], "is empty; name a column, or 1 for the intercept.")
+    _drop_repeats(shape.Name, x, shape.Model.X, [*path, "Model", "X"], notes)
+    _drop_repeats(shape.Name, shape.GroupBy, shape.GroupBy, [*path, "GroupBy"], notes)
+    n_patterns = sum(map(is_wildcard, x))
+    if n_patterns > MAX_PATTERNS:
+        faults.add(
+            [*path, "Model", "X"], f"has {n_patterns:,} wildcards; at most {MAX_PATTERNS} are accepted."
+        )
+    hrf = _response(shape.Model.HRF, [*path, "Model", "HRF"], faults, notes)
+    _check_grouping(shape, [*path, "GroupBy"], faults)
+    _check_formula(shape.Model.Formula, [*path, "Model", "Formula"], faults)
+    check_software(shape, [*path, "Model", "Software"], faults)
+    if shape.Level != "Run":
+        _refuse_run_keys(shape.Model, [*path, "Model"], faults)
+    node = Node(
+        level=shape.Level,
+        name=shape.Name,
+        group_by=tuple(dict.fromkeys(shape.GroupBy)),
+        x=tuple(dict.fromkeys(x)),
+        type=shape.Model.Type,
+        transformations=make_instructions(shape.Transformations, [*path, "Transformations"], faults, notes),
+        formula=shape.Model.Formula,
+        hrf=hrf,
+        options=_settings(shape.Model.Options, [*path, "Model", "Options"], faults),
+        software=shape.Model.Software or {},
+        contrasts=_contrasts(shape.Contrasts or (), [*path, "Contrasts"], faults),
+        dummy=_dummy(shape.DummyContrasts, [*path, "DummyContrasts", "Contrasts"], faults),
+        where=f"{path[0]}[{path[1]}]",
+    )
+    if any(rule.test == "pass" for rule in (*node.contrasts, *([node.dummy] if node.dummy else []))):
+        notes.append_at(path, f"{shape.Name}: the test 'pass' is read as 't': maps of t are written as well")
+    if not node.formula and n_patterns <= MAX_PATTERNS:
+        node = respell_conditions(node, _Columns(node.x), path, faults, notes)
+    _check_conditions(node, path, faults)
+    return node
+
+
+def _drop_repeats(node, names, written, path, notes):
+    """Write a list of names without those that stand there more than once, with a note."""
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled and len(names) == len(written):
+        once = {}
+        for name, item in zip(names, written, strict=True):
+            once.setdefault(name, item)
+        words = f"{node}: {path[-1]} has {_listed(doubled)} more than once: taken once"
+        notes.correct(path, list(once.values()), words)
+
+
+def _refuse_run_keys(shape, path, faults):
+    """Refuse what only runs have: series to filter, events to convolve, images to mask."""
+    options = shape.Options.model_dump(exclude_none=True, exclude={"Description"}) if shape.Options else {}
+    asked = [["Options", key] for key, value in options.items() if value not in ("none", [], {})]
+    for where in [*asked, *([["HRF"]] if shape.HRF else [])]:
+        faults.add(
+            [*path, *where], "belongs to a Run node; nothing reads it here. Move it there, or remove it."
+        )
+
+
+def _response(shape, path, faults, notes):
+    if shape is None:
+        return None
+    name, parameters = _spell_response(shape, path, notes)
+    delays = _read_delays(name, parameters, path, notes)
+    if name not in HRF_MODELS:
+        near = difflib.get_close_matches(name[:80], HRF_MODELS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        faults.add([*path, "Model"], f"is {shape.Model!r:.60}; there are {', '.join(HRF_MODELS)}.{hint}")
+    elif parameters:
+        faults.add(
+            [*path, "Parameters"], f"{_listed(parameters)}: the response {name!r} takes no such parameter."
+        )
+    if name == "fir" and delays is None:
+        faults.add(
+            [*path, "Parameters"], "the model 'fir' needs fir_delays, a list of whole numbers of volumes."
+        )
+    if len(shape.Variables) > MAX_CONDITIONS or sum(map(is_wildcard, shape.Variables)) > MAX_PATTERNS:
+        faults.add(
+            [*path, "Variables"], f"has more than {MAX_CONDITIONS:,} names or {MAX_PATTERNS} wildcards."
+        )
+        return None
+    for index, variable in enumerate(shape.Variables):
+        check_name(variable, [*path, "Variables", index], faults)
+    return ResponseRule(tuple(shape.Variables), name, read_delays(delays, [*path, "Parameters"], faults))
+
+
+def _read_delays(name, parameters, path, notes):
+    """Take the delays out of the parameters of a response; only those of fir count."""
+    given = [key for key in ("fir_delays", "FIRDelays") if key in parameters]
+    delays = next((parameters.pop(key) for key in given), None)
+    if given and name in HRF_MODELS and name != "fir":
+        words = f"{given[0]} are of the model 'fir' alone: not used"
+        notes.correct([*path, "Parameters"], dict(parameters), words)
+        return None
+    return delays
+
+
+def _spell_response(shape, path, notes):
+    """Return the name of a response as HRF_MODELS spells it, where it has one, and its parameters."""
+    parts = [part.strip().lower() for part in shape.Model.replace("_", " ").split("+")]
+    name = " + ".join(part.removesuffix("s") if part.startswith("derivative") else part for part in parts)
+    parameters = dict(shape.Parameters or {})
+    unread = ""
+    if name in ("doublegamma", "double gamma", "canonical"):
+        name = "spm"
+        if parameters:
+            unread = f"; its Parameters ({_listed(parameters)}) are not used"
+            notes.correct([*path, "Parameters"], {}, f"the HRF {shape.Model!r} is read as 'spm'{unread}")
+            parameters = {}
+    if name in HRF_MODELS and name != shape.Model:
+        notes.correct([*path, "Model"], name, f"the HRF {shape.Model!r} is read as {name!r}{unread}")
+    return name, parameters
+
+
+def _settings(shape, path, faults):
+    if shape is None:
+        return ModelSettings()
+    for key in ("HighPassFilterCutoffHz", "LowPassFilterCutoffHz"):
+        value = getattr(shape, key)
+        if value is not None and not 0 < value < 100:
+            hint = f" Is it a period? Then write {1 / value:.4g}." if value >= 100 else ""
+            faults.add([*path, key], f"is {value:g}; it must be a frequency in Hz above 0.{hint}")
+    high, low = shape.HighPassFilterCutoffHz, shape.LowPassFilterCutoffHz
+    if high is not None and low is not None and high >= low:
+        faults.add(path, f"the high-pass cut-off {high:g} Hz is not below the low-pass cut-off {low:g} Hz.")
+    if shape.ReplaceVariables not in (None, "none", [], {}):
+        faults.add(
+            [*path, "ReplaceVariables"],
+            "is not supported: a column is the same in every voxel. Leave it out, and its columns out of X.",
+        )
+    return ModelSettings(high, low, shape.Mask, shape.Aggregate or "none")
+
+
+def _contrasts(shapes, path, faults):
+    rules, labels = [], {}
+    for index, shape in enumerate(shapes):
+        here = [*path, index]
+        check_name(shape.Name, [*here, "Name"], faults)
+        label = make_label(shape.Name)
+        if label in labels:
+            other = labels[label]
+            message = (
+                "is the name of an earlier contrast."
+                if other == shape.Name
+                else (f"{shape.Name!r} and {other!r} give the same file name label {label!r}.")
+            )
+            faults.add([*here, "Name"], f"{message} Rename one.")
+        labels[label] = shape.Name
+        conditions = read_columns(shape.ConditionList, [*here, "ConditionList"], faults)
+        if len(set(conditions)) < len(conditions):
+            faults.add([*here, "ConditionList"], "names a condition twice.")
+        weights = read_weights(
+            shape.Weights, shape.Test, len(shape.ConditionList), [*here, "Weights"], faults
+        )
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in here).lstrip(".")
+        rules.append(ContrastRule(shape.Name, conditions, weights, shape.Test, where))
+    return tuple(rules)
+
+
+def _dummy(shape, path, faults):
+    if shape is None:
+        return None
+    names = None if shape.Contrasts is None else read_columns(shape.Contrasts, path, faults)
+    if sum(map(is_wildcard, names or ())) > MAX_PATTERNS:
+        faults.add(path, f"has more than {MAX_PATTERNS} wildcards.")
+    return DummyRule(shape.Test, names)
+
+
+def _check_grouping(shape, path, faults):
+    """Note names that are misspelt entities, and at Run nodes all that are no entities of a file."""
+    known = tuple(SHORT_NAMES) if shape.Level == "Run" else GROUPINGS
+    for index, name in enumerate(shape.GroupBy):
+        check_name(name, [*path, index], faults)
+        near = difflib.get_close_matches(name[:80], known, n=1, cutoff=0.6 if shape.Level == "Run" else 0.85)
+        if name not in known and near:
+            faults.add([*path, index], f"{name!r}: did you mean {near[0]!r}?")
+        elif name not in known and shape.Level == "Run":
+            faults.add(
+                [*path, index], f"{name!r} is no entity, which runs are grouped by: {', '.join(known)}."
+            )
+
+
+def _check_formula(formula, path, faults):
+    if formula is None:
+        return
+    if len(formula) > 2000:
+        faults.add(path, "is longer than 2,000 characters.")
+    elif not re.search(r"(?<![\w.])[01](?![\w.])", formula):
+        faults.add(
+            path, "has neither 0 nor 1; say whether the model has an intercept ('1 + ...' or '0 + ...')."
+        )
+
+
+def _check_conditions(node, path, faults):
+    """Note conditions that no column of X can be, as far as X tells without the data."""
+    if node.formula or sum(map(is_wildcard, node.x)) > MAX_PATTERNS:
+        return
+    contrasts = [
+        (rule.conditions, [*path, "Contrasts", i, "ConditionList"]) for i, rule in enumerate(node.contrasts)
+    ]
+    if node.dummy and node.dummy.contrasts:
+        contrasts.append((node.dummy.contrasts, [*path, "DummyContrasts", "Contrasts"]))
+    n_conditions = sum(len(conditions) for conditions, _ in contrasts)
+    if n_conditions > MAX_CONDITIONS:
+        message = f"name {n_conditions:,} conditions; at most {MAX_CONDITIONS:,} are accepted."
+        faults.add([*path, "Contrasts"], message)
+        return
+    known = _Columns(node.x)
+    patterns = [name for name in (node.dummy.contrasts or () if node.dummy else ()) if is_wildcard(name)]
+    for pattern in patterns[:MAX_PATTERNS]:
+        # A dummy contrast is made for whatever a pattern matches.
+        known.seen[pattern] = pattern in known or bool(match_names(pattern, node.x))
+    items = ((name, [*here, i]) for conditions, here in contrasts for i, name in enumerate(conditions))
+    unknown = ((name, here) for name, here in items if name not in known)
+    for name, here in islice(unknown, MAX_UNKNOWN):
+        near = difflib.get_close_matches(name, node.x[:MAX_SEARCHED], n=1, cutoff=0.75)
+        if _may_be_level(name, node) and not near:
+            continue
+        near = near or difflib.get_close_matches(name, node.x[:MAX_SEARCHED], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" X has {_listed(node.x)}."
+        faults.add(here, f"{1 if name == INTERCEPT else repr(name)} is not in X.{hint}")
+
+
+class _Columns:
+    """What the entries of X may become: their levels if they are factors, the parts of their responses."""
+
+    def __init__(self, x):
+        self.plain = {name for name in x if not is_wildcard(name)}
+        self.patterns = [name for name in x if is_wildcard(name)]
+        self.seen = {}
+
+    def __contains__(self, name):
+        if name not in self.seen:
+            origins = _origins(name)
+            self.seen[name] = not self.plain.isdisjoint(origins) or any(
+                match_name(pattern, origin) for pattern in self.patterns for origin in origins
+            )
+        return self.seen[name]
+
+
+def _origins(name):
+    """Return the entries of X that a column may come from."""
+    found = {name, re.sub(r"_(derivative|dispersion|delay_\d+)$", "", name)}
+    found |= {name[: match.start()] for match in re.finditer(r"[.\[]", name)}
+    return {other.removeprefix("C(").removesuffix(")") for other in found} | found
+
+
+def _may_be_level(name, node):
+    """Whether a condition may be a level of a column of X without its name, which only the data can tell."""
+    return node.level != "Run" and "." not in name and name != INTERCEPT and set(node.x) != {INTERCEPT}
+
+
+def _listed(names):
+    names = list(names)
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -1,0 +1,155 @@
+"""The Software block of a node: what of it is ours, and what other programs would read."""
+
+import difflib
+
+from bidsapp.errors import SettingsError
+from bidsapp.inputs.tables.confounds import parse_strategy
+from bidsapp.model.modulations import has_unread, read_modulations
+from bidsapp.model.notes import Notes
+from bidsapp.model.text import read_number
+from bidsapp.names import make_label
+
+NAME = "TaskGLM"
+# Our keys, the levels whose nodes read them, and their values (None: checked by a function of its own).
+OURS = {
+    "Confounds": (("Run",), None),
+    "Descriptive": (("Dataset",), None),
+    "GroupWeights": (("Dataset",), ("equal", "size")),
+    "JointF": (("Session", "Subject"), (True, False)),
+    "PartialF": (("Run",), (True, False)),
+    "SubjectContrasts": (("Dataset",), None),
+    "SubjectLevel": (("Session", "Subject"), ("fixed", "ols")),
+}
+MAX_LISTED = 8
+
+
+def read_software(node: dict, notes: Notes) -> None:
+    """Bring the Software of a node (a parsed JSON object) into today's form, our names as we spell them."""
+    model = node["Model"]
+    _join_objects(model, notes)
+    software = model.get("Software")
+    if not isinstance(software, dict):
+        return
+    _spell(software, (NAME,), notes)
+    if isinstance(software.get(NAME), dict):
+        _spell(software[NAME], OURS, notes)
+    if node.get("Level") == "Run":
+        read_modulations(node, notes)
+    _set_aside(node, software, notes)
+
+
+def _join_objects(model, notes):
+    """Join a list of objects, one a program, which an earlier draft of the specification had."""
+    software = model.get("Software")
+    if isinstance(software, list) and all(isinstance(item, dict) for item in software):
+        model["Software"] = {name: value for item in software for name, value in item.items()}
+        notes.append("Software is a list: read as one object", model, "Software")
+
+
+def _spell(table, names, notes):
+    """Give keys that differ from our names by case or underscores only these names."""
+    plain = {name.lower(): name for name in names}
+    for key in list(table):
+        name = plain.get(key.lower().replace("_", ""))
+        if name and name not in table:
+            notes.rename(table, key, name)
+
+
+def _set_aside(node, software, notes):
+    """Mark as comments what other programs read, but not what may be meant for us, to be refused."""
+    others = [name for name in software if name != NAME and not name.startswith(("_", "$"))]
+    others = [name for name in others if not _is_near(name)]
+    if has_unread(software):
+        others.remove("SPM")
+    if others:
+        shown = ", ".join(f"{name} ({_listed(software[name])})" for name in others)
+        where = node.get("Name", node.get("Level"))
+        notes.append(f"{where}: Software of other programs is not read: {shown}", node["Model"], "Software")
+    for name in others:
+        software[f"_{name}"] = software.pop(name)
+
+
+def _is_near(name):
+    return bool(difflib.get_close_matches(name.lower()[:20], [NAME.lower()], cutoff=0.8))
+
+
+def check_software(shape, path, faults):
+    """Note faults of our keys, and of what may be meant for us."""
+    software = shape.Model.Software or {}
+    if has_unread(software):
+        faults.add(
+            [*path, "SPM", "ParametricModulations"],
+            "only the first power of one column at the events of one condition (column.level) is read. Write "
+            "the modulation as transformations (Filter and Demean, or Product and Assign) and name it in X.",
+        )
+    for name in software:
+        if name != NAME and _is_near(name):
+            faults.add([*path, name], f"unknown program; did you mean {NAME!r}?")
+    for key, value in software.get(NAME, {}).items():
+        _check_key(key, value, shape.Level, [*path, NAME, key], faults)
+
+
+def _listed(value):
+    keys = list(value) if isinstance(value, dict) else [str(value)[:40]]
+    return ", ".join(keys[:MAX_LISTED]) + (
+        f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
+    )
+
+
+def _check_key(key, value, level, path, faults):
+    if key not in OURS:
+        near = difflib.get_close_matches(key[:40], OURS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(OURS)}."
+        faults.add(path, f"unknown key; {hint}")
+        return
+    levels, values = OURS[key]
+    if level not in levels:
+        faults.add(
+            path, f"belongs to a {' or '.join(levels)} node; a {level} node does not read it. Move it."
+        )
+    elif key == "Confounds":
+        _check_strategy(value, path, faults)
+    elif key == "SubjectContrasts":
+        _check_subject_contrasts(value, path, faults)
+    elif key == "Descriptive":
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            faults.add(path, "must be a list of names of contrasts.")
+    elif value not in values:
+        faults.add(path, f"must be one of {', '.join(map(str, values))}.")
+
+
+def _check_subject_contrasts(items, path, faults):
+    """Check contrasts within subjects: a list of objects with Name, Cells and rows of Weights."""
+    names = set()
+    for index, item in enumerate(items if isinstance(items, list) else [None]):
+        where = [*path, index]
+        if not isinstance(item, dict) or set(item) != {"Name", "Cells", "Weights"}:
+            faults.add(where, "must be an object with Name, Cells (contrasts) and Weights (rows).")
+            continue
+        _check_own_name(item["Name"], names, [*where, "Name"], faults)
+        cells, rows = item["Cells"], item["Weights"]
+        if not isinstance(cells, list) or not isinstance(rows, list) or not cells or not rows:
+            faults.add(where, "Cells and Weights must be lists that are not empty.")
+        elif not all(isinstance(cell, str) for cell in cells) or len(set(cells)) < len(cells):
+            faults.add([*where, "Cells"], "must be names of contrasts, each once.")
+        elif any(not isinstance(row, list) or len(row) != len(cells) for row in rows):
+            faults.add([*where, "Weights"], f"every row must hold {len(cells)} numbers, one for each cell.")
+        elif any(read_number(weight) is None for row in rows for weight in row):
+            faults.add([*where, "Weights"], 'must hold numbers, or fractions such as "1/3".')
+
+
+def _check_own_name(name, taken, path, faults):
+    """Note a name that is no text, or has the file name of an earlier one; add its label to those taken."""
+    if not isinstance(name, str) or not name.strip():
+        faults.add(path, "must be a text.")
+    elif make_label(name) in taken:
+        faults.add(path, f"{name!r:.60} has the file name of an earlier one.")
+    else:
+        taken.add(make_label(name))
+
+
+def _check_strategy(text, path, faults):
+    try:
+        parse_strategy(str(text))
+    except SettingsError as error:
+        faults.add(path, str(error).removeprefix("--confounds: "))

@@ -1,0 +1,108 @@
+"""Checks of the names, numbers and column lists that a model is made of."""
+
+import re
+from fractions import Fraction
+
+from bidsapp.records.model import INTERCEPT
+
+MAX_NAME = 200
+MAX_COLUMNS = 2000
+# C0 and C1 controls, and the marks that reorder or hide text.
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+MARKUP = re.compile(
+    r"<\s*[/!]?\s*[a-zA-Z][^<>]*>|<\s*(script|iframe|img|svg|object|embed|style|link)\b", re.I
+)
+CLIMBING = re.compile(r"\.\.[/\\]|[/\\]\.\.")
+
+
+def check_name(name, path, faults):
+    """Note a name that no person writes: empty, endless, with control characters, markup or a path."""
+    if not name.strip():
+        faults.add(path, "is empty; give it a name.")
+    elif len(name) > MAX_NAME:
+        faults.add(path, f"has {len(name)} characters; at most {MAX_NAME} are accepted.")
+    elif CONTROLS.search(name):
+        faults.add(path, f"{name!r} has control characters.")
+    elif MARKUP.search(name) and not faults.markup_is_text:
+        faults.add(path, f"{name!r} has markup; write plain text.")
+    elif CLIMBING.search(name):
+        faults.add(path, f"{name!r} looks like a path; write plain text.")
+
+
+def read_columns(items, path, faults):
+    """Return the column names of a list of X or ConditionList; the number 1 is the intercept."""
+    if len(items) > MAX_COLUMNS:
+        faults.add(path, f"has {len(items):,} entries; at most {MAX_COLUMNS:,} are accepted.")
+        return ()
+    names = []
+    for index, item in enumerate(items):
+        if item in (1, "1") and not isinstance(item, bool):
+            names.append(INTERCEPT)
+        elif isinstance(item, str):
+            check_name(item, [*path, index], faults)
+            names.append(item)
+        else:
+            faults.add([*path, index], f"is {item!r:.40}; a column is a name, or 1 for the intercept.")
+    return tuple(names)
+
+
+def read_weights(weights, test, n_conditions, path, faults):
+    """Return weights as rows of numbers; a fault is noted where they do not fit the conditions."""
+    nested = [isinstance(item, list) for item in weights]
+    if any(nested) and not all(nested):
+        faults.add(path, "mixes numbers and lists.")
+        return ()
+    if any(nested) and test != "F" and len(weights) > 1:
+        faults.add(
+            path, f"has {len(weights)} rows; a {test} test has one. Use Test 'F', or one list of numbers."
+        )
+        return ()
+    rows = weights if any(nested) else [weights]
+    if len(rows) > MAX_COLUMNS:
+        faults.add(path, f"has {len(rows):,} rows.")
+        return ()
+    return tuple(
+        _read_row(row, n_conditions, [*path, index] if any(nested) else path, faults)
+        for index, row in enumerate(rows)
+    )
+
+
+def _read_row(row, n_conditions, path, faults):
+    if len(row) != n_conditions:
+        faults.add(path, f"has {len(row)} weights for {n_conditions} conditions. Give one weight for each.")
+        return ()
+    numbers = []
+    for index, item in enumerate(row):
+        number = read_number(item)
+        if number is None:
+            faults.add([*path, index], f'is {item!r:.40}; a weight is a number or a fraction such as "1/3".')
+        else:
+            numbers.append(number)
+    if len(numbers) == len(row) and not any(numbers):
+        faults.add(path, "has only zeros; such a contrast tests nothing.")
+    return tuple(numbers)
+
+
+def read_number(item):
+    """Return a weight as a float, or None."""
+    if isinstance(item, bool) or not isinstance(item, (int, float, str)):
+        return None
+    if isinstance(item, str) and not re.fullmatch(
+        r"\s*[+-]?(\d{1,9}(\.\d{0,18})?|\.\d{1,18})(\s*/\s*\d{1,9})?\s*", item
+    ):
+        return None
+    try:
+        top, _, bottom = str(item).partition("/") if isinstance(item, str) else (item, "", "")
+        number = float(Fraction(top) / Fraction(bottom) if bottom else Fraction(top))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return number if abs(number) < 1e9 else None
+
+
+def read_boolean(value):
+    """Return a boolean, also one written as text ("true", "False"); None when it is neither."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower())
+    return bool(value) if value in (0, 1) else None

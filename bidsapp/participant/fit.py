@@ -1,0 +1,352 @@
+"""The two fits of the participant stage: a run, and estimates combined. What is fitted is written at once."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp import names
+from bidsapp.design.diagnostics import Diagnosis
+from bidsapp.errors import about, find_cautions
+from bidsapp.inputs.dataset.anatomy import find_anatomy
+from bidsapp.inputs.images.read import intersect_masks
+from bidsapp.inputs.tables.motion import read_motion
+from bidsapp.job.threads import map_in_threads
+from bidsapp.outputs.describe import describe_dof, describe_run
+from bidsapp.outputs.estimates import write_estimate, write_fit_maps
+from bidsapp.outputs.files import write_json
+from bidsapp.outputs.images import write_mask
+from bidsapp.outputs.tables import write_contrasts, write_design
+from bidsapp.participant.noise_record import caution_of_noise, describe_noise, noise_fields, review_noise
+from bidsapp.participant.series import fit_series, write_residuals
+from bidsapp.records.maps import Estimate, EstimateKey, Geometry, JointEstimate
+from bidsapp.stats.run.derivative_boost import estimate_boosted_t
+from bidsapp.stats.run.fixed_effects import combine_joint_estimates, combine_with_shares
+from bidsapp.stats.run.glm import correlate_contrasts, estimate_f, estimate_t
+from bidsapp.stats.run.maps import make_f_maps, make_t_maps
+from bidsapp.stats.run.shared_noise import Part, RunContrasts, combine_dependent, join_parts, share_noise
+from bidsapp.version import __version__
+
+UNITS = {"percent": "% signal change", "none": "image units"}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An estimate with its key, geometry, record, and what it was made from."""
+
+    key: EstimateKey
+    geometry: Geometry
+    estimate: Estimate | JointEstimate
+    record: dict
+    parts: tuple = ()
+
+
+def fit_run(fit, settings, n_threads):
+    """Fit one run, write its estimates, and return them with the run's record.
+
+    Parameters
+    ----------
+    fit : RunFit
+    settings : Settings
+    n_threads : int
+
+    Returns
+    -------
+    fitted : list of Fitted
+        One for each contrast that this run can make.
+    record : dict
+    notes : list of str
+        What the user should know of the run, as far as its series tells it.
+    """
+    run, planned = fit.runs[0], fit.notes
+    geometry, model, fit, without, residuals = fit_series(fit, settings, n_threads)
+    made = [(contrast, estimate(model, contrast, fit, settings.run)) for contrast in fit.contrasts]
+    quality = assess_contrasts(fit)
+    noise = describe_noise(model, settings.run.noise_model, [estimate.dof for _, estimate in made])
+    noise["check"] = review_noise(residuals, model, fit, geometry)
+    repetition_time = min(run.repetition_time for run in fit.runs)
+    fit = replace(fit, notes=(*fit.notes, *caution_of_noise(noise, repetition_time)))
+    files = write_run(fit, model, geometry, settings, quality, noise_fields(noise))
+    if settings.run.residuals:
+        files["residuals"] = write_residuals(fit, model, geometry, without, settings, n_threads)
+    details = {
+        "method": describe_method(fit, settings.run),
+        "runs": [fit.label],
+        "left_out": [],
+        "made_with": fit.made_with,
+        "warnings": warnings_of(fit),
+    }
+
+    def write(item):
+        contrast, estimate = item
+        key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
+        asked = {"asked": fit.asked.get(contrast.name)}
+        more = noise_fields(noise, estimate)
+        return write_fitted(key, estimate, geometry, details | asked, settings, more)
+
+    fitted = map_in_threads(write, made, n_threads)
+    if not settings.run.derivative_boost:  # boosted effects are no weighted sums
+        fitted = add_parts(fitted, model, fit)
+    more = {
+        "noise_model": noise["model"],
+        "noise": noise,
+        "motion": read_motion(run.confounds),
+        "anatomy": str(find_anatomy(run) or "") or None,
+        "vif": quality["VarianceInflation"],
+    }
+    notes = [about(fit.label, note) for note in fit.notes if note not in planned]
+    return fitted, describe_run(run, fit) | files | more, notes
+
+
+def add_parts(fitted, model, fit):
+    """Return the t estimates of a run with what they share, F estimates as they are."""
+    is_t = [contrast.test != "F" for contrast in fit.contrasts]
+    if not any(is_t):
+        return fitted
+    contrasts = [contrast for contrast, wanted in zip(fit.contrasts, is_t, strict=True) if wanted]
+    estimates = [item.estimate for item, wanted in zip(fitted, is_t, strict=True) if wanted]
+    varies = np.ndim(estimates[0].dof) > 0
+    run = RunContrasts(
+        label=fit.label,
+        variances=tuple(estimate.variance for estimate in estimates),
+        correlations=correlate_contrasts(model, contrasts),
+        bins=model.noise.bins,
+        dof=tuple(estimate.dof for estimate in estimates) if varies else float(model.dof),
+    )
+    numbers = iter(range(len(contrasts)))
+    return [
+        replace(item, parts=(Part(run, {next(numbers): 1.0}),)) if t else item
+        for item, t in zip(fitted, is_t, strict=True)
+    ]
+
+
+def warnings_of(fit):
+    """Return what the results of a run depend on, for the sidecars of its maps."""
+    return [str(about(fit.label, note)) for note in find_cautions(fit.notes)]
+
+
+def describe_method(fit, options):
+    """Return how a run is estimated, in words."""
+    regions = {
+        "none": "",
+        "mean": " of the mean of each region",
+        "pca": " of the first component of each region",
+    }
+    boost = ", derivative boost" if options.derivative_boost else ""
+    return f"run GLM{regions[fit.aggregate]}{boost}"
+
+
+def estimate(model, contrast, fit, options):
+    """Return the estimate of a contrast of a fitted run."""
+    if contrast.test == "F":
+        return estimate_f(model, contrast)
+    if options.derivative_boost:
+        return estimate_boosted_t(model, contrast, fit.design.matrix)
+    return estimate_t(model, contrast)
+
+
+def assess_contrasts(fit):
+    """Return how well the design can estimate each contrast from the volumes that are kept."""
+    diagnosis = Diagnosis(fit.design.matrix[fit.keep])
+    measures = {"VarianceInflation": diagnosis.variance_inflation, "Efficiency": diagnosis.efficiency}
+    return {
+        name: {contrast.name: measure(contrast.weights) for contrast in fit.contrasts}
+        for name, measure in measures.items()
+    }
+
+
+def write_run(fit, model, geometry, settings, quality, more_fields):
+    """Write the mask, design, weights and model-fit maps of a run; return what its record says of them."""
+    out, entities = settings.output_dir, fit.entities
+    mask = names.mask_path(entities)
+    write_mask(out / mask, geometry, space=entities.get("space"))
+    write_json(out / names.sidecar_path(mask), {"Type": "Brain", "Description": "Voxels analysed"})
+    design = names.design_path(entities, node=fit.node)
+    write_design(out / design, fit.design, {name: {"Description": d} for name, d in fit.descriptions.items()})
+    table = names.contrasts_path(entities, node=fit.node)
+    write_contrasts(out / table, fit.contrasts, fit.design.columns, quality)
+    maps = {"rsquare": model.r_square, "sigmasquared": model.sigma_square, "tsnr": model.tsnr}
+    maps |= {f"ar{order + 1}": values for order, values in enumerate(model.autocorrelation)}
+    fields = (
+        sidecar_fields(fit.node, "run", entities, warnings_of(fit), settings) | more_fields | fit.made_with
+    )
+    return {
+        "mask": mask,
+        "design": design,
+        "contrast_table": table,
+        "model_fit": write_fit_maps(out, fit.node, entities, maps, geometry, fields),
+        "n_voxels": geometry.n_points,
+        "dof": float(model.dof),
+        "censored": np.flatnonzero(~fit.keep).tolist(),
+    }
+
+
+def combine_fits(fit, fitted, subject, settings):
+    """Combine estimates of a subject by fixed effects, write and return the results.
+
+    Parameters
+    ----------
+    fit : CombineFit
+    fitted : list of Fitted
+        Everything of the subject so far; inputs that are not there (a run failed) are left out.
+    subject : SubjectPlan
+        Says which runs are left out and why.
+    settings : Settings
+
+    Returns
+    -------
+    list of Fitted
+        Empty where no input is there.
+    """
+    rows = [index for index, key in enumerate(fit.inputs) for entry in fitted if entry.key == key]
+    inputs = [entry for key in fit.inputs for entry in fitted if entry.key == key]
+    if not inputs:
+        return []
+    geometry = intersect_masks(
+        [entry.geometry for entry in inputs], [entry.record["mask"] for entry in inputs]
+    )
+    inputs = on_common_rows([restrict(entry, geometry) for entry in inputs])
+    if not inputs:
+        return []
+    used = sorted({label for entry in inputs for label in entry.record["runs"]})
+    left_out = describe_left_out(fit, subject.runs, used)
+    warnings = [note for entry in inputs for note in entry.record["warnings"]]
+    warnings += [*subject.problems, *(f"{one['run']} is left out: {one['reason']}" for one in left_out)]
+    details = {
+        "method": "passed through" if len(inputs) == 1 else method_in_words(fit, settings),
+        "runs": used,
+        "left_out": left_out,
+        "warnings": list(dict.fromkeys(warnings)),
+        "made_with": inputs[0].record["made_with"],
+    }
+    made = []
+    for contrast in fit.contrasts:
+        method = settings.run.fixed_effects if fit.method == "fixed" else fit.method
+        estimate, parts = combine(inputs, fit.design.matrix[rows], contrast, method)
+        key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
+        same = contrast.name == inputs[0].record["contrast"]
+        asked = {"asked": inputs[0].record["asked"] if same else None}
+        entry = write_fitted(key, estimate, geometry, details | asked, settings)
+        made.append(replace(entry, parts=parts) if fit.goes_on else entry)
+    return made
+
+
+def method_in_words(fit, settings):
+    """Return how the estimates of several inputs are combined."""
+    equal = fit.method == "fixed" and settings.run.fixed_effects == "equal"
+    return "fixed effects, equal weights" if equal else fit.method_in_words
+
+
+def describe_left_out(fit, runs, used):
+    """Return the runs that could have been inputs of a combination and are not, with the reasons."""
+    return [
+        {"run": run.label, "reason": run.skipped.get(fit.contrast, "the run could not be fitted")}
+        for run in runs
+        if run.label not in used and fit.entities.items() <= run.entities.items()
+    ]
+
+
+def combine(inputs, matrix, contrast, method):
+    """Return the combination of inputs on one geometry, and what it was made from.
+
+    Effects are combined for t, joint effects for F. Inputs that share a run are combined with their
+    covariance; of the others an F test needs the covariance of its rows too.
+    """
+    estimates = [entry.estimate for entry in inputs]
+    if isinstance(estimates[0], JointEstimate):
+        return combine_joint_estimates(estimates, name=contrast.name, method=method), ()
+    parts = [entry.parts for entry in inputs]
+    if contrast.test == "F":
+        return combine_dependent(estimates, parts, matrix, contrast, method=method)[0], ()
+    if share_noise(parts):
+        estimate, carried = combine_dependent(estimates, parts, matrix, contrast, method=method)
+        return estimate, join_parts(parts, carried)
+    more = {"method": method, "name": contrast.name}
+    estimate, carried = combine_with_shares(estimates, matrix, contrast.weights, **more)
+    return estimate, join_parts(parts, carried)
+
+
+def restrict(entry, geometry):
+    """Return an entry on a geometry whose points all belong to its own."""
+    inside = geometry.mask[entry.geometry.mask]
+    estimate = entry.estimate
+    dof = estimate.dof[inside] if np.ndim(estimate.dof) else estimate.dof
+    parts = tuple(part.restrict(inside) for part in entry.parts)
+    if isinstance(estimate, Estimate):
+        inner = Estimate(estimate.contrast, estimate.effect[inside], estimate.variance[inside], dof)
+    else:
+        covariance = estimate.covariance[..., inside]
+        inner = JointEstimate(estimate.contrast, estimate.effect[:, inside], covariance, dof)
+    return replace(entry, geometry=geometry, estimate=inner, parts=parts)
+
+
+def on_common_rows(inputs):
+    """Return entries of an F test with the rows that all of them test; none where there is no such row."""
+    rows = [list(entry.record["asked"] or ()) for entry in inputs]
+    common = [name for name in rows[0] if all(name in others for others in rows)]
+    if not isinstance(inputs[0].estimate, JointEstimate) or all(own == rows[0] for own in rows):
+        return inputs
+    if not common:
+        return []
+    return [_keep_rows(entry, own, common) for entry, own in zip(inputs, rows, strict=True)]
+
+
+def _keep_rows(entry, rows, kept):
+    places, estimate = [rows.index(name) for name in kept], entry.estimate
+    covariance = estimate.covariance[np.ix_(places, places)]
+    inner = JointEstimate(estimate.contrast, estimate.effect[places], covariance, estimate.dof)
+    asked = {name: entry.record["asked"][name] for name in kept}
+    return replace(entry, estimate=inner, record=entry.record | {"asked": asked})
+
+
+def write_fitted(key, estimate, geometry, details, settings, more_fields=None):
+    """Write the maps of an estimate, with more fields in their sidecars; return it with its record."""
+    is_t = isinstance(estimate, Estimate)
+    maps = make_t_maps(estimate) if is_t else make_f_maps(estimate)
+    entities = dict(key.entities)
+    units = UNITS[settings.run.scaling]
+    described = {
+        "node": key.node,
+        "level": key.level,
+        "entities": entities,
+        "contrast": key.contrast,
+        "test": "t" if is_t else "F",
+        "dof": describe_dof(estimate),
+        "units": units,
+        **details,
+    }
+    fields = sidecar_fields(key.node, key.level, entities, details["warnings"], settings) | {
+        "ContrastName": key.contrast,
+        "Test": described["test"],
+        "AlternativeHypothesis": "two-sided" if is_t else "upper tail",
+        "EstimationMethod": details["method"],
+        "DegreesOfFreedom": described["dof"],
+        "Runs": details["runs"],
+        "ConditionList": list(details["asked"]) if details["asked"] else None,
+        "Weights": list(details["asked"].values()) if details["asked"] and is_t else None,
+        **details["made_with"],
+        **(more_fields or {}),
+    }
+    paths = write_estimate(settings.output_dir, key, maps, geometry, fields)
+    mask = names.mask_path(entities, node=None if key.level == "run" else key.node)
+    if key.level != "run":
+        write_mask(settings.output_dir / mask, geometry, space=entities.get("space"))
+        write_json(settings.output_dir / names.sidecar_path(mask), {"Type": "Brain"})
+    return Fitted(key, geometry, estimate, described | {"maps": paths, "mask": mask})
+
+
+def sidecar_fields(node, level, entities, warnings, settings):
+    """Return the fields that the sidecars of all maps of a fit share."""
+    return {
+        "SpatialReference": entities.get("space"),
+        "NodeName": node,
+        "NodeLevel": level.capitalize(),
+        "SmoothingFWHM": settings.run.smoothing_fwhm,
+        "Scaling": settings.run.scaling,
+        "units": UNITS[settings.run.scaling],
+        "NoiseModel": settings.run.noise_model,
+        "NoiseSmoothingFWHM": settings.run.noise_smoothing_fwhm,
+        "FixedEffects": settings.run.fixed_effects,
+        "DerivativeBoost": settings.run.derivative_boost,
+        "TaskGLMVersion": __version__,
+        "Warnings": warnings or None,
+    }

@@ -1,0 +1,159 @@
+"""What the record, the sidecars and the notes of a run say of its noise model."""
+
+import numpy as np
+
+from bidsapp.errors import Caution, InputError
+from bidsapp.inputs.dataset.anatomy import TISSUES, find_segmentation, read_tissues
+from bidsapp.stats.noise.check import FEWEST, check_noise, choose_sample
+from bidsapp.stats.noise.models import most_lags, name_noise_model, parse_noise_model, warn_of_size
+
+ORDER_RULE = (
+    "ceil(4 s / repetition time), at most one for 6 residual dof beyond 20; at least 4, or one for 18 "
+    "residual dof; at most 12"
+)
+# With fewer degrees of freedom a z map of one run hardly reaches any threshold.
+FEW_DOF = 12
+# A share of voxels at the limit of the process that is worth a word.
+MANY_AT_LIMIT = 0.01
+THIRDS = ("darkest third", "middle third", "brightest third")
+DIGITS = 4
+
+
+def describe_noise(model, requested, dof):
+    """Return what a record says of the noise of a run.
+
+    Parameters
+    ----------
+    model : FittedRun
+    requested : str
+        The noise model that was asked for.
+    dof : list of float or ndarray
+        Degrees of freedom of each estimate of the run.
+    """
+    order = model.noise.coefficients.shape[1]
+    likelihood = model.noise.likelihood
+    values = np.concatenate([np.atleast_1d(value) for value in dof]) if dof else np.array([model.dof])
+    finite = values[np.isfinite(values)]
+    low, median, high = np.quantile(finite, (0.05, 0.5, 0.95)) if finite.size else (None,) * 3
+    return {
+        "model": name_noise_model(requested, order),
+        "order": order,
+        "requested": requested,
+        "corrected": likelihood is not None,
+        "residual_dof": float(model.dof),
+        "dof": [None if value is None else float(value) for value in (low, median, high)],
+        "at_limit": None if likelihood is None else likelihood.at_limit,
+        "share": None if likelihood is None else float(np.median(likelihood.uncertainty.share)),
+    }
+
+
+def review_noise(residuals, model, fit, geometry):
+    """Return what a record says of the whitened residuals of a run; None for few volumes or voxels.
+
+    Parameters
+    ----------
+    residuals : ndarray, shape (n_volumes, n_chosen)
+        As ``run_series.fit_series`` returns them.
+    model : FittedRun
+    fit : RunFit
+    geometry : Geometry
+    """
+    voxels = choose_sample(geometry.n_points)
+    groups, source = _group_voxels(model, fit, geometry, voxels)
+    check = check_noise(residuals, model, voxels, groups, fit.keep)
+    if check is None or not check.groups:
+        return None
+    step = min(run.repetition_time for run in fit.runs)
+    return {
+        "source": source,
+        "lags": _plain(step * np.arange(1, len(check.autocorrelation) + 1)),
+        "autocorrelation": _plain(check.autocorrelation),
+        "frequencies": _plain(check.frequencies / step),
+        "spectrum": _plain(check.spectrum),
+        "groups": {
+            name: {
+                "n_voxels": left.n_voxels,
+                "outside": _plain(left.outside),
+                "autocorrelation": _plain(left.autocorrelation),
+                "autocorrelation_band": _plain(left.autocorrelation_band),
+                "spectrum": _plain(left.spectrum),
+                "spectrum_band": _plain(left.spectrum_band),
+            }
+            for name, left in check.groups.items()
+        },
+    }
+
+
+def _plain(values):
+    return np.round(values, DIGITS).tolist()
+
+
+def _group_voxels(model, fit, geometry, voxels):
+    """Return the voxels of each tissue and its file, or of thirds by mean intensity and None."""
+    path = find_segmentation(fit.runs[0])
+    try:
+        labels = np.zeros(len(voxels)) if path is None else read_tissues(path, geometry.coordinates()[voxels])
+    except InputError:  # nothing but this display needs the file
+        labels = np.zeros(len(voxels))
+    groups = {name: labels == label for label, name in TISSUES.items()}
+    if max(map(np.count_nonzero, groups.values())) >= FEWEST:
+        return groups, str(path)
+    ranks = np.argsort(np.argsort(model.mean[voxels], kind="stable"), kind="stable")
+    thirds = len(THIRDS) * ranks // max(len(voxels), 1)
+    return {name: thirds == number for number, name in enumerate(THIRDS)}, None
+
+
+def noise_fields(noise, estimate=None):
+    """Return the fields of the sidecars of a run's maps, with those of one estimate."""
+    corrected = noise["corrected"]
+    fields = {
+        "NoiseModel": noise["model"],
+        "NoiseOrder": noise["order"],
+        "NoiseModelRequested": noise["requested"],
+        "NoiseOrderRule": ORDER_RULE if noise["requested"] == "auto" else None,
+        "DegreesOfFreedomMethod": (
+            "Satterthwaite, restricted information" if corrected else "volumes less the rank of the design"
+        ),
+        "VarianceCorrection": "Kenward-Roger, linear" if corrected else "none",
+        "ResidualDegreesOfFreedom": noise["residual_dof"],
+        "NoiseAtLimitShare": noise["at_limit"],
+        "NoiseUncertaintyShare": noise["share"],
+        "NoisePortmanteauOutside": _by_group(noise, lambda group: group["outside"]),
+        "NoiseAutocorrelationLeft": _by_group(noise, lambda group: _largest_left(noise, group)),
+    }
+    if estimate is not None and np.isfinite(estimate.dof).any():
+        fields["DegreesOfFreedomMedian"] = float(np.nanmedian(estimate.dof))
+    return fields
+
+
+def _by_group(noise, value):
+    groups = (noise["check"] or {}).get("groups", {})
+    return {name: value(group) for name, group in groups.items()} or None
+
+
+def _largest_left(noise, group):
+    """Return the autocorrelation that is farthest from the expected one, less that."""
+    left = np.subtract(group["autocorrelation"], noise["check"]["autocorrelation"])
+    return _plain(left[np.abs(left).argmax()])
+
+
+def caution_of_noise(noise, repetition_time):
+    """Return what the user should know of the noise model of a run."""
+    order, median = parse_noise_model(noise["requested"])[1], noise["dof"][1]
+    cautions = [warn_of_size(noise["requested"], repetition_time)]
+    if noise["corrected"] and median is not None and median < FEW_DOF:
+        cautions.append(
+            f"its effects have {median:.0f} degrees of freedom (median), for the noise is estimated from few "
+            "volumes: the z of a single run says little. Use fewer confounds."
+        )
+    if (noise["at_limit"] or 0.0) > MANY_AT_LIMIT:
+        cautions.append(
+            f"{100 * noise['at_limit']:.1f} % of the voxels have noise near a unit root (drifts that the "
+            "design does not model). Use a faster --high-pass, or more confounds."
+        )
+    if order is not None and noise["corrected"] and order > most_lags(noise["residual_dof"]):
+        cautions.append(
+            f"order {order} is high for {noise['residual_dof']:.0f} residual degrees of freedom; p-values "
+            "may be too small. Use --noise-model auto."
+        )
+    return [Caution(caution) for caution in cautions if caution]

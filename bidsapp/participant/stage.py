@@ -1,0 +1,127 @@
+"""The participant stage: plan it, run every subject side by side, write the overview."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from bidsapp import names
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, find_cautions, log_notes
+from bidsapp.job.environment import count_cpus, find_memory_gb
+from bidsapp.job.progress import Progress
+from bidsapp.outputs.files import write_text
+from bidsapp.outputs.sidecars import write_dataset_description
+from bidsapp.participant.subject import try_subject
+from bidsapp.plan import make_participant_plan
+from bidsapp.plan.explain import explain_model
+from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
+from bidsapp.plan.memory import share_out
+from bidsapp.report.pages import write_overview
+from bidsapp.stats.noise.models import warn_of_size
+
+logger = logging.getLogger(__name__)
+MOST_IN_OVERVIEW = 200
+
+
+def run_stage(settings, work_dir):
+    """Run the participant stage and return its exit code."""
+    plan = make_participant_plan(settings)
+    log_notes(logger, plan.notes)
+    cautions = find_cautions(note for subject in plan.subjects for note in subject.notes)
+    log_notes(logger, [note for note in cautions if note not in plan.notes])
+    if not settings.selection.participant_label:
+        found = find_leftovers(labels_with_maps(settings.output_dir), settings)
+        for note in describe_leftovers(found):
+            logger.warning("%s", note)
+    for note in warn_of_noise_models(plan, settings.run.noise_model):
+        logger.warning("%s", note)
+    prepare_output(plan, settings)
+    failures = [failure for failure in run_subjects(plan, settings) if failure]
+    for failure in failures:
+        logger.error("%s", failure)
+    keep_overview(settings.output_dir)
+    logger.info("Open %s", settings.output_dir / names.OVERVIEW_REPORT)
+    return EXIT_FAILURE if failures else EXIT_OK
+
+
+def warn_of_noise_models(plan, noise_model):
+    """Return what is wrong with a noise model at the repetition times of a plan."""
+    times = {run.repetition_time for subject in plan.subjects for fit in subject.runs for run in fit.runs}
+    return [note for note in (warn_of_size(noise_model, time) for time in sorted(times)) if note]
+
+
+def keep_overview(output_dir):
+    """Write the overview of all subjects, again while other jobs finish subjects in the same folder.
+
+    A large folder gets its overview by the group stage: not from each of its thousands of jobs.
+    """
+    seen, now = None, _finished_records(output_dir)
+    while seen != now and len(now) <= MOST_IN_OVERVIEW:
+        seen = now
+        write_overview(output_dir)
+        now = _finished_records(output_dir)
+
+
+def _finished_records(output_dir):
+    return sorted((path.name, _time_of(path)) for path in Path(output_dir).glob(names.SUBJECT_RECORDS))
+
+
+def labels_with_maps(output_dir):
+    """Return the labels of the participants whose maps the output folder holds."""
+    folders = [path for path in Path(output_dir).glob("sub-*") if any(path.rglob(names.MAPS))]
+    return {folder.name.removeprefix("sub-") for folder in folders}
+
+
+def _time_of(path):
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # another job does its subject again
+        return 0
+
+
+def prepare_output(plan, settings):
+    """Write what the whole output folder shares: its description, and the models with a page on each."""
+    write_dataset_description(settings.output_dir, plan.links)
+    pages = {names.model_path(model.name): model.text for model in plan.documents}
+    pages |= {names.model_readme_path(model.name): explain_model(model) for model in plan.documents}
+    for name, text in pages.items():
+        path = settings.output_dir / name
+        before = path.read_text(encoding="utf-8") if path.exists() else text
+        if before != text and path.suffix == ".json":
+            logger.warning(
+                "the model in %s was another one: participants that are not analysed again keep the results "
+                "of that model. Give each job the same flags, or use another output folder.",
+                name,
+            )
+        if before != text or not path.exists():
+            write_text(path, text)
+
+
+def run_subjects(plan, settings):
+    """Yield the failure of each subject, in words, or None; subjects run side by side."""
+    n_cpus, limit = count_cpus(settings.control.n_cpus), find_memory_gb(settings.control.mem_gb)
+    shares = share_out(plan.subjects, settings, n_cpus, limit)
+    logger.info(
+        "%d subjects, %d side by side with %d runs at once, %d threads each; forecast: %.2f GB a subject, "
+        "limit %.1f GB",
+        len(plan.subjects),
+        shares.subjects,
+        shares.runs,
+        shares.threads,
+        shares.forecast_gb,
+        limit,
+    )
+    if shares.forecast_gb > limit:
+        logger.warning("One subject may need more than the limit of %.1f GB. Raise --mem-gb.", limit)
+    progress = Progress(len(plan.subjects), "participant")
+    # A worker gets its own subject, not the designs of all.
+    about = replace(plan, subjects=())
+    jobs = (delayed(try_subject)(s, about, settings, shares) for s in plan.subjects)
+    for outcome in Parallel(n_jobs=shares.subjects, return_as="generator_unordered")(jobs):
+        log_notes(logger, outcome.cautions)
+        progress.advance(outcome.message)
+        yield outcome.failure
+        if outcome.failure and settings.control.stop_on_first_crash:
+            break
+    progress.close()

@@ -1,0 +1,182 @@
+"""One subject: fit its runs, combine them, write both. Worker processes import this, not the planning."""
+
+import traceback
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from threadpoolctl import threadpool_limits
+
+from bidsapp import names
+from bidsapp.errors import EXIT_CANNOT_CREATE, AppError, Caution, find_cautions, in_words
+from bidsapp.job.resume import Stopwatch, common_record, make_fingerprint
+from bidsapp.job.threads import map_in_threads
+from bidsapp.outputs.earlier import (
+    drop_record,
+    is_finished,
+    measure_files,
+    read_record,
+    remove_outdated,
+    take_record,
+)
+from bidsapp.outputs.files import remove_unfinished, write_json, write_text
+from bidsapp.participant.fit import combine_fits, fit_run
+from bidsapp.plan.memory import forecast_gb, peak_gb
+from bidsapp.report.pages import write_subject_report
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a subject ended: its progress line, the reason where something failed, and cautions met."""
+
+    message: str
+    failure: str | None = None
+    cautions: tuple[str, ...] = ()
+
+
+def try_subject(subject, plan, settings, shares):
+    """Run one subject and return its outcome; whatever error it meets ends this subject only."""
+    label = f"sub-{subject.subject}"
+    log = settings.output_dir / names.traceback_path(subject.subject)
+    try:
+        outcome, crashes = treat_subject(subject, plan, settings, shares)
+    except Exception as error:
+        check_output(error)
+        crashes = [error]
+        outcome = Outcome(f"{label}: not finished", _named(label, in_words(error)))
+    if not crashes:
+        log.unlink(missing_ok=True)
+        return outcome
+    write_text(log, "\n".join("".join(traceback.format_exception(error)) for error in crashes))
+    return replace(outcome, failure=f"{outcome.failure} The traceback is in {log}.")
+
+
+def _named(label, words):
+    return words if words.startswith(f"{label} ") else f"{label}: {words}"
+
+
+def check_output(error):
+    """Raise an error again where the output folder can not be written: nobody else has a chance then."""
+    if getattr(error, "exit_code", None) == EXIT_CANNOT_CREATE:
+        raise error
+
+
+def treat_subject(subject, plan, settings, shares):
+    """Fit a subject, or only make its report, or nothing; return its outcome and the crashes met."""
+    label = f"sub-{subject.subject}"
+    path = settings.output_dir / names.record_path(subject.subject)
+    fingerprint = fingerprint_of(subject, plan, settings)
+    if settings.control.reports_only:
+        write_subject_report(settings.output_dir, subject.subject)
+        return Outcome(f"{label}: report made"), []
+    top = names.top_folder({"sub": subject.subject})
+    if is_finished(path, fingerprint):
+        if needs_report(subject, settings):
+            write_subject_report(settings.output_dir, subject.subject)
+        return _outcome(f"{label}: finished before, nothing changed", read_record(path)), []
+    remove_unfinished(settings.output_dir / top)
+    before = take_record(path)
+    forecast = forecast_gb(subject, settings, shares.runs, shares.threads)
+    with Stopwatch() as watch, threadpool_limits(1):
+        content, failures, crashes = run_subject(subject, settings, shares)
+    status = ("partial" if content["estimates"] else "failed") if failures else "complete"
+    common = common_record("participant", plan, settings, fingerprint, watch)
+    message = {"message": " ".join(failures)} if failures else {}
+    remove_outdated(settings.output_dir, before, content, top)
+    content["written"] = measure_files(settings.output_dir, content, top)
+    write_json(path, common | {"status": status, "subject": subject.subject} | message | content)
+    drop_record(path)
+    counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
+    outcome = _outcome(
+        f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
+        f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
+        content,
+        _named(label, " ".join(failures)) if failures else None,
+    )
+    return _report(outcome, crashes, subject, settings)
+
+
+def _outcome(message, record, failure=None):
+    """Return the outcome of work that a record tells of, now or before, with what it is to warn of."""
+    return Outcome(message, failure, tuple(map(Caution, record.get("cautions", ()))))
+
+
+def _report(outcome, crashes, subject, settings):
+    """Make the report of a finished subject; an error of it costs nothing else of what is said."""
+    try:
+        write_subject_report(settings.output_dir, subject.subject)
+    except Exception as error:
+        check_output(error)
+        words = _named(f"sub-{subject.subject}", in_words(error))
+        said = f"{outcome.failure} {words}" if outcome.failure else words
+        return replace(outcome, failure=said), [*crashes, error]
+    return outcome, crashes
+
+
+def needs_report(subject, settings):
+    """Tell whether a finished subject has no report, or one that an error ended."""
+    page, log = names.subject_report_path(subject.subject), names.traceback_path(subject.subject)
+    return not (settings.output_dir / page).exists() or (settings.output_dir / log).exists()
+
+
+def run_subject(subject, settings, shares):
+    """Fit the runs of a subject and combine them.
+
+    Returns
+    -------
+    content : dict
+        What the subject's record says of runs and estimates.
+    failures : list of str
+        A run or combination that fails is named here; the others go on.
+    crashes : list of Exception
+        Those of the failures that are no fault of the input.
+    """
+    errors = []
+
+    def attempt(label, work):
+        try:
+            return work()
+        except Exception as error:
+            check_output(error)
+            errors.append((label, error))
+            return [], None, []
+
+    results = map_in_threads(
+        lambda run: attempt(run.label, lambda: fit_run(run, settings, shares.threads)),
+        subject.runs,
+        shares.runs,
+    )
+    fitted = [entry for entries, *_ in results for entry in entries]
+    # Inputs of a node are of the runs, or of nodes before it.
+    for _, fits in groupby(subject.combinations, key=lambda combination: combination.node):
+        made = map_in_threads(
+            lambda combination, inputs=tuple(fitted): attempt(
+                f"{combination.node}, {combination.contrast or 'all contrasts'}",
+                lambda: (combine_fits(combination, inputs, subject, settings),),
+            ),
+            list(fits),
+            shares.runs * shares.threads,
+        )
+        fitted += [entry for entries, *_ in made for entry in entries]
+    words = [in_words(e) if isinstance(e, AppError) else f"{label}: {in_words(e)}" for label, e in errors]
+    notes = [note for *_, own in results for note in own]
+    return (
+        {
+            "runs": [record for _, record, _ in results if record is not None],
+            "estimates": [entry.record for entry in fitted],
+            "warnings": [*subject.notes, *notes],
+            "cautions": find_cautions(notes),
+        },
+        [*subject.problems, *dict.fromkeys(words)],
+        [error for _, error in errors if not isinstance(error, AppError)],
+    )
+
+
+def fingerprint_of(subject, plan, settings):
+    """Return the digest of everything that a subject's results depend on."""
+    parts = [*(model.text for model in plan.documents), settings.run]
+    parts += [list(subject.problems), list(subject.notes)]
+    for fit in subject.runs:
+        parts += [fit.design.matrix, list(fit.design.columns), sorted(fit.skipped)]
+        parts += [contrast.weights for contrast in fit.contrasts]
+        parts += [path for run in fit.runs for path in (run.bold, run.mask) if path]
+    return make_fingerprint(*parts)

@@ -1,0 +1,118 @@
+"""What the group level will say of a model, before anything is fitted.
+
+Columns and levels of participants.tsv are known when the participants are planned; a name that a Dataset node
+looks for in vain there is told then, not after hours of fitting.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+
+from bidsapp.errors import Caution, ModelError
+from bidsapp.plan.group.make import (
+    design_of_group,
+    entering_flows,
+    known_names,
+    make_flow,
+    nothing_enters,
+)
+from bidsapp.plan.group.people import asks_participants, find_people, names_columns
+from bidsapp.plan.group.within import collapse_flows
+from bidsapp.plan.nodes import Flow, find_levels, group_flows, leave_out_unplaced, make_outputs
+from bidsapp.plan.participant.combine import flows_of, flows_of_run
+from bidsapp.records.maps import EstimateKey
+from bidsapp.records.model import Model, Node
+from bidsapp.records.plan import SubjectPlan
+from bidsapp.settings.parts import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An estimate that is not made yet, as the group level will find it."""
+
+    key: EstimateKey
+    metadata: dict = field(default_factory=dict)
+
+
+def check_dataset_nodes(
+    model: Model,
+    subjects: Iterable[SubjectPlan],
+    settings: Settings,
+    of_others: Callable[[], Collection[str]] = frozenset,
+) -> list[Caution]:
+    """Look for the names of the Dataset nodes in participants.tsv, as the group level will.
+
+    Everybody in the table counts, also who is not analysed now: a job of an array knows all levels.
+
+    Parameters
+    ----------
+    of_others : callable, optional
+        Gives the conditions and levels of the whole dataset; asked where a name is missing here.
+
+    Returns
+    -------
+    list of Caution
+        Contrasts that will not be made; a table that cannot be read and is not needed.
+
+    Raises
+    ------
+    ModelError
+        As the group level would.
+    """
+    nodes = [node for node in model.nodes if node.level == "Dataset" and _is_more_than_means(model, node)]
+    if not nodes:
+        return []
+    people, notes = find_people(settings, lambda: asks_participants(model))
+    if not people:
+        return notes
+    names = known_names(model)
+    flows = [make_flow(Expected(key), people, names) for key in _expected_keys(subjects, people)]
+    return [caution for node in nodes for caution in _check_node(model, node, flows, of_others)]
+
+
+def _is_more_than_means(model: Model, node: Node) -> bool:
+    """Whether a node has more than the mean of each contrast that comes in."""
+    filtered = any(edge.filter for edge in model.edges_into(node.name))
+    return filtered or "contrast" not in node.group_by or names_columns(model, node)
+
+
+def _expected_keys(subjects, people):
+    """Return the keys of what the planned subjects make, and as many for the others of the table."""
+    keys = {}
+    for subject in subjects:
+        made = [flow for fit in subject.runs for flow in flows_of_run(fit)]
+        made += [flow for fit in subject.combinations for flow in flows_of(fit)]
+        if made:
+            keys[subject.subject] = [flow.item for flow in made if flow.test != "F"]
+    pattern = next(iter(keys.values()), [])
+    for label in people:
+        keys.setdefault(label, [_of_subject(key, label) for key in pattern])
+    return [key for own in keys.values() for key in own]
+
+
+def _of_subject(key, label):
+    entities = tuple((name, label if name == "sub" else value) for name, value in key.entities)
+    return replace(key, entities=entities)
+
+
+def _check_node(
+    model: Model, node: Node, flows: list[Flow], of_others: Callable[[], Collection[str]]
+) -> list[Caution]:
+    entering, _ = entering_flows(model, node, flows)
+    if not entering:
+        return [Caution(nothing_enters(model, node, flows))]
+    members, _ = collapse_flows(node, entering)
+    members, _ = leave_out_unplaced(node, members)
+    # Groups of the same participants differ in their contrast only, which has no part in the names.
+    groups = {
+        frozenset(flow.labels["subject"] for flow in group): group for _, group in group_flows(node, members)
+    }
+    lost, levels = {}, find_levels(members, node)
+    for group in groups.values():
+        try:
+            made, contrast = design_of_group(node, group)
+            lost |= make_outputs(node, made, contrast, "drop", levels)[2]
+        except ModelError:
+            # Who is not planned now may have it: no fault, and nothing is known to be lost.
+            made, contrast = design_of_group(node, group, of_others())
+            make_outputs(node, made, contrast, "drop", levels.union(of_others()))
+    return [Caution(f"{node.name}: {name} will not be made: {reason}") for name, reason in lost.items()]

@@ -1,0 +1,443 @@
+"""Plan the group stage: which estimates enter which group model, its design, who is left out and why."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.design.diagnostics import design_rank
+from bidsapp.design.group.matrix import make_group_design
+from bidsapp.design.transformers.variables import level_name, near_name
+from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, SettingsError, in_lines
+from bidsapp.inputs.dataset.selection import natural_key
+from bidsapp.inputs.estimates import find_estimates
+from bidsapp.inputs.tables.participants import match_labels
+from bidsapp.names import make_label
+from bidsapp.plan.graph import describe_graph
+from bidsapp.plan.group.families import add_family
+from bidsapp.plan.group.models import find_group_models
+from bidsapp.plan.group.options import (
+    add_blocks,
+    add_notes,
+    add_variance_groups,
+    check_declared,
+    check_options,
+    exclude_listed,
+    find_factors,
+    without_row,
+)
+from bidsapp.plan.group.people import asks_participants, find_people
+from bidsapp.plan.group.within import collapse_flows, entries_of, is_vector, spread_cells
+from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
+from bidsapp.plan.mixtures import check_mixtures
+from bidsapp.plan.nodes import (
+    Flow,
+    check_outputs,
+    explain_missing,
+    find_levels,
+    follow_edges,
+    group_flows,
+    incoming_contrast,
+    leave_out_unplaced,
+    make_outputs,
+    output_entities,
+    passes,
+    varying_entities,
+)
+from bidsapp.records.maps import USES_VARIANCES
+from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
+from bidsapp.stats.distributions import check_one_sided_p
+
+MAX_LEVELS = 20
+APART = (
+    "they are analysed apart; a Subject node over them joins them, --session-label chooses some "
+    "(docs/models/README.md)"
+)
+# How far a fit of a subject's indicator may be from it, from rounding.
+OWN_MEAN_TOLERANCE = 1e-6
+
+
+def make_group_plan(settings):
+    """Return the plan of the group stage.
+
+    Raises
+    ------
+    InputError, ModelError, SettingsError
+        Every fault that the user can fix.
+    """
+    check_declared(settings)
+    entries, excluded = exclude_listed(find_estimates(settings), settings)
+    people, unread = find_people(settings, lambda: _needs_people(settings, entries))
+    people, notes = match_labels(people, [entry.key.entity("sub") for entry in entries])
+    notes += unread
+    models, fits = find_group_models(settings, entries, people), []
+    for model in models:
+        made, more = plan_model(model, entries, people, settings)
+        notes += more
+        for fit, group_by in made:
+            fit.excluded.update(without_row(fit, people) | excluded)
+            fit = add_variance_groups(add_notes(fit, people), people, settings.group.variance_groups)
+            fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
+            fits.append((replace(fit, factors=find_factors(fit, people)), group_by))
+    if not fits:
+        reasons = in_lines(notes) or "no estimate passes to a Dataset node."
+        raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
+    check_outputs(fit for fit, _ in fits)
+    check_options([fit for fit, _ in fits], settings.group)
+    fits = _noted(fits, entries, people, settings)
+    members = add_family([fit for fit, _ in fits], settings.permutation.across_contrasts)
+    fits = [(fit, group_by) for fit, (_, group_by) in zip(members, fits, strict=True)]
+    check_one_sided_p(settings.permutation.cluster_forming_p, "--cluster-forming-p")
+    return GroupPlan(
+        documents=tuple(models),
+        models=_by_record(fits),
+        links={"raw": Path(settings.bids_dir)},
+        notes=tuple(dict.fromkeys([*(note for model in models for note in model.notes), *notes])),
+    )
+
+
+def _noted(fits, entries, people, settings):
+    """Return the fits with what must be said of where their maps come from."""
+    labels = {dict(entry.key.entities).get("sub") for entry in entries}
+    leftovers = {} if settings.selection.estimates else find_leftovers(labels, settings, people)
+    checked = check_mixtures([fit for fit, _ in fits], allowed=settings.group.allow_mixed_settings)
+    noted = []
+    for fit in checked:
+        own = {label: why for label, why in leftovers.items() if f"sub-{label}" in fit.subjects}
+        noted.append(replace(fit, notes=(*fit.notes, *describe_leftovers(own))))
+    return [(fit, group_by) for fit, (_, group_by) in zip(noted, fits, strict=True)]
+
+
+def plan_model(model, entries, people, settings):
+    """Return the fits of a model's Dataset nodes, each with the values of GroupBy, and notes."""
+    names = known_names(model)
+    flows = flows_of_input(model, [make_flow(entry, people, names) for entry in entries])
+    nodes = [node for node in model.nodes if node.level == "Dataset"]
+    if not nodes:
+        raise ModelError(
+            f"The model {model.name!r} has no Dataset node: there is nothing to do at the group level."
+        )
+    graph, fits, notes = describe_graph(model, flows), [], []
+    for node in nodes:
+        made, more = plan_node(model, node, flows, settings)
+        fits += [(replace(fit, graph=graph), group_by) for fit, group_by in made]
+        notes += more
+    return fits, notes
+
+
+def _needs_people(settings, entries):
+    """Whether the models or the settings name a column of participants."""
+    if settings.group.variance_groups or settings.permutation.exchangeability_blocks:
+        return True
+    try:
+        models = find_group_models(settings, entries)
+    except SettingsError:
+        # Words of --group-design that mean nothing without the columns.
+        return True
+    return any(map(asks_participants, models))
+
+
+def known_names(model):
+    """Return label -> name of the contrasts that a model speaks of, as files hold only the label."""
+    names = []
+    for node in model.nodes:
+        names += [rule.name for rule in node.contrasts]
+        names += [*node.x, *(node.dummy.contrasts or () if node.dummy else ())]
+    names += [str(value) for value in model.input.get("contrast", ())]
+    names += [value for edge in model.edges for value in edge.filter.get("contrast", ())]
+    return {make_label(name): name for name in reversed(names)}
+
+
+def flows_of_input(model, flows):
+    """Return the estimates of what the model's Input names: a folder may hold those of other tasks.
+
+    What earlier nodes averaged over (runs), their estimates no longer have, and it excludes none of them.
+    """
+    averaged = any(node.level != "Dataset" for node in model.nodes)
+    there = {key for flow in flows for key in flow.labels}
+    asked = {key: labels for key, labels in model.input.items() if key in there}
+    return [
+        flow
+        for flow in flows
+        if passes(flow, {k: v for k, v in asked.items() if flow.labels.get(k) or not averaged})
+    ]
+
+
+def make_flow(entry, people, names):
+    """Return an estimate as what flows into a Dataset node."""
+    entities = dict(entry.key.entities)
+    row = people.get(entities.get("sub"), {})
+    labels = {LONG_NAMES.get(key, key): value for key, value in entities.items()}
+    contrast = names.get(make_label(entry.key.contrast), entry.key.contrast)
+    columns = {name: None for person in people.values() for name in person}
+    said = {key: value for key, value in entry.metadata.items() if isinstance(value, (str, int, float))}
+    return Flow(entry, "t", {**said, **columns, **row, **labels, "contrast": contrast})
+
+
+def plan_node(model, node, flows, settings):
+    """Return the fits of a Dataset node, and notes on what could not be fitted."""
+    if "subject" in node.group_by:
+        raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
+    entering, notes = entering_flows(model, node, flows)
+    if not entering:
+        return [], [Caution(nothing_enters(model, node, flows))]
+    members, lacking = collapse_flows(node, entering)
+    everyone = sorted({_subject(flow) for flow in members}, key=natural_key)
+    members, unplaced = leave_out_unplaced(node, members)
+    groups, fits, levels = group_flows(node, members), [], find_levels(members, node)
+    notes += [f"{node.name}: {name} is left out: {reason}" for name, reason in unplaced.items()]
+    for values, group in groups:
+        group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
+        fit, note = _plan_fit(node, values, group, groups, levels, settings)
+        if fit is None:
+            notes.append(Caution(note))
+            continue
+        absent = [name for name in everyone if name not in {_subject(flow) for flow in group}]
+        own = _own_values(values)
+        if not own:
+            for name in absent:
+                fit.excluded[name] = _why_absent(name, values, groups)
+        fit.excluded.update(lacking.get(fit.contrast, {}) | unplaced)
+        fits.append((spread_cells(fit), own))
+    return fits, notes
+
+
+def group_in_words(values, groups):
+    """Return what tells a group of a node from its others, in words: ``session 1``, ``without session``.
+
+    Parameters
+    ----------
+    values : dict
+        Variable of GroupBy to the value of the group.
+    groups : list of tuple
+        All groups of the node, as from `group_flows`.
+    """
+    varying = [key for key in values if key != "contrast" and len({other[key] for other, _ in groups}) > 1]
+    return [f"{key} {values[key]}" if values[key] else f"without {key}" for key in varying]
+
+
+def _why_absent(name, values, groups):
+    """Return why a subject with estimates has none in a group."""
+    others = [
+        " ".join(group_in_words(other, groups))
+        for other, flows in groups
+        if other.get("contrast") == values.get("contrast") and name in map(_subject, flows)
+    ]
+    if others:
+        return f"no estimate {' '.join(group_in_words(values, groups))}, but {', '.join(others)}; {APART}"
+    return "no estimate of this contrast; its own record says why"
+
+
+def nothing_enters(model, node, flows):
+    """Return in words that no estimate passes to a node, and what is there."""
+    there = ", ".join(sorted({str(flow.labels["contrast"]) for flow in flows})) or "none"
+    rules = [rule for edge in model.edges_into(node.name) for rule in edge.filter.items()]
+    said = "; ".join(f"{key}: {', '.join(values)}" for key, values in rules)
+    asked = f" (Filter {said})" if rules else ""
+    hints = [
+        f" {key} {value!r}: {near_name(value, sorted({str(flow.labels.get(key)) for flow in flows}))}"
+        for key, values in rules
+        for value in values
+        if key != "contrast" and flows and not any(passes(flow, {key: [value]}) for flow in flows)
+    ]
+    return f"{node.name}: no estimate passes to it{asked}. The contrasts there are: {there}.{''.join(hints)}"
+
+
+def entering_flows(model, node, flows):
+    """Return the estimates that the edges lead into a node, and notes."""
+    if not model.edges_into(node.name):
+        return _of_one_step(flows), []
+
+    def made_by(source):
+        label = make_label(source)
+        return [flow for flow in flows if not flow.item.key.node or make_label(flow.item.key.node) == label]
+
+    return follow_edges(model, node, made_by)
+
+
+def _of_one_step(flows):
+    """Return the estimates of the last step, where a folder holds those of several."""
+    nodes = {}
+    for flow in flows:
+        nodes.setdefault(flow.item.key.node, []).append(flow)
+    whole = {
+        node: group for node, group in nodes.items() if not any(flow.labels.get("run") for flow in group)
+    }
+    if len(whole) == 1 or len(nodes) == 1:
+        return next(iter((whole or nodes).values()))
+    raise ModelError(
+        f"The estimates come from several nodes ({', '.join(str(name) for name in nodes)}), and the "
+        "model begins at the Dataset level. Give the model that made them, or other --estimates."
+    )
+
+
+def _plan_fit(node, values, group, groups, levels, settings):
+    """Return the fit of one group, or None and why there is none."""
+    made, contrast = design_of_group(node, group)
+    subjects = [_subject(group[row]) for row in made.kept]
+    where = ", ".join([node.name, contrast or "all contrasts", *group_in_words(values, groups)])
+    rank = design_rank(made.design.matrix) if len(subjects) else 0
+    excluded = {_subject(group[row]): reason for row, reason in made.excluded.items()}
+    if len(subjects) <= rank or not subjects:
+        left = f"{len(subjects)} inputs are left" + (f" (left out: {_said(excluded)})" if excluded else "")
+        return None, f"{where}: {left}, the design has rank {rank}; more inputs than that are needed."
+    contrasts, own, skipped = make_outputs(node, made, contrast, settings.model.missing_condition, levels)
+    if not contrasts:
+        return None, f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
+    _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)
+    _check_covariance(node, [group[row] for row in made.kept], settings.group.group_estimator)
+    entities = output_entities(node, group, varying_entities(groups))
+    entities = {key: value for key, value in entities.items() if key != "sub"}
+    return DatasetFit(
+        node=" ".join([node.name, *_own_values(values).values()]),
+        entities=entities,
+        contrast=contrast,
+        subjects=tuple(subjects),
+        inputs=tuple(group[row].item for row in made.kept),
+        design=made.design,
+        contrasts=contrasts,
+        group_contrasts=own,
+        excluded=excluded,
+        covariates=_covariates(made.design, subjects),
+        method=node.type,
+        formula=f"effect {_formula(node)}",
+        skipped=skipped,
+        notes=made.notes,
+        descriptive=tuple(name for name, rule in own.items() if rule in _descriptive(node)),
+    ), None
+
+
+def design_of_group(node, group, elsewhere=()):
+    """Return the design of one group of a Dataset node, and the one contrast that comes in, or None.
+
+    Names ``elsewhere`` may be missing.
+
+    Raises
+    ------
+    ModelError
+        Names that no input has, with the near ones; the fields of sidecars are none to choose from.
+    """
+    contrast = incoming_contrast(node, group)
+    table = pd.DataFrame([flow.labels for flow in group]).astype(object)
+    made = make_group_design(node, table, [_row_name(flow, group) for flow in group])
+    fields = {name for flow in group for name in flow.item.metadata}
+    names = [other for name in table.columns if name not in fields for other in _with_levels(table[name])]
+    names += [*made.design.columns, *table["contrast"].unique()]
+    missing = {name: where for name, where in made.missing.items() if name not in elsewhere}
+    unknown = explain_missing(missing, names, table.columns)
+    if unknown:
+        raise ModelError("\n".join(unknown))
+    return made, contrast
+
+
+def _with_levels(column):
+    """Return the name of a column of participants, and those of its levels where it is of texts."""
+    levels = [value for value in column.dropna().unique() if isinstance(value, str)]
+    own = column.name not in SHORT_NAMES and column.name != "contrast" and len(levels) <= MAX_LEVELS
+    return [column.name, *(f"{column.name}.{level}" for level in levels if own)]
+
+
+def _descriptive(node):
+    return node.software.get("TaskGLM", {}).get("Descriptive", ())
+
+
+def _own_values(values):
+    """Return the values of the participants columns that a node groups by, whole numbers without decimals."""
+    return {k: level_name(v) for k, v in values.items() if k not in SHORT_NAMES and k != "contrast"}
+
+
+def _check_repeats(node, design, subjects, contrasts, estimator):
+    """Refuse several inputs of one subject that would count as independent subjects.
+
+    They do not where the design has each such subject's own mean, in contrasts between subjects by least
+    squares, which have the error of subjects, and by the sandwich.
+    """
+    repeated = [name for name in dict.fromkeys(subjects) if subjects.count(name) > 1]
+    if not repeated or _has_own_means(design, subjects, repeated):
+        return
+    known = estimator == "sandwich" or (estimator == "ols" and _all_between(design, contrasts, subjects))
+    rows = design.matrix[[name == repeated[0] for name in subjects]]
+    if not known or np.ptp(rows, axis=0).max(initial=0.0) == 0:
+        raise ModelError(
+            f"{node.where}: {repeated[0]} enters {len(rows)} times, as if it were {len(rows)} independent "
+            "subjects. Make the contrast (or combine runs and sessions) in a Subject node before, group by "
+            "what differs, let X hold the subjects (Factor of 'subject'), or, where X tells the rows apart, "
+            "use --group-estimator sandwich."
+        )
+
+
+def _check_covariance(node, flows, estimator):
+    """Refuse to weigh contrasts of the same runs by their variances: no file holds their covariance."""
+    weighs = estimator in USES_VARIANCES or (estimator == "ols" and node.type == "meta")
+    # The multivariate test of several rows within subjects uses no variances.
+    entries = [entry for flow in flows if not is_vector(flow.item) for entry in entries_of(flow.item)]
+    counts = Counter(entry.key.entities for entry in entries)
+    repeated = next((entry for entry in entries if counts[entry.key.entities] > 1), None)
+    if weighs and repeated is not None:
+        raise ModelError(
+            f"{node.where}: sub-{repeated.key.entity('sub')} enters with several contrasts of the same runs. "
+            "Their estimates depend on each other, no file holds their covariance, and an estimator that "
+            "uses variances would take them as independent. Make the contrast in the Run node or a Subject "
+            "node before, or use Type glm with --group-estimator ols."
+        )
+
+
+def _has_own_means(design, subjects, repeated):
+    """Return whether a design has the mean of each subject with several rows."""
+    own = np.array([[subject == name for name in repeated] for subject in subjects], float)
+    fitted = design.matrix @ np.linalg.lstsq(design.matrix, own, rcond=None)[0]
+    return np.abs(own - fitted).max() <= OWN_MEAN_TOLERANCE
+
+
+def _all_between(design, contrasts, subjects):
+    """Return whether all contrasts are over columns that do not vary within subjects."""
+    used = np.any([np.any(contrast.weights, axis=0) for contrast in contrasts], axis=0)
+    people = np.unique(subjects, return_inverse=True)[1]
+    rows = np.column_stack([people, design.matrix[:, used]])
+    return len(np.unique(rows, axis=0)) == people.max() + 1
+
+
+def _covariates(design, subjects):
+    names = [name for name in design.columns if name != INTERCEPT]
+    values = dict(zip(design.columns, design.matrix.T, strict=True))
+    return {
+        subject: {name: float(values[name][row]) for name in names} for row, subject in enumerate(subjects)
+    }
+
+
+def _formula(node):
+    if node.formula:
+        return node.formula if node.formula.strip().startswith("~") else f"~ {node.formula}"
+    words = ["1" if word == INTERCEPT else word for word in node.x]
+    return "~ " + " + ".join(words if "1" in words else ["0", *words])
+
+
+def _by_record(fits):
+    """Put together the fits that share a record: node, entities and group."""
+    models = {}
+    for fit, group_by in fits:
+        key = (fit.node, tuple(fit.entities.items()))
+        models.setdefault(key, (group_by, []))[1].append(fit)
+    return tuple(
+        DatasetModel(node, dict(entities), group_by, tuple(members))
+        for (node, entities), (group_by, members) in models.items()
+    )
+
+
+def _subject(flow):
+    return f"sub-{flow.labels['subject']}"
+
+
+def _row_name(flow, group):
+    name = _subject(flow)
+    if sum(_subject(other) == name for other in group) == 1:
+        return name
+    parts = [f"{key[:3]}-{flow.labels[key]}" for key in ("session", "run") if flow.labels.get(key)]
+    return " ".join([name, *parts, str(flow.labels["contrast"])])
+
+
+def _said(table):
+    return "; ".join(f"{key}: {value}" for key, value in list(table.items())[:8])

@@ -1,0 +1,98 @@
+"""Which model the group stage follows."""
+
+import json
+from pathlib import Path
+
+from bidsapp.design.group.commands import Known, make_group_document
+from bidsapp.errors import ModelError, SettingsError
+from bidsapp.model.read import parse_model, read_model
+from bidsapp.names import check_labels
+
+AUTO = "auto"
+
+
+def find_group_models(settings, entries=(), people=None):
+    """Return the models of the group stage, one unless the participant stage made one for each task.
+
+    With ``--group-design`` it is made from these words, the estimates' contrasts and the participants.
+
+    With ``--model auto`` they are those that the participant stage wrote into ``code/``, or, where there
+    are none (estimates of another program), a one-sample model of every contrast.
+    """
+    if settings.group.group_design:
+        return [command_model(settings.group, entries, people or {})]
+    if settings.group.group_contrast:
+        raise SettingsError("--group-contrast needs --group-design; a model file names its own contrasts.")
+    if settings.group.weights != "equal":
+        raise SettingsError("--weights needs --group-design; a model file weighs its own contrasts.")
+    if settings.model.model != AUTO:
+        return [read_model(settings.model.model, invalid_contrasts=settings.model.invalid_contrasts)]
+    found = [] if settings.selection.estimates else _automatic_models(Path(settings.output_dir), settings)
+    return [read_model(path, markup_is_text=True) for path in found] or [one_sample_model()]
+
+
+def command_model(options, entries, people):
+    """Return the model of a design given on the command line."""
+    subjects = list(dict.fromkeys(entry.key.entity("sub") for entry in entries))
+    names = dict.fromkeys(name for row in people.values() for name in row)
+    columns = {name: [people.get(one, {}).get(name) for one in subjects] for name in names}
+    known = Known(
+        tuple(dict.fromkeys(entry.key.contrast for entry in entries)),
+        columns,
+        tuple(f"sub-{subject}" for subject in subjects),
+        _why_no_columns(people, subjects),
+    )
+    document = make_group_document(
+        options.group_design,
+        options.group_contrast,
+        known,
+        error_term=options.error_term,
+        weights=options.weights,
+    )
+    (node,) = document["Nodes"]
+    try:
+        check_labels([rule["Name"] for rule in node.get("Contrasts", ())], "the contrasts")
+    except ModelError as error:
+        raise SettingsError(f"--group-design: {error} They are made of columns and levels.") from error
+    return parse_model(json.dumps(document), "--group-design", markup_is_text=True)
+
+
+def _why_no_columns(people, subjects):
+    """Return why the participants table says nothing of these subjects; empty where it says something."""
+    if not people:
+        return "there is no participants.tsv in BIDS_DIR"
+    if not subjects or any(subject in people for subject in subjects):
+        return ""
+    return (
+        "no row of participants.tsv is of a participant with estimates: it has "
+        f"sub-{next(iter(people))}, the estimates are of sub-{subjects[0]}"
+    )
+
+
+def one_sample_model():
+    """Return the model that tests the mean of every contrast."""
+    document = {
+        "Name": "one sample",
+        "BIDSModelVersion": "1.0.0",
+        "Description": "Made by TaskGLM: the mean of every contrast over subjects.",
+        "Nodes": [
+            {
+                "Level": "Dataset",
+                "Name": "datasetLevel",
+                "GroupBy": ["contrast", "session", "task"],
+                "Model": {"Type": "glm", "X": [1]},
+                "DummyContrasts": {"Test": "t"},
+            }
+        ],
+    }
+    return parse_model(json.dumps(document), "the one-sample model")
+
+
+def _automatic_models(output_dir, settings):
+    paths = sorted((output_dir / "code").glob("model-*Auto_smdl.json"))
+    tasks = settings.selection.task_label
+    return [
+        path
+        for path in paths
+        if not tasks or any(path.name.startswith(f"model-{task}Auto") for task in tasks)
+    ]

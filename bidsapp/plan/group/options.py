@@ -1,0 +1,277 @@
+"""What the settings of the group level say of planned fits: who is excluded, who shares a variance."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bidsapp.design.transformers.variables import is_number, near_name
+from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, SettingsError, tell_names
+from bidsapp.inputs.fetched import check_fetched
+from bidsapp.inputs.images.group_masks import GREY_MATTER
+from bidsapp.inputs.tables.exclusions import read_exclusions
+from bidsapp.names import check_labels
+from bidsapp.settings.parts import MAIN_THRESHOLDS
+from bidsapp.stats.linear import find_redundant_columns
+
+# Columns of the participants that may tell groups of another variance: levels at most, rows of each at least.
+MOST_LEVELS, FEWEST_ROWS = 6, 4
+# Values further from the median, in median absolute deviations, are more often codes or slips than measures.
+MOST_DEVIATIONS = 6
+
+
+def exclude_listed(entries, settings):
+    """Return the estimates that no ``exclude.json`` leaves out, and subject -> reason for those left out.
+
+    The file is looked for in the output folder, the BIDS folder and the folders of estimates.
+    """
+    folders = [settings.output_dir, settings.bids_dir, *settings.selection.estimates]
+    rules = read_exclusions(*folders)
+    kept, excluded = [], {}
+    for entry in entries:
+        entities = dict(entry.key.entities)
+        reason = next((rule.reason for rule in rules if rule.applies_to(entities)), None)
+        if reason is None:
+            kept.append(entry)
+        else:
+            excluded[f"sub-{entities.get('sub')}"] = f"excluded: {reason}"
+    return tuple(kept), excluded
+
+
+def add_variance_groups(fit, people, column):
+    """Return a fit with the variance group of each row; every row needs a value, every group two rows.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if column is None:
+        return fit
+    values = read_column(fit, people, column, "--variance-groups")
+    alone = [value for value, count in Counter(values).items() if count < 2]
+    if alone:
+        raise SettingsError(
+            f"--variance-groups {column}: {', '.join(alone)} has one subject, which gives no variance."
+        )
+    check_labels(sorted(set(values)), f"--variance-groups {column}: the values")
+    return replace(fit, variance_groups=values)
+
+
+def add_blocks(fit, people, column):
+    """Return a fit with the exchangeability block of each row.
+
+    Raises
+    ------
+    SettingsError
+        Also where every block has a single row: nothing could be shuffled within it.
+    """
+    if column is None:
+        return fit
+    values = read_column(fit, people, column, "--exchangeability-blocks")
+    if len(set(values)) in (1, len(values)):
+        what = "all rows are in one block" if len(set(values)) == 1 else "every block has a single row"
+        raise SettingsError(f"--exchangeability-blocks {column}: {what}. Leave the option out.")
+    return replace(fit, blocks=values)
+
+
+def find_factors(fit, people):
+    """Return the columns of the participants with a few levels of several rows each: column -> row labels."""
+    rows = [people.get(subject.removeprefix("sub-"), {}) for subject in fit.subjects]
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        counts = Counter(map(str, values)).values()
+        if None not in values and 1 < len(counts) <= MOST_LEVELS and min(counts) >= FEWEST_ROWS:
+            found[name] = [f"{name}.{value}" for value in values]
+    return found
+
+
+def read_column(fit, people, column, flag):
+    """Return the value of a participants column for every row of a fit, as text."""
+    if not any(column in row for row in people.values()):
+        known = dict.fromkeys(name for row in people.values() for name in row)
+        raise SettingsError(f"{flag}: no column {column!r} in participants.tsv. {near_name(column, known)}")
+    values = [people.get(subject.removeprefix("sub-"), {}).get(column) for subject in fit.subjects]
+    missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if value is None]
+    if missing:
+        raise SettingsError(
+            f"{flag} {column}: no value for {', '.join(missing)}. Add it, or leave them out "
+            "(--exclude-participant-label)."
+        )
+    return tuple(str(value) for value in values)
+
+
+def redundant_columns(fit):
+    """Return a note on columns that the others make up, constant ones beside an intercept among them."""
+    redundant = find_redundant_columns(fit.design.matrix, fit.design.columns)
+    names = [name for name in redundant if not name.startswith("subject.")]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)} says nothing that the columns before do not say (constant or collinear); "
+        "contrasts that need it are left out."
+    ]
+
+
+def single_levels(fit):
+    """Return notes on columns of a factor that one row alone has."""
+    notes = []
+    for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True):
+        is_factor = set(column.tolist()) <= {0.0, 1.0} and not name.startswith("subject.")
+        if is_factor and 0 < column.sum() < 2 and len(column) > 1:
+            row = fit.design.rows[int(column.argmax())]
+            notes.append(
+                f"{row} alone has {name}; the fit of that row is perfect, so it says nothing of the error."
+            )
+    return notes
+
+
+def add_notes(fit, people):
+    """Return a fit with what a reader must know of its design."""
+    found = [*redundant_columns(fit), *single_levels(fit), *unusual_values(fit, people)]
+    return replace(fit, notes=(*fit.notes, *found))
+
+
+def without_row(fit, people):
+    """Return subject -> reason for those left out of a fit because participants.tsv has no row of them."""
+    return {
+        subject: "no row in participants.tsv"
+        for subject, reason in fit.excluded.items()
+        if people and reason.startswith("no value for") and subject.removeprefix("sub-") not in people
+    }
+
+
+def unusual_values(fit, people):
+    """Return cautions on values of covariates far from all others, as codes of missing values are."""
+    cautions = []
+    for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True):
+        raw = [people.get(subject.removeprefix("sub-"), {}).get(name) for subject in fit.subjects]
+        numbers = all(map(is_number, raw))
+        values = np.array(raw if numbers else column, float)
+        distance = np.abs(values - np.median(values))
+        spread = np.median(distance)
+        if spread == 0 and numbers:
+            # More than half have one value: the mean deviation of the others, and the step of whole numbers,
+            # so that codes of groups (0 and 1) are no measures far apart.
+            spread = np.maximum((distance.sum() - distance) / max(len(distance) - 1, 1), 1.0)
+        lonely = (values < 0) & (np.count_nonzero(values > 0) == len(values) - 1) if numbers else False
+        for row in np.flatnonzero((distance > MOST_DEVIATIONS * spread) & (spread > 0) | lonely):
+            cautions.append(
+                Caution(
+                    f"{fit.subjects[row]}: the {name} of {values[row]:g} is far from that of all others "
+                    f"(median {np.median(values):g}). If it stands for a missing value, write n/a"
+                )
+            )
+    return list(dict.fromkeys(cautions))
+
+
+def gather_notes(model):
+    """Return who is left out of the fits of a DatasetModel, and their notes, the same words only once."""
+    contrasts = {}
+    for fit in model.fits:
+        reasons = {}
+        for subject, reason in fit.excluded.items():
+            reasons.setdefault(reason, []).append(subject)
+        said = [
+            f"{', '.join(who)} {'is' if len(who) == 1 else 'are'} left out: {reason}."
+            for reason, who in reasons.items()
+        ]
+        said += [
+            f"{name.removeprefix(f'{fit.contrast} ')} is not made: {reason}."
+            for name, reason in fit.skipped.items()
+        ]
+        for words in (*said, *fit.notes):
+            contrasts.setdefault(words.replace("..", "."), []).append(fit.contrast or "all contrasts")
+    where = {
+        words: "" if len(names) == len(model.fits) else f" ({', '.join(names)})"
+        for words, names in contrasts.items()
+    }
+    return [f"{model.node}{place}: {words}" for words, place in where.items()]
+
+
+def read_conjunctions(texts):
+    """Return the name of each conjunction with the contrasts in it.
+
+    Raises
+    ------
+    SettingsError
+        Not of the form NAME=CONTRAST,CONTRAST.
+    """
+    found = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        members = tuple(part.strip() for part in rest.split(",") if part.strip())
+        if not equals or not name.strip() or len(members) < 2:
+            raise SettingsError(
+                f"--conjunction {text!r}: write NAME=CONTRAST,CONTRAST, two contrasts or more."
+            )
+        found[name.strip()] = members
+    return found
+
+
+def count_needed(text, n_inputs):
+    """Return how many inputs a voxel needs: ``all``, a number, or a fraction below 1.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if text == "all":
+        return n_inputs
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise SettingsError(f"--min-subjects: {text!r} is neither all nor a number above 0.")
+    needed = math.ceil(value * n_inputs - 1e-9) if value < 1 else int(value)
+    return min(max(needed, 1), n_inputs)
+
+
+def check_declared(settings):
+    """Raise SettingsError for a main threshold that the other settings do not give."""
+    wanted, chosen = settings.group.main_threshold, settings.permutation
+    name = next((key for key, method in MAIN_THRESHOLDS.items() if wanted in (key, method)), None)
+    if name not in ("tfce", "mass", "extent", "height", "fdr-permutation"):
+        return
+    if not chosen.n_permutations:
+        raise SettingsError(
+            f"--main-threshold {wanted} goes by shuffles, and --n-permutations is 0. Change one."
+        )
+    if name != "fdr-permutation" and name not in chosen.statistics:
+        raise SettingsError(
+            f"--main-threshold {wanted} needs the statistic {name}, and --statistics has only "
+            f"{', '.join(chosen.statistics)}. Add it there, or choose another threshold."
+        )
+
+
+def check_options(fits, options):
+    """Raise where an option of the group level cannot be followed, before an image is read.
+
+    Raises
+    ------
+    InputError, SettingsError
+    """
+    count_needed(options.min_subjects, 1)
+    largest = max(len(fit.subjects) for fit in fits)
+    if options.min_subjects != "all" and float(options.min_subjects) > largest:
+        raise SettingsError(
+            f"--min-subjects {options.min_subjects}: the largest group has {largest} inputs. Ask for fewer, "
+            "or all."
+        )
+    if options.mask not in (None, GREY_MATTER):
+        check_fetched(options.mask)
+        if not Path(options.mask).is_file():
+            raise InputError(f"--mask: there is no file {options.mask}.", exit_code=EXIT_NO_INPUT)
+    nodes = {}
+    for fit in fits:
+        names = {item.name for item in fit.contrasts if item.test == "t" and fit.n_scores == 1}
+        nodes.setdefault((fit.node, tuple(fit.entities.items())), set()).update(names)
+    for name, members in read_conjunctions(options.conjunction).items():
+        if not any(names.issuperset(members) for names in nodes.values()):
+            raise SettingsError(
+                f"--conjunction {name}: no node makes the t contrasts {', '.join(members)}. "
+                f"{tell_names(sorted(set().union(*nodes.values())))}"
+            )

@@ -1,0 +1,51 @@
+"""What the participants table says at the group level, and whether a model needs it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bidsapp.errors import Caution, InputError
+from bidsapp.inputs.tables.participants import find_participants, read_participants
+from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Model, Node
+from bidsapp.settings.parts import Settings
+
+
+def find_people(settings: Settings, is_needed: Callable[[], bool]) -> tuple[dict[str, dict], list[Caution]]:
+    """Return subject label -> columns of participants.tsv and phenotype tables, and notes.
+
+    Parameters
+    ----------
+    settings : Settings
+    is_needed : callable
+        Whether anything goes by these columns; asked where the table cannot be read.
+
+    Returns
+    -------
+    people : dict
+        Empty where there is no table, and where one that nothing goes by cannot be read.
+    notes : list of Caution
+
+    Raises
+    ------
+    InputError
+        A table that is needed cannot be read.
+    """
+    path = find_participants(settings.bids_dir, *(Path(str(p)) for p in settings.selection.estimates))
+    if path is None:
+        return {}, []
+    try:
+        return read_participants(path).to_dict("index"), []
+    except InputError as error:
+        if is_needed():
+            raise
+        return {}, [Caution(f"{error} The model names no column of participants: it goes on without them")]
+
+
+def asks_participants(model: Model) -> bool:
+    """Whether a Dataset node of a model names columns of participants."""
+    return any(names_columns(model, node) for node in model.nodes if node.level == "Dataset")
+
+
+def names_columns(model: Model, node: Node) -> bool:
+    """Whether a Dataset node names columns: in X, Formula, GroupBy or the Filter of an edge to it."""
+    names = {*node.group_by, *(key for edge in model.edges_into(node.name) for key in edge.filter)}
+    return bool(node.formula) or node.x != (INTERCEPT,) or not names <= {*SHORT_NAMES, "contrast"}

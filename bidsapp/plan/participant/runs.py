@@ -1,0 +1,329 @@
+"""Plan the fits of the run level: which runs go together, and the design of each."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match, without_absent
+from bidsapp.design.diagnostics import design_rank
+from bidsapp.design.run import RunDesign, make_run_design
+from bidsapp.errors import AppError, Caution, InputError, ModelError
+from bidsapp.inputs.tables.event_times import check_times
+from bidsapp.inputs.tables.events import read_events
+from bidsapp.inputs.tables.read import read_header
+from bidsapp.plan.participant.confounds import choose_confounds
+from bidsapp.plan.participant.invalid import NameFault
+from bidsapp.plan.participant.masks import with_model_mask
+from bidsapp.plan.participant.recordings import choose_recordings
+from bidsapp.records.maps import Design
+from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.records.plan import RunFit
+
+ALWAYS_TOGETHER = ("subject",)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The runs of one fit with their designs, before contrasts are made."""
+
+    runs: tuple
+    made: tuple[RunDesign, ...]
+    events: tuple
+    keep: np.ndarray
+
+
+def group_runs(node, runs):
+    """Return the runs of each model of a Run node, and notes.
+
+    A node that groups by run fits every image by itself; one that does not joins the images that share
+    its GroupBy. Subjects are never joined.
+    """
+    notes = []
+    if "subject" not in node.group_by:
+        notes.append(f"{node.where}.GroupBy lacks 'subject': a Run node never joins subjects")
+    if "run" in node.group_by:
+        return [(run,) for run in runs], notes
+    names = [*ALWAYS_TOGETHER, *(SHORT_NAMES.get(name, name) for name in node.group_by)]
+    names = ["sub" if name == "subject" else name for name in names]
+    groups = {}
+    for run in runs:
+        groups.setdefault(tuple(run.entities.get(name) for name in names), []).append(run)
+    if any(len(group) > 1 for group in groups.values()):
+        notes.append(
+            f"{node.where}.GroupBy lacks 'run': the runs of each group are joined in one model, with "
+            "their own intercepts, filters and confounds"
+        )
+    return [tuple(group) for group in groups.values()], notes
+
+
+def prepare(node, runs):
+    """Return the designs of the runs of one fit.
+
+    Raises
+    ------
+    AppError
+        The message names the run.
+    """
+    made, events, keep, used = [], [], [], []
+    for run in runs:
+        try:
+            table = read_events(run.events) if run.events else None
+            design, kept, recordings = _design_of(node, run, table)
+            remarks = [*run.notes, *_notes_on_events(table, run, design), *design.notes]
+        except AppError as error:
+            raise type(error)(f"{run.label}: {error}") from error
+        made.append(replace(design, notes=tuple(remarks)))
+        events.append(table)
+        keep.append(kept)
+        used.append(replace(run, recordings=recordings))
+    return Prepared(tuple(used), tuple(made), tuple(events), np.concatenate(keep))
+
+
+def _notes_on_events(table, run, design):
+    if table is None:
+        return []
+    return [*table.attrs["notes"], *(check_times(table, run) if len(table) and design.conditions else ())]
+
+
+def _design_of(node, run, events):
+    if run.n_volumes < 2:
+        raise InputError(f"has {run.n_volumes} volumes; a run level model needs more.")
+    frame_times = run.start_time + run.repetition_time * np.arange(run.n_volumes)
+    labels = {LONG_NAMES.get(key, key): value for key, value in run.entities.items()}
+    chosen = choose_confounds(node, run)
+    known = {str(name) for table in (events, chosen.table) if table is not None for name in table.columns}
+    recorded = choose_recordings(chosen.node, run, frame_times, known)
+    made = make_run_design(chosen.node, events, chosen.table, frame_times, labels, recorded.table)
+    # A recording without names matters only where a name is not found.
+    notes = (*chosen.notes, *recorded.notes, *(recorded.nameless if made.missing else ()), *made.notes)
+    return replace(made, notes=notes), chosen.keep, recorded.files
+
+
+def check_missing(node, prepared, elsewhere=()):
+    """Return what the model asks for and no run has, as `NameFault`.
+
+    Parameters
+    ----------
+    prepared : list of Prepared
+    elsewhere : collection of str
+        Levels and columns that occur in events of the dataset that are not analysed now.
+    """
+    designs = [design for fit in prepared for design in fit.made]
+    columns = list(dict.fromkeys(name for design in designs for name in design.design.columns))
+    named = list(dict.fromkeys(name for design in designs for name in design.x_columns))
+    files = [run.confounds for fit in prepared for run in fit.runs if run.confounds]
+    without = "" if files else " (nor a confounds file)"
+    near = [*named, *elsewhere, *(read_header(files[0]) if files else ())]
+    faults, rules = [], expand_rules(node, tuple(columns))
+    taken = {name for design in designs for name in design.taken}
+    for name, where in _missing_everywhere(designs).items():
+        if name in taken:
+            words = f"{where}: the Transformations leave no {name!r}."
+            faults.append(NameFault(words, tuple(rule.name for rule in rules if name in rule.conditions)))
+        elif not _occurs(name, elsewhere):
+            words = f"{where}: no run has {name!r}{without}. {near_match(name, near)}"
+            faults.append(NameFault(words, tuple(rule.name for rule in rules if name in rule.conditions)))
+    known = [*columns, *(name for design in designs for name in design.missing)]
+    for rule in rules:
+        for condition in rule.conditions:
+            if find_column(condition, known) is None and not _occurs(condition, elsewhere):
+                words = (
+                    f"{rule.where}.ConditionList (contrast {rule.name!r}): no run has {condition!r}. "
+                    f"{near_match(condition, near)}"
+                )
+                faults.append(NameFault(words, (rule.name,)))
+    return list(dict.fromkeys(faults))
+
+
+def find_respellings(node, prepared):
+    """Return notes on conditions that stand for a column of another spelling."""
+    columns = {name: None for fit in prepared for made in fit.made for name in made.design.columns}
+    notes = []
+    for rule in node.contrasts:
+        for condition in rule.conditions:
+            column = find_column(condition, columns)
+            if column not in (None, condition):
+                notes.append(f"contrast {rule.name!r}: there is no {condition!r}; it is read as {column!r}")
+    return notes
+
+
+def find_idle_queries(prepared):
+    """Return notes on queries that keep no event of any run, or every event of every run."""
+    counts = {}
+    for made in (made for fit in prepared for made in fit.made):
+        for *query, kept, total in made.filtered:
+            before = counts.get(tuple(query), (0, 0))
+            counts[tuple(query)] = (before[0] + kept, before[1] + total)
+    return [
+        f"{where}: {query!r} keeps {'none' if kept == 0 else 'all'} of the {total} events of {name!r}"
+        for (where, query, name), (kept, total) in counts.items()
+        if kept in (0, total)
+    ]
+
+
+def _missing_everywhere(designs):
+    if not designs:
+        return {}
+    names = set.intersection(*(set(design.missing) for design in designs))
+    return {name: where for name, where in designs[0].missing.items() if name in names}
+
+
+def _occurs(name, elsewhere):
+    return any(name == other or name.endswith(f".{other}") for other in elsewhere)
+
+
+def make_run_fit(node, prepared, columns, missing_condition):
+    """Return the fit of one group of runs.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        What X gives in any run, which dummy contrasts without a list are made for.
+
+    Raises
+    ------
+    InputError
+        As many columns as volumes.
+    """
+    design = join_designs(prepared)
+    label = " + ".join(run.label for run in prepared.runs)
+    rank, n_kept = design_rank(design.matrix[prepared.keep]), int(prepared.keep.sum())
+    if rank >= n_kept:
+        raise InputError(
+            f"{label}: the design has {n_kept} volumes and rank {rank}: nothing is left to "
+            "estimate the noise from. Use fewer confounds or a slower filter, or censor less."
+        )
+    kept = Design(design.matrix[prepared.keep], design.columns)
+    rules = expand_rules(node, columns)
+    if node.software.get("TaskGLM", {}).get("PartialF"):
+        rules = [without_absent(rule, kept.columns) for rule in rules]
+    contrasts, skipped = make_contrasts(rules, kept, missing_condition)
+    first = prepared.made[0]
+    return RunFit(
+        node=node.name,
+        runs=tuple(with_model_mask(run, node.options.mask) for run in prepared.runs),
+        entities=_shared_entities(prepared.runs),
+        design=design,
+        contrasts=contrasts,
+        skipped=skipped,
+        conditions=tuple(dict.fromkeys(name for made in prepared.made for name in made.conditions)),
+        confounds=first.confounds if len(prepared.made) == 1 else _prefixed_confounds(prepared),
+        keep=prepared.keep,
+        descriptions=describe_columns(design.columns, prepared),
+        events=_events_used(prepared),
+        high_pass_hz=node.options.high_pass_hz,
+        aggregate=node.options.aggregate,
+        asked={rule.name: _asked(rule) for rule in rules},
+        notes=tuple(dict.fromkeys(note for made in prepared.made for note in made.notes)),
+    )
+
+
+def _asked(rule):
+    """Return condition -> weight of a t contrast; of an F test whose rows are conditions, row -> weight."""
+    if rule.test != "F":
+        return dict(zip(rule.conditions, rule.weights[0], strict=True))
+    rows = [{n: w for n, w in zip(rule.conditions, row, strict=True) if w} for row in rule.weights]
+    return {name: weight for row in rows for name, weight in row.items()} if max(map(len, rows)) == 1 else {}
+
+
+def note_rare_conditions(fits):
+    """Return a warning on each condition of an F test that some runs lack.
+
+    Parameters
+    ----------
+    fits : sequence of RunFit
+        Those of one model.
+    """
+    tests = dict.fromkeys(c.name for fit in fits for c in fit.contrasts if c.test == "F")
+    notes = []
+    for test in tests:
+        rows = [fit.asked.get(test, {}) for fit in fits]
+        for condition in dict.fromkeys(name for row in rows for name in row):
+            there = [fit.label for fit, row in zip(fits, rows, strict=True) if condition in row]
+            if len(there) < len(fits):
+                notes.append(
+                    Caution(
+                        f"{len(there)} of {len(fits)} runs have {condition} ({_some(there)}): in the others "
+                        f"{test} tests the other conditions, and contrasts that need it are not made"
+                    )
+                )
+    return notes
+
+
+def _some(labels, most=3):
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
+
+
+def join_designs(prepared):
+    """Return one design over the runs of a fit: conditions are shared, everything else is each run's own."""
+    if len(prepared.made) == 1:
+        return prepared.made[0].design
+    lengths = [len(made.design.matrix) for made in prepared.made]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    columns = {}
+    for index, made in enumerate(prepared.made):
+        for name, values in zip(made.design.columns, made.design.matrix.T, strict=True):
+            key = name if name in made.conditions else _own_name(prepared.runs[index], index, name)
+            column = columns.setdefault(key, np.zeros(starts[-1]))
+            column[starts[index] : starts[index + 1]] = values
+    return Design(np.column_stack(list(columns.values())), tuple(columns))
+
+
+def _own_name(run, index, name):
+    part = "_".join(f"{key}-{run.entities[key]}" for key in ("ses", "task", "run") if key in run.entities)
+    return f"{name}_{part or index + 1}"
+
+
+def _prefixed_confounds(prepared):
+    return tuple(
+        _own_name(prepared.runs[index], index, name)
+        for index, made in enumerate(prepared.made)
+        for name in made.confounds
+    )
+
+
+def _shared_entities(runs):
+    first = runs[0].entities
+    return {key: value for key, value in first.items() if all(run.entities.get(key) == value for run in runs)}
+
+
+def describe_columns(columns, prepared):
+    """Return what each column of a design is, in words."""
+    conditions = {name for made in prepared.made for name in made.conditions}
+    confounds = {*_prefixed_confounds(prepared), *(name for made in prepared.made for name in made.confounds)}
+    recorded = {name for made in prepared.made for name in made.recorded}
+    described = {}
+    for name in columns:
+        if name in recorded:
+            described[name] = "from a recording, at the volumes"
+        elif name in conditions:
+            described[name] = "made from the events"
+        elif name in confounds:
+            described[name] = "confound"
+        elif name.startswith(INTERCEPT):
+            described[name] = "intercept"
+        else:
+            described[name] = "filter"
+    return described
+
+
+def _events_used(prepared):
+    used = []
+    for table in prepared.events:
+        if table is None:
+            continue
+        kinds = table["trial_type"] if "trial_type" in table else pd.Series(["event"] * len(table))
+        times = (pd.to_numeric(table[name], errors="coerce") for name in ("onset", "duration"))
+        for onset, duration, kind in zip(*times, kinds, strict=True):
+            used.append(
+                {
+                    "onset": None if pd.isna(onset) else float(onset),
+                    "duration": None if pd.isna(duration) else float(duration),
+                    "trial_type": None if pd.isna(kind) else str(kind),
+                }
+            )
+    return tuple(used)
+
+
+__all__ = ["ModelError", "check_missing", "group_runs", "make_run_fit", "prepare"]

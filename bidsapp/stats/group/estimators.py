@@ -1,0 +1,220 @@
+"""The one way into a group model: estimators by name, missing voxels, blocks of voxels, z and p.
+
+An estimator is a function of complete data, ``fit(effects, variances, design) -> list of Fit``; what is
+missing, where, and what to do about it is settled here, once for all of them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from bidsapp.errors import ModelError
+from bidsapp.records.maps import USES_VARIANCES, GroupEstimate
+from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
+from bidsapp.stats.group.mixed_effects import fit_dl, fit_fixed, fit_flame1, fit_reml
+from bidsapp.stats.group.ols import fit_ols
+from bidsapp.stats.group.robust import fit_huber
+from bidsapp.stats.group.sandwich import fit_sandwich
+from bidsapp.stats.group.variance_groups import fit_variance_groups
+from bidsapp.stats.linear import check_contrasts, find_rank, is_estimable, reduce_rows
+
+ESTIMATORS = {
+    "ols": fit_ols,
+    "reml": fit_reml,
+    "flame1": fit_flame1,
+    "dl": fit_dl,
+    "fixed": fit_fixed,
+    "huber": fit_huber,
+    "sandwich": fit_sandwich,
+}
+# What fits a design with variance groups; the other estimators have one variance for all.
+GROUPWISE = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
+# Numbers of a block in double precision: 32 MB, so that a fit of any number of inputs stays small.
+BLOCK_NUMBERS = 2**22
+
+
+def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, tail="two"):
+    """Fit a group model in every voxel and return its contrasts.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_inputs, n_voxels)
+        NaN where an input has no data.
+    variances : ndarray, shape (n_inputs, n_voxels), or None
+        Sampling variances of the effects. For the estimators that use them, an input is missing where its
+        variance is not a positive number.
+    design : GroupDesign
+    estimator : str
+        A key of ``ESTIMATORS``.
+    min_inputs : int or None
+        Fit voxels with inputs of at least so many subjects, with the rows of the design that are there; None:
+        only voxels where all inputs are.
+    tail : {"two", "positive", "negative"}
+        Alternative hypothesis of the p-values of t contrasts.
+
+    Returns
+    -------
+    list of GroupEstimate
+        In the order of ``design.contrasts``; arrays are float64 and NaN where a voxel has too few inputs,
+        no residual variation, or inputs that cannot estimate the contrast. ``maps["n"]`` counts the inputs.
+
+    Raises
+    ------
+    ModelError
+        A contrast that the full design cannot estimate, no degrees of freedom, or no variances.
+    """
+    _check(effects, variances, design, estimator)
+    check_contrasts(design)
+    fit = ESTIMATORS[estimator] if design.variance_groups is None else GROUPWISE[estimator]
+    reduced = replace(design, contrasts=tuple(_reduce(contrast) for contrast in design.contrasts))
+    weighing = variances if estimator in USES_VARIANCES else None
+    n_voxels = effects.shape[1]
+    results = [_empty(contrast, n_voxels) for contrast in reduced.contrasts]
+    counts = np.zeros(n_voxels)
+    step = max(1, BLOCK_NUMBERS // len(effects))
+    blocks = [slice(start, start + step) for start in range(0, n_voxels, step)]
+    # A tuple travels with its task to a worker of a cluster, and again when that worker dies.
+    data = ((effects[:, block], None if weighing is None else weighing[:, block]) for block in blocks)
+    jobs = (delayed(_fit_block)(fit, pair, reduced, min_inputs) for pair in data)
+    for block, (present, fits) in zip(blocks, Parallel(return_as="generator")(jobs), strict=True):
+        counts[block] = present
+        for voxels, found in fits:
+            _store(results, found, block.start + voxels)
+    return [_finish(result, tail, counts) for result in results]
+
+
+def find_patterns(present, min_inputs, counts=None):
+    """Yield each set of inputs that some voxels have in common, with those voxels.
+
+    Parameters
+    ----------
+    present : ndarray of bool, shape (n_inputs, n_voxels)
+    min_inputs : int
+        Voxels with fewer inputs are left out.
+    counts : ndarray, shape (n_voxels,), optional
+        What is counted in place of the inputs.
+
+    Yields
+    ------
+    tuple of ndarray
+        The inputs (indices) and the voxels (indices); a voxel occurs once.
+    """
+    counts = present.sum(axis=0) if counts is None else counts
+    enough = np.flatnonzero(counts >= max(min_inputs, 1))
+    packed = np.ascontiguousarray(np.packbits(present[:, enough], axis=0).T)
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    ends = np.cumsum(np.bincount(inverse, minlength=len(first)))
+    for index, members in enumerate(np.split(order, ends[:-1]) if len(first) else []):
+        yield np.flatnonzero(present[:, enough[first[index]]]), enough[members]
+
+
+def _fit_block(fit, data, design, needed):
+    """Return how many subjects every voxel of a block has, and its fits: (voxels, as of `_fit_pattern`)."""
+    values, spread = (None if array is None else np.asarray(array, float) for array in data)
+    present = _present(values, spread)
+    counts = _count_subjects(present, design)
+    enough = (len(present),) if needed is None else (needed, counts)
+    with threadpool_limits(1):  # more threads would round sums otherwise
+        return counts, [
+            (voxels, _fit_pattern(fit, (values, spread), design, (rows, voxels)))
+            for rows, voxels in find_patterns(present, *enough)
+        ]
+
+
+def _count_subjects(present, design):
+    """Return how many subjects have any input, shape (n_voxels,)."""
+    if not design.has_repeats:
+        return present.sum(axis=0)
+    order = np.argsort(design.clusters, kind="stable")
+    first = np.unique(design.clusters[order], return_index=True)[1]
+    return np.logical_or.reduceat(present[order], first).sum(axis=0)
+
+
+def _check(effects, variances, design, estimator):
+    if effects.shape[0] != len(design.matrix):
+        raise ValueError(f"{effects.shape[0]} effects for a design of {len(design.matrix)} rows")
+    if estimator in USES_VARIANCES and variances is None:
+        message = f"The estimator {estimator!r} needs variance maps, and some inputs have none. Use ols."
+        raise ModelError(message)
+    if design.variance_groups is not None and estimator not in GROUPWISE:
+        message = f"The estimator {estimator!r} knows no variance groups; {', '.join(GROUPWISE)} do."
+        raise ModelError(message)
+    if estimator == "sandwich" and design.clusters is None:
+        raise ModelError("The estimator 'sandwich' needs to know which inputs come from one subject.")
+    n_inputs, rank = len(design.matrix), find_rank(design.matrix)
+    if n_inputs <= rank:
+        message = (
+            f"{n_inputs} inputs leave no residual to a model with {rank} independent columns. Drop some."
+        )
+        raise ModelError(message)
+
+
+def _reduce(contrast):
+    return replace(contrast, weights=reduce_rows(np.atleast_2d(np.asarray(contrast.weights, float))))
+
+
+def _present(values, spread):
+    present = np.isfinite(values)
+    if spread is not None:
+        present &= np.isfinite(spread) & (spread > 0)
+    return present
+
+
+def _fit_pattern(fit, data, design, pattern):
+    """Return the fits by the index of their contrast, of the contrasts that these inputs can estimate."""
+    rows, voxels = pattern
+    part = design if len(rows) == len(design.matrix) else design.keep_rows(rows)
+    able = [
+        index for index, contrast in enumerate(part.contrasts) if is_estimable(part.matrix, contrast.weights)
+    ]
+    if not able or len(rows) <= find_rank(part.matrix):
+        return {}
+    part = replace(part, contrasts=tuple(part.contrasts[index] for index in able))
+    effects, variances = (None if array is None else array[np.ix_(rows, voxels)] for array in data)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return dict(zip(able, fit(effects, variances, part), strict=True))
+
+
+def _empty(contrast, n_voxels):
+    n_rows = len(contrast.weights)
+    shapes = {"effect": (n_rows, n_voxels), "variance": n_voxels, "statistic": n_voxels, "dof": n_voxels}
+    return contrast, {name: np.full(shape, np.nan) for name, shape in shapes.items()}
+
+
+def _store(results, found, voxels):
+    for index, fit in found.items():
+        arrays = results[index][1]
+        arrays["effect"][:, voxels] = fit.effect
+        arrays["variance"][voxels] = fit.covariance[0, 0]
+        arrays["statistic"][voxels] = fit.statistic
+        arrays["dof"][voxels] = fit.dof
+        for name, values in fit.maps.items():
+            arrays.setdefault(name, np.full(arrays["dof"].shape, np.nan))[voxels] = values
+
+
+def _finish(result, tail, counts):
+    """Return the estimate of a contrast; where the statistic is not a number, nothing else is."""
+    contrast, arrays = result
+    main = [arrays.pop(name) for name in ("effect", "variance", "statistic", "dof")]
+    effect, variance, statistic, dof = main
+    unknown = ~np.isfinite(statistic)
+    for array in main:
+        array[..., unknown] = np.nan
+    is_t = contrast.test == "t"
+    z = t_to_z(statistic, dof) if is_t else f_to_z(statistic, len(effect), dof)
+    return GroupEstimate(
+        contrast=contrast.name,
+        test=contrast.test,
+        effect=effect[0] if is_t else effect,
+        variance=variance if is_t else None,
+        statistic=statistic,
+        z=z,
+        p=np.exp(z_to_log_p(z, tail=tail if is_t else "positive")),
+        dof=dof,
+        dof_numerator=len(effect),
+        maps={"n": counts, **arrays},
+    )

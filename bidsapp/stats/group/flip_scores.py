@@ -1,0 +1,81 @@
+"""What each subject adds to a one-sample estimate under the null: the scores whose signs are flipped.
+
+With the null's mean of 0 the weights of an estimator depend on the absolute effects only, so that flipping
+signs leaves them as they are: a test of the flipped scores is exact where the effects are symmetric about 0
+and independent, whatever the variances (Hemerik, Goeman and Finos 2020; Meriaux et al. 2006 for the
+mixed-effects statistic). A score is weight times effect; a robust one is the clipped effect.
+"""
+
+import numpy as np
+
+from bidsapp.stats.group.estimators import find_patterns
+from bidsapp.stats.group.mixed_effects import estimate_dersimonian_laird
+from bidsapp.stats.group.robust import HUBER_LIMIT, NORMAL_MAD
+from bidsapp.stats.group.tau2 import estimate_tau2
+
+# Numbers of a block in double precision, 32 MB.
+BLOCK_NUMBERS = 2**22
+
+
+def make_flip_scores(effects, variances, estimator):
+    """Return the scores of a one-sample test, float32, shape (n_inputs, n_voxels).
+
+    NaN where an input lacks its effect, or the variance that the estimator weighs by; the scores of the
+    others are those of the inputs that are there.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_inputs, n_voxels)
+    variances : ndarray, shape (n_inputs, n_voxels), or None
+    estimator : {"reml", "flame1", "dl", "fixed", "huber", "sandwich"}
+    """
+    scores = np.full(effects.shape, np.nan, np.float32)
+    step = max(1, BLOCK_NUMBERS // len(effects))
+    for start in range(0, effects.shape[1], step):
+        block = slice(start, start + step)
+        values = np.asarray(effects[:, block], float)
+        spread = np.ones(values.shape) if variances is None else np.asarray(variances[:, block], float)
+        known = np.isfinite(values) & np.isfinite(spread) & (spread > 0)
+        for rows, voxels in find_patterns(known, 2):
+            part = np.ix_(rows, voxels)
+            scores[:, block][part] = SCORES[estimator](values[part], spread[part])
+    return scores
+
+
+def _mixed(effects, variances):
+    return _weigh(effects, variances + estimate_tau2(effects, variances, _no_columns(effects)))
+
+
+def _moments(effects, variances):
+    return _weigh(effects, variances + estimate_dersimonian_laird(effects, variances, _no_columns(effects)))
+
+
+def _no_columns(effects):
+    """Return the basis of the null, which has no mean to estimate."""
+    return np.zeros((len(effects), 0))
+
+
+def _weigh(effects, spread):
+    """Return effects times weights of mean 1: where all variances are alike the scores are the effects."""
+    weights = 1.0 / spread
+    return effects * weights / weights.mean(axis=0)
+
+
+def _clip(effects, variances):
+    """Return effects cut at Huber's limit times the null's scale."""
+    limit = HUBER_LIMIT * np.median(np.abs(effects), axis=0) / NORMAL_MAD
+    return np.clip(effects, -limit, limit)
+
+
+def _as_they_are(effects, variances):
+    return effects
+
+
+SCORES = {
+    "reml": _mixed,
+    "flame1": _mixed,
+    "dl": _moments,
+    "fixed": _weigh,
+    "huber": _clip,
+    "sandwich": _as_they_are,
+}

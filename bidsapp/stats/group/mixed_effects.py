@@ -1,0 +1,177 @@
+"""Mixed effects with known variances: y = X b + u + e, var(u) = tau2, var(e_i) = s_i^2 (the variance maps).
+
+W = 1 / (s^2 + tau2), P = W - W X (X'WX)^-1 X'W (DerSimonian and Laird 1986, Raudenbush 2009).
+
+* ``reml``: tau2 by restricted maximum likelihood, Knapp-Hartung standard errors, t(N - p). With a tau2 for
+  each group of inputs, the covariance of Kenward and Roger (1997, Biometrics 53:983-997) with Satterthwaite's
+  degrees of freedom (for several rows with a scale, as in ``variance_groups``) in its stead.
+* ``flame1``: the same tau2, standard errors as if it were known, t(N - p); FSL's FLAME 1. Groups as reml.
+* ``dl``: tau2 by DerSimonian and Laird, Knapp-Hartung standard errors, t(N - p).
+* ``fixed``: tau2 = 0, normal distribution; says nothing about other subjects than these.
+"""
+
+import numpy as np
+from scipy import special
+
+from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.group.tau2 import estimate_tau2, estimate_tau2_by_group, project, project_groups
+from bidsapp.stats.group.variance_groups import NOTHING, bound_error, find_freedom, fit_with_bound
+from bidsapp.stats.weighted_solve import (
+    carry_covariance,
+    invert_all,
+    make_basis,
+    solve_weighted,
+    weighted_gram,
+)
+
+
+def fit_reml(effects, variances, design):
+    """Return the REML Fit of every contrast, with Knapp-Hartung standard errors.
+
+    Parameters
+    ----------
+    effects, variances : ndarray, shape (n_inputs, n_voxels)
+        Without NaN; variances above 0.
+    design : GroupDesign
+        With ``variance_groups``, each group has a tau2 of its own.
+
+    Returns
+    -------
+    list of Fit
+        Maps: tau2 (with groups: tau2_1, tau2_2, ...), isquared (percent), cochranq and its p-value,
+        pcochranq.
+    """
+    if design.variance_groups is not None:
+        return _fit_groups(effects, variances, design, _knapp_hartung)
+    return _fit(effects, variances, design, tau2=_reml, scale=_knapp_hartung)
+
+
+def fit_flame1(effects, variances, design):
+    """Return the Fit of every contrast as FLAME 1: REML tau2 and t(N - p) (Woolrich et al. 2004)."""
+    if design.variance_groups is not None:
+        return _fit_groups(effects, variances, design, _unscaled)
+    return _fit(effects, variances, design, tau2=_reml, scale=_unscaled)
+
+
+def fit_dl(effects, variances, design):
+    """Return the Fit of every contrast with tau2 by moments (DerSimonian and Laird 1986)."""
+    return _fit(effects, variances, design, tau2=_dersimonian_laird, scale=_knapp_hartung)
+
+
+def fit_fixed(effects, variances, design):
+    """Return the fixed-effects Fit of every contrast: tau2 is 0, the variances are taken as known."""
+    return _fit(effects, variances, design, tau2=_zero, scale=None)
+
+
+def _fit(effects, variances, design, *, tau2, scale):
+    basis, to_basis = make_basis(design.matrix)
+    dof = len(effects) - basis.shape[1]
+    spread, maps = tau2(effects, variances, basis)
+    weights = 1.0 / (variances + spread)
+    coefficients, inverse = solve_weighted(basis, effects, weights)
+    if scale is not None:
+        residuals = effects - basis @ coefficients
+        inverse = inverse * scale(weights, residuals, dof)[:, None, None]
+    maps |= _heterogeneity(effects, variances, basis, spread)
+    fits = []
+    for contrast in design.contrasts:
+        rows = np.atleast_2d(contrast.weights) @ to_basis
+        effect, covariance = rows @ coefficients, carry_covariance(rows, inverse)
+        statistic = t_from(effect, covariance) if contrast.test == "t" else f_from(effect, covariance)
+        fits.append(Fit(effect, covariance, statistic, np.inf if scale is None else dof, maps))
+    return fits
+
+
+def _fit_groups(effects, variances, design, scale):
+    """Return the Fit of every contrast with a tau2 for each variance group.
+
+    NaN where a group has as many columns of its own as inputs: it says nothing of its tau2.
+    """
+    basis, to_basis = make_basis(design.matrix)
+    values, index = np.unique(design.variance_groups, return_inverse=True)
+    members = [np.flatnonzero(index == group) for group in range(len(values))]
+    if find_freedom(basis, index).min() < NOTHING:
+        tau2 = np.full((len(values), effects.shape[1]), np.nan)
+    else:
+        tau2 = estimate_tau2_by_group(effects, variances, basis, index)
+    spread = variances + tau2[index]
+    weights = 1.0 / spread
+    coefficients, inverse = solve_weighted(basis, effects, weights)
+    errors = invert_all(project_groups(effects, spread, basis, members)[1])
+    covariance, pieces = _kenward_roger(basis, weights, inverse, (members, errors))
+    covariance *= scale(weights, effects - basis @ coefficients, len(basis) - basis.shape[1])[:, None, None]
+    maps = {f"tau2_{value}": tau2[place] for place, value in enumerate(values)}
+    maps |= _heterogeneity(effects, variances, basis, tau2[index])
+    fits = []
+    for contrast in design.contrasts:
+        rows = np.atleast_2d(contrast.weights) @ to_basis
+        carried = np.stack([carry_covariance(rows, piece) for piece in pieces])
+        bounds = bound_error(carry_covariance(rows, inverse), carried, np.moveaxis(errors, 0, -1))
+        found = rows @ coefficients, carry_covariance(rows, covariance)
+        fits.append(fit_with_bound(contrast.test, found, bounds, maps=maps))
+    return fits
+
+
+def _kenward_roger(basis, weights, inverse, groups):
+    """Return the covariance of the coefficients, allowing for estimated weights, and its derivatives.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_inputs, n_voxels)
+    inverse : ndarray, shape (n_voxels, rank, rank)
+        (X'WX)^-1.
+    groups : tuple
+        The rows of each group, and half of the covariance of their tau2, (n_voxels, n_groups, n_groups).
+
+    Returns
+    -------
+    covariance : ndarray, shape (n_voxels, rank, rank)
+    pieces : ndarray, shape (n_groups, n_voxels, rank, rank)
+        Derivatives of ``inverse`` by the tau2 of each group.
+    """
+    members, errors = groups
+    second = np.stack([weighted_gram(basis[rows], weights[rows] ** 2) for rows in members])
+    third = np.stack([weighted_gram(basis[rows], weights[rows] ** 3) for rows in members])
+    pieces = inverse @ second @ inverse
+    own = np.einsum("vgg,gvij->vij", errors, inverse @ third @ inverse)
+    shared = np.einsum("vgh,gvij,hvjk->vik", errors, pieces, second @ inverse)
+    return inverse + 4.0 * (own - shared), pieces
+
+
+def _knapp_hartung(weights, residuals, dof):
+    """Return q = y'Py / (N - p) (Knapp and Hartung 2003)."""
+    return np.einsum("iv,iv,iv->v", weights, residuals, residuals) / dof
+
+
+def _unscaled(weights, residuals, dof):
+    return np.ones(weights.shape[1])
+
+
+def _reml(effects, variances, basis):
+    tau2 = estimate_tau2(effects, variances, basis)
+    return tau2, {"tau2": tau2}
+
+
+def _dersimonian_laird(effects, variances, basis):
+    tau2 = estimate_dersimonian_laird(effects, variances, basis)
+    return tau2, {"tau2": tau2}
+
+
+def estimate_dersimonian_laird(effects, variances, basis):
+    """Return tau2 by moments, shape (n_voxels,), for a design with this orthonormal basis."""
+    state = project(effects, variances, basis)
+    return np.maximum(0.0, (state.q - (len(effects) - basis.shape[1])) / state.trace)
+
+
+def _zero(effects, variances, basis):
+    return np.zeros(effects.shape[1]), {}
+
+
+def _heterogeneity(effects, variances, basis, spread):
+    """Return Cochran's Q with its p-value, and I2 by the typical variance (Higgins and Thompson 2002)."""
+    state = project(effects, variances, basis)
+    dof = len(effects) - basis.shape[1]
+    typical = dof / state.trace
+    tau2 = spread.mean(axis=0) if np.ndim(spread) == 2 else spread
+    maps = {"cochranq": state.q, "pcochranq": special.chdtrc(dof, state.q)}
+    return maps | {"isquared": 100.0 * tau2 / (tau2 + typical)}

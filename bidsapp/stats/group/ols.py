@@ -1,0 +1,101 @@
+"""Ordinary least squares at the group level: y = X b + e, one variance for all inputs.
+
+t = c b / sqrt(s2 c (X'X)^- c'), F = b'C' (C (X'X)^- C')^-1 C b / (q s2).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bidsapp.stats.linear import find_rank, invert_gram
+
+# Residual sums of squares below this part of the total are rounding: the voxel is fitted perfectly, for
+# example because it is constant, and has no statistic.
+PERFECT_FIT = 1e-20
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What an estimator found for one contrast, before it is turned into z and p.
+
+    ``effect`` has shape (n_rows, n_voxels), ``covariance`` (n_rows, n_rows, n_voxels) is that of the
+    effect; ``statistic`` and ``dof`` have shape (n_voxels,) (``dof`` may be a number).
+    """
+
+    effect: np.ndarray
+    covariance: np.ndarray
+    statistic: np.ndarray
+    dof: float | np.ndarray
+    maps: dict = field(default_factory=dict)
+
+
+def fit_ols(effects, variances, design):
+    """Return the least-squares Fit of every contrast.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_inputs, n_voxels)
+        Without NaN.
+    variances : ignored
+    design : GroupDesign
+        Its contrasts are estimable and of full row rank.
+
+    Returns
+    -------
+    list of Fit
+        NaN where the residuals are zero. Map of t contrasts: unit_error, the standard error for residuals of
+        variance 1.
+    """
+    coefficients, residual_variance, inverse = solve_ols(effects, design.matrix)
+    dof = len(effects) - find_rank(design.matrix)
+    fits = []
+    for contrast in design.contrasts:
+        weights = np.atleast_2d(contrast.weights)
+        effect = weights @ coefficients
+        unscaled = weights @ inverse @ weights.T
+        covariance = unscaled[:, :, None] * residual_variance
+        maps = {"unit_error": np.sqrt(unscaled[0, 0])} if contrast.test == "t" else {}
+        statistic = _statistic(contrast.test, effect, unscaled, residual_variance)
+        fits.append(Fit(effect, covariance, statistic, dof, maps))
+    return fits
+
+
+def solve_ols(effects, matrix):
+    """Return the coefficients (n_columns, n_voxels), the residual variance (n_voxels,) and (X'X)^-.
+
+    The residual variance is NaN where the model fits perfectly, or has as many columns as inputs.
+    """
+    inverse = invert_gram(matrix)
+    coefficients = inverse @ (matrix.T @ effects)
+    residuals = effects - matrix @ coefficients
+    squares = np.einsum("iv,iv->v", residuals, residuals)
+    total = np.einsum("iv,iv->v", effects, effects)
+    dof = len(effects) - find_rank(matrix)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.where(squares > PERFECT_FIT * total, squares, np.nan) / (dof if dof > 0 else np.nan)
+    return coefficients, variance, inverse
+
+
+def t_from(effect, covariance):
+    """Return t, shape (n_voxels,), of an effect with one row and its covariance."""
+    return effect[0] / np.sqrt(covariance[0, 0])
+
+
+def f_from(effect, covariance):
+    """Return F, shape (n_voxels,): the Wald statistic over its number of rows.
+
+    NaN where the covariance is, or is singular.
+    """
+    known = np.isfinite(covariance).all(axis=(0, 1))
+    known[known] = np.linalg.slogdet(np.moveaxis(covariance[:, :, known], -1, 0))[0] > 0
+    wald = np.full(effect.shape[1], np.nan)
+    solved = np.linalg.solve(np.moveaxis(covariance[:, :, known], -1, 0), effect[:, known].T[:, :, None])
+    wald[known] = np.einsum("rv,vr->v", effect[:, known], solved[:, :, 0])
+    return wald / len(effect)
+
+
+def _statistic(test, effect, unscaled, residual_variance):
+    if test == "t":
+        return effect[0] / np.sqrt(unscaled[0, 0] * residual_variance)
+    wald = np.einsum("rv,rv->v", effect, np.linalg.solve(unscaled, effect))
+    return wald / (len(effect) * residual_variance)

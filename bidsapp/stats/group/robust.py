@@ -1,0 +1,84 @@
+"""Robust regression at the group level: Huber's M-estimator, which gives outlying inputs less weight.
+
+Iterated weighted least squares with the scale from the median absolute residual (Huber 1981, section 7.8;
+Wager et al. 2005). Standard errors are Huber's equation 6.5 ("H1" in statsmodels' RLM). Inputs that lose
+weight say little of the error: the degrees of freedom are the inputs of full weight less the rank, and it is
+these that the sum of squares is divided by, not a share of N - p, which matters with few inputs.
+"""
+
+import numpy as np
+
+from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.weighted_solve import make_basis, solve_weighted
+
+# 95 % efficiency where the errors are normal (Huber 1981).
+HUBER_LIMIT = 1.345
+# Median absolute deviation of a standard normal variable.
+NORMAL_MAD = 0.674489750196082
+MAX_ITERATIONS = 200
+TOLERANCE = 1e-9
+
+
+def fit_huber(effects, variances, design):
+    """Return the Fit of every contrast by Huber's M-estimator.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_inputs, n_voxels)
+        Without NaN.
+    variances : ignored
+    design : GroupDesign
+
+    Returns
+    -------
+    list of Fit
+        NaN where half of the residuals are zero. Map: robustweight, the smallest weight of an input.
+    """
+    basis, to_basis = make_basis(design.matrix)
+    coefficients, scale, weights = _iterate(effects, basis)
+    covariance, dof = _covariance(effects - basis @ coefficients, scale, basis.shape[1])
+    fits = []
+    for contrast in design.contrasts:
+        rows = np.atleast_2d(contrast.weights) @ to_basis
+        effect = rows @ coefficients
+        carried = (rows @ rows.T)[:, :, None] * covariance
+        statistic = t_from(effect, carried) if contrast.test == "t" else f_from(effect, carried)
+        fits.append(Fit(effect, carried, statistic, dof, {"robustweight": weights.min(axis=0)}))
+    return fits
+
+
+def _iterate(effects, basis):
+    """Return coefficients, scale and weights once they stand still; voxels that do are not iterated on."""
+    coefficients = basis.T @ effects
+    scale = np.full(effects.shape[1], np.nan)
+    weights = np.ones(effects.shape)
+    active = np.arange(effects.shape[1])
+    for _ in range(MAX_ITERATIONS):
+        values = effects[:, active]
+        residuals = np.abs(values - basis @ coefficients[:, active])
+        size = np.median(residuals, axis=0) / NORMAL_MAD
+        scale[active] = np.where(size > 0, size, np.nan)
+        limit = HUBER_LIMIT * scale[active]
+        weights[:, active] = np.minimum(1.0, limit / np.maximum(residuals, limit))
+        found = solve_weighted(basis, values, weights[:, active])[0]
+        moved = np.abs(found - coefficients[:, active]).max(axis=0)
+        coefficients[:, active] = found
+        active = active[moved > TOLERANCE * scale[active]]
+        if not len(active):
+            break
+    coefficients[:, active] = np.nan
+    return coefficients, scale, weights
+
+
+def _covariance(residuals, scale, rank):
+    """Return the variance by which the inverse of X'X is multiplied, and its degrees of freedom.
+
+    Huber 1981, equation 6.5, with (inputs of full weight - rank) in place of their share of (N - rank).
+    """
+    limit = HUBER_LIMIT * scale
+    clipped = np.clip(residuals, -limit, limit)
+    inside = np.abs(residuals) <= limit
+    share = inside.mean(axis=0)
+    dof = np.maximum(inside.sum(axis=0) - rank, 1.0)
+    correction = 1.0 + rank / len(residuals) * inside.var(axis=0) / share**2
+    return correction**2 * np.square(clipped).sum(axis=0) / dof / share, dof

@@ -1,0 +1,210 @@
+"""Combine the estimates of runs (or sessions) whose variances are known: fixed effects.
+
+The model over inputs is b = M g + e with independent e of known covariance; an estimate of the level
+above is a contrast of g. Inputs are rows of ``matrix``; a column of ones averages them.
+"""
+
+import numpy as np
+
+from bidsapp.records.maps import Estimate, JointEstimate
+
+# Smallest eigenvalue of the correlations of an input's rows at which its covariance can be inverted.
+SMALLEST_EIGENVALUE = 1e-10
+
+
+def combine_estimates(estimates, matrix=None, weights=None, *, method="precision", name=None):
+    """Return one estimate from the estimates of many inputs.
+
+    Parameters
+    ----------
+    estimates : sequence of Estimate
+    matrix : ndarray, shape (n_inputs, n_columns), or None
+        The design over inputs; None: a column of ones.
+    weights : ndarray, shape (n_columns,), or None
+        The contrast over its columns, applied with its signs; None: (1, 0, ..., 0).
+    method : {"precision", "equal", "ols"}
+        Weigh inputs by the inverse of their variances; or all alike; or all alike with the variance from
+        the differences between the inputs, theirs ignored.
+
+    Returns
+    -------
+    Estimate
+        Variance: 1 / sum of precisions (precision), made larger for weights that are estimated (Meier 1953,
+        Biometrics 9:59-73); the propagated one (equal). Degrees of freedom by Satterthwaite from those of
+        the inputs. A voxel uses the inputs that have it; NaN where they cannot estimate the contrast.
+
+    Notes
+    -----
+    A single input weighted 1 comes back as it is.
+    """
+    return combine_with_shares(estimates, matrix, weights, method=method, name=name)[0]
+
+
+def combine_with_shares(estimates, matrix=None, weights=None, *, method="precision", name=None):
+    """Return what `combine_estimates` does, and what each input carries into it, shape (n_inputs, n_voxels).
+
+    That is its weight, times the root of what enlarges its part of the variance: the sum of its squares
+    times the inputs' variances is the variance.
+    """
+    first = estimates[0]
+    matrix, weights = _design(len(estimates), matrix, weights)
+    combine = METHODS[method]
+    if len(estimates) == 1 and matrix.size == 1 and matrix[0, 0] * weights[0] == 1.0:
+        whole = Estimate(name or first.contrast, first.effect, first.variance, first.dof)
+        return whole, np.ones((1, len(first.effect)))
+    effect = np.stack([e.effect for e in estimates]).astype(float)
+    variance = np.stack([e.variance for e in estimates]).astype(float)
+    dof = np.stack([np.broadcast_to(e.dof, effect.shape[1]) for e in estimates]).astype(float)
+    valid = np.isfinite(effect) & (variance > 0)
+    combined, total, pooled = (np.full(effect.shape[1], np.nan) for _ in range(3))
+    shares = np.zeros(effect.shape)
+    for pattern, voxels in find_patterns(valid):
+        if not can_estimate(matrix[pattern], weights):
+            continue
+        part = np.ix_(pattern, voxels)
+        inputs = effect[part], variance[part], dof[part]
+        *found, shares[part] = combine(*inputs, matrix[pattern], weights)
+        combined[voxels], total[voxels], pooled[voxels] = found
+    return Estimate(name or first.contrast, combined, total, pooled), shares
+
+
+def combine_joint_estimates(estimates, *, name=None, method="precision"):
+    """Return one joint estimate (for F) from those of many inputs, with their full covariances.
+
+    Precision: S = (sum V_i^-1)^-1, b = S sum V_i^-1 b_i with weights W_i = S V_i^-1. The covariance is
+    S + 4 sum (I - W_i) W_i S / dof_i: Meier's correction for estimated weights, in more rows (the
+    second-order expansion for V_i known but for a factor; Kenward and Roger 1997, Biometrics 53:983-997).
+    The degrees of freedom are Satterthwaite's for the shares tr W_i of the inputs. Nothing depends on the
+    unit or the choice of the rows.
+
+    Returns
+    -------
+    JointEstimate
+        A voxel uses the inputs whose covariance there can be inverted; NaN where there is none.
+    """
+    first = estimates[0]
+    if len(estimates) == 1:
+        return JointEstimate(name or first.contrast, first.effect, first.covariance, first.dof)
+    n_rows, n_voxels = first.effect.shape
+    effect, covariance = np.full((n_rows, n_voxels), np.nan), np.full((n_rows, n_rows, n_voxels), np.nan)
+    pooled = np.full(n_voxels, np.nan)
+    for pattern, voxels in find_patterns(np.stack([_is_usable(e) for e in estimates])):
+        if pattern.size == 0:
+            continue
+        used = [estimates[i] for i in pattern]
+        effects = np.stack([e.effect[:, voxels].T for e in used])
+        covariances = np.stack([np.moveaxis(e.covariance[:, :, voxels], -1, 0) for e in used])
+        dof = np.stack([np.broadcast_to(e.dof, n_voxels)[voxels] for e in used]).astype(float)
+        shares, total, pooled[voxels] = _combine_rows(covariances, dof, method)
+        effect[:, voxels] = np.einsum("ivrs,ivs->rv", shares, effects)
+        covariance[:, :, voxels] = np.moveaxis(total, 0, -1)
+    return JointEstimate(name or first.contrast, effect, covariance, pooled)
+
+
+def _is_usable(estimate):
+    """Return where a joint estimate has effects and a covariance that can be inverted, (n_voxels,)."""
+    covariance = np.moveaxis(np.asarray(estimate.covariance, float), -1, 0)
+    sizes = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    usable = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(estimate.effect).all(axis=0)
+    usable &= (sizes > 0).all(axis=1)
+    correlations = covariance[usable] / (sizes[usable, :, None] * sizes[usable, None, :])
+    usable[usable] = np.linalg.eigvalsh(correlations)[:, 0] > SMALLEST_EIGENVALUE
+    return usable
+
+
+def _combine_rows(covariances, dof, method):
+    """Return the weights of the inputs, the covariance of the combination and its degrees of freedom.
+
+    Parameters
+    ----------
+    covariances : ndarray, shape (n_inputs, n_voxels, n_rows, n_rows)
+    dof : ndarray, shape (n_inputs, n_voxels)
+
+    Returns
+    -------
+    shares : ndarray, shape of covariances
+    total : ndarray, shape (n_voxels, n_rows, n_rows)
+    pooled : ndarray, shape (n_voxels,)
+    """
+    unit = np.eye(covariances.shape[-1])
+    if method == "equal":
+        shares = np.broadcast_to(unit / len(covariances), covariances.shape)
+    else:
+        precisions = np.linalg.inv(covariances)
+        shares = np.linalg.inv(precisions.sum(axis=0)) @ precisions
+    pieces = shares @ covariances @ np.swapaxes(shares, -1, -2)
+    total = pieces.sum(axis=0)
+    traces = np.trace(np.linalg.solve(total, pieces), axis1=-2, axis2=-1)
+    pooled = len(unit) ** 2 / np.sum(np.square(traces) / dof, axis=0)
+    if method != "equal":
+        total = total + np.sum(4.0 * (unit - shares) @ pieces / dof[..., None, None], axis=0)
+    return shares, total, pooled
+
+
+def _design(n_inputs, matrix, weights):
+    matrix = np.ones((n_inputs, 1)) if matrix is None else np.asarray(matrix, float)
+    if weights is None:
+        weights = np.eye(matrix.shape[1])[0]
+    return matrix, np.asarray(weights, float).ravel()
+
+
+def find_patterns(valid):
+    """Yield every set of inputs that share voxels, as indices of inputs and of voxels."""
+    packed, inverse = np.unique(valid, axis=1, return_inverse=True)
+    inverse = inverse.ravel()
+    for number, column in enumerate(packed.T):
+        yield np.flatnonzero(column), np.flatnonzero(inverse == number)
+
+
+def can_estimate(matrix, weights):
+    """Whether inputs with these rows of the design can estimate a contrast of its columns."""
+    if len(matrix) == 0:
+        return False
+    rest = weights - weights @ np.linalg.pinv(matrix) @ matrix
+    return np.abs(rest).max() < 1e-8 * np.abs(weights).max()
+
+
+def _combine_by_precision(effect, variance, dof, matrix, weights):
+    """Return effect, variance and dof of the combination weighted by precision, and what each carries."""
+    # Relative precisions keep the normal equations well scaled, whatever the unit.
+    precision = variance.min(axis=0) / variance
+    normal = np.linalg.pinv(np.einsum("ij,iv,ik->vjk", matrix, precision, matrix), hermitian=True)
+    share = precision * (matrix @ (normal @ weights).T)
+    effect, pieces, total, pooled = _propagate(share, effect, variance, dof)
+    leverage = precision * np.einsum("ij,vjk,ik->iv", matrix, normal, matrix)
+    # Meier's factor 1 + 4 sum p(1 - p) / dof of a weighted mean, for any design: p are leverages there.
+    excess = np.sum(4.0 * pieces * (1.0 - leverage) / dof, axis=0)
+    return effect, total + excess, pooled, share * np.sqrt(1.0 + 4.0 * (1.0 - leverage) / dof)
+
+
+def _combine_equally(effect, variance, dof, matrix, weights):
+    """Return effect, variance and dof of the combination with equal weights, and what each carries."""
+    share = (weights @ np.linalg.pinv(matrix))[:, None]
+    effect, _, total, pooled = _propagate(share, effect, variance, dof)
+    return effect, total, pooled, share
+
+
+def _combine_by_residuals(effect, variance, dof, matrix, weights):  # noqa: ARG001
+    """Return effect, variance and dof of least squares over the inputs, and the weight of each."""
+    inverse = np.linalg.pinv(matrix)
+    share = weights @ inverse
+    left = len(matrix) - np.linalg.matrix_rank(matrix)
+    rest = effect - matrix @ (inverse @ effect)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = share @ share * np.square(rest).sum(axis=0) / np.float64(left)
+    return share @ effect, np.where(total > 0, total, np.nan), float(left), share[:, None]
+
+
+def _propagate(share, effect, variance, dof):
+    """Return the weighted sum, the parts of its variance, their sum, and Satterthwaite's dof."""
+    pieces = np.square(share) * variance
+    total = pieces.sum(axis=0)
+    return (
+        np.sum(share * effect, axis=0),
+        pieces,
+        total,
+        np.square(total) / np.sum(np.square(pieces) / dof, axis=0),
+    )
+
+
+METHODS = {"precision": _combine_by_precision, "equal": _combine_equally, "ols": _combine_by_residuals}

@@ -1,0 +1,228 @@
+"""Combine estimates that share the noise of a run, and follow what an estimate was made from.
+
+Contrasts of one run are correlated. Every estimate of a subject is a weighted sum of contrasts of runs, its
+``parts``; the covariance of any two follows from those weights and from how the contrasts of each run vary
+together. Runs are independent of each other.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp.records.maps import Estimate, JointEstimate
+from bidsapp.stats.run.fixed_effects import can_estimate, find_patterns
+
+# Doubles that the covariances of one chunk of voxels may take.
+CHUNK_DOUBLES = 2**21
+# Below this part of the largest eigenvalue, contrasts of a run are linear combinations of each other.
+DEPENDENT = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunContrasts:
+    """How the t contrasts of one run vary together.
+
+    Attributes
+    ----------
+    label : str
+        The run; parts of the same label share their noise.
+    variances : tuple of ndarray, shape (n_voxels,)
+        Of each contrast.
+    correlations : ndarray, shape (n_bins, n_contrasts, n_contrasts)
+    bins : ndarray of int, shape (n_voxels,)
+        The noise of each voxel; negative where there is none.
+    dof : float or tuple of ndarray, shape (n_voxels,)
+        Of each contrast, where they differ.
+    """
+
+    label: str
+    variances: tuple
+    correlations: np.ndarray
+    bins: np.ndarray
+    dof: float | tuple
+
+    def restrict(self, inside):
+        """Return the same of some voxels (True where kept)."""
+        dof = tuple(d[inside] for d in self.dof) if np.ndim(self.dof) else self.dof
+        variances = tuple(v[inside] for v in self.variances)
+        return replace(self, variances=variances, bins=self.bins[inside], dof=dof)
+
+    def smallest_dof(self, contrasts, voxels):
+        """Return the degrees of freedom of a sum of contrasts, not more than any has, shape (n_voxels,)."""
+        if np.ndim(self.dof) == 0:
+            return np.full(len(voxels), self.dof)
+        return np.min([self.dof[index][voxels] for index in contrasts], axis=0)
+
+    def covariance(self, contrasts, voxels):
+        """Return the covariance of some contrasts, shape (n_voxels, n_contrasts, n_contrasts)."""
+        deviations = np.sqrt(np.stack([self.variances[index][voxels] for index in contrasts], axis=1))
+        correlations = self.correlations[:, contrasts][:, :, contrasts][self.bins[voxels]]
+        return correlations * deviations[:, :, None] * deviations[:, None, :]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one run contributes to an estimate: contrast index to its weight, a number or one a voxel."""
+
+    run: RunContrasts
+    weights: dict
+
+    def restrict(self, inside):
+        """Return the same of some voxels (True where kept)."""
+        weights = {index: w[inside] if np.ndim(w) else w for index, w in self.weights.items()}
+        return Part(self.run.restrict(inside), weights)
+
+
+def share_noise(parts):
+    """Whether two of several estimates were made from the same run.
+
+    Parameters
+    ----------
+    parts : sequence of sequences of Part
+        Of each estimate.
+    """
+    labels = [part.run.label for made_from in parts for part in made_from]
+    return len(set(labels)) < len(labels)
+
+
+def join_parts(parts, carried):
+    """Return the parts of a combination of estimates.
+
+    Parameters
+    ----------
+    parts : sequence of sequences of Part
+        Of each input.
+    carried : ndarray, shape (n_inputs, n_voxels)
+        What each input carries into the combination.
+    """
+    runs, weights = {}, {}
+    for made_from, share in zip(parts, carried, strict=True):
+        for part in made_from:
+            runs[part.run.label] = part.run
+            joined = weights.setdefault(part.run.label, {})
+            for index, weight in part.weights.items():
+                joined[index] = joined.get(index, 0.0) + weight * share
+    return tuple(Part(run, weights[label]) for label, run in runs.items())
+
+
+def combine_dependent(estimates, parts, matrix, contrast, *, method="precision"):
+    """Return one estimate from estimates of which some share runs, and what each input carries into it.
+
+    Parameters
+    ----------
+    estimates : sequence of Estimate
+    parts : sequence of sequences of Part
+        What each estimate was made from.
+    matrix : ndarray, shape (n_inputs, n_columns)
+    contrast : Contrast
+        Of the columns; with the test F the result is joint.
+    method : {"precision", "equal"}
+
+    Returns
+    -------
+    Estimate or JointEstimate
+        Precision: with V the covariance of the inputs, S = (M' V^-1 M)^-1 and b the effects, the effect is
+        c S M' V^-1 b and its variance c S c', made larger for weights that are estimated as those of
+        ``fixed_effects`` are (Kenward and Roger 1997, Biometrics 53:983-997, with a variance for each run).
+        Degrees of freedom by Satterthwaite from the share of each run.
+    carried : ndarray, shape (n_inputs, n_voxels)
+        As of ``fixed_effects.combine_with_shares``, for the first row.
+    """
+    weights = np.atleast_2d(np.asarray(contrast.weights, float))
+    effects = np.stack([estimate.effect for estimate in estimates]).astype(float)
+    valid = np.isfinite(effects) & (np.stack([estimate.variance for estimate in estimates]) > 0)
+    (n_inputs, n_voxels), n_rows = effects.shape, len(weights)
+    effect, dof = np.full((n_rows, n_voxels), np.nan), np.full(n_voxels, np.nan)
+    covariance = np.full((n_rows, n_rows, n_voxels), np.nan)
+    carried = np.zeros((n_inputs, n_voxels))
+    step = max(1, CHUNK_DOUBLES // (8 * n_inputs**2))
+    for pattern, members in find_patterns(valid):
+        if not all(can_estimate(matrix[pattern], row) for row in weights):
+            continue
+        own = [parts[index] for index in pattern]
+        for start in range(0, len(members), step):
+            voxels = members[start : start + step]
+            found = _combine_chunk(own, matrix[pattern], weights, method, voxels)
+            share, covariance[:, :, voxels], dof[voxels], carried[np.ix_(pattern, voxels)] = found
+            effect[:, voxels] = np.einsum("vpi,iv->pv", share, effects[np.ix_(pattern, voxels)])
+    if contrast.test == "F":
+        return JointEstimate(contrast.name, effect, covariance, dof), carried
+    return Estimate(contrast.name, effect[0], covariance[0, 0], dof), carried
+
+
+def _find_blocks(parts):
+    """Return the groups of inputs that are connected by runs, as lists of indices."""
+    blocks = []
+    for index, made_from in enumerate(parts):
+        labels = {part.run.label for part in made_from}
+        joined = [block for block in blocks if block[1] & labels]
+        blocks = [block for block in blocks if block not in joined]
+        members = sorted([index, *(i for block in joined for i in block[0])])
+        blocks.append((members, labels.union(*(block[1] for block in joined))))
+    return [members for members, _ in sorted(blocks, key=lambda block: block[0])]
+
+
+def _combine_chunk(parts, matrix, weights, method, voxels):
+    """Return weights (n_voxels, n_rows, n_inputs), covariance, dof, and what the inputs carry."""
+    blocks = _find_blocks(parts)
+    covariances = [_covariances([parts[index] for index in block], voxels) for block in blocks]
+    precisions = [_invert(sum(covariance for covariance, _ in by_run)) for by_run in covariances]
+    designs = [matrix[block] for block in blocks]
+    normal = sum(m.T @ p @ m for m, p in zip(designs, precisions, strict=True))
+    inverse = np.linalg.pinv(normal, hermitian=True)
+    shares = np.empty((len(voxels), len(weights), len(matrix)))
+    if method == "equal":
+        shares[:] = weights @ np.linalg.pinv(matrix)
+    else:
+        for block, design, precision in zip(blocks, designs, precisions, strict=True):
+            shares[:, :, block] = weights @ inverse @ design.T @ precision
+    pieces, dof, total, carried = [], [], 0.0, np.empty((len(matrix), len(voxels)))
+    for block, by_run, precision, design in zip(blocks, covariances, precisions, designs, strict=True):
+        own, excess = shares[:, :, block], 0.0
+        for covariance, freedom in by_run:
+            through = own @ covariance
+            pieces.append(through @ _turned(own))
+            dof.append(freedom)
+            if method == "precision":
+                along = through @ precision @ design
+                spread = through @ precision @ _turned(through) - along @ inverse @ _turned(along)
+                excess = excess + 4.0 / freedom[:, None, None] * spread
+        plain = sum(pieces[-len(by_run) :])
+        total = total + plain + excess
+        enlarged = 1.0 + np.divide(excess, plain, out=np.zeros_like(plain), where=plain > 0)[:, 0, 0]
+        carried[block] = own[:, 0].T * np.sqrt(enlarged)
+    traces = np.trace(np.linalg.solve(sum(pieces), np.stack(pieces)), axis1=-2, axis2=-1)
+    pooled = len(weights) ** 2 / np.sum(np.square(traces) / np.array(dof), axis=0)
+    return shares, np.moveaxis(total, 0, -1), pooled, carried
+
+
+def _turned(matrices):
+    return np.swapaxes(matrices, 1, 2)
+
+
+def _covariances(parts, voxels):
+    """Return the covariance of connected inputs, (n_voxels, n_inputs, n_inputs), and dof, run by run."""
+    runs = {part.run.label: part.run for made_from in parts for part in made_from}
+    found = []
+    for label, run in runs.items():
+        own = [next((p.weights for p in made_from if p.run.label == label), {}) for made_from in parts]
+        contrasts = sorted({index for weights in own for index in weights})
+        shares = np.zeros((len(voxels), len(parts), len(contrasts)))
+        for row, weights in enumerate(own):
+            for index, weight in weights.items():
+                shares[:, row, contrasts.index(index)] = weight[voxels] if np.ndim(weight) else weight
+        covariance = shares @ run.covariance(contrasts, voxels) @ _turned(shares)
+        found.append((covariance, run.smallest_dof(contrasts, voxels)))
+    return found
+
+
+def _invert(covariance):
+    """Return the inverses; generalized ones where inputs are linear combinations of each other."""
+    scale = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    standard = covariance / scale[:, :, None] / scale[:, None, :]
+    smallest = np.linalg.eigvalsh(standard[0])[0]
+    if smallest > DEPENDENT:
+        inverse = np.linalg.inv(standard)
+    else:
+        inverse = np.linalg.pinv(standard, rcond=DEPENDENT, hermitian=True)
+    return inverse / scale[:, :, None] / scale[:, None, :]

@@ -1,0 +1,48 @@
+"""Where the raw dataset and its derivatives are."""
+
+import json
+
+import pytest
+
+from bidsapp.errors import InputError
+from bidsapp.inputs.dataset.roots import find_roots
+
+BOLD = "sub-01/func/sub-01_task-x_desc-preproc_bold.nii.gz"
+
+
+def make(folder, *files, kind="raw"):
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    about = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": kind}
+    (folder / "dataset_description.json").write_text(json.dumps(about))
+
+
+def test_derivatives_inside_are_found(tmp_path):
+    (tmp_path / "derivatives/prep").mkdir(parents=True)
+    make(tmp_path, "sub-01/func/sub-01_task-x_bold.nii.gz")
+    make(tmp_path / "derivatives/prep", BOLD, kind="derivative")
+    assert find_roots(tmp_path, ()) == (tmp_path, {"prep": tmp_path / "derivatives/prep"})
+
+
+@pytest.mark.parametrize(("files", "kind"), [([BOLD], "raw"), (["sub-01/anat/x.nii.gz"], "derivative")])
+def test_a_folder_may_be_a_derivative_by_what_it_says_or_by_what_it_has(tmp_path, files, kind):
+    folder = tmp_path / "data/derivatives/prep"
+    folder.mkdir(parents=True)
+    make(folder, *files, kind=kind)
+    assert find_roots(folder, ())[1] == {"prep": folder}
+
+
+def test_derivatives_of_one_name_are_counted(tmp_path):
+    folders = [tmp_path / place / "prep" for place in "abc"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        make(folder, BOLD, kind="derivative")
+    _, found = find_roots(tmp_path, [str(folder) for folder in (*folders, folders[1])])
+    assert found == dict(zip(("prep", "prep2", "prep3"), folders, strict=True))
+
+
+def test_a_folder_without_any_preprocessed_image_is_told(tmp_path):
+    make(tmp_path, "sub-01/func/sub-01_task-x_bold.nii.gz")
+    with pytest.raises(InputError, match="No derivatives with preprocessed BOLD"):
+        find_roots(tmp_path, ())
