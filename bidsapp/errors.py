@@ -8,6 +8,7 @@ AppError
 Exit codes follow the BIDS execution specification; see README.
 """
 
+import difflib
 import logging
 import traceback
 from pathlib import Path
@@ -98,6 +99,17 @@ def in_lines(faults):
     """Return faults as lines: as many as anybody reads, and how many more there are."""
     more = len(faults) - MAX_FAULTS_SHOWN
     return "\n".join([*faults[:MAX_FAULTS_SHOWN], *([f"... and {more} more faults."] if more > 0 else [])])
+
+
+def did_you_mean(name, known):
+    """Return the end of a sentence: the near matches of a name, or else what is known, the first of many."""
+    known = [str(item) for item in known]
+    # Capitals are no difference: ONSET is near onset.
+    spelled = {item.casefold(): item for item in reversed(known)}
+    near = [spelled[key] for key in difflib.get_close_matches(str(name).casefold(), spelled, n=3, cutoff=0.6)]
+    if near:
+        return f"; did you mean {' or '.join(map(repr, near))}?"
+    return f"; known are {first_names(known)}" if known else "."
 
 
 def first_names(names):

@@ -4,8 +4,7 @@ import pytest
 
 from bidsapp.design.contrasts import near_match
 from bidsapp.design.formula import make_formula_columns
-from bidsapp.errors import MAX_FAULTS_SHOWN, MAX_NAMES, ModelError, in_lines, tell_names
-from bidsapp.inputs.dataset.index import did_you_mean
+from bidsapp.errors import MAX_FAULTS_SHOWN, MAX_NAMES, ModelError, did_you_mean, in_lines, tell_names
 
 
 @pytest.mark.parametrize(

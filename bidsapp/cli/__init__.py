@@ -1,1 +1,1 @@
-"""Cli."""
+"""The command line: words in, exit code out."""

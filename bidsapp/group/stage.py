@@ -24,6 +24,7 @@ from bidsapp.group.warnings import warn_of_data
 from bidsapp.group.write import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.inputs.estimates import MAKE_AGAIN
+from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Progress
 from bidsapp.job.resume import Stopwatch, common_record, make_fingerprint
 from bidsapp.job.workers import group_workers
@@ -36,7 +37,6 @@ from bidsapp.outputs.earlier import (
     take_record,
 )
 from bidsapp.outputs.files import write_json
-from bidsapp.participant.stage import prepare_output
 from bidsapp.plan import make_group_plan
 from bidsapp.plan.group.options import gather_notes
 from bidsapp.report.pages import write_group_report, write_overview

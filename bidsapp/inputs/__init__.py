@@ -1,1 +1,1 @@
-"""Readers: datasets, model files, events, confounds, images, estimates."""
+"""Readers of what is on disk: datasets, tables, images, estimates."""

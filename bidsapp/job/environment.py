@@ -21,6 +21,8 @@ LOCK = "lock"
 PREPARED_CACHES = Path(sys.prefix, "share", "taskglm", "caches")
 # Elsewhere compiled kernels are kept for the user; those that were not used for so long are removed.
 KERNELS = "kernels-"
+# The parts that have kernels.
+COMPILED = ("inference", "stats")
 DAYS_TO_KEEP = 60
 # Levels of the x86-64 psABI, the best first, by what /proc/cpuinfo calls their features.
 LEVEL_3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
@@ -139,12 +141,12 @@ def find_user_cache():
     return folder
 
 
-def digest_of_sources():
+def digest_of_sources(package=Path(__file__).parents[1]):
     """Return a digest of the package: numba sees changes of a kernel's own file, not of those it imports."""
-    package = Path(__file__).parents[1]
     digest = hashlib.sha256(str(package).encode())
-    for path in sorted((package / "inference").rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in COMPILED:
+        for path in sorted((package / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

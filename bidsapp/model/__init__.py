@@ -1,1 +1,1 @@
-"""Commands about model files: ``python -m bidsapp.model`` ``check``, ``graph``, ``migrate`` and ``new``."""
+"""The BIDS Stats Model: read, checked, brought to today's form; ``python -m bidsapp.model``."""

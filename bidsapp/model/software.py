@@ -3,9 +3,9 @@
 import difflib
 
 from bidsapp.errors import SettingsError
-from bidsapp.inputs.tables.confounds import parse_strategy
 from bidsapp.model.modulations import has_unread, read_modulations
 from bidsapp.model.notes import Notes
+from bidsapp.model.strategy import parse_strategy
 from bidsapp.model.text import read_number
 from bidsapp.names import make_label
 

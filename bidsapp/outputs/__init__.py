@@ -1,1 +1,1 @@
-"""Writers: BIDS-Derivatives names, images, tables, sidecars."""
+"""The output folder: images, tables, sidecars and records, written and read back."""

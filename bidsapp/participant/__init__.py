@@ -1,1 +1,1 @@
-"""Participant."""
+"""The participant stage: every subject of a plan, side by side; each run fitted, then combined."""

@@ -9,12 +9,10 @@ from joblib import Parallel, delayed
 from bidsapp import names
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, find_cautions, log_notes
 from bidsapp.job.environment import count_cpus, find_memory_gb
+from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Progress
-from bidsapp.outputs.files import write_text
-from bidsapp.outputs.sidecars import write_dataset_description
 from bidsapp.participant.subject import try_subject
 from bidsapp.plan import make_participant_plan
-from bidsapp.plan.explain import explain_model
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
 from bidsapp.plan.memory import share_out
 from bidsapp.report.pages import write_overview
@@ -78,24 +76,6 @@ def _time_of(path):
         return path.stat().st_mtime_ns
     except FileNotFoundError:  # another job does its subject again
         return 0
-
-
-def prepare_output(plan, settings):
-    """Write what the whole output folder shares: its description, and the models with a page on each."""
-    write_dataset_description(settings.output_dir, plan.links)
-    pages = {names.model_path(model.name): model.text for model in plan.documents}
-    pages |= {names.model_readme_path(model.name): explain_model(model) for model in plan.documents}
-    for name, text in pages.items():
-        path = settings.output_dir / name
-        before = path.read_text(encoding="utf-8") if path.exists() else text
-        if before != text and path.suffix == ".json":
-            logger.warning(
-                "the model in %s was another one: participants that are not analysed again keep the results "
-                "of that model. Give each job the same flags, or use another output folder.",
-                name,
-            )
-        if before != text or not path.exists():
-            write_text(path, text)
 
 
 def run_subjects(plan, settings):

@@ -7,11 +7,11 @@ from bidsapp.design.run import TIMES
 from bidsapp.design.transformers.expressions import linear_weights
 from bidsapp.errors import Caution, InputError, ModelError, SettingsError
 from bidsapp.inputs.dataset.selection import natural_key
-from bidsapp.inputs.tables.confounds import MOTION, MOTION_SUFFIXES, parse_strategy
 from bidsapp.inputs.tables.events import TRIAL_TYPE
 from bidsapp.inputs.tables.read import spell_levels
 from bidsapp.model.json_text import format_json
 from bidsapp.model.read import parse_model
+from bidsapp.model.strategy import MOTION, MOTION_SUFFIXES, parse_strategy
 from bidsapp.names import is_plain, make_label
 from bidsapp.records.model import HRF_MODELS, INTERCEPT
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.tables.confounds import parse_strategy
+from bidsapp.model.strategy import parse_strategy
 from bidsapp.plan.automatic import check_hrf
 
 # Sidecar field -> in words.

@@ -1,1 +1,1 @@
-"""HTML reports."""
+"""Records and maps to pages: what a reader of the results sees."""

@@ -18,10 +18,11 @@ from bidsapp.inputs.dataset.timing import read_timing
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.images.read import read_header, read_mask, read_volume
 from bidsapp.inputs.images.stacks import read_stack
-from bidsapp.inputs.tables.confounds import find_outliers, parse_strategy, read_confounds, select_confounds
+from bidsapp.inputs.tables.confounds import find_outliers, read_confounds, select_confounds
 from bidsapp.inputs.tables.events import read_events
 from bidsapp.inputs.tables.participants import read_participants
 from bidsapp.inputs.tables.read import read_table
+from bidsapp.model.strategy import parse_strategy
 from bidsapp.settings.parts import Selection, Settings
 
 quick = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))

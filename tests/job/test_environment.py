@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+import shutil
 import signal
 import tempfile
 import time
@@ -13,6 +15,9 @@ import pytest
 from bidsapp.job import environment
 from bidsapp.job.environment import WORK_PREFIX, count_cpus, find_memory_gb, work_folder
 from bidsapp.settings.parts import Control, Settings
+
+# What makes a function a compiled one.
+KERNEL = re.compile(r"^@(numba\.njit|compiled|vectorised|intrinsic)", re.M)
 
 
 @pytest.fixture
@@ -119,6 +124,18 @@ def test_kernels_of_other_sources_are_kept_apart_and_old_ones_removed(settings, 
     os.utime(before, (0, 0))
     with work_folder(settings):
         assert not before.exists()
+
+
+def test_a_change_of_any_kernel_is_another_cache(tmp_path):
+    package = tmp_path / "bidsapp"
+    shutil.copytree(Path(environment.__file__).parents[1], package)
+    kernels = [path for path in package.rglob("*.py") if KERNEL.search(path.read_text())]
+    assert {path.parent.name for path in kernels} >= {"fast", "voxels", "noise"}
+    digests = [environment.digest_of_sources(package)]
+    for path in kernels:
+        path.write_text(path.read_text() + "\n")
+        digests.append(environment.digest_of_sources(package))
+    assert len(set(digests)) == len(kernels) + 1
 
 
 @pytest.mark.parametrize("case", ["no HOME", "unwritable", "the image"])

@@ -8,8 +8,8 @@ from synthetic import estimates_of, make_dataset, make_events, make_participants
 import bidsapp.plan.group.make
 import bidsapp.plan.participant.make
 from bidsapp.errors import InputError, SettingsError
+from bidsapp.job.output_folder import prepare_output
 from bidsapp.names import model_path
-from bidsapp.participant.stage import prepare_output
 from bidsapp.plan import make_group_plan, make_participant_plan
 from bidsapp.plan.show import missing_table
 from bidsapp.plan.text import table_lines

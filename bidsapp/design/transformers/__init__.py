@@ -1,1 +1,1 @@
-"""Transformers."""
+"""The transformations of BIDS Stats Models, applied to columns of a run."""

@@ -1,1 +1,1 @@
-"""Engine."""
+"""The engine that follows shuffles: batches, what of them is kept, when there were enough."""

@@ -1,1 +1,1 @@
-"""Fast."""
+"""Compiled loops; nothing here imports another part."""

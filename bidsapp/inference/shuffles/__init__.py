@@ -1,1 +1,1 @@
-"""Shuffles."""
+"""The shuffles that a design allows, and how they are drawn."""

@@ -1,1 +1,1 @@
-"""Dataset."""
+"""What a dataset holds: folders, runs, their entities, times and anatomy."""

@@ -4,7 +4,6 @@ Entities are kept by their short names as spelled in the file's name (``run`` ma
 are the same when their numbers are (``run-01`` and ``run-1``).
 """
 
-import difflib
 import json
 import re
 import warnings
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
-from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError, first_names
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError, did_you_mean
 from bidsapp.inputs.fetched import check_fetched, is_named
 
 # pybids indexes every file it meets (14-20 s for 100 subjects of fMRIPrep); these are never asked for.
@@ -160,17 +159,6 @@ def _query_value(value):
     if isinstance(value, list):
         return [_query_value(item) for item in value]
     return value
-
-
-def did_you_mean(name, known):
-    """Return the end of a sentence: the near matches of a name, or else what is known, the first of many."""
-    known = [str(item) for item in known]
-    # Capitals are no difference: ONSET is near onset.
-    spelled = {item.casefold(): item for item in reversed(known)}
-    near = [spelled[key] for key in difflib.get_close_matches(str(name).casefold(), spelled, n=3, cutoff=0.6)]
-    if near:
-        return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f"; known are {first_names(known)}" if known else "."
 
 
 def index_folder(root, subjects, database=None):

@@ -2,8 +2,8 @@
 
 import re
 
-from bidsapp.errors import EXIT_NOTHING_SELECTED, InputError, SettingsError
-from bidsapp.inputs.dataset.index import did_you_mean, same_label
+from bidsapp.errors import EXIT_NOTHING_SELECTED, InputError, SettingsError, did_you_mean
+from bidsapp.inputs.dataset.index import same_label
 
 DEFAULT_SPACE = "MNI152NLin2009cAsym"
 # Grids of one subject; ``native`` stands for images without a space in their name.

@@ -1,1 +1,1 @@
-"""Tables."""
+"""Readers of tables: events, confounds, participants, recordings."""

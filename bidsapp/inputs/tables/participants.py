@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bidsapp.errors import Caution, InputError
-from bidsapp.inputs.dataset.index import did_you_mean
+from bidsapp.errors import Caution, InputError, did_you_mean
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables.read import read_table, spell_levels
 

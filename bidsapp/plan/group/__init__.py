@@ -1,1 +1,1 @@
-"""Group."""
+"""The plan of the group stage: who is in which model, with which contrasts and options."""

@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.design.run import find_confounds
-from bidsapp.errors import InputError
-from bidsapp.inputs.dataset.index import did_you_mean, read_json
+from bidsapp.errors import InputError, did_you_mean
+from bidsapp.inputs.dataset.index import read_json
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables.confounds import (
     OLD_NAMES,
     describe_components,
     find_outliers,
-    parse_strategy,
     read_confounds,
     select_confounds,
 )
 from bidsapp.inputs.tables.read import read_header
+from bidsapp.model.strategy import parse_strategy
 from bidsapp.records.model import INTERCEPT, Node
 
 # Columns of which runs have different numbers.

@@ -1,1 +1,1 @@
-"""Group."""
+"""The estimators of the group level, one a file, and what a fit says besides."""

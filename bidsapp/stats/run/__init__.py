@@ -1,1 +1,1 @@
-"""Run."""
+"""A run and what is made of runs: generalised least squares, its maps, fixed effects over runs."""

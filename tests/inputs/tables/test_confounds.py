@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import InputError, SettingsError
-from bidsapp.inputs.tables.confounds import find_outliers, parse_strategy, read_confounds, select_confounds
+from bidsapp.inputs.tables.confounds import find_outliers, read_confounds, select_confounds
+from bidsapp.model.strategy import parse_strategy
 
 MOTION = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"]
 ALL_MOTION = [f"{m}{s}" for s in ("", "_derivative1", "_power2", "_derivative1_power2") for m in MOTION]
