@@ -12,8 +12,9 @@ from scipy import ndimage
 from benchmarks.null_sets import ALPHA, SHAPE, mean_and_error, measure_shuffled
 from bidsapp.group.fit import why_not_shuffled
 from bidsapp.records.maps import Contrast, GroupDesign
-from bidsapp.stats.group.estimators import ESTIMATORS, GROUPWISE, USES_VARIANCES, fit_group
+from bidsapp.stats.group.estimators import fit_group
 from bidsapp.stats.group.flip_scores import make_flip_scores
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
 SCHEMES = ("auto", "sign-flip", "permutation", "both")
 SIZES = {
@@ -69,7 +70,9 @@ def make_rows():
 def is_accepted(row):
     """Return whether the command line does what a Row says, and no Row before it is the same."""
     across = row.design.endswith("two scanners")
-    if row.variance_groups and (row.estimator not in GROUPWISE or len(SIZES[row.design]) == 1):
+    if row.variance_groups and (
+        not ESTIMATORS[row.estimator].allows_variance_groups or len(SIZES[row.design]) == 1
+    ):
         return False
     if across and not row.variance_groups:
         return False
@@ -116,7 +119,7 @@ def draw(row, n_voxels, rng, *, smooth=False):
         noise = maps.reshape(shape) / maps.std()
     spread = rng.chisquare(20, shape) / 20 * (1.0 if row.estimator == "fixed" else 0.1)
     between = np.where(groups == 0, ERRORS[row.errors], 1.0)[:, None] * (row.estimator != "fixed")
-    weighing = row.estimator in USES_VARIANCES
+    weighing = ESTIMATORS[row.estimator].needs_variances
     effects = noise * np.sqrt(between**2 + spread * weighing)
     if row.missing:
         for subject, part in ((0, 0.3), (len(groups) // 2, 0.2), (len(groups) - 1, 0.1)):

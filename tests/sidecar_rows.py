@@ -10,15 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bidsapp.group.write import INFERENCE_WORDS
-from bidsapp.group.write_tables import STATISTICS
 from bidsapp.inference.pvalues import TIE
 from bidsapp.inference.thresholds.surviving import TAILS
-from bidsapp.outputs.sidecars import MAP_MEANING
 from bidsapp.participant.noise_record import ORDER_RULE
 from bidsapp.records.maps import LEAST_SQUARES, SCORE_T
 from bidsapp.stats.noise.models import parse_noise_model
 from bidsapp.version import __version__
+from bidsapp.vocabulary.quantities import QUANTITIES as WORDS
+from bidsapp.vocabulary.statistics import STATISTICS
 
 # Variance groups of the test data in the order of their numbers.
 GROUPS = ("control", "patient")
@@ -94,7 +93,7 @@ def correction(c):
 
 def inference(c):
     label = c.desc.removesuffix("Pos").removesuffix("Neg")
-    by_label = {label: INFERENCE_WORDS[name] for name, (label, *_) in STATISTICS.items()}
+    by_label = {row.threshold: row.inference for row in STATISTICS.values()}
     observed = {"size": "clusterSize", "mass": "clusterMass", "tfce": "tfce", "score": "voxel"}
     return by_label.get(label) or observed[c.stat]
 
@@ -371,7 +370,7 @@ def complete(c, call):
     c.sidecar = json.loads((call.out / c.path.replace(".nii.gz", ".json")).read_text())
     c.out = call.out
     c.values, c.unit = call.results[c.path], unit_of(c)
-    meaning, number = MAP_MEANING[base_of(c.stat)][0], c.stat.removeprefix("tau2")
+    meaning, number = WORDS[base_of(c.stat)].words, c.stat.removeprefix("tau2")
     numbered = base_of(c.stat) == "tau2" and number
     found = rule(c) if c.contrast and c.stat != "logp" else None
     if c.stat == "score":

@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from bidsapp.inference import statistics, thresholds
+from bidsapp.stats.group.estimators import FITS, FITS_BY_GROUP
+from bidsapp.stats.group.flip_scores import SCORES
+from bidsapp.vocabulary.estimators import ESTIMATORS
+from bidsapp.vocabulary.quantities import QUANTITIES
+from bidsapp.vocabulary.statistics import STATISTICS
+from bidsapp.vocabulary.thresholds import THRESHOLDS
+
 PACKAGE = Path(__file__).parents[1] / "bidsapp"
 # What any part may import; in this order, each the ones before it.
-GROUND = ("version", "errors", "names", "records", "settings")
+GROUND = ("version", "vocabulary", "errors", "names", "records", "settings")
 BASE = set(GROUND)
 ALLOWED = {part: set(GROUND[:place]) for place, part in enumerate(GROUND)} | {
     "demo": {"errors"},
@@ -126,3 +134,12 @@ def test_a_plan_waits_for_no_slow_import():
     code = f"import sys, bidsapp.plan; print([name for name in {SLOW!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_word_has_what_it_names_and_nothing_is_without_a_word():
+    assert set(FITS) == set(ESTIMATORS)
+    assert set(FITS_BY_GROUP) == {row.name for row in ESTIMATORS.values() if row.allows_variance_groups}
+    assert set(SCORES) == set(ESTIMATORS) - {"ols"}
+    assert list(statistics.STATISTICS) == list(STATISTICS)
+    assert list(thresholds.THRESHOLDS) == list(THRESHOLDS)
+    assert {row.observed for row in STATISTICS.values()} - {None} <= set(QUANTITIES)

@@ -19,7 +19,8 @@ from bidsapp.errors import ModelError, SettingsError
 from bidsapp.group.fit import why_not_shuffled
 from bidsapp.inference.permutation import lay_out
 from bidsapp.records.maps import InferenceOptions
-from bidsapp.stats.group.estimators import ESTIMATORS, fit_group
+from bidsapp.stats.group.estimators import fit_group
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
 PAGE = Path(__file__).parents[1] / "docs" / "group-statistics.md"
 SEVERAL = [name for name, sizes in SIZES.items() if len(sizes) > 1]

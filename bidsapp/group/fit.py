@@ -10,23 +10,15 @@ from bidsapp.inputs.images.group_masks import restrict_stack
 from bidsapp.inputs.images.resampling import smooth_stack
 from bidsapp.inputs.images.stacks import read_stack
 from bidsapp.plan.group.options import count_needed
-from bidsapp.records.maps import SCORE_T, USES_VARIANCES, Contrast, GroupDesign
+from bidsapp.records.maps import SCORE_T, Contrast, GroupDesign
 from bidsapp.stats.group.effect_sizes import partial_r2, standardise
 from bidsapp.stats.group.estimators import fit_group
 from bidsapp.stats.group.flip_scores import make_flip_scores
 from bidsapp.stats.group.repeated_measures import orthonormalise_rows
 from bidsapp.stats.linear import find_rank
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
-ESTIMATOR_WORDS = {
-    "ols": "ordinary least squares",
-    "reml": "mixed effects, REML, Knapp-Hartung standard errors",
-    "flame1": "mixed effects, REML, as FSL's FLAME 1",
-    "dl": "mixed effects, DerSimonian-Laird, Knapp-Hartung standard errors",
-    "fixed": "fixed effects (known variances)",
-    "huber": "robust regression (Huber)",
-    "own error": "least squares, one contrast a subject with its own error (F: Greenhouse-Geisser's dof)",
-    "sandwich": "least squares with a sandwich covariance (CR2, Satterthwaite)",
-}
+OWN_ERROR = "least squares, one contrast a subject with its own error (F: Greenhouse-Geisser's dof)"
 BY_GROUP = "a variance for each group (Welch-Satterthwaite t, F of Kenward and Roger's kind)"
 ONLY_FLIPS = (
     "the estimator {} is shuffled in one-sample designs only: the signs of subjects of unequal precision may "
@@ -96,7 +88,7 @@ def estimator_in_words(fitted, index=None):
         return "; ".join(dict.fromkeys(_test_in_words(test) for test in tests))
     if np.ndim(fitted.scores) == 3:
         return MULTIVARIATE if fitted.design.variance_groups is None else MULTIVARIATE_GROUPS
-    words = ESTIMATOR_WORDS[fitted.estimator]
+    words = ESTIMATORS[fitted.estimator].words
     if fitted.design.variance_groups is None:
         return words
     if fitted.estimator == "ols":
@@ -105,7 +97,7 @@ def estimator_in_words(fitted, index=None):
 
 
 def _test_in_words(test):
-    words = ESTIMATOR_WORDS[test.method]
+    words = OWN_ERROR if test.method == "own error" else ESTIMATORS[test.method].words
     return words if test.design.variance_groups is None else f"{words}, {BY_GROUP}"
 
 
@@ -137,7 +129,7 @@ def fit_inputs(fit, stack, settings):
     scores = score_cells(rows, stack.effect, n_cells)
     if len(scores) > 1:
         return _fit_vectors(fit, stack, scores, settings)
-    weighs = settings.group.group_estimator in USES_VARIANCES and stack.variance is not None
+    weighs = ESTIMATORS[settings.group.group_estimator].needs_variances and stack.variance is not None
     variance = score_variances(fit.within.weights, stack.variance, n_cells) if weighs else None
     collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=variance)
     return _fit_rows(fit, collapsed, settings)

@@ -11,14 +11,10 @@ from bidsapp.group.fit import choose_estimator, make_design, why_not_shuffled
 from bidsapp.group.repeated import find_tests
 from bidsapp.group.shuffling import blocks_of_rows, options_of_design, why_no_fields
 from bidsapp.inference.permutation import lay_out
-from bidsapp.inference.statistics import STATISTICS
 from bidsapp.settings.parts import MAIN_THRESHOLDS
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 logger = logging.getLogger(__name__)
-# The thresholds that go by shuffles, and the statistic that they follow.
-BY_STATISTIC = {statistic.desc: name for name, statistic in STATISTICS.items()}
-BY_SHUFFLES = (*BY_STATISTIC, "fdrPermutation")
-BY_FIELDS = ("rftPeak", "rftSize")
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class MainThreshold:
     Attributes
     ----------
     method : str
-        As in ``inference.thresholds.THRESHOLDS``.
+        As in ``vocabulary.thresholds``.
     declared : bool
         Whether the user named it.
     words : str
@@ -52,11 +48,10 @@ def choose_main(settings, *, shuffled, is_conjunction=False):
         A conjunction is never shuffled: where that was declared, it has the default.
     """
     wanted = declared_method(settings)
-    if wanted and not (is_conjunction and wanted in (*BY_SHUFFLES, *BY_FIELDS)):
+    if wanted and not (is_conjunction and THRESHOLDS[wanted].needs):
         return MainThreshold(wanted, True, f"declared with --main-threshold {settings.group.main_threshold}")
     statistics = settings.permutation.statistics if shuffled else ()
-    allowed = [BY_STATISTIC.get(method) in (None, *statistics) for method in MAIN_THRESHOLDS.values()]
-    method = list(MAIN_THRESHOLDS.values())[allowed.index(True)]
+    method = next(name for name, row in THRESHOLDS.items() if row.statistic in (None, *statistics))
     why = "a conjunction cannot have the declared one" if wanted else "not declared"
     order = ", ".join(MAIN_THRESHOLDS)
     return MainThreshold(method, False, f"{why}: by default the first that the settings allow of {order}")
@@ -97,9 +92,9 @@ def find_obstacle(fit, contrast, settings):
     """Return why a contrast cannot have the declared main threshold; empty where it can."""
     method, n_maps = declared_method(settings), fit.n_scores
     design = make_design(fit)
-    if method in BY_FIELDS:
+    if THRESHOLDS[method].needs == "smoothness":
         return why_no_fields(design.matrix, n_maps)
-    if method not in BY_SHUFFLES:
+    if THRESHOLDS[method].needs != "shuffles":
         return ""
     estimator, _ = choose_estimator(fit, settings.group.group_estimator)
     reason = "" if n_maps > 1 else why_not_shuffled(design, estimator)

@@ -14,9 +14,10 @@ from bidsapp.outputs.tables import write_table
 from bidsapp.records.maps import GroupEstimate
 from bidsapp.stats.distributions import p_to_t
 from bidsapp.stats.group.effect_sizes import standardise
-from bidsapp.stats.group.estimators import USES_VARIANCES, fit_group
+from bidsapp.stats.group.estimators import fit_group
 from bidsapp.stats.linear import find_rank
 from bidsapp.tables.regions import Regions, average_regions, read_regions
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
 COLUMNS = {
     "contrast": "Group contrast",
@@ -86,7 +87,7 @@ def average_data(fitted: FittedGroup, regions: Regions) -> RegionData:
     if np.ndim(fitted.scores) == 3:
         return RegionData(np.stack([average_regions(row, regions) for row in fitted.scores.swapaxes(0, 1)]))
     effects = average_regions(stack.effect, regions)
-    if fitted.estimator not in USES_VARIANCES:
+    if not ESTIMATORS[fitted.estimator].needs_variances:
         return RegionData(effects)
     errors = np.where(np.isfinite(stack.effect), np.sqrt(stack.variance), np.nan)
     return RegionData(effects, np.square(average_regions(errors, regions)))

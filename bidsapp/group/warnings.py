@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from bidsapp.stats.group.estimators import USES_VARIANCES
 from bidsapp.stats.group.residual_shape import measure_errors
 from bidsapp.stats.group.variance_groups import NOTHING, find_dependence, find_freedom
 from bidsapp.stats.linear import find_rank, reduce_rows
 from bidsapp.stats.weighted_solve import make_basis
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
 # Variances of groups that differ by less do little harm: with twice as many subjects in the group of the
 # smaller variance the size of t at .05 is .08 at this ratio.
@@ -18,8 +18,6 @@ SKEWED = 0.5
 LEVERAGE, UNUSUAL = 0.65, 4.0
 # Share of the voxels that one input may lose before it is named, as with masks.
 LOST = 0.1
-# Estimators that take variances as they are, whatever the groups.
-HETEROSCEDASTIC = ("sandwich", "fixed")
 # Where p was seen to be conservative: sandwich errors of fewer degrees of freedom, Huber's of fewer inputs
 # beyond the rank, tests by variance groups whose quantile is smaller by a larger share for effects that go
 # with residuals (sizes .01 to .05 in 480 tests of 20 subjects; of a smaller share .04 to .057).
@@ -44,7 +42,7 @@ def warn_of_data(fit, fitted, shuffled):
     effects = fitted.stack.effect if data.ndim == 2 else data.reshape(len(data), -1)
     variances, skewness = measure_errors(effects, design.matrix)
     warnings = warn_of_leverage(fit.design)
-    single = design.variance_groups is None and fitted.estimator not in HETEROSCEDASTIC
+    single = design.variance_groups is None and ESTIMATORS[fitted.estimator].supposes_one_variance
     # All rows alike: a mean, whose error needs no equal variances.
     if single and not design.has_repeats and np.ptp(design.matrix, axis=0).any():
         warnings += warn_of_variances(variances, find_groupings(fit))
@@ -179,7 +177,7 @@ def _dependence(design, contrast, variances):
 def warn_of_no_variance(rows, fitted):
     """Return a warning of inputs that have effects without a variance, where the estimator needs one."""
     variance = fitted.stack.variance
-    if fitted.estimator not in USES_VARIANCES or variance is None or len(variance) != len(rows):
+    if not ESTIMATORS[fitted.estimator].needs_variances or variance is None or len(variance) != len(rows):
         return []
     pairs = zip(fitted.stack.effect, variance, strict=True)
     shares = [

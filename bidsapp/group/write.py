@@ -10,7 +10,7 @@ from bidsapp.group.discoveries import COLUMNS as DISCOVERY_COLUMNS
 from bidsapp.group.discoveries import make_discoveries
 from bidsapp.group.estimands import describe_estimand
 from bidsapp.group.main_threshold import MainThreshold
-from bidsapp.group.write_tables import STATISTICS, TableWriter, is_template
+from bidsapp.group.write_tables import TableWriter, is_template
 from bidsapp.inference.conventions import conventions_of
 from bidsapp.inference.pvalues import p_interval
 from bidsapp.inference.thresholds.surviving import TAILS
@@ -32,17 +32,9 @@ from bidsapp.records.maps import (
 )
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.version import __version__
+from bidsapp.vocabulary.statistics import STATISTICS
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
-# How sidecars name them, and the label of the observed map where it is written.
-INFERENCE_WORDS = {"height": "voxel", "extent": "clusterSize", "mass": "clusterMass", "tfce": "tfce"}
-OBSERVED_STATS = {"extent": "size", "mass": "mass", "tfce": "tfce"}
-CLUSTER_THRESHOLDS = ("maxSize", "maxMass")
-# Thresholds whose clusters are formed at the cluster-forming p.
-FORMED = (*CLUSTER_THRESHOLDS, "rftSize", "ari")
-# Thresholds whose survivors are no plain cut-off of a map, and what they control.
-WRITTEN_THRESHOLDS = dict.fromkeys(("maxT", "maxSize", "maxMass", "maxTFCE", "rftSize"), "FWE") | {
-    "ari": "TDP"
-}
 # Beyond it, -log10 p says nothing that float32 readers could use.
 MAX_LOGP = 300.0
 # A sentence names no more columns of a design.
@@ -152,13 +144,14 @@ class ContrastWriter:
         nulls = []
         columns = {}
         for name, found in inference.statistics.items():
-            label, _, title = STATISTICS[name]
+            words = STATISTICS[name]
+            label, title = words.threshold, words.largest
             columns[label] = found.null_max
-            about = {"Inference": INFERENCE_WORDS[name], **conventions(inference, name)}
+            about = {"Inference": words.inference, **conventions(inference, name)}
             desc = label + tail_suffix(inference)
             self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
-            is_score = about["Statistic"] in OTHER_STATISTICS and name == "height"
-            stat = "score" if is_score else OBSERVED_STATS.get(name)
+            is_score = about["Statistic"] in OTHER_STATISTICS and words.observed is None
+            stat = "score" if is_score else words.observed
             if stat:
                 what = {"Description": f"shuffled statistic: {about['Statistic']}"} if is_score else {}
                 self.write_map(stat, found.observed, **about, **what)
@@ -207,18 +200,19 @@ class ContrastWriter:
     def write_threshold(self, threshold):
         """Write the tables and maps of a threshold and return what the record says of it."""
         statistic = next(name for name in ("F", "t", "z") if name in self._maps)
+        words = THRESHOLDS[threshold.name]
         tables, n_clusters = self._tables.write(threshold, statistic)
         adjusted = {}
-        if threshold.name.startswith("fdr") and threshold.adjusted is not None:
-            fields = {"Correction": "FDR", "Description": threshold.description}
-            if threshold.name == "fdrPermutation":
+        if words.controls == "FDR" and threshold.adjusted is not None:
+            fields = {"Correction": words.controls, "Description": threshold.description}
+            if words.needs == "shuffles":
                 fields |= conventions(self._result.inference)
             adjusted["p_map"] = self.write_map("q", threshold.adjusted, threshold.name, **fields)
-        if threshold.name in WRITTEN_THRESHOLDS and not threshold.reason:
+        if words.is_written and not threshold.reason:
             surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
-            fields = {"Correction": WRITTEN_THRESHOLDS[threshold.name], "Description": threshold.description}
+            fields = {"Correction": words.controls, "Description": threshold.description}
             adjusted["surviving"] = self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
-        if threshold.name.startswith("max") and not threshold.reason:
+        if words.statistic and not threshold.reason:
             adjusted["p_map"] = names.map_path(
                 self._result.fit.entities,
                 stat="logp",
@@ -234,7 +228,7 @@ class ContrastWriter:
             "cutoff": float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
             "scale": threshold.scale,
             "forming": self._forming(threshold),
-            "forming_p": self._settings.permutation.cluster_forming_p if threshold.name in FORMED else None,
+            "forming_p": self._settings.permutation.cluster_forming_p if words.is_formed else None,
             "reason": threshold.reason,
             "warnings": list(threshold.warnings),
             "n_voxels": int(np.count_nonzero(threshold.surviving)),
@@ -245,7 +239,9 @@ class ContrastWriter:
 
     def _forming(self, threshold):
         clusters = getattr(self._result.inference, "clusters", None)
-        return clusters.cutoff if clusters is not None and threshold.name in CLUSTER_THRESHOLDS else None
+        words = THRESHOLDS[threshold.name]
+        is_of_clusters = words.statistic and words.is_formed
+        return clusters.cutoff if clusters is not None and is_of_clusters else None
 
 
 def write_shared(model, stacks, settings, *, estimator):

@@ -15,27 +15,13 @@ from bidsapp.outputs.tables import write_table
 from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
 from bidsapp.tables.clusters import describe_columns, make_cluster_table
 from bidsapp.tables.peaks import make_peak_effects
+from bidsapp.vocabulary.quantities import LISTED
+from bidsapp.vocabulary.statistics import STATISTICS
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
-# By the name of a statistic of the permutation engine: its label in files, its column in tables, its title.
-STATISTICS = {
-    "height": ("maxT", "p_fwe", "largest statistic of each shuffle"),
-    "extent": ("maxSize", "p_fwe_size", "largest cluster of each shuffle, in voxels"),
-    "mass": ("maxMass", "p_fwe_mass", "largest cluster mass of each shuffle"),
-    "tfce": ("maxTFCE", "p_fwe_tfce", "largest TFCE value of each shuffle"),
-}
-P_COLUMNS = {label: column for label, column, _ in STATISTICS.values()}
-# By the name of a threshold: the column of its own p, the only one in its tables (ari has none).
-OWN_P = (
-    P_COLUMNS
-    | dict.fromkeys(("holm", "bonferroni", "rftPeak", "rftSize"), "p_fwe")
-    | dict.fromkeys(("fdrBH", "fdrBKY", "fdrPermutation"), "q")
-    | {"uncorrected": "p"}
-)
 # Columns that readers look for in tables of TFCE, whose rows are no clusters at the cluster-forming p.
-OF_CLUSTERS = {"extent": "p_fwe_size", "mass": "p_fwe_mass"}
+OF_CLUSTERS = {name: row.column for name, row in STATISTICS.items() if row.needs == "clusters"}
 NO_CLUSTER = "n/a: rows are no clusters at the cluster-forming p. The table of {} has the p of these."
-# The maps whose values tables list at peaks, beside the statistic.
-LISTED = ("z", "effect", "g")
 EFFECT_COLUMNS = {
     "Description": "Effect of every participant at every peak, in the unit of the effect maps",
     "cluster_id": {"Description": "Cluster number, as in the table of clusters"},
@@ -71,7 +57,7 @@ class TableWriter:
             return {"clusters": None, "peaks": None}, 0
         geometry = self._result.stack.geometry
         listed = {statistic: self._maps[statistic], **self._listed}
-        own = OWN_P.get(threshold.name)
+        own = THRESHOLDS[threshold.name].column
         if own:
             listed[own] = threshold.adjusted
         table = make_cluster_table(listed, threshold.surviving, geometry, **self._options)
@@ -88,7 +74,7 @@ class TableWriter:
             empty = dict.fromkeys((OF_CLUSTERS[name] for name in elsewhere), np.nan)
             frames["clusters"] = frames["clusters"].assign(**empty)
             about |= {
-                OF_CLUSTERS[name]: {"Description": NO_CLUSTER.format(STATISTICS[name][0])}
+                OF_CLUSTERS[name]: {"Description": NO_CLUSTER.format(STATISTICS[name].threshold)}
                 for name in elsewhere
             }
         paths = {
@@ -132,7 +118,7 @@ def add_limits(frame, label, inference):
 
     All shuffles together give p itself, and a fitted tail is no count of shuffles: then there are none.
     """
-    column = P_COLUMNS.get(label)
+    column = THRESHOLDS[label].column if THRESHOLDS[label].statistic else None
     # Of Holm's procedure p is no share of shuffles.
     counted = inference is not None and not inference.exact and not _is_stepwise(inference)
     if column not in frame or not counted or inference.options.tail_approximation != "none":

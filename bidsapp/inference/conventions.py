@@ -4,9 +4,9 @@ from scipy import special
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.pvalues import TIE
-from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.statistic import Space
 from bidsapp.stats.distributions import check_one_sided_p
+from bidsapp.vocabulary.statistics import STATISTICS
 
 # How sidecars name the statistic of a voxel where its letter does not say it all.
 STATISTIC_WORDS = {
@@ -20,7 +20,7 @@ FOLLOWED_AS_Z = ("v", "G", "T2 by group")
 
 
 FOLLOWED = tuple(STATISTICS)
-FORMED = tuple(name for name, statistic in STATISTICS.items() if statistic.needs == "clusters")
+FORMED = tuple(name for name, words in STATISTICS.items() if words.needs == "clusters")
 # The conventions that are about some statistics only; all others are about every p by shuffling.
 BELONGS = {
     **dict.fromkeys(("Family", "TailApproximation"), FOLLOWED),
@@ -35,10 +35,7 @@ BELONGS = {
         ),
         FORMED,
     ),
-    "ClusterMass": ("mass",),
-    **dict.fromkeys(
-        ("TFCE", "TFCEScale", "TFCEConnectivity", "TFCEExtentPower", "TFCEHeightPower"), ("tfce",)
-    ),
+    **{key: (name,) for name, words in STATISTICS.items() for key in words.conventions},
 }
 
 

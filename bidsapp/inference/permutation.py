@@ -195,7 +195,7 @@ def _prepare(effects, partition, nuisance, options):
 
 def _enhance(statistic, observed, space):
     """Return the observed map of a statistic, signed; the voxel's own statistic with NaN as it is."""
-    if statistic.needs == "height":
+    if statistic.words.needs == "height":
         return observed
     spatial = np.nan_to_num(space.scale(observed))
     return statistic.enhance(spatial, _clusters(spatial, space), space)

@@ -7,47 +7,12 @@ from pathlib import Path
 from bidsapp.errors import EXIT_CANNOT_CREATE, InputError, SettingsError
 from bidsapp.outputs.files import write_json, write_text
 from bidsapp.version import __version__
+from bidsapp.vocabulary.quantities import QUANTITIES
 
 APP_NAME = "TaskGLM"
 BIDS_VERSION = "1.11.0"
 # Names that the released specification does not know yet; the patterns are those that the validator honours.
 BIDSIGNORE = "*.html\nfigures\ngroup\nlogs\n*_statmap.*\n*_design.*\n*_contrasts.*\n*_clusters.*\n*_peaks.*\n"
-# What a map holds, by the label of its quantity, and its unit: {effect} is that of the effect, {input} that
-# of the inputs, which differs where an effect is one unit of a covariate.
-MAP_MEANING = {
-    "effect": ("contrast of parameter estimates", "{effect}"),
-    "variance": ("sampling variance of the effect", "({effect})^2"),
-    "t": ("t statistic", "arbitrary"),
-    "F": ("F statistic", "arbitrary"),
-    "z": ("z value of the statistic's p-value, with the sign of the effect", "arbitrary"),
-    "p": ("uncorrected p-value", "probability"),
-    "n": ("number of inputs that the voxel was fitted with", "count"),
-    "q": ("p-value adjusted for the false discovery rate", "probability"),
-    "d": ("effect over the residual standard deviation (Cohen's d)", "standard deviations"),
-    "g": ("Hedges' g, the effect d corrected for few inputs", "standard deviations"),
-    "gLow": ("lower limit of the 95 % confidence interval of Hedges' g", "standard deviations"),
-    "gHigh": ("upper limit of the 95 % confidence interval of Hedges' g", "standard deviations"),
-    "partialrsquare": ("share of the remaining variance that the contrast explains", "fraction"),
-    "tau2": ("variance between inputs", "({input})^2"),
-    "isquared": ("share of the variance of effects that lies between inputs (I squared)", "percent"),
-    "cochranq": ("heterogeneity of the inputs (Cochran's Q)", "arbitrary"),
-    "pcochranq": ("p-value of Cochran's Q", "probability"),
-    "robustweight": ("smallest weight that the robust fit gives to an input", "fraction"),
-    "epsilonGG": ("Greenhouse and Geisser's estimate of sphericity", "fraction"),
-    "pGG": ("uncorrected p-value of F with Greenhouse-Geisser's dof", "probability"),
-    "size": ("number of voxels of the cluster", "count"),
-    "mass": ("mass of the cluster", "arbitrary"),
-    "tfce": ("threshold-free cluster enhancement", "arbitrary"),
-    "logp": ("minus log10 of the p-value", "arbitrary"),
-    "score": ("shuffled statistic, where it is not that of the estimator", "arbitrary"),
-    "dof": ("degrees of freedom", "count"),
-    "rsquare": ("share of variance that the model explains (R squared)", "fraction"),
-    "sigmasquared": ("residual variance of the whitened model", "({input})^2"),
-    "ar1": ("first autoregressive coefficient of the noise", "arbitrary"),
-    **{f"ar{k}": (f"autoregressive coefficient {k} of the noise", "arbitrary") for k in range(2, 13)},
-    "tsnr": ("temporal signal-to-noise ratio: mean over standard deviation over time", "arbitrary"),
-    "coverage": ("number of inputs with data", "count"),
-}
 
 
 def map_sidecar(stat, *, units=None, effect_units=None, group=None, **fields):
@@ -56,7 +21,7 @@ def map_sidecar(stat, *, units=None, effect_units=None, group=None, **fields):
     Parameters
     ----------
     stat : str
-        The quantity: a key of ``MAP_MEANING``.
+        The quantity: a key of ``QUANTITIES``.
     group : str, optional
         The group whose quantity it is.
     units, effect_units : str, optional
@@ -64,11 +29,11 @@ def map_sidecar(stat, *, units=None, effect_units=None, group=None, **fields):
     **fields
         Further fields; ``Description`` may be among them.
     """
-    description, unit = MAP_MEANING[stat]
+    quantity = QUANTITIES[stat]
     units = units or "unit of the inputs"
     content = {
-        "Description": f"{description} of group {group}" if group else description,
-        "Units": unit.format(input=units, effect=effect_units or units),
+        "Description": f"{quantity.words} of group {group}" if group else quantity.words,
+        "Units": quantity.unit.format(input=units, effect=effect_units or units),
         "SkullStripped": True,
         "Resolution": "that of the input images",
     }

@@ -407,8 +407,6 @@ class ClusterInference:
     cutoff: float
 
 
-# The estimators that weigh inputs by their variance maps.
-USES_VARIANCES = frozenset({"reml", "flame1", "dl", "fixed"})
 # How the conventions of an inference name a statistic that is not the one of the estimator's map.
 SCORE_T = "t of the subjects' scores"
 SCORE_T2 = "Hotelling's T2 of the subjects' contrasts, as F"

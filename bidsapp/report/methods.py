@@ -13,19 +13,8 @@ from pathlib import PurePath
 from bidsapp.records.maps import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
-CITED = {
-    "fdrBH": "benjamini1995",
-    "fdrBKY": "benjamini2006",
-    "holm": "holm1979",
-    "maxT": "nichols2002",
-    "maxSize": "nichols2002",
-    "maxMass": "nichols2002",
-    "maxTFCE": "smith2009",
-    "rftPeak": "worsley1996",
-    "rftSize": "friston1994",
-    "ari": "rosenblatt2018",
-}
 PERCENT = (
     "Effects are in percent of each voxel's mean signal, for a regressor of height 1: responses have an area "
     "of 1, so that is the change that a long event would end in, not the peak of a short one."
@@ -466,7 +455,8 @@ def _listing(runs):
 
 def _rule(rule):
     method = rule["method"]
-    cite = f" [@{CITED[method]}]" if method in CITED else ""
+    work = THRESHOLDS[method].cites if method in THRESHOLDS else None
+    cite = f" [@{work}]" if work else ""
     # Contrasts may have different numbers of voxels.
     title = re.sub(r"over \d+ points", "over the voxels tested", rule["title"])
     alpha = "" if str(rule["alpha"]) in title else f" (α = {rule['alpha']})"

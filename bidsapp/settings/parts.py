@@ -8,23 +8,13 @@ its name with dashes: ``n_permutations`` is ``--n-permutations`` (``--n_permutat
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from bidsapp.vocabulary.estimators import ESTIMATORS
+from bidsapp.vocabulary.statistics import STATISTICS
+from bidsapp.vocabulary.thresholds import THRESHOLDS
+
 # The thresholds of the group level by the names that flags give them, in the order in which they are shown
 # and a main one is sought, and the names of their files.
-MAIN_THRESHOLDS = {
-    "tfce": "maxTFCE",
-    "mass": "maxMass",
-    "extent": "maxSize",
-    "height": "maxT",
-    "fdr": "fdrBH",
-    "fdr-adaptive": "fdrBKY",
-    "fdr-permutation": "fdrPermutation",
-    "holm": "holm",
-    "bonferroni": "bonferroni",
-    "rft-peak": "rftPeak",
-    "rft-extent": "rftSize",
-    "ari": "ari",
-    "uncorrected": "uncorrected",
-}
+MAIN_THRESHOLDS = {row.flag: row.name for row in THRESHOLDS.values()}
 
 
 def option(default, text, **details):
@@ -243,7 +233,7 @@ class GroupOptions:
         "Estimator of the group level: ols; with the variance maps reml (mixed effects, Knapp-Hartung), "
         "flame1 (the same variance between subjects, t as FSL), dl (DerSimonian-Laird), fixed (fixed "
         "effects); huber (robust); sandwich (CR2, for several inputs of a subject).",
-        choices=("ols", "reml", "flame1", "dl", "fixed", "huber", "sandwich"),
+        choices=tuple(ESTIMATORS),
     )
     variance_groups: str | None = option(
         None,
@@ -310,7 +300,7 @@ class PermutationOptions:
     )
     seed: int = option(0, "Seed of the random numbers.", kind="int", least=0, aliases=("--random-seed",))
     statistics: tuple = option(
-        ("height", "extent", "mass", "tfce"),
+        tuple(STATISTICS),
         "Statistics whose maximum over the map is followed: height, extent, mass (of clusters), tfce.",
         kind="list",
         aliases=("--permutation-statistics",),

@@ -86,7 +86,7 @@ def make_job(test, shuffles, space, options, observed):
 
 def needs_of(statistics):
     """Return the fields of ``Batch`` that some statistics read."""
-    return {STATISTICS[name].needs for name in statistics}
+    return {STATISTICS[name].words.needs for name in statistics}
 
 
 def batches(job, start=0, *, finer=False):

@@ -5,4 +5,4 @@ from bidsapp.inference.statistics.height import HEIGHT
 from bidsapp.inference.statistics.mass import MASS
 from bidsapp.inference.statistics.tfce import TFCE
 
-STATISTICS = {statistic.name: statistic for statistic in (HEIGHT, EXTENT, MASS, TFCE)}
+STATISTICS = {statistic.words.name: statistic for statistic in (HEIGHT, EXTENT, MASS, TFCE)}

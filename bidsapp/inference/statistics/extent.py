@@ -3,6 +3,7 @@
 import numpy as np
 
 from bidsapp.inference.statistics.statistic import Statistic
+from bidsapp.vocabulary.statistics import STATISTICS
 
 
 def maxima(batch, space):
@@ -15,4 +16,4 @@ def enhance(statistic, clusters, space):
     return np.append(0, clusters.size * clusters.sign)[clusters.labels].astype(float)
 
 
-EXTENT = Statistic("extent", "cluster extent", "maxSize", "clusters", maxima, enhance)
+EXTENT = Statistic(STATISTICS["extent"], maxima, enhance)

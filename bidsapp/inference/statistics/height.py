@@ -1,6 +1,7 @@
 """The height of a point."""
 
 from bidsapp.inference.statistics.statistic import Statistic
+from bidsapp.vocabulary.statistics import STATISTICS
 
 
 def maxima(batch, space):
@@ -13,4 +14,4 @@ def enhance(statistic, clusters, space):
     return statistic
 
 
-HEIGHT = Statistic("height", "voxel height", "maxT", "height", maxima, enhance)
+HEIGHT = Statistic(STATISTICS["height"], maxima, enhance)

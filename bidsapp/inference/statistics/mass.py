@@ -3,6 +3,7 @@
 import numpy as np
 
 from bidsapp.inference.statistics.statistic import Statistic
+from bidsapp.vocabulary.statistics import STATISTICS
 
 
 def maxima(batch, space):
@@ -15,4 +16,4 @@ def enhance(statistic, clusters, space):
     return np.append(0.0, clusters.mass * clusters.sign)[clusters.labels]
 
 
-MASS = Statistic("mass", "cluster mass", "maxMass", "clusters", maxima, enhance)
+MASS = Statistic(STATISTICS["mass"], maxima, enhance)

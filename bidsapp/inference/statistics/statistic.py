@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bidsapp.vocabulary.statistics import StatisticWords
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
@@ -73,22 +75,14 @@ class Statistic:
 
     Attributes
     ----------
-    name : str
-    label : str
-        In words.
-    desc : str
-        How file names call its corrected p.
-    needs : {"height", "clusters", "maps"}
-        The field of ``Batch`` that it reads.
+    words : StatisticWords
+        Its row of the vocabulary; ``words.needs`` is the field of ``Batch`` that it reads.
     maxima : function
         (Batch, Space) -> ndarray, shape (n_shuffles,): the maximum of each map.
     enhance : function
         (map, Clusters or None, Space) -> ndarray, shape (n_points,): the observed map, signed.
     """
 
-    name: str
-    label: str
-    desc: str
-    needs: str
+    words: StatisticWords
     maxima: Callable
     enhance: Callable

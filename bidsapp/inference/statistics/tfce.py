@@ -5,6 +5,7 @@ import numpy as np
 from bidsapp.inference.fast.kernels import enhance_on_grid, enhance_sweep
 from bidsapp.inference.fast.sweep import largest_enhanced
 from bidsapp.inference.statistics.statistic import Statistic
+from bidsapp.vocabulary.statistics import STATISTICS
 
 
 def maxima(batch, space):
@@ -31,4 +32,4 @@ def enhance(statistic, clusters, space):
     return np.sign(values) * enhance_sweep(values, order, space.tfce_neighbours, *space.tfce_powers)
 
 
-TFCE = Statistic("tfce", "threshold-free cluster enhancement", "maxTFCE", "maps", maxima, enhance)
+TFCE = Statistic(STATISTICS["tfce"], maxima, enhance)

@@ -1,25 +1,19 @@
 """Thresholds that can stand side by side: each takes the evidence of a contrast and an error rate."""
 
+from functools import partial
+
 from bidsapp.inference.thresholds.bonferroni import bonferroni, holm
 from bidsapp.inference.thresholds.discoveries import all_resolutions
 from bidsapp.inference.thresholds.false_discovery import benjamini_hochberg, benjamini_krieger_yekutieli
 from bidsapp.inference.thresholds.permutation_fdr import permutation_fdr
-from bidsapp.inference.thresholds.permutation_fwe import (
-    cluster_extent_fwe,
-    cluster_mass_fwe,
-    height_fwe,
-    tfce_fwe,
-)
+from bidsapp.inference.thresholds.permutation_fwe import largest_of_shuffles
 from bidsapp.inference.thresholds.random_field import random_field_cluster, random_field_peak
 from bidsapp.inference.thresholds.uncorrected import uncorrected
+from bidsapp.vocabulary.statistics import STATISTICS
+from bidsapp.vocabulary.thresholds import THRESHOLDS as ROWS
 
-# Name -> function(Evidence, alpha) -> Threshold, in the order in which they are shown, the main one
-# first. The names also label files (``desc-``).
-THRESHOLDS = {
-    "maxTFCE": tfce_fwe,
-    "maxMass": cluster_mass_fwe,
-    "maxSize": cluster_extent_fwe,
-    "maxT": height_fwe,
+_BY_NAME = {
+    **{row.threshold: partial(largest_of_shuffles, name=row.name) for row in STATISTICS.values()},
     "fdrBH": benjamini_hochberg,
     "fdrBKY": benjamini_krieger_yekutieli,
     "fdrPermutation": permutation_fdr,
@@ -30,3 +24,5 @@ THRESHOLDS = {
     "ari": all_resolutions,
     "uncorrected": uncorrected,
 }
+# Name -> function(Evidence, alpha) -> Threshold, in the order of the vocabulary.
+THRESHOLDS = {name: _BY_NAME[name] for name in ROWS}

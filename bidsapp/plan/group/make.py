@@ -46,10 +46,10 @@ from bidsapp.plan.nodes import (
     passes,
     varying_entities,
 )
-from bidsapp.records.maps import USES_VARIANCES
 from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.stats.distributions import check_one_sided_p
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
 MAX_LEVELS = 20
 APART = (
@@ -371,7 +371,7 @@ def _check_repeats(node, design, subjects, contrasts, estimator):
 
 def _check_covariance(node, flows, estimator):
     """Refuse to weigh contrasts of the same runs by their variances: no file holds their covariance."""
-    weighs = estimator in USES_VARIANCES or (estimator == "ols" and node.type == "meta")
+    weighs = ESTIMATORS[estimator].needs_variances or (estimator == "ols" and node.type == "meta")
     # The multivariate test of several rows within subjects uses no variances.
     entries = [entry for flow in flows if not is_vector(flow.item) for entry in entries_of(flow.item)]
     counts = Counter(entry.key.entities for entry in entries)

@@ -13,8 +13,8 @@ from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.images.group_masks import GREY_MATTER
 from bidsapp.inputs.tables.exclusions import read_exclusions
 from bidsapp.names import check_labels
-from bidsapp.settings.parts import MAIN_THRESHOLDS
 from bidsapp.stats.linear import find_redundant_columns
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 # Columns of the participants that may tell groups of another variance: levels at most, rows of each at least.
 MOST_LEVELS, FEWEST_ROWS = 6, 4
@@ -233,16 +233,16 @@ def count_needed(text, n_inputs):
 def check_declared(settings):
     """Raise SettingsError for a main threshold that the other settings do not give."""
     wanted, chosen = settings.group.main_threshold, settings.permutation
-    name = next((key for key, method in MAIN_THRESHOLDS.items() if wanted in (key, method)), None)
-    if name not in ("tfce", "mass", "extent", "height", "fdr-permutation"):
+    row = next((row for row in THRESHOLDS.values() if wanted in (row.flag, row.name)), None)
+    if row is None or row.needs != "shuffles":
         return
     if not chosen.n_permutations:
         raise SettingsError(
             f"--main-threshold {wanted} goes by shuffles, and --n-permutations is 0. Change one."
         )
-    if name != "fdr-permutation" and name not in chosen.statistics:
+    if row.statistic and row.statistic not in chosen.statistics:
         raise SettingsError(
-            f"--main-threshold {wanted} needs the statistic {name}, and --statistics has only "
+            f"--main-threshold {wanted} needs the statistic {row.statistic}, and --statistics has only "
             f"{', '.join(chosen.statistics)}. Add it there, or choose another threshold."
         )
 

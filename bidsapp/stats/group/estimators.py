@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from bidsapp.errors import ModelError
-from bidsapp.records.maps import USES_VARIANCES, GroupEstimate
+from bidsapp.records.maps import GroupEstimate
 from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
 from bidsapp.stats.group.mixed_effects import fit_dl, fit_fixed, fit_flame1, fit_reml
 from bidsapp.stats.group.ols import fit_ols
@@ -19,8 +19,10 @@ from bidsapp.stats.group.robust import fit_huber
 from bidsapp.stats.group.sandwich import fit_sandwich
 from bidsapp.stats.group.variance_groups import fit_variance_groups
 from bidsapp.stats.linear import check_contrasts, find_rank, is_estimable, reduce_rows
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
-ESTIMATORS = {
+# The fit of each estimator; where groups have variances of their own, that of those that allow it.
+FITS = {
     "ols": fit_ols,
     "reml": fit_reml,
     "flame1": fit_flame1,
@@ -29,8 +31,7 @@ ESTIMATORS = {
     "huber": fit_huber,
     "sandwich": fit_sandwich,
 }
-# What fits a design with variance groups; the other estimators have one variance for all.
-GROUPWISE = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
+FITS_BY_GROUP = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
 # Numbers of a block in double precision: 32 MB, so that a fit of any number of inputs stays small.
 BLOCK_NUMBERS = 2**22
 
@@ -67,9 +68,9 @@ def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, t
     """
     _check(effects, variances, design, estimator)
     check_contrasts(design)
-    fit = ESTIMATORS[estimator] if design.variance_groups is None else GROUPWISE[estimator]
+    fit = (FITS if design.variance_groups is None else FITS_BY_GROUP)[estimator]
     reduced = replace(design, contrasts=tuple(_reduce(contrast) for contrast in design.contrasts))
-    weighing = variances if estimator in USES_VARIANCES else None
+    weighing = variances if ESTIMATORS[estimator].needs_variances else None
     n_voxels = effects.shape[1]
     results = [_empty(contrast, n_voxels) for contrast in reduced.contrasts]
     counts = np.zeros(n_voxels)
@@ -137,14 +138,15 @@ def _count_subjects(present, design):
 def _check(effects, variances, design, estimator):
     if effects.shape[0] != len(design.matrix):
         raise ValueError(f"{effects.shape[0]} effects for a design of {len(design.matrix)} rows")
-    if estimator in USES_VARIANCES and variances is None:
+    if ESTIMATORS[estimator].needs_variances and variances is None:
         message = f"The estimator {estimator!r} needs variance maps, and some inputs have none. Use ols."
         raise ModelError(message)
-    if design.variance_groups is not None and estimator not in GROUPWISE:
-        message = f"The estimator {estimator!r} knows no variance groups; {', '.join(GROUPWISE)} do."
+    if design.variance_groups is not None and not ESTIMATORS[estimator].allows_variance_groups:
+        known = ", ".join(FITS_BY_GROUP)
+        message = f"The estimator {estimator!r} knows no variance groups; {known} do."
         raise ModelError(message)
-    if estimator == "sandwich" and design.clusters is None:
-        raise ModelError("The estimator 'sandwich' needs to know which inputs come from one subject.")
+    if ESTIMATORS[estimator].needs_subjects and design.clusters is None:
+        raise ModelError(f"The estimator {estimator!r} needs to know which inputs come from one subject.")
     n_inputs, rank = len(design.matrix), find_rank(design.matrix)
     if n_inputs <= rank:
         message = (

@@ -5,7 +5,8 @@ from scipy import stats
 from bidsapp.errors import ModelError
 from bidsapp.records.maps import Contrast, GroupDesign
 from bidsapp.stats.group import estimators as group_estimators
-from bidsapp.stats.group.estimators import ESTIMATORS, find_patterns, fit_group
+from bidsapp.stats.group.estimators import find_patterns, fit_group
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
 
 def make_design(matrix, *contrasts):
@@ -184,7 +185,7 @@ def test_saturated_design_is_refused():
         fit_group(np.ones((3, 2)), None, make_design(np.eye(3), ("t", [1, -1, 0])))
 
 
-@pytest.mark.parametrize("estimator", sorted(set(ESTIMATORS) & group_estimators.USES_VARIANCES))
+@pytest.mark.parametrize("estimator", sorted(name for name, row in ESTIMATORS.items() if row.needs_variances))
 def test_estimator_that_weighs_refuses_to_work_without_variances(effects, estimator):
     with pytest.raises(ModelError, match="needs variance maps"):
         fit_group(effects, None, one_sample(12), estimator=estimator)

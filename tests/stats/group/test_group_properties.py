@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bidsapp.inference.permutation import permute
 from bidsapp.records.maps import Contrast, Geometry, GroupDesign, InferenceOptions
-from bidsapp.stats.group.estimators import ESTIMATORS, GROUPWISE, fit_group
+from bidsapp.stats.group.estimators import FITS, FITS_BY_GROUP, fit_group
 from bidsapp.stats.group.flip_scores import SCORES, make_flip_scores
 from bidsapp.stats.group.repeated_measures import make_scores, orthonormalise_rows
 
@@ -22,7 +22,7 @@ SEEDS = st.integers(0, 2**31)
 UNITS = st.floats(-9, 9).map(lambda power: 10.0**power)
 SHIFTS = st.floats(-1e3, 1e3)
 FEW = settings(max_examples=6, deadline=None, derandomize=True)
-EVERY = [*((name, False) for name in ESTIMATORS), *((name, True) for name in GROUPWISE)]
+EVERY = [*((name, False) for name in FITS), *((name, True) for name in FITS_BY_GROUP)]
 
 
 class Study:

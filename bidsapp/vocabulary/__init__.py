@@ -1,0 +1,1 @@
+"""Every quantity, statistic, threshold and estimator by name, with its words; imports nothing."""

@@ -1,0 +1,79 @@
+"""The thresholds of the group level: one row a threshold, in the order in which they are shown."""
+
+from dataclasses import dataclass
+
+from bidsapp.vocabulary.statistics import STATISTICS
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdWords:
+    """How a threshold is called, and what it is.
+
+    Attributes
+    ----------
+    name : str
+        In files (``desc-``), records and tables.
+    flag : str
+        As ``--main-threshold`` takes it.
+    controls : {"FWE", "FDR", "TDP", "none"}
+        The error that it controls: family-wise, false discoveries, or the share of active voxels.
+    column : str or None
+        Of its own p or q, the only one in its tables.
+    needs : {"shuffles", "smoothness", ""}
+    statistic : str or None
+        The statistic of the map whose maximum it goes by.
+    is_written : bool
+        Whether the map of what survives is written: it is no plain cut-off of a map that is there.
+    is_formed : bool
+        Whether its clusters are formed at the cluster-forming p.
+    cites : str or None
+        The work that the methods text cites.
+    """
+
+    name: str
+    flag: str
+    controls: str
+    column: str | None
+    needs: str = ""
+    statistic: str | None = None
+    is_written: bool = False
+    is_formed: bool = False
+    cites: str | None = None
+
+
+_ROWS = (
+    # The most sensitive statistic of the map comes first.
+    *(
+        ThresholdWords(
+            row.threshold,
+            row.name,
+            "FWE",
+            row.column,
+            needs="shuffles",
+            statistic=row.name,
+            is_written=True,
+            is_formed=row.needs == "clusters",
+            cites=row.cites,
+        )
+        for row in reversed(STATISTICS.values())
+    ),
+    ThresholdWords("fdrBH", "fdr", "FDR", "q", cites="benjamini1995"),
+    ThresholdWords("fdrBKY", "fdr-adaptive", "FDR", "q", cites="benjamini2006"),
+    ThresholdWords("fdrPermutation", "fdr-permutation", "FDR", "q", needs="shuffles"),
+    ThresholdWords("holm", "holm", "FWE", "p_fwe", cites="holm1979"),
+    ThresholdWords("bonferroni", "bonferroni", "FWE", "p_fwe"),
+    ThresholdWords("rftPeak", "rft-peak", "FWE", "p_fwe", needs="smoothness", cites="worsley1996"),
+    ThresholdWords(
+        "rftSize",
+        "rft-extent",
+        "FWE",
+        "p_fwe",
+        needs="smoothness",
+        is_written=True,
+        is_formed=True,
+        cites="friston1994",
+    ),
+    ThresholdWords("ari", "ari", "TDP", None, is_written=True, is_formed=True, cites="rosenblatt2018"),
+    ThresholdWords("uncorrected", "uncorrected", "none", "p"),
+)
+THRESHOLDS = {row.name: row for row in _ROWS}
