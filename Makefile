@@ -86,6 +86,7 @@ lint: $(TEST)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/codespell
+	$(VENV)/bin/mypy
 
 # For those who change the dependencies: needs uv.
 # One version of each package for every Python: the same numbers everywhere.
