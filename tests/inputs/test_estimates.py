@@ -93,6 +93,18 @@ def test_values_are_the_same_when_inputs_are_put_together(maps, monkeypatch):
     np.testing.assert_array_equal(after.variance, before.variance)
 
 
+def test_effect_and_variance_on_another_grid_are_resampled_when_asked(maps):
+    before = read_stack(find_estimates(settings(maps)))
+    shifted = np.eye(4)
+    shifted[:3, 3] = -1
+    for stat in ("effect", "variance"):
+        path = path_of(maps, "10", stat)
+        save(path, np.pad(nib.load(path).get_fdata(), 1), shifted)
+    after = read_stack(find_estimates(settings(maps)), resample=True)
+    np.testing.assert_allclose(after.effect, before.effect, rtol=1e-5)
+    np.testing.assert_allclose(after.variance, before.variance, rtol=1e-5)
+
+
 @pytest.mark.parametrize("stat", ["effect", "variance"])
 def test_map_with_axes_of_length_one_is_read_and_a_series_is_refused_by_name(maps, stat):
     before, path = read_stack(find_estimates(settings(maps))), path_of(maps, "02", stat)
