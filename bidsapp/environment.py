@@ -140,11 +140,12 @@ def find_user_cache():
 
 
 def digest_of_sources():
-    """Return a digest of the package: numba sees changes of a kernel's own file, not of those it imports."""
+    """Return a digest of what kernels are made of: numba sees changes of a kernel's own file alone."""
     package = Path(__file__).parent
     digest = hashlib.sha256(str(package).encode())
-    for path in sorted((package / "inference").rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in ("inference", "stats"):
+        for path in sorted((package / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

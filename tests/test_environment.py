@@ -121,6 +121,19 @@ def test_kernels_of_other_sources_are_kept_apart_and_old_ones_removed(settings, 
         assert not before.exists()
 
 
+@pytest.mark.parametrize("folder", ["inference", "stats"])
+def test_kernels_are_compiled_again_where_a_file_changes_that_they_are_made_of(tmp_path, monkeypatch, folder):
+    """Numba keeps what it compiled of one file when another changes whose function is a part of it."""
+    path = tmp_path / folder / "deeper" / "kernels.py"
+    path.parent.mkdir(parents=True)
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
+    digests = []
+    for text in ("a = 1", "a = 2"):
+        path.write_text(text)
+        digests.append(environment.digest_of_sources())
+    assert len(set(digests)) == 2
+
+
 @pytest.mark.parametrize("case", ["no HOME", "unwritable", "the image"])
 def test_without_a_cache_of_the_user_the_work_folder_has_the_kernels(settings, no_image, monkeypatch, case):
     if case == "no HOME":
