@@ -212,6 +212,27 @@ def test_native_space_is_refused(tmp_path):
         find_estimates(settings(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        ({"space": "MNI305"}, "--space MNI305: no effect maps in this space. There are: MNI152NLin6Asym."),
+        ({"res": "2"}, "--res 2: no effect maps of this resolution. There are: none"),
+    ],
+)
+def test_space_and_resolution_that_no_map_has_are_told_of_maps(maps, selection, said):
+    with pytest.raises(SettingsError) as caught:
+        find_estimates(settings(maps, **selection))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("chosen", [None, "MNIInfant:cohort-1"])
+def test_maps_in_the_space_of_a_cohort_are_found(tmp_path, chosen):
+    for subject in ("01", "02"):
+        stem = f"sub-{subject}_space-MNIInfant_cohort-1_contrast-a_stat-effect_statmap.nii.gz"
+        save(tmp_path / f"sub-{subject}" / stem, np.ones(SHAPE))
+    assert len(find_estimates(settings(tmp_path, space=chosen))) == 2
+
+
 def test_folder_without_maps_is_refused_with_code_66(tmp_path):
     with pytest.raises(InputError, match="Run the participant level first") as caught:
         find_estimates(settings(tmp_path))
