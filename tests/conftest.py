@@ -6,6 +6,10 @@ import sys
 import warnings
 from pathlib import Path
 
+# One folder of compiled kernels for all tests and the processes that they start, kept from run to run. Numba
+# reads its name when it is imported.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".numba_cache"))
+
 import numpy as np
 import pytest
 import references

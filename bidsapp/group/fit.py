@@ -124,8 +124,8 @@ def fit_inputs(fit, stack, settings):
         return _fit_rows(fit, stack, settings)
     n_cells = len(fit.within.cells)
     weights = fit.within.weights
-    # The test of unequal covariances takes traces, which depend on the rows unless they are orthonormal.
-    rows = orthonormalise_rows(weights) if fit.variance_groups and len(weights) > 1 else weights
+    # Tests of several rows depend on what the rows span, not on how a contrast writes it.
+    rows = orthonormalise_rows(weights) if len(weights) > 1 else weights
     scores = score_cells(rows, stack.effect, n_cells)
     if len(scores) > 1:
         return _fit_vectors(fit, stack, scores, settings)

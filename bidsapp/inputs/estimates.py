@@ -14,6 +14,7 @@ from bidsapp.inputs.dataset.selection import (
     is_native,
     keep_labels,
     natural_key,
+    space_of,
     unknown_labels,
 )
 from bidsapp.inputs.fetched import is_named
@@ -22,6 +23,8 @@ from bidsapp.records.maps import EstimateKey
 logger = logging.getLogger(__name__)
 
 MAKE_AGAIN = "The participant level makes damaged maps again: run it for these participants, then the group."
+# How messages name the files.
+MAPS = "effect maps"
 VOLUMES = (".nii.gz", ".nii")
 # Entities that say which map it is, not what it was made from.
 MAP_ENTITIES = ("node", "contrast", "stat", "desc", "label")
@@ -135,13 +138,13 @@ def _select(files, settings):
     }
     files = _without_excluded(files, settings)
     for entity, wanted in labels.items():
-        files = keep_labels(files, entity, wanted, what="effect maps")
+        files = keep_labels(files, entity, wanted, what=MAPS)
     if not files:
         raise InputError("No effect map has these labels together.", exit_code=EXIT_NOTHING_SELECTED)
     if any("space" in file.entities for file in files) or selection.space:
-        space, note = choose_space(files, selection.space)
+        space, note = choose_space(files, selection.space, MAPS)
         logger.info("%s", note)
-        files = [file for file in files if file.entities.get("space", "native") == space]
+        files = [file for file in files if space_of(file) == space]
         if is_native(space):
             raise SettingsError(
                 f"The maps are in space {space}, which differs between participants, so a group cannot be "
@@ -149,7 +152,7 @@ def _select(files, settings):
             )
     else:
         logger.info("the names of the maps say no space; they are taken to be in one standard space")
-    files, note = choose_resolution(files, selection.res, _map_identity)
+    files, note = choose_resolution(files, selection.res, _map_identity, MAPS)
     if note:
         logger.info("%s", note)
     return files

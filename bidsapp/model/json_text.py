@@ -54,9 +54,9 @@ def _line_of_fault(text):
     for here, start in _values(text):
         word = TOKENS.match(text, start)[0]
         if tuple(here) in seen or word.lstrip("-") in ("NaN", "Infinity") or _is_too_large(word):
-            return text.count("\n", 0, start) + 1
+            break
         seen.add(tuple(here))
-    return 1
+    return text.count("\n", 0, start) + 1
 
 
 def drop_extra_commas(text):

@@ -23,7 +23,7 @@ from bidsapp.model.higher_contrasts import place_contrasts
 from bidsapp.model.remarks import state_meanings
 from bidsapp.model.schema import KEYS
 from bidsapp.model.software import read_software
-from bidsapp.model.text import read_boolean
+from bidsapp.model.text import find_only, read_boolean
 from bidsapp.records.model import LEVELS, MATLAB_SET, PYBIDS_SET, TRANSFORMER_SETS, TRANSFORMERS
 
 # What models call the transformers of bids-matlab, with or without a version.
@@ -295,14 +295,15 @@ def _migrate_steps(document, nodes, notes):
 
 
 def _split_by_session(nodes, notes):
-    """Turn a step that only splits a contrast by session into a factor of the step that follows it."""
+    """Turn a step that only splits one contrast by one column into a factor of the step that follows it."""
     for step, following in zip(nodes, nodes[1:], strict=False):
         steps = step.get("Transformations")
         splits = _objects(steps.get("Instructions")) if isinstance(steps, dict) else []
-        only_splits = bool(splits) and all(split.get("Name") == "Split" for split in splits)
-        if step.get("Level") != "Session" or not only_splits or "DummyContrasts" in step:
+        if step.get("Level") != "Session" or len(splits) != 1 or "DummyContrasts" in step:
             continue
-        contrast, by = (_first(splits[0].get(key)) for key in ("Input", "By"))
+        contrast, by = (find_only(splits[0].get(key)) for key in ("Input", "By"))
+        if splits[0].get("Name") != "Split" or not (isinstance(contrast, str) and isinstance(by, str)):
+            continue
         following["Transformations"] = {
             "Transformer": PYBIDS_SET,
             "Instructions": [{"Name": "Factor", "Input": [by]}],
@@ -312,10 +313,6 @@ def _split_by_session(nodes, notes):
             _replace_prefix(rule, f"{contrast}.", f"{by}.")
         notes.append(f"the step that splits {contrast!r} by {by!r} is read as a Factor of {by!r}", step)
         step.clear()
-
-
-def _first(value):
-    return value[0] if isinstance(value, list) and value else value
 
 
 def _replace_prefix(table, old, new):

@@ -5,6 +5,7 @@ PolynomialExpansion.
 """
 
 from bidsapp.model.notes import Notes
+from bidsapp.model.text import find_only
 
 KEYS = {"Name", "Conditions", "Values", "PolynomialExpansion"}
 PROGRAM, BLOCK = "SPM", "ParametricModulations"
@@ -22,7 +23,7 @@ def read_modulations(node: dict, notes: Notes) -> None:
     if not isinstance(items, list) or not items or not all(map(_is_simple, items)) or not _has_lists(node):
         return
     for item in items:
-        _add_column(node, item["Name"], _only(item["Conditions"]), _only(item["Values"]))
+        _add_column(node, item["Name"], find_only(item["Conditions"]), find_only(item["Values"]))
     names = ", ".join(item["Name"] for item in items)
     notes.append(f"{BLOCK} of {PROGRAM} are read as columns of X: {names}", block, BLOCK)
     del block[BLOCK]
@@ -40,16 +41,9 @@ def _is_simple(item):
     """Whether a modulation is the first power of one column, at the events of one level of a column."""
     if not isinstance(item, dict) or not set(item) <= KEYS or not isinstance(item.get("Name"), str):
         return False
-    condition, values = _only(item.get("Conditions")), _only(item.get("Values"))
+    condition, values = find_only(item.get("Conditions")), find_only(item.get("Values"))
     is_level = isinstance(condition, str) and "." in condition and not set(condition) & set("'\"*?")
     return is_level and isinstance(values, str) and item.get("PolynomialExpansion", 1) in (1, "1")
-
-
-def _only(value):
-    """Return the one value of a list, or a value that stands by itself; None for several."""
-    if isinstance(value, list):
-        return value[0] if len(value) == 1 else None
-    return value
 
 
 def _has_lists(node):

@@ -15,6 +15,13 @@ MARKUP = re.compile(
 CLIMBING = re.compile(r"\.\.[/\\]|[/\\]\.\.")
 
 
+def find_only(value):
+    """Return the one value of a list, or a value that stands by itself; None for none or several."""
+    if isinstance(value, list):
+        return value[0] if len(value) == 1 else None
+    return value
+
+
 def check_name(name, path, faults):
     """Note a name that no person writes: empty, endless, with control characters, markup or a path."""
     if not name.strip():

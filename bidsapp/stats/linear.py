@@ -12,33 +12,38 @@ RANK_TOLERANCE = 1e-9
 ESTIMABLE_TOLERANCE = 1e-7
 
 
+def scale_columns(matrix):
+    """Return a design with columns of length 1, and their lengths; 1 for a column of zeros."""
+    lengths = np.linalg.norm(matrix, axis=0)
+    scale = np.where(lengths > 0, lengths, 1.0)
+    return matrix / scale, scale
+
+
+def are_directions(values):
+    """Return which singular values, the largest first, are more than rounding."""
+    return values > RANK_TOLERANCE * values[:1]
+
+
 def find_rank(matrix):
     """Return the rank of a design, whatever the units of its columns."""
-    lengths = np.linalg.norm(matrix, axis=0)
-    scaled = matrix / np.where(lengths > 0, lengths, 1.0)
-    values = np.linalg.svd(scaled, compute_uv=False)
-    return int(np.sum(values > RANK_TOLERANCE * max(values.max(initial=0.0), 1.0)))
+    scaled, _ = scale_columns(matrix)
+    return int(np.sum(are_directions(np.linalg.svd(scaled, compute_uv=False))))
 
 
 def invert_gram(matrix):
     """Return a generalised inverse of X'X, (n_columns, n_columns), whatever the units of the columns."""
-    lengths = np.linalg.norm(matrix, axis=0)
-    scale = np.where(lengths > 0, lengths, 1.0)
-    scaled = np.linalg.pinv(matrix / scale, rcond=RANK_TOLERANCE)
-    return scaled @ scaled.T / np.outer(scale, scale)
+    scaled, scale = scale_columns(matrix)
+    inverse = np.linalg.pinv(scaled, rcond=RANK_TOLERANCE)
+    return inverse @ inverse.T / np.outer(scale, scale)
 
 
 def is_estimable(matrix, weights):
     """Return whether all rows of weights, (n_rows, n_columns), are combinations of rows of the design."""
-    lengths = np.linalg.norm(matrix, axis=0)
-    scale = np.where(lengths > 0, lengths, 1.0)
-    _, values, directions = np.linalg.svd(matrix / scale, full_matrices=False)
-    basis = directions[values > RANK_TOLERANCE * max(values.max(initial=0.0), 1.0)]
-    scaled = weights / scale
-    outside = scaled - scaled @ basis.T @ basis
-    return bool(
-        np.all(np.linalg.norm(outside, axis=1) <= ESTIMABLE_TOLERANCE * np.linalg.norm(scaled, axis=1))
-    )
+    scaled, scale = scale_columns(matrix)
+    _, values, directions = np.linalg.svd(scaled, full_matrices=False)
+    basis, rows = directions[are_directions(values)], weights / scale
+    outside = rows - rows @ basis.T @ basis
+    return bool(np.all(np.linalg.norm(outside, axis=1) <= ESTIMABLE_TOLERANCE * np.linalg.norm(rows, axis=1)))
 
 
 def reduce_rows(weights):
@@ -57,8 +62,7 @@ def find_redundant_columns(matrix, columns):
 
     A column of zeros is one of them.
     """
-    lengths = np.linalg.norm(matrix, axis=0)
-    scaled = matrix / np.where(lengths > 0, lengths, 1.0)
+    scaled, _ = scale_columns(matrix)
     kept, redundant = [], []
     for index, name in enumerate(columns):
         tried = scaled[:, [*kept, index]]

@@ -6,7 +6,7 @@ of units, and contrasts are carried over, ``weights @ to_basis``.
 
 import numpy as np
 
-from bidsapp.stats.linear import RANK_TOLERANCE
+from bidsapp.stats.linear import are_directions, scale_columns
 
 
 def make_basis(matrix):
@@ -19,10 +19,9 @@ def make_basis(matrix):
         For every contrast that can be estimated, ``weights @ coefficients`` of the design equals
         ``weights @ to_basis @ coefficients`` of the basis.
     """
-    lengths = np.linalg.norm(matrix, axis=0)
-    scale = np.where(lengths > 0, lengths, 1.0)
-    left, values, right = np.linalg.svd(matrix / scale, full_matrices=False)
-    kept = values > RANK_TOLERANCE * max(values.max(initial=0.0), 1.0)
+    scaled, scale = scale_columns(matrix)
+    left, values, right = np.linalg.svd(scaled, full_matrices=False)
+    kept = are_directions(values)
     return left[:, kept], right[kept].T / values[kept] / scale[:, None]
 
 

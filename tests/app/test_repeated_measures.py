@@ -351,3 +351,18 @@ def test_effects_of_three_factors_are_products_of_differences_and_means(tmp_path
         f, dof = wilks(rows.T, design_of(slice(18))[:, :3], weights)
         p = run.map(f"contrast-{name}{ending}_stat-p")[2, 2, 1]
         assert p == pytest.approx(stats.f.sf(f, *dof), rel=1e-4), name + ending
+
+
+def test_a_test_of_several_rows_depends_on_what_they_span(rows, tmp_path):
+    """Rows of other units, and nearly the same: t, F, p and p by shuffling are those of the plain rows."""
+    maps = write_effect_maps(
+        tmp_path / "maps", dict(zip("ABC", rows, strict=True)), {"group": ["a"] * 8 + ["b"] * 8}
+    )
+    asked = ("plain=A-B; B-C", "mixed=1000000*A-1000000*B; A-1.00001*B+0.00001*C")
+    words = ("repeated-measures", "cond=A,B,C", "two-sample", "group", "--statistics", "height")
+    named = [word for one in asked for word in ("--group-contrast", one)]
+    run = run_group(maps, tmp_path / "out", "--group-design", *words, *named, shuffles=100)
+    for between in ("", "AVsB"):
+        for kind in ("stat-F", "stat-p", "stat-logp_desc-maxT"):
+            plain, mixed = (run.map(f"contrast-{name}{between}_{kind}") for name in ("plain", "mixed"))
+            np.testing.assert_allclose(mixed, plain, rtol=1e-5)

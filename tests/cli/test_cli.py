@@ -259,7 +259,7 @@ def test_flags_that_nobody_reads_are_told(tmp_path, capsys, level, flags, warned
 @pytest.mark.parametrize("codes", [(1, 0), (0, 1), (0, 0)])
 def test_a_level_that_fails_is_not_hidden_by_one_that_does_not(tmp_path, monkeypatch, codes):
     stages = {
-        level: SimpleNamespace(run_stage=lambda *_, code=code: code)
+        f"{level}.stage": SimpleNamespace(run_stage=lambda *_, code=code: code)
         for level, code in zip(("participant", "group"), codes, strict=True)
     }
     monkeypatch.setattr(cli, "_stage", stages.get)

@@ -93,6 +93,18 @@ def test_values_are_the_same_when_inputs_are_put_together(maps, monkeypatch):
     np.testing.assert_array_equal(after.variance, before.variance)
 
 
+def test_effect_and_variance_on_another_grid_are_resampled_when_asked(maps):
+    before = read_stack(find_estimates(settings(maps)))
+    shifted = np.eye(4)
+    shifted[:3, 3] = -1
+    for stat in ("effect", "variance"):
+        path = path_of(maps, "10", stat)
+        save(path, np.pad(nib.load(path).get_fdata(), 1), shifted)
+    after = read_stack(find_estimates(settings(maps)), resample=True)
+    np.testing.assert_allclose(after.effect, before.effect, rtol=1e-5)
+    np.testing.assert_allclose(after.variance, before.variance, rtol=1e-5)
+
+
 @pytest.mark.parametrize("stat", ["effect", "variance"])
 def test_map_with_axes_of_length_one_is_read_and_a_series_is_refused_by_name(maps, stat):
     before, path = read_stack(find_estimates(settings(maps))), path_of(maps, "02", stat)
@@ -198,6 +210,27 @@ def test_native_space_is_refused(tmp_path):
     save(tmp_path / "sub-01/sub-01_space-T1w_contrast-a_stat-effect_statmap.nii.gz", np.ones(SHAPE))
     with pytest.raises(SettingsError, match="T1w, which differs between participants"):
         find_estimates(settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        ({"space": "MNI305"}, "--space MNI305: no effect maps in this space. There are: MNI152NLin6Asym."),
+        ({"res": "2"}, "--res 2: no effect maps of this resolution. There are: none"),
+    ],
+)
+def test_space_and_resolution_that_no_map_has_are_told_of_maps(maps, selection, said):
+    with pytest.raises(SettingsError) as caught:
+        find_estimates(settings(maps, **selection))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("chosen", [None, "MNIInfant:cohort-1"])
+def test_maps_in_the_space_of_a_cohort_are_found(tmp_path, chosen):
+    for subject in ("01", "02"):
+        stem = f"sub-{subject}_space-MNIInfant_cohort-1_contrast-a_stat-effect_statmap.nii.gz"
+        save(tmp_path / f"sub-{subject}" / stem, np.ones(SHAPE))
+    assert len(find_estimates(settings(tmp_path, space=chosen))) == 2
 
 
 def test_folder_without_maps_is_refused_with_code_66(tmp_path):

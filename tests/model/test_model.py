@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -225,6 +226,40 @@ def test_legacy_steps_become_a_chain_of_nodes():
     assert model.nodes[0].contrasts[0].test == "t"
     assert model.edges[1].filter == {"contrast": ("a_b",)}
     assert any("Steps" in note for note in model.notes)
+
+
+def split_by_session(**changes):
+    """Return the legacy model with a step that splits its contrast and does nothing else."""
+    split = {"name": "split", "input": ["a_b"], "by": ["session"]} | changes
+    model, rule = copy.deepcopy(LEGACY), {"Name": "later", "Weights": [-1, 1], "Test": "t"}
+    columns = ["a_b.1", "a_b.2", "a_b", "other.1"]
+    model["Steps"][1] = {"Level": "subject", "Model": {"X": columns}}
+    model["Steps"][1]["Contrasts"] = [rule | {"ConditionList": columns[:2]}]
+    model["Steps"].insert(1, {"Level": "session", "Transformations": [split]})
+    return model
+
+
+@pytest.mark.parametrize("changes", [{}, {"input": "a_b", "by": "session"}])
+def test_a_legacy_step_that_splits_a_contrast_is_a_factor_of_the_next(changes):
+    model = parse(split_by_session(**changes))
+    assert [node.name for node in model.nodes] == ["run", "subject", "dataset"]
+    subject = model.nodes[1]
+    (factor,) = subject.transformations
+    assert (factor.name, factor.arguments) == ("Factor", {"Input": ("session",)})
+    assert subject.x == ("session.1", "session.2", "a_b", "other.1")
+    assert subject.contrasts[0].conditions == ("session.1", "session.2")
+    assert any("splits 'a_b' by 'session' is read as a Factor" in note for note in model.notes)
+
+
+@pytest.mark.parametrize("changes", [{"by": ["session", "run"]}, {"input": ["a_b", "b"]}])
+def test_a_legacy_step_that_splits_more_than_one_contrast_by_one_column_stays_a_node(changes):
+    model = parse(split_by_session(**changes))
+    assert [node.level for node in model.nodes] == ["Run", "Session", "Subject", "Dataset"]
+
+
+def test_what_is_no_split_is_not_read_as_one():
+    with pytest.raises(ModelError, match="Scale has no such argument"):
+        parse(split_by_session(name="scale", By="session"))
 
 
 def test_skip_is_read_as_pass_with_a_note():

@@ -137,6 +137,8 @@ def test_a_parametric_modulation_is_a_column(three_conditions, tmp_path, factor)
         {"PolynomialExpansion": 2},
         {"Conditions": ["trial_type.a", "trial_type.b"]},
         {"Conditions": ["a"]},
+        {"Conditions": ["trial_type.a*"]},
+        {"Conditions": [5]},
         {"Values": ["response_time", "gain"]},
         {"Orthogonalize": True},
     ],

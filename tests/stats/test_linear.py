@@ -4,12 +4,14 @@ import pytest
 from bidsapp.errors import ModelError
 from bidsapp.records.maps import Contrast, GroupDesign
 from bidsapp.stats.linear import (
+    RANK_TOLERANCE,
     check_contrasts,
     find_rank,
     find_redundant_columns,
     is_estimable,
     reduce_rows,
 )
+from bidsapp.stats.weighted_solve import make_basis
 
 OVERPARAMETRISED = np.column_stack([np.ones(6), np.repeat([1.0, 0.0], 3), np.repeat([0.0, 1.0], 3)])
 
@@ -17,6 +19,20 @@ OVERPARAMETRISED = np.column_stack([np.ones(6), np.repeat([1.0, 0.0], 3), np.rep
 def test_rank_does_not_depend_on_units():
     matrix = np.column_stack([np.ones(5), 1e9 * np.arange(5.0), 1e-9 * np.arange(5.0) ** 2])
     assert find_rank(matrix) == 3
+
+
+@pytest.mark.parametrize("angle", [1.6e-9, 2.4e-9])
+def test_columns_that_differ_by_less_than_rounding_are_one(angle):
+    """The singular values of two columns at a small angle are sqrt(2) and angle / sqrt(2)."""
+    matrix = np.array([[1.0, 1.0], [0.0, angle], [0.0, 0.0]])
+    differ = angle / 2 > RANK_TOLERANCE
+    assert find_rank(matrix) == make_basis(matrix)[0].shape[1] == 1 + differ
+    assert is_estimable(matrix, np.array([[1.0, -1.0]])) == differ
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((4, 2)), np.zeros((4, 0))])
+def test_a_design_of_nothing_has_rank_0(matrix):
+    assert find_rank(matrix) == make_basis(matrix)[0].shape[1] == 0
 
 
 def test_group_difference_is_estimable_beside_an_intercept():

@@ -35,8 +35,7 @@ def cluster_proportions(evidence, alpha, forming_p):
     reached = one_sided <= np.log(forming_p)
     sign = np.sign(evidence.statistic) if evidence.tail == "two" else 1.0
     neighbours = evidence.geometry.neighbours(evidence.connectivity)
-    mark = np.where(reached, sign * (1.0 + np.abs(np.nan_to_num(evidence.statistic))), 0.0)
-    clusters = find_clusters(mark, 1.0, neighbours, two_tailed=True, offset=0.0)
+    clusters = find_clusters(np.where(reached, sign, 0.0), 1.0, neighbours, two_tailed=True, offset=0.0)
     order = np.argsort(clusters.labels, kind="stable")
     edges = np.searchsorted(clusters.labels[order], np.arange(1, len(clusters.size) + 2))
     shares = [discoveries.proportion(order[a:b]) for a, b in zip(edges, edges[1:], strict=False)]

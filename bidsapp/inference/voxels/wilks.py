@@ -146,9 +146,12 @@ def residuals_of_maps(effects, partition):
         raise ModelError(f"a test of {n_maps} maps a subject needs more subjects than {n_subjects}.")
     finite = np.isfinite(data).all(axis=(0, 1))
     data[:, :, ~finite] = 0.0
+    length = np.sqrt(np.square(data).sum(axis=0))
     flat = data.reshape(n_subjects, -1)
     data = (flat - partition.nuisance @ (partition.nuisance.T @ flat)).reshape(data.shape)
-    products = np.einsum("iqv,irv->vqr", data, data)
-    sizes = np.linalg.eigvalsh(products)
-    usable = finite & (sizes[:, 0] > CONSTANT * sizes[:, -1]) & (sizes[:, -1] > 0)
-    return data, usable
+    explained = np.einsum("ik,iqv->kqv", partition.effect, data)
+    rest = np.einsum("iqv,irv->vqr", data, data) - np.einsum("kqv,krv->vqr", explained, explained)
+    # In units of the maps, so that none counts as rounding of another.
+    unit = np.where(length > 0, length, 1.0).T
+    shares = rest / unit[:, :, None] / unit[:, None, :]
+    return data, finite & (np.linalg.eigvalsh(shares)[:, 0] > CONSTANT)

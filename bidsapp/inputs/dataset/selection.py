@@ -73,14 +73,14 @@ def unknown_labels(entity, missing, there, what="preprocessed BOLD"):
     return InputError(f"No {what} of {names}{hint}", exit_code=EXIT_NOTHING_SELECTED)
 
 
-def choose_space(files, wanted):
+def choose_space(files, wanted, what="preprocessed BOLD"):
     """Return the space to analyse and a note about the choice."""
     spaces = sorted({space_of(file) for file in files})
     if wanted:
         name = NO_SPACE if wanted in WORDS_FOR_NO_SPACE and wanted not in spaces else wanted
         if name not in spaces:
             raise SettingsError(
-                f"--space {wanted}: no preprocessed BOLD in this space. There are: {', '.join(spaces)}.",
+                f"--space {wanted}: no {what} in this space. There are: {', '.join(spaces)}.",
                 exit_code=EXIT_NOTHING_SELECTED,
             )
         return name, f"space {name}, as asked"
@@ -94,7 +94,7 @@ def choose_space(files, wanted):
     raise SettingsError(f"There are images in several spaces: {', '.join(spaces)}. Choose one with --space.")
 
 
-def choose_resolution(files, wanted, identity):
+def choose_resolution(files, wanted, identity, what="preprocessed BOLD"):
     """Return the files of the resolution to analyse and a note about the choice.
 
     Batches of one study may be named differently: where every run has one image only, it is taken, whatever
@@ -107,6 +107,8 @@ def choose_resolution(files, wanted, identity):
         A label; one of WORDS_FOR_NO_RESOLUTION for images without one.
     identity : callable
         Gives what tells the runs (or maps) of files apart.
+    what : str
+        How messages name the files.
     """
     by_label = {}
     for file in sorted(files, key=lambda file: natural_key(file.entities.get("res", ""))):
@@ -116,7 +118,7 @@ def choose_resolution(files, wanted, identity):
         label = "" if wanted in WORDS_FOR_NO_RESOLUTION and wanted not in by_label else wanted
         if label not in by_label:
             raise SettingsError(
-                f"--res {wanted}: no preprocessed BOLD of this resolution. There are: {shown}.",
+                f"--res {wanted}: no {what} of this resolution. There are: {shown}.",
                 exit_code=EXIT_NOTHING_SELECTED,
             )
         return by_label[label], f"resolution {label or 'none'}"

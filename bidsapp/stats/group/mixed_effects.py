@@ -13,7 +13,7 @@ W = 1 / (s^2 + tau2), P = W - W X (X'WX)^-1 X'W (DerSimonian and Laird 1986, Rau
 import numpy as np
 from scipy import special
 
-from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.group.ols import Fit, f_from, t_from, unless_perfect
 from bidsapp.stats.group.tau2 import estimate_tau2, estimate_tau2_by_group, project, project_groups
 from bidsapp.stats.group.variance_groups import NOTHING, bound_error, find_freedom, fit_with_bound
 from bidsapp.stats.weighted_solve import (
@@ -38,8 +38,8 @@ def fit_reml(effects, variances, design):
     Returns
     -------
     list of Fit
-        Maps: tau2 (with groups: tau2_1, tau2_2, ...), isquared (percent), cochranq and its p-value,
-        pcochranq.
+        NaN where the residuals are zero. Maps: tau2 (with groups: tau2_1, tau2_2, ...), isquared (percent),
+        cochranq and its p-value, pcochranq.
     """
     if design.variance_groups is not None:
         return _fit_groups(effects, variances, design, _knapp_hartung)
@@ -70,8 +70,7 @@ def _fit(effects, variances, design, *, tau2, scale):
     weights = 1.0 / (variances + spread)
     coefficients, inverse = solve_weighted(basis, effects, weights)
     if scale is not None:
-        residuals = effects - basis @ coefficients
-        inverse = inverse * scale(weights, residuals, dof)[:, None, None]
+        inverse = inverse * scale(weights, effects, basis @ coefficients, dof)[:, None, None]
     maps |= _heterogeneity(effects, variances, basis, spread)
     fits = []
     for contrast in design.contrasts:
@@ -99,7 +98,8 @@ def _fit_groups(effects, variances, design, scale):
     coefficients, inverse = solve_weighted(basis, effects, weights)
     errors = invert_all(project_groups(effects, spread, basis, members)[1])
     covariance, pieces = _kenward_roger(basis, weights, inverse, (members, errors))
-    covariance *= scale(weights, effects - basis @ coefficients, len(basis) - basis.shape[1])[:, None, None]
+    dof = len(basis) - basis.shape[1]
+    covariance *= scale(weights, effects, basis @ coefficients, dof)[:, None, None]
     maps = {f"tau2_{value}": tau2[place] for place, value in enumerate(values)}
     maps |= _heterogeneity(effects, variances, basis, tau2[index])
     fits = []
@@ -138,12 +138,13 @@ def _kenward_roger(basis, weights, inverse, groups):
     return inverse + 4.0 * (own - shared), pieces
 
 
-def _knapp_hartung(weights, residuals, dof):
-    """Return q = y'Py / (N - p) (Knapp and Hartung 2003)."""
-    return np.einsum("iv,iv,iv->v", weights, residuals, residuals) / dof
+def _knapp_hartung(weights, effects, fitted, dof):
+    """Return q = y'Py / (N - p) (Knapp and Hartung 2003); NaN where the fit is perfect."""
+    squares, total = (np.einsum("iv,iv,iv->v", weights, part, part) for part in (effects - fitted, effects))
+    return unless_perfect(squares, total) / dof
 
 
-def _unscaled(weights, residuals, dof):
+def _unscaled(weights, effects, fitted, dof):
     return np.ones(weights.shape[1])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from bidsapp.stats.linear import find_rank, invert_gram
 
 # Residual sums of squares below this part of the total are rounding: the voxel is fitted perfectly, for
-# example because it is constant, and has no statistic.
+# example because all inputs are the same, and has no statistic.
 PERFECT_FIT = 1e-20
 
 
@@ -68,12 +68,25 @@ def solve_ols(effects, matrix):
     inverse = invert_gram(matrix)
     coefficients = inverse @ (matrix.T @ effects)
     residuals = effects - matrix @ coefficients
-    squares = np.einsum("iv,iv->v", residuals, residuals)
-    total = np.einsum("iv,iv->v", effects, effects)
     dof = len(effects) - find_rank(matrix)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.where(squares > PERFECT_FIT * total, squares, np.nan) / (dof if dof > 0 else np.nan)
-    return coefficients, variance, inverse
+    squares = unless_perfect(sum_squares(residuals), sum_squares(effects))
+    return coefficients, squares / (dof if dof > 0 else np.nan), inverse
+
+
+def sum_squares(values):
+    """Return the sum of squares over inputs, shape (n_voxels,)."""
+    return np.einsum("iv,iv->v", values, values)
+
+
+def unless_perfect(squares, total):
+    """Return residual sums of squares, NaN where they are rounding of the sums of squares of the data.
+
+    Parameters
+    ----------
+    squares, total : ndarray
+        Of shapes that go together.
+    """
+    return np.where(squares > PERFECT_FIT * total, squares, np.nan)
 
 
 def t_from(effect, covariance):

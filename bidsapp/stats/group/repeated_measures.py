@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.stats.distributions import f_to_z, z_to_log_p
-from bidsapp.stats.group.ols import f_from
+from bidsapp.stats.group.ols import f_from, unless_perfect
 from bidsapp.stats.linear import find_rank, invert_gram
 from bidsapp.stats.weighted_solve import make_basis
 
@@ -150,7 +150,7 @@ def fit_wilks(scores, matrix, between):
     """
     effect, cross, factor, nu = _fit_rows(scores, matrix, between)
     n_between, n_rows, n_voxels = effect.shape
-    scale = np.sqrt(np.einsum("rrv->vr", cross))
+    scale = np.sqrt(_known_squares(cross, scores).T)
     whitener = np.linalg.inv(np.linalg.cholesky(factor))
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = np.moveaxis(cross, -1, 0) / scale[:, :, None] / scale[:, None, :]
@@ -185,8 +185,8 @@ def fit_unequal_covariances(scores, design, between):
     Returns
     -------
     WithinTest
-        NaN where a group that takes part has as many columns of its own as subjects, or the covariance of
-        the rows is singular.
+        NaN where a group that takes part has as many columns of its own as subjects or no residual variation
+        in a row, or the covariance of the rows is singular.
     """
     basis, to_basis = make_basis(design.matrix)
     rows = orthonormalise_rows(np.atleast_2d(between) @ to_basis)
@@ -213,9 +213,10 @@ def own_columns(part):
 def _covariance_of_group(scores, own):
     """Return the covariance (n_voxels, n_rows, n_rows) of scores about a group's own columns, and its dof."""
     rest = scores - np.einsum("ip,jp,rjv->riv", own, own, scores, optimize=True)
-    cross = np.einsum("riv,qiv->vrq", rest, rest)
+    cross = np.einsum("riv,qiv->rqv", rest, rest)
     free = len(own) - own.shape[1]
-    return cross / free if free > 0 else np.full(cross.shape, np.nan), free
+    known = np.isfinite(_known_squares(cross, scores)).all(axis=0) & (free > 0)
+    return np.moveaxis(np.where(known, cross / max(free, 1), np.nan), -1, 0), free
 
 
 def _refer_to_hotelling(effect, pieces, *, traces):
@@ -259,14 +260,15 @@ def fit_greenhouse_geisser(scores, matrix, between):
     """Return the univariate F that all rows are zero, with Greenhouse-Geisser's degrees of freedom.
 
     Parameters and shapes as in ``fit_wilks``, with one row between; the rows must come from orthonormal
-    weights (``orthonormalise_rows``). The error is that of these rows alone.
+    weights (``orthonormalise_rows``). The error is that of these rows alone; NaN where there is none.
     """
     (effect,), cross, factor, nu = _fit_rows(scores, matrix, between)
     n_rows = len(effect)
     error = np.einsum("rrv->v", cross)
+    error = unless_perfect(error, np.einsum("riv,riv->v", scores, scores))
     with np.errstate(divide="ignore", invalid="ignore"):
         squares = np.square(effect).sum(axis=0) / factor[0, 0]
-        statistic = np.where(error > 0, squares / (error / nu), np.nan)
+        statistic = squares / (error / nu)
         gg = error**2 / (n_rows * np.einsum("rqv,rqv->v", cross, cross))
         hf = ((nu + 1) * n_rows * gg - 2.0) / (n_rows * (nu - n_rows * gg))
     found = _finish(effect, statistic, (gg * n_rows, gg * n_rows * nu))
@@ -282,6 +284,11 @@ def _fit_rows(scores, matrix, between):
     cross = np.einsum("riv,qiv->rqv", residuals, residuals)
     nu = len(matrix) - find_rank(matrix)
     return effect, cross, between @ inverse @ between.T, nu
+
+
+def _known_squares(cross, scores):
+    """Return the residual squares of every row, (n_rows, n_voxels); NaN where the fit of a row is perfect."""
+    return unless_perfect(np.einsum("rrv->rv", cross), np.einsum("riv,riv->rv", scores, scores))
 
 
 def _finish(effect, statistic, dof):

@@ -8,7 +8,7 @@ these that the sum of squares is divided by, not a share of N - p, which matters
 
 import numpy as np
 
-from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.group.ols import PERFECT_FIT, Fit, f_from, t_from
 from bidsapp.stats.weighted_solve import make_basis, solve_weighted
 
 # 95 % efficiency where the errors are normal (Huber 1981).
@@ -32,7 +32,8 @@ def fit_huber(effects, variances, design):
     Returns
     -------
     list of Fit
-        NaN where half of the residuals are zero. Map: robustweight, the smallest weight of an input.
+        NaN where half of the residuals are zero, but for rounding. Map: robustweight, the smallest weight of
+        an input.
     """
     basis, to_basis = make_basis(design.matrix)
     coefficients, scale, weights = _iterate(effects, basis)
@@ -53,11 +54,12 @@ def _iterate(effects, basis):
     scale = np.full(effects.shape[1], np.nan)
     weights = np.ones(effects.shape)
     active = np.arange(effects.shape[1])
+    rounding = np.sqrt(PERFECT_FIT * np.square(effects).mean(axis=0))
     for _ in range(MAX_ITERATIONS):
         values = effects[:, active]
         residuals = np.abs(values - basis @ coefficients[:, active])
         size = np.median(residuals, axis=0) / NORMAL_MAD
-        scale[active] = np.where(size > 0, size, np.nan)
+        scale[active] = np.where(size > rounding[active], size, np.nan)
         limit = HUBER_LIMIT * scale[active]
         weights[:, active] = np.minimum(1.0, limit / np.maximum(residuals, limit))
         found = solve_weighted(basis, values, weights[:, active])[0]

@@ -9,7 +9,7 @@ test. With one variance for all, degrees of freedom would be too many where the 
 
 import numpy as np
 
-from bidsapp.stats.group.ols import PERFECT_FIT, Fit, f_from, t_from
+from bidsapp.stats.group.ols import Fit, f_from, sum_squares, t_from, unless_perfect
 from bidsapp.stats.group.variance_groups import NOTHING, find_freedom, sum_by_group
 from bidsapp.stats.weighted_solve import invert_all, make_basis
 
@@ -31,12 +31,12 @@ def fit_sandwich(effects, variances, design):
     Returns
     -------
     list of Fit
+        NaN where the residuals are zero.
     """
     basis, to_basis = make_basis(design.matrix)
     coefficients = basis.T @ effects
     residuals = effects - basis @ coefficients
-    squares = np.einsum("iv,iv->v", residuals, residuals)
-    residuals[:, squares <= PERFECT_FIT * np.einsum("iv,iv->v", effects, effects)] = np.nan
+    residuals[:, np.isnan(unless_perfect(sum_squares(residuals), sum_squares(effects)))] = np.nan
     adjusted = [_adjust(basis, rows) for rows in _find_clusters(design.clusters)]
     working = _working_variances(residuals, basis, _find_groups(design))
     fits = []

@@ -13,7 +13,7 @@ degrees of freedom allow for it (`find_dependence`).
 import numpy as np
 from scipy import special
 
-from bidsapp.stats.group.ols import PERFECT_FIT, Fit, f_from, t_from
+from bidsapp.stats.group.ols import Fit, f_from, sum_squares, t_from, unless_perfect
 from bidsapp.stats.weighted_solve import invert_all, make_basis
 
 # Residual degrees of freedom, or squared weights against their sum, below this are rounding.
@@ -46,9 +46,8 @@ def fit_variance_groups(effects, variances, design):
     freedom = find_freedom(basis, index)
     coefficients = basis.T @ effects
     squares = sum_by_group(np.square(effects - basis @ coefficients), index)
-    total = np.einsum("iv,iv->v", effects, effects)
-    known = (squares > PERFECT_FIT * total) & (freedom > NOTHING)[:, None]
-    spread = np.where(known, squares, np.nan) / np.where(freedom > NOTHING, freedom, np.nan)[:, None]
+    squares = unless_perfect(squares, sum_squares(effects))
+    spread = squares / np.where(freedom > NOTHING, freedom, np.nan)[:, None]
     grams = np.stack([basis[index == group].T @ basis[index == group] for group in range(len(freedom))])
     fits = []
     for contrast in design.contrasts:

@@ -7,6 +7,7 @@ above is a contrast of g. Inputs are rows of ``matrix``; a column of ones averag
 import numpy as np
 
 from bidsapp.records.maps import Estimate, JointEstimate
+from bidsapp.stats.group.ols import sum_squares, unless_perfect
 
 # Smallest eigenvalue of the correlations of an input's rows at which its covariance can be inverted.
 SMALLEST_EIGENVALUE = 1e-10
@@ -31,7 +32,8 @@ def combine_estimates(estimates, matrix=None, weights=None, *, method="precision
     Estimate
         Variance: 1 / sum of precisions (precision), made larger for weights that are estimated (Meier 1953,
         Biometrics 9:59-73); the propagated one (equal). Degrees of freedom by Satterthwaite from those of
-        the inputs. A voxel uses the inputs that have it; NaN where they cannot estimate the contrast.
+        the inputs. A voxel uses the inputs that have it; NaN where they cannot estimate the contrast, and
+        with ols where they do not differ, but for rounding of their effects.
 
     Notes
     -----
@@ -190,9 +192,8 @@ def _combine_by_residuals(effect, variance, dof, matrix, weights):  # noqa: ARG0
     share = weights @ inverse
     left = len(matrix) - np.linalg.matrix_rank(matrix)
     rest = effect - matrix @ (inverse @ effect)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total = share @ share * np.square(rest).sum(axis=0) / np.float64(left)
-    return share @ effect, np.where(total > 0, total, np.nan), float(left), share[:, None]
+    squares = unless_perfect(sum_squares(rest), sum_squares(effect))
+    return share @ effect, share @ share * squares / max(left, 1), float(left), share[:, None]
 
 
 def _propagate(share, effect, variance, dof):

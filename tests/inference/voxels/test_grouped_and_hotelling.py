@@ -321,6 +321,21 @@ def test_points_whose_maps_do_not_vary_or_depend_on_each_other_are_left_out(geom
         assert np.flatnonzero(np.isnan(found.p)).tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_points_whose_maps_the_design_fits_perfectly_are_left_out(geometry, rng, grouped):
+    """As the fit leaves them out: a map, or a sum of maps, that is the mean that is tested."""
+    data = rng.normal(size=(12, 2, 24))
+    data[:, 0, 0] = 100 / 3
+    data[:, 1, 1] = 5.3 - 0.7 * data[:, 0, 1]
+    data[:, :, 2] = [3.1, -20.7]
+    data[:, 0, 3] *= 1e7
+    groups = np.repeat([0, 1], 6) if grouped else None
+    options = InferenceOptions(n_shuffles=60, statistics=("height",), variance_groups=groups)
+    found = permute(data, np.ones((12, 1)), [[1]], geometry, options)
+    assert np.flatnonzero(np.isnan(found.statistic)).tolist() == [0, 1, 2]
+    assert np.flatnonzero(np.isnan(found.p)).tolist() == [0, 1, 2]
+
+
 def test_degrees_of_freedom_of_several_maps(geometry, rng):
     """Rao's, and where they differ by voxel those of the numerator alone."""
     data, groups = rng.normal(size=(15, 2, 24)), np.repeat([0, 1, 2], 5)

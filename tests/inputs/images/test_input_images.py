@@ -54,11 +54,15 @@ def test_shifted_grid_is_refused_with_the_distance(geometry):
         check_grid("x", SHAPE, shifted, geometry)
 
 
-def test_grids_of_other_voxel_sizes_are_refused_with_the_largest_distance(geometry):
-    """At the last voxel: the shift of the first, and as many times the difference as there are steps."""
-    other = np.diag([2.1, 2.0, 2.0, 1.0])
-    other[0, 3] = 0.5
-    with pytest.raises(InputError, match=f"differ by up to {0.5 + 0.1 * (SHAPE[0] - 1):.3g} mm"):
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(("shift", "at_the_last"), [(0.5, True), (-1.0, False)])
+def test_grids_of_other_voxel_sizes_are_refused_with_the_largest_distance(geometry, axis, shift, at_the_last):
+    """At the first voxel the shift; at the last, as many times the difference more as there are steps."""
+    other = AFFINE.copy()
+    other[axis, axis] += 0.1
+    other[axis, 3] = shift
+    largest = abs(shift + 0.1 * (SHAPE[axis] - 1) * at_the_last)
+    with pytest.raises(InputError, match=f"differ by up to {largest:.3g} mm"):
         check_grid("x", SHAPE, other, geometry)
 
 

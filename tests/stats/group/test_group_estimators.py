@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -5,7 +7,7 @@ from scipy import stats
 from bidsapp.errors import ModelError
 from bidsapp.records.maps import Contrast, GroupDesign
 from bidsapp.stats.group import estimators as group_estimators
-from bidsapp.stats.group.estimators import find_patterns, fit_group
+from bidsapp.stats.group.estimators import FITS_BY_GROUP, find_patterns, fit_group
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
 
@@ -142,6 +144,26 @@ def test_constant_voxel_is_nan(effects, constant):
     (found,) = fit_group(effects.astype(np.float32), None, one_sample(12))
     assert np.isnan([found.effect[1], found.statistic[1], found.z[1], found.p[1]]).all()
     assert np.isfinite(found.statistic[0])
+
+
+# With variances that are known, a perfect fit has an error.
+OF_THE_RESIDUALS = [
+    *((name, False) for name in ESTIMATORS if name not in ("fixed", "flame1")),
+    *((name, True) for name in FITS_BY_GROUP if name != "flame1"),
+]
+
+
+@pytest.mark.parametrize(("estimator", "grouped"), OF_THE_RESIDUALS)
+def test_residuals_that_are_rounding_give_no_statistic(estimator, grouped, effects, three_groups, rng):
+    """Inputs that are all the same, or of a design without an error, have sums that round."""
+    effects[:, :10] = rng.normal(size=10) * 100
+    effects[:, 10:20] = three_groups @ rng.normal(size=(4, 10)) * 100
+    design = make_design(three_groups, ("t", [1, 1, 1, 0]), ("t", [0, 0, 0, 1]), ("F", np.eye(4)[:2]))
+    groups = np.repeat([1, 2], 6) if grouped else None
+    design = replace(design, clusters=np.arange(12), variance_groups=groups)
+    for found in fit_group(effects, rng.uniform(0.5, 3, effects.shape), design, estimator=estimator):
+        assert np.flatnonzero(np.isfinite(found.statistic)).tolist() == list(range(20, 40))
+        assert np.isnan(found.p[:20]).all()
 
 
 @pytest.mark.parametrize("scale", [1e-6, -1.0, 1e6])

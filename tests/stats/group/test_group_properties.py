@@ -20,9 +20,17 @@ ITERATED = 1e-5
 SIZES = st.lists(st.integers(4, 7), min_size=2, max_size=3)
 SEEDS = st.integers(0, 2**31)
 UNITS = st.floats(-9, 9).map(lambda power: 10.0**power)
+RATIOS = st.floats(-3, 3).map(lambda power: 10.0**power)
 SHIFTS = st.floats(-1e3, 1e3)
 FEW = settings(max_examples=6, deadline=None, derandomize=True)
 EVERY = [*((name, False) for name in FITS), *((name, True) for name in FITS_BY_GROUP)]
+
+
+def mixture(n_rows, seed, unit):
+    """Return an invertible matrix, the ratio of its singular values ``unit``."""
+    rng = np.random.default_rng(seed)
+    first, second = (np.linalg.qr(rng.normal(size=(n_rows, n_rows)))[0] for _ in range(2))
+    return first @ np.diag(np.geomspace(1.0, unit, n_rows)) @ second
 
 
 class Study:
@@ -86,20 +94,22 @@ def test_order_of_the_subjects_does_not_matter(estimator, grouped, sizes, seed):
 @pytest.mark.parametrize(("estimator", "grouped"), EVERY)
 @FEW
 @given(sizes=SIZES, seed=SEEDS)
-def test_order_of_the_columns_does_not_matter(estimator, grouped, sizes, seed):
-    study = Study(sizes, seed, grouped)
+def test_names_of_groups_and_order_of_the_columns_do_not_matter(estimator, grouped, sizes, seed):
+    study, other = Study(sizes, seed, grouped), Study(sizes, seed, grouped)
     order = np.random.default_rng(seed).permutation(study.rows.shape[1])
+    if grouped:
+        other.variance_groups = np.random.default_rng(seed).permutation(len(sizes))[study.group] + 1
     for weights in (study.rows, study.slope):
         first = study.fit(study.matrix(), weights, estimator)
-        assert_same(first, study.fit(study.matrix()[:, order], weights[:, order], estimator))
+        assert_same(first, other.fit(study.matrix()[:, order], weights[:, order], estimator))
 
 
 @pytest.mark.parametrize(("estimator", "grouped"), EVERY)
 @FEW
-@given(seed=SEEDS, unit=UNITS)
-def test_rows_of_a_contrast_may_be_mixed(estimator, grouped, seed, unit):
-    study = Study([5, 6, 7], seed, grouped)
-    mix = np.diag([1.0, unit]) @ np.linalg.qr(np.random.default_rng(seed).normal(size=(2, 2)))[0]
+@given(sizes=st.lists(st.integers(4, 7), min_size=3, max_size=4), seed=SEEDS, unit=RATIOS)
+def test_rows_of_a_contrast_may_be_mixed(estimator, grouped, sizes, seed, unit):
+    study = Study(sizes, seed, grouped)
+    mix = mixture(len(study.rows), seed, unit)
     first = study.fit(study.matrix(), study.rows, estimator)
     assert_same(first, study.fit(study.matrix(), mix @ study.rows, estimator))
 
@@ -115,9 +125,13 @@ def test_unit_of_the_data_does_not_matter(estimator, grouped, sizes, seed, unit)
         assert_same(first, other.fit(other.matrix(), weights, estimator))
 
 
-def shuffled(study, matrix, weights, order=slice(None)):
-    """Return the permutation test of every arrangement there is."""
-    every = InferenceOptions(n_shuffles=120, alpha=0.2, cluster_forming_p=0.2, scheme="permutation")
+# Permutations between variance groups are asked for; flips of the residuals are the default.
+SCHEMES = [(False, "permutation"), (True, "permutation"), (True, "sign-flip")]
+
+
+def shuffled(study, matrix, weights, order=slice(None), scheme="permutation"):
+    """Return the test of every arrangement there is."""
+    every = InferenceOptions(n_shuffles=256, alpha=0.2, cluster_forming_p=0.2, scheme=scheme)
     groups = None if study.variance_groups is None else study.variance_groups[order]
     options = replace(every, variance_groups=groups)
     return permute(study.effects[order], matrix[order], weights, GEOMETRY, options)
@@ -134,34 +148,38 @@ def assert_same_inference(first, second):
         np.testing.assert_allclose(found.cutoff, other.cutoff, rtol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize(("grouped", "scheme"), SCHEMES)
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(seed=SEEDS)
-def test_shuffled_p_knows_neither_order_nor_names(grouped, seed):
-    """4 + 4 subjects, a difference of groups, all 70 arrangements."""
-    study = Study([4, 4], seed, grouped)
+def test_shuffled_p_knows_neither_order_nor_names(grouped, scheme, seed):
+    """4 + 4 subjects, a difference of groups, all 70 orders or 256 flips."""
+    study, other = Study([4, 4], seed, grouped), Study([4, 4], seed, grouped)
     matrix, weights = study.matrix()[:, :2], study.rows[:1, :2]
-    first = shuffled(study, matrix, weights)
+    first = shuffled(study, matrix, weights, scheme=scheme)
     order = np.random.default_rng(seed).permutation(8)
-    assert_same_inference(first, shuffled(study, matrix, weights, order))
-    assert_same_inference(first, shuffled(study, matrix[:, ::-1], weights[:, ::-1]))
+    assert_same_inference(first, shuffled(study, matrix, weights, order, scheme))
+    if grouped:
+        other.variance_groups = 3 - study.variance_groups
+    assert_same_inference(first, shuffled(other, matrix[:, ::-1], weights[:, ::-1], scheme=scheme))
 
 
+@pytest.mark.parametrize(("grouped", "scheme"), SCHEMES)
 @settings(max_examples=5, deadline=None, derandomize=True)
-@given(seed=SEEDS, unit=UNITS)
-def test_shuffled_p_of_several_rows_knows_no_mixture(seed, unit):
-    study = Study([2, 2, 2], seed)
-    mix = np.diag([1.0, unit]) @ np.linalg.qr(np.random.default_rng(seed).normal(size=(2, 2)))[0]
+@given(seed=SEEDS, unit=RATIOS)
+def test_shuffled_p_of_several_rows_knows_no_mixture(grouped, scheme, seed, unit):
+    study = Study([2, 3, 3] if scheme == "sign-flip" else [2, 2, 2], seed, grouped)
     matrix, weights = study.matrix()[:, :3], study.rows[:, :3]
-    assert_same_inference(shuffled(study, matrix, weights), shuffled(study, matrix, mix @ weights))
+    ways = (weights, mixture(2, seed, unit) @ weights)
+    assert_same_inference(*(shuffled(study, matrix, way, scheme=scheme) for way in ways))
 
 
+@pytest.mark.parametrize(("sizes", "grouped"), [([5], False), ([3, 3], True)])
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(seed=SEEDS, unit=UNITS, shift=SHIFTS)
-def test_shuffled_p_knows_no_unit_of_a_covariate(seed, unit, shift):
-    study = Study([5], seed)
-    matrices = [np.column_stack([np.ones(5), c]) for c in (study.covariate, unit * (study.covariate + shift))]
-    assert_same_inference(*(shuffled(study, matrix, np.array([[0.0, 1.0]])) for matrix in matrices))
+def test_shuffled_p_knows_no_unit_of_a_covariate(sizes, grouped, seed, unit, shift):
+    study = Study(sizes, seed, grouped)
+    matrices = [study.matrix(c) for c in (study.covariate, unit * (study.covariate + shift))]
+    assert_same_inference(*(shuffled(study, matrix, study.slope) for matrix in matrices))
 
 
 def flipped(study, estimator, order=slice(None), unit=1.0):
@@ -203,10 +221,9 @@ def shuffled_vectors(study, mix, grouped, order=slice(None)):
 
 @pytest.mark.parametrize("grouped", [False, True])
 @settings(max_examples=3, deadline=None, derandomize=True)
-@given(seed=SEEDS, unit=st.floats(-3, 3).map(lambda power: 10.0**power))
+@given(seed=SEEDS, unit=RATIOS)
 def test_shuffled_p_of_vectors_knows_neither_order_nor_mixture(grouped, seed, unit):
     study, rng = Study([4, 4], seed), np.random.default_rng(seed)
-    mix = np.diag([1.0, unit]) @ np.linalg.qr(rng.normal(size=(2, 2)))[0]
     first = shuffled_vectors(study, np.eye(2), grouped)
-    assert_same_inference(first, shuffled_vectors(study, mix, grouped))
+    assert_same_inference(first, shuffled_vectors(study, mixture(2, seed, unit), grouped))
     assert_same_inference(first, shuffled_vectors(study, np.eye(2), grouped, rng.permutation(8)))

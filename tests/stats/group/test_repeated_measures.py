@@ -136,6 +136,22 @@ def test_constant_voxel_is_nan(cells):
     assert np.isnan(fit_greenhouse_geisser(scores, *ONE_GROUP).p[2])
 
 
+def test_residuals_that_are_rounding_give_no_statistic(rng):
+    """A row, or all, that is the same in all subjects, or in those of a group."""
+    scores, design = two_groups((5, 7), rng)
+    scores[0, :, :10] = rng.normal(size=10) * 100
+    scores[:, :, 10:20] = rng.normal(size=(2, 1, 10)) * 100
+    scores[:, :, 20:30] = np.einsum("ig,rgv->riv", design.matrix, rng.normal(size=(2, 2, 10)) * 100)
+    scores[1, :5, 30] = 100 / 3
+    difference = np.array([1.0, -1.0])
+    one_variance = fit_wilks(scores, design.matrix, difference)
+    assert np.flatnonzero(np.isfinite(one_variance.statistic)).tolist() == list(range(30, 40))
+    by_group = fit_unequal_covariances(scores, design, difference)
+    assert np.flatnonzero(np.isfinite(by_group.statistic)).tolist() == list(range(31, 40))
+    pooled = fit_greenhouse_geisser(scores, design.matrix, difference)
+    assert np.flatnonzero(np.isnan(pooled.statistic)).tolist() == list(range(10, 30))
+
+
 def two_groups(sizes, rng, n_rows=2, spread=3.0):
     """Return null scores (n_rows, n_subjects, 40), the first group with the larger spread, and a design."""
     groups = np.repeat([1, 2], sizes)

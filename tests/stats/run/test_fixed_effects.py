@@ -136,6 +136,18 @@ def test_runs_that_do_not_differ_have_no_variance_between_them(runs):
     np.testing.assert_allclose(combined.variance[3], 0.25)
 
 
+def test_a_variance_between_runs_that_is_rounding_of_their_effects_is_none(rng):
+    """The mean of three equal numbers is often not quite that number."""
+    same = rng.normal(size=50) * 100
+    runs = [Estimate("c", same.copy(), np.ones(50), 40.0) for _ in range(3)]
+    runs[1].effect[3] += 1e-6
+    combined = combine_estimates(runs, method="ols")
+    assert np.flatnonzero(np.isfinite(combined.variance)).tolist() == [3]
+    np.testing.assert_allclose(combined.variance[3], np.square(1e-6) / 9, rtol=1e-3)
+    saturated = combine_estimates(runs, np.linalg.qr(rng.normal(size=(3, 3)))[0], [1.0, 0, 0], method="ols")
+    assert np.isnan(saturated.variance).all()
+
+
 @pytest.mark.parametrize("dof", [19, 20, 30, 1000])
 def test_the_correction_for_estimated_weights_has_no_border(rng, dof):
     runs = [Estimate("c", rng.normal(size=9), rng.uniform(0.1, 3, 9), dof) for _ in range(4)]

@@ -164,6 +164,15 @@ def test_three_rows_over_runs_are_the_joint_estimate(rng):
         np.testing.assert_allclose(getattr(made, name), getattr(joint, name), rtol=1e-8)
 
 
+def test_an_input_that_has_no_part_in_a_contrast_carries_nothing(rng):
+    runs = [make_run(rng, f"run-{k}", n_contrasts=1, dof=9.0) for k in range(2)]
+    estimates, parts = [run[0][0] for run in runs], [run[1][0] for run in runs]
+    first = Contrast("made", "t", ("a", "b"), np.array([[1.0, 0.0]]))
+    made, carried = combine_dependent(estimates, parts, np.eye(2), first)
+    np.testing.assert_allclose(made.variance, estimates[0].variance, rtol=1e-12)
+    np.testing.assert_allclose(carried, np.repeat([[1.0], [0.0]], N_VOXELS, axis=1), rtol=1e-12)
+
+
 def test_chunks_do_not_change_the_result(two_runs, monkeypatch):
     estimates, parts, _ = two_runs
     whole, _ = combine_dependent(estimates, parts, MATRIX, make_contrast(1.0, 0.0, 1.0))
