@@ -10,6 +10,9 @@ RANK_TOLERANCE = 1e-9
 # A weight vector that changes by more than this part of its length when projected on the rows of the
 # design is not a combination of them (Searle 1971, section 5.4).
 ESTIMABLE_TOLERANCE = 1e-7
+# Residual sums of squares below this part of the total are rounding: the voxel is fitted perfectly, for
+# example because all inputs are the same, and has no statistic.
+PERFECT_FIT = 1e-20
 
 
 def scale_columns(matrix):
@@ -85,3 +88,19 @@ def check_contrasts(design):
             faults.append(f"contrast {contrast.name!r} cannot be estimated with this design{why}")
     if faults:
         raise ModelError("; ".join(faults) + ". Change the contrast, or leave collinear columns out.")
+
+
+def sum_squares(values):
+    """Return the sum of squares over inputs, shape (n_voxels,)."""
+    return np.einsum("iv,iv->v", values, values)
+
+
+def unless_perfect(squares, total):
+    """Return residual sums of squares, NaN where they are rounding of the sums of squares of the data.
+
+    Parameters
+    ----------
+    squares, total : ndarray
+        Of shapes that go together.
+    """
+    return np.where(squares > PERFECT_FIT * total, squares, np.nan)

@@ -13,9 +13,10 @@ W = 1 / (s^2 + tau2), P = W - W X (X'WX)^-1 X'W (DerSimonian and Laird 1986, Rau
 import numpy as np
 from scipy import special
 
-from bidsapp.stats.group.ols import Fit, f_from, t_from, unless_perfect
+from bidsapp.stats.group.ols import Fit, f_from, t_from
 from bidsapp.stats.group.tau2 import estimate_tau2, estimate_tau2_by_group, project, project_groups
 from bidsapp.stats.group.variance_groups import NOTHING, bound_error, find_freedom, fit_with_bound
+from bidsapp.stats.linear import unless_perfect
 from bidsapp.stats.weighted_solve import (
     carry_covariance,
     invert_all,

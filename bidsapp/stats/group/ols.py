@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bidsapp.stats.linear import find_rank, invert_gram
-
-# Residual sums of squares below this part of the total are rounding: the voxel is fitted perfectly, for
-# example because all inputs are the same, and has no statistic.
-PERFECT_FIT = 1e-20
+from bidsapp.stats.linear import find_rank, invert_gram, sum_squares, unless_perfect
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +67,6 @@ def solve_ols(effects, matrix):
     dof = len(effects) - find_rank(matrix)
     squares = unless_perfect(sum_squares(residuals), sum_squares(effects))
     return coefficients, squares / (dof if dof > 0 else np.nan), inverse
-
-
-def sum_squares(values):
-    """Return the sum of squares over inputs, shape (n_voxels,)."""
-    return np.einsum("iv,iv->v", values, values)
-
-
-def unless_perfect(squares, total):
-    """Return residual sums of squares, NaN where they are rounding of the sums of squares of the data.
-
-    Parameters
-    ----------
-    squares, total : ndarray
-        Of shapes that go together.
-    """
-    return np.where(squares > PERFECT_FIT * total, squares, np.nan)
 
 
 def t_from(effect, covariance):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.stats.distributions import f_to_z, z_to_log_p
-from bidsapp.stats.group.ols import f_from, unless_perfect
-from bidsapp.stats.linear import find_rank, invert_gram
+from bidsapp.stats.group.ols import f_from
+from bidsapp.stats.linear import find_rank, invert_gram, unless_perfect
 from bidsapp.stats.weighted_solve import make_basis
 
 # A difference below this part of its terms is rounding.

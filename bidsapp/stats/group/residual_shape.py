@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import special
 
-from bidsapp.stats.group.ols import PERFECT_FIT
 from bidsapp.stats.group.variance_groups import NOTHING
+from bidsapp.stats.linear import PERFECT_FIT
 from bidsapp.stats.weighted_solve import make_basis
 
 # Numbers of a block in double precision.

@@ -8,7 +8,8 @@ these that the sum of squares is divided by, not a share of N - p, which matters
 
 import numpy as np
 
-from bidsapp.stats.group.ols import PERFECT_FIT, Fit, f_from, t_from
+from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.linear import PERFECT_FIT
 from bidsapp.stats.weighted_solve import make_basis, solve_weighted
 
 # 95 % efficiency where the errors are normal (Huber 1981).

@@ -9,8 +9,9 @@ test. With one variance for all, degrees of freedom would be too many where the 
 
 import numpy as np
 
-from bidsapp.stats.group.ols import Fit, f_from, sum_squares, t_from, unless_perfect
+from bidsapp.stats.group.ols import Fit, f_from, t_from
 from bidsapp.stats.group.variance_groups import NOTHING, find_freedom, sum_by_group
+from bidsapp.stats.linear import sum_squares, unless_perfect
 from bidsapp.stats.weighted_solve import invert_all, make_basis
 
 # Eigenvalues of I - H_ii below this are those of a subject that the design fits perfectly.

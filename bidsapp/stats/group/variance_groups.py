@@ -13,7 +13,8 @@ degrees of freedom allow for it (`find_dependence`).
 import numpy as np
 from scipy import special
 
-from bidsapp.stats.group.ols import Fit, f_from, sum_squares, t_from, unless_perfect
+from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.linear import sum_squares, unless_perfect
 from bidsapp.stats.weighted_solve import invert_all, make_basis
 
 # Residual degrees of freedom, or squared weights against their sum, below this are rounding.

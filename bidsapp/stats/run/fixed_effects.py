@@ -7,7 +7,7 @@ above is a contrast of g. Inputs are rows of ``matrix``; a column of ones averag
 import numpy as np
 
 from bidsapp.records.maps import Estimate, JointEstimate
-from bidsapp.stats.group.ols import sum_squares, unless_perfect
+from bidsapp.stats.linear import sum_squares, unless_perfect
 
 # Smallest eigenvalue of the correlations of an input's rows at which its covariance can be inverted.
 SMALLEST_EIGENVALUE = 1e-10
