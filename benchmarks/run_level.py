@@ -182,10 +182,10 @@ def import_what_is_needed(way):
     for name in [*names, "bidsapp.inputs.images.series", "bidsapp.stats.run.glm"]:
         importlib.import_module(name)
     if way in OURS:
-        from bidsapp.stats.noise.residual_kernels import mirror
+        from bidsapp.stats.noise.residual_kernels import centre_forms
 
         # Numba imports most of itself with the first compiled loop.
-        mirror(np.zeros((0, 1, 1)))
+        centre_forms(np.zeros((0, 1, 1)), np.zeros(1))
 
 
 def peak_mb():

@@ -8,8 +8,8 @@ same everywhere. The innovations have variance 1. ``filter`` is (1, -coefficient
 import numba
 import numpy as np
 
-# Sums may be taken in any order: the compiler makes vectors of them.
-vectorised = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+# Sums may be taken in any order, and what is divided by zero is not used: the compiler makes vectors of them.
+vectorised = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"}, error_model="numpy")
 
 # Rounds of moving the centres of bins; the spread within bins changes by under 1 % after these.
 ROUNDS = 10
@@ -129,7 +129,8 @@ def step_down(coefficients, partials, stages):
     ``stages`` (order, order) takes the coefficients of every lower order: row k those of order k + 1.
     """
     order = len(coefficients)
-    stages[order - 1] = coefficients
+    for i in range(order):
+        stages[order - 1, i] = coefficients[i]
     for k in range(order - 1, -1, -1):
         last = stages[k, k]
         partials[k] = last

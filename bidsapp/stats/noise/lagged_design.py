@@ -20,7 +20,7 @@ def weigh_precision(filter_):
     """Return lags, shape (p + 1,), and corner, shape (p, p), of the precision."""
     p = len(filter_) - 1
     lags = np.array([filter_[: p + 1 - k] @ filter_[k:] for k in range(p + 1)])
-    inner = _make_hankel(filter_)
+    inner = make_hankel(filter_)
     return lags, inner @ inner.T
 
 
@@ -32,13 +32,13 @@ def weigh_slopes(filter_):
     lags = -padded[by - lag] - padded[by + lag]
     # dH/df_(i + 1) has ones where row + column = i: row j of its product with H is row i - j of H.
     half = np.zeros((p, p, p))
-    inner = _make_hankel(filter_)
+    inner = make_hankel(filter_)
     for i in range(p):
         half[i, : i + 1] = inner[i::-1]
     return lags, -(half + half.transpose(0, 2, 1))
 
 
-def _make_hankel(filter_):
+def make_hankel(filter_):
     """Return the matrix of f_(i + j + 1), zero beyond the last."""
     p = len(filter_) - 1
     padded = np.concatenate([filter_[1:], np.zeros(max(p - 1, 0))])

@@ -146,7 +146,8 @@ def step_up(partials, coefficients):
     old = np.empty_like(partials)
     for k in range(len(partials)):
         last = min(max(partials[k], -LARGEST_PARTIAL), LARGEST_PARTIAL)
-        old[:k] = coefficients[:k]
+        for i in range(k):
+            old[i] = coefficients[i]
         for i in range(k):
             coefficients[i] = old[i] - last * old[k - 1 - i]
         coefficients[k] = last
@@ -163,7 +164,8 @@ def search(form, about, dof, d, work, step):
         if place(about, trial, work):
             value = deviance(form, about, dof, trial, work)
             if value < scalars[1]:
-                d[:] = trial
+                for i in range(p):
+                    d[i] = trial[i]
                 scalars[1] = value
                 return True
         for i in range(p):
@@ -198,7 +200,9 @@ def minimise(forms, about, dof, tolerance):
     centre = work.copy()
     for v in range(n_voxels):
         d[:] = 0.0
-        work[:] = centre
+        for i in range(len(work)):
+            for j in range(work.shape[1]):
+                work[i, j] = centre[i, j]
         work[2 + p, 1] = deviance(forms[v], about, dof, d, work)
         for _ in range(MAX_STEPS):
             gain = find_step(forms[v], about, dof, work, newton)
@@ -207,5 +211,6 @@ def minimise(forms, about, dof, tolerance):
                 break
             if gain < tolerance:
                 break
-        found[v] = work[1, :p]
+        for i in range(p):
+            found[v, i] = work[1, i]
     return found

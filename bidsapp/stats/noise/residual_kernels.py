@@ -1,6 +1,8 @@
 """Compiled loops over voxels, from sums over time to what ``newton`` minimises and to the fit.
 
-A bin of voxels is one call, which does not hold Python's lock: threads do not wait for each other.
+A bin of voxels is one call, which does not hold Python's lock: threads do not wait for each other. Voxels
+come last where they are worked on, so that the compiler makes vectors over them. Kernels are plain loops in
+memory that they are given: the expressions of numpy take the compiler seconds.
 """
 
 from typing import NamedTuple
@@ -8,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from bidsapp.stats.noise.autoregression import vectorised
+from bidsapp.stats.noise.lagged_design import make_hankel
 
 # Voxels whose sums are worked on at a time: they stay in the processor's cache.
-CHUNK = 64
+CHUNK = 128
 # Conjugate gradients from the centre of a bin to the noise of a voxel (docs/noise.md has what they leave).
 STEPS = 3
 
@@ -28,92 +31,160 @@ def take_fit(beta, departures, fitted, products):
                 products[v, k + 1] -= (fitted[v, k * rank + j] + 2.0 * departures[v, k, j]) * beta[v, j]
 
 
-class Centre(NamedTuple):
-    """A process and the design there, in single precision but for the filter.
+class Chosen(NamedTuple):
+    """The ResidualSums, and which of their voxels are meant, shape (n_chosen,)."""
+
+    products: np.ndarray
+    departures: np.ndarray
+    ends: np.ndarray
+    voxels: np.ndarray
+
+
+class Process(NamedTuple):
+    """The process of the centre of a bin and the design there, in single precision but for the filter.
 
     Attributes
     ----------
     filter : ndarray, shape (p + 1,)
-    lags : ndarray, shape (p + 1,)
-        Of the precision.
-    slopes : ndarray, shape (p, p + 1)
-        Derivatives of the lags by the coefficients.
+    covariance : ndarray, shape (rank, rank)
+        G^-1.
     ends : ndarray, shape (rank, n_ends)
         Of the basis.
-    corner : ndarray, shape (n_ends, rank)
-        The precision's corners times the ends.
-    corner_slopes : ndarray, shape (n_ends, p * rank)
-        Derivatives of that by each coefficient.
-    inner : ndarray, shape (rank, p * rank)
-        Q'D_kQ of lags 1 to p.
-    covariance, back : ndarray, shape (rank, rank)
-        G^-1; and L^-T, with G = LL'.
+    through : ndarray, shape (p * rank + 2 n_ends, rank)
+        Rows that take parameters to Q'D_kQ of them, lags 1 to p; to the ends of their fit; and to H times
+        these, see ``add_hankel``.
     """
 
     filter: np.ndarray
-    lags: np.ndarray
-    slopes: np.ndarray
-    ends: np.ndarray
-    corner: np.ndarray
-    corner_slopes: np.ndarray
-    inner: np.ndarray
     covariance: np.ndarray
-    back: np.ndarray
+    ends: np.ndarray
+    through: np.ndarray
 
 
-@vectorised
-def expand_products(products, departures, ends, voxels, centre):
-    """Return q, its slope and second derivatives about a centre, see ``newton.minimise``.
-
-    With e the generalised least-squares residuals at the centre and u_i = L^-1 Q'(dP/da_i) e, q is
-    e'P(a)e - |sum_i d_i u_i|^2 + O(d^3). The sums are those of ``ResidualSums``.
-    """
-    order, rank = departures.shape[1:]
-    forms = np.empty((len(voxels), order + 1, order + 1))
-    for start in range(0, len(voxels), CHUNK):
-        part = voxels[start : start + CHUNK]
-        own, n_own = ends[part], len(part)
-        cross = np.empty((n_own, rank), np.float32)
-        weigh_lags(departures, part, centre.lags, cross)
-        cross -= np.dot(own, centre.corner)
-        solution = np.dot(cross, centre.covariance)
-        rest = np.dot(solution, centre.inner).reshape(n_own, order, rank)
-        change = leave_fit(departures, part, rest, solution)
-        own -= np.dot(solution, centre.ends)
-        along = np.dot(own, centre.corner_slopes).reshape(n_own, order, rank)
-        mix_lags(rest, solution, centre.slopes, along)
-        along = np.dot(along.reshape(n_own * order, rank), centre.back).reshape(n_own, order, rank)
-        some = forms[start : start + n_own]
-        make_forms(products[part] + change, own, some)
-        centre_forms(some, centre.filter)
-        take_cross(along, some)
-    return forms
-
-
-class Precise(NamedTuple):
-    """A process and the design there, for the fit.
+class Slopes(NamedTuple):
+    """Derivatives by the coefficients at the centre of a bin, in single precision.
 
     Attributes
     ----------
-    filter, lags : ndarray, shape (p + 1,)
-        Lags of the precision.
-    ends : ndarray, shape (n_ends, rank)
-        Of the basis.
-    inner : ndarray of float32, shape (rank, p * rank)
-        Q'D_kQ of lags 1 to p.
-    covariance : ndarray, shape (rank, rank)
-        G^-1.
+    lags : ndarray, shape (p, p + 1)
+        Of the lags of the precision.
+    corners : ndarray, shape (p * rank, n_ends)
+        Of the precision's corners, times the ends of the basis.
+    inverse : ndarray, shape (rank, rank)
+        L^-1, with G = LL'.
     """
 
-    filter: np.ndarray
     lags: np.ndarray
+    corners: np.ndarray
+    inverse: np.ndarray
+
+
+def make_process(design, filter_, covariance):
+    """Return the Process of a LaggedDesign."""
+    rank = design.ends.shape[-1]
+    through = design.inner[1:], design.ends, make_hankel(filter_) @ design.ends
+    through = np.concatenate([part.reshape(-1, rank) for part in through])
+    parts = covariance, design.ends.reshape(-1, rank).T, through
+    return Process(filter_, *(np.ascontiguousarray(part, np.float32) for part in parts))
+
+
+class Room(NamedTuple):
+    """The sums of a chunk of voxels, which come last, and room to work in.
+
+    Attributes
+    ----------
+    products : ndarray, shape (p + 1, CHUNK)
+    lagged : ndarray of float32, shape (p * rank, CHUNK)
+        Departures.
+    ends : ndarray of float32, shape (n_ends, CHUNK)
+    filters, lags : ndarray, shape (2, p + 1, CHUNK)
+        Of the process of the centre and of each voxel's own; lags of the precision.
+    moved : ndarray of float32, shape (p * rank + 2 n_ends, CHUNK)
+        ``Process.through`` times parameters.
+    turned : ndarray of float32, shape (2 n_ends, CHUNK)
+        H times ends, and H times that.
+    cross, solution, left, towards, along, passed, change : ndarray of float32, shape (rank, CHUNK)
+        Q'Pr; parameters; what conjugate gradients go by.
+    slopes, white : ndarray of float32, shape (p * rank, CHUNK)
+    rest, total, share : ndarray, shape (CHUNK,)
+    """
+
+    products: np.ndarray
+    lagged: np.ndarray
     ends: np.ndarray
-    inner: np.ndarray
-    covariance: np.ndarray
+    filters: np.ndarray
+    lags: np.ndarray
+    moved: np.ndarray
+    turned: np.ndarray
+    cross: np.ndarray
+    solution: np.ndarray
+    left: np.ndarray
+    towards: np.ndarray
+    along: np.ndarray
+    passed: np.ndarray
+    change: np.ndarray
+    slopes: np.ndarray
+    white: np.ndarray
+    rest: np.ndarray
+    total: np.ndarray
+    share: np.ndarray
+
+
+def make_room(chosen):
+    """Return the Room for some sums."""
+    (_, order, rank), n_ends = chosen.departures.shape, chosen.ends.shape[1]
+    single = lambda n_rows: np.empty((n_rows, CHUNK), np.float32)  # noqa: E731
+    filters, lags = np.empty((2, 2, order + 1, CHUNK))
+    return Room(
+        np.empty((order + 1, CHUNK)),
+        single(order * rank),
+        single(n_ends),
+        filters,
+        lags,
+        single(order * rank + 2 * n_ends),
+        single(2 * n_ends),
+        *(single(rank) for _ in range(7)),
+        *(single(order * rank) for _ in range(2)),
+        *np.empty((3, CHUNK)),
+    )
+
+
+def expand_products(chosen, process, slopes):
+    """Return q, its slope and second derivatives about a centre, see ``newton.minimise``.
+
+    With e the generalised least-squares residuals at the centre and u_i = L^-1 Q'(dP/da_i) e, q is
+    e'P(a)e - |sum_i d_i u_i|^2 + O(d^3).
+    """
+    size = len(process.filter)
+    forms = np.empty((len(chosen.voxels), size, size))
+    _expand(chosen, process, slopes, make_room(chosen), forms)
+    return forms
 
 
 @vectorised
-def fit_residuals(products, departures, ends, voxels, coefficients, process):
+def _expand(chosen, process, slopes, room, forms):
+    rank = len(room.cross)
+    for k in range(len(process.filter)):
+        for i in range(CHUNK):
+            room.filters[0, k, i] = process.filter[k]
+    for start in range(0, len(forms), CHUNK):
+        take_voxels(chosen, start, room)
+        find_lags(room.filters[0], room.lags[0])
+        weigh_residuals(room, process.ends, room.filters[0], room.lags[0])
+        np.dot(process.covariance, room.cross, room.solution)
+        np.dot(process.through, room.solution, room.moved)
+        leave_fit(room)
+        np.dot(slopes.corners, room.ends, room.slopes)
+        mix_lags(room, slopes.lags)
+        for first in range(0, len(room.slopes), rank):
+            np.dot(slopes.inverse, room.slopes[first : first + rank], room.white[first : first + rank])
+        some = forms[start : start + CHUNK]
+        make_forms(room, some)
+        centre_forms(some, process.filter)
+        take_cross(room, some)
+
+
+def fit_residuals(chosen, coefficients, process):
     """Return fits to the least-squares residuals, by the process of a centre and by each voxel's own.
 
     Parameters
@@ -127,245 +198,261 @@ def fit_residuals(products, departures, ends, voxels, coefficients, process):
     rests : ndarray, shape (2, n_chosen)
         The weighted residual sums of squares.
     """
-    n_chosen, order = coefficients.shape
-    solutions, rests = np.empty((2, n_chosen, departures.shape[2])), np.empty((2, n_chosen))
-    for start in range(0, n_chosen, CHUNK):
-        part = voxels[start : start + CHUNK]
-        some = slice(start, start + len(part))
-        # Voxels come last where loops over a few numbers of each can be made vectors of over voxels.
-        centres, filters = np.ones((2, order + 1, len(part)))
-        own = np.empty((ends.shape[1], len(part)))
-        for i in range(len(part)):
-            for k in range(order):
-                centres[k + 1, i], filters[k + 1, i] = process.filter[k + 1], -coefficients[start + i, k]
-            for j in range(len(own)):
-                own[j, i] = ends[part[i], j]
-        cross, rest = weigh_residuals(products, departures, own, part, centres, process.ends)
-        solutions[0, some] = np.dot(cross, process.covariance)
-        rests[0, some] = rest - (solutions[0, some] * cross).sum(axis=1)
-        cross, rest = weigh_residuals(products, departures, own, part, filters, process.ends)
-        solutions[1, some] = solve_near(cross, centres, filters, process)
-        rests[1, some] = rest - (solutions[1, some] * cross).sum(axis=1)
+    rank, n_chosen = len(process.covariance), len(coefficients)
+    solutions, rests = np.empty((2, n_chosen, rank)), np.empty((2, n_chosen))
+    _fit(chosen, coefficients, process, make_room(chosen), solutions, rests)
     return solutions, rests
 
 
 @vectorised
-def weigh_residuals(products, departures, ends, voxels, filters, ends_of_design):
-    """Return Q'Pr and r'Pr of some voxels, P of each one's filter, (n_chosen, rank) and (n_chosen,).
+def _fit(chosen, coefficients, process, room, solutions, rests):
+    n_chosen = len(coefficients)
+    for start in range(0, n_chosen, CHUNK):
+        take_voxels(chosen, start, room)
+        for i in range(CHUNK):
+            v = min(start + i, n_chosen - 1)
+            room.filters[0, 0, i] = room.filters[1, 0, i] = 1.0
+            for k in range(coefficients.shape[1]):
+                room.filters[0, k + 1, i] = process.filter[k + 1]
+                room.filters[1, k + 1, i] = -coefficients[v, k]
+        for own in range(2):
+            find_lags(room.filters[own], room.lags[own])
+            weigh_residuals(room, process.ends, room.filters[own], room.lags[own])
+            weigh_products(room, room.lags[own])
+            if own:
+                solve_near(room, process)
+            else:
+                np.dot(process.covariance, room.cross, room.solution)
+            for i in range(min(CHUNK, n_chosen - start)):
+                rests[own, start + i] = room.rest[i]
+                for j in range(len(room.solution)):
+                    rests[own, start + i] -= room.solution[j, i] * room.cross[j, i]
+                    solutions[own, start + i, j] = room.solution[j, i]
 
-    ``ends`` (n_ends, n_chosen) and ``filters`` (p + 1, n_chosen) have the voxels last.
-    """
-    n_chosen, rank = len(voxels), departures.shape[2]
-    cross, rest, lags = np.zeros((n_chosen, rank)), np.zeros(n_chosen), find_lags(filters)
-    weighted = weigh_ends(filters, ends)
-    for j in range(len(ends)):
-        for i in range(n_chosen):
-            rest[i] -= weighted[j, i] * ends[j, i]
-    for i in range(n_chosen):
-        v = voxels[i]
-        rest[i] += lags[0, i] * products[v, 0]
-        for k in range(1, len(lags)):
-            rest[i] += lags[k, i] * products[v, k]
+
+@vectorised
+def take_voxels(chosen, start, room):
+    """Write the sums of a chunk of the voxels; beyond their end the last one stands in."""
+    order, rank = chosen.departures.shape[1:]
+    for i in range(CHUNK):
+        v = chosen.voxels[min(start + i, len(chosen.voxels) - 1)]
+        for k in range(order + 1):
+            room.products[k, i] = chosen.products[v, k]
+        for k in range(order):
             for j in range(rank):
-                cross[i, j] += lags[k, i] * departures[v, k - 1, j]
-    return cross - np.dot(weighted.T, ends_of_design), rest
+                room.lagged[k * rank + j, i] = chosen.departures[v, k, j]
+        for j in range(len(room.ends)):
+            room.ends[j, i] = chosen.ends[v, j]
 
 
 @vectorised
-def find_lags(filters):
-    """Return the lags of the precision of each filter, both (p + 1, n_chosen); see ``lagged_design``."""
-    lags = np.zeros_like(filters)
+def find_lags(filters, lags):
+    """Write the lags of the precision of each filter."""
     for k in range(len(filters)):
+        for i in range(CHUNK):
+            lags[k, i] = 0.0
         for j in range(len(filters) - k):
-            for i in range(filters.shape[1]):
+            for i in range(CHUNK):
                 lags[k, i] += filters[j, i] * filters[j + k, i]
-    return lags
 
 
 @vectorised
-def weigh_ends(filters, ends):
-    """Return the corner of each filter times its ends, both (n_ends, n_chosen).
+def weigh_residuals(room, ends_of_design, filters, lags):
+    """Write the corners of the precision P times the ends, and Q'Pr.
 
-    The corner is HH', H_ij = f_(i + j + 1).
+    The corner is HH', H_ij = f_(i + j + 1); see ``lagged_design``.
     """
-    order = len(filters) - 1
-    half, result = np.zeros_like(ends), np.zeros_like(ends)
-    for first in range(0, len(ends), order):
-        add_hankel(filters, ends[first : first + order], half[first : first + order])
-        add_hankel(filters, half[first : first + order], result[first : first + order])
-    return result
+    n_ends, rank = len(room.ends), len(room.cross)
+    room.turned[:] = 0.0
+    add_hankel(filters, room.ends, room.turned[:n_ends])
+    add_hankel(filters, room.turned[:n_ends], room.turned[n_ends:])
+    np.dot(ends_of_design, room.turned[n_ends:], room.cross)
+    for j in range(rank):
+        for i in range(CHUNK):
+            room.cross[j, i] = -room.cross[j, i]
+        for k in range(1, len(lags)):
+            for i in range(CHUNK):
+                room.cross[j, i] += np.float32(lags[k, i]) * room.lagged[(k - 1) * rank + j, i]
 
 
 @vectorised
 def add_hankel(filters, values, result):
-    """Add H times the values of each voxel, in place."""
-    for j in range(len(values)):
-        for k in range(len(values) - j):
-            for i in range(values.shape[1]):
-                result[j, i] += filters[j + k + 1, i] * values[k, i]
+    """Add H of each filter times the values of every end, in place."""
+    order = len(filters) - 1
+    for first in range(0, len(values), order):
+        for j in range(order):
+            for k in range(order - j):
+                for i in range(CHUNK):
+                    result[first + j, i] += np.float32(filters[j + k + 1, i]) * values[first + k, i]
 
 
 @vectorised
-def solve_near(cross, centres, filters, process):
-    """Return the solutions of G(a)x = cross by conjugate gradients that begin with G^-1 of the centre."""
-    x, left, along, through = np.zeros_like(cross), cross.copy(), np.zeros_like(cross), np.zeros_like(cross)
-    lags, length = find_lags(filters) - find_lags(centres), np.zeros(len(cross))
-    for _ in range(STEPS):
-        # ``through`` is G of the centre times ``along``.
-        turn_direction(left, np.dot(left, process.covariance), along, through, length)
-        at_ends = np.dot(process.ends, along.T)
-        corners = weigh_ends(filters, at_ends) - weigh_ends(centres, at_ends)
-        change = through - np.dot(corners.T, process.ends)
-        # What G(a) differs by from that of the centre is small: single precision is enough.
-        moved = np.dot(along.astype(np.float32), process.inner)
-        add_lags(lags, along, moved.reshape(len(cross), -1, cross.shape[1]), change)
-        for i in range(len(cross)):
-            curve = 0.0
-            for j in range(cross.shape[1]):
-                curve += along[i, j] * change[i, j]
-            step = length[i] / curve if curve > 0.0 else 0.0
-            for j in range(cross.shape[1]):
-                x[i, j] += step * along[i, j]
-                left[i, j] -= step * change[i, j]
-    return x
+def weigh_products(room, lags):
+    """Write r'Pr as ``rest``; after ``weigh_residuals``."""
+    n_ends = len(room.ends)
+    room.rest[:] = 0.0
+    for k in range(len(lags)):
+        for i in range(CHUNK):
+            room.rest[i] += lags[k, i] * room.products[k, i]
+    for j in range(n_ends):
+        for i in range(CHUNK):
+            room.rest[i] -= room.turned[n_ends + j, i] * room.ends[j, i]
 
 
 @vectorised
-def turn_direction(left, towards, along, through, length):
-    """Make the next conjugate direction ``along`` of what is ``left``, in place, ``through`` alike."""
-    for i in range(len(left)):
-        before, length[i] = length[i], 0.0
-        for j in range(left.shape[1]):
-            length[i] += left[i, j] * towards[i, j]
-        keep = length[i] / before if before > 0.0 else 0.0
-        for j in range(left.shape[1]):
-            along[i, j] = towards[i, j] + keep * along[i, j]
-            through[i, j] = left[i, j] + keep * through[i, j]
+def solve_near(room, process):
+    """Write the solutions of G(a)x = cross by conjugate gradients that begin with G^-1 of the centre.
 
-
-@vectorised
-def add_lags(lags, none, others, result):
-    """Add the sum over k of lags[k] times the rows of lag ``none`` and of the ``others``, in place."""
-    for i in range(len(result)):
-        for j in range(result.shape[1]):
-            result[i, j] += lags[0, i] * none[i, j]
-        for k in range(others.shape[1]):
-            for j in range(result.shape[1]):
-                result[i, j] += lags[k + 1, i] * others[i, k, j]
-
-
-@vectorised
-def weigh_lags(departures, voxels, lags, cross):
-    """Write the sum over k of lags[k] times departures[voxels, k - 1], shape (n_chosen, rank)."""
-    order, rank = departures.shape[1:]
-    for i in range(len(voxels)):
-        v = voxels[i]
-        for j in range(rank):
-            cross[i, j] = lags[1] * departures[v, 0, j]
-        for k in range(1, order):
-            for j in range(rank):
-                cross[i, j] += lags[k + 1] * departures[v, k, j]
-
-
-@vectorised
-def leave_fit(departures, voxels, fitted, solution):
-    """Take a fit out of the sums, in ``fitted``; return how the products e'D_ke change, (n_chosen, p + 1).
-
-    Parameters
-    ----------
-    departures : ndarray of float32, shape (n_voxels, p, rank)
-        Of the residuals.
-    voxels : ndarray of int, shape (n_chosen,)
-    fitted : ndarray of float32, shape (n_chosen, p, rank)
-        Of the fit to them.
-    solution : ndarray of float32, shape (n_chosen, rank)
-        The parameters of the fit.
+    What G(a) differs by from that of the centre is small: single precision is enough. Filters and lags of
+    the centre are left as these differences.
     """
-    n_chosen, order, rank = fitted.shape
-    change = np.zeros((n_chosen, order + 1))
-    for i in range(n_chosen):
-        v = voxels[i]
-        total = np.float32(0.0)
-        for j in range(rank):
-            total += solution[i, j] * solution[i, j]
-        change[i, 0] = total
+    for k in range(room.lags.shape[1]):
+        for i in range(CHUNK):
+            room.filters[0, k, i] = room.filters[1, k, i] - room.filters[0, k, i]
+            room.lags[0, k, i] = room.lags[1, k, i] - room.lags[0, k, i]
+    room.solution[:] = 0.0
+    room.along[:] = 0.0
+    room.passed[:] = 0.0
+    room.total[:] = 0.0
+    for j in range(len(room.cross)):
+        for i in range(CHUNK):
+            room.left[j, i] = room.cross[j, i]
+    for _ in range(STEPS):
+        np.dot(process.covariance, room.left, room.towards)
+        turn_direction(room)
+        np.dot(process.through, room.along, room.moved)
+        weigh_direction(room, process.ends)
+        step_along(room)
+
+
+@vectorised
+def turn_direction(room):
+    """Make the next direction ``along`` of what is ``left``, and G of the centre times it, ``passed``.
+
+    ``total`` is the squared length of what is left, before and after.
+    """
+    for i in range(CHUNK):
+        room.share[i], room.total[i] = room.total[i], 0.0
+    for j in range(len(room.left)):
+        for i in range(CHUNK):
+            room.total[i] += room.left[j, i] * room.towards[j, i]
+    for i in range(CHUNK):
+        room.share[i] = room.total[i] / room.share[i] if room.share[i] > 0.0 else 0.0
+    for j in range(len(room.left)):
+        for i in range(CHUNK):
+            keep = np.float32(room.share[i])
+            room.along[j, i] = room.towards[j, i] + keep * room.along[j, i]
+            room.passed[j, i] = room.left[j, i] + keep * room.passed[j, i]
+
+
+@vectorised
+def weigh_direction(room, ends_of_design):
+    """Write G of the voxel times the direction as ``change``."""
+    rank, n_ends, order = len(room.cross), len(room.ends), room.lags.shape[1] - 1
+    # With a change D of H the corner HH' changes by D times H of the centre, and H of the voxel times D.
+    room.turned[:] = 0.0
+    half, whole = room.turned[:n_ends], room.turned[n_ends:]
+    add_hankel(room.filters[0], room.moved[order * rank :], room.turned)
+    add_hankel(room.filters[1], half, whole)
+    np.dot(ends_of_design, whole, room.change)
+    for j in range(rank):
+        for i in range(CHUNK):
+            change = room.passed[j, i] - room.change[j, i]
+            room.change[j, i] = change + np.float32(room.lags[0, 0, i]) * room.along[j, i]
         for k in range(order):
-            total = np.float32(0.0)
-            for j in range(rank):
-                rest = departures[v, k, j] - fitted[i, k, j]
-                total += (departures[v, k, j] + rest) * solution[i, j]
-                fitted[i, k, j] = rest
-            change[i, k + 1] = -total
-    return change
+            for i in range(CHUNK):
+                lag = np.float32(room.lags[0, k + 1, i])
+                room.change[j, i] += lag * room.moved[k * rank + j, i]
 
 
 @vectorised
-def mix_lags(rest, solution, slopes, along):
-    """Write sum_k slopes[i, k] Q'D_ke less ``along``; ``rest`` has lags 1 to p, lag 0 is -solution."""
-    n_voxels, order, rank = rest.shape
-    for v in range(n_voxels):
-        for i in range(order):
-            for j in range(rank):
-                along[v, i, j] = -slopes[i, 0] * solution[v, j] - along[v, i, j]
-            for k in range(order):
-                for j in range(rank):
-                    along[v, i, j] += slopes[i, k + 1] * rest[v, k, j]
+def step_along(room):
+    """Go along a direction to where the least is left."""
+    room.share[:] = 0.0
+    for j in range(len(room.left)):
+        for i in range(CHUNK):
+            room.share[i] += room.along[j, i] * room.change[j, i]
+    for i in range(CHUNK):
+        room.share[i] = room.total[i] / room.share[i] if room.share[i] > 0.0 else 0.0
+    for j in range(len(room.left)):
+        for i in range(CHUNK):
+            step = np.float32(room.share[i])
+            room.solution[j, i] += step * room.along[j, i]
+            room.left[j, i] -= step * room.change[j, i]
 
 
 @vectorised
-def make_forms(products, ends, forms):
+def leave_fit(room):
+    """Take a fit, which is in ``moved``, out of the sums."""
+    rank, n_lagged = len(room.solution), len(room.lagged)
+    for j in range(rank):
+        for i in range(CHUNK):
+            room.products[0, i] += room.solution[j, i] * room.solution[j, i]
+    for j in range(n_lagged):
+        for i in range(CHUNK):
+            rest = room.lagged[j, i] - room.moved[j, i]
+            room.products[j // rank + 1, i] -= (room.lagged[j, i] + rest) * room.solution[j % rank, i]
+            room.lagged[j, i] = rest
+    for j in range(len(room.ends)):
+        for i in range(CHUNK):
+            room.ends[j, i] -= room.moved[n_lagged + j, i]
+
+
+@vectorised
+def mix_lags(room, slopes):
+    """Turn corners into the slopes Q'(dP/da_i)e: the sum of slopes[i, k] Q'D_ke less the corners."""
+    rank, order = len(room.solution), len(slopes)
+    for row in range(order * rank):
+        i, j = row // rank, row % rank
+        for v in range(CHUNK):
+            # Lag 0 of what is left is -solution.
+            room.slopes[row, v] = -slopes[i, 0] * room.solution[j, v] - room.slopes[row, v]
+        for k in range(order):
+            for v in range(CHUNK):
+                room.slopes[row, v] += slopes[i, k + 1] * room.lagged[k * rank + j, v]
+
+
+@vectorised
+def make_forms(room, forms):
     """Write the form B of e'P(a)e = f'Bf of every voxel, see ``lagged_design.make_form``."""
-    n_voxels, order = products.shape[0], products.shape[1] - 1
-    for v in range(n_voxels):
-        for i in range(order + 1):
-            forms[v, i, i] = products[v, 0]
-            for j in range(i):
-                forms[v, i, j] = 0.5 * products[v, i - j]
-        # What the lags count too much, along each diagonal: pairs that lie before this one at the ends.
-        for k in range(order):
-            passed = 0.0
-            for j in range(1, order + 1 - k):
-                for first in range(j - 1, ends.shape[1], order):
-                    passed += ends[v, first + k] * ends[v, first]
-                forms[v, j + k, j] -= passed
-    mirror(forms)
-
-
-@vectorised
-def mirror(forms):
-    """Copy the lower triangle of every form to the upper one."""
-    for v in range(forms.shape[0]):
-        for i in range(forms.shape[1]):
-            for j in range(i):
-                forms[v, j, i] = forms[v, i, j]
+    order = len(room.products) - 1
+    for k in range(order + 1):
+        for i in range(CHUNK):
+            room.total[i] = room.products[k, i] * (0.5 if k else 1.0)
+        for j in range(order + 1 - k):
+            for i in range(len(forms)):
+                forms[i, j + k, j] = forms[i, j, j + k] = room.total[i]
+            # What the lags count too much, along each diagonal: pairs at the ends, before the next one.
+            for first in range(j, len(room.ends) - k, order):
+                for i in range(CHUNK):
+                    room.total[i] -= room.ends[first + k, i] * room.ends[first, i]
 
 
 @vectorised
 def centre_forms(forms, filter_):
     """Turn forms B of the filter into q and its slope at one filter, in the first row; the rest stays."""
-    n_voxels, size = forms.shape[0], forms.shape[1]
-    products = np.empty(size)
-    for v in range(n_voxels):
-        for i in range(size):
-            products[i] = 0.0
+    size = forms.shape[1]
+    for v in range(len(forms)):
+        q = 0.0
+        for i in range(size - 1, -1, -1):
+            product = 0.0
             for j in range(size):
-                products[i] += forms[v, i, j] * filter_[j]
-        forms[v, 0, 0] = 0.0
-        for i in range(size):
-            forms[v, 0, 0] += products[i] * filter_[i]
-        for i in range(1, size):
-            forms[v, 0, i] = -2.0 * products[i]
+                product += forms[v, max(i, j), min(i, j)] * filter_[j]
+            q += product * filter_[i]
+            forms[v, 0, i] = -2.0 * product
+        forms[v, 0, 0] = q
 
 
 @vectorised
-def take_cross(along, forms):
-    """Take the products of ``along`` from the forms: what the fit adapts when the coefficients change."""
-    n_voxels, order, rank = along.shape
-    for v in range(n_voxels):
-        for i in range(order):
-            for j in range(i + 1):
-                total = np.float32(0.0)
-                for k in range(rank):
-                    total += along[v, i, k] * along[v, j, k]
-                forms[v, i + 1, j + 1] -= total
-                forms[v, j + 1, i + 1] = forms[v, i + 1, j + 1]
+def take_cross(room, forms):
+    """Take products of the white slopes from the forms: what the fit adapts when the coefficients change."""
+    rank, order = len(room.solution), len(room.products) - 1
+    for a in range(order):
+        for b in range(a + 1):
+            room.total[:] = 0.0
+            for k in range(rank):
+                for i in range(CHUNK):
+                    room.total[i] += room.white[a * rank + k, i] * room.white[b * rank + k, i]
+            for i in range(len(forms)):
+                forms[i, a + 1, b + 1] -= room.total[i]
+                forms[i, b + 1, a + 1] = forms[i, a + 1, b + 1]

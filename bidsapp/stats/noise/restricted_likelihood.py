@@ -22,8 +22,8 @@ from bidsapp.stats.noise.autoregression import (
     to_partials,
 )
 from bidsapp.stats.noise.information import expect_residual, invert_curve
-from bidsapp.stats.noise.lagged_design import make_local_design, weigh_precision, weigh_slopes
-from bidsapp.stats.noise.residual_kernels import Centre, expand_products
+from bidsapp.stats.noise.lagged_design import make_local_design, weigh_slopes
+from bidsapp.stats.noise.residual_kernels import Chosen, Slopes, expand_products, make_process
 
 # The pilot's partials; where they are larger the expansion would begin too near a unit root.
 LARGEST_PILOT = 0.9
@@ -143,8 +143,9 @@ def refine(chosen, design, z, centres, tolerance, n_threads=1):
     def improve(job):
         number, members = job
         local = make_local_design(design, coefficients[number])
-        of_voxels = sums.products, sums.departures, sums.ends, voxels[members]
-        forms = expand_products(*of_voxels, _describe_design(design, local))
+        some = Chosen(sums.products, sums.departures, sums.ends, voxels[members])
+        process = make_process(design, local.filter, local.covariance)
+        forms = expand_products(some, process, _describe_slopes(design, local))
         about = _describe_centre(design, local, forms)
         # The deviance of a run: log|V| of all is that of one times their number.
         n_runs = len(design.runs)
@@ -168,23 +169,13 @@ def split(voxels, size):
     return [voxels[start : start + size] for start in range(0, len(voxels), size)]
 
 
-def _describe_design(design, local):
-    """Return the Centre of a process."""
-    lags, corner = weigh_precision(local.filter)
-    lag_slopes, corner_slopes = weigh_slopes(local.filter)
+def _describe_slopes(design, local):
+    """Return the Slopes at a process."""
+    lags, corners = weigh_slopes(local.filter)
     order, rank = design.ends.shape[1:]
-    moved = np.matmul(corner_slopes[:, None], design.ends).reshape(order, -1, rank).transpose(1, 0, 2)
-    parts = (
-        lags,
-        lag_slopes,
-        design.ends.reshape(-1, rank).T,
-        np.matmul(corner, design.ends).reshape(-1, rank),
-        moved.reshape(len(moved), -1),
-        design.inner[1:].transpose(1, 0, 2).reshape(rank, -1),
-        local.covariance,
-        local.inverse.T,
-    )
-    return Centre(local.filter, *(np.ascontiguousarray(part, np.float32) for part in parts))
+    moved = np.matmul(corners[:, None], design.ends).reshape(order, -1, rank)
+    parts = lags, moved.transpose(0, 2, 1).reshape(order * rank, -1), local.inverse
+    return Slopes(*(np.ascontiguousarray(part, np.float32) for part in parts))
 
 
 def _describe_centre(design, local, forms):

@@ -201,7 +201,8 @@ def _expand_rows(uncertainty, number, rows):
     ends = design.ends @ x
     of_ends = np.einsum("eia,ejb->abij", ends, ends)
     of_ends = (of_ends + np.swapaxes(of_ends, 2, 3)) / 2
-    forms = make_form(np.moveaxis(x.T @ design.inner @ x, 0, -1), of_ends)
+    # The kernels are compiled for one order of memory.
+    forms = np.ascontiguousarray(make_form(np.moveaxis(x.T @ design.inner @ x, 0, -1), of_ends))
     n_rows, size = len(rows), forms.shape[-1]
     centre_forms(forms.reshape(-1, size, size), np.concatenate([[1.0], -uncertainty.centres[number]]))
     moved = slopes @ free

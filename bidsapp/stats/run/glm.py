@@ -16,7 +16,7 @@ from bidsapp.records.maps import Contrast, Estimate, JointEstimate
 from bidsapp.stats.noise import whitening
 from bidsapp.stats.noise.autocorrelation import CHUNK, PERFECT_FIT, Noise, estimate_noise
 from bidsapp.stats.noise.autoregression import to_coefficients
-from bidsapp.stats.noise.residual_kernels import Precise, fit_residuals
+from bidsapp.stats.noise.residual_kernels import Chosen, fit_residuals, make_process
 from bidsapp.stats.noise.time_model import TimeModel
 from bidsapp.stats.noise.uncertainty import weigh_f, weigh_t
 from bidsapp.stats.run.sums import SeriesSums
@@ -251,12 +251,10 @@ def _fit_residuals(sums, noise, local, job):
     (number, voxels), (gram, covariance), likelihood = job, local, noise.likelihood
     residuals, design, uncertainty = likelihood.residuals, likelihood.design, likelihood.uncertainty
     filter_ = np.concatenate([[1.0], -noise.coefficients[number]])
-    ends = np.ascontiguousarray(design.ends.reshape(-1, sums.model.rank))
-    inner = design.inner[1:].transpose(1, 0, 2).reshape(sums.model.rank, -1).astype(np.float32)
-    process = Precise(filter_, noise.precisions[number].lags, ends, inner, covariance)
+    process = make_process(design, filter_, covariance)
     own = to_coefficients(uncertainty.partials[voxels])
-    of_voxels = residuals.products, residuals.departures, residuals.ends, voxels
-    solutions, rests = fit_residuals(*of_voxels, own, process)
+    chosen = Chosen(residuals.products, residuals.departures, residuals.ends, voxels)
+    solutions, rests = fit_residuals(chosen, own, process)
     parameters = sums.cross[voxels, 0] + solutions
     fitted = parameters[0] @ gram
     total = rests[0] + np.einsum("vr,vr->v", parameters[0], fitted)
