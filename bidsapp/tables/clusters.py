@@ -4,17 +4,26 @@ A cluster is a set of surviving points of one sign that hang together. Clusters 
 largest, both signs in one sequence. A peak is a local extreme (away from zero) of its cluster.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from bidsapp.records.arrays import Labels, Map, Mask, Matrix
 from bidsapp.records.maps import Geometry
 
+# Column of the clusters -> its value, from the point indices of a cluster.
+Measures: TypeAlias = Mapping[str, Callable[[Labels], float]]
+# Column -> its fields in the JSON sidecar.
+Descriptions: TypeAlias = Mapping[str, Mapping[str, Any]]
+
 MIN_DISTANCE_MM = 8.0
-COLUMNS = {
+COLUMNS: Descriptions = {
     "cluster_id": {"Description": "Cluster number, from the largest; the same in clusters and peaks"},
     "sign": {
         "Description": "Direction of the effect",
@@ -57,12 +66,18 @@ class ClusterTable:
 
     clusters: pd.DataFrame
     peaks: pd.DataFrame
-    labels: np.ndarray
+    labels: Labels
 
 
 def make_cluster_table(
-    maps, surviving, geometry, *, measures=None, connectivity=26, min_distance_mm=MIN_DISTANCE_MM
-):
+    maps: Mapping[str, Map],
+    surviving: Mask,
+    geometry: Geometry,
+    *,
+    measures: Measures | None = None,
+    connectivity: int = 26,
+    min_distance_mm: float = MIN_DISTANCE_MM,
+) -> ClusterTable:
     """Return the clusters and peaks of the surviving points.
 
     Parameters
@@ -94,20 +109,20 @@ def make_cluster_table(
     return ClusterTable(clusters, tables.peaks(peaks, points), labels)
 
 
-def describe_columns(frame, more=None):
+def describe_columns(frame: pd.DataFrame, more: Descriptions | None = None) -> dict[str, Mapping[str, Any]]:
     """Return the descriptions of a table's columns, for its JSON sidecar; ``more`` adds to ``COLUMNS``."""
     known = {**COLUMNS, **(more or {})}
     return {name: known[name] for name in frame.columns if name in known}
 
 
-def _subset(geometry, points):
+def _subset(geometry: Geometry, points: Labels) -> Geometry:
     """Return the geometry of some of the points (in ascending order)."""
     chosen = np.zeros(geometry.n_points, bool)
     chosen[points] = True
     return Geometry(geometry.volume(chosen, fill=False), geometry.affine)
 
 
-def _label_by_size(values, geometry, connectivity):
+def _label_by_size(values: Map, geometry: Geometry, connectivity: int) -> Labels:
     """Return the cluster number of each point, from the largest; ties by height, then by position."""
     raw = _components(np.sign(values), geometry.neighbours(connectivity))
     sizes = np.bincount(raw)
@@ -119,7 +134,7 @@ def _label_by_size(values, geometry, connectivity):
     return rank[raw]
 
 
-def _components(values, neighbours):
+def _components(values: NDArray[Any], neighbours: Labels) -> Labels:
     """Return the connected component of each point, where only neighbours of equal value are joined."""
     rows = np.repeat(np.arange(len(values)), neighbours.shape[1])
     columns = neighbours.ravel()
@@ -131,7 +146,7 @@ def _components(values, neighbours):
     return connected_components(graph, directed=False)[1]
 
 
-def _find_peaks(values, members, geometry, min_distance_mm):
+def _find_peaks(values: Map, members: Labels, geometry: Geometry, min_distance_mm: float) -> Labels:
     """Return the indices of the peaks, by cluster, then by height.
 
     A plateau is one peak: its point nearest to its centre.
@@ -147,29 +162,29 @@ def _find_peaks(values, members, geometry, min_distance_mm):
     candidates = np.flatnonzero(above[plateau] <= height)
     positions = geometry.coordinates()
     single = [_middle(group, positions) for group in _split(candidates, plateau[candidates])]
-    single = np.array(sorted(single, key=lambda i: (members[i], -height[i], i)), dtype=int)
-    return _thin_out(single, members, positions, min_distance_mm)
+    ordered = np.array(sorted(single, key=lambda i: (members[i], -height[i], i)), dtype=int)
+    return _thin_out(ordered, members, positions, min_distance_mm)
 
 
-def _split(items, keys):
+def _split(items: Labels, keys: Labels) -> Iterator[Labels]:
     """Yield the items of each key."""
     order = np.argsort(keys, kind="stable")
     if len(order):
         yield from np.split(items[order], np.flatnonzero(np.diff(keys[order])) + 1)
 
 
-def _middle(points, positions):
+def _middle(points: Labels, positions: Matrix) -> int:
     """Return the point nearest to the centre of some points."""
     distance = np.linalg.norm(positions[points] - positions[points].mean(axis=0), axis=1)
     # Rounding keeps the choice among equally near points independent of the last bit.
-    return points[np.argmin(distance.round(6))]
+    return int(points[np.argmin(distance.round(6))])
 
 
-def _thin_out(peaks, members, positions, min_distance_mm):
+def _thin_out(peaks: Labels, members: Labels, positions: Matrix, min_distance_mm: float) -> Labels:
     """Return the peaks without those too near to a higher one of their cluster that stays."""
-    kept = []
+    kept: list[int] = []
     for group in _split(peaks, members[peaks]):
-        stay = []
+        stay: list[int] = []
         for peak in group:
             distance = np.linalg.norm(positions[stay] - positions[peak], axis=1)
             if np.all(distance >= min_distance_mm):
@@ -182,19 +197,19 @@ def _thin_out(peaks, members, positions, min_distance_mm):
 class _Tables:
     """Makes the two data frames of one labelled map."""
 
-    maps: dict
+    maps: Mapping[str, Map]
     geometry: Geometry
-    labels: np.ndarray
-    positions: np.ndarray
+    labels: Labels
+    positions: Matrix
 
-    def peaks(self, peaks, points):
+    def peaks(self, peaks: Labels, points: Labels) -> pd.DataFrame:
         """Return one row a peak."""
         ids = self.labels[points[peaks]]
         first = np.searchsorted(ids, ids)
         rows = {"cluster_id": ids, "peak": np.arange(len(ids)) - first + 1}
         return pd.DataFrame({**rows, **self._at(peaks, points), "sign": self._signs(points[peaks])})
 
-    def clusters(self, peaks, points, measures):
+    def clusters(self, peaks: Labels, points: Labels, measures: Measures) -> pd.DataFrame:
         """Return one row a cluster, with the values of its highest peak."""
         ids, first = np.unique(self.labels[points[peaks]], return_index=True)
         sizes = np.bincount(self.labels)[ids]
@@ -211,10 +226,10 @@ class _Tables:
         }
         return pd.DataFrame({**rows, **self._at(main, points), **extra})
 
-    def _at(self, peaks, points):
+    def _at(self, peaks: Labels, points: Labels) -> dict[str, NDArray[Any]]:
         where = {f"peak_{axis}": self.positions[peaks, i].round(3) for i, axis in enumerate("xyz")}
         return {**where, **{name: np.asarray(values)[points[peaks]] for name, values in self.maps.items()}}
 
-    def _signs(self, points):
+    def _signs(self, points: Labels) -> NDArray[np.str_]:
         statistic = np.asarray(next(iter(self.maps.values())))[points]
         return np.where(statistic > 0, "positive", "negative")

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from bidsapp.records.arrays import Labels, Matrix
+from bidsapp.records.maps import EffectStack, Geometry
 
-def make_peak_effects(peaks, stack):
+
+def make_peak_effects(peaks: pd.DataFrame, stack: EffectStack) -> pd.DataFrame:
     """Return the effect of every subject at every peak.
 
     Parameters
@@ -24,7 +27,7 @@ def make_peak_effects(peaks, stack):
     return pd.concat([peaks[columns].reset_index(drop=True), effects], axis=1)
 
 
-def find_points(positions, geometry):
+def find_points(positions: Matrix, geometry: Geometry) -> Labels:
     """Return the index of the point at each position in mm.
 
     Raises

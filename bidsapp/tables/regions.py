@@ -9,6 +9,8 @@ from bidsapp.errors import InputError
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.images.read import read_volume
 from bidsapp.inputs.tables.read import read_table
+from bidsapp.records.arrays import Labels, Maps, Matrix
+from bidsapp.records.maps import Geometry
 from bidsapp.tables.atlas import Atlas, read_atlases
 from bidsapp.tables.bundled import BUNDLED
 
@@ -31,11 +33,11 @@ class Regions:
 
     key: str
     title: str
-    names: list
-    members: list
+    names: list[str]
+    members: list[Labels]
 
 
-def read_regions(spec, geometry):
+def read_regions(spec: str, geometry: Geometry) -> Regions:
     """Return the regions that ``spec`` names: a bundled atlas, or IMAGE[,LABELS.tsv].
 
     Parameters
@@ -58,7 +60,7 @@ def read_regions(spec, geometry):
     return Regions(atlas.key, atlas.title, names, [np.flatnonzero(found == index) for index in indices])
 
 
-def read_atlas(spec):
+def read_atlas(spec: str) -> Atlas:
     """Return the bundled atlas or label image that ``spec`` names.
 
     Raises
@@ -69,7 +71,7 @@ def read_atlas(spec):
     return read_atlases([spec])[0] if spec in BUNDLED else _read_image(spec)
 
 
-def average_regions(values, regions):
+def average_regions(values: Maps, regions: Regions) -> Matrix:
     """Return the mean of every input in every region, shape (n_inputs, n_regions).
 
     NaN where an input has data in less than half of a region.
@@ -83,7 +85,7 @@ def average_regions(values, regions):
     return means
 
 
-def _read_image(spec):
+def _read_image(spec: str) -> Atlas:
     text, _, table = spec.partition(",")
     path = Path(text)
     if not is_named(path):
@@ -96,7 +98,7 @@ def _read_image(spec):
     return Atlas(key, key, "", "", names, values.shape, affine, regions)
 
 
-def _read_names(path):
+def _read_names(path: Path) -> dict[int, str]:
     if not is_named(path):
         raise InputError(f"--roi: there is no table {path}.")
     table = read_table(path)

@@ -96,6 +96,17 @@ def test_unknown_atlas_is_refused(choice, message):
         read_atlases([choice])
 
 
+def test_own_atlas_that_is_no_volume_is_refused(own_atlas, tmp_path):
+    surface = tmp_path / "surface.gii"
+    nib.GiftiImage().to_filename(surface)
+    (tmp_path / "surface.gii.tsv").write_text((tmp_path / "mine.tsv").read_text())
+    with pytest.raises(InputError, match=r"surface\.gii is not a volume"):
+        read_atlases([surface])
+    own_atlas.write_bytes(b"no image")
+    with pytest.raises(InputError, match="is not an image, or is truncated or corrupt"):
+        read_atlases([own_atlas])
+
+
 def test_own_atlas_without_table_is_refused(own_atlas):
     own_atlas.with_name("mine.tsv").unlink()
     with pytest.raises(InputError, match="needs a table of its labels"):
