@@ -1,12 +1,14 @@
 """Corrected p-values over several contrasts at once: a family."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bidsapp.inference.conventions import FOLLOWED_AS_Z
 from bidsapp.inference.tails import find_cutoff, p_from_tail
-from bidsapp.records.maps import Inference
+from bidsapp.records.arrays import Numbers
+from bidsapp.records.maps import ClusterInference, Inference, StatisticInference
 from bidsapp.stats.distributions import f_to_z, t_to_z
 
 MAXIMUM, HOLM = "maximum over contrasts in each shuffle", "Bonferroni-Holm over contrasts"
@@ -14,7 +16,7 @@ MAXIMUM, HOLM = "maximum over contrasts in each shuffle", "Bonferroni-Holm over 
 COMPARABLE = ("height", "extent")
 
 
-def correct_across(inferences, names=()):
+def correct_across(inferences: Sequence[Inference], names: Sequence[str] = ()) -> list[Inference]:
     """Return the inferences with p_fwe corrected over all of them; their conventions say how ("Family").
 
     Contrasts that were shuffled alike share one null: the maximum, in each shuffle, over points and
@@ -38,7 +40,7 @@ def correct_across(inferences, names=()):
     conventions = {"Family": f"{len(inferences)} contrasts, {how}{listed}"}
     if len(inferences) == 1:
         conventions = {"Family": "1 contrast"}
-    found = [{} for _ in inferences]
+    found: list[dict[str, StatisticInference]] = [{} for _ in inferences]
     for name in inferences[0].statistics:
         joint = alike and (name in COMPARABLE or same_scale)
         corrections = _joint(inferences, name) if joint else _stepwise(inferences, name)
@@ -60,34 +62,34 @@ class _Correction:
     """The null of a family on the scale of ``_size``, the factor of its p, and the p that none is below."""
 
     inference: Inference
-    null: np.ndarray
+    null: Numbers
     factor: int = 1
     least: float = 0.0
 
-    def p_of(self, values):
+    def p_of(self, values: Numbers) -> Numbers:
         """Return the corrected p of values of ``_size``."""
         p = p_from_tail(values, self.null, self.inference.options.tail_approximation)
         return np.minimum(np.maximum(p * self.factor, self.least), 1.0)
 
 
-def _joint(inferences, name):
+def _joint(inferences: Sequence[Inference], name: str) -> list[_Correction]:
     null = np.max([_null(one, name) for one in inferences], axis=0)
     return [_Correction(one, null) for one in inferences]
 
 
-def _stepwise(inferences, name):
+def _stepwise(inferences: Sequence[Inference], name: str) -> list[_Correction]:
     """Return the corrections of Holm (1979): the contrast with the smallest p comes first."""
     smallest = [np.nanmin(one.statistics[name].p_fwe, initial=1.0) for one in inferences]
-    corrections, least = [None] * len(inferences), 0.0
+    corrections, least = {}, 0.0
     for rank, place in enumerate(np.argsort(smallest, kind="stable")):
         factor = len(inferences) - rank
         least = max(least, min(smallest[place] * factor, 1.0))
         one = inferences[place]
         corrections[place] = _Correction(one, _null(one, name), factor, least)
-    return corrections
+    return [corrections[place] for place in range(len(inferences))]
 
 
-def _correct(inference, name, correction):
+def _correct(inference: Inference, name: str, correction: _Correction) -> StatisticInference:
     statistic, options = inference.statistics[name], inference.options
     p = correction.p_of(_size(inference, name))
     # No family makes a p smaller, outside clusters neither.
@@ -98,11 +100,11 @@ def _correct(inference, name, correction):
     return replace(statistic, p_fwe=p, cutoff=cutoff)
 
 
-def _null(inference, name):
+def _null(inference: Inference, name: str) -> Numbers:
     return _on_scale(inference, name, inference.statistics[name].null_max)
 
 
-def _size(inference, name):
+def _size(inference: Inference, name: str) -> Numbers:
     observed = inference.statistics[name].observed
     if inference.conventions.get("TwoSided"):
         observed = np.abs(observed)
@@ -111,14 +113,14 @@ def _size(inference, name):
     return _on_scale(inference, name, observed)
 
 
-def _on_scale(inference, name, values):
+def _on_scale(inference: Inference, name: str, values: Numbers) -> Numbers:
     """Return values of a statistic so that contrasts can be compared: heights as z."""
     if name != "height" or inference.test in FOLLOWED_AS_Z:
         return values
     return t_to_z(values, inference.dof[1]) if inference.test == "t" else f_to_z(values, *inference.dof)
 
 
-def _clusters(inference, statistics):
+def _clusters(inference: Inference, statistics: Mapping[str, StatisticInference]) -> ClusterInference | None:
     """Return the clusters with the p-values of their points."""
     clusters = inference.clusters
     if clusters is None:

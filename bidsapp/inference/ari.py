@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Map, Mask, Numbers
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Discoveries:
@@ -23,11 +25,11 @@ class Discoveries:
         The largest number of points that could all be null.
     """
 
-    p: np.ndarray
+    p: Map
     alpha: float
     hommel: int
 
-    def count(self, members):
+    def count(self, members: Labels | Mask) -> int:
         """Return the smallest number of truly active points in a set (indices or True where a member)."""
         p = self.p[members]
         p = np.sort(p[np.isfinite(p)])
@@ -37,19 +39,19 @@ class Discoveries:
         reaching = np.searchsorted(self.hommel * p, u * self.alpha, side="right")
         return int(max((1 - u + reaching).max(), 0))
 
-    def proportion(self, members):
+    def proportion(self, members: Labels | Mask) -> float:
         """Return the smallest share of truly active points in a set: 0 to 1; NaN for an empty set."""
         n_tested = np.count_nonzero(np.isfinite(self.p[members]))
         return self.count(members) / n_tested if n_tested else float("nan")
 
 
-def find_discoveries(p, alpha):
+def find_discoveries(p: Map, alpha: float) -> Discoveries:
     """Return the closed testing of a map of p-values (n_points,), NaN where there is no test."""
     tested = np.sort(p[np.isfinite(p)])
     return Discoveries(np.asarray(p, float), alpha, hommel_value(tested, alpha))
 
 
-def hommel_value(ordered, alpha):
+def hommel_value(ordered: Numbers, alpha: float) -> int:
     """Return the largest i with ``p_(m - i + j) > j alpha / i`` for every j up to i; p sorted ascending.
 
     When it holds for i it holds for every smaller number, so bisection finds it.

@@ -1,10 +1,16 @@
 """Options that make sense, what they mean in the space of a map, and in words for sidecars."""
 
+from typing import Any
+
 from scipy import special
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.pvalues import TIE
+from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.statistics.statistic import Space
+from bidsapp.inference.voxels.test import VoxelTest
+from bidsapp.records.arrays import Maps
+from bidsapp.records.maps import Geometry, Inference, InferenceOptions
 from bidsapp.stats.distributions import check_one_sided_p
 from bidsapp.vocabulary.statistics import STATISTICS
 
@@ -39,12 +45,12 @@ BELONGS = {
 }
 
 
-def conventions_of(inference, name):
+def conventions_of(inference: Inference, name: str | None) -> dict[str, Any]:
     """Return the conventions behind the p of a statistic, or, where ``name`` is None, the uncorrected p."""
     return {key: value for key, value in inference.conventions.items() if name in BELONGS.get(key, (name,))}
 
 
-def check_options(options):
+def check_options(options: InferenceOptions) -> None:
     """Raise SettingsError for options that cannot be meant."""
     check_one_sided_p(options.cluster_forming_p, "--cluster-forming-p")
     unknown = set(options.statistics) - set(STATISTICS)
@@ -54,7 +60,7 @@ def check_options(options):
         raise SettingsError("permutation inference needs at least 2 shuffles.")
 
 
-def make_space(test, geometry, options):
+def make_space(test: VoxelTest, geometry: Geometry, options: InferenceOptions) -> Space:
     """Return neighbours and thresholds, in units of the map that clusters are formed on."""
     p = options.cluster_forming_p
     on_z = options.scale == "z" or test.name != "t"
@@ -73,12 +79,14 @@ def make_space(test, geometry, options):
     )
 
 
-def as_it_is(statistic):
+def as_it_is(statistic: Maps) -> Maps:
     """Return the statistic: t maps are their own scale."""
     return statistic
 
 
-def describe_conventions(test, shuffles, space, options):
+def describe_conventions(
+    test: VoxelTest, shuffles: Shuffles, space: Space, options: InferenceOptions
+) -> dict[str, Any]:
     """Return every convention behind the numbers, by the names that sidecars give them."""
     on_z = space.scale is not as_it_is
     side = options.tail if test.is_signed else "upper"

@@ -4,18 +4,25 @@ Worsley 1996 (EC densities, table II), Friston 1994 and 1996 (cluster size and s
 (smoothness from residuals). A resel is a block of one full width at half maximum along every axis.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
 import numpy as np
 from scipy import special, stats
 
-from bidsapp.records.maps import Smoothness
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+from bidsapp.records.maps import Geometry, Smoothness
 from bidsapp.stats.weighted_solve import make_basis
+
+# One value or many.
+Values: TypeAlias = Numbers | float
 
 FOUR_LOG_2 = 4 * np.log(2)
 # Below it, F is 0 to every digit of the densities.
 SMALLEST_F = 1e-30
 
 
-def ec_densities(u, test, dof):
+def ec_densities(u: Values, test: str, dof: tuple[float, float]) -> Numbers:
     """Return the expected Euler characteristic of dimension 0 to 3 per resel above u, shape (4,).
 
     Parameters
@@ -29,17 +36,19 @@ def ec_densities(u, test, dof):
     return _student(u, dof[1]) if test == "t" else _fisher(u, *dof)
 
 
-def expected_clusters(u, test, dof, resels):
+def expected_clusters(u: Values, test: str, dof: tuple[float, float], resels: Numbers) -> Numbers:
     """Return the expected number of clusters above u in a search volume."""
     return np.tensordot(resels, ec_densities(u, test, dof), axes=1)
 
 
-def peak_p(u, test, dof, resels):
+def peak_p(u: Values, test: str, dof: tuple[float, float], resels: Numbers) -> Numbers:
     """Return the corrected p of a peak of height u."""
     return -np.expm1(-expected_clusters(u, test, dof, resels))
 
 
-def cluster_p(size_resels, u, test, dof, resels):
+def cluster_p(
+    size_resels: Values, u: float, test: str, dof: tuple[float, float], resels: Numbers
+) -> tuple[Numbers, Numbers]:
     """Return the uncorrected and the corrected p of a cluster of some resels above u."""
     density = ec_densities(u, test, dof)
     dimension = int(np.flatnonzero(resels)[-1])
@@ -51,14 +60,16 @@ def cluster_p(size_resels, u, test, dof, resels):
     return p, -np.expm1(-(expected + np.finfo(float).eps) * p)
 
 
-def set_p(n_clusters, size_resels, u, test, dof, resels):
+def set_p(
+    n_clusters: int, size_resels: Values, u: float, test: str, dof: tuple[float, float], resels: Numbers
+) -> Values:
     """Return the p of at least so many clusters of at least a size above u."""
     p, _ = cluster_p(size_resels, u, test, dof, resels)
     expected = expected_clusters(u, test, dof, resels) * p
     return stats.poisson.sf(n_clusters - 1, expected)
 
 
-def estimate_smoothness(effects, matrix, geometry, dof):
+def estimate_smoothness(effects: Maps, matrix: Matrix, geometry: Geometry, dof: float) -> Smoothness:
     """Return how smooth the noise is, from differences between neighbours of standardised residuals.
 
     Subject by subject: beside the effects only a few maps are held.
@@ -72,13 +83,13 @@ def estimate_smoothness(effects, matrix, geometry, dof):
     dof : float
         Residual degrees of freedom.
     """
-    complete = np.isfinite(effects).all(axis=0)
+    complete: Mask = np.all(np.isfinite(effects), axis=0)
     basis, _ = make_basis(matrix)
     coefficients = np.zeros((basis.shape[1], effects.shape[1]))
     for row, weights in zip(effects, basis, strict=True):
         coefficients += weights[:, None] * np.where(complete, row, 0.0)
 
-    def residuals():
+    def residuals() -> Iterator[Map]:
         for row, weights in zip(effects, basis, strict=True):
             yield np.where(complete, row, 0.0) - weights @ coefficients
 
@@ -100,7 +111,7 @@ def estimate_smoothness(effects, matrix, geometry, dof):
     return Smoothness(fwhm, count_resels(geometry.mask, fwhm), geometry.n_points)
 
 
-def count_resels(mask, fwhm_voxels):
+def count_resels(mask: Mask, fwhm_voxels: Numbers) -> Numbers:
     """Return the resel counts of dimension 0 to 3 of a mask (Worsley 1996, equations for a lattice)."""
     padded = np.pad(mask, (0, 1))
     points = np.count_nonzero(padded)
@@ -114,11 +125,11 @@ def count_resels(mask, fwhm_voxels):
     return np.array([zero, one, two, cubes * r.prod()], float)
 
 
-def _mean_square(differences):
+def _mean_square(differences: Numbers) -> float:
     return np.square(differences).mean() if differences.size else 0.0
 
 
-def _both(padded, axes):
+def _both(padded: Mask, axes: Sequence[int]) -> int:
     """Return how many points have all their neighbours one step along some axes (edges, faces, cubes)."""
     joint = padded
     for axis in axes:
@@ -126,7 +137,7 @@ def _both(padded, axes):
     return int(np.count_nonzero(joint))
 
 
-def _forward_pairs(geometry):
+def _forward_pairs(geometry: Geometry) -> list[tuple[Labels, Labels]]:
     """Return, for every axis, the points that have a neighbour one step up, and these neighbours."""
     index = geometry.volume(np.arange(geometry.n_points), fill=-1)
     pairs = []
@@ -138,7 +149,7 @@ def _forward_pairs(geometry):
     return pairs
 
 
-def _gaussian(u):
+def _gaussian(u: Values) -> Numbers:
     shape = np.exp(-(u**2) / 2)
     return np.array(
         [
@@ -150,7 +161,7 @@ def _gaussian(u):
     )
 
 
-def _student(u, v):
+def _student(u: Values, v: float) -> Numbers:
     ratio = np.exp(special.gammaln((v + 1) / 2) - special.gammaln(v / 2))
     shape = (1 + u**2 / v) ** ((1 - v) / 2)
     return np.array(
@@ -163,7 +174,7 @@ def _student(u, v):
     )
 
 
-def _fisher(u, k, v):
+def _fisher(u: Values, k: float, v: float) -> Numbers:
     a = FOUR_LOG_2 / (2 * np.pi)
     log_b = special.gammaln(v / 2) + special.gammaln(k / 2)
     # The densities have limits at 0, which the powers do not.

@@ -5,6 +5,7 @@ every shuffle, is the null against which each point's own value is compared. The
 name; it hands each what it needs.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +14,7 @@ import numpy as np
 from bidsapp.inference.conventions import check_options, describe_conventions, make_space
 from bidsapp.inference.engine.batches import make_job
 from bidsapp.inference.engine.budget import check_memory
-from bidsapp.inference.engine.following import follow_all
+from bidsapp.inference.engine.following import Monitor, follow_all
 from bidsapp.inference.pvalues import p_from_counts
 from bidsapp.inference.shuffles.make import (
     Shuffles,
@@ -25,17 +26,28 @@ from bidsapp.inference.shuffles.make import (
 from bidsapp.inference.shuffles.partition import Partition, drop_fixed, partition_design
 from bidsapp.inference.shuffles.schemes import Scheme, choose_scheme
 from bidsapp.inference.statistics import STATISTICS
-from bidsapp.inference.statistics.clusters import find_clusters
+from bidsapp.inference.statistics.clusters import Clusters, find_clusters
+from bidsapp.inference.statistics.statistic import Space, Statistic
 from bidsapp.inference.tails import find_cutoff, p_from_tail
 from bidsapp.inference.voxels.grouped import prepare_grouped_test
 from bidsapp.inference.voxels.grouped_vectors import prepare_grouped_vectors_test
 from bidsapp.inference.voxels.incomplete import add_incomplete
 from bidsapp.inference.voxels.linear import prepare_linear_test
+from bidsapp.inference.voxels.test import VoxelTest
 from bidsapp.inference.voxels.wilks import prepare_wilks_test
-from bidsapp.records.maps import ClusterInference, Inference, StatisticInference
+from bidsapp.records.arrays import Map, Maps, Matrix, Numbers
+from bidsapp.records.maps import ClusterInference, Geometry, Inference, InferenceOptions, StatisticInference
 
 
-def permute(effects, matrix, weights, geometry, options, *, monitor=None):
+def permute(
+    effects: Maps,
+    matrix: Matrix,
+    weights: Matrix,
+    geometry: Geometry,
+    options: InferenceOptions,
+    *,
+    monitor: Monitor | None = None,
+) -> Inference:
     """Return what shuffling says about one contrast of a group design.
 
     Parameters
@@ -50,9 +62,7 @@ def permute(effects, matrix, weights, geometry, options, *, monitor=None):
         One row is a t test, several are an F test.
     geometry : Geometry
     options : InferenceOptions
-    monitor : object, optional
-        ``progress(done, total)`` is called after each batch, ``save(state)`` with arrays from which a later
-        call goes on, and at the start ``load()``, which returns the last state or None.
+    monitor : Monitor, optional
 
     Returns
     -------
@@ -119,12 +129,12 @@ class Layout:
     partition: Partition
     scheme: Scheme
     shuffles: Shuffles
-    nuisance: np.ndarray
+    nuisance: Matrix
     smallest_p: float
     notes: tuple[str, ...]
 
 
-def lay_out(matrix, weights, options, *, n_maps=1):
+def lay_out(matrix: Matrix, weights: Matrix, options: InferenceOptions, *, n_maps: int = 1) -> Layout:
     """Return the `Layout` of a contrast; ``n_maps`` is the number of maps of each subject.
 
     Raises
@@ -149,7 +159,7 @@ def lay_out(matrix, weights, options, *, n_maps=1):
     return Layout(partition, scheme, shuffles, nuisance, lowest, notes)
 
 
-def _shuffle_design(partition, options):
+def _shuffle_design(partition: Partition, options: InferenceOptions) -> tuple[Shuffles, Matrix]:
     """Return the shuffles and the nuisance that they change."""
     shuffles = make_shuffles(partition, options)
     fixed = fixed_directions(shuffles, options.blocks, len(partition.effect))
@@ -163,7 +173,9 @@ def _shuffle_design(partition, options):
     return shuffles, nuisance
 
 
-def prepare_test(effects, design, layout):
+def prepare_test(
+    effects: Maps, design: tuple[Matrix, Matrix], layout: Layout
+) -> tuple[VoxelTest, VoxelTest, str]:
     """Return the test of the points with all subjects, that of all points, and what must be said of them.
 
     Parameters
@@ -180,20 +192,21 @@ def prepare_test(effects, design, layout):
     return whole, *add_incomplete(whole, effects, design, layout.shuffles, options, _prepare)
 
 
-def _prepare(effects, partition, nuisance, options):
+def _prepare(effects: Maps, partition: Partition, nuisance: Matrix, options: InferenceOptions) -> VoxelTest:
     """Return the test that the data and the options ask for."""
     direction = -1 if options.tail == "negative" and partition.n_rows == 1 else 1
     groups = options.variance_groups
-    one_variance = groups is None or len(np.unique(groups)) == 1
-    if np.ndim(effects) == 3 and one_variance:
+    if groups is not None and len(np.unique(groups)) == 1:
+        groups = None
+    if np.ndim(effects) == 3 and groups is None:
         return prepare_wilks_test(effects, partition, nuisance)
-    if np.ndim(effects) == 3:
+    if np.ndim(effects) == 3 and groups is not None:
         return prepare_grouped_vectors_test(effects, partition, groups)
     test = prepare_linear_test(effects, partition, nuisance, direction=direction)
-    return test if one_variance else prepare_grouped_test(test, groups)
+    return test if groups is None else prepare_grouped_test(test, groups)
 
 
-def _enhance(statistic, observed, space):
+def _enhance(statistic: Statistic, observed: Map, space: Space) -> Map:
     """Return the observed map of a statistic, signed; the voxel's own statistic with NaN as it is."""
     if statistic.words.needs == "height":
         return observed
@@ -201,19 +214,21 @@ def _enhance(statistic, observed, space):
     return statistic.enhance(spatial, _clusters(spatial, space), space)
 
 
-def _clusters(spatial, space):
+def _clusters(spatial: Map, space: Space) -> Clusters:
     return find_clusters(
         spatial, space.cutoff, space.neighbours, two_tailed=space.two_tailed, offset=space.offset
     )
 
 
-def _corrected(size, observed, null, options):
+def _corrected(size: Map, observed: Map, null: Numbers, options: InferenceOptions) -> Map:
     """Return corrected p; NaN where there is no test."""
     p = p_from_tail(size, null, options.tail_approximation)
     return np.where(np.isfinite(observed), p, np.nan)
 
 
-def _observed_clusters(observed, test, space, nulls, options):
+def _observed_clusters(
+    observed: Map, test: VoxelTest, space: Space, nulls: Mapping[str, Numbers], options: InferenceOptions
+) -> ClusterInference | None:
     """Return the clusters of the observed map with their corrected p."""
     if not {"extent", "mass"} & set(nulls):
         return None

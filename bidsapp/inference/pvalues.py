@@ -3,12 +3,14 @@
 import numpy as np
 from scipy import stats
 
+from bidsapp.records.arrays import Labels, Numbers
+
 # Shuffles that differ from the observed value by less than this share are ties, which count as reaching
 # it: the same arrangement computed twice may differ in its last digits.
 TIE = 1e-9
 
 
-def p_from_null(observed, null):
+def p_from_null(observed: Numbers, null: Numbers) -> Numbers:
     """Return the share of null values at or above each observed value.
 
     Parameters
@@ -25,12 +27,12 @@ def p_from_null(observed, null):
     return np.where(np.isnan(observed), np.nan, p)
 
 
-def p_from_counts(counts, n_shuffles):
+def p_from_counts(counts: Labels, n_shuffles: int) -> Numbers:
     """Return p-values from how many shuffles, the observed one among them, reached each value."""
     return counts / n_shuffles
 
 
-def p_interval(p, n_shuffles, level=0.95):
+def p_interval(p: Numbers, n_shuffles: int, level: float = 0.95) -> tuple[Numbers, Numbers]:
     """Return the Clopper-Pearson interval around p-values from random shuffles.
 
     The observed arrangement is left out of the count: it is no random draw.
@@ -43,6 +45,6 @@ def p_interval(p, n_shuffles, level=0.95):
     return lower, upper
 
 
-def log10_p(p):
+def log10_p(p: Numbers) -> Numbers:
     """Return -log10 of p-values."""
     return -np.log10(p)

@@ -4,10 +4,13 @@ Winkler et al. (2016): a gamma distribution with the first three moments of the 
 Pareto distribution of its upper tail (Knijnenburg 2009), for p below 0.1 only.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import stats
 
 from bidsapp.inference.pvalues import p_from_null
+from bidsapp.records.arrays import Numbers
 
 # The tail replaces counts only below this p.
 LARGEST_TAIL_P = 0.1
@@ -18,7 +21,7 @@ POOR_FIT_P = 0.05
 FARTHEST = 1000.0
 
 
-def p_from_tail(observed, null, method):
+def p_from_tail(observed: Numbers, null: Numbers, method: str) -> Numbers:
     """Return corrected p-values by ``method``: "none" counts, "gamma" and "gpd" extrapolate.
 
     A generalised Pareto tail that fits nowhere (Cramer-von Mises p below 0.05 down to 30 shuffles) leaves
@@ -42,7 +45,7 @@ def p_from_tail(observed, null, method):
     return np.where(use, np.maximum(fitted, floor), counted)
 
 
-def find_cutoff(null, p_of, alpha):
+def find_cutoff(null: Numbers, p_of: Callable[[Numbers], Numbers], alpha: float) -> float:
     """Return the smallest value of a null whose corrected p is at most alpha; NaN where there is none.
 
     Parameters
@@ -57,7 +60,7 @@ def find_cutoff(null, p_of, alpha):
     return float(reached[0]) if len(reached) else float("nan")
 
 
-def fit_pareto_tail(null):
+def fit_pareto_tail(null: Numbers) -> tuple[float, float, float, float] | None:
     """Return threshold, share above it, shape and scale of the tail; None where nothing fits.
 
     By moments (Hosking & Wallis 1987); scipy's sign of the shape.

@@ -7,12 +7,15 @@ shuffles are cut into batches (``budget.py``).
 """
 
 import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bidsapp.inference.engine.budget import WHOLE, count_screened, count_threads
@@ -20,9 +23,18 @@ from bidsapp.inference.fast.kernels import cluster_maxima_of_maps, cluster_maxim
 from bidsapp.inference.fast.screening import screen_points
 from bidsapp.inference.fast.simd import BLOCK
 from bidsapp.inference.pvalues import TIE
+from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.statistics import STATISTICS
-from bidsapp.inference.statistics.statistic import Batch
+from bidsapp.inference.statistics.statistic import Batch, Space
 from bidsapp.inference.voxels.linear import STRETCH, LinearTest
+from bidsapp.inference.voxels.test import VoxelTest
+from bidsapp.records.arrays import Labels, Map, Maps, Matrix, Numbers
+from bidsapp.records.maps import InferenceOptions
+
+# The maxima of each statistic (n,) by its name, and how many shuffles reach each point (n_points,).
+Followed: TypeAlias = tuple[dict[str, Numbers], Labels | None]
+# Points above the cluster-forming threshold: the shuffle, the point and w of each.
+Events: TypeAlias = Sequence[NDArray[Any]]
 
 # No w reaches this: there are no clusters to form.
 NO_CUTOFF = 2.0
@@ -40,37 +52,39 @@ class Job:
     statistic; None when exceedances are not counted.
     """
 
-    test: object
-    shuffles: object
-    space: object
-    statistics: tuple
-    reached: np.ndarray | None
+    test: VoxelTest
+    shuffles: Shuffles
+    space: Space
+    statistics: tuple[str, ...]
+    reached: Map | None
     batch: int
     n_threads: int
 
     @property
-    def needs(self):
+    def needs(self) -> set[str]:
         """The fields of ``Batch`` that the statistics read."""
         return needs_of(self.statistics)
 
     @property
-    def n_followed(self):
+    def n_followed(self) -> int:
         """How many shuffles must be looked at: the first half where the others give the same by symmetry."""
         is_even = self.space.two_tailed or not self.test.is_signed
         return len(self.shuffles) // 2 if self.shuffles.is_mirrored and is_even else len(self.shuffles)
 
-    def digest(self):
+    def digest(self) -> str:
         """Return a text that is the same for the same data, shuffles and statistics only."""
-        text = hashlib.sha256(np.ascontiguousarray(self.test.data))
+        text = hashlib.sha256(np.ascontiguousarray(self.test.data).data)
         text.update(self.shuffles.digest().encode())
         space = self.space
         shown = (self.statistics, space.cutoff, space.offset, space.two_tailed, space.tfce_powers)
         text.update(repr((*shown, space.tfce_steps, self.reached is None)).encode())
-        text.update(space.neighbours)
+        text.update(space.neighbours.data)
         return text.hexdigest()
 
 
-def make_job(test, shuffles, space, options, observed):
+def make_job(
+    test: VoxelTest, shuffles: Shuffles, space: Space, options: InferenceOptions, observed: Map
+) -> Job:
     """Return the job of a test with its observed map (n_points,)."""
     reached = None
     if options.uncorrected:
@@ -84,18 +98,18 @@ def make_job(test, shuffles, space, options, observed):
     return Job(test, shuffles, space, options.statistics, reached, *sizes)
 
 
-def needs_of(statistics):
+def needs_of(statistics: Iterable[str]) -> set[str]:
     """Return the fields of ``Batch`` that some statistics read."""
     return {STATISTICS[name].words.needs for name in statistics}
 
 
-def batches(job, start=0, *, finer=False):
+def batches(job: Job, start: int = 0, *, finer: bool = False) -> list[slice]:
     """Return the slices of shuffles that are followed together; ``finer`` to look often whether to stop."""
     size = min(job.batch, FINER) if finer else job.batch
     return [slice(i, min(i + size, job.n_followed)) for i in range(start, job.n_followed, size)]
 
 
-def follow_each(job, parts):
+def follow_each(job: Job, parts: Sequence[slice]) -> Iterator[tuple[slice, Followed]]:
     """Yield every batch (slice of the shuffles) and what `follow` returns for it.
 
     Batches are followed one after another here, or side by side by the workers of joblib's current backend.
@@ -108,7 +122,7 @@ def follow_each(job, parts):
         yield from zip(some, Parallel()(delayed(follow)(held, which) for which in some), strict=True)
 
 
-def _hold(job):
+def _hold(job: Job) -> object:
     """Return the job as the loops of joblib take it.
 
     A Dask cluster holds it as the result of a task, which is done again when the worker that held it dies;
@@ -118,11 +132,11 @@ def _hold(job):
     return job if client is None else client.submit(_itself, job, pure=False)
 
 
-def _itself(job):
+def _itself(job: Job) -> Job:
     return job
 
 
-def follow(job, which):
+def follow(job: Job, which: slice) -> Followed:
     """Return the maxima of every statistic (name -> (n,)) and how many shuffles reach each point.
 
     Parameters
@@ -132,19 +146,21 @@ def follow(job, which):
     """
     with threadpool_limits(1), ThreadPoolExecutor(job.n_threads) as pool:
         batch, counts = (
-            _screen(job, which, pool) if is_screened(job.test, job.needs) else _map(job, which, pool)
+            _screen(job, job.test, which, pool)
+            if is_screened(job.test, job.needs)
+            else _map(job, which, pool)
         )
     return {name: batch[name] for name in job.statistics}, counts
 
 
-def is_screened(test, needs):
+def is_screened(test: VoxelTest, needs: Collection[str]) -> TypeGuard[LinearTest]:
     """Return whether the fast route serves."""
     return isinstance(test, LinearTest) and "maps" not in needs
 
 
-def _screen(job, which, pool):
+def _screen(job: Job, test: LinearTest, which: slice, pool: ThreadPoolExecutor) -> Followed:
     """Follow a batch point by point."""
-    test, space = job.test, job.space
+    space = job.space
     weights = test.weights(job.shuffles, which)
     rows, scale = test.sign_tables(job.shuffles, weights)
     n_points = test.data.shape[1]
@@ -154,21 +170,27 @@ def _screen(job, which, pool):
     settings = (test.partition.n_rows, space.two_tailed, cutoff, _margin(weights))
     reached = None if job.reached is None else test.to_w(job.reached)
 
-    def look(part):
+    def look(part: slice) -> tuple[Numbers, Labels, Events]:
         return _screen_part(part, test.data, (weights, rows, scale), settings, reached)
 
     found = list(pool.map(look, parts))
     height = test.statistic(np.max([best for best, _, _ in found], axis=0))
     counts = None if reached is None else np.concatenate([counts for _, counts, _ in found])
-    clusters = None
+    clusters: Matrix = np.empty((0, 2))
     if has_clusters:
         events = [np.concatenate(columns) for columns in zip(*[e for _, _, e in found], strict=True)]
-        clusters = _clusters_of_events(events, len(weights), job, pool)
+        clusters = _clusters_of_events(events, len(weights), job, test, pool)
     batch = Batch(height, clusters)
     return {name: STATISTICS[name].maxima(batch, space) for name in job.statistics}, counts
 
 
-def _screen_part(part, data, shuffled, settings, reached):
+def _screen_part(
+    part: slice,
+    data: Maps,
+    shuffled: tuple[Numbers, Labels, Numbers],
+    settings: tuple[int, bool, float, float],
+    reached: Map | None,
+) -> tuple[Numbers, Labels, Events]:
     """Screen the points of one thread, a stretch at a time; return best, counts and events."""
     best = np.full(len(shuffled[0]), 0.0 if settings[1] or settings[0] > 1 else -1.0)
     counts = np.zeros(part.stop - part.start, np.int32)
@@ -196,15 +218,17 @@ def _screen_part(part, data, shuffled, settings, reached):
     return best, counts, [np.concatenate(columns) for columns in zip(*kept, strict=True)]
 
 
-def _clusters_of_events(events, n_shuffles, job, pool):
+def _clusters_of_events(
+    events: Events, n_shuffles: int, job: Job, test: LinearTest, pool: ThreadPoolExecutor
+) -> Matrix:
     """Return the largest cluster size and mass of each shuffle from its points above the cutoff."""
     shuffle, point, w = events
     order = np.argsort(shuffle, kind="stable")
     starts = np.searchsorted(shuffle[order], np.arange(n_shuffles + 1))
-    heights = job.space.scale(job.test.statistic(w[order]))
+    heights = job.space.scale(test.statistic(w[order]))
     point = np.ascontiguousarray(point[order], np.int32)
 
-    def look(part):
+    def look(part: slice) -> Matrix:
         return cluster_maxima_of_points(
             starts[part.start : part.stop + 1], point, heights, job.space.neighbours, job.space.offset
         )
@@ -212,37 +236,39 @@ def _clusters_of_events(events, n_shuffles, job, pool):
     return np.concatenate(list(pool.map(look, _cut(n_shuffles, job.n_threads, 1))))
 
 
-def _map(job, which, pool):
+def _map(job: Job, which: slice, pool: ThreadPoolExecutor) -> Followed:
     """Follow a batch by whole maps."""
     pieces = [slice(i, min(i + WHOLE, which.stop)) for i in range(which.start, which.stop, WHOLE)]
     results = list(pool.map(lambda piece: _map_piece(job, piece), pieces))
     maxima = {name: np.concatenate([m[name] for m, _ in results]) for name in job.statistics}
-    return maxima, None if job.reached is None else np.sum([counts for _, counts in results], axis=0)
+    counted = [counts for _, counts in results if counts is not None]
+    return maxima, np.sum(counted, axis=0) if counted else None
 
 
-def _map_piece(job, piece):
+def _map_piece(job: Job, piece: slice) -> Followed:
     space = job.space
     maps = job.test.maps(job.shuffles, piece)
     size = np.abs(maps) if space.two_tailed else maps
     counts = None if job.reached is None else np.count_nonzero(size >= job.reached, axis=0)
-    height, clusters, spatial = size.max(axis=1), None, None
+    clusters: Matrix = np.empty((0, 2))
+    spatial: Maps = np.empty((0, 0))
     if job.needs != {"height"}:
         spatial = space.scale(maps)
     if "clusters" in job.needs:
         clusters = cluster_maxima_of_maps(
             spatial, space.cutoff, space.two_tailed, space.neighbours, space.offset
         )
-    batch = Batch(height, clusters, spatial)
+    batch = Batch(size.max(axis=1), clusters, spatial)
     return {name: STATISTICS[name].maxima(batch, space) for name in job.statistics}, counts
 
 
-def _cut(n, n_parts, unit):
+def _cut(n: int, n_parts: int, unit: int) -> list[slice]:
     """Return slices of 0 to n, about equal, at multiples of a unit."""
     n_units = -(-n // unit)
     edges = [min(n, unit * (n_units * k // n_parts)) for k in range(n_parts + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
 
 
-def _margin(weights):
+def _margin(weights: Numbers) -> float:
     """Return how far single-precision sums over the subjects may be off in w."""
-    return 1e-6 + 4e-7 * np.sqrt(weights.shape[2]) * weights.shape[1]
+    return float(1e-6 + 4e-7 * np.sqrt(weights.shape[2]) * weights.shape[1])

@@ -4,6 +4,10 @@ Results depend on neither.
 """
 
 from bidsapp.errors import SettingsError
+from bidsapp.inference.voxels.linear import LinearTest
+from bidsapp.inference.voxels.test import VoxelTest
+from bidsapp.records.arrays import Maps
+from bidsapp.records.maps import InferenceOptions
 
 # Shuffles screened together, without and with points of clusters to remember; and whole maps at a time.
 SCREENED, SCREENED_WITH_CLUSTERS, WHOLE = 16384, 2048, 8
@@ -16,7 +20,7 @@ WEIGHT_COPIES, EVENT_COPIES = 4, 8
 MAP_COPIES = {"t": 8, "F": 12, "v": 14, "G": 14}
 
 
-def check_memory(effects, options):
+def check_memory(effects: Maps, options: InferenceOptions) -> None:
     """Raise SettingsError where the data to be shuffled do not fit.
 
     Parameters
@@ -34,7 +38,7 @@ def check_memory(effects, options):
         )
 
 
-def count_screened(test, space_has_clusters, options):
+def count_screened(test: LinearTest, space_has_clusters: bool, options: InferenceOptions) -> int:
     """Return how many shuffles are screened together."""
     n_subjects, n_points = test.data.shape
     n_weights = test.partition.n_rows + test.nuisance.shape[1]
@@ -46,7 +50,7 @@ def count_screened(test, space_has_clusters, options):
     return int(min(most, max(FEWEST, _left(test, options) / (DOUBLE * doubles))))
 
 
-def count_threads(test, options):
+def count_threads(test: VoxelTest, options: InferenceOptions) -> int:
     """Return how many threads may follow whole maps, of those that there are."""
     n_points = test.data.shape[-1]
     copies = MAP_COPIES.get(test.name)
@@ -57,6 +61,6 @@ def count_threads(test, options):
     return int(min(max(options.n_threads, 1), max(1, _left(test, options) / of_a_thread)))
 
 
-def _left(test, options):
+def _left(test: VoxelTest, options: InferenceOptions) -> float:
     """Return the bytes that are left beside the data of a test."""
     return options.memory_gb * 1e9 - test.data.nbytes

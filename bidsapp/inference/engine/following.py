@@ -1,15 +1,39 @@
 """Run the batches of a job: keep the nulls, save what is needed to go on, stop when the answer is clear."""
 
-import numpy as np
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias
 
-from bidsapp.inference.engine.batches import batches, follow_each
+import numpy as np
+from numpy.typing import NDArray
+
+from bidsapp.inference.engine.batches import Job, batches, follow_each
 from bidsapp.inference.pvalues import p_from_null, p_interval
+from bidsapp.records.arrays import Labels, Numbers
+from bidsapp.records.maps import InferenceOptions
+
+# What is saved of an interrupted call, by name.
+State: TypeAlias = Mapping[str, NDArray[Any]]
 
 # Early stopping: no decision on fewer shuffles, and at this confidence that p stays on its side of alpha.
 FEWEST_DECIDED, DECIDED = 200, 0.999
 
 
-def follow_all(job, options, observed, monitor):
+class Monitor(Protocol):
+    """Who is told how far the shuffles are, and keeps what a later call needs to go on."""
+
+    def load(self) -> State | None:
+        """Return what was saved last, or None."""
+
+    def save(self, state: State) -> None:
+        """Keep the state after a batch."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Be told of the shuffles that are done, of all that are followed."""
+
+
+def follow_all(
+    job: Job, options: InferenceOptions, observed: Mapping[str, Numbers], monitor: Monitor | None
+) -> tuple[dict[str, Numbers], Labels | None, int]:
     """Return the null maxima of each statistic, the exceedance counts and the number of shuffles."""
     # Of all data: as long as a batch of shuffles, so once.
     digest = job.digest() if monitor is not None else ""
@@ -17,7 +41,7 @@ def follow_all(job, options, observed, monitor):
     for which, (maxima, reached) in follow_each(job, batches(job, done, finer=options.stop_when_decided)):
         for name in job.statistics:
             nulls[name][which] = maxima[name]
-        if counts is not None:
+        if counts is not None and reached is not None:
             counts += reached
         done = which.stop
         if monitor is not None:
@@ -32,14 +56,14 @@ def follow_all(job, options, observed, monitor):
     return nulls, None if counts is None else 2 * counts, len(job.shuffles)
 
 
-def _state(digest, done, nulls, counts):
+def _state(digest: str, done: int, nulls: Mapping[str, Numbers], counts: Labels | None) -> State:
     """Return what a later call needs to go on, as arrays."""
     state = {f"null_{name}": null[:done] for name, null in nulls.items()}
     more = {} if counts is None else {"counts": counts}
     return {"digest": np.array(digest), "done": np.array(done), **state, **more}
 
 
-def _resume(job, monitor, digest):
+def _resume(job: Job, monitor: Monitor | None, digest: str) -> tuple[int, dict[str, Numbers], Labels | None]:
     """Return where an interrupted call stood, or the start; a state of other data or options is not used."""
     nulls = {name: np.full(len(job.shuffles), np.nan) for name in job.statistics}
     counts = None if job.reached is None else np.zeros(len(job.reached), np.int64)
@@ -52,7 +76,9 @@ def _resume(job, monitor, digest):
     return done, nulls, counts if counts is None else state["counts"].astype(np.int64)
 
 
-def is_decided(observed, nulls, done, alpha):
+def is_decided(
+    observed: Mapping[str, Numbers], nulls: Mapping[str, Numbers], done: int, alpha: float
+) -> bool:
     """Return whether more shuffles would hardly move a corrected p across alpha.
 
     Parameters

@@ -1,1 +1,1 @@
-"""Compiled loops; nothing here imports another part."""
+"""Compiled loops; nothing here imports another part but for the names of arrays."""

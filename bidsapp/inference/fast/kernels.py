@@ -7,11 +7,13 @@ Every loop walks the neighbour table (n_points, k) of ``Geometry.neighbours`` an
 import numba
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+
 compiled = numba.njit(cache=True, nogil=True)
 
 
 @compiled
-def find_root(forest, point):
+def find_root(forest: Labels, point: int) -> int:
     """Return the root of a point, halving the path on the way."""
     while forest[point] != point:
         forest[point] = forest[forest[point]]
@@ -20,7 +22,7 @@ def find_root(forest, point):
 
 
 @compiled
-def label_components(above, neighbours):
+def label_components(above: Mask, neighbours: Labels) -> Labels:
     """Return the component of each point, numbered from 1 by their first point; 0 where not above.
 
     Parameters
@@ -52,7 +54,9 @@ def label_components(above, neighbours):
 
 
 @compiled
-def largest_clusters(points, heights, neighbours, forest, offset):
+def largest_clusters(
+    points: Labels, heights: Numbers, neighbours: Labels, forest: Labels, offset: float
+) -> tuple[int, float]:
     """Return the largest size and the largest mass of the clusters that some points form.
 
     Parameters
@@ -96,7 +100,9 @@ def largest_clusters(points, heights, neighbours, forest, offset):
 
 
 @compiled
-def cluster_maxima_of_maps(maps, cutoff, two_tailed, neighbours, offset):
+def cluster_maxima_of_maps(
+    maps: Maps, cutoff: float, two_tailed: bool, neighbours: Labels, offset: float
+) -> Matrix:
     """Return the largest cluster size and mass of each map, shape (n_maps, 2).
 
     Points at or above the cutoff form clusters; with two tails those at or below minus the cutoff, too.
@@ -121,7 +127,9 @@ def cluster_maxima_of_maps(maps, cutoff, two_tailed, neighbours, offset):
 
 
 @compiled
-def enhance_sweep(values, order, neighbours, extent_power, height_power):
+def enhance_sweep(
+    values: Map, order: Labels, neighbours: Labels, extent_power: float, height_power: float
+) -> Map:
     """Return the threshold-free cluster enhancement of each point by the exact integral.
 
     Between two successive heights the clusters do not change, so each contributes
@@ -164,14 +172,16 @@ def enhance_sweep(values, order, neighbours, extent_power, height_power):
 
 
 @compiled
-def _root_without_halving(forest, point):
+def _root_without_halving(forest: Labels, point: int) -> int:
     while forest[point] != point:
         point = forest[point]
     return point
 
 
 @compiled
-def _collect(forest, order, gathered, size, level, extent_power):
+def _collect(
+    forest: Labels, order: Labels, gathered: Numbers, size: Labels, level: Numbers, extent_power: float
+) -> Map:
     """Return each point's sum along its path to the root, after lowering the roots to height 0."""
     scores = np.zeros(len(forest))
     for point in order:
@@ -185,7 +195,9 @@ def _collect(forest, order, gathered, size, level, extent_power):
 
 
 @compiled
-def cluster_maxima_of_points(starts, points, heights, neighbours, offset):
+def cluster_maxima_of_points(
+    starts: Labels, points: Labels, heights: Numbers, neighbours: Labels, offset: float
+) -> Matrix:
     """Return the largest cluster size and mass of each map, shape (n_maps, 2).
 
     ``points[starts[j]:starts[j + 1]]`` are those of map j above the threshold, with their heights.
@@ -202,7 +214,9 @@ def cluster_maxima_of_points(starts, points, heights, neighbours, offset):
 
 
 @compiled
-def enhance_on_grid(values, neighbours, n_steps, extent_power, height_power):
+def enhance_on_grid(
+    values: Map, neighbours: Labels, n_steps: int, extent_power: float, height_power: float
+) -> Map:
     """Return the threshold-free cluster enhancement of positive values summed over equal steps.
 
     The steps divide the map's own maximum, as PALM has it: ``size**extent_power * h**height_power * step``.

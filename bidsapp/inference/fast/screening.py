@@ -6,10 +6,20 @@ maximum, as a member of a cluster, as reaching the observed value); only there i
 double precision, so that no result depends on the screen.
 """
 
+from typing import TypeAlias
+
 import numba
 import numpy as np
 
 from bidsapp.inference.fast.simd import BLOCK, add_rows, count_reached, weigh_rows
+from bidsapp.records.arrays import Labels, Map, Maps, Matrix, Numbers
+
+# n_effects, two_tailed, cutoff, margin.
+Settings: TypeAlias = tuple[int, bool, float, float]
+# Shuffle, point and w.
+Events: TypeAlias = tuple[Labels, Labels, Numbers]
+# Values to be reached, in double and in single precision, and how many shuffles reach them.
+Goal: TypeAlias = tuple[Numbers, Numbers, Labels]
 
 compiled = numba.njit(cache=True, nogil=True)
 # Subjects whose signed sums are tabulated together: 2**5 rows of 64 points are 8 kB, four tables fit the
@@ -18,7 +28,7 @@ GROUP = 5
 
 
 @compiled
-def exact_w(data, point, weights, n_effects):
+def exact_w(data: Maps, point: int, weights: Matrix, n_effects: int) -> float:
     """Return w of one point in double precision; its sign is that of a single effect, else positive.
 
     Parameters
@@ -37,12 +47,12 @@ def exact_w(data, point, weights, n_effects):
                 first = coefficient
         else:
             rest -= coefficient * coefficient
-    w = np.sqrt(explained / max(rest, 1e-14))
+    w: float = np.sqrt(explained / max(rest, 1e-14))
     return -w if n_effects == 1 and first < 0 else w
 
 
 @compiled
-def build_tables(block32, table):
+def build_tables(block32: Maps, table: Matrix) -> None:
     """Fill the table with all signed sums of each group of subjects.
 
     Row ``group * 2**GROUP + code`` holds the sum over the group, with minus where the code has a 1.
@@ -65,7 +75,7 @@ def build_tables(block32, table):
 
 
 @compiled
-def combine_rows(block32, weights32, n_effects, scratch):
+def combine_rows(block32: Maps, weights32: Matrix, n_effects: int, scratch: Matrix) -> np.float32:
     """Fill w of one shuffle from all rows of its weights; return its largest absolute value.
 
     ``scratch`` (4, BLOCK) holds w, the sums of a row, what is explained, and the rest.
@@ -73,7 +83,7 @@ def combine_rows(block32, weights32, n_effects, scratch):
     n_rows, n_subjects = weights32.shape
     base, weight = block32.ctypes.data, weights32.ctypes.data
     w, sums, explained, rest = scratch
-    largest = weigh_rows(base, weight, n_subjects, w.ctypes.data)
+    largest: np.float32 = weigh_rows(base, weight, n_subjects, w.ctypes.data)
     if n_rows == 1:
         return largest
     for v in range(BLOCK):
@@ -96,7 +106,14 @@ def combine_rows(block32, weights32, n_effects, scratch):
 
 
 @compiled
-def screen_points(data, shuffled, settings, reached, found, events):
+def screen_points(
+    data: Maps,
+    shuffled: tuple[Numbers, Labels, Numbers],
+    settings: Settings,
+    reached: Map,
+    found: tuple[Numbers, Labels],
+    events: Events,
+) -> int:
     """Follow all shuffles over a stretch of points.
 
     Parameters
@@ -143,7 +160,14 @@ def screen_points(data, shuffled, settings, reached, found, events):
 
 
 @compiled
-def _screen_block(start, block, weights, single, settings, results):
+def _screen_block(
+    start: int,
+    block: Maps,
+    weights: Numbers,
+    single: tuple[Maps, Numbers, Matrix, Labels, Matrix],
+    settings: Settings,
+    results: tuple[Goal, Numbers, Events, int],
+) -> int:
     """Follow all shuffles over one block; return the number of events."""
     block32, weights32, table, rows, scratch = single
     goal, best, events, n_events = results
@@ -165,7 +189,14 @@ def _screen_block(start, block, weights, single, settings, results):
 
 
 @compiled
-def _decide(place, w, block, weights, settings, results):
+def _decide(
+    place: tuple[int, int, int],
+    w: Numbers,
+    block: Maps,
+    weights: Matrix,
+    settings: Settings,
+    results: tuple[Numbers, Events],
+) -> int:
     """Compute the points of a block that can matter in double precision; return the number of events."""
     j, start, n_events = place
     n_effects, two_tailed, cutoff, margin = settings
@@ -187,7 +218,7 @@ def _decide(place, w, block, weights, settings, results):
 
 
 @compiled
-def _recount(w, block, weights, settings, goal):
+def _recount(w: Numbers, block: Maps, weights: Matrix, settings: Settings, goal: Goal) -> None:
     """Count again, in double precision, the points that single precision cannot tell from a tie."""
     n_effects, two_tailed, _, margin = settings
     reached, reached32, counts = goal

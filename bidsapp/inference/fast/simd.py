@@ -7,9 +7,18 @@ processor; a narrow one splits them) and run about ten times faster. ``add_rows`
 passed by address: the caller keeps them alive.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
 from llvmlite import ir
 from numba import types
+from numba.core.base import BaseContext
+from numba.core.typing.context import Context
+from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
+
+# Writes the instructions of a call, given its arguments; returns the value of the call.
+Generate: TypeAlias = Callable[[BaseContext, ir.IRBuilder, Signature, Sequence[ir.Value]], ir.Value]
 
 # Points side by side: four vectors of 16 lanes, enough independent sums to hide the latency of an addition.
 BLOCK = 64
@@ -19,12 +28,19 @@ FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INT_VECTOR = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
 
 
-@intrinsic
-def prefetch(typingctx, address):
+def instruction(write: Callable[..., tuple[Signature, Generate]]) -> Callable[..., Any]:
+    """Return an intrinsic as compiled code calls it: without the context, and with values of the types."""
+    return intrinsic(write)
+
+
+@instruction
+def prefetch(typingctx: Context, address: types.Type) -> tuple[Signature, Generate]:
     """Ask for the memory at an address: it is in the cache when it is read a little later."""
     signature = types.void(types.uintp)
 
-    def generate(context, builder, signature, arguments):
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
         function = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
@@ -35,19 +51,23 @@ def prefetch(typingctx, address):
     return signature, generate
 
 
-@intrinsic
-def add_rows(typingctx, table, rows, n_rows, sums):
+@instruction
+def add_rows(
+    typingctx: Context, table: types.Type, rows: types.Type, n_rows: types.Type, sums: types.Type
+) -> tuple[Signature, Generate]:
     """Add the rows of a table whose numbers are listed.
 
     ``table`` float32 (n, BLOCK), ``rows`` int32 (n_rows,), ``sums`` float32 (BLOCK,).
     """
     signature = types.float32(types.uintp, types.uintp, types.intp, types.uintp)
 
-    def generate(context, builder, signature, arguments):
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         table, rows, n_rows, sums = arguments
         numbers = builder.inttoptr(rows, INT32.as_pointer())
 
-        def row(i, k):
+        def row(i: ir.Value, k: int) -> ir.Value:
             number = builder.zext(builder.load(builder.gep(numbers, [i])), INT64)
             return _load(builder, table, number, k)
 
@@ -57,19 +77,23 @@ def add_rows(typingctx, table, rows, n_rows, sums):
     return signature, generate
 
 
-@intrinsic
-def weigh_rows(typingctx, data, weights, n_rows, sums):
+@instruction
+def weigh_rows(
+    typingctx: Context, data: types.Type, weights: types.Type, n_rows: types.Type, sums: types.Type
+) -> tuple[Signature, Generate]:
     """Add the rows of a block of data, each times its weight.
 
     ``data`` float32 (n_rows, BLOCK), ``weights`` float32 (n_rows,), ``sums`` float32 (BLOCK,).
     """
     signature = types.float32(types.uintp, types.uintp, types.intp, types.uintp)
 
-    def generate(context, builder, signature, arguments):
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         data, weights, n_rows, sums = arguments
         scalars = builder.inttoptr(weights, FLOAT.as_pointer())
 
-        def step(i, k, so_far):
+        def step(i: ir.Value, k: int, so_far: ir.Value) -> ir.Value:
             weight = builder.load(builder.gep(scalars, [i]))
             product = builder.fmul(
                 _load(builder, data, i, k), _spread(builder, weight, VECTOR), flags=("contract",)
@@ -81,15 +105,24 @@ def weigh_rows(typingctx, data, weights, n_rows, sums):
     return signature, generate
 
 
-@intrinsic
-def count_reached(typingctx, sums, observed, counts, margin, is_absolute):
+@instruction
+def count_reached(
+    typingctx: Context,
+    sums: types.Type,
+    observed: types.Type,
+    counts: types.Type,
+    margin: types.Type,
+    is_absolute: types.Type,
+) -> tuple[Signature, Generate]:
     """Add 1 to ``counts`` int32 (BLOCK,) where the sums reach ``observed`` float32 (BLOCK,).
 
     Return whether any is nearer to its observed value than ``margin``.
     """
     signature = types.boolean(types.uintp, types.uintp, types.uintp, types.float32, types.boolean)
 
-    def generate(context, builder, signature, arguments):
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         sums, observed, counts, margin, is_absolute = arguments
         kept = builder.select(is_absolute, INT32(0x7FFFFFFF), INT32(0xFFFFFFFF))
         kept, margin = _spread(builder, kept, INT_VECTOR), _spread(builder, margin, VECTOR)
@@ -112,14 +145,14 @@ def count_reached(typingctx, sums, observed, counts, margin, is_absolute):
     return signature, generate
 
 
-def _spread(builder, scalar, vector):
+def _spread(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir.Value:
     """Return a vector of one value."""
     nothing = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(nothing, scalar, INT32(0))
     return builder.shuffle_vector(first, nothing, ir.Constant(INT_VECTOR, [0] * LANES))
 
 
-def _load(builder, base, row, k):
+def _load(builder: ir.IRBuilder, base: ir.Value, row: ir.Value, k: int) -> ir.Value:
     """Load vector k of a row."""
     start = builder.inttoptr(base, FLOAT.as_pointer())
     offset = builder.add(builder.mul(row, INT64(BLOCK)), INT64(k * LANES))
@@ -127,7 +160,9 @@ def _load(builder, base, row, k):
     return builder.load(pointer, align=4)
 
 
-def _accumulate(builder, n_rows, step):
+def _accumulate(
+    builder: ir.IRBuilder, n_rows: ir.Value, step: Callable[[ir.Value, int, ir.Value], ir.Value]
+) -> list[ir.Value]:
     """Build the loop over rows; return the vectors of sums."""
     before = builder.block
     loop, done = builder.append_basic_block("rows"), builder.append_basic_block("rows.done")
@@ -152,7 +187,7 @@ def _accumulate(builder, n_rows, step):
     return totals
 
 
-def _finish(builder, totals, sums):
+def _finish(builder: ir.IRBuilder, totals: Sequence[ir.Value], sums: ir.Value) -> ir.Value:
     """Store the sums; return the largest absolute one.
 
     The bit patterns of positive floats are in the order of the floats.
@@ -174,11 +209,11 @@ def _finish(builder, totals, sums):
     return builder.bitcast(builder.extract_element(largest, INT32(0)), FLOAT)
 
 
-def _larger(builder, a, b):
+def _larger(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.select(builder.icmp_signed(">", a, b), a, b)
 
 
-def _lanes(builder, vector, which):
+def _lanes(builder: ir.IRBuilder, vector: ir.Value, which: range) -> ir.Value:
     """Return some lanes of a vector."""
     mask = ir.Constant(ir.VectorType(INT32, len(which)), list(which))
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)

@@ -6,10 +6,16 @@ against points, so every point keeps the number it was given and ``owner`` says,
 that number belongs to by now: numbers of the smaller cluster are handed over when two meet.
 """
 
+from typing import TypeAlias
+
 import numba
 import numpy as np
 
 from bidsapp.inference.fast.simd import prefetch
+from bidsapp.records.arrays import Labels, Maps, Numbers
+
+# The labels of the points, the lists of the clusters (4, n) and their gains (2, n).
+State: TypeAlias = tuple[Labels, Labels, Numbers]
 
 compiled = numba.njit(cache=True, nogil=True)
 # Heights are sorted by 22 bits in two passes of 11; an insertion pass sets right what 22 bits cannot tell.
@@ -24,7 +30,9 @@ TABLE_AHEAD, LABELS_AHEAD = np.uint64(16), np.uint64(6)
 
 
 @compiled
-def largest_enhanced(maps, neighbours, size_powers, height_power, two_tailed):
+def largest_enhanced(
+    maps: Maps, neighbours: Labels, size_powers: Numbers, height_power: float, two_tailed: bool
+) -> Numbers:
     """Return the largest enhanced value of each map.
 
     Parameters
@@ -71,7 +79,7 @@ def largest_enhanced(maps, neighbours, size_powers, height_power, two_tailed):
 
 
 @compiled
-def _sort_down(heights, sorting):
+def _sort_down(heights: Numbers, sorting: tuple[Labels, Labels]) -> Labels:
     """Return the order of positive heights from the largest, packed in the low half of each number."""
     (order, other), (low, high) = sorting
     n = len(heights)
@@ -108,11 +116,12 @@ def _sort_down(heights, sorting):
             order[k] = order[k - 1]
             k -= 1
         order[k] = packed
-    return order[:n]
+    sorted_down: Labels = order[:n]
+    return sorted_down
 
 
 @compiled
-def _sweep(heights, points, neighbours, size_powers, state):
+def _sweep(heights: Numbers, points: Labels, neighbours: Labels, size_powers: Numbers, state: State) -> float:
     """Return the largest enhanced value times the height power.
 
     ``state`` is the labels of the points (zeros, also on return), the lists of the clusters and their gains.
@@ -160,7 +169,7 @@ def _sweep(heights, points, neighbours, size_powers, state):
 
 
 @compiled
-def _fetch_ahead(i, points, neighbours, addresses):
+def _fetch_ahead(i: int, points: Labels, neighbours: Labels, addresses: tuple[np.uint64, np.uint64]) -> None:
     """Ask for what a later point will need: its neighbours, or their labels."""
     table_at, labels_at = addresses
     n_neighbours = np.uint64(neighbours.shape[1])
@@ -173,7 +182,7 @@ def _fetch_ahead(i, points, neighbours, addresses):
 
 
 @compiled
-def _around(neighbours, point, labels, owner):
+def _around(neighbours: Labels, point: int, labels: Labels, owner: Labels) -> tuple[np.uint32, bool]:
     """Return a cluster next to a point (NONE if none is) and whether it is the only one."""
     mine, least = NONE, np.uint32(0xFFFFFFFF)
     for k in range(np.uint64(neighbours.shape[1])):
@@ -185,7 +194,7 @@ def _around(neighbours, point, labels, owner):
 
 
 @compiled
-def _start(cluster, height, lists, gains):
+def _start(cluster: np.uint32, height: float, lists: Labels, gains: Numbers) -> None:
     """Make a cluster of one point."""
     owner, following, last, size = lists
     best, level = gains
@@ -194,7 +203,7 @@ def _start(cluster, height, lists, gains):
 
 
 @compiled
-def _lower(cluster, height, size_powers, size, gains):
+def _lower(cluster: np.uint32, height: float, size_powers: Numbers, size: Labels, gains: Numbers) -> None:
     """Add to a cluster what it gains down to a height."""
     best, level = gains
     best[cluster] += size_powers[size[cluster]] * (level[cluster] - height)
@@ -202,7 +211,9 @@ def _lower(cluster, height, size_powers, size, gains):
 
 
 @compiled
-def _join_all(mine, place, neighbours, size_powers, state):
+def _join_all(
+    mine: np.uint32, place: tuple[int, float], neighbours: Labels, size_powers: Numbers, state: State
+) -> np.uint32:
     """Join all clusters next to a point; return the one that remains."""
     point, height = place
     labels, lists, gains = state
@@ -216,7 +227,7 @@ def _join_all(mine, place, neighbours, size_powers, state):
 
 
 @compiled
-def _finish(n_clusters, size_powers, state):
+def _finish(n_clusters: np.uint32, size_powers: Numbers, state: State) -> float:
     """Clear the labels; return the best value of the clusters that remain, lowered to 0."""
     labels, lists, gains = state
     owner, size = lists[0], lists[3]
@@ -230,7 +241,7 @@ def _finish(n_clusters, size_powers, state):
 
 
 @compiled
-def _join(one, other, best, lists):
+def _join(one: np.uint32, other: np.uint32, best: Numbers, lists: Labels) -> np.uint32:
     """Hand the numbers of the smaller cluster over to the larger; return the larger."""
     owner, following, last, size = lists
     if size[other] > size[one]:

@@ -1,10 +1,13 @@
 """The different arrangements of units that may be shuffled: counted, enumerated, drawn without repeats."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 from math import comb, factorial
 
 import numpy as np
+
+from bidsapp.records.arrays import Labels, Matrix
 
 # Rows of the design that differ by less than this (relative to the largest) can be exchanged unnoticed.
 SAME_ROW = 1e-8
@@ -19,16 +22,16 @@ class Units:
     ``codes`` (n_units,) is equal for units whose exchange changes nothing.
     """
 
-    members: tuple
-    pools: tuple
-    codes: np.ndarray
+    members: tuple[Labels, ...]
+    pools: tuple[Labels, ...]
+    codes: Labels
 
 
-def make_units(columns, blocks, mode):
+def make_units(columns: Matrix, blocks: Labels | None, mode: str) -> Units:
     """Return what is shuffled, for rows that may move freely, within blocks, or as whole blocks."""
     n_rows = len(columns)
+    groups = [np.arange(n_rows)] if blocks is None else members_of(blocks)
     if mode == "whole":
-        groups = members_of(blocks)
         sizes = np.array([len(rows) for rows in groups])
         pools = tuple(np.flatnonzero(sizes == size) for size in np.unique(sizes))
         padded = np.zeros((len(groups), sizes.max() * columns.shape[1]))
@@ -36,11 +39,10 @@ def make_units(columns, blocks, mode):
             padded[place, : columns[rows].size] = columns[rows].ravel()
         return Units(tuple(groups), pools, row_codes(padded))
     members = tuple(np.arange(n_rows)[:, None])
-    pools = (np.arange(n_rows),) if mode == "free" else tuple(members_of(blocks))
-    return Units(members, pools, row_codes(columns))
+    return Units(members, tuple(groups), row_codes(columns))
 
 
-def count_orders(units):
+def count_orders(units: Units) -> int:
     """Return how many orders of the units differ: a multinomial coefficient of each pool."""
     total = 1
     for pool in units.pools:
@@ -51,7 +53,7 @@ def count_orders(units):
     return total
 
 
-def enumerate_all(units, scheme):
+def enumerate_all(units: Units, scheme: str) -> tuple[Labels, Labels]:
     """Return all orders of the units and all signs, the observed arrangement first."""
     n_units = len(units.members)
     orders = np.arange(n_units)[None, :]
@@ -65,9 +67,9 @@ def enumerate_all(units, scheme):
     return np.repeat(orders, len(signs), axis=0), np.tile(signs, (len(orders), 1))
 
 
-def _pool_orders(pool, codes):
+def _pool_orders(pool: Labels, codes: Labels) -> list[Labels]:
     """Return one order of a pool for each distinct arrangement of its codes, the given one first."""
-    seen = {}
+    seen: dict[tuple[int, ...], Labels] = {}
     if factorial(len(pool)) <= 50_000:
         for order in permutations(range(len(pool))):
             seen.setdefault(tuple(codes[pool[list(order)]]), pool[list(order)])
@@ -75,7 +77,7 @@ def _pool_orders(pool, codes):
     return [_match(pool, codes, arrangement) for arrangement in _arrangements(codes[pool])]
 
 
-def _arrangements(codes):
+def _arrangements(codes: Labels) -> Iterator[tuple[int, ...]]:
     """Yield every distinct arrangement of codes, the given one first."""
     given = tuple(int(code) for code in codes)
     yield given
@@ -92,27 +94,29 @@ def _arrangements(codes):
         current[i + 1 :] = current[:i:-1]
 
 
-def _match(pool, codes, arrangement):
+def _match(pool: Labels, codes: Labels, arrangement: Sequence[int]) -> Labels:
     """Return an order of the pool whose codes are the arrangement; equal units keep their order."""
-    stock = {}
+    stock: dict[int, list[int]] = {}
     for unit in pool[::-1]:
         stock.setdefault(int(codes[unit]), []).append(unit)
     return np.array([stock[code].pop() for code in arrangement])
 
 
-def _combine(n_units, pools, chosen):
+def _combine(n_units: int, pools: Sequence[Labels], chosen: Sequence[Labels]) -> Labels:
     order = np.arange(n_units)
     for pool, inner in zip(pools, chosen, strict=True):
         order[pool] = inner
     return order
 
 
-def draw_some(units, scheme, n_shuffles, seed):
+def draw_some(units: Units, scheme: str, n_shuffles: int, seed: int) -> tuple[Labels, Labels]:
     """Return the first ``n_shuffles`` different arrangements of the stream, the observed one first."""
     n_units = len(units.members)
     stream = np.random.Generator(np.random.PCG64(seed))
-    seen, orders, signs = set(), [], []
-    order, sign = np.arange(n_units)[None, :], np.ones((1, n_units), np.int8)
+    seen: set[bytes] = set()
+    orders, signs = [], []
+    order: Labels = np.arange(n_units)[None, :]
+    sign: Labels = np.ones((1, n_units), np.int8)
     while True:
         keys = np.hstack([units.codes[order].astype(np.int32), sign.astype(np.int32)])
         for key, one_order, one_sign in zip(keys, order, sign, strict=True):
@@ -126,7 +130,7 @@ def draw_some(units, scheme, n_shuffles, seed):
         order, sign = _candidates(stream, units, scheme)
 
 
-def _candidates(stream, units, scheme):
+def _candidates(stream: np.random.Generator, units: Units, scheme: str) -> tuple[Labels, Labels]:
     """Return the next candidates of the stream."""
     n_units = len(units.members)
     numbers = stream.random((DRAW, n_units)) if scheme != "both" else stream.random((DRAW, 2 * n_units))
@@ -140,13 +144,13 @@ def _candidates(stream, units, scheme):
     return order, sign
 
 
-def members_of(blocks):
+def members_of(blocks: Labels) -> list[Labels]:
     """Return the rows of each block."""
     blocks = np.asarray(blocks)
     return [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
 
 
-def row_codes(columns):
+def row_codes(columns: Matrix) -> Labels:
     """Return an integer for each row, equal for equal rows, in the order in which they first appear.
 
     So contrasts of one design, whose columns tell the same rows apart, have the same arrangements.

@@ -14,13 +14,17 @@ import numpy as np
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.shuffles.arrangements import (
+    Units,
     count_orders,
     draw_some,
     enumerate_all,
     make_units,
     members_of,
 )
+from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.inference.shuffles.schemes import choose_scheme
+from bidsapp.records.arrays import Labels, Mask, Matrix, Numbers
+from bidsapp.records.maps import InferenceOptions
 
 # Enumerated arrangements beyond this are never needed: nobody asks for so many shuffles.
 MAX_ENUMERATED = 5_000_000
@@ -43,27 +47,27 @@ class Shuffles:
     seed : int
     """
 
-    order: np.ndarray
-    signs: np.ndarray
+    order: Labels
+    signs: Labels
     scheme: str
     mode: str
     n_distinct: int
     exact: bool
     seed: int
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.order)
 
     @property
-    def is_mirrored(self):
+    def is_mirrored(self) -> bool:
         """Whether shuffle j turns all signs of shuffle ``len(self) - 1 - j``, as all flips in order do."""
         return self.exact and self.scheme == "sign-flip"
 
-    def digest(self):
+    def digest(self) -> str:
         """Return a text that is the same for the same shuffles only."""
         return hashlib.sha256(self.order.tobytes() + self.signs.tobytes()).hexdigest()
 
-    def apply(self, columns, which=slice(None)):
+    def apply(self, columns: Matrix, which: slice = slice(None)) -> Numbers:
         """Return columns of the design as each shuffle lays them beside the data.
 
         ``apply(q)[j] @ data`` is the coefficient of q under shuffle j.
@@ -80,7 +84,9 @@ class Shuffles:
         return (columns[order] * signs[:, :, None]).transpose(0, 2, 1)
 
 
-def make_shuffles(partition, options, *, changing=None):
+def make_shuffles(
+    partition: Partition, options: InferenceOptions, *, changing: Matrix | None = None
+) -> Shuffles:
     """Return the shuffles of a test.
 
     Parameters
@@ -121,7 +127,9 @@ def make_shuffles(partition, options, *, changing=None):
     )
 
 
-def smallest_p(shuffles, partition, nuisance, *, even, groups=None):
+def smallest_p(
+    shuffles: Shuffles, partition: Partition, nuisance: Matrix, *, even: bool, groups: Labels | None = None
+) -> float:
     """Return the smallest p that these shuffles can give.
 
     Arrangements that give the same statistic as the observed one, whatever the data, tie with it: all signs
@@ -146,16 +154,17 @@ def smallest_p(shuffles, partition, nuisance, *, even, groups=None):
     return np.count_nonzero(same) / len(shuffles)
 
 
-def _spans(products):
+def _spans(products: Numbers) -> Mask:
     """Return whether orthonormal vectors lie in a space, from their products with its basis."""
-    return np.square(products).sum(axis=(1, 2)) > products.shape[1] - SAME_SPAN
+    inside: Mask = np.square(products).sum(axis=(1, 2)) > products.shape[1] - SAME_SPAN
+    return inside
 
 
-def fixed_directions(shuffles, blocks, n_rows):
+def fixed_directions(shuffles: Shuffles, blocks: Labels | None, n_rows: int) -> Matrix:
     """Return a basis of the vectors that every shuffle maps to themselves, shape (n_subjects, n)."""
     if shuffles.scheme != "permutation":
         return np.zeros((n_rows, 0))
-    if shuffles.mode == "free":
+    if blocks is None:
         return np.ones((n_rows, 1))
     groups = members_of(blocks)
     if shuffles.mode == "within":
@@ -168,7 +177,7 @@ def fixed_directions(shuffles, blocks, n_rows):
     return columns[:, columns.any(axis=0)]
 
 
-def check_attainable(p, alpha, n_distinct):
+def check_attainable(p: float, alpha: float, n_distinct: int) -> str:
     """Return a warning when alpha is barely attainable; raise SettingsError when it is not."""
     if p > alpha:
         raise SettingsError(
@@ -184,7 +193,7 @@ def check_attainable(p, alpha, n_distinct):
     return ""
 
 
-def _nothing_to_shuffle(scheme, mode, blocks):
+def _nothing_to_shuffle(scheme: str, mode: str, blocks: Labels | None) -> str:
     what = {
         "free": "all rows are alike",
         "within": "the rows of every block are alike or alone",
@@ -196,7 +205,7 @@ def _nothing_to_shuffle(scheme, mode, blocks):
     return f"there is nothing to shuffle ({scheme}, {mode}): {what[mode]}. {remedy}, or --n-permutations 0."
 
 
-def _rows_of(order, units, n_rows):
+def _rows_of(order: Labels, units: Units, n_rows: int) -> Labels:
     """Return the orders of the rows from the orders of the units."""
     largest = max(map(len, units.members))
     padded = np.array([np.resize(members, largest) for members in units.members], np.int32)
@@ -206,7 +215,7 @@ def _rows_of(order, units, n_rows):
     return rows
 
 
-def _signs_of(signs, units, n_rows):
+def _signs_of(signs: Labels, units: Units, n_rows: int) -> Labels:
     """Return the signs of the rows from the signs of the units."""
     rows = np.empty((len(signs), n_rows), np.int8)
     for unit, members in enumerate(units.members):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.errors import ModelError
+from bidsapp.records.arrays import Matrix
 from bidsapp.stats.linear import RANK_TOLERANCE, reduce_rows
 
 
@@ -27,23 +28,23 @@ class Partition:
         Residual degrees of freedom of the whole design.
     """
 
-    effect: np.ndarray
-    nuisance: np.ndarray
-    effect_columns: np.ndarray
+    effect: Matrix
+    nuisance: Matrix
+    effect_columns: Matrix
     dof: int
 
     @property
-    def n_rows(self):
+    def n_rows(self) -> int:
         """The rank of the contrast."""
-        return self.effect.shape[1]
+        return int(self.effect.shape[1])
 
     @property
-    def basis(self):
+    def basis(self) -> Matrix:
         """Effect and nuisance side by side, shape (n_subjects, rank of the design)."""
         return np.hstack([self.effect, self.nuisance])
 
 
-def partition_design(matrix, weights):
+def partition_design(matrix: Matrix, weights: Matrix) -> Partition:
     """Return the partition of a design for a contrast.
 
     Parameters
@@ -83,7 +84,7 @@ def partition_design(matrix, weights):
     return Partition(effect, nuisance[:, : rank - effect.shape[1]], columns, int(dof))
 
 
-def drop_fixed(nuisance, fixed):
+def drop_fixed(nuisance: Matrix, fixed: Matrix) -> Matrix:
     """Return the basis of the nuisance without its directions that no shuffle changes.
 
     Residuals are orthogonal to the nuisance; along a direction that every shuffle maps to itself they stay
@@ -94,10 +95,11 @@ def drop_fixed(nuisance, fixed):
     shared = _orthonormal(fixed)
     _, cosines, directions = np.linalg.svd(shared.T @ nuisance)
     n_shared = int(np.count_nonzero(cosines > 1 - 1e-9))
-    return nuisance @ directions[n_shared:].T
+    changing: Matrix = nuisance @ directions[n_shared:].T
+    return changing
 
 
-def _independent_rows(weights):
+def _independent_rows(weights: Matrix) -> Matrix:
     """Return rows that span the same contrast, as many as its rank."""
     rows = reduce_rows(weights[np.any(weights, axis=1)])
     if not len(rows):
@@ -105,7 +107,7 @@ def _independent_rows(weights):
     return rows
 
 
-def _orthonormal(columns, scale=None):
+def _orthonormal(columns: Matrix, scale: float | None = None) -> Matrix:
     """Return an orthonormal basis of the column space; values small against ``scale`` count as zero."""
     if columns.shape[1] == 0:
         return columns

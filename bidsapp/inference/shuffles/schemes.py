@@ -5,11 +5,14 @@ errors symmetric about zero. Permuting rows is right where they are exchangeable
 given, and never between rows of different variance, whose signs may be flipped.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bidsapp.inference.shuffles.arrangements import SAME_ROW, members_of
+from bidsapp.inference.shuffles.partition import Partition
+from bidsapp.records.arrays import Labels, Matrix
 from bidsapp.records.maps import InferenceOptions
 
 # A regressor whose sums are below this share of its largest value sums to zero.
@@ -30,10 +33,10 @@ class Scheme:
 
     options: InferenceOptions
     reason: str
-    warnings: tuple = ()
+    warnings: tuple[str, ...] = ()
 
 
-def choose_scheme(partition, options):
+def choose_scheme(partition: Partition, options: InferenceOptions) -> Scheme:
     """Return the Scheme of a test.
 
     With blocks, ``auto`` is within them, unless the effect cannot be told from the blocks there, and so lies
@@ -48,7 +51,11 @@ def choose_scheme(partition, options):
     options : InferenceOptions
     """
     wanted, effect = options.scheme, partition.effect
-    mode, why = ("free", "") if options.blocks is None else _choose_mode(partition, options)
+    mode, why = (
+        ("free", "")
+        if options.blocks is None
+        else _choose_mode(partition, options.blocks, options.block_mode)
+    )
     if wanted != "auto":
         scheme, reason = wanted, "as asked for"
     elif not _sums_to_zero(effect):
@@ -62,28 +69,30 @@ def choose_scheme(partition, options):
     reason = f"{reason}; {why}" if why else reason
     if options.variance_groups is None or scheme == "sign-flip":
         return Scheme(chosen, reason)
-    return _keep_variances_apart(partition, chosen, reason, asked=wanted != "auto")
+    return _keep_variances_apart(partition, chosen, options.variance_groups, reason, asked=wanted != "auto")
 
 
-def _choose_mode(partition, options):
+def _choose_mode(partition: Partition, blocks: Labels, asked: str) -> tuple[str, str]:
     """Return within, whole or (dependent rows that can be flipped only) flip, and why."""
-    effect, groups = partition.effect, members_of(options.blocks)
-    if options.block_mode in ("within", "whole"):
-        return options.block_mode, f"{options.block_mode} blocks as asked for"
-    if options.block_mode == "dependent":
+    effect, groups = partition.effect, members_of(blocks)
+    if asked in ("within", "whole"):
+        return asked, f"{asked} blocks as asked for"
+    if asked == "dependent":
         if _is_constant(effect, groups):
             return "whole", "whole blocks, for the effect is the same in all rows of a block"
         return "flip", "whole blocks, whose rows may differ in variance"
     if not _sums_to_zero(effect):
         return "within", "each row by itself, for a mean does not lie between blocks"
-    if _is_testable_within(partition, options.blocks):
+    if _is_testable_within(partition, blocks):
         return "within", "within blocks, where the effect varies"
     return "whole", "whole blocks, for the effect lies between them"
 
 
-def _keep_variances_apart(partition, options, reason, *, asked):
+def _keep_variances_apart(
+    partition: Partition, options: InferenceOptions, variance_groups: Labels, reason: str, *, asked: bool
+) -> Scheme:
     """Return the Scheme of a permutation of rows that have different variances."""
-    groups = np.unique(options.variance_groups, return_inverse=True)[1]
+    groups = np.unique(variance_groups, return_inverse=True)[1]
     within = options.block_mode != "whole"
     cells = groups if options.blocks is None else _cross(options.blocks, groups)
     if groups.max() == 0 or (
@@ -98,26 +107,28 @@ def _keep_variances_apart(partition, options, reason, *, asked):
     return Scheme(replace(options, scheme="sign-flip"), BETWEEN_VARIANCES)
 
 
-def _cross(first, second):
+def _cross(first: Labels, second: Labels) -> Labels:
     """Return the cell of each row in the crossing of two groupings."""
-    return np.unique(np.column_stack([first, second]), axis=0, return_inverse=True)[1].ravel()
+    cells: Labels = np.unique(np.column_stack([first, second]), axis=0, return_inverse=True)[1].ravel()
+    return cells
 
 
-def _sums_to_zero(effect):
+def _sums_to_zero(effect: Matrix) -> bool:
     """Return whether all regressors of an effect sum to zero."""
-    return np.abs(effect.sum(axis=0)).max() < ZERO_SUM * np.abs(effect).max()
+    return bool(np.abs(effect.sum(axis=0)).max() < ZERO_SUM * np.abs(effect).max())
 
 
-def _is_constant(effect, groups):
+def _is_constant(effect: Matrix, groups: Sequence[Labels]) -> bool:
     """Return whether a regressor has one value in every group of rows."""
-    return max(np.ptp(effect[rows], axis=0).max() for rows in groups) < SAME_ROW * np.abs(effect).max()
+    widest = max(np.ptp(effect[rows], axis=0).max() for rows in groups)
+    return bool(widest < SAME_ROW * np.abs(effect).max())
 
 
-def _is_testable_within(partition, blocks):
+def _is_testable_within(partition: Partition, blocks: Labels) -> bool:
     """Return whether the effect can still be told from the design when each block has a column of its own."""
     columns = (np.asarray(blocks)[:, None] == np.unique(blocks)).astype(float)
     others = np.hstack([partition.nuisance, columns / np.linalg.norm(columns, axis=0)])
     left, values, _ = np.linalg.svd(others, full_matrices=False)
     basis = left[:, values > NOTHING_LEFT]
     rest = partition.effect - basis @ (basis.T @ partition.effect)
-    return np.linalg.svd(rest, compute_uv=False).min() > NOTHING_LEFT
+    return bool(np.linalg.svd(rest, compute_uv=False).min() > NOTHING_LEFT)

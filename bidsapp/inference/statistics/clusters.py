@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.inference.fast.kernels import label_components
+from bidsapp.records.arrays import Labels, Map, Mask, Numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,19 +20,21 @@ class Clusters:
         ``peak`` is the point with the largest absolute value.
     """
 
-    labels: np.ndarray
-    sign: np.ndarray
-    size: np.ndarray
-    mass: np.ndarray
-    peak: np.ndarray
+    labels: Labels
+    sign: Labels
+    size: Labels
+    mass: Numbers
+    peak: Labels
 
 
-def label_clusters(above, neighbours):
+def label_clusters(above: Mask, neighbours: Labels) -> Labels:
     """Return the cluster of each point, numbered from 1 by their first point; 0 where not above."""
     return label_components(np.ascontiguousarray(above, bool), neighbours)
 
 
-def find_clusters(statistic, cutoff, neighbours, *, two_tailed, offset):
+def find_clusters(
+    statistic: Map, cutoff: float, neighbours: Labels, *, two_tailed: bool, offset: float
+) -> Clusters:
     """Return the clusters of the points at or above a cutoff, and at or below minus it if two-tailed.
 
     Parameters
@@ -49,12 +52,13 @@ def find_clusters(statistic, cutoff, neighbours, *, two_tailed, offset):
     return _from_the_largest(labels, statistic, offset)
 
 
-def _from_the_largest(labels, statistic, offset):
+def _from_the_largest(labels: Labels, statistic: Map, offset: float) -> Clusters:
     points = np.flatnonzero(labels)
     raw, heights = labels[points] - 1, np.abs(statistic[points])
     n_clusters = int(raw.max(initial=-1)) + 1
     size = np.bincount(raw, minlength=n_clusters)
-    mass = np.bincount(raw, heights - offset, minlength=n_clusters)
+    # Sums of weights are no counts, as the types of numpy have it.
+    mass: Numbers = np.bincount(raw, heights - offset, minlength=n_clusters)  # type: ignore[assignment]
     by_height = np.lexsort((points, -heights, raw))
     first = np.searchsorted(raw[by_height], np.arange(n_clusters))
     peak = points[by_height[first]] if n_clusters else np.zeros(0, int)

@@ -2,16 +2,18 @@
 
 import numpy as np
 
-from bidsapp.inference.statistics.statistic import Statistic
+from bidsapp.inference.statistics.clusters import Clusters
+from bidsapp.inference.statistics.statistic import Batch, Space, Statistic
+from bidsapp.records.arrays import Map, Numbers
 from bidsapp.vocabulary.statistics import STATISTICS
 
 
-def maxima(batch, space):
+def maxima(batch: Batch, space: Space) -> Numbers:
     """Return the mass of the heaviest cluster of each map."""
     return batch.clusters[:, 1]
 
 
-def enhance(statistic, clusters, space):
+def enhance(statistic: Map, clusters: Clusters, space: Space) -> Map:
     """Return the mass of each point's cluster, with the sign of the cluster."""
     return np.append(0.0, clusters.mass * clusters.sign)[clusters.labels]
 

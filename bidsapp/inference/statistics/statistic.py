@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bidsapp.inference.statistics.clusters import Clusters
+from bidsapp.records.arrays import Labels, Map, Maps, Matrix, Numbers
 from bidsapp.vocabulary.statistics import StatisticWords
 
 
@@ -30,19 +32,19 @@ class Space:
         0: the exact integral.
     """
 
-    neighbours: np.ndarray
-    tfce_neighbours: np.ndarray
+    neighbours: Labels
+    tfce_neighbours: Labels
     cutoff: float
     statistic_cutoff: float
-    scale: Callable
+    scale: Callable[[Maps], Maps]
     offset: float
     two_tailed: bool
     tfce_powers: tuple[float, float]
     tfce_steps: int
-    tfce_table: np.ndarray = field(init=False)
-    size_powers: np.ndarray = field(init=False)
+    tfce_table: Labels = field(init=False)
+    size_powers: Numbers = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Prepare what every sweep reads: neighbours without negative numbers, sizes to their power."""
         n_points = len(self.tfce_neighbours)
         table = np.where(self.tfce_neighbours < 0, n_points, self.tfce_neighbours).astype(np.uint32)
@@ -58,15 +60,15 @@ class Batch:
     ----------
     height : ndarray, shape (n_shuffles,)
         The largest value of each map.
-    clusters : ndarray, shape (n_shuffles, 2), or None
-        The largest cluster size and mass.
-    maps : ndarray, shape (n_shuffles, n_points), or None
-        Whole maps; negative values are of the other tail.
+    clusters : ndarray, shape (n_shuffles, 2)
+        The largest cluster size and mass; without rows where no statistic needs them.
+    maps : ndarray, shape (n_shuffles, n_points)
+        Whole maps; negative values are of the other tail. Without rows where no statistic needs them.
     """
 
-    height: np.ndarray
-    clusters: np.ndarray | None = None
-    maps: np.ndarray | None = None
+    height: Numbers
+    clusters: Matrix = field(default_factory=lambda: np.empty((0, 2)))
+    maps: Maps = field(default_factory=lambda: np.empty((0, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,9 @@ class Statistic:
     maxima : function
         (Batch, Space) -> ndarray, shape (n_shuffles,): the maximum of each map.
     enhance : function
-        (map, Clusters or None, Space) -> ndarray, shape (n_points,): the observed map, signed.
+        (map, Clusters, Space) -> ndarray, shape (n_points,): the observed map, signed.
     """
 
     words: StatisticWords
-    maxima: Callable
-    enhance: Callable
+    maxima: Callable[[Batch, Space], Numbers]
+    enhance: Callable[[Map, Clusters, Space], Map]

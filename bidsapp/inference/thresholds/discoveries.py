@@ -3,12 +3,13 @@
 import numpy as np
 
 from bidsapp.inference.ari import find_discoveries
-from bidsapp.inference.statistics.clusters import find_clusters
+from bidsapp.inference.statistics.clusters import Clusters, find_clusters
 from bidsapp.inference.thresholds.surviving import not_available, words_for_tail
-from bidsapp.records.maps import Threshold
+from bidsapp.records.arrays import Labels, Mask, Numbers
+from bidsapp.records.maps import Evidence, Threshold
 
 
-def all_resolutions(evidence, alpha):
+def all_resolutions(evidence: Evidence, alpha: float) -> Threshold:
     """Return the clusters in which some points are truly active; ``adjusted`` is 1 - that share.
 
     Clusters are formed at the uncorrected cluster-forming p, in each tail that is tested.
@@ -28,7 +29,7 @@ def all_resolutions(evidence, alpha):
     return Threshold("ari", words, alpha, cutoff, "share of active voxels", surviving, adjusted)
 
 
-def cluster_proportions(evidence, alpha, forming_p):
+def cluster_proportions(evidence: Evidence, alpha: float, forming_p: float) -> tuple[Numbers, Clusters]:
     """Return the true-discovery proportion of every cluster at a forming p, and the clusters."""
     discoveries = find_discoveries(np.exp(evidence.log_p), alpha)
     one_sided = evidence.log_p - (np.log(2.0) if evidence.tail == "two" else 0.0)
@@ -42,7 +43,7 @@ def cluster_proportions(evidence, alpha, forming_p):
     return np.array(shares), clusters
 
 
-def region_proportions(evidence, alpha, regions):
+def region_proportions(evidence: Evidence, alpha: float, regions: Labels) -> dict[int, dict[str, float]]:
     """Return the true-discovery proportion of every region, for effects of each sign that is tested.
 
     Parameters
@@ -61,12 +62,12 @@ def region_proportions(evidence, alpha, regions):
     found = {}
     for region in np.unique(regions[regions > 0]):
         members = regions == region
-        n_tested = max(np.count_nonzero(members & np.isfinite(evidence.log_p)), 1)
+        n_tested = max(int(np.count_nonzero(members & np.isfinite(evidence.log_p))), 1)
         found[int(region)] = {
             sign: discoveries.count(members & _has_sign(evidence, sign)) / n_tested for sign in signs
         }
     return found
 
 
-def _has_sign(evidence, sign):
+def _has_sign(evidence: Evidence, sign: str) -> Mask:
     return evidence.statistic > 0 if sign == "positive" or evidence.test == "F" else evidence.statistic < 0

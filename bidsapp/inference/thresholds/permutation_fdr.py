@@ -2,9 +2,10 @@
 
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
 from bidsapp.inference.thresholds.surviving import make_threshold, not_available, words_for_tail
+from bidsapp.records.maps import Evidence, Threshold
 
 
-def permutation_fdr(evidence, alpha):
+def permutation_fdr(evidence: Evidence, alpha: float) -> Threshold:
     """Return the Benjamini-Hochberg threshold over permutation p-values."""
     words = f"false discovery rate {alpha:g} over p by shuffling, {words_for_tail(evidence)}"
     if evidence.inference is None or evidence.inference.p is None:

@@ -3,11 +3,11 @@
 import numpy as np
 
 from bidsapp.inference.thresholds.surviving import not_available, smallest, words_for_tail
-from bidsapp.records.maps import OTHER_STATISTICS, Threshold
+from bidsapp.records.maps import OTHER_STATISTICS, Evidence, Inference, Threshold
 from bidsapp.vocabulary.statistics import STATISTICS
 
 
-def largest_of_shuffles(evidence, alpha, name):
+def largest_of_shuffles(evidence: Evidence, alpha: float, name: str) -> Threshold:
     """Return the threshold on the statistic of a map that is called ``name``."""
     statistic, inference = STATISTICS[name], evidence.inference
     words = f"{statistic.label}, family-wise error {alpha:g} by shuffling, {words_for_tail(evidence)}"
@@ -27,7 +27,7 @@ def largest_of_shuffles(evidence, alpha, name):
     return Threshold(statistic.threshold, words, alpha, cutoff, scale, surviving, found.p_fwe)
 
 
-def _how_corrected(inference):
+def _how_corrected(inference: Inference) -> str:
     """Return what is unlike counting all shuffles of one contrast, in words."""
     said, options = [], inference.options
     if "contrasts" in inference.conventions["Family"]:

@@ -1,6 +1,7 @@
 """Family-wise error by random-field theory, for peaks and for clusters."""
 
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from scipy import special
@@ -8,6 +9,11 @@ from scipy import special
 from bidsapp.inference.field_theory import cluster_p, expected_clusters
 from bidsapp.inference.statistics.clusters import find_clusters
 from bidsapp.inference.thresholds.surviving import make_threshold, not_available, words_for_tail
+from bidsapp.records.arrays import Map, Numbers
+from bidsapp.records.maps import Evidence, Smoothness, Threshold
+
+# The test, its degrees of freedom and the resels of the search volume.
+Field: TypeAlias = tuple[str, tuple[float, float], Numbers]
 
 # Clusters formed at a larger p have false-positive rates far above alpha (Eklund, Nichols & Knutsson 2016).
 LARGEST_FORMING_P = 0.001
@@ -18,37 +24,39 @@ SEARCHED = (0.01, 100.0)
 UNKNOWN = "the smoothness of the residuals is not known"
 
 
-def random_field_peak(evidence, alpha):
+def random_field_peak(evidence: Evidence, alpha: float) -> Threshold:
     """Return the threshold on the height of a voxel by the expected number of clusters."""
     words = f"voxel height, family-wise error {alpha:g} by random-field theory, {words_for_tail(evidence)}"
-    if evidence.smoothness is None:
+    smoothness = evidence.smoothness
+    if smoothness is None:
         return not_available("rftPeak", words, evidence, alpha, UNKNOWN)
-    heights, field, n_tails = _field(evidence)
+    heights, field, n_tails = _field(evidence, smoothness)
     turn = _find_turn(field)
     expected = expected_clusters(np.maximum(heights, turn), *field) * n_tails
     adjusted = np.where(heights < turn, 1.0, -np.expm1(-np.maximum(expected, 0.0)))
     adjusted[~np.isfinite(evidence.statistic)] = np.nan
-    return _with_warnings(make_threshold("rftPeak", words, evidence, alpha, adjusted), evidence, ())
+    return _with_warnings(make_threshold("rftPeak", words, evidence, alpha, adjusted), smoothness, ())
 
 
-def random_field_cluster(evidence, alpha):
+def random_field_cluster(evidence: Evidence, alpha: float) -> Threshold:
     """Return the threshold on the size of a cluster."""
     p = evidence.cluster_forming_p
     words = f"cluster extent, family-wise error {alpha:g} by random-field theory, {words_for_tail(evidence)}"
     words += f"; clusters formed at one-sided p {p:g}"
-    if evidence.smoothness is None:
+    smoothness = evidence.smoothness
+    if smoothness is None:
         return not_available("rftSize", words, evidence, alpha, UNKNOWN)
-    _, (test, dof, resels), n_tails = _field(evidence)
+    _, (test, dof, resels), n_tails = _field(evidence, smoothness)
     cutoff = _cutoff(p, test, dof)
     signed = evidence.statistic if test == evidence.test else evidence.z
     signed = -signed if evidence.tail == "negative" else signed
     neighbours = evidence.geometry.neighbours(evidence.connectivity)
     clusters = find_clusters(signed, cutoff, neighbours, two_tailed=n_tails == 2, offset=0.0)
-    sizes = clusters.size / np.prod(evidence.smoothness.fwhm_voxels)
+    sizes = clusters.size / np.prod(smoothness.fwhm_voxels)
     _, corrected = cluster_p(sizes, cutoff, test, dof, resels)
     adjusted = np.append(1.0, np.minimum(corrected * n_tails, 1.0))[clusters.labels]
     adjusted[~np.isfinite(evidence.statistic)] = np.nan
-    notes = ()
+    notes: tuple[str, ...] = ()
     if p > LARGEST_FORMING_P:
         notes = (
             f"Clusters formed at p = {p:g}: above {LARGEST_FORMING_P:g} random-field p-values of clusters "
@@ -57,10 +65,10 @@ def random_field_cluster(evidence, alpha):
     threshold = make_threshold("rftSize", words, evidence, alpha, adjusted)
     kept = clusters.size[np.isin(np.arange(1, len(sizes) + 1), clusters.labels[threshold.surviving])]
     smallest_size = float(kept.min()) if len(kept) else float("nan")
-    return _with_warnings(replace(threshold, cutoff=smallest_size, scale="voxels"), evidence, notes)
+    return _with_warnings(replace(threshold, cutoff=smallest_size, scale="voxels"), smoothness, notes)
 
 
-def _find_turn(field):
+def _find_turn(field: Field) -> float:
     """Return the height above which the expected Euler characteristic only falls.
 
     Lower down it also counts holes (negative) and, near zero, the regions that make up the mask: no p-value
@@ -68,27 +76,27 @@ def _find_turn(field):
     """
     grid = np.geomspace(*SEARCHED, 1000)
     rising = np.flatnonzero(np.diff(expected_clusters(grid, *field)) > 0)
-    return grid[rising[-1] + 1] if len(rising) else grid[0]
+    return float(grid[rising[-1] + 1] if len(rising) else grid[0])
 
 
-def _field(evidence):
+def _field(evidence: Evidence, smoothness: Smoothness) -> tuple[Map, Field, int]:
     """Return the heights, the field (test, dof, resels) and the number of tails."""
     known = evidence.test in ("t", "F") and np.isfinite(evidence.dof).all()
     test = evidence.test if known else "z"
     values = evidence.statistic if known else evidence.z
     heights = {"two": np.abs(values), "positive": values, "negative": -values}[evidence.tail]
     n_tails = 2 if evidence.tail == "two" else 1
-    return heights, (test, evidence.dof, evidence.smoothness.resels), n_tails
+    return heights, (test, evidence.dof, smoothness.resels), n_tails
 
 
-def _cutoff(p, test, dof):
+def _cutoff(p: float, test: str, dof: tuple[float, float]) -> float:
     if test == "F":
         return float(special.fdtri(*dof, 1 - p))
     return float(-special.stdtrit(dof[1], p) if test == "t" else -special.ndtri(p))
 
 
-def _with_warnings(threshold, evidence, notes):
-    width = float(np.prod(evidence.smoothness.fwhm_voxels) ** (1 / 3))
+def _with_warnings(threshold: Threshold, smoothness: Smoothness, notes: tuple[str, ...]) -> Threshold:
+    width = float(np.prod(smoothness.fwhm_voxels) ** (1 / 3))
     if width < SMOOTH_ENOUGH:
         notes = (
             *notes,

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bidsapp.records.maps import Threshold
+from bidsapp.records.arrays import Map, Mask
+from bidsapp.records.maps import Evidence, Threshold
 
 TAILS = {
     "two": "two-sided",
@@ -11,7 +12,7 @@ TAILS = {
 }
 
 
-def make_threshold(name, description, evidence, alpha, adjusted):
+def make_threshold(name: str, description: str, evidence: Evidence, alpha: float, adjusted: Map) -> Threshold:
     """Return the threshold that lets points with an adjusted p or q up to alpha survive."""
     with np.errstate(invalid="ignore"):
         surviving = adjusted <= alpha
@@ -20,18 +21,18 @@ def make_threshold(name, description, evidence, alpha, adjusted):
     )
 
 
-def not_available(name, description, evidence, alpha, reason):
+def not_available(name: str, description: str, evidence: Evidence, alpha: float, reason: str) -> Threshold:
     """Return the threshold that lets nothing survive, with the reason."""
     nothing = np.zeros(len(evidence.statistic), bool)
     return Threshold(name, description, alpha, np.nan, evidence.test, nothing, reason=reason)
 
 
-def smallest(statistic, surviving):
+def smallest(statistic: Map, surviving: Mask) -> float:
     """Return the smallest absolute value that survives; NaN where none does."""
     values = np.abs(np.asarray(statistic)[surviving])
     return float(values.min()) if len(values) else float("nan")
 
 
-def words_for_tail(evidence):
+def words_for_tail(evidence: Evidence) -> str:
     """Return the alternative hypothesis in words."""
     return TAILS[evidence.tail] if evidence.test in ("t", "z") else "upper tail"

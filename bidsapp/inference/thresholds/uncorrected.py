@@ -3,9 +3,10 @@
 import numpy as np
 
 from bidsapp.inference.thresholds.surviving import make_threshold
+from bidsapp.records.maps import Evidence, Threshold
 
 
-def uncorrected(evidence, alpha):
+def uncorrected(evidence: Evidence, alpha: float) -> Threshold:
     """Return the uncorrected threshold at the cluster-forming p; ``alpha`` is not used.
 
     With both tails, p is one-sided in each of them.

@@ -7,36 +7,54 @@ degrees of freedom differ between voxels and shuffles; so every map, also that o
 the z-value of the same parametric p.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numba
 import numpy as np
 from scipy import special
 
 from bidsapp.errors import SettingsError
+from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
-from bidsapp.inference.voxels.linear import SMALLEST_REST, STRETCH
+from bidsapp.inference.voxels.linear import SMALLEST_REST, STRETCH, LinearTest
 from bidsapp.inference.voxels.null_fit import fit_under_null
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
 from bidsapp.stats.distributions import f_to_z, t_to_z
 from bidsapp.stats.group.variance_groups import NOTHING
+
+# Inner products of the basis within each group, and the group's residual freedom.
+About: TypeAlias = tuple[Numbers, Numbers]
 
 compiled = numba.njit(cache=True, nogil=True)
 
 
-class FollowedAsZ:
+class FollowedAsZ(ABC):
     """Tests whose degrees of freedom differ between voxels and shuffles, so that their maps are z-values."""
 
     __slots__ = ()
+    partition: Partition
 
-    def observed(self, shuffles):
+    @property
+    def nuisance(self) -> Matrix:
+        """The whole nuisance."""
+        return self.partition.nuisance
+
+    @abstractmethod
+    def statistics(self, shuffles: Shuffles, which: slice) -> tuple[Maps, Maps]:
+        """Return the statistic and its residual degrees of freedom, each (n, n_points)."""
+
+    def observed(self, shuffles: Shuffles) -> Map:
         """Return the observed statistic, not z, shape (n_points,)."""
-        return self.statistics(shuffles, slice(0, 1))[0][0]
+        first: Map = self.statistics(shuffles, slice(0, 1))[0][0]
+        return first
 
-    def cutoff(self, p):
+    def cutoff(self, p: float) -> float:
         """Return z with an upper-tail p."""
         return float(-special.ndtri(p))
 
-    def z(self, statistic):
+    def z(self, statistic: Maps) -> Maps:
         """Return z-values: the maps are z already."""
         return statistic
 
@@ -56,27 +74,27 @@ class GroupedTest(FollowedAsZ):
     """
 
     partition: Partition
-    groups: np.ndarray
-    data: np.ndarray
-    usable: np.ndarray
+    groups: Labels
+    data: Maps
+    usable: Mask
     direction: int
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What the statistic is called."""
         return "v" if self.partition.n_rows == 1 else "G"
 
     @property
-    def dof(self):
+    def dof(self) -> tuple[float, float]:
         """Numerator degrees of freedom; those of the residuals differ between voxels."""
         return float(self.partition.n_rows), float("nan")
 
     @property
-    def is_signed(self):
+    def is_signed(self) -> bool:
         """Whether the statistic has two tails."""
         return self.name == "v"
 
-    def statistics(self, shuffles, which):
+    def statistics(self, shuffles: Shuffles, which: slice) -> tuple[Maps, Maps]:
         """Return v or G and its residual degrees of freedom under some shuffles, each (n, n_points)."""
         in_group = meet_groups(self.groups, shuffles, which)
         # Each weight where its row meets a group, and nothing elsewhere: sums by group are products.
@@ -92,7 +110,7 @@ class GroupedTest(FollowedAsZ):
             fill_grouped(projected, squares, about, self.partition.n_rows, (statistic, dof), start)
         return statistic, dof
 
-    def maps(self, shuffles, which):
+    def maps(self, shuffles: Shuffles, which: slice) -> Maps:
         """Return z-values of some shuffles, shape (n, n_points)."""
         statistic, dof = self.statistics(shuffles, which)
         if self.name == "v":
@@ -100,7 +118,7 @@ class GroupedTest(FollowedAsZ):
         return f_to_z(statistic, self.partition.n_rows, dof)
 
 
-def prepare_grouped_test(test, groups):
+def prepare_grouped_test(test: LinearTest, groups: Labels) -> GroupedTest:
     """Return the test with variances by group of the data of a LinearTest.
 
     Parameters
@@ -120,7 +138,7 @@ def prepare_grouped_test(test, groups):
     return GroupedTest(test.partition, index, data, test.usable, test.direction)
 
 
-def check_freedom(names, grams, freedom):
+def check_freedom(names: Labels, grams: Numbers, freedom: Numbers) -> None:
     """Raise SettingsError where effects rest on a group whose rows the design fits perfectly.
 
     Parameters
@@ -139,7 +157,7 @@ def check_freedom(names, grams, freedom):
         )
 
 
-def about_groups(basis, groups):
+def about_groups(basis: Matrix, groups: Labels) -> About:
     """Return the inner products of a basis within each group, and the group's residual freedom."""
     parts = [basis[groups == group] for group in range(groups.max() + 1)]
     grams = np.stack([part.T @ part for part in parts])
@@ -147,14 +165,17 @@ def about_groups(basis, groups):
     return grams, counts - np.trace(grams, axis1=1, axis2=2)
 
 
-def meet_groups(groups, shuffles, which):
+def meet_groups(groups: Labels, shuffles: Shuffles, which: slice) -> Numbers:
     """Return 1 where the row that a row of the data meets is of a group, (n_shuffles, n_groups, n_rows)."""
-    met = groups[shuffles.order[which]]
-    return (met[:, None, :] == np.arange(groups.max() + 1)[:, None]).astype(float)
+    met: Labels = groups[shuffles.order[which]]
+    in_group: Numbers = (met[:, None, :] == np.arange(groups.max() + 1)[:, None]).astype(float)
+    return in_group
 
 
 @compiled
-def fill_grouped(projected, squares, about, n_effects, results, start):
+def fill_grouped(
+    projected: Numbers, squares: Numbers, about: About, n_effects: int, results: tuple[Maps, Maps], start: int
+) -> None:
     """Fill v (signed) or G and its degrees of freedom from the point ``start``.
 
     Parameters
@@ -185,7 +206,9 @@ def fill_grouped(projected, squares, about, n_effects, results, start):
 
 
 @compiled
-def _estimate_variances(coefficients, projected, squares, about, variances):
+def _estimate_variances(
+    coefficients: Numbers, projected: Numbers, squares: Numbers, about: About, variances: Numbers
+) -> None:
     """Fill the residual variance of each group."""
     grams, freedom = about
     n_basis = len(coefficients)
@@ -200,7 +223,9 @@ def _estimate_variances(coefficients, projected, squares, about, variances):
 
 
 @compiled
-def _statistic_of(effect, variances, about, room):
+def _statistic_of(
+    effect: Numbers, variances: Numbers, about: About, room: tuple[Matrix, Matrix]
+) -> tuple[float, float]:
     """Return the statistic and degrees of freedom of one point."""
     grams, freedom = about
     s = len(effect)
@@ -229,7 +254,7 @@ def _statistic_of(effect, variances, about, room):
 
 
 @compiled
-def _share_of_group(inverse, gram, variance, turned):
+def _share_of_group(inverse: Matrix, gram: Matrix, variance: float, turned: Matrix) -> tuple[float, float]:
     """Return tr P and tr P^2 of a group's share P of the covariance."""
     s = len(inverse)
     trace, square = 0.0, 0.0
@@ -246,7 +271,7 @@ def _share_of_group(inverse, gram, variance, turned):
 
 
 @compiled
-def invert(matrix):
+def invert(matrix: Matrix) -> None:
     """Invert a positive definite matrix in place (Gauss and Jordan's elimination)."""
     s = len(matrix)
     for p in range(s):
@@ -263,7 +288,7 @@ def invert(matrix):
 
 
 @compiled
-def _quadratic(effect, inverse):
+def _quadratic(effect: Numbers, inverse: Matrix) -> float:
     total = 0.0
     for k in range(len(effect)):
         for i in range(len(effect)):

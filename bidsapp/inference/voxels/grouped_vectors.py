@@ -7,17 +7,23 @@ and shuffles; so every map is followed as the z-value of the same parametric p.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numba
 import numpy as np
 
+from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.inference.voxels.grouped import FollowedAsZ, check_freedom, invert, meet_groups
 from bidsapp.inference.voxels.linear import SMALLEST_REST, STRETCH
 from bidsapp.inference.voxels.null_fit import fit_under_null
 from bidsapp.inference.voxels.wilks import residuals_of_maps
+from bidsapp.records.arrays import Labels, Maps, Mask, Matrix, Numbers
 from bidsapp.stats.distributions import f_to_z
 from bidsapp.stats.group.repeated_measures import own_columns
+
+# Inner products of the effects within each group, its residual freedom, the group of each own column.
+About: TypeAlias = tuple[Numbers, Numbers, Labels]
 
 compiled = numba.njit(cache=True, nogil=True)
 # F of fewer residual degrees of freedom does not exist; shuffles of small groups come near it.
@@ -39,21 +45,20 @@ class GroupedVectorsTest(FollowedAsZ):
     """
 
     partition: Partition
-    groups: np.ndarray
-    data: np.ndarray
-    usable: np.ndarray
+    groups: Labels
+    data: Maps
+    usable: Mask
     direction: int = 1
 
     name = "T2 by group"
     is_signed = False
-    nuisance = property(lambda self: self.partition.nuisance)
 
     @property
-    def dof(self):
+    def dof(self) -> tuple[float, float]:
         """Numerator degrees of freedom; those of the residuals differ between voxels."""
         return float(self.partition.n_rows * self.data.shape[1]), float("nan")
 
-    def statistics(self, shuffles, which):
+    def statistics(self, shuffles: Shuffles, which: slice) -> tuple[Maps, Maps]:
         """Return F and its residual degrees of freedom under some shuffles, each (n, n_points)."""
         n_subjects, n_maps, n_points = self.data.shape
         own, about = _about_groups(self.partition, self.groups)
@@ -76,13 +81,13 @@ class GroupedVectorsTest(FollowedAsZ):
             )
         return results
 
-    def maps(self, shuffles, which):
+    def maps(self, shuffles: Shuffles, which: slice) -> Maps:
         """Return z-values of some shuffles, shape (n, n_points)."""
         statistic, dof = self.statistics(shuffles, which)
         return f_to_z(statistic, self.dof[0], dof)
 
 
-def prepare_grouped_vectors_test(effects, partition, groups):
+def prepare_grouped_vectors_test(effects: Maps, partition: Partition, groups: Labels) -> GroupedVectorsTest:
     """Return the test of a partition on data of shape (n_subjects, n_maps, n_points).
 
     Raises
@@ -102,7 +107,7 @@ def prepare_grouped_vectors_test(effects, partition, groups):
     return GroupedVectorsTest(partition, index, data, usable)
 
 
-def _about_groups(partition, groups):
+def _about_groups(partition: Partition, groups: Labels) -> tuple[Matrix, About]:
     """Return the columns of each group's own fit, 0 elsewhere, and what the kernel must know of the groups.
 
     Returns
@@ -123,7 +128,9 @@ def _about_groups(partition, groups):
 
 
 @compiled
-def fill_vectors(projected, squares, about, results, start):
+def fill_vectors(
+    projected: Numbers, squares: Numbers, about: About, results: tuple[Maps, Maps], start: int
+) -> None:
     """Fill F and its residual degrees of freedom from the point ``start``.
 
     Parameters
@@ -161,7 +168,7 @@ def fill_vectors(projected, squares, about, results, start):
 
 
 @compiled
-def _take_away(coefficients, products):
+def _take_away(coefficients: Numbers, products: Matrix) -> None:
     """Take what a column explains from cross-products."""
     for q in range(len(coefficients)):
         for r in range(len(coefficients)):
@@ -169,7 +176,9 @@ def _take_away(coefficients, products):
 
 
 @compiled
-def _refer_to_f(effect, covariances, about, room):
+def _refer_to_f(
+    effect: Matrix, covariances: Numbers, about: tuple[Numbers, Numbers], room: tuple[Matrix, Matrix, Matrix]
+) -> tuple[float, float]:
     """Return F and its residual degrees of freedom of one point."""
     grams, freedom = about
     inverse, piece, turned = room
@@ -196,7 +205,7 @@ def _refer_to_f(effect, covariances, about, room):
 
 
 @compiled
-def _quadratic(effect, inverse):
+def _quadratic(effect: Matrix, inverse: Matrix) -> float:
     """Return T2."""
     n_effects, n_maps = effect.shape
     total, a = 0.0, 0
@@ -212,7 +221,7 @@ def _quadratic(effect, inverse):
 
 
 @compiled
-def _add_piece(gram, covariance, total):
+def _add_piece(gram: Matrix, covariance: Matrix, total: Matrix) -> None:
     """Add what a group adds to the covariance of the effects: the product of Kronecker."""
     n_effects, n_maps = len(gram), len(covariance)
     # Divisions of indices would take longer than all else.
@@ -228,7 +237,7 @@ def _add_piece(gram, covariance, total):
 
 
 @compiled
-def _multiply(first, second, product):
+def _multiply(first: Matrix, second: Matrix, product: Matrix) -> None:
     """Fill a product of small matrices, for which a call of BLAS takes longer."""
     size = len(product)
     for a in range(size):
@@ -239,7 +248,7 @@ def _multiply(first, second, product):
 
 
 @compiled
-def _spread(matrix):
+def _spread(matrix: Matrix) -> float:
     """Return tr(V V) + tr(V)^2: how much an estimated covariance varies, times its degrees of freedom."""
     trace, square = 0.0, 0.0
     for a in range(len(matrix)):

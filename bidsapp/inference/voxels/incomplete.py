@@ -6,7 +6,9 @@ Points of one set of subjects are tested together, by the design of these rows. 
 freedom: their t or F is turned into that of the same p with the degrees of freedom of all subjects.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from scipy import special
@@ -14,9 +16,15 @@ from scipy import special
 from bidsapp.errors import AppError
 from bidsapp.inference.conventions import FOLLOWED_AS_Z
 from bidsapp.inference.shuffles.arrangements import row_codes
-from bidsapp.inference.shuffles.make import fixed_directions
-from bidsapp.inference.shuffles.partition import drop_fixed, partition_design
+from bidsapp.inference.shuffles.make import Shuffles, fixed_directions
+from bidsapp.inference.shuffles.partition import Partition, drop_fixed, partition_design
+from bidsapp.inference.voxels.test import VoxelTest
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix
+from bidsapp.records.maps import InferenceOptions
 from bidsapp.stats.group.estimators import find_patterns
+
+# ``prepare(effects, partition, nuisance, options)``.
+Prepare: TypeAlias = Callable[[Maps, Partition, Matrix, InferenceOptions], VoxelTest]
 
 # Below this p a statistic is as large as can be told.
 SMALLEST_P = 1e-300
@@ -34,13 +42,13 @@ class Part:
     ----------
     rows : ndarray of int, shape (n_present,)
     points : ndarray of int, shape (n,)
-    test : object
+    test : VoxelTest
         Of these rows and points.
     """
 
-    rows: np.ndarray
-    points: np.ndarray
-    test: object
+    rows: Labels
+    points: Labels
+    test: VoxelTest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +57,7 @@ class IncompleteTest:
 
     Attributes
     ----------
-    whole : object
+    whole : VoxelTest
         The test of the points with all subjects; its data are those of all points.
     parts : tuple of Part
     orders : ndarray of int, shape (n_shuffles, n_subjects)
@@ -59,29 +67,56 @@ class IncompleteTest:
     usable : ndarray of bool, shape (n_points,)
     """
 
-    whole: object
-    parts: tuple
-    orders: np.ndarray
-    arranged: np.ndarray
-    usable: np.ndarray
+    whole: VoxelTest
+    parts: tuple[Part, ...]
+    orders: Labels
+    arranged: Labels
+    usable: Mask
 
-    name = property(lambda self: self.whole.name)
-    dof = property(lambda self: self.whole.dof)
-    is_signed = property(lambda self: self.whole.is_signed)
-    direction = property(lambda self: self.whole.direction)
-    partition = property(lambda self: self.whole.partition)
-    nuisance = property(lambda self: self.whole.nuisance)
-    data = property(lambda self: self.whole.data)
+    @property
+    def name(self) -> str:
+        """What the statistic is called."""
+        return self.whole.name
 
-    def cutoff(self, p):
+    @property
+    def dof(self) -> tuple[float, float]:
+        """Those of the points with all subjects."""
+        return self.whole.dof
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the statistic has two tails."""
+        return self.whole.is_signed
+
+    @property
+    def direction(self) -> int:
+        """1, or -1 where the sign is turned."""
+        return self.whole.direction
+
+    @property
+    def partition(self) -> Partition:
+        """That of all subjects."""
+        return self.whole.partition
+
+    @property
+    def nuisance(self) -> Matrix:
+        """That of all subjects."""
+        return self.whole.nuisance
+
+    @property
+    def data(self) -> Maps:
+        """Those of all points."""
+        return self.whole.data
+
+    def cutoff(self, p: float) -> float:
         """Return the statistic with an upper-tail p."""
         return self.whole.cutoff(p)
 
-    def z(self, statistic):
+    def z(self, statistic: Maps) -> Maps:
         """Return z-values of the same p."""
         return self.whole.z(statistic)
 
-    def maps(self, shuffles, which):
+    def maps(self, shuffles: Shuffles, which: slice) -> Maps:
         """Return the statistic of some shuffles, shape (n, n_points)."""
         maps = self.whole.maps(shuffles, which)
         for part in self.parts:
@@ -89,7 +124,7 @@ class IncompleteTest:
             maps[:, part.points] = as_of_all(found, part.test, self.whole)
         return maps
 
-    def observed(self, shuffles):
+    def observed(self, shuffles: Shuffles) -> Map:
         """Return the observed statistic with each point's own degrees of freedom, shape (n_points,)."""
         observed = self.whole.observed(shuffles)
         for part in self.parts:
@@ -97,7 +132,7 @@ class IncompleteTest:
             observed[part.points] = part.test.observed(first)
         return observed
 
-    def _of_present(self, shuffles, which, rows):
+    def _of_present(self, shuffles: Shuffles, which: slice, rows: Labels) -> Shuffles:
         """Return some shuffles as they shuffle these rows alone."""
         number = np.full(len(self.arranged), -1)
         number[rows] = np.arange(len(rows))
@@ -109,7 +144,7 @@ class IncompleteTest:
         return replace(shuffles, order=order, signs=shuffles.signs[which][:, rows])
 
 
-def as_of_all(found, test, whole):
+def as_of_all(found: Maps, test: VoxelTest, whole: VoxelTest) -> Maps:
     """Return values of a test of fewer subjects as those of the same p of the test of all."""
     if whole.name in FOLLOWED_AS_Z:
         return test.z(found)
@@ -122,12 +157,19 @@ def as_of_all(found, test, whole):
     return dof * (1.0 - x) / (n_rows * x)
 
 
-def add_incomplete(test, effects, design, shuffles, options, prepare):
+def add_incomplete(
+    test: VoxelTest,
+    effects: Maps,
+    design: tuple[Matrix, Matrix],
+    shuffles: Shuffles,
+    options: InferenceOptions,
+    prepare: Prepare,
+) -> tuple[VoxelTest, str]:
     """Return a test with the points that lack subjects, and what must be said of points left out.
 
     Parameters
     ----------
-    test : object
+    test : VoxelTest
         Of the points with all subjects.
     effects : ndarray, shape (n_subjects, n_points) or (n_subjects, n_maps, n_points)
     design : tuple
@@ -137,7 +179,8 @@ def add_incomplete(test, effects, design, shuffles, options, prepare):
     prepare : callable
         ``prepare(effects, partition, nuisance, options)`` returns a test.
     """
-    present = np.isfinite(effects) if np.ndim(effects) == 2 else np.isfinite(effects).all(axis=1)
+    finite = np.isfinite(effects)
+    present: Mask = finite if np.ndim(effects) == 2 else np.all(finite, axis=1)
     complete = present.all(axis=0)
     if complete.all():
         return test, ""
@@ -155,12 +198,17 @@ def add_incomplete(test, effects, design, shuffles, options, prepare):
             parts.append(Part(rows, points, made))
     if not parts:
         return test, ""
-    blocks = np.zeros(len(present)) if options.blocks is None else np.asarray(options.blocks)
+    blocks = np.zeros(len(present), int) if options.blocks is None else np.asarray(options.blocks)
     orders = _mix_like_rows(shuffles, test.partition, options, blocks)
     return IncompleteTest(test, tuple(parts), orders, np.argsort(blocks, kind="stable"), usable), ""
 
 
-def _prepare_part(effects, design, pattern, how):
+def _prepare_part(
+    effects: Maps,
+    design: tuple[Matrix, Matrix],
+    pattern: tuple[Labels, Labels],
+    how: tuple[Shuffles, InferenceOptions, Prepare],
+) -> VoxelTest | None:
     """Return the test of a set of rows and points; None where these rows cannot make it."""
     (matrix, weights), (rows, points), (shuffles, options, prepare) = design, pattern, how
     blocks, groups = (
@@ -176,7 +224,9 @@ def _prepare_part(effects, design, pattern, how):
         return None
 
 
-def _mix_like_rows(shuffles, partition, options, blocks):
+def _mix_like_rows(
+    shuffles: Shuffles, partition: Partition, options: InferenceOptions, blocks: Labels
+) -> Labels:
     """Return the orders of shuffles with rows that are alike in random places.
 
     An enumeration has one order for each different arrangement, in which like rows stand in one order; of

@@ -13,7 +13,9 @@ import numpy as np
 from scipy import special
 
 from bidsapp.inference.fast.screening import GROUP
+from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
 from bidsapp.stats.distributions import f_to_z, t_to_z
 
 # A residual below this share of the data is rounding: the voxel is constant.
@@ -42,32 +44,32 @@ class LinearTest:
     """
 
     partition: Partition
-    nuisance: np.ndarray
-    data: np.ndarray
-    usable: np.ndarray
+    nuisance: Matrix
+    data: Maps
+    usable: Mask
     direction: int
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What the statistic is called."""
         return "t" if self.partition.n_rows == 1 else "F"
 
     @property
-    def is_signed(self):
+    def is_signed(self) -> bool:
         """Whether the statistic has two tails."""
         return self.partition.n_rows == 1
 
     @property
-    def dof(self):
+    def dof(self) -> tuple[float, float]:
         """Numerator and residual degrees of freedom."""
         return float(self.partition.n_rows), float(self.partition.dof)
 
-    def weights(self, shuffles, which):
+    def weights(self, shuffles: Shuffles, which: slice) -> Numbers:
         """Return the shuffled basis, shape (n, n_rows + n_nuisance, n_subjects)."""
         basis = np.hstack([self.partition.effect * self.direction, self.nuisance])
         return np.ascontiguousarray(shuffles.apply(basis, which))
 
-    def sign_tables(self, shuffles, weights):
+    def sign_tables(self, shuffles: Shuffles, weights: Numbers) -> tuple[Labels, Numbers]:
         """Return rows of the tables of signed sums and the scale of each subject, where these suffice.
 
         That is so when the weights are a fixed scale times signs; a permuted regressor of two values is, up
@@ -88,38 +90,39 @@ class LinearTest:
             return nothing
         return table_rows(weights[:, 0] < (low + high) / 2), np.full(n_subjects, (high - low) / 2)
 
-    def _sums_to_zero(self):
+    def _sums_to_zero(self) -> bool:
         ones = np.ones(len(self.data))
         nuisance = self.partition.nuisance
-        return np.abs(ones - nuisance @ (nuisance.T @ ones)).max() < 1e-9
+        return bool(np.abs(ones - nuisance @ (nuisance.T @ ones)).max() < 1e-9)
 
-    def statistic(self, w):
+    def statistic(self, w: Maps) -> Maps:
         """Return t or F from w."""
         n_rows, dof = self.dof
         ratio = np.square(w) / np.maximum(1.0 - np.square(w), SMALLEST_REST) * (dof / n_rows)
         return np.copysign(np.sqrt(ratio), w) if n_rows == 1 else ratio
 
-    def to_w(self, statistic):
+    def to_w(self, statistic: Maps | float) -> Maps:
         """Return w from t or F; infinity is 1."""
         n_rows, dof = self.dof
         ratio = np.minimum(np.square(statistic) if n_rows == 1 else statistic * n_rows, LARGEST_RATIO)
         return np.copysign(np.sqrt(ratio / (dof + ratio)), statistic)
 
-    def z(self, statistic):
+    def z(self, statistic: Maps) -> Maps:
         """Return z-values of the same p; F below its median is negative."""
         n_rows, dof = self.dof
         return t_to_z(statistic, dof) if self.name == "t" else f_to_z(statistic, n_rows, dof)
 
-    def observed(self, shuffles):
+    def observed(self, shuffles: Shuffles) -> Map:
         """Return the observed t or F, shape (n_points,)."""
-        return self.direction * self.maps(shuffles, slice(0, 1))[0]
+        first: Map = self.maps(shuffles, slice(0, 1))[0]
+        return self.direction * first
 
-    def cutoff(self, p):
+    def cutoff(self, p: float) -> float:
         """Return the statistic with an upper-tail p."""
         n_rows, dof = self.dof
         return float(-special.stdtrit(dof, p) if n_rows == 1 else special.fdtri(n_rows, dof, 1 - p))
 
-    def maps(self, shuffles, which):
+    def maps(self, shuffles: Shuffles, which: slice) -> Maps:
         """Return the statistic of some shuffles, shape (n, n_points); t has a sign."""
         weights = self.weights(shuffles, which)
         n_shuffles, n_weights, n_subjects = weights.shape
@@ -131,7 +134,7 @@ class LinearTest:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def fill_statistic(coefficients, dof, maps, start):
+def fill_statistic(coefficients: Numbers, dof: tuple[float, float], maps: Maps, start: int) -> None:
     """Fill the points from ``start`` with t or F.
 
     Parameters
@@ -163,7 +166,7 @@ def fill_statistic(coefficients, dof, maps, start):
             out[v] = np.copysign(np.sqrt(ratio), first[v]) if n_rows == 1 else ratio
 
 
-def table_rows(is_minus):
+def table_rows(is_minus: Mask) -> Labels:
     """Return the rows of the tables of signed sums (``screening.build_tables``) for patterns of signs."""
     columns = []
     for start in range(0, is_minus.shape[1], GROUP):
@@ -172,9 +175,11 @@ def table_rows(is_minus):
     return np.ascontiguousarray(np.stack(columns, axis=1), np.int32)
 
 
-def prepare_linear_test(effects, partition, nuisance, *, direction=1):
+def prepare_linear_test(
+    effects: Maps, partition: Partition, nuisance: Matrix, *, direction: int = 1
+) -> LinearTest:
     """Return the test of a partition on data of shape (n_subjects, n_points)."""
-    data = np.empty(np.shape(effects))
+    data: Maps = np.empty(effects.shape)
     usable = np.empty(data.shape[1], bool)
     for start in range(0, data.shape[1], STRETCH):
         points = slice(start, start + STRETCH)
@@ -182,7 +187,7 @@ def prepare_linear_test(effects, partition, nuisance, *, direction=1):
     return LinearTest(partition, nuisance, data, usable, direction)
 
 
-def _standardise(effects, partition):
+def _standardise(effects: Maps, partition: Partition) -> tuple[Maps, Mask]:
     """Return the residuals on the nuisance, of length 1, and where the test can be made."""
     data = np.array(effects, float)
     finite = np.isfinite(data).all(axis=0)

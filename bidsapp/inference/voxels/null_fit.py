@@ -10,13 +10,14 @@ together, whose distance from the others is then lost to the shuffles, and extre
 import numpy as np
 
 from bidsapp.inference.voxels.linear import STRETCH
+from bidsapp.records.arrays import Labels, Maps, Matrix, Numbers
 from bidsapp.stats.group.variance_groups import NOTHING
 
 # Fits of the nuisance, the first by least squares; more change no size.
 N_FITS = 4
 
 
-def fit_under_null(data, nuisance, groups):
+def fit_under_null(data: Maps, nuisance: Matrix, groups: Labels) -> Maps:
     """Return residuals on the nuisance by generalised least squares, with a covariance for each group.
 
     Parameters
@@ -43,7 +44,7 @@ def fit_under_null(data, nuisance, groups):
     return fitted
 
 
-def _fit(data, nuisance, groups):
+def _fit(data: Maps, nuisance: Matrix, groups: Labels) -> Maps:
     """Return the residuals of some points."""
     members = [groups == group for group in range(groups.max() + 1)]
     grams = np.stack([nuisance[mine].T @ nuisance[mine] for mine in members])
@@ -66,7 +67,7 @@ def _fit(data, nuisance, groups):
     return rest
 
 
-def _weigh(rest, freedom):
+def _weigh(rest: Maps, freedom: Numbers) -> Numbers:
     """Return the inverse covariance of the residuals of a group, (n_points, n_maps, n_maps)."""
     products = np.einsum("iqv,irv->vqr", rest, rest)
     products += NOTHING * np.eye(products.shape[1])

@@ -12,8 +12,10 @@ import numpy as np
 from scipy import special
 
 from bidsapp.errors import ModelError
+from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.inference.voxels.linear import CONSTANT, SMALLEST_REST, STRETCH
+from bidsapp.records.arrays import Map, Maps, Mask, Matrix, Numbers
 from bidsapp.stats.distributions import f_to_z
 from bidsapp.stats.group.repeated_measures import rao_f
 
@@ -36,24 +38,24 @@ class WilksTest:
     """
 
     partition: Partition
-    nuisance: np.ndarray
-    data: np.ndarray
-    usable: np.ndarray
+    nuisance: Matrix
+    data: Maps
+    usable: Mask
     direction: int = 1
 
     is_signed = False
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What the statistic is called."""
         return "T2" if self.partition.n_rows == 1 else "Wilks"
 
     @property
-    def dof(self):
+    def dof(self) -> tuple[float, float]:
         """Numerator and residual degrees of freedom of the F."""
         return self._rao(0.0)[1]
 
-    def maps(self, shuffles, which):
+    def maps(self, shuffles: Shuffles, which: slice) -> Maps:
         """Return the F of some shuffles, shape (n, n_points)."""
         weights = shuffles.apply(np.hstack([self.partition.effect, self.nuisance]), which)
         log_lambda = np.zeros((len(weights), self.data.shape[2]))
@@ -65,24 +67,25 @@ class WilksTest:
             fill_log_lambda(found, self.partition.n_rows, log_lambda, start)
         return self._rao(log_lambda)[0]
 
-    def _rao(self, log_lambda):
+    def _rao(self, log_lambda: Maps | float) -> tuple[Maps, tuple[float, float]]:
         return rao_f(log_lambda, self.data.shape[1], self.partition.n_rows, self.partition.dof)
 
-    def observed(self, shuffles):
+    def observed(self, shuffles: Shuffles) -> Map:
         """Return the observed F, shape (n_points,)."""
-        return self.maps(shuffles, slice(0, 1))[0]
+        first: Map = self.maps(shuffles, slice(0, 1))[0]
+        return first
 
-    def cutoff(self, p):
+    def cutoff(self, p: float) -> float:
         """Return F with an upper-tail p."""
         return float(special.fdtri(*self.dof, 1 - p))
 
-    def z(self, statistic):
+    def z(self, statistic: Maps) -> Maps:
         """Return z-values of the same p."""
         return f_to_z(statistic, *self.dof)
 
 
 @compiled
-def fill_log_lambda(coefficients, n_effects, log_lambda, start):
+def fill_log_lambda(coefficients: Numbers, n_effects: int, log_lambda: Maps, start: int) -> None:
     """Fill the logarithm of lambda from the point ``start``.
 
     Parameters
@@ -107,7 +110,7 @@ def fill_log_lambda(coefficients, n_effects, log_lambda, start):
 
 
 @compiled
-def log_determinant(matrix):
+def log_determinant(matrix: Matrix) -> float:
     """Return the logarithm of the determinant of a positive matrix; its lower triangle is used up."""
     total = 0.0
     for k in range(len(matrix)):
@@ -120,7 +123,7 @@ def log_determinant(matrix):
     return total
 
 
-def prepare_wilks_test(effects, partition, nuisance):
+def prepare_wilks_test(effects: Maps, partition: Partition, nuisance: Matrix) -> WilksTest:
     """Return the test of a partition on data of shape (n_subjects, n_maps, n_points)."""
     data, usable = residuals_of_maps(effects, partition)
     n_maps = data.shape[1]
@@ -132,7 +135,7 @@ def prepare_wilks_test(effects, partition, nuisance):
     return WilksTest(partition, nuisance, data, usable)
 
 
-def residuals_of_maps(effects, partition):
+def residuals_of_maps(effects: Maps, partition: Partition) -> tuple[Maps, Mask]:
     """Return the residuals of several maps a subject on the nuisance, and where they can be tested.
 
     Raises
