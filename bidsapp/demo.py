@@ -7,6 +7,7 @@ Raw BIDS, fMRIPrep-style derivatives in MNI space, and the true effects (in perc
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,12 @@ import pandas as pd
 from nilearn.datasets import load_mni152_brain_mask
 from nilearn.glm.first_level import compute_regressor
 from nilearn.image import resample_img
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_OK, SettingsError
+from bidsapp.records.arrays import Maps, Mask, Matrix
+from bidsapp.records.documents import Document
 
 TASK, SPACE = "viewing", "MNI152NLin2009cAsym"
 CONDITIONS = ("face", "house")
@@ -42,18 +47,25 @@ class Scene:
     """What all runs share: ``effects`` has shape (n_conditions, n_points)."""
 
     folder: Path
-    mask: np.ndarray
-    affine: np.ndarray
-    effects: np.ndarray
+    mask: Mask
+    affine: Matrix
+    effects: Maps
     n_volumes: int
 
     @property
-    def derivatives(self):
+    def derivatives(self) -> Path:
         """The folder of the preprocessed data."""
         return self.folder / "derivatives" / "fmriprep"
 
 
-def make_demo(folder, *, n_subjects=8, voxel_size_mm=4.0, n_volumes=100, seed=0):
+def make_demo(
+    folder: str | Path,
+    *,
+    n_subjects: int = 8,
+    voxel_size_mm: float = 4.0,
+    n_volumes: int = 100,
+    seed: int = 0,
+) -> None:
     """Write the dataset: two runs a subject, conditions face and house, groups control and patient.
 
     The same arguments give the same values. Subjects differ in the size of their responses by 20 %, and
@@ -83,7 +95,7 @@ def make_demo(folder, *, n_subjects=8, voxel_size_mm=4.0, n_volumes=100, seed=0)
             _write_run(scene, f"sub-{subject}", run, gains[:, None] * scene.effects, rng)
 
 
-def _make_grid(voxel_size_mm):
+def _make_grid(voxel_size_mm: float) -> tuple[Mask, Matrix]:
     """Return the brain mask and affine of an MNI grid."""
     shape = tuple(int(np.ceil(extent / voxel_size_mm)) for extent in (144, 184, 160))
     affine = np.diag([voxel_size_mm] * 3 + [1.0])
@@ -99,7 +111,7 @@ def _make_grid(voxel_size_mm):
     return np.asarray(image.dataobj) > 0, affine
 
 
-def _true_effects(mask, affine):
+def _true_effects(mask: Mask, affine: Matrix) -> Maps:
     positions = nib.affines.apply_affine(affine, np.argwhere(mask))
     effects = np.zeros((len(CONDITIONS), len(positions)))
     for centre, radius, sizes in REGIONS:
@@ -109,7 +121,7 @@ def _true_effects(mask, affine):
     return effects
 
 
-def _write_descriptions(scene):
+def _write_descriptions(scene: Scene) -> None:
     common = {"Name": "TaskGLM demo", "BIDSVersion": "1.10.0", "License": "CC0", "Authors": ["TaskGLM"]}
     generated = {"GeneratedBy": [{"Name": "fMRIPrep", "Version": "simulated"}]}
     _write_json(scene.folder / "dataset_description.json", common | {"DatasetType": "raw"})
@@ -133,7 +145,7 @@ def _write_descriptions(scene):
     _write_json(scene.folder / f"task-{TASK}_events.json", columns)
 
 
-def _write_participants(scene, subjects, groups, rng):
+def _write_participants(scene: Scene, subjects: Sequence[str], groups: Sequence[str], rng: Generator) -> None:
     table = pd.DataFrame(
         {
             "participant_id": [f"sub-{subject}" for subject in subjects],
@@ -151,7 +163,7 @@ def _write_participants(scene, subjects, groups, rng):
     _write_json(scene.folder / "participants.json", columns)
 
 
-def _write_truth(scene):
+def _write_truth(scene: Scene) -> None:
     maps = dict(zip(CONDITIONS, scene.effects, strict=True))
     maps["faceMinusHouse"] = maps["face"] - maps["house"]
     for name, effect in maps.items():
@@ -160,7 +172,7 @@ def _write_truth(scene):
         _save(nib.Nifti1Image(volume, scene.affine), scene.folder / "truth" / f"{name}.nii.gz")
 
 
-def _write_run(scene, subject, run, effects, rng):
+def _write_run(scene: Scene, subject: str, run: str, effects: Maps, rng: Generator) -> None:
     stem = f"{subject}_task-{TASK}_run-{run}"
     raw = scene.folder / subject / "func"
     events = _make_events(scene.n_volumes, rng)
@@ -189,7 +201,7 @@ def _write_run(scene, subject, run, effects, rng):
     _write_json(f"{place}_desc-brain_mask.json", {"Type": "Brain", "RawSources": []})
 
 
-def _make_events(n_volumes, rng):
+def _make_events(n_volumes: int, rng: Generator) -> pd.DataFrame:
     """Return pictures of 3 s in random order with gaps of 3 to 7 s."""
     onsets = 4.0 + np.cumsum(3.0 + rng.uniform(3, 7, n_volumes)).round(1)
     onsets = onsets[onsets < n_volumes * REPETITION_TIME - 12]
@@ -199,7 +211,7 @@ def _make_events(n_volumes, rng):
     return pd.DataFrame({"onset": onsets, "duration": 3.0, "trial_type": kinds, "response_time": times})
 
 
-def _make_confounds(n_volumes, rng):
+def _make_confounds(n_volumes: int, rng: Generator) -> pd.DataFrame:
     """Return confounds named and n/a as fMRIPrep writes them."""
     scale = np.repeat([0.03, 0.0006], 3)  # mm and radians a volume
     motion = np.cumsum(scale * rng.standard_normal((n_volumes, 6)), axis=0)
@@ -223,7 +235,9 @@ def _make_confounds(n_volumes, rng):
     return pd.DataFrame(table)
 
 
-def _simulate(scene, effects, events, confounds, rng):
+def _simulate(
+    scene: Scene, effects: Maps, events: pd.DataFrame, confounds: pd.DataFrame, rng: Generator
+) -> Maps:
     """Return percent signal change, shape (n_volumes, n_points): effects, motion, drift, AR(1) noise."""
     frames = REPETITION_TIME * (np.arange(scene.n_volumes) + 0.5)
     regressors = []
@@ -244,29 +258,29 @@ def _simulate(scene, effects, events, confounds, rng):
     return percent
 
 
-def _series_image(volume, affine):
+def _series_image(volume: NDArray[np.int16], affine: Matrix) -> nib.Nifti1Image:
     image = nib.Nifti1Image(volume, affine)
     image.header.set_xyzt_units("mm", "sec")
     image.header.set_zooms((*image.header.get_zooms()[:3], REPETITION_TIME))
     return image
 
 
-def _save(image, path):
+def _save(image: nib.Nifti1Image, path: str | Path) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     nib.save(image, path)
 
 
-def _write_table(path, table):
+def _write_table(path: Path, table: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, sep="\t", index=False, na_rep="n/a", float_format="%.8g")
 
 
-def _write_json(path, content):
+def _write_json(path: str | Path, content: Document) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Write the demo dataset from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bidsapp.demo", description=__doc__.split(":")[0] + ".")
     parser.add_argument("out", type=Path, help="folder to write, new or empty")

@@ -11,7 +11,9 @@ Exit codes follow the BIDS execution specification; see README.
 import difflib
 import logging
 import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Self
 
 # So many lines of a file are told where a note is on many.
 MAX_LINES = 6
@@ -36,7 +38,7 @@ class AppError(Exception):
 
     exit_code = EXIT_FAILURE
 
-    def __init__(self, message, *, exit_code=None):
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
         super().__init__(message)
         if exit_code is not None:
             self.exit_code = exit_code
@@ -70,8 +72,9 @@ class ModelNote(str):
     """A note on what of a model was read otherwise than written; ``lines`` are those of its file, from 1."""
 
     __slots__ = ("lines",)
+    lines: Sequence[int]
 
-    def __new__(cls, words, lines=(), file="model"):
+    def __new__(cls, words: str, lines: Sequence[int] = (), file: str = "model") -> Self:
         """Return the note, with its file and lines before the words."""
         shown = ", ".join(map(str, lines[:MAX_LINES])) + (", ..." if len(lines) > MAX_LINES else "")
         where = f"{file}, line{'s' if len(lines) > 1 else ''} {shown}: " if lines else ""
@@ -86,7 +89,7 @@ class ModelCaution(ModelNote, Caution):
     __slots__ = ()
 
 
-def in_words(error):
+def in_words(error: BaseException) -> str:
     """Return an error in words; of one that is no fault of the user, where it was raised."""
     if isinstance(error, AppError):
         return str(error)
@@ -95,46 +98,46 @@ def in_words(error):
     return f"unexpected {type(error).__name__}: {error} ({where}). This is a fault of TaskGLM: report it."
 
 
-def in_lines(faults):
+def in_lines(faults: Sequence[str]) -> str:
     """Return faults as lines: as many as anybody reads, and how many more there are."""
     more = len(faults) - MAX_FAULTS_SHOWN
     return "\n".join([*faults[:MAX_FAULTS_SHOWN], *([f"... and {more} more faults."] if more > 0 else [])])
 
 
-def did_you_mean(name, known):
+def did_you_mean(name: object, known: Iterable[object]) -> str:
     """Return the end of a sentence: the near matches of a name, or else what is known, the first of many."""
-    known = [str(item) for item in known]
+    words = list(map(str, known))
     # Capitals are no difference: ONSET is near onset.
-    spelled = {item.casefold(): item for item in reversed(known)}
+    spelled = {word.casefold(): word for word in reversed(words)}
     near = [spelled[key] for key in difflib.get_close_matches(str(name).casefold(), spelled, n=3, cutoff=0.6)]
     if near:
         return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f"; known are {first_names(known)}" if known else "."
+    return f"; known are {first_names(words)}" if words else "."
 
 
-def first_names(names):
+def first_names(names: Iterable[object]) -> str:
     """Return the end of a sentence: names, the first of many."""
-    names = list(map(str, names))
-    return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else ".")
+    words = list(map(str, names))
+    return ", ".join(words[:MAX_NAMES]) + (", ..." if len(words) > MAX_NAMES else ".")
 
 
-def tell_names(names):
+def tell_names(names: Iterable[object]) -> str:
     """Return a sentence with the names that there are, the first of many, or that there are none."""
     names = list(names)
     return f"There are: {first_names(names)}" if names else "There are none."
 
 
-def about(label, note):
+def about(label: str, note: str) -> str:
     """Return a note with what it is about before it; a caution stays one."""
     return type(note)(f"{label}: {note}")
 
 
-def find_cautions(notes):
+def find_cautions(notes: Iterable[str]) -> list[Caution]:
     """Return the notes that are warnings, each once."""
     return [note for note in dict.fromkeys(notes) if isinstance(note, Caution)]
 
 
-def log_notes(logger, notes):
+def log_notes(logger: logging.Logger, notes: Iterable[str]) -> None:
     """Log notes, cautions as warnings."""
     for note in notes:
         logger.log(logging.WARNING if isinstance(note, Caution) else logging.INFO, "%s", note)

@@ -7,9 +7,14 @@ extension 41, FitLins and nilearn.
 
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import TypeAlias
 
 from bidsapp.errors import ModelError
+
+# Short names of entities to their values; those without one (None, "") are left out of names.
+Entities: TypeAlias = Mapping[str, str | None]
 
 MAP_SUFFIX = "statmap"
 MAPS = f"*_{MAP_SUFFIX}.nii*"
@@ -32,7 +37,7 @@ LETTERS = {
 
 
 @lru_cache(maxsize=10_000, typed=True)
-def make_label(text):
+def make_label(text: object) -> str:
     """Return text as an alphanumeric label: every other character is a word break, then camelCase.
 
     "face vs.house" is "faceVsHouse". Accented letters lose their accents; letters of other alphabets are
@@ -45,17 +50,17 @@ def make_label(text):
     text = re.sub(
         r"(?:^|(?<=\.))[^\w\s]+$|(?<=[0-9A-Za-z])[-+]+$|(?<![0-9A-Za-z])[-+](?=[0-9])", _sign_words, text
     )
-    words = re.findall(r"[0-9A-Za-z]+", text)
+    words: list[str] = re.findall(r"[0-9A-Za-z]+", text)
     if not words:
         return "x"
     return words[0] + "".join(word[0].upper() + word[1:] for word in words[1:])
 
 
-def _sign_words(match):
+def _sign_words(match: re.Match[str]) -> str:
     return " ".join(["", *(SIGNS.get(sign, "") for sign in match[0])])
 
 
-def _latin(character):
+def _latin(character: str) -> str:
     """Return a letter as Latin ones, or as its code point; an accent as nothing."""
     if character in LETTERS:
         return LETTERS[character]
@@ -65,14 +70,14 @@ def _latin(character):
     return f" u{ord(character):04x} " if is_letter else character
 
 
-def is_plain(text):
+def is_plain(text: str) -> bool:
     """Whether a label says the same as its text: nothing but ASCII letters, digits and word breaks in it."""
     return text.isascii() and bool(re.search(r"[0-9A-Za-z]", text)) and not re.match(r"[-+]", text)
 
 
-def check_labels(names, what):
+def check_labels(names: Iterable[str], what: str) -> None:
     """Raise ModelError when two names give the same label, naming both."""
-    seen = {}
+    seen: dict[str, str] = {}
     for name in names:
         label = make_label(name)
         if label in seen and seen[label] != name:
@@ -83,7 +88,7 @@ def check_labels(names, what):
         seen[label] = name
 
 
-def make_name(entities, suffix, extension):
+def make_name(entities: Entities, suffix: str, extension: str) -> str:
     """Return a file name from entities (short names to values), a suffix and an extension with its dot."""
     unknown = set(entities) - set(ENTITY_ORDER)
     if unknown:
@@ -92,12 +97,12 @@ def make_name(entities, suffix, extension):
     return "_".join([*parts, suffix]) + extension
 
 
-def top_folder(entities):
+def top_folder(entities: Entities) -> str:
     """Return the folder of all files of a subject, or of the group: ``sub-01`` or ``group``."""
     return f"sub-{make_label(entities['sub'])}" if "sub" in entities else "group"
 
 
-def folder_of(entities):
+def folder_of(entities: Entities) -> str:
     """Return the folder of a file, relative to the output folder: ``sub-01/ses-1/func`` or ``group``."""
     if "sub" not in entities:
         return top_folder(entities)
@@ -107,63 +112,65 @@ def folder_of(entities):
     return "/".join([*parts, "func"])
 
 
-def map_path(entities, *, node, contrast, stat, desc=None):
+def map_path(entities: Entities, *, node: str, contrast: str, stat: str, desc: str | None = None) -> str:
     """Return the path of a statistical map, relative to the output folder."""
     full = {**entities, "node": node, "contrast": contrast, "stat": stat, "desc": desc}
     return f"{folder_of(entities)}/{make_name(full, MAP_SUFFIX, '.nii.gz')}"
 
 
-def model_fit_path(entities, *, node, stat):
+def model_fit_path(entities: Entities, *, node: str, stat: str) -> str:
     """Return the path of a map of the model's fit (``rsquare``, ``sigmasquared``, ``ar1``, ``tsnr``)."""
     full = {**entities, "node": node, "stat": stat}
     return f"{folder_of(entities)}/{make_name(full, MAP_SUFFIX, '.nii.gz')}"
 
 
-def mask_path(entities, *, node=None):
+def mask_path(entities: Entities, *, node: str | None = None) -> str:
     """Return the path of an analysis mask; stock BIDS has no node entity on masks, so desc carries it."""
     full = {**entities, "desc": make_label(node) if node else "analysis"}
     return f"{folder_of(entities)}/{make_name(full, 'mask', '.nii.gz')}"
 
 
-def coverage_path(entities, *, node, contrast):
+def coverage_path(entities: Entities, *, node: str, contrast: str) -> str:
     """Return the path of the map of how many inputs cover each voxel."""
     return map_path(entities, node=node, contrast=contrast, stat="coverage")
 
 
-def residuals_path(entities):
+def residuals_path(entities: Entities) -> str:
     """Return the path of a residual series."""
     return f"{folder_of(entities)}/{make_name({**entities, 'desc': 'residuals'}, 'bold', '.nii.gz')}"
 
 
-def clusters_label_path(entities, *, node, contrast, desc):
+def clusters_label_path(entities: Entities, *, node: str, contrast: str, desc: str) -> str:
     """Return the path of a cluster label image."""
     full = {**entities, "node": node, "contrast": contrast, "desc": desc}
     return f"{folder_of(entities)}/{make_name(full, 'dseg', '.nii.gz')}"
 
 
-def table_path(entities, kind, *, node, contrast=None, desc=None):
+def table_path(
+    entities: Entities, kind: str, *, node: str, contrast: str | None = None, desc: str | None = None
+) -> str:
     """Return the path of a table: design, contrasts, clusters, peaks, thresholds, nullmax, influence."""
     full = {**entities, "node": node, "contrast": contrast, "desc": desc}
     return f"{folder_of(entities)}/{make_name(full, kind, '.tsv')}"
 
 
-def design_path(entities, *, node, contrast=None):
+def design_path(entities: Entities, *, node: str, contrast: str | None = None) -> str:
     """Return the path of a design matrix; one a run, whatever the space of its images."""
     return table_path(_without_space(entities), "design", node=node, contrast=contrast)
 
 
-def contrasts_path(entities, *, node):
+def contrasts_path(entities: Entities, *, node: str) -> str:
     """Return the path of the table of contrast weights."""
     return table_path(_without_space(entities), "contrasts", node=node)
 
 
-def figure_path(entities, kind, *, extension=".svg", **more):
+def figure_path(entities: Entities, kind: str, *, extension: str = ".svg", **more: str | None) -> str:
     """Return the path of a figure; ``more`` are further entities: node, contrast, stat, desc."""
     full = {**entities, **more}
     return f"{top_folder(entities)}/figures/{make_name(full, kind, extension)}"
 
 
-def sidecar_path(path):
+def sidecar_path(path: str) -> str:
     """Return the path of the JSON sidecar of a data file."""
     for ending in (".nii.gz", ".tsv"):
         if path.endswith(ending):
@@ -171,42 +178,42 @@ def sidecar_path(path):
     raise ValueError(f"{path} has no sidecar")
 
 
-def model_path(name):
+def model_path(name: str) -> str:
     """Return the path of the model that was used."""
     return f"code/model-{make_label(name)}_smdl.json"
 
 
-def model_readme_path(name):
+def model_readme_path(name: str) -> str:
     """Return the path of the page that explains the model."""
     return f"code/model-{make_label(name)}_README.md"
 
 
-def record_path(subject):
+def record_path(subject: str) -> str:
     """Return the path of the record of a finished subject; ``group`` records have a node, see below."""
     return f"logs/sub-{make_label(subject)}_participant.json"
 
 
-def traceback_path(subject):
+def traceback_path(subject: str) -> str:
     """Return the path of what a developer needs to know of an error that should not have been."""
     return f"logs/sub-{make_label(subject)}_traceback.txt"
 
 
-def group_record_path(entities, node):
+def group_record_path(entities: Entities, node: str) -> str:
     """Return the path of the record of a finished Dataset node."""
     return f"logs/{make_name({**entities, 'node': node}, 'group', '.json')}"
 
 
-def shuffle_state_path(entities, node, contrast):
+def shuffle_state_path(entities: Entities, node: str, contrast: str) -> str:
     """Return the path of what an interrupted run needs to go on shuffling; removed when it is done."""
     return f"logs/{make_name({**entities, 'node': node, 'contrast': contrast}, 'shuffles', '.npz')}"
 
 
-def subject_report_path(subject):
+def subject_report_path(subject: str) -> str:
     """Return the path of a subject's report."""
     return f"sub-{make_label(subject)}.html"
 
 
-def citation_path(extension):
+def citation_path(extension: str) -> str:
     """Return the path of the methods text; extension is ``.html``, ``.md``, ``.tex`` or ``.bib``."""
     return f"logs/CITATION{extension}"
 
@@ -216,5 +223,5 @@ GROUP_REPORT = "group.html"
 OVERVIEW_REPORT = "index.html"
 
 
-def _without_space(entities):
+def _without_space(entities: Entities) -> Entities:
     return {key: value for key, value in entities.items() if key not in ("space", "res", "den")}

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError, in_lines
@@ -18,7 +17,7 @@ from bidsapp.inputs.dataset.selection import (
     unknown_labels,
 )
 from bidsapp.inputs.fetched import is_named
-from bidsapp.records.maps import EstimateKey
+from bidsapp.records.maps import EstimateFile, EstimateKey
 
 logger = logging.getLogger(__name__)
 
@@ -28,31 +27,6 @@ MAPS = "effect maps"
 VOLUMES = (".nii.gz", ".nii")
 # Entities that say which map it is, not what it was made from.
 MAP_ENTITIES = ("node", "contrast", "stat", "desc", "label")
-
-
-@dataclass(frozen=True, slots=True)
-class EstimateFile:
-    """The maps of one estimate on disk.
-
-    Attributes
-    ----------
-    key : EstimateKey
-        Names as the sidecar gives them, else as the file's name does; node and level are "" where unknown.
-    variance : Path or None
-    dof : float
-        NaN where unknown.
-    dof_map : Path or None
-        Where the degrees of freedom vary over voxels; their median counts.
-    metadata : dict
-        The sidecar of the effect map.
-    """
-
-    key: EstimateKey
-    effect: Path
-    variance: Path | None
-    dof: float
-    dof_map: Path | None = None
-    metadata: dict = field(default_factory=dict)
 
 
 def find_estimates(settings):

@@ -7,8 +7,15 @@ Voxels ("points") are always the last axis of an array; maps become volumes only
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+from bidsapp.records.documents import Document
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +23,7 @@ class RecordingFile:
     """A recording beside a run (``_physio``, ``_stim``) with the metadata that apply to it, both as found."""
 
     path: Path
-    metadata: dict
+    metadata: Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +45,13 @@ class Run:
     start_time: float
     start_time_source: str
     n_volumes: int
-    metadata: dict = field(default_factory=dict)
+    metadata: Document = field(default_factory=dict)
     recordings: tuple[RecordingFile, ...] = ()
     notes: tuple[str, ...] = ()
-    grid: tuple | None = None
+    grid: tuple[tuple[int, ...], Matrix] | None = None
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The run in words, as messages name it: ``sub-01 task-stroop run-2``."""
         shown = ("sub", "ses", "task", "acq", "dir", "run", "echo")
         return " ".join(f"{key}-{self.entities[key]}" for key in shown if key in self.entities)
@@ -60,7 +67,7 @@ class Contrast:
     name: str
     test: str
     columns: tuple[str, ...]
-    weights: np.ndarray
+    weights: Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class Design:
     ``rows`` names the rows where they are not time points (subjects, runs).
     """
 
-    matrix: np.ndarray
+    matrix: Matrix
     columns: tuple[str, ...]
     rows: tuple[str, ...] = ()
 
@@ -87,9 +94,34 @@ class EstimateKey:
     contrast: str
     entities: tuple[tuple[str, str], ...]
 
-    def entity(self, name):
+    def entity(self, name: str) -> str | None:
         """Return the value of one entity, or None."""
         return dict(self.entities).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateFile:
+    """The maps of one estimate on disk.
+
+    Attributes
+    ----------
+    key : EstimateKey
+        Names as the sidecar gives them, else as the file's name does; node and level are "" where unknown.
+    variance : Path or None
+    dof : float
+        NaN where unknown.
+    dof_map : Path or None
+        Where the degrees of freedom vary over voxels; their median counts.
+    metadata : dict
+        The sidecar of the effect map.
+    """
+
+    key: EstimateKey
+    effect: Path
+    variance: Path | None
+    dof: float
+    dof_map: Path | None = None
+    metadata: Document = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +136,9 @@ class Estimate:
     """
 
     contrast: str
-    effect: np.ndarray
-    variance: np.ndarray
-    dof: float | np.ndarray
+    effect: Map
+    variance: Map
+    dof: float | Map
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +154,9 @@ class JointEstimate:
     """
 
     contrast: str
-    effect: np.ndarray
-    covariance: np.ndarray
-    dof: float | np.ndarray
+    effect: Maps
+    covariance: NDArray[np.floating]
+    dof: float | Map
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,35 +171,36 @@ class Geometry:
         Voxel indices to mm.
     """
 
-    mask: np.ndarray
-    affine: np.ndarray
+    mask: Mask
+    affine: Matrix
 
     @property
-    def n_points(self):
+    def n_points(self) -> int:
         """The length of the voxel axis."""
         return int(np.count_nonzero(self.mask))
 
     @property
-    def voxel_volume_mm3(self):
+    def voxel_volume_mm3(self) -> float:
         """The volume of one voxel."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
     @property
-    def voxel_sizes_mm(self):
+    def voxel_sizes_mm(self) -> Numbers:
         """The length of a voxel along each axis, shape (3,)."""
-        return np.sqrt(np.sum(np.square(self.affine[:3, :3]), axis=0))
+        sizes: Numbers = np.sqrt(np.sum(np.square(self.affine[:3, :3]), axis=0))
+        return sizes
 
-    def coordinates(self):
+    def coordinates(self) -> Matrix:
         """Return the positions of all points in mm, shape (n_points, 3)."""
         return np.argwhere(self.mask) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
-    def volume(self, values, fill=np.nan):
+    def volume(self, values: NDArray[Value], fill: float = np.nan) -> NDArray[Value]:
         """Return values (n_points,) as a volume of the mask's shape, ``fill`` outside the mask."""
         volume = np.full(self.mask.shape, fill, dtype=np.result_type(values, np.min_scalar_type(fill)))
         volume[self.mask] = values
         return volume
 
-    def neighbours(self, connectivity):
+    def neighbours(self, connectivity: int) -> NDArray[np.int32]:
         """Return who neighbours whom.
 
         Parameters
@@ -217,13 +250,13 @@ class EffectStack:
 
     labels: tuple[str, ...]
     geometry: Geometry
-    effect: np.ndarray
-    variance: np.ndarray | None
-    dof: np.ndarray
-    coverage: np.ndarray | None = None
-    shares: np.ndarray | None = None
+    effect: Maps
+    variance: Maps | None
+    dof: Numbers
+    coverage: Labels | None = None
+    shares: Numbers | None = None
     digests: tuple[str, ...] = ()
-    scales: np.ndarray | None = None
+    scales: Numbers | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -241,17 +274,17 @@ class GroupDesign:
         Inputs with the same number come from one subject; None: each is a subject of its own.
     """
 
-    matrix: np.ndarray
+    matrix: Matrix
     contrasts: tuple[Contrast, ...]
-    variance_groups: np.ndarray | None = None
-    clusters: np.ndarray | None = None
+    variance_groups: Labels | None = None
+    clusters: Labels | None = None
 
     @property
-    def has_repeats(self):
+    def has_repeats(self) -> bool:
         """Whether a subject has several rows."""
         return self.clusters is not None and len(np.unique(self.clusters)) < len(self.clusters)
 
-    def keep_rows(self, rows):
+    def keep_rows(self, rows: Labels | Mask) -> "GroupDesign":
         """Return the design of some of the inputs (indices, or True where kept)."""
         return GroupDesign(
             matrix=self.matrix[rows],
@@ -283,14 +316,14 @@ class GroupEstimate:
 
     contrast: str
     test: str
-    effect: np.ndarray
-    variance: np.ndarray | None
-    statistic: np.ndarray
-    z: np.ndarray
-    p: np.ndarray
-    dof: np.ndarray
+    effect: Maps
+    variance: Map | None
+    statistic: Map
+    z: Map
+    p: Map
+    dof: Map
     dof_numerator: int
-    maps: dict[str, np.ndarray] = field(default_factory=dict)
+    maps: dict[str, Map] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -347,9 +380,9 @@ class InferenceOptions:
     mass: str = "excess"
     scale: str = "t"
     scheme: str = "auto"
-    blocks: np.ndarray | None = None
+    blocks: Labels | None = None
     block_mode: str = "auto"
-    variance_groups: np.ndarray | None = None
+    variance_groups: Labels | None = None
     uncorrected: bool = True
     tail_approximation: str = "none"
     stop_when_decided: bool = False
@@ -374,9 +407,9 @@ class StatisticInference:
     """
 
     name: str
-    observed: np.ndarray
-    p_fwe: np.ndarray
-    null_max: np.ndarray
+    observed: Map
+    p_fwe: Map
+    null_max: Numbers
     cutoff: float = float("nan")
 
 
@@ -398,12 +431,12 @@ class ClusterInference:
         The cluster-forming threshold in units of the statistic.
     """
 
-    labels: np.ndarray
-    sign: np.ndarray
-    size: np.ndarray
-    mass: np.ndarray
-    peak: np.ndarray
-    p_fwe: dict[str, np.ndarray]
+    labels: Labels
+    sign: Labels
+    size: Labels
+    mass: Numbers
+    peak: Labels
+    p_fwe: dict[str, Numbers]
     cutoff: float
 
 
@@ -447,18 +480,18 @@ class Inference:
 
     test: str
     dof: tuple[float, float]
-    statistic: np.ndarray
+    statistic: Map
     options: InferenceOptions
     scheme: str
     n_shuffles: int
     n_distinct: int
     exact: bool
     smallest_p: float
-    p: np.ndarray | None
+    p: Map | None
     statistics: dict[str, StatisticInference]
     clusters: ClusterInference | None
     warnings: tuple[str, ...] = ()
-    conventions: dict = field(default_factory=dict)
+    conventions: Document = field(default_factory=dict)
     shuffles_digest: str = ""
 
 
@@ -489,8 +522,8 @@ class Threshold:
     alpha: float
     cutoff: float
     scale: str
-    surviving: np.ndarray
-    adjusted: np.ndarray | None = None
+    surviving: Mask
+    adjusted: Map | None = None
     reason: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -521,9 +554,9 @@ class Evidence:
     """
 
     test: str
-    statistic: np.ndarray
-    z: np.ndarray
-    log_p: np.ndarray
+    statistic: Map
+    z: Map
+    log_p: Map
     dof: tuple[float, float]
     tail: str
     geometry: Geometry
@@ -547,6 +580,6 @@ class Smoothness:
         Voxels of the search volume.
     """
 
-    fwhm_voxels: np.ndarray
-    resels: np.ndarray
+    fwhm_voxels: Numbers
+    resels: Numbers
     n_points: int

@@ -6,6 +6,8 @@ that a model writes as the number 1.
 
 from dataclasses import dataclass, field
 
+from bidsapp.records.documents import Document
+
 INTERCEPT = "intercept"
 # The contrast of a design within subjects that averages an effect over groups.
 MEAN_OVER_GROUPS = "mean over groups"
@@ -123,7 +125,7 @@ class Instruction:
     """One transformation of a set; ``arguments`` by their names there, ``where`` is its JSON path."""
 
     name: str
-    arguments: dict
+    arguments: Document
     where: str
     transformer: str = PYBIDS_SET
 
@@ -165,7 +167,7 @@ class ModelSettings:
 
     high_pass_hz: float | None = None
     low_pass_hz: float | None = None
-    mask: dict | None = None
+    mask: Document | None = None
     aggregate: str = "none"
 
 
@@ -185,7 +187,7 @@ class Node:
     formula: str | None = None
     hrf: ResponseRule | None = None
     options: ModelSettings = ModelSettings()
-    software: dict = field(default_factory=dict)
+    software: dict[str, Document] = field(default_factory=dict)
     contrasts: tuple[ContrastRule, ...] = ()
     dummy: DummyRule | None = None
     where: str = ""
@@ -198,7 +200,7 @@ class Edge:
 
     source: str
     destination: str
-    filter: dict = field(default_factory=dict)
+    filter: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class Model:
     ----------
     nodes : tuple of Node
         In an order in which every node comes after those that feed it.
-    input : dict
+    input : dict of str to tuple of str
         Entity (long name) to the labels that the model is for.
     text : str
         The model as JSON in today's form, after migration.
@@ -220,15 +222,15 @@ class Model:
     name: str
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    input: dict
+    input: dict[str, tuple[str, ...]]
     description: str = ""
     text: str = ""
     notes: tuple[str, ...] = ()
 
-    def node(self, name):
+    def node(self, name: str) -> Node:
         """Return the node of a name."""
         return next(node for node in self.nodes if node.name == name)
 
-    def edges_into(self, name):
+    def edges_into(self, name: str) -> tuple[Edge, ...]:
         """Return the edges that end at a node."""
         return tuple(edge for edge in self.edges if edge.destination == name)

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from bidsapp.records.maps import Contrast, Design, EstimateKey, Run
+from bidsapp.records.arrays import Mask, Matrix
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Contrast, Design, EstimateFile, EstimateKey, Run
 from bidsapp.records.model import Model
 
 
@@ -44,28 +47,28 @@ class RunFit:
 
     node: str
     runs: tuple[Run, ...]
-    entities: dict
+    entities: dict[str, str]
     design: Design
     contrasts: tuple[Contrast, ...]
-    skipped: dict
+    skipped: dict[str, str]
     conditions: tuple[str, ...]
     confounds: tuple[str, ...]
-    keep: np.ndarray
-    descriptions: dict
-    events: tuple[dict, ...] = ()
+    keep: Mask
+    descriptions: dict[str, str]
+    events: tuple[Document, ...] = ()
     high_pass_hz: float | None = None
     notes: tuple[str, ...] = ()
-    made_with: dict = field(default_factory=dict)
-    asked: dict = field(default_factory=dict)
+    made_with: Document = field(default_factory=dict)
+    asked: dict[str, dict[str, float]] = field(default_factory=dict)
     aggregate: str = "none"
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The runs in words."""
         return " + ".join(run.label for run in self.runs)
 
     @property
-    def rows(self):
+    def rows(self) -> list[slice]:
         """The rows of each run in the design, as slices."""
         ends = np.cumsum([0, *(run.n_volumes for run in self.runs)]).tolist()
         return [slice(*pair) for pair in pairwise(ends)]
@@ -99,20 +102,20 @@ class CombineFit:
 
     node: str
     level: str
-    entities: dict
+    entities: dict[str, str]
     contrast: str | None
     inputs: tuple[EstimateKey, ...]
     design: Design
     contrasts: tuple[Contrast, ...]
-    group_contrasts: dict
+    group_contrasts: dict[str, str]
     method: str
-    skipped: dict = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     shares_runs: bool = False
     goes_on: bool = False
 
     @property
-    def method_in_words(self):
+    def method_in_words(self) -> str:
         """The method as a report names it."""
         shared = ", covariance within runs" if self.shares_runs else ""
         return {"fixed": "fixed effects", "ols": "ordinary least squares"}[self.method] + shared
@@ -151,7 +154,7 @@ class ParticipantPlan:
     notes: tuple[str, ...] = ()
 
     @property
-    def model(self):
+    def model(self) -> Model:
         """The first model."""
         return self.documents[0]
 
@@ -170,15 +173,15 @@ class Within:
     """
 
     cells: tuple[str, ...]
-    weights: np.ndarray
+    weights: Matrix
 
     @property
-    def test(self):
+    def test(self) -> Literal["t", "F"]:
         """The test of its mean: several rows are tested together, by Hotelling's T2."""
         return "t" if len(self.weights) == 1 else "F"
 
     @property
-    def in_words(self):
+    def in_words(self) -> str:
         """The rows as one writes them, ``A - 0.5 B; B - C``."""
         return "; ".join(
             "".join(f" {weight:+g} {cell}" for cell, weight in zip(self.cells, row, strict=True) if weight)
@@ -202,7 +205,7 @@ class DatasetFit:
         The incoming contrast; None where several come in.
     subjects : tuple of str
         One for each row of the design.
-    inputs : tuple
+    inputs : tuple of EstimateFile
         The input of each row, as ``inputs.estimates`` found it.
     group_contrasts : dict of str to str
         The name of each output contrast to the name that the node gives it ("1" on the intercept).
@@ -229,29 +232,29 @@ class DatasetFit:
     """
 
     node: str
-    entities: dict
+    entities: dict[str, str]
     contrast: str | None
     subjects: tuple[str, ...]
-    inputs: tuple
+    inputs: tuple[EstimateFile, ...]
     design: Design
     contrasts: tuple[Contrast, ...]
-    group_contrasts: dict
-    excluded: dict
-    covariates: dict
+    group_contrasts: dict[str, str]
+    excluded: dict[str, str]
+    covariates: dict[str, dict[str, float]]
     method: str = "glm"
     formula: str = ""
-    skipped: dict = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     variance_groups: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
     within: Within | None = None
-    graph: dict = field(default_factory=dict)
+    graph: Document = field(default_factory=dict)
     descriptive: tuple[str, ...] = ()
     family: tuple[str, ...] = ()
-    factors: dict = field(default_factory=dict)
+    factors: dict[str, list[str]] = field(default_factory=dict)
 
     @property
-    def n_scores(self):
+    def n_scores(self) -> int:
         """How many maps of each row are tested together: several in a multivariate test within subjects."""
         return 1 if self.within is None else len(self.within.weights)
 
@@ -261,8 +264,8 @@ class DatasetModel:
     """The fits of one Dataset node that share their entities; they make one record."""
 
     node: str
-    entities: dict
-    group_by: dict
+    entities: dict[str, str]
+    group_by: dict[str, str]
     fits: tuple[DatasetFit, ...]
 
 

@@ -5,8 +5,10 @@ saved settings and the descriptors are made from these declarations (``cli.py``)
 its name with dashes: ``n_permutations`` is ``--n-permutations`` (``--n_permutations`` works too).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TypeAlias, TypeVar, get_type_hints
 
 from bidsapp.vocabulary.estimators import ESTIMATORS
 from bidsapp.vocabulary.statistics import STATISTICS
@@ -15,9 +17,10 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 # The thresholds of the group level by the names that flags give them, in the order in which they are shown
 # and a main one is sought, and the names of their files.
 MAIN_THRESHOLDS = {row.flag: row.name for row in THRESHOLDS.values()}
+Value = TypeVar("Value")
 
 
-def option(default, text, **details):
+def option(default: Value, text: str, **details: object) -> Value:
     """Declare a setting: its default, its help text and how its flag reads a value.
 
     ``details``: ``kind`` ("text", "int", "float", "path", "flag", "labels" for lists by spaces or commas
@@ -32,21 +35,23 @@ def option(default, text, **details):
 class Selection:
     """Which files are analysed."""
 
-    participant_label: tuple = option(
+    participant_label: tuple[str, ...] = option(
         (), "Participants to analyse (default: all).", kind="labels", prefix="sub"
     )
-    exclude_participant_label: tuple = option((), "Participants to leave out.", kind="labels", prefix="sub")
-    session_label: tuple = option(
+    exclude_participant_label: tuple[str, ...] = option(
+        (), "Participants to leave out.", kind="labels", prefix="sub"
+    )
+    session_label: tuple[str, ...] = option(
         (), "Sessions (default: all).", kind="labels", prefix="ses", aliases=("--session-id",)
     )
-    task_label: tuple = option(
+    task_label: tuple[str, ...] = option(
         (),
         "Tasks (default: all that have events).",
         kind="labels",
         prefix="task",
         aliases=("--task-id", "-t"),
     )
-    run_label: tuple = option((), "Runs (default: all).", kind="labels", prefix="run")
+    run_label: tuple[str, ...] = option((), "Runs (default: all).", kind="labels", prefix="run")
     space: str | None = option(
         None,
         "Space of the images (default: the only one there, else MNI152NLin2009cAsym).",
@@ -67,13 +72,13 @@ class Selection:
     bids_database_dir: Path | None = option(
         None, "Folder of a pybids database to use, made when absent.", kind="path", level="participant"
     )
-    derivatives: tuple = option(
+    derivatives: tuple[str, ...] = option(
         (),
         "[NAME=]PATH of the preprocessed images (default: BIDS_DIR/derivatives/*, or BIDS_DIR itself).",
         kind="paths",
         aliases=("-d",),
     )
-    estimates: tuple = option(
+    estimates: tuple[str, ...] = option(
         (),
         "Group level: folders of effect and variance maps, ours or another program's (default: OUTPUT_DIR).",
         kind="paths",
@@ -88,7 +93,7 @@ class ModelOptions:
     model: str = option(
         "auto", "BIDS Stats Model file, or auto: made from the events.", aliases=("-m",), metavar="FILE|auto"
     )
-    contrast: tuple = option(
+    contrast: tuple[str, ...] = option(
         (),
         'Automatic model: a contrast (repeatable), for example "conflict=incongruent - congruent".',
         kind="repeat",
@@ -190,7 +195,7 @@ class GroupOptions:
         least=0,
         metavar="MM",
     )
-    group_design: tuple = option(
+    group_design: tuple[str, ...] = option(
         (),
         "Group model instead of the model's Dataset nodes: one-sample | paired A B | repeated-measures "
         "FACTOR=LEVEL,LEVEL ... | two-sample COLUMN | anova COLUMN | covariate COLUMN ... (A, B: contrasts "
@@ -199,7 +204,7 @@ class GroupOptions:
         kind="words",
         metavar="WORD",
     )
-    group_contrast: tuple = option(
+    group_contrast: tuple[str, ...] = option(
         (),
         "With --group-design: a contrast (repeatable) over the columns of the design, for example "
         '"d=group.a - group.b", or over the cells and levels of repeated measures, for example '
@@ -221,7 +226,7 @@ class GroupOptions:
         "counts the same, as in type III tests) or size (every subject does).",
         choices=("equal", "size"),
     )
-    conjunction: tuple = option(
+    conjunction: tuple[str, ...] = option(
         (),
         "Conjunction (minimum statistic) of group contrasts of one node (repeatable), for example "
         '"both=faces,houses".',
@@ -260,7 +265,7 @@ class GroupOptions:
     resample: bool = option(
         False, "Resample maps and masks that are on another grid to that of the first map.", kind="flag"
     )
-    roi: tuple = option(
+    roi: tuple[str, ...] = option(
         (),
         "Regions (repeatable): an atlas as --atlas names them, or a label image with an optional table of "
         "names (index, name). Mean effects of each subject, group tests, false discovery rate over regions.",
@@ -275,7 +280,7 @@ class GroupOptions:
         "first of them that the settings allow). The report says whether it was declared.",
         choices=tuple(dict.fromkeys([*MAIN_THRESHOLDS, *MAIN_THRESHOLDS.values()])),
     )
-    atlas: tuple = option(
+    atlas: tuple[str, ...] = option(
         ("aal", "harvard_oxford", "talairach_ba"),
         "Atlases that label clusters and peaks: aal, aicha, desikan_killiany, destrieux, harvard_oxford, "
         "juelich, marsatlas, neuromorphometrics, talairach_ba, talairach_gyrus, or an own NIfTI image with a "
@@ -299,7 +304,7 @@ class PermutationOptions:
         0.001, "Cluster-forming threshold, as the one-sided uncorrected p-value.", kind="float"
     )
     seed: int = option(0, "Seed of the random numbers.", kind="int", least=0, aliases=("--random-seed",))
-    statistics: tuple = option(
+    statistics: tuple[str, ...] = option(
         tuple(STATISTICS),
         "Statistics whose maximum over the map is followed: height, extent, mass (of clusters), tfce.",
         kind="list",
@@ -356,7 +361,7 @@ class PermutationOptions:
     stop_when_decided: bool = option(
         False, "Stop shuffling once hardly a corrected p can cross alpha any more.", kind="flag"
     )
-    across_contrasts: tuple = option(
+    across_contrasts: tuple[str, ...] = option(
         (),
         "Correct family-wise errors by shuffling over these contrasts of a group model together, by their "
         "names in the report; without names (or with all) over all but the means of groups that a "
@@ -433,16 +438,17 @@ class Settings:
 
 # The parts that one level alone reads.
 LEVEL_OF_PART = {"run": "participant", "group": "group", "permutation": "group"}
-PARTS = {
-    part.name: part.default.__class__
-    for part in fields(Settings)
-    if part.name not in ("bids_dir", "output_dir", "levels")
+Part: TypeAlias = Selection | ModelOptions | RunOptions | GroupOptions | PermutationOptions | Control
+PARTS: dict[str, type[Part]] = {
+    name: part
+    for name, part in get_type_hints(Settings).items()
+    if name not in ("bids_dir", "output_dir", "levels")
 }
 
 
-def find_unread(names, levels):
+def find_unread(names: Collection[str], levels: Collection[str]) -> dict[str, list[str]]:
     """Return the level that reads a setting -> the settings of these names that no level of a call reads."""
-    unread = {}
+    unread: dict[str, list[str]] = {}
     for part, of_part in PARTS.items():
         for setting in fields(of_part):
             level = setting.metadata.get("level", LEVEL_OF_PART.get(part))
