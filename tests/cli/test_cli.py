@@ -1,5 +1,9 @@
 """The command line: flags to settings, wrong usage to messages and exit codes."""
 
+import importlib
+import subprocess
+import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +15,10 @@ from bidsapp.cli import main as cli
 from bidsapp.cli.main import main, make_parser, make_settings, parse_arguments
 from bidsapp.errors import SettingsError
 from bidsapp.settings.parts import PARTS, GroupOptions, PermutationOptions, RunOptions, find_unread
+from bidsapp.version import __version__
 
 BASE = ["in", "out", "participant"]
+ROOT = Path(__file__).parents[2]
 
 
 def settings(*more, base=BASE):
@@ -264,3 +270,16 @@ def test_a_level_that_fails_is_not_hidden_by_one_that_does_not(tmp_path, monkeyp
     }
     monkeypatch.setattr(cli, "_stage", stages.get)
     assert main([str(tmp_path), str(tmp_path.parent / "out"), "participant", "group"]) == max(codes)
+
+
+@pytest.mark.parametrize("door", [["run.py"], ["-m", "bidsapp"]])
+def test_every_door_leads_to_the_same_command_line(door):
+    words = [sys.executable, *door, "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert __version__ in done.stdout
+
+
+def test_the_console_script_is_that_command_line():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, name = scripts["taskglm"].partition(":")
+    assert getattr(importlib.import_module(module), name) is main
