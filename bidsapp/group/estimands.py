@@ -119,7 +119,8 @@ def _weigh_cells(sums, within):
 def _tell(sums, slope, subjects, fit):
     """Return one row between subjects in words."""
     if not sums:
-        return f"change with one unit of {express(slope)}"
+        within = " within groups" if len(subjects) > 1 else ""
+        return f"change with one unit of {express(slope)}{within}"
     beyond = f", plus the change with {express(slope)}" if slope else ""
     return _tell_means(sums, subjects, fit) + beyond
 
@@ -135,7 +136,8 @@ def _tell_means(sums, subjects, fit):
     if len(shares) == 1 and next(iter(shares.values())) == 1:
         return f"mean of {named[0]}"
     if abs(sum(shares.values())) < ROUNDING:
-        return f"difference between groups, {express(dict(zip(named, shares.values(), strict=True)))}"
+        pairs = sorted(zip(named, shares.values(), strict=True), key=lambda pair: pair[1] < 0)
+        return f"difference between groups, {express(dict(pairs))}"
     parts = [f"{name} weighs {weight:.4g}" for name, weight in zip(named, shares.values(), strict=True)]
     equal = ", all groups alike" if np.ptp(list(shares.values())) < ROUNDING else ""
     return f"average in which {', '.join(parts)}{equal}"

@@ -34,7 +34,8 @@ def find_copies(pairs):
     return [
         f"Identical maps of {_listed(dict.fromkeys(names))}{_of_contrasts(alike)}: "
         f"{_listed(str(entry.effect) for entry in alike[0])}. If one is a copy, make it again or leave it "
-        "out (--exclude-participant-label): it counts as another person."
+        "out (--exclude-participant-label): it counts as another "
+        f"{'person' if len(set(names)) > 1 else 'map'}."
         for names, alike in found.items()
     ]
 

@@ -20,6 +20,9 @@ from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.stats.linear import find_rank
 
 logger = logging.getLogger(__name__)
+MISSED = (
+    "not shuffled, and --across-contrasts corrects p by shuffling alone: thresholds are for this contrast."
+)
 # Seconds between saved states, and between lines about the progress of one contrast.
 SAVE_EVERY, SAY_EVERY = 60.0, 30.0
 
@@ -214,14 +217,18 @@ def why_no_fields(matrix, n_maps):
 
 @dataclass(slots=True)
 class Shuffled:
-    """The permutation inference of a contrast, or None and, where one was asked for, why there is none."""
+    """The permutation inference of a contrast, or None and, where one was asked for, why there is none.
+
+    ``is_missed`` tells that the contrast is of a family, whose errors only shuffles control.
+    """
 
     inference: Inference | None = None
     refusal: str = ""
+    is_missed: bool = False
 
     def warnings_of(self, contrast):
         """Return what must be said."""
-        notes = self.inference.warnings if self.inference else ()
+        notes = [*(self.inference.warnings if self.inference else ()), *([MISSED] if self.is_missed else ())]
         return [*filter(None, [self.refusal]), *(f"{contrast.name}: {note}" for note in notes)]
 
 
@@ -231,8 +238,11 @@ def correct_family(shuffled):
     Parameters
     ----------
     shuffled : dict of str to Shuffled
-        By the name of the contrast. Changed in place; contrasts without an inference are left out.
+        By the name of the contrast. Changed in place; contrasts without an inference are left out, which
+        their warnings say.
     """
+    for one in shuffled.values():
+        one.is_missed = one.inference is None
     tested = {name: one for name, one in shuffled.items() if one.inference is not None}
     if not tested:
         return

@@ -4,7 +4,7 @@ import numpy as np
 
 from bidsapp.stats.group.residual_shape import measure_errors
 from bidsapp.stats.group.variance_groups import NOTHING, find_dependence, find_freedom
-from bidsapp.stats.linear import find_rank, reduce_rows
+from bidsapp.stats.linear import find_rank, invert_gram, reduce_rows
 from bidsapp.stats.weighted_solve import make_basis
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
@@ -13,6 +13,8 @@ from bidsapp.vocabulary.estimators import ESTIMATORS
 UNEQUAL = 2.0
 # Mean skewness of residuals (that of an exponential variable is 2) from which sign flips are doubtful.
 SKEWED = 0.5
+# An estimator whose weights sum to less than this share of their sizes is of no mean.
+ZERO_SUM = 1e-6
 # A subject who has more than this of the say in the own fitted value, and four times as much as usual: with a
 # normal covariate 1 in 8 designs of 8 subjects has one, 1 in 30 of 12, fewer than 1 in 100 of 20.
 LEVERAGE, UNUSUAL = 0.65, 4.0
@@ -51,12 +53,19 @@ def warn_of_data(fit, fitted, shuffled):
     signs = any(inference.scheme != "permutation" for inference in flipped)
     if signs and design.variance_groups is not None and data.ndim == 2:
         warnings += _warn_of_small_groups(design)
-    if signs and abs(skewness) > SKEWED:
+    if abs(skewness) > SKEWED and (signs or _has_mean(design)):
         warnings.append(
             f"the errors are skewed (mean skewness {skewness:.2g}): sign flips and t suppose symmetry, and p "
             "can be half of what it should be. Look for outlying subjects, or transform the values."
         )
     return [f"{fit.contrast or fit.node}: {warning}" for warning in warnings]
+
+
+def _has_mean(design):
+    """Tell whether an effect is a mean, whose t supposes symmetry; differences and slopes hardly do."""
+    scores = invert_gram(design.matrix) @ design.matrix.T
+    estimators = (np.atleast_2d(one.weights) @ scores for one in design.contrasts)
+    return any((np.abs(own.sum(axis=1)) > ZERO_SUM * np.abs(own).sum(axis=1)).any() for own in estimators)
 
 
 def find_groupings(fit):

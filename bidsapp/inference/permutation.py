@@ -155,7 +155,8 @@ def lay_out(matrix: Matrix, weights: Matrix, options: InferenceOptions, *, n_map
         even=not is_signed or options.tail == "two",
         groups=options.variance_groups,
     )
-    notes = (*scheme.warnings, check_attainable(lowest, options.alpha, shuffles.n_distinct))
+    how = f"{options.scheme}: {scheme.reason}"
+    notes = (*scheme.warnings, check_attainable(lowest, options.alpha, shuffles.n_distinct, how=how))
     return Layout(partition, scheme, shuffles, nuisance, lowest, notes)
 
 

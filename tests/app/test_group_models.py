@@ -461,3 +461,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(maps, tmp_path):
     for path in whole.glob("group/*"):
         if "nullmax" in path.name or "logp" in path.name:
             assert (killed / "group" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words", [("--group-design", "one-sample"), (*TWO_GROUPS, "--group-estimator", "huber")]
+)
+def test_a_family_that_cannot_be_shuffled_is_told(maps, tmp_path, words):
+    shuffles = () if "huber" in words else ("--n-permutations", "0")
+    assert run(maps, tmp_path, *words, *shuffles, "--across-contrasts") == 0
+    said = "not shuffled, and --across-contrasts corrects p by shuffling alone"
+    names = "go control vs patient, stop control vs patient" if "huber" in words else "go, stop"
+    assert any(words.startswith(f"{names}: {said}") for words in record_of(tmp_path)["warnings"])

@@ -165,7 +165,7 @@ def test_estimand_of_an_interaction_has_a_row_for_each_pair_of_rows(averaged):
 
 
 def test_estimand_of_a_slope_and_of_pooled_cells(three_groups, pooled):
-    assert "change with one unit of age" in estimand_of(three_groups, "cond age")["text"]
+    assert "change with one unit of age within groups" in estimand_of(three_groups, "cond age")["text"]
     assert estimand_of(three_groups, "cond a vs b")["text"].endswith("; adjusted for age")
     assert estimand_of(pooled[1], "AB")["text"] == "A - B, mean of 12 in all subjects"
 
@@ -318,7 +318,7 @@ def test_subjects_without_a_row_are_shuffled_whole_and_their_estimands_told(lack
     entries = {entry["name"]: entry for entry in run.record["contrasts"]}
     assert {entry["permutation"]["scheme"] for entry in entries.values()} == {"sign-flip"}
     assert all(entry["estimand"]["subjects"] == {"group.a": 7, "group.b": 9} for entry in entries.values())
-    assert entries["age"]["estimand"]["text"] == "change with one unit of age"
+    assert entries["age"]["estimand"]["text"] == "change with one unit of age within groups"
     assert entries["ab"]["estimand"]["text"].endswith("adjusted for age")
 
 

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bidsapp.group.estimands import find_groups
+from bidsapp.group.estimands import describe_estimand, find_groups
+from bidsapp.records.maps import Contrast
 
 A, F = np.array([1.0, 1, 0, 0, 1]), np.array([1.0, 0, 1, 0, 1])
 
@@ -12,6 +13,27 @@ A, F = np.array([1.0, 1, 0, 0, 1]), np.array([1.0, 0, 1, 0, 1])
 def groups_of(columns, subjects="vwxyz"):
     design = SimpleNamespace(columns=tuple(columns), matrix=np.column_stack(list(columns.values())))
     return find_groups(SimpleNamespace(design=design, subjects=tuple(subjects)))
+
+
+def estimand_of(columns, weights):
+    fit = SimpleNamespace(
+        design=SimpleNamespace(columns=tuple(columns), matrix=np.column_stack(list(columns.values()))),
+        subjects=tuple("vwxyz"),
+        within=None,
+        contrast="c",
+        inputs=[SimpleNamespace(key=SimpleNamespace(contrast="c"))] * 5,
+    )
+    return describe_estimand(fit, Contrast("k", "t", tuple(columns), np.array([weights], float)))["text"]
+
+
+def test_slopes_beside_groups_are_within_them_and_differences_begin_with_what_is_added():
+    columns = {"group.a": A, "group.b": 1 - A, "age": np.array([1.0, -1, 0, 2, -2])}
+    assert estimand_of(columns, [0, 0, 1]) == "change with one unit of age within groups"
+    assert estimand_of(columns, [-1, 1, 0]) == (
+        "difference between groups, group.b (2 subjects) - group.a (3 subjects); adjusted for age"
+    )
+    alone = {"intercept": np.ones(5), "age": columns["age"]}
+    assert estimand_of(alone, [0, 1]) == "change with one unit of age"
 
 
 def test_products_of_factors_are_named_by_them():

@@ -40,6 +40,14 @@ def test_copies_in_several_contrasts_are_said_once():
     fits, stacks = [fit(2), fit(2, contrast="b")], [stack(("x", "x")), stack(("y", "y"))]
     (words,) = check_inputs(fits, stacks)
     assert "sub-01, sub-02 (a, b): 01-a.nii, 02-a.nii" in words
+    assert words.endswith("it counts as another person.")
+
+
+def test_copies_among_the_maps_of_one_subject_are_no_other_person():
+    inputs = (entry("01"), entry("01", contrast="b"), entry("02"))
+    (words,) = check_inputs([SimpleNamespace(inputs=inputs)], [stack(("x", "x", "y"))])
+    assert words.startswith("Identical maps of sub-01 (a, b): 01-a.nii, 01-b.nii.")
+    assert words.endswith("it counts as another map.")
 
 
 def test_many_names_are_cut():

@@ -26,7 +26,7 @@ def warn(effects, design, *, estimator="ols", scheme="permutation", factors=(), 
         estimates=estimates,
         tests=tests,
     )
-    shuffled = [Shuffled(SimpleNamespace(scheme=scheme))]
+    shuffled = [Shuffled(scheme and SimpleNamespace(scheme=scheme))]
     return warn_of_data(
         SimpleNamespace(design=design, contrast="c", node="n", factors=dict(factors)), fitted, shuffled
     )
@@ -69,6 +69,18 @@ def test_skewed_errors_are_spoken_of_where_signs_are_flipped(rng):
     assert "skewed (mean skewness 1" in warning
     assert warn(effects, design, scheme="permutation") == []
     assert warn(rng.standard_t(3, size=(16, 800)), design, scheme="sign-flip") == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "is_mean"),
+    [([1, 0, 0], True), ([0.5, 0.5, 0], True), ([1, -1, 0], False), ([0, 0, 1], False)],
+)
+def test_skewed_errors_of_a_mean_are_spoken_of_without_shuffles(rng, weights, is_mean):
+    design = two_groups(9, 11, rng.normal(size=20) * 1e-6)
+    contrast = Contrast("c", "t", design.columns, np.array([weights], float))
+    found = warn(rng.exponential(size=(20, 800)), design, scheme=None, contrasts=(contrast,))
+    assert [warning for warning in found if "skewed" in warning] == found
+    assert bool(found) == is_mean
 
 
 def test_nothing_is_said_of_voxels_that_nobody_has(rng):

@@ -177,13 +177,16 @@ def fixed_directions(shuffles: Shuffles, blocks: Labels | None, n_rows: int) -> 
     return columns[:, columns.any(axis=0)]
 
 
-def check_attainable(p: float, alpha: float, n_distinct: int) -> str:
-    """Return a warning when alpha is barely attainable; raise SettingsError when it is not."""
+def check_attainable(p: float, alpha: float, n_distinct: int, *, how: str = "") -> str:
+    """Return a warning when alpha is barely attainable; raise SettingsError when it is not.
+
+    ``how`` is said beside the number of arrangements: how they are made, and why so.
+    """
     if p > alpha:
         raise SettingsError(
             f"shuffling cannot reach alpha = {alpha:g}: the smallest p-value it can give is {p:.3g} "
-            f"({n_distinct} distinct arrangements exist). Add subjects, raise --n-permutations if it is "
-            "below their number, raise --alpha, or set --n-permutations 0."
+            f"({n_distinct} distinct arrangements exist{how and f'; {how}'}). Add subjects, raise "
+            "--n-permutations if it is below their number, raise --alpha, or set --n-permutations 0."
         )
     if p > alpha / 5:
         return (

@@ -278,6 +278,16 @@ def test_an_alpha_out_of_reach_is_refused_with_the_numbers():
         check_attainable(2 / 16, 0.05, 16)
 
 
+def test_an_alpha_out_of_reach_of_whole_blocks_is_refused_with_why_they_are_whole(rng):
+    blocks = np.repeat(np.arange(3), 5)
+    matrix = np.column_stack([np.ones(15), blocks])
+    options = InferenceOptions(n_shuffles=100, blocks=blocks)
+    geometry = Geometry(np.ones((2, 2, 2), bool), np.eye(4))
+    why = "6 distinct arrangements exist; permutation: .*whole blocks, for the effect lies between them"
+    with pytest.raises(SettingsError, match=why):
+        permute(rng.normal(size=(15, 8)), matrix, [[0, 1]], geometry, options)
+
+
 def test_an_alpha_nearly_out_of_reach_is_warned_of():
     assert "few results can survive" in check_attainable(0.03, 0.05, 32)
 
