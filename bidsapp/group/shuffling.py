@@ -101,6 +101,21 @@ def shuffle_contrast(effects, design, contrast, place, settings):
     return inference
 
 
+def leave_out(data, statistic):
+    """Return what is shuffled, NaN in voxels without a statistic: they have no p by shuffling either.
+
+    Parameters
+    ----------
+    data : ndarray, shape (n_rows, ..., n_voxels)
+    statistic : ndarray, shape (n_voxels,)
+        NaN where the fit has none.
+    """
+    unknown = np.isnan(statistic)
+    if not np.isfinite(data[..., unknown]).any():
+        return data
+    return np.where(unknown, np.array(np.nan, data.dtype), data)
+
+
 def describe_shuffles(inference):
     """Return how a contrast was shuffled, and why so, in words."""
     mode = inference.conventions["ShuffleMode"]

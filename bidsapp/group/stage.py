@@ -16,6 +16,7 @@ from bidsapp.group.shuffling import (
     blocks_of_rows,
     correct_family,
     find_smoothness,
+    leave_out,
     make_evidence,
     mark_statistic,
     shuffle_contrast,
@@ -244,6 +245,7 @@ def _shuffle(index, fit, fitted, settings):
     if fitted.no_shuffling:
         return Shuffled(refusal=f"Not shuffled: {fitted.no_shuffling}.")
     data, design, contrast, statistic = fitted.to_shuffle(index)
+    data = leave_out(data, fitted.estimates[index].statistic)
     place = (fitted.stack.geometry, fit.entities, fit.node, blocks_of_rows(fit, design))
     try:
         inference = shuffle_contrast(data, design, contrast, place, settings)

@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from effect_maps import write_effect_maps
 from scipy import ndimage, stats
 
 from bidsapp.cli import main as cli
@@ -472,3 +473,32 @@ def test_a_family_that_cannot_be_shuffled_is_told(maps, tmp_path, words):
     said = "not shuffled, and --across-contrasts corrects p by shuffling alone"
     names = "go control vs patient, stop control vs patient" if "huber" in words else "go, stop"
     assert any(words.startswith(f"{names}: {said}") for words in record_of(tmp_path)["warnings"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("two-sample", "group", "--variance-groups", "group"),
+        ("one-sample", "--variance-groups", "group"),
+        ("one-sample", "--group-estimator", "huber"),
+        ("one-sample", "--group-estimator", "reml"),
+    ],
+)
+def test_voxels_without_a_statistic_have_no_p_by_shuffling(tmp_path, rng, words):
+    """All have one value in one voxel; in another the subjects of group a, which is most of them."""
+    effects = rng.normal(3, 1, (12, 4, 4, 3))
+    effects[:8, 1, 1, 1] = 10.0
+    effects[:, 2, 2, 2] = 10.0 / 3
+    folder = write_effect_maps(tmp_path / "maps", {"go": effects}, {"group": ["a"] * 8 + ["b"] * 4})
+    for path in folder.rglob("*stat-effect_statmap.nii.gz"):
+        variance = nib.Nifti1Image(rng.uniform(0.5, 2, (4, 4, 3)), nib.load(path).affine)
+        nib.save(variance, path.with_name(path.name.replace("stat-effect", "stat-variance")))
+    asked = ("--n-permutations", "100", "--statistics", "height", "--group-design", *words)
+    assert run(folder, tmp_path / "out", *asked) == 0
+    name = "goAVsB" if "two-sample" in words else "go"
+    unknown = np.isnan(read(tmp_path / "out", f"contrast-{name}_stat-t"))
+    shuffled = read(tmp_path / "out", f"contrast-{name}_stat-logp_desc-maxT")
+    assert unknown[2, 2, 2]
+    # A group has no variance about its own mean, Huber's M none where most are fitted perfectly.
+    assert unknown[1, 1, 1] == (words[0] == "two-sample" or "huber" in words)
+    np.testing.assert_array_equal(np.isnan(shuffled), unknown)
