@@ -10,6 +10,7 @@ from bidsapp.group.discoveries import COLUMNS as DISCOVERY_COLUMNS
 from bidsapp.group.discoveries import make_discoveries
 from bidsapp.group.estimands import describe_estimand
 from bidsapp.group.main_threshold import MainThreshold
+from bidsapp.group.shuffling import describe_shuffles
 from bidsapp.group.write_tables import TableWriter, is_template
 from bidsapp.inference.conventions import conventions_of
 from bidsapp.inference.pvalues import p_interval
@@ -173,6 +174,8 @@ class ContrastWriter:
             "n_distinct": inference.n_distinct,
             "exact": inference.exact,
             "scheme": inference.scheme,
+            "mode": inference.conventions["ShuffleMode"],
+            "words": describe_shuffles(inference),
             "scheme_reason": inference.conventions["SchemeReason"],
             "statistic": inference.conventions["Statistic"],
             "scale": inference.conventions["TFCEScale"],

@@ -19,6 +19,7 @@ PERCENT = (
     "Effects are in percent of each voxel's mean signal, for a regressor of height 1: responses have an area "
     "of 1, so that is the change that a long event would end in, not the peak of a short one."
 )
+MODES = {"within": " within {}", "whole": " of whole {}"}
 SCHEMES = {"sign-flip": "sign flips", "permutation": "permutations", "both": "permutations with sign flips"}
 COMBINED = {
     "fixed effects": (
@@ -274,7 +275,7 @@ def say_nulls(record):
     done = _shuffled(record)
     if not done:
         return ""
-    named = sorted((_permutation(c["permutation"]), c["name"]) for c in done)
+    named = sorted((_permutation(c["permutation"], record), c["name"]) for c in done)
     groups = [(how, [name for _, name in some]) for how, some in groupby(named, key=lambda pair: pair[0])]
     named = len(groups) > 1 or say_not_shuffled(record)
     nulls = "; ".join(f"{how} ({', '.join(names)})" if named else how for how, names in groups)
@@ -463,8 +464,12 @@ def _rule(rule):
     return f"{title}{alpha}{cite}"
 
 
-def _permutation(permutation):
+def _permutation(permutation, record):
     number, scheme = permutation["n_shuffles"], SCHEMES.get(permutation["scheme"], permutation["scheme"])
+    column = _options(record, "permutation").get("exchangeability_blocks")
+    groups = _options(record, "group").get("variance_groups")
+    blocks = f"blocks ({column})" if column else f"variance groups ({groups})" if groups else "subjects"
+    scheme += MODES.get(permutation.get("mode"), "").format(blocks)
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
     return every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
 

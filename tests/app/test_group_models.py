@@ -502,3 +502,25 @@ def test_voxels_without_a_statistic_have_no_p_by_shuffling(tmp_path, rng, words)
     # A group has no variance about its own mean, Huber's M none where most are fitted perfectly.
     assert unknown[1, 1, 1] == (words[0] == "two-sample" or "huber" in words)
     np.testing.assert_array_equal(np.isnan(shuffled), unknown)
+
+
+def test_record_report_and_methods_say_what_was_shuffled_and_why(maps, tmp_path):
+    words = (
+        "--group-design",
+        "covariate",
+        "age",
+        "--exchangeability-blocks",
+        "group",
+        "--statistics",
+        "height",
+    )
+    assert run(maps, tmp_path, *words, "--n-permutations", "50") == 0
+    found = {entry["name"]: entry["permutation"] for entry in record_of(tmp_path)["contrasts"]}["go age"]
+    said = "50 permutations within blocks of 518400 that are distinct, smallest p 0.02 ("
+    assert found["mode"] == "within"
+    assert found["words"].startswith(said)
+    assert "within blocks, where the effect varies" in found["words"]
+    assert found["words"] in (tmp_path / "group.html").read_text()
+    assert (
+        "50 randomly drawn permutations within blocks (group)" in (tmp_path / "logs/CITATION.md").read_text()
+    )

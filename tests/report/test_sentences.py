@@ -221,6 +221,20 @@ SENTENCES = {
     "say_nulls": [
         (group(), ["500 randomly drawn sign flips (seed 3), the"]),
         (group(contrast("a", ALL)), ["all 70 possible permutations, the"]),
+        (group(contrast("a", ALL | {"mode": "free"})), ["all 70 possible permutations, the"]),
+        (
+            group(contrast("a", ALL | {"mode": "within"}), permutation={"exchangeability_blocks": "site"}),
+            ["all 70 possible permutations within blocks (site), the"],
+        ),
+        (
+            group(contrast("a", DRAWN | {"mode": "whole"}), permutation={"exchangeability_blocks": "site"}),
+            ["500 randomly drawn sign flips of whole blocks (site) (seed 3), the"],
+        ),
+        (
+            group(contrast("a", ALL | {"mode": "within"}), group={"variance_groups": "scanner"}),
+            ["possible permutations within variance groups (scanner), the"],
+        ),
+        (group(contrast("a", ALL | {"mode": "whole"})), ["possible permutations of whole subjects, the"]),
         (group(contrast("a", None)), ""),
     ],
     "say_not_shuffled": [
