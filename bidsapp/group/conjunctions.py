@@ -1,14 +1,17 @@
 """Conjunctions of the group contrasts of a Dataset node, by the minimum statistic."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from bidsapp.group.inputs import without_maps
 from bidsapp.group.main_threshold import choose_main, order_thresholds
 from bidsapp.group.write import GroupResult
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.plan.group.options import read_conjunctions
 from bidsapp.records.maps import Contrast, Evidence, Geometry, GroupEstimate
+from bidsapp.settings.parts import Settings
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.stats.group.conjunction import conjoin
 
@@ -23,24 +26,24 @@ class Conjunctions:
     settings : Settings
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._wanted = read_conjunctions(settings.group.conjunction)
-        self._results = {}
+        self._results: dict[str, GroupResult] = {}
 
-    def add(self, result):
+    def add(self, result: GroupResult) -> None:
         """Keep what is needed of a contrast."""
         name = result.contrast.name
         if any(name in members for members in self._wanted.values()):
-            self._results[name] = replace(result, stack=replace(result.stack, effect=None, variance=None))
+            self._results[name] = replace(result, stack=without_maps(result.stack))
 
-    def conjoin(self):
+    def conjoin(self) -> Iterator[GroupResult]:
         """Yield the result of every conjunction whose contrasts this node makes (the plan checked them)."""
         for name, members in self._wanted.items():
             if all(member in self._results for member in members):
                 yield self._make(name, [self._results[member] for member in members])
 
-    def _make(self, name, parts):
+    def _make(self, name: str, parts: Sequence[GroupResult]) -> GroupResult:
         first = parts[0]
         geometry = Geometry(
             np.all([part.stack.geometry.mask for part in parts], axis=0), first.stack.geometry.affine

@@ -1,10 +1,15 @@
 """How much of every atlas region is active, at least: All-Resolutions Inference as a table."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
 from bidsapp.group.shuffling import make_evidence
 from bidsapp.inference.thresholds.discoveries import region_proportions
+from bidsapp.records.maps import Geometry, GroupEstimate
+from bidsapp.settings.parts import Settings
+from bidsapp.tables.atlas import Atlas
 
 COLUMNS = {
     "atlas": {"Description": "Atlas"},
@@ -21,7 +26,9 @@ COLUMNS = {
 }
 
 
-def make_discoveries(estimate, geometry, atlases, settings):
+def make_discoveries(
+    estimate: GroupEstimate, geometry: Geometry, atlases: Iterable[Atlas], settings: Settings
+) -> pd.DataFrame:
     """Return a row for every region of every atlas that has a voxel in the mask.
 
     Parameters

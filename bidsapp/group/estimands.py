@@ -4,21 +4,28 @@ A least-squares effect is a sum over inputs, and what the inputs of a group weig
 that group in the effect, whatever covariates stand beside it.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
+from typing import TypeAlias
 
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Numbers
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast
 from bidsapp.records.model import INTERCEPT
 from bidsapp.records.plan import DatasetFit
 from bidsapp.stats.linear import invert_gram
+
+# A group of subjects and a cell of them.
+Place: TypeAlias = tuple[str, str]
 
 EVERYBODY = "all subjects"
 # A weight below this part of the largest is rounding.
 ROUNDING = 1e-9
 
 
-def describe_estimand(fit: DatasetFit, contrast: Contrast) -> dict:
+def describe_estimand(fit: DatasetFit, contrast: Contrast) -> Document:
     """Return the estimand of a contrast of a fit.
 
     Returns
@@ -29,7 +36,7 @@ def describe_estimand(fit: DatasetFit, contrast: Contrast) -> dict:
     groups, columns = find_groups(fit)
     names = list(dict.fromkeys(groups))
     shares = np.atleast_2d(contrast.weights) @ invert_gram(fit.design.matrix) @ fit.design.matrix.T
-    cells = [fit.contrast] * len(groups) if fit.within else [entry.key.contrast for entry in fit.inputs]
+    cells = [str(fit.contrast)] * len(groups) if fit.within else [entry.key.contrast for entry in fit.inputs]
     sums = [_sum_shares(row, zip(groups, cells, strict=True)) for row in shares]
     people = set(zip(fit.subjects, groups, strict=True))
     subjects = {name: sum(group == name for _, group in people) for name in names}
@@ -66,18 +73,18 @@ def find_groups(fit: DatasetFit) -> tuple[list[str], set[str]]:
     return [group or EVERYBODY for group in groups], {name for name, _ in columns} | cells | {INTERCEPT}
 
 
-def _is_product(column, columns):
+def _is_product(column: Numbers, columns: Sequence[tuple[str, Numbers]]) -> bool:
     """Return whether a column is the product of two others, whose names say the same."""
     others = [other for _, other in columns if not np.array_equal(other, column)]
     return any(np.array_equal(first * second, column) for first, second in combinations(others, 2))
 
 
-def _is_steady(column, people):
+def _is_steady(column: Numbers, people: Labels) -> bool:
     """Return whether a column has one value in all rows of each person."""
     return len(np.unique(np.column_stack([people, column]), axis=0)) == len(np.unique(people))
 
 
-def express(weights: dict) -> str:
+def express(weights: Mapping[str, float]) -> str:
     """Return a sum of names with weights as one writes it: ``A - 0.5 B``."""
     text = ""
     for name, weight in weights.items():
@@ -87,7 +94,7 @@ def express(weights: dict) -> str:
     return text.strip().removeprefix("+ ")
 
 
-def _rows_within(fit):
+def _rows_within(fit: DatasetFit) -> list[dict[str, float]]:
     """Return each row of the contrast within subjects as cell -> weight; of others what is as it is."""
     if fit.within is None:
         return [{}]
@@ -98,25 +105,27 @@ def _rows_within(fit):
     ]
 
 
-def _sum_shares(shares, places):
+def _sum_shares(shares: Numbers, places: Iterable[Place]) -> dict[Place, float]:
     """Return (group, cell) -> the weight of their inputs together, of those that weigh anything."""
-    sums = {}
+    sums: dict[Place, float] = {}
     for share, place in zip(shares, places, strict=True):
         sums[place] = sums.get(place, 0.0) + float(share)
     least = ROUNDING * np.abs(shares).sum()
     return {place: float(f"{weight:.9g}") for place, weight in sums.items() if abs(weight) > least}
 
 
-def _weigh_cells(sums, within):
+def _weigh_cells(sums: Mapping[Place, float], within: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """Return group -> cell -> weight of one row between and one within subjects."""
-    weights = {}
+    weights: dict[str, dict[str, float]] = {}
     for (group, cell), share in sums.items():
         cells = {name: weight * share for name, weight in within.items()} or {cell: share}
         weights.setdefault(group, {}).update(cells)
     return weights
 
 
-def _tell(sums, slope, subjects, fit):
+def _tell(
+    sums: Mapping[Place, float], slope: Mapping[str, float], subjects: Mapping[str, int], fit: DatasetFit
+) -> str:
     """Return one row between subjects in words."""
     if not sums:
         within = " within groups" if len(subjects) > 1 else ""
@@ -125,7 +134,7 @@ def _tell(sums, slope, subjects, fit):
     return _tell_means(sums, subjects, fit) + beyond
 
 
-def _tell_means(sums, subjects, fit):
+def _tell_means(sums: Mapping[Place, float], subjects: Mapping[str, int], fit: DatasetFit) -> str:
     """Return a sum of means of groups, or of cells in groups, in words."""
     if fit.contrast is None:
         several = len(subjects) > 1
@@ -143,6 +152,6 @@ def _tell_means(sums, subjects, fit):
     return f"average in which {', '.join(parts)}{equal}"
 
 
-def _covariates(fit, columns):
+def _covariates(fit: DatasetFit, columns: set[str]) -> set[str]:
     """Return the columns that are neither groups nor cells."""
     return set(fit.design.columns) - columns

@@ -4,13 +4,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.group.repeated import describe_tests, find_tests, fit_repeated
+from bidsapp.group.repeated import SubjectTest, describe_tests, find_tests, fit_repeated, subjects_of
 from bidsapp.group.within import fit_vectors, score_cells
 from bidsapp.inputs.images.group_masks import restrict_stack
 from bidsapp.inputs.images.resampling import smooth_stack
 from bidsapp.inputs.images.stacks import read_stack
 from bidsapp.plan.group.options import count_needed
-from bidsapp.records.maps import SCORE_T, Contrast, GroupDesign
+from bidsapp.records.arrays import Maps, Matrix
+from bidsapp.records.maps import SCORE_T, Contrast, EffectStack, GroupDesign, GroupEstimate
+from bidsapp.records.plan import DatasetFit
+from bidsapp.settings.parts import Settings
 from bidsapp.stats.group.effect_sizes import partial_r2, standardise
 from bidsapp.stats.group.estimators import fit_group
 from bidsapp.stats.group.flip_scores import make_flip_scores
@@ -50,43 +53,43 @@ class FittedGroup:
     ``tests`` is how each contrast is tested where subjects have several rows (SubjectTest).
     """
 
-    stack: object
+    stack: EffectStack
     design: GroupDesign
-    estimates: list
+    estimates: list[GroupEstimate]
     estimator: str
-    warnings: list
+    warnings: list[str]
     no_shuffling: str = ""
-    scores: np.ndarray | None = None
-    tests: tuple = ()
+    scores: Maps | None = None
+    tests: tuple[SubjectTest, ...] = ()
 
     @property
-    def data(self):
+    def data(self) -> Maps:
         """What is shuffled."""
         return self.stack.effect if self.scores is None else self.scores
 
-    def errors_of(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def errors_of(self, index: int) -> tuple[Maps, Matrix]:
         """Return the maps whose residuals are the errors of a contrast, and their design."""
         if self.tests:
             data, design, *_ = self.to_shuffle(index)
             return data, design.matrix
         return self.stack.effect if self.data.ndim == 2 else self.data, self.design.matrix
 
-    def to_shuffle(self, index: int) -> tuple[np.ndarray, GroupDesign, Contrast, str | None]:
+    def to_shuffle(self, index: int) -> tuple[Maps, GroupDesign, Contrast, str | None]:
         """Return the data, design and contrast to be shuffled; the statistic where it is not the maps'."""
         if self.tests:
             test = self.tests[index]
-            data = test.data(self.stack.effect, self.design.clusters)
+            data = test.data(self.stack.effect, subjects_of(self.design))
             return data, test.design, test.contrast, test.statistic
         statistic = None if self.estimator == "ols" else SCORE_T
         return self.data, self.design, self.design.contrasts[index], statistic
 
 
-def estimator_in_words(fitted, index=None):
+def estimator_in_words(fitted: FittedGroup, index: int | None = None) -> str:
     """Return how a fit, or one of its contrasts, was made, as records, sidecars and the methods text say."""
     if fitted.tests:
         tests = fitted.tests if index is None else [fitted.tests[index]]
         return "; ".join(dict.fromkeys(_test_in_words(test) for test in tests))
-    if np.ndim(fitted.scores) == 3:
+    if fitted.scores is not None and fitted.scores.ndim == 3:
         return MULTIVARIATE if fitted.design.variance_groups is None else MULTIVARIATE_GROUPS
     words = ESTIMATORS[fitted.estimator].words
     if fitted.design.variance_groups is None:
@@ -96,12 +99,12 @@ def estimator_in_words(fitted, index=None):
     return f"{words}, a variance between subjects for each group"
 
 
-def _test_in_words(test):
+def _test_in_words(test: SubjectTest) -> str:
     words = OWN_ERROR if test.method == "own error" else ESTIMATORS[test.method].words
     return words if test.design.variance_groups is None else f"{words}, {BY_GROUP}"
 
 
-def read_inputs(fit, settings):
+def read_inputs(fit: DatasetFit, settings: Settings) -> EffectStack:
     """Return the stack of a fit's inputs, on one grid, inside the mask, smoothed.
 
     Where maps are made within subjects (``fit.within``), the stack is that of the cells.
@@ -118,7 +121,7 @@ def read_inputs(fit, settings):
     return restrict_stack(stack, options.mask, resample=options.resample)
 
 
-def fit_inputs(fit, stack, settings):
+def fit_inputs(fit: DatasetFit, stack: EffectStack, settings: Settings) -> FittedGroup:
     """Return the FittedGroup of a fit."""
     if fit.within is None:
         return _fit_rows(fit, stack, settings)
@@ -129,13 +132,14 @@ def fit_inputs(fit, stack, settings):
     scores = score_cells(rows, stack.effect, n_cells)
     if len(scores) > 1:
         return _fit_vectors(fit, stack, scores, settings)
-    weighs = ESTIMATORS[settings.group.group_estimator].needs_variances and stack.variance is not None
-    variance = score_variances(fit.within.weights, stack.variance, n_cells) if weighs else None
+    variance = None
+    if ESTIMATORS[settings.group.group_estimator].needs_variances and stack.variance is not None:
+        variance = score_variances(weights, stack.variance, n_cells)
     collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=variance)
     return _fit_rows(fit, collapsed, settings)
 
 
-def score_variances(weights, variance, n_cells):
+def score_variances(weights: Matrix, variance: Maps, n_cells: int) -> Maps:
     """Return the variance of the one contrast map of every subject, float32, shape (n_subjects, n_voxels).
 
     The sum of the variances of the cells times their squared weights: the plan refuses cells of the same
@@ -149,10 +153,11 @@ def score_variances(weights, variance, n_cells):
     used = np.flatnonzero(weights[0])
     squares = np.square(weights[0, used]).astype(np.float32)
     cells = (variance[cell::n_cells] for cell in used)
-    return sum(square * cell for square, cell in zip(squares, cells, strict=True))
+    total: Maps = sum(square * cell for square, cell in zip(squares, cells, strict=True))
+    return total
 
 
-def _fit_rows(fit, stack, settings):
+def _fit_rows(fit: DatasetFit, stack: EffectStack, settings: Settings) -> FittedGroup:
     options = settings.group
     estimator, warnings = choose_estimator(fit, options.group_estimator)
     design = make_design(fit)
@@ -172,7 +177,7 @@ def _fit_rows(fit, stack, settings):
     return FittedGroup(stack, design, estimates, estimator, warnings, reason, scores)
 
 
-def _fit_repeated(stack, design, needed, tail):
+def _fit_repeated(stack: EffectStack, design: GroupDesign, needed: int, tail: str) -> FittedGroup:
     """Return the fit of several rows a subject by least squares, every contrast with its own error."""
     tests = tuple(find_tests(design))
     estimates = [
@@ -182,7 +187,7 @@ def _fit_repeated(stack, design, needed, tail):
     return FittedGroup(stack, design, estimates, "ols", [describe_tests(tests)], tests=tests)
 
 
-def make_design(fit):
+def make_design(fit: DatasetFit) -> GroupDesign:
     """Return the records.GroupDesign of a fit that has one map a row."""
     repeated = len(set(fit.subjects)) < len(fit.subjects)
     numbers = np.unique(fit.subjects, return_inverse=True)[1] if repeated else np.arange(len(fit.subjects))
@@ -190,12 +195,12 @@ def make_design(fit):
     return GroupDesign(fit.design.matrix, fit.contrasts, groups, numbers)
 
 
-def why_not_shuffled(design, estimator):
+def why_not_shuffled(design: GroupDesign, estimator: str) -> str:
     """Return why an estimator cannot be shuffled in a design; empty where it can."""
     return "" if estimator == "ols" or is_one_sample(design) else ONLY_FLIPS.format(estimator)
 
 
-def _fit_vectors(fit, stack, scores, settings):
+def _fit_vectors(fit: DatasetFit, stack: EffectStack, scores: Maps, settings: Settings) -> FittedGroup:
     """Return the multivariate test of several rows within subjects."""
     design = make_design(fit)
     wanted = settings.group.group_estimator
@@ -211,13 +216,13 @@ def _fit_vectors(fit, stack, scores, settings):
     return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))
 
 
-def is_one_sample(design):
+def is_one_sample(design: GroupDesign) -> bool:
     """Tell whether a design has one mean and one row a subject, all with one variance between them."""
     constant = design.matrix.shape[1] == 1 and np.ptp(design.matrix) == 0
-    return constant and design.variance_groups is None and len(set(design.clusters)) == len(design.clusters)
+    return constant and design.variance_groups is None and not design.has_repeats
 
 
-def choose_estimator(fit, wanted):
+def choose_estimator(fit: DatasetFit, wanted: str) -> tuple[str, list[str]]:
     """Return the estimator of a fit, and what must be said: a meta node has fixed effects."""
     if fit.method == "meta" and wanted == "ols":
         words = (
@@ -227,7 +232,7 @@ def choose_estimator(fit, wanted):
     return wanted, []
 
 
-def add_effect_sizes(estimate):
+def add_effect_sizes(estimate: GroupEstimate) -> GroupEstimate:
     """Return a least-squares estimate with partial R2 and, for t, d and Hedges' g with its interval."""
     squared = np.square(estimate.statistic) if estimate.test == "t" else estimate.statistic
     maps = {"partialrsquare": partial_r2(squared, estimate.dof_numerator, estimate.dof)}

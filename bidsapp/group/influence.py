@@ -2,12 +2,19 @@
 
 import json
 import logging
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bidsapp import names
+from bidsapp.group.fit import FittedGroup
 from bidsapp.outputs.tables import write_table
+from bidsapp.records.arrays import Numbers
+from bidsapp.records.maps import EffectStack
+from bidsapp.records.plan import DatasetFit
+from bidsapp.settings.parts import Settings
 from bidsapp.stats.group.influence import flag_outliers, measure_influence
 
 logger = logging.getLogger(__name__)
@@ -26,7 +33,7 @@ DESCRIPTIONS = {
 }
 
 
-def write_influence(fit, fitted, settings):
+def write_influence(fit: DatasetFit, fitted: FittedGroup, settings: Settings) -> dict[str, str]:
     """Write the table of a fit, warn of flagged inputs, and return its part of the contrasts' records.
 
     A fit whose inputs are not its rows (several maps a subject and contrast) has no table.
@@ -59,9 +66,9 @@ def write_influence(fit, fitted, settings):
     return {"influence": path}
 
 
-def _in_words(rows, flags):
+def _in_words(rows: Iterable[str], flags: Iterable[str]) -> list[str]:
     """Return a sentence for each thing that is unusual, with the inputs of which it is."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for label, flag in zip(rows, flags, strict=True):
         found.setdefault(flag, []).append(label)
     found.pop("", None)
@@ -73,14 +80,15 @@ def _in_words(rows, flags):
     ]
 
 
-def _by_row(shares, n_rows):
+def _by_row(shares: Numbers, n_rows: int) -> Numbers:
     """Return the shares of the rows; of several maps a subject the smallest."""
-    return shares.reshape(n_rows, -1).min(axis=1)
+    smallest: Numbers = shares.reshape(n_rows, -1).min(axis=1)
+    return smallest
 
 
-def _mean_variances(stack):
+def _mean_variances(stack: EffectStack) -> list[float]:
     if stack.variance is None:
-        return np.full(len(stack.effect), np.nan)
+        return [np.nan] * len(stack.effect)
     means = []
     for row in stack.variance:
         known = row[np.isfinite(row)]
@@ -88,7 +96,7 @@ def _mean_variances(stack):
     return means
 
 
-def _mean_displacement(subject, output_dir):
+def _mean_displacement(subject: str, output_dir: Path) -> float:
     """Return the mean framewise displacement of a subject's runs from its record, NaN where unknown."""
     path = output_dir / names.record_path(subject.removeprefix("sub-"))
     try:

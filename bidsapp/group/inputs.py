@@ -1,6 +1,16 @@
 """What the maps that enter a group model say of themselves: copies, other units, another scale."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
 import numpy as np
+
+from bidsapp.records.maps import EffectStack, EstimateFile
+from bidsapp.records.plan import DatasetFit
+
+# The fits of a model with what they were made from.
+Pairs: TypeAlias = Sequence[tuple[DatasetFit, EffectStack]]
 
 # Effects of people differ in scale by less than this, those in other units (percent, thousands) by more.
 SCALE_RATIO = 5.0
@@ -8,7 +18,7 @@ SCALE_RATIO = 5.0
 MAX_NAMED = 6
 
 
-def check_inputs(fits, stacks):
+def check_inputs(fits: Sequence[DatasetFit], stacks: Sequence[EffectStack]) -> list[str]:
     """Return a sentence on each thing that is wrong with the inputs of the fits of a Dataset node.
 
     Parameters
@@ -21,11 +31,11 @@ def check_inputs(fits, stacks):
     return [*find_copies(pairs), *find_other_units(fits), *find_other_scales(pairs)]
 
 
-def find_copies(pairs):
+def find_copies(pairs: Pairs) -> list[str]:
     """Return a sentence for each set of inputs whose maps are the same, with the files of one contrast."""
-    found = {}
+    found: dict[tuple[str, ...], list[list[EstimateFile]]] = {}
     for fit, stack in pairs:
-        same = {}
+        same: dict[str, list[EstimateFile]] = {}
         for entry, digest in zip(fit.inputs, stack.digests, strict=True):
             same.setdefault(digest, []).append(entry)
         for entries in same.values():
@@ -40,9 +50,9 @@ def find_copies(pairs):
     ]
 
 
-def find_other_units(fits):
+def find_other_units(fits: Sequence[DatasetFit]) -> list[str]:
     """Return a sentence where sidecars give the inputs different units."""
-    units = {}
+    units: dict[str | None, dict[str, None]] = {}
     for entry in (entry for fit in fits for entry in fit.inputs):
         units.setdefault(entry.metadata.get("Units"), {})[_name(entry)] = None
     units.pop(None, None)
@@ -55,10 +65,12 @@ def find_other_units(fits):
     ]
 
 
-def find_other_scales(pairs):
+def find_other_scales(pairs: Pairs) -> list[str]:
     """Return a sentence on inputs whose effects are far larger or smaller than those of the others."""
-    found = {}
+    found: dict[str, tuple[EstimateFile, float]] = {}
     for fit, stack in pairs:
+        if stack.scales is None:
+            continue
         # The scale of an input, not between two: halves in two units differ from it, too.
         typical = np.sort(stack.scales)[(len(stack.scales) - 1) // 2]
         if typical > 0:
@@ -75,16 +87,21 @@ def find_other_scales(pairs):
     ]
 
 
-def _name(entry):
+def without_maps(stack: EffectStack) -> EffectStack:
+    """Return what is known of the inputs beside their maps, which take most of the memory."""
+    return replace(stack, effect=np.empty((0, stack.effect.shape[1]), np.float32), variance=None)
+
+
+def _name(entry: EstimateFile) -> str:
     return f"sub-{entry.key.entity('sub')}"
 
 
-def _of_contrasts(alike):
+def _of_contrasts(alike: Sequence[Sequence[EstimateFile]]) -> str:
     names = list(dict.fromkeys(entry.key.contrast for entries in alike for entry in entries))
     return f" ({_listed(names)})"
 
 
-def _listed(names):
+def _listed(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(names[:MAX_NAMED]) + more

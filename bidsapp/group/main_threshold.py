@@ -4,6 +4,7 @@ Decided from settings and designs before any map is read, so that no result can 
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bidsapp.errors import AppError, SettingsError
@@ -11,7 +12,9 @@ from bidsapp.group.fit import choose_estimator, make_design, why_not_shuffled
 from bidsapp.group.repeated import find_tests
 from bidsapp.group.shuffling import blocks_of_rows, options_of_design, why_no_fields
 from bidsapp.inference.permutation import lay_out
-from bidsapp.settings.parts import MAIN_THRESHOLDS
+from bidsapp.records.maps import Contrast, Threshold
+from bidsapp.records.plan import DatasetFit, GroupPlan
+from bidsapp.settings.parts import MAIN_THRESHOLDS, Settings
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 logger = logging.getLogger(__name__)
@@ -36,7 +39,7 @@ class MainThreshold:
     words: str
 
 
-def choose_main(settings, *, shuffled, is_conjunction=False):
+def choose_main(settings: Settings, *, shuffled: bool, is_conjunction: bool = False) -> MainThreshold:
     """Return the `MainThreshold` of a contrast.
 
     Parameters
@@ -57,18 +60,18 @@ def choose_main(settings, *, shuffled, is_conjunction=False):
     return MainThreshold(method, False, f"{why}: by default the first that the settings allow of {order}")
 
 
-def order_thresholds(thresholds, main):
+def order_thresholds(thresholds: Iterable[Threshold], main: MainThreshold) -> list[Threshold]:
     """Return thresholds in the order to be shown: the main one, the others, those that were not computed."""
     return sorted(thresholds, key=lambda one: (one.name != main.method, bool(one.reason)))
 
 
-def declared_method(settings):
+def declared_method(settings: Settings) -> str | None:
     """Return the threshold that the user named, as in ``THRESHOLDS``, or None."""
     wanted = settings.group.main_threshold
-    return MAIN_THRESHOLDS.get(wanted, wanted)
+    return None if wanted is None else MAIN_THRESHOLDS.get(wanted, wanted)
 
 
-def check_main_threshold(plan, settings):
+def check_main_threshold(plan: GroupPlan, settings: Settings) -> None:
     """Refuse a declared main threshold that no hypothesis of a model can have; warn of those that cannot.
 
     Raises
@@ -88,9 +91,11 @@ def check_main_threshold(plan, settings):
             logger.warning("%s: %s has no main threshold: %s", flag, name, reasons[name])
 
 
-def find_obstacle(fit, contrast, settings):
+def find_obstacle(fit: DatasetFit, contrast: Contrast, settings: Settings) -> str:
     """Return why a contrast cannot have the declared main threshold; empty where it can."""
     method, n_maps = declared_method(settings), fit.n_scores
+    if method is None:
+        return ""
     design = make_design(fit)
     if THRESHOLDS[method].needs == "smoothness":
         return why_no_fields(design.matrix, n_maps)

@@ -11,7 +11,11 @@ from bidsapp.group.repeated import fit_repeated
 from bidsapp.group.within import fit_vectors
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
 from bidsapp.outputs.tables import write_table
+from bidsapp.records.arrays import Maps
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import GroupEstimate
+from bidsapp.records.plan import DatasetFit
+from bidsapp.settings.parts import Settings
 from bidsapp.stats.distributions import p_to_t
 from bidsapp.stats.group.effect_sizes import standardise
 from bidsapp.stats.group.estimators import fit_group
@@ -44,20 +48,20 @@ REGION_VARIANCE = (
 )
 
 
-def write_regions(fit, fitted, settings):
+def write_regions(fit: DatasetFit, fitted: FittedGroup, settings: Settings) -> list[Document]:
     """Write the table of every atlas that ``--roi`` names; return what the record says of them."""
     found = [read_regions(spec, fitted.stack.geometry) for spec in settings.group.roi]
     return [_write_atlas(fit, fitted, regions, settings) for regions in found]
 
 
-def _write_atlas(fit, fitted, regions, settings):
+def _write_atlas(fit: DatasetFit, fitted: FittedGroup, regions: Regions, settings: Settings) -> Document:
     data = average_data(fitted, regions)
     estimates = fit_regions(fitted, data, settings.group.tail)
     subjects = pd.DataFrame(data.effects.T, columns=list(fit.design.rows)) if data.effects.ndim == 2 else None
     frames = [pd.concat([describe_regions(regions, estimate), subjects], axis=1) for estimate in estimates]
     place = {"node": fit.node, "contrast": fit.contrast or "all"}
     table = names.table_path(fit.entities, "regions", desc=regions.key, **place)
-    descriptions = {name: {"Description": text} for name, text in COLUMNS.items()}
+    descriptions: Document = {name: {"Description": text} for name, text in COLUMNS.items()}
     descriptions |= {"Atlas": regions.title, "EstimationMethod": estimator_in_words(fitted)}
     if data.variances is not None:
         descriptions["RegionVariance"] = REGION_VARIANCE
@@ -77,17 +81,17 @@ class RegionData:
         Of the mean effects, where the estimator weighs by them: an upper bound (``REGION_VARIANCE``).
     """
 
-    effects: np.ndarray
-    variances: np.ndarray | None = None
+    effects: Maps
+    variances: Maps | None = None
 
 
 def average_data(fitted: FittedGroup, regions: Regions) -> RegionData:
     """Return the means over regions of what a group fit was made from."""
     stack = fitted.stack
-    if np.ndim(fitted.scores) == 3:
+    if fitted.scores is not None and fitted.scores.ndim == 3:
         return RegionData(np.stack([average_regions(row, regions) for row in fitted.scores.swapaxes(0, 1)]))
     effects = average_regions(stack.effect, regions)
-    if not ESTIMATORS[fitted.estimator].needs_variances:
+    if not ESTIMATORS[fitted.estimator].needs_variances or stack.variance is None:
         return RegionData(effects)
     errors = np.where(np.isfinite(stack.effect), np.sqrt(stack.variance), np.nan)
     return RegionData(effects, np.square(average_regions(errors, regions)))
@@ -107,11 +111,13 @@ def fit_regions(fitted: FittedGroup, data: RegionData, tail: str) -> list[GroupE
     return fit_group(data.effects, data.variances, fitted.design, **options)
 
 
-def describe_regions(regions, estimate):
+def describe_regions(regions: Regions, estimate: GroupEstimate) -> pd.DataFrame:
     """Return the table of an estimate in every region, without the subjects' effects."""
     is_t = estimate.test == "t"
     nothing = np.full(len(regions.names), np.nan)
-    half = p_to_t(0.025, estimate.dof) * np.sqrt(estimate.variance) if is_t else nothing
+    half = nothing
+    if estimate.variance is not None:
+        half = p_to_t(0.025, estimate.dof) * np.sqrt(estimate.variance)
     # Only least squares with one variance has a standard deviation to measure the effect by.
     unit_error = estimate.maps.get("unit_error", nothing)
     size = standardise(estimate.statistic, estimate.dof, unit_error)

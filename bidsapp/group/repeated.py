@@ -6,11 +6,13 @@ the same way is a test of one score a subject, or of several (F with Greenhouse 
 freedom); all others have a sandwich covariance. Both allow cells any variances and correlations.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bidsapp.group.within import blocks_of, score_cells
+from bidsapp.records.arrays import Labels, Maps, Matrix
 from bidsapp.records.maps import LEAST_SQUARES, SCORE_T2, Contrast, GroupDesign, GroupEstimate
 from bidsapp.stats.group.effect_sizes import partial_r2
 from bidsapp.stats.group.estimators import find_patterns, fit_group
@@ -43,23 +45,23 @@ class SubjectTest:
         Why it is the sandwich.
     """
 
-    weights: np.ndarray | None
+    weights: Matrix | None
     design: GroupDesign
     contrast: Contrast
     statistic: str | None
     reason: str = ""
 
     @property
-    def method(self):
+    def method(self) -> str:
         """The estimator of the maps."""
         return "sandwich" if self.weights is None else "own error"
 
     @property
-    def n_maps(self):
+    def n_maps(self) -> int:
         """How many maps a subject has in the shuffles."""
         return 1 if self.weights is None else len(self.weights)
 
-    def data(self, effects, clusters):
+    def data(self, effects: Maps, clusters: Labels) -> Maps:
         """Return what is shuffled, of the effects (n_rows, n_voxels) of all subjects."""
         if self.weights is None:
             return effects
@@ -72,15 +74,16 @@ def find_tests(design: GroupDesign) -> list[SubjectTest]:
     return [_find_test(contrast, design) for contrast in design.contrasts]
 
 
-def _find_test(contrast, design):
-    found = collapse_contrast(design.matrix, contrast.weights, design.clusters)
+def _find_test(contrast: Contrast, design: GroupDesign) -> SubjectTest:
+    clusters = subjects_of(design)
+    found = collapse_contrast(design.matrix, contrast.weights, clusters)
     groups = design.variance_groups
     if found is None or (groups is not None and len(found.within) > 1):
-        counts = np.unique(design.clusters, return_counts=True)[1]
+        counts = np.unique(clusters, return_counts=True)[1]
         reason = GROUPED if found else UNBALANCED if np.ptp(counts) else UNLIKE
         rows = replace(design, variance_groups=None)
         return SubjectTest(None, rows, contrast, LEAST_SQUARES[contrast.test], reason)
-    first = np.unique(design.clusters, return_index=True)[1]
+    first = np.unique(clusters, return_index=True)[1]
     test = "t" if len(found.within) > 1 else contrast.test
     columns = tuple(f"score{index}" for index in range(found.matrix.shape[1]))
     tested = Contrast(contrast.name, test, columns, found.between)
@@ -88,11 +91,11 @@ def _find_test(contrast, design):
     return SubjectTest(found.within, scores, tested, SCORE_T2 if len(found.within) > 1 else None)
 
 
-def describe_tests(tests):
+def describe_tests(tests: Sequence[SubjectTest]) -> str:
     """Return how the contrasts of a fit are tested, in a sentence."""
     own = [test.contrast.name for test in tests if test.weights is not None]
     said = [OWN.format(", ".join(own))] if own else []
-    reasons = {}
+    reasons: dict[str, list[str]] = {}
     for test in tests:
         if test.reason:
             reasons.setdefault(test.reason, []).append(test.contrast.name)
@@ -100,7 +103,7 @@ def describe_tests(tests):
     return f"{NOT_INDEPENDENT}: {'; '.join(said)}."
 
 
-def fit_repeated(effects, design: GroupDesign, needed: int, tail: str) -> list[GroupEstimate]:
+def fit_repeated(effects: Maps, design: GroupDesign, needed: int, tail: str) -> list[GroupEstimate]:
     """Return the estimates of all contrasts of a design with several rows a subject.
 
     Parameters
@@ -115,15 +118,24 @@ def fit_repeated(effects, design: GroupDesign, needed: int, tail: str) -> list[G
     tests = find_tests(design)
     others = tuple(test.contrast for test in tests if test.weights is None)
     rest = replace(design, contrasts=others, variance_groups=None)
-    options = {"min_inputs": needed, "tail": tail}
-    found = iter(fit_group(effects, None, rest, estimator="sandwich", **options) if others else ())
+    found: Iterator[GroupEstimate] = iter(())
+    if others:
+        found = iter(fit_group(effects, None, rest, estimator="sandwich", min_inputs=needed, tail=tail))
+    subjects = subjects_of(design)
     return [
-        next(found) if test.weights is None else _fit_own(test, effects, design.clusters, options)
+        next(found)
+        if test.weights is None
+        else _fit_own(test, score_subjects(effects, subjects, test.weights), needed, tail)
         for test in tests
     ]
 
 
-def score_subjects(effects, clusters, weights):
+def subjects_of(design: GroupDesign) -> Labels:
+    """Return the number of the subject of each row."""
+    return np.arange(len(design.matrix)) if design.clusters is None else design.clusters
+
+
+def score_subjects(effects: Maps, clusters: Labels, weights: Matrix) -> Maps:
     """Return the scores of every subject, float32, shape (n_scores, n_subjects, n_voxels)."""
     order = np.argsort(clusters, kind="stable")
     if not np.array_equal(order, np.arange(len(order))):
@@ -131,14 +143,13 @@ def score_subjects(effects, clusters, weights):
     return score_cells(weights, effects, weights.shape[1])
 
 
-def _fit_own(test, effects, clusters, options):
-    scores = score_subjects(effects, clusters, test.weights)
+def _fit_own(test: SubjectTest, scores: Maps, needed: int, tail: str) -> GroupEstimate:
     if len(scores) > 1:
-        return _fit_univariate(test, scores, options["min_inputs"])
-    return fit_group(scores[0], None, test.design, **options)[0]
+        return _fit_univariate(test, scores, needed)
+    return fit_group(scores[0], None, test.design, min_inputs=needed, tail=tail)[0]
 
 
-def _fit_univariate(test, scores, needed):
+def _fit_univariate(test: SubjectTest, scores: Maps, needed: int) -> GroupEstimate:
     """Return the F of several scores a subject, with Greenhouse and Geisser's degrees of freedom."""
     n_rows, _, n_voxels = scores.shape
     arrays = {name: np.full(n_voxels, np.nan) for name in ("statistic", "z", "p", "dof", "epsilon_gg")}

@@ -3,21 +3,40 @@
 import logging
 import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from bidsapp import names
 from bidsapp.inference.across import correct_across
+from bidsapp.inference.engine.following import State
 from bidsapp.inference.field_theory import estimate_smoothness
 from bidsapp.inference.permutation import permute
 from bidsapp.job.environment import find_memory_gb
 from bidsapp.job.workers import threads_of_a_test
 from bidsapp.outputs.files import replacing
 from bidsapp.plan.memory import used_gb
-from bidsapp.records.maps import Evidence, Inference, InferenceOptions
+from bidsapp.records.arrays import Labels, Map, Maps, Matrix
+from bidsapp.records.maps import (
+    Contrast,
+    Evidence,
+    Geometry,
+    GroupDesign,
+    GroupEstimate,
+    Inference,
+    InferenceOptions,
+    Smoothness,
+)
+from bidsapp.records.plan import DatasetFit
+from bidsapp.settings.parts import Settings
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.stats.linear import find_rank
+
+# The geometry, the entities of the outputs, the node, and the exchangeability blocks of the rows or None.
+Place: TypeAlias = tuple[Geometry, Mapping[str, str], str, Labels | None]
 
 logger = logging.getLogger(__name__)
 MISSED = (
@@ -38,12 +57,12 @@ class ShuffleMonitor:
         How messages name the contrast.
     """
 
-    def __init__(self, path, label):
+    def __init__(self, path: Path, label: str) -> None:
         self._path, self._label = path, label
         self._start = self._saved = self._said = time.monotonic()
-        self._first = None
+        self._first: tuple[int, float] | None = None
 
-    def load(self):
+    def load(self) -> State | None:
         """Return the saved state, or None."""
         try:
             # Opened here, so that a broken file is closed too.
@@ -52,15 +71,15 @@ class ShuffleMonitor:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return None
 
-    def save(self, state):
+    def save(self, state: State) -> None:
         """Save the state, when the last one is a minute old."""
         if time.monotonic() - self._saved < SAVE_EVERY:
             return
         self._saved = time.monotonic()
         with replacing(self._path) as temporary:
-            np.savez(temporary, **state)
+            np.savez(temporary, allow_pickle=False, **state)
 
-    def progress(self, done, total):
+    def progress(self, done: int, total: int) -> None:
         """Log a line with the time left, from time to time."""
         now = time.monotonic()
         if self._first is None:
@@ -72,12 +91,14 @@ class ShuffleMonitor:
         left = (now - then) / max(done - first, 1) * (total - done)
         logger.info("%s: %d of %d shuffles, about %d s left", self._label, done, total, round(left))
 
-    def finish(self):
+    def finish(self) -> None:
         """Remove the saved state: the results are written."""
         self._path.unlink(missing_ok=True)
 
 
-def shuffle_contrast(effects, design, contrast, place, settings):
+def shuffle_contrast(
+    effects: Maps, design: GroupDesign, contrast: Contrast, place: Place, settings: Settings
+) -> Inference:
     """Return the permutation inference of a contrast.
 
     Parameters
@@ -101,7 +122,7 @@ def shuffle_contrast(effects, design, contrast, place, settings):
     return inference
 
 
-def leave_out(data, statistic):
+def leave_out(data: Maps, statistic: Map) -> Maps:
     """Return what is shuffled, NaN in voxels without a statistic: they have no p by shuffling either.
 
     Parameters
@@ -116,7 +137,7 @@ def leave_out(data, statistic):
     return np.where(unknown, np.array(np.nan, data.dtype), data)
 
 
-def describe_shuffles(inference):
+def describe_shuffles(inference: Inference) -> str:
     """Return how a contrast was shuffled, and why so, in words."""
     mode = inference.conventions["ShuffleMode"]
     where = {"free": "", "within": " within blocks", "whole": " of whole blocks"}[mode]
@@ -129,12 +150,12 @@ def describe_shuffles(inference):
     )
 
 
-def mark_statistic(inference, statistic):
+def mark_statistic(inference: Inference, statistic: str) -> Inference:
     """Return an inference that names its statistic, one that is not that of the estimator's map."""
     return replace(inference, conventions=inference.conventions | {"Statistic": statistic})
 
 
-def blocks_of_rows(fit, design):
+def blocks_of_rows(fit: DatasetFit, design: GroupDesign) -> Labels | None:
     """Return the exchangeability blocks of the rows: those asked for, else the subjects where they repeat.
 
     The rows are those of the fit, or one for each of its subjects.
@@ -146,7 +167,7 @@ def blocks_of_rows(fit, design):
     return design.clusters if design.has_repeats else None
 
 
-def options_of_design(design, blocks, settings):
+def options_of_design(design: GroupDesign, blocks: Labels | None, settings: Settings) -> InferenceOptions:
     """Return the options of the permutation engine for a design."""
     options = make_options(settings, blocks, design.variance_groups)
     if options.block_mode == "auto" and design.has_repeats:
@@ -154,7 +175,9 @@ def options_of_design(design, blocks, settings):
     return options
 
 
-def make_options(settings, blocks=None, variance_groups=None):
+def make_options(
+    settings: Settings, blocks: Labels | None = None, variance_groups: Labels | None = None
+) -> InferenceOptions:
     """Return the options of the permutation engine that the settings ask for."""
     chosen = settings.permutation
     surface = chosen.tfce_preset == "surface"
@@ -182,7 +205,13 @@ def make_options(settings, blocks=None, variance_groups=None):
     )
 
 
-def make_evidence(estimate, inference, geometry, settings, smoothness=None):
+def make_evidence(
+    estimate: GroupEstimate,
+    inference: Inference | None,
+    geometry: Geometry,
+    settings: Settings,
+    smoothness: Smoothness | None = None,
+) -> Evidence:
     """Return the maps of a contrast that thresholds are applied to."""
     signed = estimate.test == "t"
     tail = settings.group.tail if signed else "positive"
@@ -203,7 +232,7 @@ def make_evidence(estimate, inference, geometry, settings, smoothness=None):
     )
 
 
-def find_smoothness(effects, matrix, geometry):
+def find_smoothness(effects: Maps, matrix: Matrix, geometry: Geometry) -> Smoothness | None:
     """Return the smoothness of the residuals of a group model; None where there are none to speak of.
 
     Parameters
@@ -215,7 +244,7 @@ def find_smoothness(effects, matrix, geometry):
     return estimate_smoothness(effects, matrix, geometry, len(matrix) - find_rank(matrix))
 
 
-def why_no_fields(matrix, n_maps):
+def why_no_fields(matrix: Matrix, n_maps: int) -> str:
     """Return why random-field theory cannot be used in a design; empty where it can.
 
     Parameters
@@ -241,13 +270,13 @@ class Shuffled:
     refusal: str = ""
     is_missed: bool = False
 
-    def warnings_of(self, contrast):
+    def warnings_of(self, contrast: Contrast) -> list[str]:
         """Return what must be said."""
         notes = [*(self.inference.warnings if self.inference else ()), *([MISSED] if self.is_missed else ())]
         return [*filter(None, [self.refusal]), *(f"{contrast.name}: {note}" for note in notes)]
 
 
-def correct_family(shuffled):
+def correct_family(shuffled: Mapping[str, Shuffled]) -> None:
     """Correct the p-values of the contrasts of a family together, and say so.
 
     Parameters
@@ -258,10 +287,10 @@ def correct_family(shuffled):
     """
     for one in shuffled.values():
         one.is_missed = one.inference is None
-    tested = {name: one for name, one in shuffled.items() if one.inference is not None}
+    tested = {name: one.inference for name, one in shuffled.items() if one.inference is not None}
     if not tested:
         return
-    corrected = correct_across([one.inference for one in tested.values()], list(tested))
+    corrected = correct_across(list(tested.values()), list(tested))
     logger.info("Family-wise errors by shuffling are over %s", corrected[0].conventions["Family"])
-    for one, inference in zip(tested.values(), corrected, strict=True):
-        one.inference = inference
+    for name, inference in zip(tested, corrected, strict=True):
+        shuffled[name].inference = inference

@@ -1,14 +1,17 @@
 """The group stage: read the subjects' estimates, fit every group model, test it, write tables and reports."""
 
 import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
 
 from bidsapp import names
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError, log_notes
 from bidsapp.group.conjunctions import Conjunctions
-from bidsapp.group.fit import estimator_in_words, fit_inputs, read_inputs
+from bidsapp.group.fit import FittedGroup, estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group.influence import write_influence
-from bidsapp.group.inputs import check_inputs
+from bidsapp.group.inputs import check_inputs, without_maps
 from bidsapp.group.main_threshold import check_main_threshold, choose_main, order_thresholds
 from bidsapp.group.regions import write_regions
 from bidsapp.group.shuffling import (
@@ -40,14 +43,20 @@ from bidsapp.outputs.earlier import (
 from bidsapp.outputs.files import write_json
 from bidsapp.plan import make_group_plan
 from bidsapp.plan.group.options import gather_notes
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Contrast, Threshold
+from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.report.pages import write_group_report, write_overview
+from bidsapp.settings.parts import Settings
 from bidsapp.tables.regions import read_atlas
+
+Fitted: TypeAlias = tuple[DatasetFit, FittedGroup, list[Shuffled]]
 
 logger = logging.getLogger(__name__)
 GROUP = names.top_folder({})
 
 
-def run_stage(settings, work_dir):
+def run_stage(settings: Settings, work_dir: Path) -> int:
     """Run the group stage and return its exit code."""
     failures = []
     if not settings.control.reports_only:
@@ -64,7 +73,7 @@ def run_stage(settings, work_dir):
     return EXIT_FAILURE if failures else EXIT_OK
 
 
-def run_models(plan, settings):
+def run_models(plan: GroupPlan, settings: Settings) -> list[str]:
     """Run every group model; return the failures in words. A model that fails does not stop the others."""
     log_notes(logger, plan.notes)
     for spec in settings.group.roi:
@@ -84,7 +93,7 @@ def run_models(plan, settings):
     return failures
 
 
-def run_model(model, plan, settings):
+def run_model(model: DatasetModel, plan: GroupPlan, settings: Settings) -> tuple[str, list[str]]:
     """Run the fits of one Dataset node and write its record; return the progress line and what failed."""
     path = settings.output_dir / names.group_record_path(model.entities, model.node)
     parts = [part for fit in model.fits for part in parts_of(fit)]
@@ -110,12 +119,12 @@ def run_model(model, plan, settings):
     return f"{model.node}: {len(content['contrasts'])} contrasts, {watch.seconds:.0f} s", failures
 
 
-def _warn(record):
+def _warn(record: Document) -> None:
     for warning in record.get("warnings", ()):
         logger.warning("%s", warning)
 
 
-def fit_model(model, settings):
+def fit_model(model: DatasetModel, settings: Settings) -> tuple[Document, list[str]]:
     """Fit, test and write everything of a Dataset node.
 
     Returns
@@ -125,12 +134,14 @@ def fit_model(model, settings):
     failures : list of str
         Contrasts whose maps cannot be read; the others are analysed.
     """
-    contrasts, warnings, regions, failures = [], [], [], []
-    fits, stacks, estimators = [], [], {}
+    contrasts, warnings, regions = [], [], []
+    fits, stacks = [], []
+    failures: list[str] = []
+    estimators: dict[str, list[str]] = {}
     conjunctions = Conjunctions(settings)
     for fit, fitted, shuffled in shuffle_fits(model, settings, failures):
         fits.append(replace(fit, notes=(*fit.notes, *fitted.stack.notes)))
-        stacks.append(replace(fitted.stack, effect=None, variance=None))
+        stacks.append(without_maps(fitted.stack))
         estimators.setdefault(estimator_in_words(fitted), []).append(fit.contrast or "all contrasts")
         write_fit(fit, fitted.stack, settings)
         shared = write_influence(fit, fitted, settings)
@@ -149,32 +160,34 @@ def fit_model(model, settings):
     return content, failures
 
 
-def join_estimators(estimators):
+def join_estimators(estimators: Mapping[str, Sequence[str]]) -> str:
     """Return the estimators of a model, from words -> contrasts; where they differ, of which contrasts."""
     if len(estimators) == 1:
         return next(iter(estimators))
     return "; ".join(f"{words} ({', '.join(names)})" for words, names in estimators.items())
 
 
-def shuffle_fits(model, settings, failures):
+def shuffle_fits(model: DatasetModel, settings: Settings, failures: list[str]) -> Iterator[Fitted]:
     """Yield every fit of a model, what came out of it, and the `Shuffled` of its contrasts.
 
     They come one after another, or, where p-values are corrected over several contrasts, when the last
     is done.
     Why a fit cannot be made is added to ``failures``.
     """
-    done = (
+    done: Iterable[Fitted] = (
         (fit, fitted, shuffle_all(fit, fitted, settings))
         for fit, fitted in fit_each(model.fits, settings, failures)
     )
     if any(fit.family for fit in model.fits):
-        done = list(done)
-        named = [(fit, contrast.name, one) for fit, _, found in done for contrast, one in _pair(fit, found)]
+        done = held = list(done)
+        named = [(fit, contrast.name, one) for fit, _, found in held for contrast, one in _pair(fit, found)]
         correct_family({name: one for fit, name, one in named if name in fit.family})
     yield from done
 
 
-def fit_each(fits, settings, failures):
+def fit_each(
+    fits: Iterable[DatasetFit], settings: Settings, failures: list[str]
+) -> Iterator[tuple[DatasetFit, FittedGroup]]:
     """Yield every fit whose inputs can be read with what came out of it; add the others to ``failures``."""
     for fit in fits:
         try:
@@ -188,11 +201,13 @@ def fit_each(fits, settings, failures):
         yield fit, fitted
 
 
-def _pair(fit, shuffled):
+def _pair(fit: DatasetFit, shuffled: Sequence[Shuffled]) -> Iterator[tuple[Contrast, Shuffled]]:
     return zip(fit.contrasts, shuffled, strict=True)
 
 
-def analyse(fit, fitted, shuffled, settings):
+def analyse(
+    fit: DatasetFit, fitted: FittedGroup, shuffled: Sequence[Shuffled], settings: Settings
+) -> Iterator[GroupResult]:
     """Yield the result of every contrast of a fit."""
     stack = fitted.stack
     smoothness = None
@@ -211,13 +226,13 @@ def analyse(fit, fitted, shuffled, settings):
         yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, main, words)
 
 
-def warnings_of(thresholds, contrast):
+def warnings_of(thresholds: Iterable[Threshold], contrast: Contrast) -> list[str]:
     """Return what thresholds that let something survive say about themselves."""
     found = [threshold for threshold in thresholds if threshold.surviving.any()]
     return [f"{contrast.name}: {one.name}: {note}" for one in found for note in one.warnings]
 
 
-def gather(warnings, contrasts):
+def gather(warnings: Iterable[str], contrasts: Iterable[Document]) -> list[str]:
     """Return warnings with the same words for several contrasts as one; those begin with the contrast's name.
 
     Parameters
@@ -227,19 +242,19 @@ def gather(warnings, contrasts):
         What the record says of the contrasts.
     """
     names = {name for entry in contrasts for name in (entry["name"], entry["input_contrast"]) if name}
-    found = {}
+    found: dict[str, dict[str, None]] = {}
     for warning in warnings:
         name = max((name for name in names if warning.startswith(f"{name}: ")), key=len, default="")
         found.setdefault(warning.removeprefix(f"{name}: "), {})[name] = None
     return [": ".join(filter(None, (", ".join(filter(None, where)), text))) for text, where in found.items()]
 
 
-def shuffle_all(fit, fitted, settings):
+def shuffle_all(fit: DatasetFit, fitted: FittedGroup, settings: Settings) -> list[Shuffled]:
     """Return the `Shuffled` of every contrast of a fit."""
     return [_shuffle(index, fit, fitted, settings) for index in range(len(fit.contrasts))]
 
 
-def _shuffle(index, fit, fitted, settings):
+def _shuffle(index: int, fit: DatasetFit, fitted: FittedGroup, settings: Settings) -> Shuffled:
     if not settings.permutation.n_permutations:
         return Shuffled()
     if fitted.no_shuffling:
@@ -255,7 +270,7 @@ def _shuffle(index, fit, fitted, settings):
     return Shuffled(mark_statistic(inference, statistic) if statistic else inference)
 
 
-def parts_of(fit):
+def parts_of(fit: DatasetFit) -> list[object]:
     """Return everything that the results of a fit depend on, for its fingerprint."""
     files = [path for entry in fit.inputs for path in (entry.effect, entry.variance) if path]
     within = [] if fit.within is None else [fit.within.weights, *fit.within.cells]

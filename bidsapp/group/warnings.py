@@ -1,7 +1,14 @@
 """What the data of a group fit say against its assumptions, in words with what to do."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
 
+from bidsapp.group.fit import FittedGroup
+from bidsapp.group.shuffling import Shuffled
+from bidsapp.records.arrays import Labels, Matrix, Numbers
+from bidsapp.records.maps import Contrast, Design, GroupDesign, GroupEstimate
+from bidsapp.records.plan import DatasetFit
 from bidsapp.stats.group.residual_shape import measure_errors
 from bidsapp.stats.group.variance_groups import NOTHING, find_dependence, find_freedom
 from bidsapp.stats.linear import find_rank, invert_gram, reduce_rows
@@ -28,7 +35,7 @@ FEW_DOF, FEW_BEYOND_RANK, SHARED = 6.0, 6, 0.08
 FEW_IN_GROUP = 2.5
 
 
-def warn_of_data(fit, fitted, shuffled):
+def warn_of_data(fit: DatasetFit, fitted: FittedGroup, shuffled: Sequence[Shuffled]) -> list[str]:
     """Return warnings of unequal variances, extreme leverage, skewed errors, and of conservative tests.
 
     Parameters
@@ -52,7 +59,7 @@ def warn_of_data(fit, fitted, shuffled):
     flipped = [one.inference for one in shuffled if one.inference is not None]
     signs = any(inference.scheme != "permutation" for inference in flipped)
     if signs and design.variance_groups is not None and data.ndim == 2:
-        warnings += _warn_of_small_groups(design)
+        warnings += _warn_of_small_groups(design.matrix, design.variance_groups)
     if abs(skewness) > SKEWED and (signs or _has_mean(design)):
         warnings.append(
             f"the errors are skewed (mean skewness {skewness:.2g}): sign flips and t suppose symmetry, and p "
@@ -61,16 +68,17 @@ def warn_of_data(fit, fitted, shuffled):
     return [f"{fit.contrast or fit.node}: {warning}" for warning in warnings]
 
 
-def _has_mean(design):
+def _has_mean(design: GroupDesign) -> bool:
     """Tell whether an effect is a mean, whose t supposes symmetry; differences and slopes hardly do."""
     scores = invert_gram(design.matrix) @ design.matrix.T
     estimators = (np.atleast_2d(one.weights) @ scores for one in design.contrasts)
     return any((np.abs(own.sum(axis=1)) > ZERO_SUM * np.abs(own).sum(axis=1)).any() for own in estimators)
 
 
-def find_groupings(fit):
+def find_groupings(fit: DatasetFit) -> dict[str, list[str]]:
     """Return factor -> label of each row: the factors of the design, then those of the participants alone."""
-    design, found = fit.design, {}
+    design = fit.design
+    found: dict[str, list[int]] = {}
     for place, column in enumerate(design.matrix.T):
         if set(column.tolist()) == {0.0, 1.0} and not design.columns[place].startswith("subject."):
             found.setdefault(design.columns[place].partition(".")[0], []).append(place)
@@ -81,19 +89,19 @@ def find_groupings(fit):
     return fit.factors | labels
 
 
-def _name_of(columns, places, row):
+def _name_of(columns: Sequence[str], places: Iterable[int], row: Numbers) -> str:
     """Return the levels that a row has."""
     return ", ".join(columns[place] for place in places if row[place] == 1.0) or "the other group"
 
 
-def _medians(variances, index):
+def _medians(variances: Numbers, index: Labels) -> Numbers:
     """Return the median of each group, which one unlike subject does not make; NaN where nothing is known."""
     known = np.isfinite(variances)
     groups = (variances[known & (index == group)] for group in range(index.max() + 1))
     return np.array([np.median(group) if len(group) else np.nan for group in groups])
 
 
-def warn_of_variances(variances, groupings):
+def warn_of_variances(variances: Numbers, groupings: Mapping[str, Sequence[str]]) -> list[str]:
     """Return a warning where the residual variances of groups differ much over the brain.
 
     Parameters
@@ -110,18 +118,18 @@ def warn_of_variances(variances, groupings):
         if len(known) > 1:
             low, high = known[np.argmin(found[known])], known[np.argmax(found[known])]
             worst[factor] = (found[high] / found[low], names[high], names[low])
-    factor = max(worst, key=lambda name: worst[name][0], default=None)
-    if factor is None or worst[factor][0] < UNEQUAL:
+    most = max(worst, key=lambda name: worst[name][0], default=None)
+    if most is None or worst[most][0] < UNEQUAL:
         return []
-    ratio, high, low = worst[factor]
+    ratio, high, low = worst[most]
     return [
         f"the residual variance of {high} is {ratio:.2g} times that of {low} over the brain, which "
         "this test and permutations take for one: p is wrong, too small or too large, where groups have "
-        f"unequal sizes or weights. Use --variance-groups {factor} (ols, reml, flame1)."
+        f"unequal sizes or weights. Use --variance-groups {most} (ols, reml, flame1)."
     ]
 
 
-def warn_of_caution(fitted, variances):
+def warn_of_caution(fitted: FittedGroup, variances: Numbers) -> list[str]:
     """Return a warning of tests whose p is larger than it should be in such a design."""
     design, n_left = fitted.design, len(fitted.design.matrix) - find_rank(fitted.design.matrix)
     if fitted.estimator == "huber" and n_left < FEW_BEYOND_RANK:
@@ -140,11 +148,11 @@ def warn_of_caution(fitted, variances):
         ]
     # Several rows within subjects have covariances about each group's own fit.
     if fitted.estimator == "ols" and design.variance_groups is not None and fitted.data.ndim == 2:
-        return _warn_of_shared_columns(design, variances)
+        return _warn_of_shared_columns(design, design.variance_groups, variances)
     return []
 
 
-def _find_by_sandwich(fitted):
+def _find_by_sandwich(fitted: FittedGroup) -> list[GroupEstimate]:
     """Return the estimates with a sandwich error: of all contrasts, or of some of several rows a subject."""
     if fitted.tests:
         pairs = zip(fitted.tests, fitted.estimates, strict=True)
@@ -152,19 +160,21 @@ def _find_by_sandwich(fitted):
     return fitted.estimates if fitted.estimator == "sandwich" else []
 
 
-def _warn_of_shared_columns(design, variances):
+def _warn_of_shared_columns(design: GroupDesign, groups: Labels, variances: Numbers) -> list[str]:
     """Return a warning of contrasts of columns that groups of unequal variance share."""
-    shared = [one.name for one in design.contrasts if _dependence(design, one, variances) > SHARED]
+    shared = [
+        one.name for one in design.contrasts if _dependence((design.matrix, groups), one, variances) > SHARED
+    ]
     return shared and [
         f"the tests of {', '.join(shared)} are conservative (size .01 to .05 at .05): groups of unequal "
         "variance share the columns, so that effects go with residuals. p by shuffling is not."
     ]
 
 
-def _warn_of_small_groups(design):
+def _warn_of_small_groups(matrix: Matrix, groups: Labels) -> list[str]:
     """Return a warning of a variance group with few residuals, whose signs hardly tell its variance."""
-    basis, _ = make_basis(design.matrix)
-    smallest = find_freedom(basis, np.unique(design.variance_groups, return_inverse=True)[1]).min()
+    basis, _ = make_basis(matrix)
+    smallest = find_freedom(basis, np.unique(groups, return_inverse=True)[1]).min()
     if smallest >= FEW_IN_GROUP:
         return []
     return [
@@ -173,17 +183,19 @@ def _warn_of_small_groups(design):
     ]
 
 
-def _dependence(design, contrast, variances):
+def _dependence(rows: tuple[Matrix, Labels], contrast: Contrast, variances: Numbers) -> float:
     """Return by how much the quantile of a contrast is smaller at the variances of the groups."""
-    basis, to_basis = make_basis(design.matrix)
-    index = np.unique(design.variance_groups, return_inverse=True)[1]
+    matrix, groups = rows
+    basis, to_basis = make_basis(matrix)
+    index = np.unique(groups, return_inverse=True)[1]
     estimators = reduce_rows(np.atleast_2d(contrast.weights)) @ to_basis @ basis.T
     sizes = np.bincount(index, np.square(estimators).sum(axis=0))
     used = np.flatnonzero(sizes > NOTHING * sizes.sum())
-    return find_dependence(basis, estimators, index, (used, _medians(variances, index)[:, None]))[0]
+    found = find_dependence(basis, estimators, index, (used, _medians(variances, index)[:, None]))
+    return float(found[0])
 
 
-def warn_of_no_variance(rows, fitted):
+def warn_of_no_variance(rows: Sequence[str], fitted: FittedGroup) -> list[str]:
     """Return a warning of inputs that have effects without a variance, where the estimator needs one."""
     variance = fitted.stack.variance
     if not ESTIMATORS[fitted.estimator].needs_variances or variance is None or len(variance) != len(rows):
@@ -199,7 +211,7 @@ def warn_of_no_variance(rows, fitted):
     ]
 
 
-def warn_of_leverage(design):
+def warn_of_leverage(design: Design) -> list[str]:
     """Return a warning of each row on which a fit rests."""
     basis, _ = make_basis(design.matrix)
     leverage = np.einsum("ir,ir->i", basis, basis)

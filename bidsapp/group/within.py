@@ -1,8 +1,11 @@
 """Tests of several rows within subjects: whole vectors of contrasts, one a subject, at the group level."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from bidsapp.records.maps import GroupEstimate
+from bidsapp.records.arrays import Labels, Maps, Matrix, Numbers
+from bidsapp.records.maps import Contrast, GroupDesign, GroupEstimate
 from bidsapp.stats.group.estimators import find_patterns
 from bidsapp.stats.group.repeated_measures import fit_unequal_covariances, fit_wilks, make_scores
 from bidsapp.stats.linear import check_contrasts, is_estimable, reduce_rows
@@ -11,12 +14,12 @@ from bidsapp.stats.linear import check_contrasts, is_estimable, reduce_rows
 BLOCK = 2**14
 
 
-def blocks_of(n_voxels):
+def blocks_of(n_voxels: int) -> list[slice]:
     """Return slices that cut the voxels into blocks small enough for temporary arrays in double precision."""
     return [slice(start, start + BLOCK) for start in range(0, n_voxels, BLOCK)]
 
 
-def score_cells(weights, effect, n_cells):
+def score_cells(weights: Matrix, effect: Maps, n_cells: int) -> Maps:
     """Return the contrast maps of every subject, float32, shape (n_rows, n_subjects, n_voxels).
 
     Parameters
@@ -33,7 +36,7 @@ def score_cells(weights, effect, n_cells):
     return scores
 
 
-def fit_vectors(scores, design, needed):
+def fit_vectors(scores: Maps, design: GroupDesign, needed: int) -> list[GroupEstimate]:
     """Return the multivariate test of several rows within subjects, for each contrast between them.
 
     Parameters
@@ -63,7 +66,13 @@ def fit_vectors(scores, design, needed):
     return [_fit_contrast(contrast, design, scores, patterns, counts) for contrast in design.contrasts]
 
 
-def _fit_contrast(contrast, design, scores, patterns, counts):
+def _fit_contrast(
+    contrast: Contrast,
+    design: GroupDesign,
+    scores: Maps,
+    patterns: Sequence[tuple[Labels, Labels]],
+    counts: Numbers,
+) -> GroupEstimate:
     weights = reduce_rows(np.atleast_2d(contrast.weights))
     n_rows, _, n_voxels = scores.shape
     arrays = {name: np.full(n_voxels, np.nan) for name in ("statistic", "z", "p", "dof")}

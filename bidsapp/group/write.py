@@ -1,5 +1,6 @@
 """What the group stage writes of each contrast: maps, thresholds, tables, nulls, its part of the record."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -22,15 +23,20 @@ from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.sidecars import map_sidecar
 from bidsapp.outputs.tables import write_contrasts, write_design, write_table
 from bidsapp.plan.mixtures import describe_facts, shared_facts
+from bidsapp.records.arrays import Map
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import (
     OTHER_STATISTICS,
     Contrast,
     EffectStack,
+    EstimateFile,
     Geometry,
     GroupEstimate,
     Inference,
     Threshold,
 )
+from bidsapp.records.plan import DatasetFit, DatasetModel
+from bidsapp.settings.parts import Settings
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.version import __version__
 from bidsapp.vocabulary.statistics import STATISTICS
@@ -46,13 +52,13 @@ MAX_NAMED = 8
 class GroupResult:
     """Everything that was computed of one group contrast."""
 
-    fit: object
+    fit: DatasetFit
     contrast: Contrast
     stack: EffectStack
     estimate: GroupEstimate
     inference: Inference | None
     thresholds: list[Threshold]
-    warnings: list
+    warnings: list[str]
     main: MainThreshold
     estimator: str = "ordinary least squares"
 
@@ -66,7 +72,7 @@ class ContrastWriter:
     settings : Settings
     """
 
-    def __init__(self, result, settings):
+    def __init__(self, result: GroupResult, settings: Settings) -> None:
         self._result, self._settings, self._out = result, settings, settings.output_dir
         self._where = {"node": result.fit.node, "contrast": result.contrast.name}
         self._maps = collect_maps(result)
@@ -77,7 +83,7 @@ class ContrastWriter:
         self._made_with = shared_facts(result.fit.inputs) | {"TaskGLMVersion": __version__}
         self._tables = TableWriter(result, self._maps, settings)
 
-    def write(self):
+    def write(self) -> Document:
         """Write everything and return the contrast's part of the record (see docs/records.md)."""
         result, estimate = self._result, self._result.estimate
         described = describe_contrast(result.contrast)
@@ -104,7 +110,7 @@ class ContrastWriter:
             "thresholds": [self.write_threshold(threshold) for threshold in result.thresholds],
         }
 
-    def write_map(self, stat, values, desc=None, **fields):
+    def write_map(self, stat: str, values: Map, desc: str | None = None, **fields: object) -> str:
         """Write a map of the contrast and return its path."""
         result = self._result
         path = names.map_path(result.fit.entities, stat=stat, desc=desc, **self._where)
@@ -137,12 +143,12 @@ class ContrastWriter:
         )
         return path
 
-    def write_inference(self):
+    def write_inference(self) -> Document:
         """Write the null distributions and permutation maps; return what the record says of them."""
         inference = self._result.inference
         if inference is None:
             return {}
-        nulls = []
+        nulls: list[Document] = []
         columns = {}
         for name, found in inference.statistics.items():
             words = STATISTICS[name]
@@ -187,7 +193,7 @@ class ContrastWriter:
         }
         return {"nulls": [null | {"table": table} for null in nulls], "permutation": shuffling}
 
-    def write_discoveries(self):
+    def write_discoveries(self) -> Document:
         """Write how much of every atlas region is active; return what the record says of it."""
         result = self._result
         if not is_template(result.fit.entities):
@@ -200,26 +206,26 @@ class ContrastWriter:
         write_table(self._out / path, frame, {name: DISCOVERY_COLUMNS[name] for name in frame.columns})
         return {"discoveries": path}
 
-    def write_threshold(self, threshold):
+    def write_threshold(self, threshold: Threshold) -> Document:
         """Write the tables and maps of a threshold and return what the record says of it."""
         statistic = next(name for name in ("F", "t", "z") if name in self._maps)
-        words = THRESHOLDS[threshold.name]
+        words, inference = THRESHOLDS[threshold.name], self._result.inference
         tables, n_clusters = self._tables.write(threshold, statistic)
         adjusted = {}
         if words.controls == "FDR" and threshold.adjusted is not None:
             fields = {"Correction": words.controls, "Description": threshold.description}
-            if words.needs == "shuffles":
-                fields |= conventions(self._result.inference)
+            if words.needs == "shuffles" and inference is not None:
+                fields |= conventions(inference)
             adjusted["p_map"] = self.write_map("q", threshold.adjusted, threshold.name, **fields)
         if words.is_written and not threshold.reason:
             surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
             fields = {"Correction": words.controls, "Description": threshold.description}
             adjusted["surviving"] = self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
-        if words.statistic and not threshold.reason:
+        if words.statistic and inference is not None and not threshold.reason:
             adjusted["p_map"] = names.map_path(
                 self._result.fit.entities,
                 stat="logp",
-                desc=threshold.name + tail_suffix(self._result.inference),
+                desc=threshold.name + tail_suffix(inference),
                 **self._where,
             )
         return {
@@ -240,14 +246,16 @@ class ContrastWriter:
             **tables,
         }
 
-    def _forming(self, threshold):
+    def _forming(self, threshold: Threshold) -> float | None:
         clusters = getattr(self._result.inference, "clusters", None)
         words = THRESHOLDS[threshold.name]
         is_of_clusters = words.statistic and words.is_formed
         return clusters.cutoff if clusters is not None and is_of_clusters else None
 
 
-def write_shared(model, stacks, settings, *, estimator):
+def write_shared(
+    model: DatasetModel, stacks: Sequence[EffectStack], settings: Settings, *, estimator: str
+) -> Document:
     """Write what all contrasts of a Dataset node share and return the record's part.
 
     The mask holds the voxels that any contrast was tested in; design and weights are those of the fit with
@@ -289,32 +297,35 @@ def write_shared(model, stacks, settings, *, estimator):
     }
 
 
-def group_design_path(fit):
+def group_design_path(fit: DatasetFit) -> str:
     """Return the path of the design of a fit."""
     return names.design_path(fit.entities, node=fit.node, contrast=fit.contrast)
 
 
-def write_fit(fit, stack, settings):
+def write_fit(fit: DatasetFit, stack: EffectStack, settings: Settings) -> None:
     """Write the design of a fit and its coverage."""
     descriptions = {name: {"Description": "Column of the group design"} for name in fit.design.columns}
     write_design(settings.output_dir / group_design_path(fit), fit.design, descriptions)
     write_coverage(fit, stack, settings)
 
 
-def write_coverage(fit, stack, settings):
-    """Write how many inputs have data in each voxel, over all voxels that any has."""
-    everywhere = Geometry(stack.coverage > 0, stack.geometry.affine)
+def write_coverage(fit: DatasetFit, stack: EffectStack, settings: Settings) -> None:
+    """Write how many inputs have data in each voxel, over all voxels that any has, where that was counted."""
+    coverage = stack.coverage
+    if coverage is None:
+        return
+    everywhere = Geometry(np.greater(coverage, 0), stack.geometry.affine)
     path = _coverage_path(fit)
     fields = {"SpatialReference": fit.entities.get("space"), "NumberOfSubjects": len(set(stack.labels))}
     sidecar = map_sidecar("coverage", NodeName=fit.node, **fields)
-    write_described_map(settings.output_dir, path, stack.coverage[everywhere.mask], everywhere, sidecar)
+    write_described_map(settings.output_dir, path, coverage[everywhere.mask], everywhere, sidecar)
 
 
-def _coverage_path(fit):
+def _coverage_path(fit: DatasetFit) -> str:
     return names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
 
 
-def describe_model(fit):
+def describe_model(fit: DatasetFit) -> str:
     """Return the model of a fit in a sentence."""
     n_subjects, n_rows = len(set(fit.subjects)), len(fit.subjects)
     if fit.design.matrix.shape[1] == 1 and (fit.design.matrix == 1).all():
@@ -325,9 +336,9 @@ def describe_model(fit):
     return f"General linear model of {who} with {named}."
 
 
-def describe_subjects(model):
+def describe_subjects(model: DatasetModel) -> list[Document]:
     """Return who is in the model and who is not, and why; a subject may be in some contrasts only."""
-    described = {}
+    described: dict[str, Document] = {}
     for fit in model.fits:
         for label, reason in fit.excluded.items():
             described.setdefault(label, {"missing": []})["missing"].append((fit.contrast, reason))
@@ -345,13 +356,14 @@ def describe_subjects(model):
     ]
 
 
-def collect_maps(result):
+def collect_maps(result: GroupResult) -> dict[str, Map]:
     """Return the maps of a contrast by their stat label."""
     estimate = result.estimate
     if estimate.test == "z":
         maps = {}
     elif estimate.test == "t":
-        maps = {"effect": estimate.effect, "variance": estimate.variance, "t": estimate.statistic}
+        variance = {} if estimate.variance is None else {"variance": estimate.variance}
+        maps = {"effect": estimate.effect, **variance, "t": estimate.statistic}
     else:
         maps = {"F": estimate.statistic}
     more = {stat: values for stat, values in estimate.maps.items() if stat != "n" or np.ptp(values)}
@@ -360,18 +372,18 @@ def collect_maps(result):
     return maps | {"z": estimate.z, "p": estimate.p, **more}
 
 
-def variance_levels(fit):
+def variance_levels(fit: DatasetFit) -> list[str]:
     """Return the variance groups of a fit in the order of their numbers."""
     return sorted(set(fit.variance_groups))
 
 
-def input_units(fit):
+def input_units(fit: DatasetFit) -> str | None:
     """Return the unit of the inputs' effects; None where no sidecar says it, or they differ."""
     units = {entry.metadata.get("Units") for entry in fit.inputs}
     return next(iter(units)) if len(units) == 1 else None
 
 
-def effect_units(fit, contrast):
+def effect_units(fit: DatasetFit, contrast: Contrast) -> str | None:
     """Return the unit of a contrast's effect: of a slope that of the inputs for one unit of the covariate."""
     units = input_units(fit)
     columns = dict(zip(fit.design.columns, fit.design.matrix.T, strict=True))
@@ -382,12 +394,12 @@ def effect_units(fit, contrast):
     return f"{units} per unit of {' or '.join(slopes)}"
 
 
-def _varies(values):
+def _varies(values: Map) -> bool:
     known = values[np.isfinite(values)]
-    return known.size > 0 and np.ptp(known) > 0
+    return bool(known.size > 0 and np.ptp(known) > 0)
 
 
-def conventions(inference, name=None):
+def conventions(inference: Inference, name: str | None = None) -> Document:
     """Return the sidecar fields that state how the p of a statistic (None: uncorrected) came about."""
     counted = not inference.exact and (name is None or inference.options.tail_approximation == "none")
     return {
@@ -403,32 +415,32 @@ def conventions(inference, name=None):
     }
 
 
-def resampling_interval(inference):
+def resampling_interval(inference: Inference) -> list[float]:
     """Return the 95 % confidence limits of a p-value that is estimated at alpha."""
     lower, upper = p_interval(inference.options.alpha, inference.n_shuffles)
     return [round(float(lower), 6), round(float(upper), 6)]
 
 
-def tail_suffix(inference):
+def tail_suffix(inference: Inference) -> str:
     """Return what names of one-sided maps end in; two-sided maps and F are unmarked."""
     if inference.conventions.get("TwoSided") or inference.test not in ("t", "v"):
         return ""
     return {"positive": "Pos", "negative": "Neg"}.get(inference.options.tail, "")
 
 
-def minus_log10(p):
+def minus_log10(p: Map) -> Map:
     """Return -log10 p, finite."""
     with np.errstate(divide="ignore"):
         return np.minimum(-np.log10(p), MAX_LOGP)
 
 
-def describe_input(entry):
+def describe_input(entry: EstimateFile) -> Document:
     """Return the files of one input of a group model."""
     variance = str(entry.variance) if entry.variance else None
     return {"subject": f"sub-{entry.key.entity('sub')}", "effect": str(entry.effect), "variance": variance}
 
 
-def _common_dof(estimate):
+def _common_dof(estimate: GroupEstimate) -> float | list[float | None] | None:
     dof = np.unique(estimate.dof[np.isfinite(estimate.dof)])
     value = float(dof[0]) if len(dof) == 1 else None
     return value if estimate.test in ("t", "z") else [estimate.dof_numerator, value]

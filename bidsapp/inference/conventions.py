@@ -1,7 +1,5 @@
 """Options that make sense, what they mean in the space of a map, and in words for sidecars."""
 
-from typing import Any
-
 from scipy import special
 
 from bidsapp.errors import SettingsError
@@ -10,6 +8,7 @@ from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.statistics.statistic import Space
 from bidsapp.inference.voxels.test import VoxelTest
 from bidsapp.records.arrays import Maps
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import Geometry, Inference, InferenceOptions
 from bidsapp.stats.distributions import check_one_sided_p
 from bidsapp.vocabulary.statistics import STATISTICS
@@ -45,7 +44,7 @@ BELONGS = {
 }
 
 
-def conventions_of(inference: Inference, name: str | None) -> dict[str, Any]:
+def conventions_of(inference: Inference, name: str | None) -> Document:
     """Return the conventions behind the p of a statistic, or, where ``name`` is None, the uncorrected p."""
     return {key: value for key, value in inference.conventions.items() if name in BELONGS.get(key, (name,))}
 
@@ -86,7 +85,7 @@ def as_it_is(statistic: Maps) -> Maps:
 
 def describe_conventions(
     test: VoxelTest, shuffles: Shuffles, space: Space, options: InferenceOptions
-) -> dict[str, Any]:
+) -> Document:
     """Return every convention behind the numbers, by the names that sidecars give them."""
     on_z = space.scale is not as_it_is
     side = options.tail if test.is_signed else "upper"

@@ -140,7 +140,7 @@ def _both(padded: Mask, axes: Sequence[int]) -> int:
 def _forward_pairs(geometry: Geometry) -> list[tuple[Labels, Labels]]:
     """Return, for every axis, the points that have a neighbour one step up, and these neighbours."""
     index = geometry.volume(np.arange(geometry.n_points), fill=-1)
-    pairs = []
+    pairs: list[tuple[Labels, Labels]] = []
     for axis in range(3):
         below = np.take(index, range(index.shape[axis] - 1), axis).ravel()
         above = np.take(index, range(1, index.shape[axis]), axis).ravel()

@@ -32,7 +32,7 @@ def p_from_counts(counts: Labels, n_shuffles: int) -> Numbers:
     return counts / n_shuffles
 
 
-def p_interval(p: Numbers, n_shuffles: int, level: float = 0.95) -> tuple[Numbers, Numbers]:
+def p_interval(p: Numbers | float, n_shuffles: int, level: float = 0.95) -> tuple[Numbers, Numbers]:
     """Return the Clopper-Pearson interval around p-values from random shuffles.
 
     The observed arrangement is left out of the count: it is no random draw.

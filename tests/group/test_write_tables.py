@@ -15,7 +15,7 @@ def make_frame():
 
 def make_inference(*, exact=False, tail="none"):
     options = SimpleNamespace(tail_approximation=tail)
-    return SimpleNamespace(exact=exact, n_shuffles=1000, options=options)
+    return SimpleNamespace(exact=exact, n_shuffles=1000, options=options, conventions={})
 
 
 def test_a_p_from_drawn_shuffles_has_its_limits_beside_it():
