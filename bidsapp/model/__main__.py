@@ -8,19 +8,21 @@ python -m bidsapp.model new BIDS_DIR --task TASK [-o FILE] [--contrast NAME=EXPR
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from bidsapp.cli.main import use_any_terminal
 from bidsapp.cli.model_commands import check, graph, migrate, new
 from bidsapp.errors import EXIT_USAGE, AppError
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     use_any_terminal()
     parser = make_parser()
     arguments = parser.parse_args(argv)
     try:
-        return arguments.run(arguments)
+        code: int = arguments.run(arguments)
+        return code
     except AppError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -28,7 +30,7 @@ def main(argv=None):
         return EXIT_USAGE
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m bidsapp.model", description="Check, draw or write a model file."

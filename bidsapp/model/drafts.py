@@ -5,14 +5,17 @@ reader to refuse.
 """
 
 import re
-from typing import Any, get_args, get_origin
+from typing import Any, TypeAlias, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel
 
 from bidsapp.model.notes import Notes
 from bidsapp.model.schema import DocumentShape
+from bidsapp.records.documents import Document
 from bidsapp.records.model import LONG_NAMES, SHORT_NAMES
 
+# Where a value is, its table and its key there.
+Found: TypeAlias = tuple[str, Document, str]
 OLDER_KEYS = {"src": "Source", "dst": "Destination", "groupby": "GroupBy"}
 SECONDS = ("high_pass_filter_cutoff_secs", "HighPassFilterCutoffSecs")
 RUN_KEYS = ("HRF", "Options")
@@ -28,9 +31,9 @@ def drop_private(value: Any) -> Any:
     return [drop_private(item) for item in value] if isinstance(value, list) else value
 
 
-def read_input(document: dict, notes: Notes) -> None:
+def read_input(document: Document, notes: Notes) -> None:
     """Give the entities of Input their long names in small letters; other keys stay, to be refused."""
-    entities = document.get("Input")
+    entities: Any = document.get("Input")
     names = {name: name for name in (*SHORT_NAMES, "contrast")} | LONG_NAMES
     for key in list(entities) if isinstance(entities, dict) else ():
         name = names.get(key.lower(), key)
@@ -38,33 +41,33 @@ def read_input(document: dict, notes: Notes) -> None:
             notes.rename(entities, key, name)
 
 
-def read_entities(document: dict, notes: Notes) -> None:
+def read_entities(document: Document, notes: Notes) -> None:
     """Give the entities of GroupBy, and of Filters of edges, their long names in small letters."""
     names = {name: name for name in (*SHORT_NAMES, "contrast")} | LONG_NAMES
     for node in (node for node in _listed(document.get("Nodes")) if isinstance(node, dict)):
-        groups = node.get("GroupBy")
+        groups: Any = node.get("GroupBy")
         for index, group in enumerate(_listed(groups)):
             name = names.get(group.lower(), group) if isinstance(group, str) else group
             if name != group:
                 groups[index] = name
                 notes.append(f"GroupBy {group!r} is read as {name!r}", node, "GroupBy")
     for edge in (edge for edge in _listed(document.get("Edges")) if isinstance(edge, dict)):
-        rules = edge.get("Filter")
+        rules: Any = edge.get("Filter")
         for key in list(rules) if isinstance(rules, dict) else ():
             name = names.get(key.lower(), key)
             if name not in rules:
                 notes.rename(rules, key, name)
 
 
-def _listed(value):
+def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def read_lists(document: dict, notes: Notes) -> None:
+def read_lists(document: Document, notes: Notes) -> None:
     """Put single values into lists where lists belong; MATLAB writes a list of one without its brackets."""
-    found = []
+    found: list[Found] = []
     _list_fields(document, DocumentShape, "", found)
-    entities = document.get("Input")
+    entities: Any = document.get("Input")
     for key, value in entities.items() if isinstance(entities, dict) else ():
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
             entities[key] = [value]
@@ -74,7 +77,7 @@ def read_lists(document: dict, notes: Notes) -> None:
         notes.append(f"one value stands where a list belongs, read as a list of one: {shown}", table, key)
 
 
-def _list_fields(table, shape, path, found):
+def _list_fields(table: Document, shape: type[BaseModel], path: str, found: list[Found]) -> None:
     for name, field in shape.model_fields.items():
         value, kind = table.get(name), _kind_of(field.annotation)
         here = f"{path}.{name}".lstrip(".")
@@ -86,7 +89,7 @@ def _list_fields(table, shape, path, found):
         _list_inner(value, kind, here, found)
 
 
-def _list_inner(value, kind, here, found):
+def _list_inner(value: Any, kind: Any, here: str, found: list[Found]) -> None:
     inner = get_args(kind)[-1] if get_args(kind) else kind
     if isinstance(value, list) and _is_shape(inner):
         for index, item in enumerate(value):
@@ -101,7 +104,7 @@ def _list_inner(value, kind, here, found):
                 found.append((f"{here}.{key}", value, key))
 
 
-def _kind_of(annotation):
+def _kind_of(annotation: Any) -> Any:
     """Return the kind of a field beside None."""
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
     if get_origin(annotation) in (list, dict):
@@ -109,11 +112,11 @@ def _kind_of(annotation):
     return kinds[0] if len(kinds) == 1 else annotation if _is_shape(annotation) else None
 
 
-def _is_shape(kind):
+def _is_shape(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def read_intercepts(nodes: list, notes: Notes) -> None:
+def read_intercepts(nodes: list[Document], notes: Notes) -> None:
     """Write 1 for the intercepts of older models of pybids, ``Intercept`` and ``@intercept``."""
     for node in nodes:
         model, rules = node.get("Model"), node.get("Contrasts")
@@ -122,14 +125,14 @@ def read_intercepts(nodes: list, notes: Notes) -> None:
             *((rule, "ConditionList") for rule in (rules if isinstance(rules, list) else ())),
         ]
         for table, key in tables:
-            words = table.get(key) if isinstance(table, dict) else None
+            words: Any = table.get(key) if isinstance(table, dict) else None
             for index, word in enumerate(words if isinstance(words, list) else ()):
                 if isinstance(word, str) and OLD_INTERCEPT.fullmatch(word):
                     words[index] = 1
                     notes.append(f"{word!r} is read as the intercept, 1", table, key)
 
 
-def drop_templates(node: dict, notes: Notes) -> None:
+def drop_templates(node: Document, notes: Notes) -> None:
     """Leave out the parts of a template that nobody filled in."""
     model = node.get("Model")
     options = model.get("Options") if isinstance(model, dict) else None
@@ -148,8 +151,8 @@ def drop_templates(node: dict, notes: Notes) -> None:
         notes.append(f"{where}: {', '.join(dropped)} not filled in: as if absent", node)
 
 
-def _drop_blank_steps(node):
-    steps = node.get("Transformations")
+def _drop_blank_steps(node: Document) -> list[str]:
+    steps: Any = node.get("Transformations")
     steps = steps.get("Instructions") if isinstance(steps, dict) else steps
     dropped = []
     for step in list(steps) if isinstance(steps, list) else ():
@@ -160,8 +163,9 @@ def _drop_blank_steps(node):
     return dropped
 
 
-def _drop_blank_contrasts(node):
-    contrasts, dummy, dropped = node.get("Contrasts"), node.get("DummyContrasts"), []
+def _drop_blank_contrasts(node: Document) -> list[str]:
+    contrasts: Any = node.get("Contrasts")
+    dummy, dropped = node.get("DummyContrasts"), []
     for item in list(contrasts) if isinstance(contrasts, list) else ():
         if isinstance(item, dict) and item and _is_blank(item, ignoring="Test"):
             contrasts.remove(item)
@@ -173,7 +177,7 @@ def _drop_blank_contrasts(node):
     return dropped
 
 
-def _is_blank(value, ignoring=None):
+def _is_blank(value: Any, ignoring: str | None = None) -> bool:
     """Return whether nothing is written in a value but empty texts."""
     if isinstance(value, dict):
         return all(_is_blank(item) for key, item in value.items() if key != ignoring)
@@ -182,7 +186,7 @@ def _is_blank(value, ignoring=None):
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def place_run_keys(nodes: list, notes: Notes) -> None:
+def place_run_keys(nodes: list[Document], notes: Notes) -> None:
     """Leave out the HRF and the Options of higher nodes that only repeat those of the runs.
 
     Templates have them in every node, where nothing reads them. A response to columns of the one Run node,
@@ -205,15 +209,16 @@ def place_run_keys(nodes: list, notes: Notes) -> None:
                 del model[key]
 
 
-def _responds_to(model, run):
+def _responds_to(model: Document, run: Document) -> bool:
     """Whether a higher node has the response of a Run node's columns, which has none of its own."""
     response, x = model.get("HRF"), run.get("X")
     names = response.get("Variables") if isinstance(response, dict) else None
-    listed = isinstance(names, list) and isinstance(x, list) and bool(names)
-    return listed and all(name in x for name in names) and not any(run.get(key) for key in RUN_KEYS)
+    if not isinstance(names, list) or not isinstance(x, list) or not names:
+        return False
+    return all(name in x for name in names) and not any(run.get(key) for key in RUN_KEYS)
 
 
-def _is_repeated(value, key, of_runs):
+def _is_repeated(value: Any, key: str, of_runs: list[Document]) -> bool:
     if not of_runs or any(model.get(key) == value for model in of_runs):
         return True
     if key != "Options" or not isinstance(value, dict):
@@ -222,7 +227,7 @@ def _is_repeated(value, key, of_runs):
     return any(all(options.get(name) == item for name, item in value.items()) for options in known)
 
 
-def is_unfilled(node: dict) -> bool:
+def is_unfilled(node: Document) -> bool:
     """Return whether a node is a template: its X, or what it convolves, has names that are empty texts."""
     model = node.get("Model")
     response = model.get("HRF") if isinstance(model, dict) else None
@@ -231,7 +236,7 @@ def is_unfilled(node: dict) -> bool:
     return any(item == "" or item == " " for names in lists if isinstance(names, list) for item in names)
 
 
-def read_version(document: dict, notes: Notes) -> None:
+def read_version(document: Document, notes: Notes) -> None:
     """Read a version that is a number or begins with v."""
     version = document.get("BIDSModelVersion")
     plain = version.removeprefix("v") if isinstance(version, str) else version
@@ -242,7 +247,7 @@ def read_version(document: dict, notes: Notes) -> None:
         notes.append(f"BIDSModelVersion {version!r} is read as {plain!r}", document, "BIDSModelVersion")
 
 
-def read_older_keys(node: dict, notes: Notes) -> None:
+def read_older_keys(node: Document, notes: Notes) -> None:
     """Read what drafts and the predecessors of today's programs called otherwise in a node's Model."""
     model = node.get("Model")
     if not isinstance(model, dict):
@@ -255,7 +260,7 @@ def read_older_keys(node: dict, notes: Notes) -> None:
     if "Mask" in model and "Mask" not in (model.get("Options") or {}):
         model.setdefault("Options", {})["Mask"] = model.pop("Mask")
         notes.append("Model.Mask is read as Model.Options.Mask", model, "Mask")
-    options = model.get("Options")
+    options: Any = model.get("Options")
     for key in SECONDS if isinstance(options, dict) else ():
         seconds = options.get(key)
         usable = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
@@ -266,7 +271,7 @@ def read_older_keys(node: dict, notes: Notes) -> None:
             notes.append(words, options, key)
 
 
-def read_edges(document: dict, notes: Notes) -> None:
+def read_edges(document: Document, notes: Notes) -> None:
     """Read older names of an edge's ends, and a grouping at an edge as that of the node it leads to."""
     if document.get("Edges") == []:
         notes.append("Edges is empty: as if absent", document, "Edges")
@@ -285,7 +290,7 @@ def read_edges(document: dict, notes: Notes) -> None:
             _pass_grouping(edge, by_name.get(str(edge.get("Destination")), {}), notes)
 
 
-def _pass_grouping(edge, target, notes):
+def _pass_grouping(edge: Document, target: Document, notes: Notes) -> None:
     """Give the grouping of an edge to the node it leads to; another one there leaves both, to be refused."""
     if target and target.get("GroupBy", edge["GroupBy"]) == edge["GroupBy"]:
         target["GroupBy"] = edge.pop("GroupBy")

@@ -1,14 +1,18 @@
 """The graph of a model: edges between nodes, checked to be a tree of levels, and an order to compute in."""
 
 import difflib
+from collections.abc import Iterable, Sequence
 
-from bidsapp.records.model import LEVELS, SHORT_NAMES, Edge
+from bidsapp.model.faults import Faults
+from bidsapp.model.json_text import JsonPath
+from bidsapp.model.schema import EdgeShape
+from bidsapp.records.model import LEVELS, SHORT_NAMES, Edge, Node
 
 VARIABLES = ("contrast", *SHORT_NAMES)
 MAX_EDGES, MAX_VALUES = 1000, 5000
 
 
-def make_edges(shapes, nodes, faults):
+def make_edges(shapes: list[EdgeShape] | None, nodes: Sequence[Node], faults: Faults) -> tuple[Edge, ...]:
     """Return the edges of a model; without any, each node feeds the next one of the list."""
     names = [node.name for node in nodes]
     if shapes is None:
@@ -22,7 +26,7 @@ def make_edges(shapes, nodes, faults):
         return ()
     edges = []
     for index, shape in enumerate(shapes):
-        path = ["Edges", index]
+        path: JsonPath = ["Edges", index]
         for key in ("Source", "Destination"):
             _check_known(getattr(shape, key), names, [*path, key], faults)
         if shape.Source == shape.Destination:
@@ -35,7 +39,7 @@ def make_edges(shapes, nodes, faults):
     return tuple(edges)
 
 
-def sort_nodes(nodes, edges, faults):
+def sort_nodes(nodes: Sequence[Node], edges: Sequence[Edge], faults: Faults) -> tuple[Node, ...]:
     """Return the nodes in an order in which sources come first; the order of the file otherwise.
 
     A fault is noted for a cycle, for several roots, and for an edge that leads to a lower level.
@@ -60,7 +64,7 @@ def sort_nodes(nodes, edges, faults):
     return tuple(by_name[name] for name in ordered)
 
 
-def _check_levels(by_name, edges, faults):
+def _check_levels(by_name: dict[str, Node], edges: Sequence[Edge], faults: Faults) -> None:
     for index, edge in enumerate(edges):
         source, target = by_name[edge.source], by_name[edge.destination]
         if target.level == "Run":
@@ -75,7 +79,7 @@ def _check_levels(by_name, edges, faults):
             )
 
 
-def _check_variable(key, target, path, faults):
+def _check_variable(key: str, target: Node | None, path: JsonPath, faults: Faults) -> None:
     """Note a variable of a Filter that no estimate can have; Dataset nodes know columns of participants."""
     columns = target is None or target.level == "Dataset"
     near = difflib.get_close_matches(key[:80], VARIABLES, n=1, cutoff=0.85 if columns else 0.6)
@@ -85,13 +89,13 @@ def _check_variable(key, target, path, faults):
         faults.add(path, f"is no entity; there are contrast, {', '.join(SHORT_NAMES)}.")
 
 
-def _check_known(name, names, path, faults):
+def _check_known(name: str, names: Sequence[str], path: JsonPath, faults: Faults) -> None:
     if name not in names:
         near = difflib.get_close_matches(name[:200], names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"The nodes are {_listed(names)}."
         faults.add(path, f"no node is named {name[:200]!r}. {hint}")
 
 
-def _listed(names):
+def _listed(names: Iterable[str]) -> str:
     names = [repr(name) for name in names]
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

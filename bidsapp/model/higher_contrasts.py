@@ -5,14 +5,18 @@ the run, they are made in each run and combined; where its dummy contrasts name 
 those are passed on. Both are written into the model in today's form.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from bidsapp.model.notes import Notes
 from bidsapp.model.subject_tests import find_tested, is_column, make_subject_test, own_contrasts
 from bidsapp.model.wildcards import is_wildcard
+from bidsapp.records.documents import Document
 
 INTERCEPTS = (1, "1")
 
 
-def place_contrasts(document: dict, notes: Notes) -> None:
+def place_contrasts(document: Document, notes: Notes) -> None:
     """Move contrasts to where they can be made, and turn lists of dummy contrasts into filters of edges.
 
     Parameters
@@ -35,7 +39,7 @@ def place_contrasts(document: dict, notes: Notes) -> None:
                 _name_incoming(node, notes)
 
 
-def _read_repeated_x(node, run, nodes, notes):
+def _read_repeated_x(node: Document, run: Document, nodes: list[Document], notes: Notes) -> None:
     """Read an X that repeats columns of the runs as [1] where they can not come in as contrasts.
 
     Templates repeat the model of the run at the node that has the contrasts.
@@ -53,10 +57,10 @@ def _read_repeated_x(node, run, nodes, notes):
     _write_out_dummies(node, columns, nodes, notes)
 
 
-def _write_out_dummies(node, columns, nodes, notes):
+def _write_out_dummies(node: Document, columns: list[str], nodes: list[Document], notes: Notes) -> None:
     """Make contrasts of the dummy contrasts of a node that name columns of the runs which do not come in."""
-    dummy = node.get("DummyContrasts")
-    wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
+    dummy: Any = node.get("DummyContrasts")
+    wanted: Any = dummy.get("Contrasts") if isinstance(dummy, dict) else None
     absent = [name for name in wanted or () if name in columns and not _may_come_in(name, nodes, node)]
     if not absent:
         return
@@ -67,13 +71,13 @@ def _write_out_dummies(node, columns, nodes, notes):
         rules.append(notes.adopt(rule, dummy, "Contrasts"))
 
 
-def _name_incoming(node, notes):
+def _name_incoming(node: Document, notes: Notes) -> None:
     """Give a node without runs below it the estimates that its contrasts name as columns."""
     rules = [rule for rule in node.get("Contrasts") or () if isinstance(rule, dict)]
-    lists = [rule.get("ConditionList") for rule in rules if isinstance(rule.get("ConditionList"), list)]
-    names = list(dict.fromkeys(str(item) for items in lists for item in items))
+    lists = [rule.get("ConditionList") for rule in rules]
+    names = list(dict.fromkeys(str(item) for one in lists if isinstance(one, list) for item in one))
     dummy = node.get("DummyContrasts")
-    wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
+    wanted: Any = dummy.get("Contrasts") if isinstance(dummy, dict) else None
     names += [item for item in wanted if item not in names] if isinstance(wanted, list) else []
     if names and not any(name in map(str, INTERCEPTS) for name in names):
         node["Model"]["X"] = names
@@ -81,7 +85,7 @@ def _name_incoming(node, notes):
         notes.append(f"X of {node['Name']!r} is read as the incoming contrasts that its contrasts name", node)
 
 
-def _is_whole(node):
+def _is_whole(node: Document) -> bool:
     """Return whether a node has the lists and objects that are looked at; another one is refused later."""
     model = node.get("Model") if isinstance(node, dict) else None
     if not isinstance(model, dict) or not isinstance(node.get("Name"), str):
@@ -95,7 +99,7 @@ def _is_whole(node):
     )
 
 
-def _move_contrasts(document, nodes, node, notes):
+def _move_contrasts(document: Document, nodes: list[Document], node: Document, notes: Notes) -> None:
     """Make the contrasts of a node that name run columns in the runs."""
     run, moved = next(other for other in nodes if other["Level"] == "Run"), []
     rules = list(node.get("Contrasts") or ())
@@ -116,7 +120,9 @@ def _move_contrasts(document, nodes, node, notes):
             _let_pass(document, nodes, between, names, notes)
 
 
-def _move_tests(run, node, tests, is_tested, notes):
+def _move_tests(
+    run: Document, node: Document, tests: list[Document], is_tested: Callable[[str], bool], notes: Notes
+) -> list[Document]:
     """Turn F tests of a Dataset node into tests within subjects; return the run contrasts that they need."""
     cells = []
     for rule in tests:
@@ -140,7 +146,7 @@ def _move_tests(run, node, tests, is_tested, notes):
     return cells
 
 
-def _pass_on(node, moved, names, notes):
+def _pass_on(node: Document, moved: list[Document], names: list[str], notes: Notes) -> None:
     """Let a node pass on contrasts that are made in the runs now, each by itself."""
     if "contrast" not in node["GroupBy"]:
         node["GroupBy"].append("contrast")
@@ -155,7 +161,7 @@ def _pass_on(node, moved, names, notes):
         dummy["Contrasts"] = [*dummy["Contrasts"], *names]
 
 
-def _over_columns(rule, run):
+def _over_columns(rule: Document, run: Document) -> Document | None:
     """Return a contrast over the columns of a run, or None where it names something else."""
     conditions, weights = rule.get("ConditionList"), rule.get("Weights")
     if not (isinstance(conditions, list) and isinstance(weights, list) and isinstance(rule.get("Name"), str)):
@@ -166,18 +172,18 @@ def _over_columns(rule, run):
     if all(is_column(item, run) for item in conditions):
         return dict(rule)
     if len(conditions) == 1 and conditions[0] in own and weights in ([1], [[1]]):
-        return own[conditions[0]] | {"Name": rule["Name"]}
+        return {**own[conditions[0]], "Name": rule["Name"]}
     return None
 
 
-def _add_contrast(run, rule):
+def _add_contrast(run: Document, rule: Document) -> None:
     """Add a contrast to a run node, unless it makes the same already."""
     own = run.setdefault("Contrasts", [])
     if rule not in own:
         own.append(rule)
 
 
-def _edges(document, nodes):
+def _edges(document: Document, nodes: list[Document]) -> list[Document]:
     """Return the edges of a model; without any, each node feeds the next one of the list."""
     if not isinstance(document.get("Edges"), list):
         names = [node["Name"] for node in nodes]
@@ -186,7 +192,7 @@ def _edges(document, nodes):
     return [edge for edge in document["Edges"] if isinstance(edge, dict)]
 
 
-def _nodes_between(document, nodes, node):
+def _nodes_between(document: Document, nodes: list[Document], node: Document) -> list[Document]:
     """Return the nodes through which estimates of the runs come to a node."""
     between, waiting = [], [node["Name"]]
     edges = _edges(document, nodes)
@@ -200,7 +206,9 @@ def _nodes_between(document, nodes, node):
     return between
 
 
-def _let_pass(document, nodes, node, names, notes):
+def _let_pass(
+    document: Document, nodes: list[Document], node: Document, names: list[str], notes: Notes
+) -> None:
     """Let contrasts through a node on their way up."""
     dummy = node.get("DummyContrasts")
     if not isinstance(dummy, dict):
@@ -213,9 +221,9 @@ def _let_pass(document, nodes, node, names, notes):
             wanted += [name for name in names if name not in wanted]
 
 
-def _filter_dummies(document, nodes, node, notes):
+def _filter_dummies(document: Document, nodes: list[Document], node: Document, notes: Notes) -> None:
     """Turn dummy contrasts that name incoming contrasts into a filter of the edges that lead here."""
-    dummy = node.get("DummyContrasts")
+    dummy: Any = node.get("DummyContrasts")
     wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
     if not isinstance(wanted, list) or not wanted or any(item in INTERCEPTS for item in wanted):
         return
@@ -233,7 +241,7 @@ def _filter_dummies(document, nodes, node, notes):
     del dummy["Contrasts"]
 
 
-def _may_come_in(name, nodes, node):
+def _may_come_in(name: str, nodes: list[Document], node: Document) -> bool:
     """Whether other nodes may make a contrast of a name, as far as can be told without the data."""
     names = []
     for other in (other for other in nodes if other is not node):
@@ -253,5 +261,5 @@ def _may_come_in(name, nodes, node):
     )
 
 
-def _plain(name):
+def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())

@@ -2,8 +2,15 @@
 
 import difflib
 import json
+from collections.abc import Sequence
+from typing import Any
 
+from bidsapp.model.faults import Faults
+from bidsapp.model.json_text import JsonPath
+from bidsapp.model.notes import Notes
+from bidsapp.model.schema import TransformationsShape
 from bidsapp.model.text import check_name, read_boolean
+from bidsapp.records.documents import Document
 from bidsapp.records.model import MATLAB_SET, REQUIRED_ARGUMENTS, TRANSFORMER_SETS, Instruction
 
 MAX_INSTRUCTIONS, MAX_NAMES = 500, 5000
@@ -34,7 +41,9 @@ MAX_RATE_HZ = 1000.0
 TEXTS = ("Query", "Sep", "OutputPrefix", "OutputSuffix")
 
 
-def make_instructions(shape, path, faults, notes):
+def make_instructions(
+    shape: TransformationsShape | None, path: JsonPath, faults: Faults, notes: Notes
+) -> tuple[Instruction, ...]:
     """Return the instructions of a Transformations block; another program's set is a fault."""
     if shape is None:
         return ()
@@ -62,7 +71,7 @@ def make_instructions(shape, path, faults, notes):
     return tuple(step for step in steps if step is not None)
 
 
-def read_delays(delays, path, faults):
+def read_delays(delays: Any, path: JsonPath, faults: Faults) -> tuple[int, ...]:
     """Return FIR delays in volumes as whole numbers."""
     if delays is None:
         return ()
@@ -73,12 +82,14 @@ def read_delays(delays, path, faults):
     return tuple(int(delay) for delay in delays)
 
 
-def _is_count(value):
+def _is_count(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and 0 <= value < 1000 and value == int(value)
 
 
-def _instruction(table, transformer, path, faults, notes):
+def _instruction(
+    table: Document, transformer: str, path: JsonPath, faults: Faults, notes: Notes
+) -> Instruction | None:
     name, known = table.get("Name"), TRANSFORMER_SETS[transformer]
     if not isinstance(name, str) or name not in known:
         near = difflib.get_close_matches(str(name)[:80], known, n=1)
@@ -105,7 +116,7 @@ def _instruction(table, transformer, path, faults, notes):
     return Instruction(name, arguments, where, transformer)
 
 
-def _argument(name, key, value, path, faults):
+def _argument(name: str, key: str, value: Any, path: JsonPath, faults: Faults) -> Any:
     """Return the value of an argument in the form that the transformers take."""
     if key in NAMES:
         return _names(value, path, faults)
@@ -116,7 +127,7 @@ def _argument(name, key, value, path, faults):
     return value
 
 
-def _read_rules(value, path, faults):
+def _read_rules(value: Any, path: JsonPath, faults: Faults) -> list[tuple[Any, Any]]:
     """Return the rules of a Replace as (old, new), from objects with key and value or from pybids' table."""
     if isinstance(value, dict) and set(value) != {"key", "value"}:
         return list(value.items())
@@ -129,7 +140,7 @@ def _read_rules(value, path, faults):
     return []
 
 
-def _check_keys(name, arguments, known, path, faults):
+def _check_keys(name: str, arguments: Document, known: Sequence[str], path: JsonPath, faults: Faults) -> None:
     for key in arguments:
         if key not in known:
             near = difflib.get_close_matches(key[:80], known, n=1)
@@ -142,21 +153,21 @@ def _check_keys(name, arguments, known, path, faults):
             arguments[key] = []
 
 
-def _choice(value, allowed, path, faults):
+def _choice(value: Any, allowed: Sequence[str | None], path: JsonPath, faults: Faults) -> Any:
     value = value.lower() if isinstance(value, str) else value
     if value not in allowed:
         faults.add(path, f"is {value!r:.40}, but must be one of {', '.join(map(str, allowed))}.")
     return value
 
 
-def _boolean(value, path, faults):
+def _boolean(value: Any, path: JsonPath, faults: Faults) -> bool | None:
     boolean = read_boolean(value)
     if boolean is None:
         faults.add(path, "must be true or false.")
     return boolean
 
 
-def _check_values(name, arguments, path, faults):
+def _check_values(name: str, arguments: Document, path: JsonPath, faults: Faults) -> None:
     """Check the arguments that are numbers, texts and tables."""
     for key in NUMBERS:
         value = arguments.get(key, 0)
@@ -177,7 +188,7 @@ def _check_values(name, arguments, path, faults):
         faults.add([*path, "Weights"], "must be a list of numbers.")
 
 
-def _is_number_or_text(value):
+def _is_number_or_text(value: Any) -> bool:
     """Whether a value is a finite number, or a text of one."""
     try:
         return not isinstance(value, bool) and abs(float(value)) <= MAX_NUMBER
@@ -185,7 +196,7 @@ def _is_number_or_text(value):
         return False
 
 
-def _names(value, path, faults):
+def _names(value: Any, path: JsonPath, faults: Faults) -> tuple[str, ...]:
     """Return a text or a list of texts as a tuple."""
     items = value if isinstance(value, list) else [value]
     for index, item in enumerate(items):

@@ -1,9 +1,14 @@
 """Leave out the contrasts of a model that have faults, where the user asks for it."""
 
+from typing import Any
+
+from bidsapp.model.faults import Faults
+from bidsapp.model.json_text import JsonPath, Place
 from bidsapp.model.notes import Notes
+from bidsapp.records.documents import Document
 
 
-def drop_contrasts(document: dict, faults, notes: Notes) -> bool:
+def drop_contrasts(document: Document, faults: Faults, notes: Notes) -> bool:
     """Leave out the contrasts that have faults, with a warning on each.
 
     Parameters
@@ -18,10 +23,13 @@ def drop_contrasts(document: dict, faults, notes: Notes) -> bool:
     bool
         Whether every fault was of a contrast; otherwise nothing is changed.
     """
-    reasons = {}
+    reasons: dict[Place, list[str]] = {}
     for path, _, message in faults.found:
-        reasons.setdefault(_contrast_of(path), []).append(message)
-    if not reasons or None in reasons:
+        contrast_path = _contrast_of(path)
+        if contrast_path is None:
+            return False
+        reasons.setdefault(contrast_path, []).append(message)
+    if not reasons:
         return False
     for path, messages in reasons.items():
         *_, index = path
@@ -35,7 +43,7 @@ def drop_contrasts(document: dict, faults, notes: Notes) -> bool:
     return True
 
 
-def _contrast_of(path):
+def _contrast_of(path: Place) -> Place | None:
     """Return the path of the contrast that a fault is in, or None."""
     for keys in (("Contrasts",), ("DummyContrasts", "Contrasts")):
         end = 2 + len(keys)
@@ -44,7 +52,7 @@ def _contrast_of(path):
     return None
 
 
-def _value_at(document, path):
+def _value_at(document: Any, path: JsonPath) -> Any:
     for part in path:
         document = document[part]
     return document

@@ -8,11 +8,12 @@ from bidsapp.model.json_text import format_json
 from bidsapp.model.nodes import GROUPINGS
 from bidsapp.model.schema import DocumentShape
 from bidsapp.model.software import OURS
+from bidsapp.records.documents import Document
 from bidsapp.records.model import HRF_MODELS, REQUIRED_ARGUMENTS, SHORT_NAMES, TRANSFORMER_SETS
 
 SCHEMA_FILE = "model.schema.json"
 # Keys that are left alone: comments, and what editors read.
-PRIVATE = {"^[_$]": {}}
+PRIVATE: Document = {"^[_$]": {}}
 TEXT, TEXTS = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
 DELAYS = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 LABELS = {"type": "array", "items": {"type": ["string", "number"]}}
@@ -39,7 +40,7 @@ WORDS = {
 }
 
 
-def make_json_schema() -> dict:
+def make_json_schema() -> Document:
     """Return the JSON schema (draft 2020-12) of a model in today's form."""
     schema = DocumentShape.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -62,7 +63,7 @@ def json_schema_text() -> str:
     return format_json(make_json_schema()) + "\n"
 
 
-def _narrower() -> dict:
+def _narrower() -> Document:
     """Return what is known of fields beyond their shape, by the shape and the key."""
     groupings = {"anyOf": [{"enum": list(GROUPINGS)}, TEXT]}
     return {
@@ -78,15 +79,15 @@ def _narrower() -> dict:
     }
 
 
-def _own_software() -> dict:
+def _own_software() -> Document:
     choices = {key: {"enum": list(values)} for key, (_, values) in OURS.items() if values}
     more = {"Confounds": TEXT, "Descriptive": TEXTS, "SubjectContrasts": {"type": "array"}}
     return {"type": "object", "properties": choices | more, "additionalProperties": False}
 
 
-def _instructions() -> dict:
+def _instructions() -> Document:
     """Return the schema of an instruction: the transformers of all sets, each with what it takes in any."""
-    known = {}
+    known: dict[str, list[tuple[str, ...]]] = {}
     for name, own in (item for some in TRANSFORMER_SETS.values() for item in some.items()):
         known.setdefault(name, []).append(own)
     rules = [
@@ -105,8 +106,8 @@ def _instructions() -> dict:
     return {"type": "object", "properties": {"Name": names}, "required": ["Name"], "allOf": rules}
 
 
-def _arguments(name: str, own: tuple) -> dict:
-    known = {key: {} for key in own}
+def _arguments(name: str, own: tuple[str, ...]) -> Document:
+    known: Document = {key: {} for key in own}
     known |= {key: {"enum": list(CHOICES[key])} for key in own if key in CHOICES}
     known |= {key: {"type": "number"} for key in own if key in NUMBERS}
     known |= {key: DELAYS for key in own if key == "FIRDelays"}

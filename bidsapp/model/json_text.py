@@ -6,9 +6,15 @@ refused here, before they can do harm.
 
 import json
 import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, TypeAlias
 
 from bidsapp.errors import ModelError
+from bidsapp.records.documents import Document
 
+# Keys and positions from the outermost value inwards; a Place is one that is kept.
+JsonPath: TypeAlias = Sequence[str | int]
+Place: TypeAlias = tuple[str | int, ...]
 MAX_CHARACTERS = 500_000
 MAX_DEPTH = 40
 LINE_WIDTH = 100
@@ -18,7 +24,7 @@ BRACKETS = re.compile(STRING + r"|[\[\]{}]", re.DOTALL)
 TOKENS = re.compile(STRING + r"|[\[\]{}:,]|[^\s\[\]{}:,\"]+", re.DOTALL)
 
 
-def parse_json(text, name):
+def parse_json(text: str, name: str) -> Any:
     """Return the value of a JSON text.
 
     Raises
@@ -48,18 +54,19 @@ def parse_json(text, name):
         raise ModelError(f"{name}, line {_line_of_fault(text)}: {error}") from error
 
 
-def _line_of_fault(text):
+def _line_of_fault(text: str) -> int:
     """Return the line of the first value that is no number for JSON, or whose key was there before."""
     seen = set()
     for here, start in _values(text):
-        word = TOKENS.match(text, start)[0]
+        token = TOKENS.match(text, start)
+        word = token[0] if token else ""
         if tuple(here) in seen or word.lstrip("-") in ("NaN", "Infinity") or _is_too_large(word):
             break
         seen.add(tuple(here))
     return text.count("\n", 0, start) + 1
 
 
-def drop_extra_commas(text):
+def drop_extra_commas(text: str) -> tuple[str, tuple[int, ...]]:
     """Return a text with a blank for every comma after the last item of a list or object, and their lines.
 
     MATLAB's readers accept such commas.
@@ -77,7 +84,7 @@ def drop_extra_commas(text):
     return text, lines
 
 
-def lines_of(text, paths):
+def lines_of(text: str, paths: Sequence[JsonPath]) -> list[int]:
     """Return the line on which the value of each path begins, that of the nearest parent if it has none.
 
     Parameters
@@ -86,7 +93,7 @@ def lines_of(text, paths):
         Keys and positions from the outermost value inwards.
     """
     wanted = {tuple(path)[:depth] for path in paths for depth in range(len(path) + 1)}
-    positions = {}
+    positions: dict[Place, int] = {}
     for here, start in _values(text):
         if tuple(here) in wanted:
             positions.setdefault(tuple(here), start)
@@ -98,9 +105,10 @@ def lines_of(text, paths):
     return lines
 
 
-def _values(text):
+def _values(text: str) -> Iterator[tuple[list[str | int], int]]:
     """Yield the path and the position of every value of a JSON text, without recursion."""
-    here, awaits_key = [], []
+    here: list[str | int] = []
+    awaits_key: list[bool] = []
     for token in TOKENS.finditer(text):
         symbol = token[0]
         if symbol in "}]":
@@ -118,14 +126,14 @@ def _values(text):
                 awaits_key.append(symbol == "{")
 
 
-def _next_item(here, awaits_key):
+def _next_item(here: list[str | int], awaits_key: list[bool]) -> None:
     if here and isinstance(here[-1], int):
         here[-1] += 1
     elif here:
         awaits_key[-1] = True
 
 
-def format_json(value, indent=0):
+def format_json(value: Any, indent: int = 0) -> str:
     """Return JSON text in which whatever fits on a line stands on one."""
     line = json.dumps(value, ensure_ascii=False)
     if len(line) + indent <= LINE_WIDTH or not isinstance(value, (dict, list)) or not value:
@@ -141,7 +149,7 @@ def format_json(value, indent=0):
     return f"{opening}\n{inner}" + f",\n{inner}".join(parts) + f"\n{' ' * indent}{closing}"
 
 
-def show_path(path):
+def show_path(path: JsonPath) -> str:
     """Return a path as a user reads it: ``Nodes[0].Model.X``."""
     shown = ""
     for part in path:
@@ -149,7 +157,7 @@ def show_path(path):
     return shown or "the model"
 
 
-def _check_depth(text, name):
+def _check_depth(text: str, name: str) -> None:
     depth = 0
     for token in BRACKETS.finditer(text):
         if token[0] in "[{":
@@ -161,7 +169,7 @@ def _check_depth(text, name):
             raise ModelError(f"{name}, line {line}: nested deeper than {MAX_DEPTH} levels; a model never is.")
 
 
-def _unique_keys(pairs):
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Document:
     table = dict(pairs)
     if len(table) < len(pairs):
         for key, value in pairs:
@@ -172,32 +180,32 @@ def _unique_keys(pairs):
     return table
 
 
-def _refuse_constant(constant):
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number that JSON or a model knows.")
 
 
-def _is_too_large(word):
+def _is_too_large(word: str) -> bool:
     try:
         return abs(float(word)) == float("inf")
     except ValueError:
         return False
 
 
-def _finite(digits):
+def _finite(digits: str) -> float:
     number = float(digits)
     if _is_too_large(digits):
         raise ValueError(f"the number {digits[:20]} is too large.")
     return number
 
 
-def _key(token):
+def _key(token: str) -> str:
     try:
-        return json.loads(token)
+        return str(json.loads(token))
     except ValueError:
         return token
 
 
-def _hint(text, position, name):
+def _hint(text: str, position: int, name: str) -> str:
     """Return what is wrong most probably where a text stops to be JSON."""
     before, there = text[:position].rstrip(), text[position : position + 2]
     if name.lower().endswith((".yaml", ".yml")):

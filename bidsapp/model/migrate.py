@@ -7,6 +7,8 @@ through untouched.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from bidsapp.model.drafts import (
     drop_templates,
@@ -20,10 +22,12 @@ from bidsapp.model.drafts import (
     read_version,
 )
 from bidsapp.model.higher_contrasts import place_contrasts
+from bidsapp.model.notes import Notes
 from bidsapp.model.remarks import state_meanings
 from bidsapp.model.schema import KEYS
 from bidsapp.model.software import read_software
 from bidsapp.model.text import find_only, read_boolean
+from bidsapp.records.documents import Document
 from bidsapp.records.model import LEVELS, MATLAB_SET, PYBIDS_SET, TRANSFORMER_SETS, TRANSFORMERS
 
 # What models call the transformers of bids-matlab, with or without a version.
@@ -50,7 +54,7 @@ GROUPING = {
 NODE_NAMES = {"Run": "run", "Session": "session", "Subject": "subject", "Dataset": "dataset"}
 
 
-def migrate(document, notes, name="model"):
+def migrate(document: Document, notes: Notes, name: str = "model") -> None:
     """Bring a model (a parsed JSON object) into today's form in place, noting what is changed.
 
     A model without a name gets ``name``.
@@ -86,7 +90,7 @@ def migrate(document, notes, name="model"):
     state_meanings(nodes, notes)
 
 
-def _migrate_node(node, notes):
+def _migrate_node(node: Document, notes: Notes) -> None:
     _rename_keys(node, "Nodes", notes)
     level = str(node.get("Level", "")).capitalize()
     level = "Subject" if level == "Participant" else "Dataset" if level == "Group" else level
@@ -105,7 +109,7 @@ def _migrate_node(node, notes):
     _migrate_contrasts(node, notes)
 
 
-def _complete_higher_model(node, level, notes):
+def _complete_higher_model(node: Document, level: str, notes: Notes) -> None:
     """Give a node above the runs the model that it has where it names none: the mean."""
     if "Model" not in node:
         node["Model"] = notes.adopt({"X": [1]}, node)
@@ -116,7 +120,7 @@ def _complete_higher_model(node, level, notes):
         notes.append(f"a {level} node has no X: read as [1]", model)
 
 
-def _migrate_model(node, level, notes):
+def _migrate_model(node: Document, level: str, notes: Notes) -> None:
     model = node["Model"]
     _rename_keys(model, "Model", notes)
     read_older_keys(node, notes)
@@ -126,7 +130,7 @@ def _migrate_model(node, level, notes):
     read_software(node, notes)
 
 
-def _migrate_type(node, level, notes):
+def _migrate_type(node: Document, level: str, notes: Notes) -> None:
     """Complete and spell the type of a model; a test FEMA asks for meta, and a Run node is always glm."""
     model, written = node["Model"], node["Model"].get("Type")
     fixed = level != "Run" and _tests_are_fixed_effects(node)
@@ -146,7 +150,7 @@ def _migrate_type(node, level, notes):
     model["Type"] = known
 
 
-def _migrate_contrasts(node, notes):
+def _migrate_contrasts(node: Document, notes: Notes) -> None:
     contrasts = node.get("Contrasts")
     if isinstance(contrasts, list):
         if {} in contrasts:
@@ -161,9 +165,10 @@ def _migrate_contrasts(node, notes):
     _migrate_dummy(node, notes)
 
 
-def _without_repeats(contrasts, notes):
+def _without_repeats(contrasts: list[Any], notes: Notes) -> list[Any]:
     """Return contrasts without those that stand there word for word again under their name."""
-    first, kept = {}, []
+    first: dict[str, Any] = {}
+    kept = []
     for contrast in contrasts:
         name = str(contrast.get("Name")) if isinstance(contrast, dict) else None
         if name is not None and first.setdefault(name, contrast) == contrast and first[name] is not contrast:
@@ -173,7 +178,7 @@ def _without_repeats(contrasts, notes):
     return kept
 
 
-def _migrate_dummy(node, notes):
+def _migrate_dummy(node: Document, notes: Notes) -> None:
     for key in [key for key in node if _plain(key) == "autocontrasts" and "AutoContrasts" not in node]:
         notes.rename(node, key, "AutoContrasts")
     if "AutoContrasts" in node and "DummyContrasts" not in node:
@@ -189,7 +194,7 @@ def _migrate_dummy(node, notes):
         _migrate_test(dummy, notes)
 
 
-def _migrate_automatic(node, notes):
+def _migrate_automatic(node: Document, notes: Notes) -> None:
     """Read AutoContrasts: a list of columns, true for every column of X, false for none."""
     automatic = node["AutoContrasts"]
     if not isinstance(automatic, (list, str, bool)):
@@ -206,7 +211,7 @@ def _migrate_automatic(node, notes):
     del node["AutoContrasts"]
 
 
-def _migrate_test(contrast, notes):
+def _migrate_test(contrast: Document, notes: Notes) -> None:
     test = contrast.get("Test")
     if test is None:
         weights = contrast.get("Weights")
@@ -218,14 +223,14 @@ def _migrate_test(contrast, notes):
         notes.append(f"Test {test!r} is read as {contrast['Test']!r}", contrast, "Test")
 
 
-def _tests_are_fixed_effects(node):
+def _tests_are_fixed_effects(node: Document) -> bool:
     """Return whether every contrast of a node has the test FEMA."""
     rules = [*_objects(node.get("Contrasts")), node.get("DummyContrasts")]
-    rules = [rule for rule in rules if isinstance(rule, dict) and rule]
-    return bool(rules) and all("FEMA" in rule.values() for rule in rules)
+    tests = [rule.values() for rule in rules if isinstance(rule, dict) and rule]
+    return bool(tests) and all("FEMA" in values for values in tests)
 
 
-def _migrate_transformations(node, notes):
+def _migrate_transformations(node: Document, notes: Notes) -> None:
     steps = node.get("Transformations")
     if steps is None:
         return
@@ -250,7 +255,7 @@ def _migrate_transformations(node, notes):
             _migrate_instruction(instruction, known, notes)
 
 
-def _migrate_instruction(instruction, known, notes):
+def _migrate_instruction(instruction: Document, known: Mapping[str, tuple[str, ...]], notes: Notes) -> None:
     """Spell the transformer and its arguments as their set does; pybids ignores case."""
     names = OTHER_NAMES | {name.lower(): name for name in known}
     if "name" in instruction and "Name" not in instruction:
@@ -266,15 +271,15 @@ def _migrate_instruction(instruction, known, notes):
     arguments = {argument.lower(): argument for argument in known.get(name, ())}
     arguments |= {"inputs": "Input", "outputs": "Output"}
     for key in list(instruction):
-        better = arguments.get(key.lower().replace("_", ""))
-        if better and better != key and key != "Name":
-            notes.rename(instruction, key, better)
+        argument = arguments.get(key.lower().replace("_", ""))
+        if argument and argument != key and key != "Name":
+            notes.rename(instruction, key, argument)
     if name == "Convolve" and "FIRDelays" in instruction and instruction.get("Model") != "fir":
         notes.append("FIRDelays are of the model 'fir' alone: not used", instruction, "FIRDelays")
         del instruction["FIRDelays"]
 
 
-def _migrate_steps(document, nodes, notes):
+def _migrate_steps(document: Document, nodes: list[Document], notes: Notes) -> None:
     """Chain legacy steps: what a step names in its dummy contrasts is what it takes from the step before."""
     notes.append("the legacy Steps are read as Nodes, one after the other", document, "Nodes")
     edges = []
@@ -294,7 +299,7 @@ def _migrate_steps(document, nodes, notes):
         document["Edges"] = edges
 
 
-def _split_by_session(nodes, notes):
+def _split_by_session(nodes: list[Document], notes: Notes) -> None:
     """Turn a step that only splits one contrast by one column into a factor of the step that follows it."""
     for step, following in zip(nodes, nodes[1:], strict=False):
         steps = step.get("Transformations")
@@ -315,7 +320,7 @@ def _split_by_session(nodes, notes):
         step.clear()
 
 
-def _replace_prefix(table, old, new):
+def _replace_prefix(table: Any, old: str, new: str) -> None:
     """Rename the columns of a model's X or a contrast's ConditionList that begin with a prefix."""
     for key in ("X", "ConditionList") if isinstance(table, dict) else ():
         if isinstance(table.get(key), list):
@@ -325,12 +330,12 @@ def _replace_prefix(table, old, new):
             ]
 
 
-def _objects(value):
+def _objects(value: Any) -> list[Document]:
     """Return the objects of a list; nothing where the value is no list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _name_nodes(nodes, notes):
+def _name_nodes(nodes: list[Document], notes: Notes) -> None:
     taken = {node["Name"] for node in nodes if isinstance(node.get("Name"), str)}
     for node in nodes:
         if "Name" not in node and node.get("Level") in LEVELS:
@@ -344,7 +349,7 @@ def _name_nodes(nodes, notes):
             notes.append(f"a {node['Level']} node has no Name: named {name!r}", node)
 
 
-def _rename_keys(table, kind, notes):
+def _rename_keys(table: Any, kind: str, notes: Notes) -> None:
     """Give keys that differ by case, underscores or an old name their name of today."""
     if not isinstance(table, dict):
         return
@@ -358,5 +363,5 @@ def _rename_keys(table, kind, notes):
             notes.rename(table, old, key)
 
 
-def _plain(key):
+def _plain(key: str) -> str:
     return str(key).lower().replace("_", "")

@@ -4,14 +4,17 @@ As bidspm has it: Software.SPM.ParametricModulations is a list of objects with N
 PolynomialExpansion.
 """
 
+from typing import Any
+
 from bidsapp.model.notes import Notes
 from bidsapp.model.text import find_only
+from bidsapp.records.documents import Document
 
 KEYS = {"Name", "Conditions", "Values", "PolynomialExpansion"}
 PROGRAM, BLOCK = "SPM", "ParametricModulations"
 
 
-def read_modulations(node: dict, notes: Notes) -> None:
+def read_modulations(node: Document, notes: Notes) -> None:
     """Turn the modulations of a Run node into columns of its X.
 
     A column has the values at the events of one condition, minus their mean there. What has another
@@ -31,13 +34,13 @@ def read_modulations(node: dict, notes: Notes) -> None:
         del node["Model"]["Software"][PROGRAM]
 
 
-def has_unread(software: dict) -> bool:
+def has_unread(software: Document) -> bool:
     """Whether there are modulations that could not be read."""
     block = software.get(PROGRAM)
     return isinstance(block, dict) and BLOCK in block
 
 
-def _is_simple(item):
+def _is_simple(item: Any) -> bool:
     """Whether a modulation is the first power of one column, at the events of one level of a column."""
     if not isinstance(item, dict) or not set(item) <= KEYS or not isinstance(item.get("Name"), str):
         return False
@@ -46,7 +49,7 @@ def _is_simple(item):
     return is_level and isinstance(values, str) and item.get("PolynomialExpansion", 1) in (1, "1")
 
 
-def _has_lists(node):
+def _has_lists(node: Document) -> bool:
     """Whether a node has the lists that columns are added to; another one is refused later."""
     model, steps = node["Model"], node.get("Transformations")
     response = model.get("HRF")
@@ -55,7 +58,7 @@ def _has_lists(node):
     return all(isinstance(item, list) for item in lists)
 
 
-def _add_column(node, name, condition, values):
+def _add_column(node: Document, name: str, condition: str, values: str) -> None:
     """Add instructions before all others, while the column of the condition still holds its levels."""
     column, _, level = condition.partition(".")
     steps = node.setdefault("Transformations", {"Transformer": "pybids-transforms-v1", "Instructions": []})

@@ -3,10 +3,16 @@
 import difflib
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Any
 
+from bidsapp.model.faults import Faults
 from bidsapp.model.instructions import make_instructions, read_delays
+from bidsapp.model.json_text import JsonPath
+from bidsapp.model.notes import Notes
 from bidsapp.model.respelled import respell_conditions
+from bidsapp.model.schema import ContrastShape, DummyShape, ModelShape, NodeShape, OptionsShape, ResponseShape
 from bidsapp.model.software import check_software
 from bidsapp.model.text import check_name, read_columns, read_weights
 from bidsapp.model.wildcards import is_wildcard, match_name, match_names
@@ -28,7 +34,7 @@ MAX_PATTERNS, MAX_CONDITIONS = 100, 2000
 MAX_SEARCHED, MAX_UNKNOWN = 200, 12
 
 
-def make_node(shape, path, faults, notes):
+def make_node(shape: NodeShape, path: JsonPath, faults: Faults, notes: Notes) -> Node:
     """Return the record of a node; faults and notes are added to their lists."""
     check_name(shape.Name, [*path, "Name"], faults)
     x = read_columns(shape.Model.X, [*path, "Model", "X"], faults)
@@ -62,7 +68,8 @@ def make_node(shape, path, faults, notes):
         dummy=_dummy(shape.DummyContrasts, [*path, "DummyContrasts", "Contrasts"], faults),
         where=f"{path[0]}[{path[1]}]",
     )
-    if any(rule.test == "pass" for rule in (*node.contrasts, *([node.dummy] if node.dummy else []))):
+    tests = [rule.test for rule in node.contrasts] + ([node.dummy.test] if node.dummy else [])
+    if "pass" in tests:
         notes.append_at(path, f"{shape.Name}: the test 'pass' is read as 't': maps of t are written as well")
     if not node.formula and n_patterns <= MAX_PATTERNS:
         node = respell_conditions(node, _Columns(node.x), path, faults, notes)
@@ -70,18 +77,20 @@ def make_node(shape, path, faults, notes):
     return node
 
 
-def _drop_repeats(node, names, written, path, notes):
+def _drop_repeats(
+    node: str, names: Sequence[str], written: Sequence[Any], path: JsonPath, notes: Notes
+) -> None:
     """Write a list of names without those that stand there more than once, with a note."""
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled and len(names) == len(written):
-        once = {}
+        once: dict[str, Any] = {}
         for name, item in zip(names, written, strict=True):
             once.setdefault(name, item)
         words = f"{node}: {path[-1]} has {_listed(doubled)} more than once: taken once"
         notes.correct(path, list(once.values()), words)
 
 
-def _refuse_run_keys(shape, path, faults):
+def _refuse_run_keys(shape: ModelShape, path: JsonPath, faults: Faults) -> None:
     """Refuse what only runs have: series to filter, events to convolve, images to mask."""
     options = shape.Options.model_dump(exclude_none=True, exclude={"Description"}) if shape.Options else {}
     asked = [["Options", key] for key, value in options.items() if value not in ("none", [], {})]
@@ -91,7 +100,9 @@ def _refuse_run_keys(shape, path, faults):
         )
 
 
-def _response(shape, path, faults, notes):
+def _response(
+    shape: ResponseShape | None, path: JsonPath, faults: Faults, notes: Notes
+) -> ResponseRule | None:
     if shape is None:
         return None
     name, parameters = _spell_response(shape, path, notes)
@@ -118,7 +129,7 @@ def _response(shape, path, faults, notes):
     return ResponseRule(tuple(shape.Variables), name, read_delays(delays, [*path, "Parameters"], faults))
 
 
-def _read_delays(name, parameters, path, notes):
+def _read_delays(name: str, parameters: dict[str, Any], path: JsonPath, notes: Notes) -> Any:
     """Take the delays out of the parameters of a response; only those of fir count."""
     given = [key for key in ("fir_delays", "FIRDelays") if key in parameters]
     delays = next((parameters.pop(key) for key in given), None)
@@ -129,7 +140,7 @@ def _read_delays(name, parameters, path, notes):
     return delays
 
 
-def _spell_response(shape, path, notes):
+def _spell_response(shape: ResponseShape, path: JsonPath, notes: Notes) -> tuple[str, dict[str, Any]]:
     """Return the name of a response as HRF_MODELS spells it, where it has one, and its parameters."""
     parts = [part.strip().lower() for part in shape.Model.replace("_", " ").split("+")]
     name = " + ".join(part.removesuffix("s") if part.startswith("derivative") else part for part in parts)
@@ -146,7 +157,7 @@ def _spell_response(shape, path, notes):
     return name, parameters
 
 
-def _settings(shape, path, faults):
+def _settings(shape: OptionsShape | None, path: JsonPath, faults: Faults) -> ModelSettings:
     if shape is None:
         return ModelSettings()
     for key in ("HighPassFilterCutoffHz", "LowPassFilterCutoffHz"):
@@ -165,8 +176,9 @@ def _settings(shape, path, faults):
     return ModelSettings(high, low, shape.Mask, shape.Aggregate or "none")
 
 
-def _contrasts(shapes, path, faults):
-    rules, labels = [], {}
+def _contrasts(shapes: Iterable[ContrastShape], path: JsonPath, faults: Faults) -> tuple[ContrastRule, ...]:
+    rules: list[ContrastRule] = []
+    labels: dict[str, str] = {}
     for index, shape in enumerate(shapes):
         here = [*path, index]
         check_name(shape.Name, [*here, "Name"], faults)
@@ -191,7 +203,7 @@ def _contrasts(shapes, path, faults):
     return tuple(rules)
 
 
-def _dummy(shape, path, faults):
+def _dummy(shape: DummyShape | None, path: JsonPath, faults: Faults) -> DummyRule | None:
     if shape is None:
         return None
     names = None if shape.Contrasts is None else read_columns(shape.Contrasts, path, faults)
@@ -200,7 +212,7 @@ def _dummy(shape, path, faults):
     return DummyRule(shape.Test, names)
 
 
-def _check_grouping(shape, path, faults):
+def _check_grouping(shape: NodeShape, path: JsonPath, faults: Faults) -> None:
     """Note names that are misspelt entities, and at Run nodes all that are no entities of a file."""
     known = tuple(SHORT_NAMES) if shape.Level == "Run" else GROUPINGS
     for index, name in enumerate(shape.GroupBy):
@@ -214,7 +226,7 @@ def _check_grouping(shape, path, faults):
             )
 
 
-def _check_formula(formula, path, faults):
+def _check_formula(formula: str | None, path: JsonPath, faults: Faults) -> None:
     if formula is None:
         return
     if len(formula) > 2000:
@@ -225,7 +237,7 @@ def _check_formula(formula, path, faults):
         )
 
 
-def _check_conditions(node, path, faults):
+def _check_conditions(node: Node, path: JsonPath, faults: Faults) -> None:
     """Note conditions that no column of X can be, as far as X tells without the data."""
     if node.formula or sum(map(is_wildcard, node.x)) > MAX_PATTERNS:
         return
@@ -258,12 +270,14 @@ def _check_conditions(node, path, faults):
 class _Columns:
     """What the entries of X may become: their levels if they are factors, the parts of their responses."""
 
-    def __init__(self, x):
+    def __init__(self, x: Iterable[str]) -> None:
         self.plain = {name for name in x if not is_wildcard(name)}
         self.patterns = [name for name in x if is_wildcard(name)]
-        self.seen = {}
+        self.seen: dict[str, bool] = {}
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
         if name not in self.seen:
             origins = _origins(name)
             self.seen[name] = not self.plain.isdisjoint(origins) or any(
@@ -272,18 +286,18 @@ class _Columns:
         return self.seen[name]
 
 
-def _origins(name):
+def _origins(name: str) -> set[str]:
     """Return the entries of X that a column may come from."""
     found = {name, re.sub(r"_(derivative|dispersion|delay_\d+)$", "", name)}
     found |= {name[: match.start()] for match in re.finditer(r"[.\[]", name)}
     return {other.removeprefix("C(").removesuffix(")") for other in found} | found
 
 
-def _may_be_level(name, node):
+def _may_be_level(name: str, node: Node) -> bool:
     """Whether a condition may be a level of a column of X without its name, which only the data can tell."""
     return node.level != "Run" and "." not in name and name != INTERCEPT and set(node.x) != {INTERCEPT}
 
 
-def _listed(names):
+def _listed(names: Iterable[str]) -> str:
     names = list(names)
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

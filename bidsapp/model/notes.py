@@ -3,7 +3,8 @@
 from typing import Any
 
 from bidsapp.errors import ModelCaution, ModelNote
-from bidsapp.model.json_text import lines_of
+from bidsapp.model.json_text import JsonPath, Place, lines_of
+from bidsapp.records.documents import Document
 
 
 class Notes:
@@ -15,10 +16,14 @@ class Notes:
         A parsed model. It is brought into today's form in place; its objects and lists keep their places.
     """
 
-    def __init__(self, document: dict) -> None:
-        self.document, self.found, self.renamed = document, {}, {}
-        self.warnings = set()
-        self.known, waiting = {}, [((), document)]
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        # Each note with the paths that it is about; keys by their names before, of an object's id.
+        self.found: dict[str, list[Place]] = {}
+        self.renamed: dict[tuple[int, str | int], str] = {}
+        self.warnings: set[str] = set()
+        self.known: dict[int, tuple[Place, Any]] = {}
+        waiting: list[tuple[Place, Any]] = [((), document)]
         while waiting:
             path, value = waiting.pop()
             if isinstance(value, (dict, list)):
@@ -33,12 +38,12 @@ class Notes:
         here = (*path, self.renamed.get((id(table), key), key)) if key is not None else path
         self.found.setdefault(words, []).append(here)
 
-    def warn(self, path: list, words: str) -> None:
+    def warn(self, path: JsonPath, words: str) -> None:
         """Note a warning on what stands at a path of the document."""
         self.warnings.add(words)
         self.append_at(path, words)
 
-    def forget(self, path: list) -> None:
+    def forget(self, path: JsonPath) -> None:
         """Take back what was noted of a part of the document that is left out."""
         origin = self.origin(path)
         for words, places in list(self.found.items()):
@@ -46,11 +51,11 @@ class Notes:
             if not self.found[words]:
                 del self.found[words]
 
-    def append_at(self, path: list, words: str) -> None:
+    def append_at(self, path: JsonPath, words: str) -> None:
         """Note something of what stands at a path of the document in today's form."""
         self.found.setdefault(words, []).append(self.origin(path))
 
-    def rename(self, table: dict, old: str, new: str) -> None:
+    def rename(self, table: Document, old: str, new: str) -> None:
         """Give a key its name of today, at its place."""
         self.append(f"{old!r} is read as {new!r}", table, old)
         self.renamed[id(table), new] = old
@@ -64,18 +69,19 @@ class Notes:
         self.known[id(made)] = (path if key is None else (*path, key)), made
         return made
 
-    def correct(self, path: list, value: Any, words: str) -> None:
+    def correct(self, path: JsonPath, value: Any, words: str) -> None:
         """Note that what stands at a path of the document means another value, and write that there."""
         self.append_at(path, words)
         *parents, last = path
-        table = self.document
+        table: Any = self.document
         for part in parents:
             table = table[part]
         table[last] = value
 
-    def origin(self, path: list) -> tuple:
+    def origin(self, path: JsonPath) -> Place:
         """Return the path that a path of today's form had in the file."""
-        found, value = (), self.document
+        found: Place = ()
+        value: Any = self.document
         for part in path:
             found = (*self.known.get(id(value), (found, None))[0], self.renamed.get((id(value), part), part))
             inside = part in value if isinstance(value, dict) else _is_index(value, part)
@@ -93,5 +99,5 @@ class Notes:
         )
 
 
-def _is_index(value, part):
+def _is_index(value: Any, part: str | int) -> bool:
     return isinstance(value, list) and isinstance(part, int) and part < len(value)

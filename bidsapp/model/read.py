@@ -2,23 +2,25 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError, ModelNote
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.model.drafts import drop_private, is_unfilled
+from bidsapp.model.faults import Faults
 from bidsapp.model.graph import make_edges, sort_nodes
 from bidsapp.model.invalid_contrasts import drop_contrasts
 from bidsapp.model.json_text import (
     MAX_CHARACTERS,
     drop_extra_commas,
     format_json,
-    lines_of,
     parse_json,
-    show_path,
 )
 from bidsapp.model.migrate import migrate
 from bidsapp.model.nodes import make_node
@@ -26,11 +28,10 @@ from bidsapp.model.notes import Notes
 from bidsapp.model.schema import KEYS, DocumentShape
 from bidsapp.model.text import MAX_NAME, check_name
 from bidsapp.names import make_label
-from bidsapp.records.model import SHORT_NAMES, Model
+from bidsapp.records.documents import Document
+from bidsapp.records.model import SHORT_NAMES, Edge, Model, Node
 
 MAX_NODES = 100
-MAX_FAULTS_SHOWN = 12
-MAX_FAULTS_PLACED = 200
 RANDOM_EFFECTS = "random effects of a model are not computed."
 RANDOM_KEYS = ("VarianceComponents", "ErrorDistribution")
 # What models call the types that the specification does not have.
@@ -40,35 +41,7 @@ OTHER_TYPES = dict.fromkeys(("fixedeffects", "ffx", "fema", "metaanalysis"), "Di
 VERSIONS = re.compile(r"[01](\.\d{1,3}){0,2}([a-z0-9.-]{0,10})?")
 
 
-class Faults:
-    """The faults found in one model file, each with its path."""
-
-    def __init__(self, name, text, *, markup_is_text=False):
-        self.name, self.text, self.found = name, text, []
-        self.origin = tuple
-        self.markup_is_text = markup_is_text
-
-    def add(self, path, message):
-        """Note a fault."""
-        self.found.append((tuple(path), self.origin(path), message))
-
-    def raise_any(self):
-        """Raise ModelError when there is a fault; the message lists all, in the order of the file."""
-        if not self.found:
-            return
-        found = self.found[:MAX_FAULTS_PLACED]
-        lines = lines_of(self.text, [path for _, path, _ in found])
-        order = sorted(zip(lines, found, strict=True), key=lambda item: item[0])
-        shown = [
-            f"{self.name}, line {line}, {show_path(path)}: {message}"
-            for line, (_, path, message) in order[:MAX_FAULTS_SHOWN]
-        ]
-        if len(self.found) > MAX_FAULTS_SHOWN:
-            shown.append(f"... and {len(self.found) - MAX_FAULTS_SHOWN} more faults.")
-        raise ModelError("\n".join(shown))
-
-
-def read_model(path, **options):
+def read_model(path: Path | str, **options: Any) -> Model:
     """Return the model of a file; ``options`` are those of `parse_model`.
 
     Raises
@@ -95,7 +68,13 @@ def read_model(path, **options):
     return parse_model(text, path.name, **options)
 
 
-def parse_model(text, name="model", *, markup_is_text=False, invalid_contrasts="error"):
+def parse_model(
+    text: str,
+    name: str = "model",
+    *,
+    markup_is_text: bool = False,
+    invalid_contrasts: str = "error",
+) -> Model:
     """Return the model of a JSON text; ``name`` stands for the file in messages.
 
     Parameters
@@ -136,7 +115,9 @@ def parse_model(text, name="model", *, markup_is_text=False, invalid_contrasts="
     )
 
 
-def _read_parts(document, faults, notes):
+def _read_parts(
+    document: Document, faults: Faults, notes: Notes
+) -> tuple[DocumentShape, tuple[Node, ...], tuple[Edge, ...], dict[str, tuple[str, ...]]]:
     """Return the shape of a model in today's form, its nodes in order, its edges and its input."""
     document = drop_private(document)
     _check_filled(document, faults)
@@ -154,7 +135,7 @@ def _read_parts(document, faults, notes):
     return shape, ordered, edges, entities
 
 
-def _check_outline(document, faults):
+def _check_outline(document: Any, faults: Faults) -> None:
     """Refuse at once what is no model, or too large to be looked at closely."""
     if not isinstance(document, dict):
         kind = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
@@ -170,7 +151,7 @@ def _check_outline(document, faults):
     faults.raise_any()
 
 
-def _check_filled(document, faults):
+def _check_filled(document: Document, faults: Faults) -> None:
     """Refuse a template in one line, before its empty names are refused one by one."""
     nodes = document.get("Nodes")
     for index, node in enumerate(nodes if isinstance(nodes, list) else ()):
@@ -179,7 +160,7 @@ def _check_filled(document, faults):
     faults.raise_any()
 
 
-def _check_shape(document, faults):
+def _check_shape(document: Document, faults: Faults) -> DocumentShape:
     try:
         return DocumentShape.model_validate(document)
     except ValidationError as error:
@@ -189,7 +170,7 @@ def _check_shape(document, faults):
         raise
 
 
-def _explain(fault):
+def _explain(fault: ErrorDetails) -> str:
     """Return a fault found by pydantic in plain words."""
     path, kind = fault["loc"], fault["type"]
     if kind == "extra_forbidden" and path[-1] in RANDOM_KEYS:
@@ -214,7 +195,7 @@ def _explain(fault):
     return f"is {_short(fault['input'])}, but must be {wanted.get(kind, kind)}."
 
 
-def _explain_choice(value, allowed, *, is_type):
+def _explain_choice(value: Any, allowed: str, *, is_type: bool) -> str:
     """Return that a value is none of those allowed, with the one that was meant."""
     plain = re.sub(r"[\W_]", "", str(value)[:MAX_NAME].lower())
     if is_type and plain in OTHER_TYPES:
@@ -225,12 +206,12 @@ def _explain_choice(value, allowed, *, is_type):
     return f"is {_short(value)}, but must be {allowed}. {hint}".rstrip()
 
 
-def _short(value):
+def _short(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
-def _check_unique(nodes, faults):
+def _check_unique(nodes: Sequence[Node], faults: Faults) -> None:
     names = {}
     for index, node in enumerate(nodes):
         label = make_label(node.name)
@@ -246,7 +227,7 @@ def _check_unique(nodes, faults):
         faults.add(["Nodes", index, "Name"], f"{node.name!r} {why}. Rename one.")
 
 
-def _make_input(entities, faults):
+def _make_input(entities: Document | None, faults: Faults) -> dict[str, tuple[str, ...]]:
     """Return entity (long name) -> labels, without the prefixes of file names."""
     table = {}
     for key, values in (entities or {}).items():
@@ -263,7 +244,7 @@ def _make_input(entities, faults):
     return table
 
 
-def _is_label(value):
+def _is_label(value: Any) -> bool:
     """Whether a value is a text or a whole number, which labels may be written as."""
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     return isinstance(value, str) or (whole and not isinstance(value, bool))

@@ -6,13 +6,14 @@ Each is noted, and written into the model in today's form, so that who reads tha
 from collections import Counter
 
 from bidsapp.model.notes import Notes
+from bidsapp.records.documents import Document
 from bidsapp.records.model import NO_NAMES
 
 # One condition is an effect, two are a sum.
 FEWEST_SUMMED = 2
 
 
-def state_meanings(nodes: list, notes: Notes) -> None:
+def state_meanings(nodes: list[Document], notes: Notes) -> None:
     """Note sums of conditions, names on the intercept, and the type glm where fixed effects are computed.
 
     Parameters
@@ -32,12 +33,12 @@ def state_meanings(nodes: list, notes: Notes) -> None:
             _state_name(node, rule, notes)
 
 
-def _rules_of(node):
+def _rules_of(node: Document) -> list[Document]:
     rules = node.get("Contrasts")
     return [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
 
 
-def _state_fixed_effects(node, notes):
+def _state_fixed_effects(node: Document, notes: Notes) -> None:
     model = node.get("Model")
     if node.get("Level") not in ("Session", "Subject") or not isinstance(model, dict):
         return
@@ -54,7 +55,7 @@ def _state_fixed_effects(node, notes):
     model["Software"] = software | {"TaskGLM": own | {"SubjectLevel": "fixed"}}
 
 
-def _state_name(node, rule, notes):
+def _state_name(node: Document, rule: Document, notes: Notes) -> None:
     """Say how the outputs of a contrast on the intercept are named: after what comes in, always."""
     name, description = rule["Name"], str(rule.get("Description") or "")
     joined = node["Level"] == "Dataset"
@@ -66,7 +67,7 @@ def _state_name(node, rule, notes):
     rule["Description"] = f"{description} ({remark})".strip()
 
 
-def _is_named_mean(rule):
+def _is_named_mean(rule: Document) -> bool:
     """Whether a contrast is the mean of what comes in, with a name that says more than that."""
     conditions, weights = rule.get("ConditionList"), rule.get("Weights")
     on_one = isinstance(conditions, list) and list(map(str, conditions)) == ["1"]
@@ -74,7 +75,7 @@ def _is_named_mean(rule):
     return on_one and weights in ([1], [[1]], ["1"], [["1"]]) and rule.get("Test") != "F" and named
 
 
-def _state_sum(node, rule, notes):
+def _state_sum(node: Document, rule: Document, notes: Notes) -> None:
     n_conditions, description = len(rule["ConditionList"]), rule.get("Description") or ""
     if "sum" in str(description).lower():
         return
@@ -87,7 +88,7 @@ def _state_sum(node, rule, notes):
     rule["Description"] = f"{description} (the sum of {n_conditions} conditions)".strip()
 
 
-def _is_sum(rule):
+def _is_sum(rule: Document) -> bool:
     """Whether a t contrast adds up conditions: a weight of 1 for each of several."""
     conditions, weights = rule.get("ConditionList"), rule.get("Weights")
     if not isinstance(conditions, list) or not isinstance(weights, list):

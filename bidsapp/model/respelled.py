@@ -1,7 +1,11 @@
 """Conditions that a model names without their column's prefix, or in another case."""
 
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
+from bidsapp.model.faults import Faults
+from bidsapp.model.json_text import JsonPath
 from bidsapp.model.notes import Notes
 from bidsapp.model.wildcards import is_wildcard
 from bidsapp.records.model import INTERCEPT, Node
@@ -10,7 +14,9 @@ from bidsapp.records.model import INTERCEPT, Node
 MAX_ENDINGS = 10
 
 
-def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> Node:
+def respell_conditions(
+    node: Node, known: Container[str], path: JsonPath, faults: Faults, notes: Notes
+) -> Node:
     """Return a node whose contrasts name its columns as X does.
 
     Parameters
@@ -19,18 +25,18 @@ def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> N
         What the entries of X may become.
     """
     endings = _endings([name for name in node.x if not is_wildcard(name) and name != INTERCEPT])
-    table = {}
+    table: dict[str, str] = {}
 
-    def respell(names, where):
+    def respell(names: Sequence[str], where: JsonPath) -> tuple[str, ...]:
         for index, name in enumerate(names):
             if name in known or name in table or name == INTERCEPT:
                 continue
-            found = _spellings(name, endings)
-            if len(found) > 1:
-                faults.add([*where, index], f"{name!r} may be {' or '.join(map(repr, found))}. Write which.")
-            elif found:
-                table[name] = found[0]
-                notes.correct([*where, index], found[0], f"{node.name}: {name!r} is read as {found[0]!r}")
+            near = _spellings(name, endings)
+            if len(near) > 1:
+                faults.add([*where, index], f"{name!r} may be {' or '.join(map(repr, near))}. Write which.")
+            elif near:
+                table[name] = near[0]
+                notes.correct([*where, index], near[0], f"{node.name}: {name!r} is read as {near[0]!r}")
         found = tuple(table.get(name, name) for name in names)
         if len(set(found)) < len(found) == len(set(names)):
             faults.add(where, "names a condition twice, in two spellings.")
@@ -44,11 +50,15 @@ def respell_conditions(node: Node, known, path: list, faults, notes: Notes) -> N
     if dummy is not None and dummy.contrasts:
         dummy = replace(dummy, contrasts=respell(dummy.contrasts, [*path, "DummyContrasts", "Contrasts"]))
     node = replace(node, contrasts=tuple(contrasts), dummy=dummy)
-    return node if node.hrf is None else _respell_response(node, known, endings, path, notes)
+    return _respell_response(node, known, endings, path, notes)
 
 
-def _respell_response(node, known, endings, path, notes):
+def _respell_response(
+    node: Node, known: Container[str], endings: dict[str, list[str]], path: JsonPath, notes: Notes
+) -> Node:
     """Return a node whose HRF names columns as X does, but for what its Transformations make or take."""
+    if node.hrf is None:
+        return node
     arguments = [value for step in node.transformations for value in step.arguments.values()]
     own = {item for value in arguments for item in _items(value)}
     variables = list(node.hrf.variables)
@@ -61,14 +71,14 @@ def _respell_response(node, known, endings, path, notes):
     return replace(node, hrf=replace(node.hrf, variables=tuple(variables)))
 
 
-def _items(value):
+def _items(value: Any) -> list[str]:
     items = value if isinstance(value, (list, tuple)) else [value]
     return [item for item in items if isinstance(item, str)]
 
 
-def _endings(columns):
+def _endings(columns: Iterable[str]) -> dict[str, list[str]]:
     """Return what follows each of the last dots of a column, in small letters -> the columns."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for column in columns:
         plain = column.casefold()
         starts = [0, *(place + 1 for place, letter in enumerate(plain) if letter == ".")]
@@ -77,7 +87,7 @@ def _endings(columns):
     return found
 
 
-def _spellings(name, endings):
+def _spellings(name: str, endings: dict[str, list[str]]) -> list[str]:
     """Return the columns that a name may stand for: one that ends in it, or differs in case only."""
     plain, (stem, dot, level) = name.casefold(), name.partition(".")
     found = endings.get(plain, [])

@@ -1,29 +1,35 @@
 """The Software block of a node: what of it is ours, and what other programs would read."""
 
 import difflib
+from collections.abc import Iterable
+from typing import Any
 
 from bidsapp.errors import SettingsError
+from bidsapp.model.faults import Faults
+from bidsapp.model.json_text import JsonPath
 from bidsapp.model.modulations import has_unread, read_modulations
 from bidsapp.model.notes import Notes
+from bidsapp.model.schema import NodeShape
 from bidsapp.model.strategy import parse_strategy
 from bidsapp.model.text import read_number
 from bidsapp.names import make_label
+from bidsapp.records.documents import Document
 
 NAME = "TaskGLM"
-# Our keys, the levels whose nodes read them, and their values (None: checked by a function of its own).
-OURS = {
-    "Confounds": (("Run",), None),
-    "Descriptive": (("Dataset",), None),
+# Our keys, the levels whose nodes read them, and their values (none: checked by a function of its own).
+OURS: dict[str, tuple[tuple[str, ...], tuple[str | bool, ...]]] = {
+    "Confounds": (("Run",), ()),
+    "Descriptive": (("Dataset",), ()),
     "GroupWeights": (("Dataset",), ("equal", "size")),
     "JointF": (("Session", "Subject"), (True, False)),
     "PartialF": (("Run",), (True, False)),
-    "SubjectContrasts": (("Dataset",), None),
+    "SubjectContrasts": (("Dataset",), ()),
     "SubjectLevel": (("Session", "Subject"), ("fixed", "ols")),
 }
 MAX_LISTED = 8
 
 
-def read_software(node: dict, notes: Notes) -> None:
+def read_software(node: Document, notes: Notes) -> None:
     """Bring the Software of a node (a parsed JSON object) into today's form, our names as we spell them."""
     model = node["Model"]
     _join_objects(model, notes)
@@ -38,7 +44,7 @@ def read_software(node: dict, notes: Notes) -> None:
     _set_aside(node, software, notes)
 
 
-def _join_objects(model, notes):
+def _join_objects(model: Document, notes: Notes) -> None:
     """Join a list of objects, one a program, which an earlier draft of the specification had."""
     software = model.get("Software")
     if isinstance(software, list) and all(isinstance(item, dict) for item in software):
@@ -46,7 +52,7 @@ def _join_objects(model, notes):
         notes.append("Software is a list: read as one object", model, "Software")
 
 
-def _spell(table, names, notes):
+def _spell(table: Document, names: Iterable[str], notes: Notes) -> None:
     """Give keys that differ from our names by case or underscores only these names."""
     plain = {name.lower(): name for name in names}
     for key in list(table):
@@ -55,7 +61,7 @@ def _spell(table, names, notes):
             notes.rename(table, key, name)
 
 
-def _set_aside(node, software, notes):
+def _set_aside(node: Document, software: Document, notes: Notes) -> None:
     """Mark as comments what other programs read, but not what may be meant for us, to be refused."""
     others = [name for name in software if name != NAME and not name.startswith(("_", "$"))]
     others = [name for name in others if not _is_near(name)]
@@ -69,11 +75,11 @@ def _set_aside(node, software, notes):
         software[f"_{name}"] = software.pop(name)
 
 
-def _is_near(name):
+def _is_near(name: str) -> bool:
     return bool(difflib.get_close_matches(name.lower()[:20], [NAME.lower()], cutoff=0.8))
 
 
-def check_software(shape, path, faults):
+def check_software(shape: NodeShape, path: JsonPath, faults: Faults) -> None:
     """Note faults of our keys, and of what may be meant for us."""
     software = shape.Model.Software or {}
     if has_unread(software):
@@ -89,14 +95,14 @@ def check_software(shape, path, faults):
         _check_key(key, value, shape.Level, [*path, NAME, key], faults)
 
 
-def _listed(value):
+def _listed(value: Any) -> str:
     keys = list(value) if isinstance(value, dict) else [str(value)[:40]]
     return ", ".join(keys[:MAX_LISTED]) + (
         f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
     )
 
 
-def _check_key(key, value, level, path, faults):
+def _check_key(key: str, value: Any, level: str, path: JsonPath, faults: Faults) -> None:
     if key not in OURS:
         near = difflib.get_close_matches(key[:40], OURS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(OURS)}."
@@ -118,9 +124,9 @@ def _check_key(key, value, level, path, faults):
         faults.add(path, f"must be one of {', '.join(map(str, values))}.")
 
 
-def _check_subject_contrasts(items, path, faults):
+def _check_subject_contrasts(items: Any, path: JsonPath, faults: Faults) -> None:
     """Check contrasts within subjects: a list of objects with Name, Cells and rows of Weights."""
-    names = set()
+    names: set[str] = set()
     for index, item in enumerate(items if isinstance(items, list) else [None]):
         where = [*path, index]
         if not isinstance(item, dict) or set(item) != {"Name", "Cells", "Weights"}:
@@ -138,7 +144,7 @@ def _check_subject_contrasts(items, path, faults):
             faults.add([*where, "Weights"], 'must hold numbers, or fractions such as "1/3".')
 
 
-def _check_own_name(name, taken, path, faults):
+def _check_own_name(name: Any, taken: set[str], path: JsonPath, faults: Faults) -> None:
     """Note a name that is no text, or has the file name of an earlier one; add its label to those taken."""
     if not isinstance(name, str) or not name.strip():
         faults.add(path, "must be a text.")
@@ -148,7 +154,7 @@ def _check_own_name(name, taken, path, faults):
         taken.add(make_label(name))
 
 
-def _check_strategy(text, path, faults):
+def _check_strategy(text: Any, path: JsonPath, faults: Faults) -> None:
     try:
         parse_strategy(str(text))
     except SettingsError as error:

@@ -37,7 +37,7 @@ class Strategy:
     scrub: tuple[float, float] | None
 
 
-def parse_strategy(text):
+def parse_strategy(text: str) -> Strategy:
     """Return the strategy of a text such as ``motion24+acompcor5+scrub[0.5,1.5]``.
 
     Raises
@@ -61,7 +61,7 @@ def parse_strategy(text):
     return Strategy(text, parts, scrub)
 
 
-def _split(word):
+def _split(word: str) -> tuple[str, str | None]:
     """Return the name of a part and its numbers as text, None where it has none."""
     if word in KNOWN:
         return word, None
@@ -72,7 +72,7 @@ def _split(word):
     raise SettingsError(f"--confounds: unknown strategy {word!r}{did_you_mean(word, KNOWN)}")
 
 
-def _thresholds(word, numbers):
+def _thresholds(word: str, numbers: str | None) -> tuple[float, float]:
     if numbers is None:
         return DEFAULT_SCRUB
     try:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from bidsapp.model.text import read_number
 from bidsapp.model.wildcards import is_wildcard, match_name
+from bidsapp.records.documents import Document
 
 
-def is_column(name: str, run: dict) -> bool:
+def is_column(name: str, run: Document) -> bool:
     """Whether a condition may be a column of a Run node."""
     columns = [column for column in run["Model"]["X"] if isinstance(column, str)]
     return any(
@@ -18,19 +19,19 @@ def is_column(name: str, run: dict) -> bool:
     )
 
 
-def own_contrasts(run: dict) -> dict:
+def own_contrasts(run: Document) -> Document:
     """Return the contrasts of a Run node by their names."""
     rules = run.get("Contrasts") or ()
     return {rule["Name"]: rule for rule in rules if isinstance(rule.get("Name"), str)}
 
 
-def find_tested(node: dict, moved: list[dict]) -> Callable[[str], bool]:
+def find_tested(node: Document, moved: list[Document]) -> Callable[[str], bool]:
     """Return what tells whether a Dataset node tests an incoming contrast by itself."""
     names, dummy = {rule["Name"] for rule in moved}, node.get("DummyContrasts")
     wanted = dummy.get("Contrasts", ["*"]) if isinstance(dummy, dict) else []
     listed = [str(item) for item in wanted] if isinstance(wanted, list) else ["*"]
 
-    def is_tested(name):
+    def is_tested(name: str) -> bool:
         return name in names or any(
             match_name(item, name) if is_wildcard(item) else item == name for item in listed
         )
@@ -38,7 +39,9 @@ def find_tested(node: dict, moved: list[dict]) -> Callable[[str], bool]:
     return is_tested
 
 
-def make_subject_test(rule: dict, run: dict, is_tested: Callable[[str], bool]) -> tuple[dict, list] | None:
+def make_subject_test(
+    rule: Document, run: Document, is_tested: Callable[[str], bool]
+) -> tuple[Document, list[Document]] | None:
     """Return an F test as a contrast within subjects (``SubjectContrasts``), and the run contrasts it needs.
 
     A row is a contrast of the runs; one over contrasts of the runs is made of these. What the node tests by
@@ -53,7 +56,8 @@ def make_subject_test(rule: dict, run: dict, is_tested: Callable[[str], bool]) -
     rows = _read_rows(rule)
     if rows is None or not all(name in own or is_column(name, run) for name in rule["ConditionList"]):
         return None
-    made, weights = {}, []
+    made: dict[str, Document] = {}
+    weights: list[dict[str, float]] = []
     for number, row in enumerate(rows, 1):
         parts = [(_of_columns(row), 1.0)] if len(row) > 1 and not own.keys() & row.keys() else None
         parts = parts or [(own.get(name) or _of_columns({name: 1}), weight) for name, weight in row.items()]
@@ -68,7 +72,7 @@ def make_subject_test(rule: dict, run: dict, is_tested: Callable[[str], bool]) -
     return {"Name": rule["Name"], "Cells": list(made), "Weights": table}, list(made.values())
 
 
-def _read_rows(rule):
+def _read_rows(rule: Document) -> list[dict[str, float]] | None:
     """Return the rows of a contrast as condition -> weight, without zeros; None where one is at fault."""
     conditions, weights = rule.get("ConditionList"), rule.get("Weights")
     if not (isinstance(conditions, list) and isinstance(weights, list) and isinstance(rule.get("Name"), str)):
@@ -84,7 +88,7 @@ def _read_rows(rule):
     return rows
 
 
-def _of_columns(row):
+def _of_columns(row: dict[str, float]) -> Document:
     """Return a contrast of columns; one of a single column is named as that, as a dummy contrast is."""
     name = next(iter(row)) if len(row) == 1 else ""
     return {"Name": name, "ConditionList": list(row), "Weights": list(row.values()), "Test": "t"}

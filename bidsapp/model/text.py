@@ -1,8 +1,12 @@
 """Checks of the names, numbers and column lists that a model is made of."""
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
+from bidsapp.model.faults import Faults
+from bidsapp.model.json_text import JsonPath
 from bidsapp.records.model import INTERCEPT
 
 MAX_NAME = 200
@@ -15,14 +19,14 @@ MARKUP = re.compile(
 CLIMBING = re.compile(r"\.\.[/\\]|[/\\]\.\.")
 
 
-def find_only(value):
+def find_only(value: Any) -> Any:
     """Return the one value of a list, or a value that stands by itself; None for none or several."""
     if isinstance(value, list):
         return value[0] if len(value) == 1 else None
     return value
 
 
-def check_name(name, path, faults):
+def check_name(name: str, path: JsonPath, faults: Faults) -> None:
     """Note a name that no person writes: empty, endless, with control characters, markup or a path."""
     if not name.strip():
         faults.add(path, "is empty; give it a name.")
@@ -36,7 +40,7 @@ def check_name(name, path, faults):
         faults.add(path, f"{name!r} looks like a path; write plain text.")
 
 
-def read_columns(items, path, faults):
+def read_columns(items: Sequence[Any], path: JsonPath, faults: Faults) -> tuple[str, ...]:
     """Return the column names of a list of X or ConditionList; the number 1 is the intercept."""
     if len(items) > MAX_COLUMNS:
         faults.add(path, f"has {len(items):,} entries; at most {MAX_COLUMNS:,} are accepted.")
@@ -53,7 +57,9 @@ def read_columns(items, path, faults):
     return tuple(names)
 
 
-def read_weights(weights, test, n_conditions, path, faults):
+def read_weights(
+    weights: Sequence[Any], test: str, n_conditions: int, path: JsonPath, faults: Faults
+) -> tuple[tuple[float, ...], ...]:
     """Return weights as rows of numbers; a fault is noted where they do not fit the conditions."""
     nested = [isinstance(item, list) for item in weights]
     if any(nested) and not all(nested):
@@ -74,7 +80,7 @@ def read_weights(weights, test, n_conditions, path, faults):
     )
 
 
-def _read_row(row, n_conditions, path, faults):
+def _read_row(row: Sequence[Any], n_conditions: int, path: JsonPath, faults: Faults) -> tuple[float, ...]:
     if len(row) != n_conditions:
         faults.add(path, f"has {len(row)} weights for {n_conditions} conditions. Give one weight for each.")
         return ()
@@ -90,7 +96,7 @@ def _read_row(row, n_conditions, path, faults):
     return tuple(numbers)
 
 
-def read_number(item):
+def read_number(item: Any) -> float | None:
     """Return a weight as a float, or None."""
     if isinstance(item, bool) or not isinstance(item, (int, float, str)):
         return None
@@ -106,7 +112,7 @@ def read_number(item):
     return number if abs(number) < 1e9 else None
 
 
-def read_boolean(value):
+def read_boolean(value: Any) -> bool | None:
     """Return a boolean, also one written as text ("true", "False"); None when it is neither."""
     if isinstance(value, bool):
         return value

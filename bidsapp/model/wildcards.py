@@ -4,14 +4,15 @@ No regular expression with several ``.*`` is made of a pattern that a stranger w
 """
 
 import re
+from collections.abc import Iterable
 
 
-def is_wildcard(text):
+def is_wildcard(text: str) -> bool:
     """Whether a word of the model has ``*`` or ``?`` in it."""
     return "*" in text or "?" in text
 
 
-def match_name(pattern, name):
+def match_name(pattern: str, name: str) -> bool:
     """Whether a pattern stands for a name; the time is at most their lengths multiplied."""
     if "*" not in pattern:
         return len(pattern) == len(name) and _find(pattern, name, 0) == 0
@@ -28,12 +29,12 @@ def match_name(pattern, name):
     return True
 
 
-def match_names(pattern, names):
+def match_names(pattern: str, names: Iterable[str]) -> list[str]:
     """Return the names that a pattern stands for."""
     return [name for name in names if match_name(pattern, name)]
 
 
-def _find(part, text, start):
+def _find(part: str, text: str, start: int) -> int:
     """Return where a part without ``*`` first stands in a text, -1 where it does not."""
     if "?" not in part:
         return text.find(part, start)
