@@ -1,5 +1,6 @@
 """From the contrasts that a model names to weights over the columns of a design."""
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +8,12 @@ import numpy as np
 from bidsapp.design.diagnostics import Diagnosis, independent_rows
 from bidsapp.design.transformers.variables import aliases, near_name
 from bidsapp.model.wildcards import is_wildcard, match_names
-from bidsapp.records.maps import Contrast
-from bidsapp.records.model import INTERCEPT, ContrastRule
+from bidsapp.records.arrays import Matrix
+from bidsapp.records.maps import Contrast, Design
+from bidsapp.records.model import INTERCEPT, ContrastRule, Node
 
 
-def expand_rules(node, columns):
+def expand_rules(node: Node, columns: Sequence[str]) -> list[ContrastRule]:
     """Return a node's contrasts as rules: those written out, then one for each dummy condition.
 
     Parameters
@@ -34,7 +36,9 @@ def expand_rules(node, columns):
     return rules
 
 
-def make_contrasts(rules, design, missing_condition="drop"):
+def make_contrasts(
+    rules: Iterable[ContrastRule], design: Design, missing_condition: str = "drop"
+) -> tuple[tuple[Contrast, ...], dict[str, str]]:
     """Return the contrasts that a design can make, and why it can not make the others.
 
     Parameters
@@ -66,7 +70,7 @@ def make_contrasts(rules, design, missing_condition="drop"):
     return tuple(contrasts), skipped
 
 
-def without_absent(rule, columns):
+def without_absent(rule: ContrastRule, columns: Sequence[str]) -> ContrastRule:
     """Return an F rule without the rows that need an absent condition; unchanged where none is left."""
     absent = {name for name in rule.conditions if find_column(name, columns) is None}
     rows = tuple(
@@ -77,7 +81,7 @@ def without_absent(rule, columns):
     return replace(rule, weights=rows) if rule.test == "F" and rows else rule
 
 
-def find_column(name, columns):
+def find_column(name: str, columns: Collection[str]) -> str | None:
     """Return the column that a condition stands for, or None.
 
     A model may spell it otherwise (``g.1.0``, ``C(g)[T.x]``), or put the name of a factor before the
@@ -94,12 +98,12 @@ def find_column(name, columns):
     return None
 
 
-def near_match(name, names):
+def near_match(name: str, names: Iterable[str]) -> str:
     """Return a hint: the nearest of the columns but the intercept, or which there are."""
     return near_name(name, [other for other in names if other != INTERCEPT])
 
 
-def _weights(rule, columns):
+def _weights(rule: ContrastRule, columns: Sequence[str]) -> tuple[Matrix, list[str]]:
     """Return weights over the columns, and the conditions with a weight that have no column."""
     weights, absent = np.zeros((len(rule.weights), len(columns))), []
     for index, condition in enumerate(rule.conditions):
@@ -114,7 +118,7 @@ def _weights(rule, columns):
     return weights, absent
 
 
-def _reason(weights, absent, diagnosis, missing_condition):
+def _reason(weights: Matrix, absent: list[str], diagnosis: Diagnosis, missing_condition: str) -> str | None:
     if absent and missing_condition != "zero":
         return f"no {', '.join(absent)} here"
     if not weights.any():
@@ -123,7 +127,7 @@ def _reason(weights, absent, diagnosis, missing_condition):
     return diagnosis.inestimable_reason(rows)
 
 
-def _lost_rows(rule, weights, absent):
+def _lost_rows(rule: ContrastRule, weights: Matrix, absent: list[str]) -> str | None:
     if rule.test == "F" and absent and len(independent_rows(weights)) < len(independent_rows(rule.weights)):
         return f"no {', '.join(absent)} here, which an F test can not count as zero"
     return None

@@ -1,12 +1,17 @@
 """Turn events into values at the volumes: convolved with a response, or sampled as they are."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bidsapp.design.responses import MIN_ONSET, convolve_events
-from bidsapp.design.transformers.variables import Variable
+from bidsapp.design.transformers.variables import Namespace, Variable
+from bidsapp.records.arrays import Numbers
 
 
-def convolve_variable(variable, name, model, delays, namespace):
+def convolve_variable(
+    variable: Variable, name: str, model: str, delays: Sequence[int], namespace: Namespace
+) -> dict[str, Variable]:
     """Return the convolved variables of an event variable, by name.
 
     Parameters
@@ -16,19 +21,19 @@ def convolve_variable(variable, name, model, delays, namespace):
     delays : tuple of int
         For "fir", in volumes.
     """
-    values = convolve_events(_events(variable, namespace), model, delays, namespace.frame_times)
+    values = convolve_events(_events(variable, namespace), model, delays, namespace.volume_times)
     names = response_names(name, model, delays)
     return {key: Variable(key, column) for key, column in zip(names, values.T, strict=True)}
 
 
-def response_names(name, model, delays=()):
+def response_names(name: str, model: str, delays: Sequence[int] = ()) -> list[str]:
     """Return the names of the columns that a response gives one condition."""
     if model == "fir":
         return [f"{name}_delay_{delay}" for delay in delays]
     return [name, *(f"{name}_{part}" for part in model.split(" + ")[1:])]
 
 
-def sample_variable(variable, frame_times):
+def sample_variable(variable: Variable, frame_times: Numbers) -> Numbers:
     """Return a variable's values at the volumes, shape (n_volumes,).
 
     The value of a volume is the mean of the events over the repetition time around it; events add up
@@ -37,22 +42,25 @@ def sample_variable(variable, frame_times):
     if not variable.is_sparse:
         return np.nan_to_num(variable.values)
     step = float(np.min(np.diff(frame_times)))
-    there = ~np.isnan(variable.values) & ~np.isnan(variable.onset)
-    onset, amplitude = variable.onset[there], variable.values[there]
-    duration = np.where(variable.duration[there] > 0, variable.duration[there], step)
+    onset, duration = variable.events
+    there = ~np.isnan(variable.values) & ~np.isnan(onset)
+    onset, amplitude = onset[there], variable.values[there]
+    duration = np.where(duration[there] > 0, duration[there], step)
     starts = frame_times[:, np.newaxis] - step / 2
     overlap = np.minimum(starts + step, onset + duration) - np.maximum(starts, onset)
-    return np.clip(overlap, 0.0, None) @ amplitude / step
+    means: Numbers = np.clip(overlap, 0.0, None) @ amplitude / step
+    return means
 
 
-def _events(variable, namespace):
+def _events(variable: Variable, namespace: Namespace) -> tuple[Numbers, Numbers, Numbers]:
     """Return onsets, durations and amplitudes; a dense variable is one event a volume."""
-    times = namespace.frame_times
+    times = namespace.volume_times
     if not variable.is_sparse:
         step = float(np.min(np.diff(times)))
         return times, np.full(len(times), step), np.nan_to_num(variable.values)
-    there = ~np.isnan(variable.values) & ~np.isnan(variable.onset)
-    onset, duration = variable.onset[there], np.nan_to_num(variable.duration[there])
+    onset, duration = variable.events
+    there = ~np.isnan(variable.values) & ~np.isnan(onset)
+    onset, duration = onset[there], np.nan_to_num(duration[there])
     amplitude = variable.values[there]
     real = amplitude != 0
     early = real & (onset < times[0] + MIN_ONSET)

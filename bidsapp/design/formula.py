@@ -5,11 +5,14 @@ formula language get that far: every variable is given a plain name first, and a
 """
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from bidsapp.design.transformers.variables import Values
 from bidsapp.errors import ModelError, tell_names
+from bidsapp.records.arrays import Numbers
 from bidsapp.records.model import INTERCEPT
 
 # More would multiply terms beyond any use: a*b*c*d has 16.
@@ -19,13 +22,13 @@ MAX_POWER = 3
 ALLOWED = re.compile(r"(?:v_\d+_|C(?=\()|[01](?![\d.])|\d(?=\s*\))|\*\*\s*\d|\^\s*\d|[\s~+:*()/-])*+")
 
 
-def formula_words(formula):
+def formula_words(formula: str) -> list[str]:
     """Return the words of a formula that may be variables."""
     words = re.findall(r"`([^`]+)`|([A-Za-z_][\w.]*)", formula)
     return [quoted or plain for quoted, plain in words if (quoted or plain) != "C"]
 
 
-def make_formula_columns(formula, variables, n_rows):
+def make_formula_columns(formula: str, variables: Mapping[str, Values], n_rows: int) -> dict[str, Numbers]:
     """Return the columns of a formula, a dict of name to values.
 
     Parameters
@@ -57,27 +60,27 @@ def make_formula_columns(formula, variables, n_rows):
     return {_original_name(column, names): matrix[column].to_numpy(float) for column in matrix.columns}
 
 
-def _without_decimals(values):
+def _without_decimals(values: Values) -> Values:
     """Return whole numbers as integers, so that their levels have no decimals (``C(site)[1]``)."""
     whole = values.dtype.kind == "f" and (np.abs(values) < 2**53).all() and (values == np.round(values)).all()
     return values.astype(int) if whole else values
 
 
-def _plain_names(formula, variables):
+def _plain_names(formula: str, variables: Mapping[str, Values]) -> tuple[str, dict[str, str]]:
     """Return the formula with every variable replaced by ``v_<k>_``, and what each stands for."""
     order = sorted(variables, key=len, reverse=True)
     keys = {name: f"v_{index}_" for index, name in enumerate(order)}
     known = "|".join(re.escape(name) for name in order) or r"(?!)"
     pattern = rf"`([^`]*)`|(?<![\w.])({known})(?![\w.])"
 
-    def replace(match):
+    def replace(match: re.Match[str]) -> str:
         name = match[1] if match[1] is not None else match[2]
         return keys.get(name, match[0])
 
     return re.sub(pattern, replace, formula), {key: name for name, key in keys.items() if name in formula}
 
 
-def _check(formula, plain, variables):
+def _check(formula: str, plain: str, variables: Mapping[str, Values]) -> None:
     if not ALLOWED.fullmatch(plain):
         unknown = [word for word in formula_words(formula) if word not in variables]
         what = (
@@ -92,7 +95,7 @@ def _check(formula, plain, variables):
         raise ModelError(f"the formula {formula!r:.100} has too many products; write the terms out.")
 
 
-def _original_name(column, names):
+def _original_name(column: str, names: Mapping[str, str]) -> str:
     if column == "Intercept":
         return INTERCEPT
     return re.sub(r"v_\d+_", lambda match: names[match[0]], column)

@@ -5,12 +5,14 @@ Source: the windowed-sinc low-pass filter (Oppenheim and Schafer, Discrete-Time 
 
 import numpy as np
 
+from bidsapp.records.arrays import Numbers
+
 # The filter reaches over this many volumes to each side: a fifth above half the volume rate it leaves less
 # than 1 % of an oscillation, a fifth below it changes one by less than 1 %.
 REACH_VOLUMES = 8
 
 
-def resample_at(values: np.ndarray, sample_times: np.ndarray, frame_times: np.ndarray) -> np.ndarray:
+def resample_at(values: Numbers, sample_times: Numbers, frame_times: Numbers) -> Numbers:
     """Return an evenly sampled series at other times.
 
     Missing values are bridged by a straight line, and beyond its ends the series keeps its last value. A
@@ -42,7 +44,7 @@ def resample_at(values: np.ndarray, sample_times: np.ndarray, frame_times: np.nd
     return smooth(np.clip(frame_times, sample_times[0], sample_times[-1]))
 
 
-def _low_pass(series, cutoff):
+def _low_pass(series: Numbers, cutoff: float) -> Numbers:
     """Return a series without frequencies above ``cutoff`` times half of its own rate; ends are held."""
     from scipy.signal import fftconvolve, firwin
 

@@ -5,10 +5,14 @@ fine grid, kernels and resampling, so that columns equal those of ``make_first_l
 kernel is a response on the fine grid, OVERSAMPLING samples a volume; delays are in seconds.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import lgamma
+from typing import NamedTuple
 
 import numpy as np
+
+from bidsapp.records.arrays import Matrix, Numbers
 
 # nilearn's defaults; an event that begins earlier, in seconds before the first volume, begins here.
 MIN_ONSET = -24.0
@@ -17,15 +21,28 @@ KERNEL_SECONDS = 32.0
 # Steps of the finite differences that stand for derivatives: seconds, and of the dispersion.
 TIME_STEP = 0.1
 DISPERSION_STEP = 0.01
-# Peak and undershoot in seconds, their dispersions, and the undershoot's share (SPM; Glover 1999). The
-# derivative by the dispersion varies that of the peak and leaves that of the undershoot at 1.
+
+
+class Shape(NamedTuple):
+    """A response: peak and undershoot in seconds, their dispersions, and the undershoot's share."""
+
+    peak: float
+    undershoot: float
+    widths: tuple[float, float]
+    share: float
+
+
+# SPM; Glover 1999. The derivative by the dispersion varies that of the peak and leaves that of the undershoot
+# at 1.
 SHAPES = {
-    "spm": {"peak": 6.0, "undershoot": 16.0, "widths": (1.0, 1.0), "share": 0.167},
-    "glover": {"peak": 6.0, "undershoot": 12.0, "widths": (0.9, 0.9), "share": 0.48},
+    "spm": Shape(peak=6.0, undershoot=16.0, widths=(1.0, 1.0), share=0.167),
+    "glover": Shape(peak=6.0, undershoot=12.0, widths=(0.9, 0.9), share=0.48),
 }
 
 
-def sample_events(onset, duration, amplitude, frame_times):
+def sample_events(
+    onset: Numbers, duration: Numbers, amplitude: Numbers, frame_times: Numbers
+) -> tuple[Numbers, Numbers]:
     """Return a boxcar of events on the fine grid, and the times of the grid.
 
     Parameters
@@ -50,7 +67,9 @@ def sample_events(onset, duration, amplitude, frame_times):
     return np.cumsum(changes), grid
 
 
-def convolve_events(events, model, delays, frame_times):
+def convolve_events(
+    events: tuple[Numbers, Numbers, Numbers], model: str, delays: Sequence[int], frame_times: Numbers
+) -> Matrix:
     """Return the convolved columns of events, shape (n_volumes, n_columns).
 
     Parameters
@@ -72,45 +91,48 @@ def convolve_events(events, model, delays, frame_times):
 
 
 @lru_cache
-def make_kernels(model, repetition_time):
+def make_kernels(model: str, repetition_time: float) -> list[Numbers]:
     """Return the kernels of a response, ``"spm + derivative"`` and so on, as a list of arrays."""
     base, *parts = model.split(" + ")
     shape, step = SHAPES[base], repetition_time / OVERSAMPLING
-    kernel = _double_gamma(step, **shape)
+    kernel = _double_gamma(step, shape)
     made = [kernel]
     if "derivative" in parts:
-        made.append((kernel - _double_gamma(step, later=TIME_STEP, **shape)) / TIME_STEP)
+        made.append((kernel - _double_gamma(step, shape, later=TIME_STEP)) / TIME_STEP)
     if "dispersion" in parts:
-        width = shape["widths"][0]
-        pair = [_double_gamma(step, **shape | {"widths": (w, 1.0)}) for w in (width, width + DISPERSION_STEP)]
+        width = shape.widths[0]
+        widths = [(width, 1.0), (width + DISPERSION_STEP, 1.0)]
+        pair = [_double_gamma(step, shape._replace(widths=pair)) for pair in widths]
         made.append((pair[0] - pair[1]) / DISPERSION_STEP)
     return made
 
 
-def _double_gamma(step, *, peak, undershoot, widths, share, later=0.0):
+def _double_gamma(step: float, shape: Shape, later: float = 0.0) -> Numbers:
     """Return a gamma density less a share of a later one, with sum 1."""
     times = np.linspace(0, KERNEL_SECONDS, int(np.rint(KERNEL_SECONDS / step))) - later
     rise, fall = (
         _gamma_density((times - step) / width, delay / width) / width
-        for delay, width in zip((peak, undershoot), widths, strict=True)
+        for delay, width in zip((shape.peak, shape.undershoot), shape.widths, strict=True)
     )
-    kernel = rise - share * fall
-    return kernel / kernel.sum()
+    kernel = rise - shape.share * fall
+    made: Numbers = kernel / kernel.sum()
+    return made
 
 
-def _gamma_density(x, shape):
+def _gamma_density(x: Numbers, shape: float) -> Numbers:
     x = np.maximum(x, 0.0)
-    return x ** (shape - 1) * np.exp(-x - lgamma(shape))
+    density: Numbers = x ** (shape - 1) * np.exp(-x - lgamma(shape))
+    return density
 
 
-def _fir_column(boxcar, grid, delay, frame_times):
+def _fir_column(boxcar: Numbers, grid: Numbers, delay: int, frame_times: Numbers) -> Numbers:
     kernel = np.concatenate([np.zeros(delay * OVERSAMPLING), np.full(OVERSAMPLING, 1.0 / OVERSAMPLING)])
     fine = np.convolve(boxcar, kernel)[: len(grid)]
     # The mean over the volume that begins at a time, not the one that ends there.
     return np.interp(frame_times, grid[: 1 - OVERSAMPLING], fine[OVERSAMPLING - 1 :])
 
 
-def _orthogonalize(columns):
+def _orthogonalize(columns: Matrix) -> Matrix:
     """Take from each column what those before it explain."""
     columns = columns.copy()
     for index in range(1, columns.shape[1]):

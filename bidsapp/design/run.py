@@ -1,18 +1,21 @@
 """The design of one run: events and confounds to columns at the volumes."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from bidsapp.design.convolution import convolve_variable, response_names, sample_variable
 from bidsapp.design.filters import high_pass_columns, low_pass_columns
 from bidsapp.design.formula import formula_words, make_formula_columns
 from bidsapp.design.transformers.transform import transform
-from bidsapp.design.transformers.variables import Namespace, Variable, as_values
+from bidsapp.design.transformers.variables import Filtered, Namespace, Variable, as_values
 from bidsapp.errors import Caution, InputError, ModelError
 from bidsapp.model.wildcards import is_wildcard, match_names
+from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import Design
-from bidsapp.records.model import INTERCEPT
+from bidsapp.records.model import INTERCEPT, Node
 
 TIMES = ("onset", "duration")
 # fMRIPrep writes these columns only for runs with such volumes: that there are none is no news.
@@ -34,29 +37,28 @@ class RunDesign:
     missing : dict of str to str
         Names that the model asks for and this run does not have, and where the model asks.
     notes : tuple of str
-    filtered : tuple
-        As in `Namespace`.
+    filtered : tuple of Filtered
     """
 
     design: Design
     x_columns: tuple[str, ...]
     conditions: tuple[str, ...]
     confounds: tuple[str, ...]
-    missing: dict
+    missing: dict[str, str]
     notes: tuple[str, ...]
     recorded: tuple[str, ...] = ()
-    filtered: tuple = ()
+    filtered: tuple[Filtered, ...] = ()
     taken: tuple[str, ...] = ()
 
 
-def find_confounds(node, available):
+def find_confounds(node: Node, available: Sequence[str]) -> list[str]:
     """Return the columns of a confounds file that a node may use, in the order of the file.
 
     Parameters
     ----------
     available : sequence of str
     """
-    words = [*node.x, *(node.hrf.variables if node.hrf else ())]
+    words: list[str] = [*node.x, *(node.hrf.variables if node.hrf else ())]
     words += formula_words(node.formula) if node.formula else []
     for instruction in node.transformations:
         for key in ("Input", "Other", "By", "Target"):
@@ -65,7 +67,14 @@ def find_confounds(node, available):
     return [name for name in available if name in found]
 
 
-def make_run_design(node, events, confounds, frame_times, labels=None, recordings=None):
+def make_run_design(
+    node: Node,
+    events: pd.DataFrame | None,
+    confounds: pd.DataFrame | None,
+    frame_times: Numbers,
+    labels: Mapping[str, str] | None = None,
+    recordings: pd.DataFrame | None = None,
+) -> RunDesign:
     """Return the design of a run.
 
     Parameters
@@ -95,7 +104,10 @@ def make_run_design(node, events, confounds, frame_times, labels=None, recording
     given = Namespace(dict(namespace.variables))
     transform(namespace, node.transformations)
     responses = _convolve_block(namespace, node)
-    columns = _formula_columns(namespace, node) if node.formula else _x_columns(namespace, node, responses)
+    if node.formula:
+        columns = _formula_columns(namespace, node, node.formula)
+    else:
+        columns = _x_columns(namespace, node, responses)
     named = tuple(columns)
     if INTERCEPT not in columns:
         columns[INTERCEPT] = np.ones(len(frame_times))
@@ -119,7 +131,7 @@ def make_run_design(node, events, confounds, frame_times, labels=None, recording
     )
 
 
-def _add_events(namespace, events):
+def _add_events(namespace: Namespace, events: pd.DataFrame | None) -> None:
     if events is None or not len(events):
         return
     onset, duration = (as_values(events[key].to_numpy()) for key in TIMES)
@@ -141,19 +153,21 @@ def _add_events(namespace, events):
         )
 
 
-def _add_dense(namespace, table):
+def _add_dense(namespace: Namespace, table: pd.DataFrame | None) -> set[str]:
     """Add the columns of a table with one row a volume that have a new name; return these names."""
-    added = set()
-    for name in [] if table is None else table.columns:
+    added: set[str] = set()
+    if table is None:
+        return added
+    for name in table.columns:
         if name not in namespace.variables:
             namespace.variables[name] = Variable(name, np.asarray(table[name], float))
             added.add(name)
     return added
 
 
-def _convolve_block(namespace, node):
+def _convolve_block(namespace: Namespace, node: Node) -> dict[str, list[str]]:
     """Convolve the variables of the HRF block; return the columns that each gave."""
-    responses = {}
+    responses: dict[str, list[str]] = {}
     if node.hrf is None:
         return responses
     for pattern in node.hrf.variables:
@@ -172,10 +186,10 @@ def _convolve_block(namespace, node):
     return responses
 
 
-def _x_columns(namespace, node, responses):
+def _x_columns(namespace: Namespace, node: Node, responses: Mapping[str, list[str]]) -> dict[str, Numbers]:
     """Return the columns of X in its order, by name."""
-    columns = {}
-    n_volumes = len(namespace.frame_times)
+    columns: dict[str, Numbers] = {}
+    n_volumes = len(namespace.volume_times)
     for word in node.x:
         if word == INTERCEPT:
             columns[INTERCEPT] = np.ones(n_volumes)
@@ -186,7 +200,7 @@ def _x_columns(namespace, node, responses):
     return columns
 
 
-def _names_of(namespace, node, word):
+def _names_of(namespace: Namespace, node: Node, word: str) -> list[str]:
     """Return the variables of a word of X; a text column stands for its levels."""
     where = f"{node.where}.Model.X"
     if is_wildcard(word):
@@ -200,26 +214,26 @@ def _names_of(namespace, node, word):
     return names
 
 
-def _sampled(namespace, name):
+def _sampled(namespace: Namespace, name: str) -> Numbers:
     variable = namespace.variables[name]
     if variable.is_sparse:
         namespace.notes.append(f"{name!r} is not convolved: its events enter X as they are")
-    return sample_variable(variable, namespace.frame_times)
+    return sample_variable(variable, namespace.volume_times)
 
 
-def _formula_columns(namespace, node):
-    words = [*formula_words(node.formula), *(word for word in node.x if word != INTERCEPT)]
+def _formula_columns(namespace: Namespace, node: Node, formula: str) -> dict[str, Numbers]:
+    words = [*formula_words(formula), *(word for word in node.x if word != INTERCEPT)]
     values = {}
     for word in dict.fromkeys(words):
         for name in namespace.find(word):
             if not namespace.variables[name].is_text:
                 values[name] = _sampled(namespace, name)
-    return make_formula_columns(node.formula, values, len(namespace.frame_times))
+    return make_formula_columns(formula, values, len(namespace.volume_times))
 
 
-def _add_filters(columns, node, namespace):
+def _add_filters(columns: dict[str, Numbers], node: Node, namespace: Namespace) -> None:
     """Add the cosine columns of the high-pass and low-pass filters of Options."""
-    times, options = namespace.frame_times, node.options
+    times, options = namespace.volume_times, node.options
     if options.high_pass_hz is not None:
         if any(name.startswith("cosine") for name in columns):
             namespace.notes.append("X has cosine columns: HighPassFilterCutoffHz adds no second filter")

@@ -1,17 +1,28 @@
 """Designs within subjects: which contrasts are the cells, and the effects of the factors over them."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from bidsapp.design.group.contrasts import make_f, make_t, read_weights
+from bidsapp.design.group.contrasts import Row, make_f, make_t, read_weights
 from bidsapp.design.transformers.variables import near_name
 from bidsapp.errors import SettingsError, tell_names
+from bidsapp.records.arrays import Matrix
+from bidsapp.records.documents import Document
 
+if TYPE_CHECKING:
+    from bidsapp.design.group.commands import Known
+
+# Form of the design -> the words after it.
+Parts: TypeAlias = dict[str, list[str]]
+# Contrast of the subjects -> its levels of the factors.
+Cells: TypeAlias = dict[str, tuple[str, ...]]
 WITHIN = ("paired", "repeated-measures")
 
 
-def find_cells(parts, known):
+def find_cells(parts: Parts, known: "Known") -> Cells:
     """Return cell -> levels of its factors; one factor with the contrasts themselves for a pair."""
     if "paired" in parts:
         for name in parts["paired"]:
@@ -35,9 +46,9 @@ def find_cells(parts, known):
     return cells
 
 
-def read_factors(words):
+def read_factors(words: Iterable[str]) -> dict[str, list[str]]:
     """Return factor -> levels of words such as ``stimulus=FF,UF,SF``."""
-    factors = {}
+    factors: dict[str, list[str]] = {}
     for word in words:
         name, equals, levels = word.partition("=")
         values = [level for level in levels.split(",") if level]
@@ -50,7 +61,7 @@ def read_factors(words):
     return factors
 
 
-def _holds(name, levels):
+def _holds(name: str, levels: Iterable[str]) -> bool:
     """Whether a contrast's name is made of the levels, each once, in any order, with any separators."""
     rest = name
     for level in sorted(levels, key=len, reverse=True):
@@ -60,19 +71,19 @@ def _holds(name, levels):
     return not any(character.isalnum() for character in rest)
 
 
-def _within_rows(parts, named, cells):
+def _within_rows(parts: Parts, named: Mapping[str, str], cells: Cells) -> dict[str, list[Row]]:
     """Return name -> rows, each a dict of cells to weights."""
     if "paired" in parts:
         first, second = parts["paired"]
-        default = {f"{first} vs {second}": [{first: 1.0, second: -1.0}]}
+        default: dict[str, list[Row]] = {f"{first} vs {second}": [{first: 1.0, second: -1.0}]}
     else:
         default = _effects(read_factors(parts["repeated-measures"]), cells)
     return default | {name: _expand_rows(text, cells) for name, text in named.items()}
 
 
-def _effects(factors, cells):
+def _effects(factors: Mapping[str, Sequence[str]], cells: Cells) -> dict[str, list[Row]]:
     """Return the main effects and interactions: every factor outside an effect is averaged over."""
-    effects = {}
+    effects: dict[str, list[Row]] = {}
     for size in range(1, len(factors) + 1):
         for chosen in combinations(factors, size):
             blocks = [
@@ -82,16 +93,17 @@ def _effects(factors, cells):
             weights = blocks[0]
             for block in blocks[1:]:
                 weights = np.kron(weights, block)
-            rows = [dict(zip(cells, row.tolist(), strict=True)) for row in weights]
-            effects[" x ".join(chosen)] = rows
+            effects[" x ".join(chosen)] = [dict(zip(cells, row.tolist(), strict=True)) for row in weights]
     return effects
 
 
-def _differences(n_levels):
+def _differences(n_levels: int) -> Matrix:
     return np.eye(n_levels)[:-1] - np.eye(n_levels)[1:]
 
 
-def sort_expressions(named, cells, columns):
+def sort_expressions(
+    named: Mapping[str, str], cells: Cells, columns: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
     """Return the expressions over cells and levels, and those over the columns between subjects.
 
     Raises
@@ -101,7 +113,7 @@ def sort_expressions(named, cells, columns):
     """
     inner = dict.fromkeys([*cells, *_cells_of_levels(cells)])
     known = [*inner, *(name for name in columns if name not in inner)]
-    sorted_ = {}, {}
+    sorted_: tuple[dict[str, str], dict[str, str]] = {}, {}
     for name, text in named.items():
         used = {one for part in text.split(";") for one in read_weights(part, known)}
         if len({one in inner for one in used}) > 1:
@@ -114,20 +126,20 @@ def sort_expressions(named, cells, columns):
     return sorted_
 
 
-def _cells_of_levels(cells):
+def _cells_of_levels(cells: Cells) -> dict[str, list[str]]:
     """Return level -> the cells that have it."""
-    levels = {}
+    levels: dict[str, list[str]] = {}
     for cell, of_cell in cells.items():
         for level in of_cell:
             levels.setdefault(level, []).append(cell)
     return levels
 
 
-def _expand_rows(text, cells):
+def _expand_rows(text: str, cells: Cells) -> list[Row]:
     """Return the rows of an expression over cells and levels; a level is the mean of its cells."""
     levels = _cells_of_levels(cells)
     names = list(dict.fromkeys([*cells, *levels]))
-    rows = []
+    rows: list[Row] = []
     for part in text.split(";"):
         row = dict.fromkeys(cells, 0.0)
         for name, weight in read_weights(part, names).items():
@@ -138,7 +150,7 @@ def _expand_rows(text, cells):
     return rows
 
 
-def within_contrasts(parts, named, cells):
+def within_contrasts(parts: Parts, named: Mapping[str, str], cells: Cells) -> list[Document]:
     """Return the contrasts within subjects, as the node's ``SubjectContrasts``."""
     return [
         {
@@ -150,7 +162,7 @@ def within_contrasts(parts, named, cells):
     ]
 
 
-def make_pooled_node(parts, named, known):
+def make_pooled_node(parts: Parts, named: Mapping[str, str], known: "Known") -> Document:
     """Return one model of all cells with a column a cell and a column a subject."""
     others = [form for form in parts if form not in WITHIN]
     if others:
@@ -177,7 +189,7 @@ def make_pooled_node(parts, named, known):
     }
 
 
-def _check_difference(name, rows):
+def _check_difference(name: str, rows: Iterable[Row]) -> None:
     if any(abs(sum(row.values())) > 1e-8 for row in rows):
         raise SettingsError(
             f"--group-contrast {name}: the weights must add to 0 with a pooled error term, whose columns of "

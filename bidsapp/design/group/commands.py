@@ -4,10 +4,14 @@
 the command line is the same for both, and the model kept with the results can be edited and used again.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bidsapp.design.group.cells import (
     WITHIN,
+    Cells,
+    Parts,
     find_cells,
     make_pooled_node,
     sort_expressions,
@@ -23,6 +27,7 @@ from bidsapp.design.group.contrasts import (
 )
 from bidsapp.design.transformers.variables import is_number, near_name
 from bidsapp.errors import SettingsError
+from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT
 
 FORMS = {
@@ -36,6 +41,10 @@ FORMS = {
 MODEL_FILE = "Other designs are written as a model file (docs/models/README.md has examples)."
 BETWEEN = ("two-sample", "anova")
 GROUP_BY = ["contrast", "session", "task"]
+
+
+# What stands in a table of participants.
+Cell: TypeAlias = str | float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,19 @@ class Known:
     """
 
     contrasts: tuple[str, ...]
-    columns: dict
+    columns: dict[str, list[Cell]]
     subjects: tuple[str, ...] = ()
     silence: str = ""
 
 
-def make_group_document(words, expressions, known, *, error_term="partitioned", weights="equal"):
+def make_group_document(
+    words: Sequence[str],
+    expressions: Iterable[str],
+    known: Known,
+    *,
+    error_term: str = "partitioned",
+    weights: str = "equal",
+) -> Document:
     """Return the model of a design written in words.
 
     Parameters
@@ -102,7 +118,7 @@ def make_group_document(words, expressions, known, *, error_term="partitioned", 
         over_cells, between = sort_expressions(named, cells, columns)
         # Every contrast between subjects is made of every contrast within them.
         node["Contrasts"] += [make_expressed(name, text, columns) for name, text in between.items()]
-        software = {"SubjectContrasts": within_contrasts(parts, over_cells, cells)}
+        software: Document = {"SubjectContrasts": within_contrasts(parts, over_cells, cells)}
         if weights != "equal":
             software["GroupWeights"] = weights
         software |= node["Model"].get("Software", {}).get("TaskGLM", {})
@@ -111,14 +127,15 @@ def make_group_document(words, expressions, known, *, error_term="partitioned", 
     return _document(words, _between_node(parts, named, known), None)
 
 
-def split_words(words):
+def split_words(words: Sequence[str]) -> Parts:
     """Return form -> its arguments.
 
     Raises
     ------
     SettingsError
     """
-    parts, form = {}, None
+    parts: Parts = {}
+    form = None
     for word in words:
         if word in FORMS:
             if word in parts and word != "covariate":
@@ -136,7 +153,7 @@ def split_words(words):
     return parts
 
 
-def _check_arguments(form, arguments):
+def _check_arguments(form: str, arguments: Sequence[str]) -> None:
     least, most = FORMS[form]
     if len(arguments) < least or (most is not None and len(arguments) > most):
         count = str(least) if least == most else f"{least} or more"
@@ -149,8 +166,8 @@ def _check_arguments(form, arguments):
         raise SettingsError(f"--group-design {form}: {doubled[0]} is there twice.")
 
 
-def _document(words, node, cells):
-    document = {
+def _document(words: Sequence[str], node: Document, cells: Cells | None) -> Document:
+    document: Document = {
         "Name": "group command",
         "BIDSModelVersion": "1.0.0",
         "Description": f"Made by TaskGLM from --group-design {' '.join(words)}. Covariates are centred at "
@@ -162,25 +179,28 @@ def _document(words, node, cells):
     return document
 
 
-def _between_node(parts, named, known):
+def _between_node(parts: Parts, named: Mapping[str, str], known: Known) -> Document:
     form = next((form for form in BETWEEN if form in parts), None)
     covariates = parts.get("covariate", [])
-    transformations, x, contrasts, descriptive = [], [1], [], {}
+    transformations, contrasts = [], []
+    x: list[str | int] = [1]
+    descriptive: Document = {}
     if form:
         column = parts[form][0]
         levels = _levels(column, known, form)
         transformations.append({"Name": "Factor", "Input": [column]})
-        x = [f"{column}.{level}" for level in levels]
-        averaged = [mean_over_groups(x)] if any(word in parts for word in WITHIN) else []
-        contrasts = averaged + group_contrasts(column, x)
+        groups = [f"{column}.{level}" for level in levels]
+        averaged = [mean_over_groups(groups)] if any(word in parts for word in WITHIN) else []
+        contrasts = averaged + group_contrasts(column, groups)
+        x = [*groups]
         # Means of groups come with the design: nobody's hypotheses.
-        descriptive = {"Software": {"TaskGLM": {"Descriptive": list(x)}}}
+        descriptive = {"Software": {"TaskGLM": {"Descriptive": groups}}}
     for name in covariates:
         _check_numeric(name, known)
     if covariates:
         transformations.append({"Name": "Demean", "Input": covariates})
     columns = [*x, *covariates]
-    contrasts += [make_t(name, {name: 1.0}) for name in ([] if form else [1]) + covariates]
+    contrasts += [make_t(name, {name: 1.0}) for name in ([] if form else ["1"]) + covariates]
     contrasts += [make_expressed(name, text, [str(item) for item in columns]) for name, text in named.items()]
     return {
         "Level": "Dataset",
@@ -192,7 +212,7 @@ def _between_node(parts, named, known):
     }
 
 
-def _levels(column, known, form):
+def _levels(column: str, known: Known, form: str) -> list[str]:
     values = _column(column, known)
     levels = list(dict.fromkeys(str(value) for value in values if value is not None))
     levels.sort()
@@ -205,7 +225,7 @@ def _levels(column, known, form):
     return levels
 
 
-def _column(name, known):
+def _column(name: str, known: Known) -> list[Cell]:
     if known.silence:
         raise SettingsError(f"--group-design: {name!r} is not known: {known.silence}.")
     if name in ("0", "1", INTERCEPT):
@@ -216,7 +236,7 @@ def _column(name, known):
     return known.columns[name]
 
 
-def _check_numeric(name, known):
+def _check_numeric(name: str, known: Known) -> None:
     values = _column(name, known)
     there = [value for value in values if value is not None]
     wrong = [value for value in there if not is_number(value)]

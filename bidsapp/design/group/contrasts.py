@@ -1,16 +1,21 @@
 """Contrasts of a group design as a model file writes them, from names, groups and expressions."""
 
+from collections.abc import Collection, Sequence
 from itertools import combinations
+from typing import TypeAlias
 
 from bidsapp.design.transformers.expressions import linear_weights
 from bidsapp.errors import ModelError, SettingsError
+from bidsapp.records.documents import Document
 from bidsapp.records.model import MEAN_OVER_GROUPS
 
+# Condition -> weight.
+Row: TypeAlias = dict[str, float]
 # With more groups, only the F test of all of them is made.
 MAX_PAIRS = 4
 
 
-def group_contrasts(column, x):
+def group_contrasts(column: str, x: Sequence[str]) -> list[Document]:
     """Return the mean of each group, all differences (up to 4 groups) and the F of no difference."""
     contrasts = [make_t(name, {name: 1.0}) for name in x]
     if len(x) <= MAX_PAIRS:
@@ -23,12 +28,12 @@ def group_contrasts(column, x):
     return contrasts
 
 
-def mean_over_groups(x):
+def mean_over_groups(x: Sequence[str]) -> Document:
     """Return the contrast that averages an effect within subjects over groups, each with the same weight."""
     return make_t(MEAN_OVER_GROUPS, dict.fromkeys(x, 1.0 / len(x)))
 
 
-def split_expression(text):
+def split_expression(text: str) -> tuple[str, str]:
     """Return name and expression of ``NAME=EXPRESSION``."""
     name, equals, expression = text.partition("=")
     if not equals or not name.strip() or not expression.strip():
@@ -36,13 +41,13 @@ def split_expression(text):
     return name.strip(), expression
 
 
-def make_expressed(name, text, columns):
+def make_expressed(name: str, text: str, columns: Collection[str]) -> Document:
     """Return the contrast of an expression; rows of an F test are separated by semicolons."""
     rows = [read_weights(part, columns) for part in text.split(";")]
     return make_t(name, rows[0]) if len(rows) == 1 else make_f(name, rows)
 
 
-def read_weights(text, names):
+def read_weights(text: str, names: Collection[str]) -> Row:
     """Return name -> weight of a linear expression."""
     try:
         return linear_weights(text.strip(), names)
@@ -50,24 +55,24 @@ def read_weights(text, names):
         raise SettingsError(f"--group-contrast: {error}") from error
 
 
-def make_t(name, row):
+def make_t(name: str, row: Row) -> Document:
     """Return the t contrast of a row, a dict of conditions to weights."""
     return {
-        "Name": "mean" if name == 1 else str(name),
+        "Name": "mean" if name == "1" else name,
         "ConditionList": list(row),
         "Weights": list(row.values()),
         "Test": "t",
     }
 
 
-def make_f(name, rows):
+def make_f(name: str, rows: Sequence[Row]) -> Document:
     """Return the F contrast of rows, each a dict of conditions to weights."""
     conditions = list(dict.fromkeys(condition for row in rows for condition in row))
     weights = [[row.get(condition, 0.0) for condition in conditions] for row in rows]
     return {"Name": name, "ConditionList": conditions, "Weights": weights, "Test": "F"}
 
 
-def with_intercept(contrast):
+def with_intercept(contrast: Document) -> Document:
     """Return a contrast with the intercept as the number 1, as models write it."""
     conditions = [1 if condition == "1" else condition for condition in contrast["ConditionList"]]
     return {**contrast, "ConditionList": conditions}

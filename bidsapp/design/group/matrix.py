@@ -1,13 +1,16 @@
 """The design of a node above the run level: one row for each input."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from bidsapp.design.formula import formula_words, make_formula_columns
 from bidsapp.design.transformers.transform import transform
 from bidsapp.design.transformers.variables import (
     Namespace,
+    Values,
     Variable,
     aliases,
     as_values,
@@ -18,8 +21,9 @@ from bidsapp.design.transformers.variables import (
 )
 from bidsapp.errors import ModelError
 from bidsapp.model.wildcards import is_wildcard
+from bidsapp.records.arrays import Mask, Numbers
 from bidsapp.records.maps import Design
-from bidsapp.records.model import INTERCEPT, SHORT_NAMES
+from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,13 @@ class GroupDesign:
 
     design: Design
     kept: tuple[int, ...]
-    excluded: dict
+    excluded: dict[int, str]
     covariates: tuple[str, ...]
-    missing: dict
+    missing: dict[str, str]
     notes: tuple[str, ...]
 
 
-def make_group_design(node, table, rows):
+def make_group_design(node: Node, table: pd.DataFrame, rows: Sequence[str]) -> GroupDesign:
     """Return the design of a node over its inputs.
 
     An input whose covariate is missing is left out, before anything is centred or scaled; the reason
@@ -67,7 +71,8 @@ def make_group_design(node, table, rows):
     ModelError
         A transformation or formula that can not be applied.
     """
-    kept, excluded = list(range(len(table))), {}
+    kept = list(range(len(table)))
+    excluded: dict[int, str] = {}
     table = table.set_axis(list(rows))
     while True:
         columns, namespace = _columns(node, table.iloc[kept])
@@ -95,15 +100,15 @@ def make_group_design(node, table, rows):
     )
 
 
-def _columns(node, table):
+def _columns(node: Node, table: pd.DataFrame) -> tuple[dict[str, Numbers], Namespace]:
     """Return the columns of X over these rows, by name; NaN where a value is missing."""
     variables = {name: Variable(name, as_values(table[name].to_numpy())) for name in table.columns}
     namespace = Namespace(dict(variables), rows=tuple(table.index))
     transform(namespace, node.transformations)
     _make_labels(namespace, variables)
     if node.formula:
-        return _formula_columns(namespace, node, len(table)), namespace
-    columns = {}
+        return _formula_columns(namespace, node, node.formula, len(table)), namespace
+    columns: dict[str, Numbers] = {}
     for word in node.x:
         if word == INTERCEPT:
             columns[INTERCEPT] = np.ones(len(table))
@@ -114,7 +119,7 @@ def _columns(node, table):
     return columns, namespace
 
 
-def _names_of(namespace, node, word, given):
+def _names_of(namespace: Namespace, node: Node, word: str, given: Mapping[str, Variable]) -> list[str]:
     """Return the variables of a word of X; a text column stands for its levels.
 
     With an intercept in X, the first level is the reference and has no column, unless a contrast names it.
@@ -130,7 +135,7 @@ def _names_of(namespace, node, word, given):
     return levels
 
 
-def _levels_of(namespace, node, word, given):
+def _levels_of(namespace: Namespace, node: Node, word: str, given: Mapping[str, Variable]) -> list[str]:
     """Return the levels of a word of X that is a text column, or that a Factor has put in its place."""
     if word in given and word not in namespace.variables:
         return [level.name for level in factor_levels(given[word]) if level.name in namespace.variables]
@@ -141,7 +146,7 @@ def _levels_of(namespace, node, word, given):
     return namespace.make_levels(names[0])
 
 
-def _check_factor(namespace, name, node):
+def _check_factor(namespace: Namespace, name: str, node: Node) -> None:
     """Refuse to make a factor of a column of numbers with a few texts, such as an age of 89+."""
     values = namespace.variables[name].values
     there = ~is_missing(values)
@@ -155,7 +160,7 @@ def _check_factor(namespace, name, node):
     )
 
 
-def _make_labels(namespace, given):
+def _make_labels(namespace: Namespace, given: Mapping[str, Variable]) -> None:
     """Turn the entities (session 1, 2, ...) that no transformation took as numbers into texts."""
     for name in given.keys() & SHORT_NAMES.keys():
         variable = given[name]
@@ -164,21 +169,21 @@ def _make_labels(namespace, given):
             namespace.variables[name] = replace(variable, values=np.array(labels, object))
 
 
-def _is_named(level, factor, node):
+def _is_named(level: str, factor: str, node: Node) -> bool:
     """Whether a contrast names a level of a factor, with or without the name of the factor."""
     conditions = [name for rule in node.contrasts for name in rule.conditions]
     said = {other for name in conditions for other in (name, name.lstrip("0"), *aliases(name))}
     return not said.isdisjoint((level, level.removeprefix(f"{factor}.")))
 
 
-def _drop_spare_intercept(columns, node, namespace):
+def _drop_spare_intercept(columns: dict[str, Numbers], node: Node, namespace: Namespace) -> None:
     """Take the intercept out where a factor has a column for every level, as its contrasts ask for."""
     used = node.dummy is not None or any(INTERCEPT in rule.conditions for rule in node.contrasts)
     if used or INTERCEPT not in columns:
         return
     for word in node.x:
         levels = [name for name in columns if name.startswith(f"{word}.")]
-        if levels and (sum(columns[name] for name in levels) == 1).all():
+        if levels and (np.sum([columns[name] for name in levels], axis=0) == 1).all():
             del columns[INTERCEPT]
             namespace.notes.append(
                 f"the contrasts name every level of {word!r}: each has a column, and there is no intercept"
@@ -186,27 +191,27 @@ def _drop_spare_intercept(columns, node, namespace):
             return
 
 
-def _formula_columns(namespace, node, n_rows):
-    words = dict.fromkeys([*formula_words(node.formula), *(word for word in node.x if word != INTERCEPT)])
+def _formula_columns(namespace: Namespace, node: Node, formula: str, n_rows: int) -> dict[str, Numbers]:
+    words = dict.fromkeys([*formula_words(formula), *(word for word in node.x if word != INTERCEPT)])
     values, holes = {}, np.zeros(n_rows, bool)
     for word in words:
         for name in namespace.require(word, f"{node.where}.Model.Formula"):
             variable = namespace.variables[name]
-            if variable.is_text and f"C({name})" not in node.formula:
+            if variable.is_text and f"C({name})" not in formula:
                 _check_factor(namespace, name, node)
             missing = is_missing(variable.values)
             holes |= missing
             fill = np.where(missing, _first_there(variable.values, missing), variable.values)
             values[name] = fill if variable.is_text else fill.astype(float)
-    columns = make_formula_columns(node.formula, values, n_rows)
+    columns = make_formula_columns(formula, values, n_rows)
     return {name: np.where(holes, np.nan, column) for name, column in columns.items()}
 
 
-def _first_there(values, missing):
+def _first_there(values: Values, missing: Mask) -> float | str:
     there = values[~missing]
     return there[0] if len(there) else 0.0
 
 
-def _sources(names):
+def _sources(names: Iterable[str]) -> list[str]:
     """Return the covariates behind the columns of a factor, each once."""
     return list(dict.fromkeys(name.partition(".")[0] if "." in name else name for name in names))

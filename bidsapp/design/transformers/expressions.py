@@ -7,11 +7,14 @@ comparisons and and/or/not, and nothing else.
 import ast
 import operator
 import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from bidsapp.design.transformers.variables import as_values, level_name, near_name
+from bidsapp.design.transformers.variables import Values, as_values, level_name, near_name
 from bidsapp.errors import ModelError, tell_names
+from bidsapp.records.arrays import Mask
 
 MAX_LENGTH = 500
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
@@ -29,11 +32,16 @@ COMPARISONS = {
 MATCHES = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 
+# A weighted sum of names, or a number.
+Form: TypeAlias = dict[str, float] | float
+T = TypeVar("T")
+
+
 class UnknownNameError(ModelError):
     """A word of an expression that is no column."""
 
 
-def evaluate_query(text, columns):
+def evaluate_query(text: str, columns: Mapping[str, Values]) -> Mask:
     """Return which rows satisfy a query, a boolean array.
 
     Parameters
@@ -61,7 +69,7 @@ def evaluate_query(text, columns):
     return np.broadcast_to(np.asarray(result, bool), (n_rows,))
 
 
-def linear_weights(text, names):
+def linear_weights(text: str, names: Collection[str]) -> dict[str, float]:
     """Return the weights of a linear expression over names, a dict of the names in it.
 
     ``linear_weights("(a + b) / 2 - c", ["a", "b", "c"])`` is ``{"a": 0.5, "b": 0.5, "c": -1.0}``.
@@ -81,7 +89,9 @@ def linear_weights(text, names):
     return weights
 
 
-def _run(evaluate, body, names, text):
+def _run(
+    evaluate: Callable[[ast.expr, Mapping[str, T]], Any], body: ast.expr, names: Mapping[str, T], text: str
+) -> Any:
     try:
         return evaluate(body, names)
     except ModelError:
@@ -90,7 +100,7 @@ def _run(evaluate, body, names, text):
         raise ModelError(f"The expression {text!r} can not be evaluated: {error}.") from error
 
 
-def _parse(text, names):
+def _parse(text: str, names: Collection[str]) -> tuple[ast.Expression, dict[str, str]]:
     """Return the syntax tree with every known name replaced by a plain one, and those plain names."""
     if len(text) > MAX_LENGTH:
         raise ModelError(f"The expression {text[:40]!r}... is longer than {MAX_LENGTH} characters.")
@@ -101,7 +111,7 @@ def _parse(text, names):
         rf"\"[^\"]*\"|'[^']*'|`([^`]*)`|(?<![\w.])({known})(?![\w.])" if known else r"\"[^\"]*\"|'[^']*'"
     )
 
-    def replace(match):
+    def replace(match: re.Match[str]) -> str:
         name = next((group for group in match.groups() if group is not None), None)
         return match[0] if name is None else by_name.get(name, match[0])
 
@@ -112,7 +122,7 @@ def _parse(text, names):
         raise ModelError(f"The expression {text!r} can not be read. {tell_names(names)}") from error
 
 
-def _evaluate_rows(node, columns):
+def _evaluate_rows(node: ast.expr, columns: Mapping[str, Values]) -> Any:
     match node:
         case ast.Constant(value=bool() | int() | float() | str() as value):
             return value
@@ -131,7 +141,7 @@ def _evaluate_rows(node, columns):
     return _evaluate_arithmetic(node, columns)
 
 
-def _evaluate_arithmetic(node, columns):
+def _evaluate_arithmetic(node: ast.expr, columns: Mapping[str, Values]) -> Any:
     match node:
         case ast.BinOp(op=op) if type(op) in ARITHMETIC:
             left, right = (_evaluate_rows(part, columns) for part in (node.left, node.right))
@@ -143,7 +153,7 @@ def _evaluate_arithmetic(node, columns):
     raise ModelError(f"{ast.unparse(node)[:60]!r} is not allowed in an expression.")
 
 
-def _compare(node, columns):
+def _compare(node: ast.Compare, columns: Mapping[str, Values]) -> Mask:
     left, results = _evaluate_rows(node.left, columns), []
     for op, part in zip(node.ops, node.comparators, strict=True):
         is_text = np.asarray(left).dtype == object and isinstance(op, MATCHES)
@@ -157,28 +167,30 @@ def _compare(node, columns):
         else:
             raise ModelError(f"{ast.unparse(node)[:60]!r} is not allowed in an expression.")
         left = right
-    return np.logical_and.reduce(np.broadcast_arrays(*results))
+    passed: Mask = np.logical_and.reduce(np.broadcast_arrays(*results))
+    return passed
 
 
-def _matched(compare, left, right):
+def _matched(compare: Callable[[Any, Any], Any], left: Any, right: Any) -> Mask:
     """Compare numbers as numbers, also where one is written as text; texts only for being the same.
 
     A missing value is the same as nothing.
     """
     sides = [as_values(np.atleast_1d(np.asarray(side))) for side in (left, right)]
     if all(side.dtype != object for side in sides):
-        return compare(*sides)
+        passed: Mask = compare(*sides)
+        return passed
     if compare not in (operator.eq, operator.ne):
         raise ModelError("texts have no order: compare them by == or !=.")
     texts = [
         np.array([None if v is None else level_name(v) for v in side.tolist()], object) for side in sides
     ]
     there = np.array([value is not None for value in texts[0].tolist()])
-    same = there & (texts[0] == texts[1])
+    same: Mask = there & (texts[0] == texts[1])
     return same if compare is operator.eq else ~same
 
 
-def _quoted(node, columns):
+def _quoted(node: ast.expr, columns: Mapping[str, Values]) -> ast.expr:
     """Return a tree in which bare words that are no columns are texts, as in ``face_type == famous``."""
     match node:
         case ast.Name(id=word) if word not in columns:
@@ -188,7 +200,7 @@ def _quoted(node, columns):
     return node
 
 
-def _evaluate_form(node, keys):
+def _evaluate_form(node: ast.expr, keys: Mapping[str, str]) -> Form:
     """Return a linear form (dict of name to weight) or a number."""
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
@@ -207,21 +219,23 @@ def _evaluate_form(node, keys):
     raise ModelError(f"{ast.unparse(node)[:60]!r} is not allowed in a contrast.")
 
 
-def _combined(op, left, right):
-    forms = [side for side in (left, right) if isinstance(side, dict)]
-    if not forms:
-        return ARITHMETIC[type(op)](left, right)
-    if isinstance(op, ast.Div) and len(forms) == 1 and forms[0] is left:
+def _combined(op: ast.operator, left: Form, right: Form) -> Form:
+    if not isinstance(left, dict) and not isinstance(right, dict):
+        number: float = ARITHMETIC[type(op)](left, right)
+        return number
+    if isinstance(op, ast.Div) and not isinstance(right, dict):
         return _scaled(left, 1.0 / right)
-    if isinstance(op, ast.Mult) and len(forms) == 1:
-        return _scaled(forms[0], right if forms[0] is left else left)
-    if isinstance(op, ast.Add | ast.Sub) and len(forms) == 2:
-        other = _scaled(right, 1.0 if isinstance(op, ast.Add) else -1.0)
-        return {name: left.get(name, 0.0) + other.get(name, 0.0) for name in {**left, **other}}
+    if isinstance(op, ast.Mult) and not isinstance(right, dict):
+        return _scaled(left, right)
+    if isinstance(op, ast.Mult) and not isinstance(left, dict):
+        return _scaled(right, left)
+    if isinstance(op, ast.Add | ast.Sub) and isinstance(left, dict) and isinstance(right, dict):
+        sign = 1.0 if isinstance(op, ast.Add) else -1.0
+        return {name: left.get(name, 0.0) + sign * right.get(name, 0.0) for name in {**left, **right}}
     raise ModelError("a contrast is a weighted sum of conditions, such as 0.5*a + 0.5*b - c.")
 
 
-def _scaled(form, factor):
+def _scaled(form: Form, factor: float) -> Form:
     return (
         {name: weight * factor for name, weight in form.items()} if isinstance(form, dict) else form * factor
     )

@@ -6,15 +6,27 @@ tables of bids-standard/variable-transform.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from bidsapp.design.transformers.expressions import evaluate_query
-from bidsapp.design.transformers.rearrange import MAX_PARTS, find_pairs, select
-from bidsapp.design.transformers.variables import as_values, is_missing, level_name, level_names
+from bidsapp.design.transformers.rearrange import MAX_PARTS, Transformer, find_pairs, select
+from bidsapp.design.transformers.variables import (
+    Namespace,
+    Values,
+    Variable,
+    as_values,
+    is_missing,
+    level_name,
+    level_names,
+)
 from bidsapp.errors import ModelError
 from bidsapp.model.wildcards import match_name
+from bidsapp.records.arrays import Mask, Numbers
+from bidsapp.records.documents import Document
 
 TIMES = ("onset", "duration")
 # No part can give way to another, so that no query takes more time than its length.
@@ -40,10 +52,10 @@ REGULAR = ((r"\.", "."), (".*", "*"), (".+", "?*"), (".", "?"))
 SPECIAL = re.compile(r"[\\\[\](){}+^$]")
 
 
-def operate(function):
+def operate(function: Callable[[Numbers, float], Numbers]) -> Transformer:
     """Return a transformer that joins a value to each input, in the rows of Query."""
 
-    def apply(namespace, arguments, where):
+    def apply(namespace: Namespace, arguments: Document, where: str) -> None:
         value = float(arguments["Value"])
         for variable, target in find_pairs(namespace, arguments, where):
             before = _numbers(variable)
@@ -55,31 +67,34 @@ def operate(function):
     return apply
 
 
-def _numbers(variable):
+def _numbers(variable: Variable) -> Numbers:
     if variable.is_text:
         raise ModelError(f"{variable.name!r} holds texts, not numbers.")
     return variable.values
 
 
-def _store(namespace, variable):
+def _store(namespace: Namespace, variable: Variable) -> None:
     """Put a column into its place; onset and duration move the events of every column."""
     namespace.variables[variable.name] = variable
     if variable.name not in TIMES or not variable.is_sparse:
         return
-    known = dict(zip(variable.index.tolist(), variable.values.tolist(), strict=True))
+    known = dict(zip(variable.table_rows.tolist(), variable.values.tolist(), strict=True))
     for name, other in list(namespace.variables.items()):
         if other.index is not None:
             old = getattr(other, variable.name)
             new = [known.get(row, time) for row, time in zip(other.index.tolist(), old.tolist(), strict=True)]
-            namespace.variables[name] = replace(other, **{variable.name: np.array(new, float)})
+            moved = np.array(new, float)
+            namespace.variables[name] = (
+                replace(other, onset=moved) if variable.name == "onset" else replace(other, duration=moved)
+            )
 
 
-def _rows(namespace, query, variable, where):
+def _rows(namespace: Namespace, query: str | None, variable: Variable, where: str) -> Mask:
     """Return which rows of a variable satisfy a query; all without one."""
     if not query:
         return np.ones(len(variable.values), bool)
-    columns = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
-    columns = {name: other.values for name, other in columns.items() if other is not None}
+    at_rows = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
+    columns = {name: other.values for name, other in at_rows.items() if other is not None}
     found = COMPARISON.fullmatch(query)
     left, sign, right = (part.strip() for part in found.groups()) if found else ("", "", "")
     if left.strip("`") in columns:
@@ -90,7 +105,7 @@ def _rows(namespace, query, variable, where):
     return passed
 
 
-def _compare(values, sign, right, query):
+def _compare(values: Values, sign: str, right: str, query: str) -> Mask:
     if values.dtype == object:
         if sign not in ("==", "~=", "!="):
             raise ModelError(f"{query!r}: texts have no order; compare them by == or ~=.")
@@ -102,7 +117,7 @@ def _compare(values, sign, right, query):
         raise ModelError(f"{query!r}: the column holds numbers, and {right!r} is none.") from error
 
 
-def match_texts(values, pattern):
+def match_texts(values: Values, pattern: str) -> Mask:
     """Return which texts a regular expression stands for as a whole; missing values are none.
 
     Only ``.``, ``.*``, ``.+`` and ``|`` are special: others may take time without bound. A pattern that is
@@ -116,7 +131,7 @@ def match_texts(values, pattern):
     return np.array([found.get(text, False) for text in there], bool)
 
 
-def _as_wildcard(pattern):
+def _as_wildcard(pattern: str) -> str:
     if "*" in pattern.replace(".*", "") or "?" in pattern:
         raise ModelError(f"the regular expression {pattern!r} is not known; there are ., .*, .+ and |.")
     made, rest = "", pattern
@@ -128,49 +143,47 @@ def _as_wildcard(pattern):
     return made
 
 
-def filter_rows(namespace, arguments, where):
+def filter_rows(namespace: Namespace, arguments: Document, where: str) -> None:
     """Leave out the values of rows that do not satisfy a query."""
     for variable, target in find_pairs(namespace, arguments, where):
         rows = _rows(namespace, arguments["Query"], variable, where)
         _store(namespace, _only(variable, rows, target))
 
 
-def _only(variable, rows, name):
-    return variable.with_values(np.where(rows, variable.values, None if variable.is_text else np.nan), name)
+def _only(variable: Variable, rows: Mask, name: str) -> Variable:
+    return variable.with_values(np.where(rows, variable.values, variable.nothing), name)
 
 
-def concatenate(namespace, arguments, where):
+def concatenate(namespace: Namespace, arguments: Document, where: str) -> None:
     """Join the texts of columns with underscores; numbers as they print shortest."""
     found = [namespace.require(pattern, where) for pattern in arguments["Input"]]
     if not all(found):
         return
     columns = [namespace.variables[name] for names in found for name in names]
     first = columns[0]
-    columns = [_at_rows(column, first) for column in columns]
-    texts = [
-        ["NaN" if value is None else _shortest(value) for value in column.tolist()] for column in columns
-    ]
-    missing = np.all([is_missing(column) for column in columns], axis=0)
+    cells = [_at_rows(column, first) for column in columns]
+    texts = [["NaN" if value is None else _shortest(value) for value in column.tolist()] for column in cells]
+    missing = np.all([is_missing(column) for column in cells], axis=0)
     joined = np.array(["_".join(parts) for parts in zip(*texts, strict=True)], object)
     joined[missing] = None
     name = arguments["Output"][0]
     namespace.variables[name] = first.with_values(joined, name)
 
 
-def _at_rows(variable, other):
+def _at_rows(variable: Variable, other: Variable) -> Values:
     found = variable.at_rows_of(other)
     if found is None:
         raise ModelError(f"{variable.name!r} and {other.name!r} have different rows.")
     return found.values
 
 
-def _shortest(value):
+def _shortest(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "NaN" if np.isnan(value) else level_name(value)
 
 
-def make_constant(namespace, arguments, where):
+def make_constant(namespace: Namespace, arguments: Document, where: str) -> None:
     """Add a column of one value."""
     rows = _table(namespace)
     name = arguments["Output"][0]
@@ -178,7 +191,7 @@ def make_constant(namespace, arguments, where):
     namespace.variables[name] = rows.with_values(values, name)
 
 
-def _table(namespace):
+def _table(namespace: Namespace) -> Variable:
     """Return a variable that has every row of the table."""
     columns = list(namespace.variables.values())
     if not columns:
@@ -186,11 +199,12 @@ def _table(namespace):
     return next((column for column in columns if column.name in TIMES), columns[0])
 
 
-def label_identical_rows(namespace, arguments, where):
+def label_identical_rows(namespace: Namespace, arguments: Document, where: str) -> None:
     """Count equal values that follow each other, or all of the column where Cumulative is true."""
     cumulative = arguments.get("Cumulative", False)
     for variable, _ in find_pairs(namespace, arguments, where):
-        counts, labels, last = {}, [], None
+        counts: dict[Any, int] = {}
+        labels, last = [], None
         for value, missing in zip(variable.values.tolist(), is_missing(variable.values), strict=True):
             if missing:
                 counts, last = counts if cumulative else {}, None
@@ -205,28 +219,27 @@ def label_identical_rows(namespace, arguments, where):
         namespace.variables[name] = variable.with_values(np.array(labels, float), name)
 
 
-def merge_identical_rows(namespace, arguments, where):
+def merge_identical_rows(namespace: Namespace, arguments: Document, where: str) -> None:
     """Join rows of one value that follow each other in time; other columns are those of the last."""
     for name in [name for pattern in arguments["Input"] for name in namespace.require(pattern, where)]:
         column = namespace.variables[name]
-        if not column.is_sparse:
-            raise ModelError(f"{name!r} is no column of the events.")
-        order = np.argsort(column.onset, kind="stable")
+        begins, lasts = column.events
+        order = np.argsort(begins, kind="stable")
         values = column.values[order]
         same = (values[1:] == values[:-1]) & ~is_missing(values[1:])
         first, last = order[np.append(True, ~same)], order[np.append(~same, True)]
-        onset = column.onset[first]
-        times = {"onset": onset, "duration": column.onset[last] + column.duration[last] - onset}
+        onset, duration = begins[first], begins[last] + lasts[last] - begins[first]
+        times = {"onset": onset, "duration": duration}
         for key, other in list(namespace.variables.items()):
-            if other.is_sparse and np.array_equal(other.onset, column.onset):
-                kept = replace(other.rows(last), **times)
+            if other.onset is not None and np.array_equal(other.onset, begins):
+                kept = replace(other.rows(last), onset=onset, duration=duration)
                 namespace.variables[key] = kept.with_values(times[key], key) if key in TIMES else kept
 
 
-def summarize(function, suffix):
+def summarize(function: Callable[[Numbers], float], suffix: str) -> Transformer:
     """Return a transformer that gives one number a column, in every row."""
 
-    def apply(namespace, arguments, where):
+    def apply(namespace: Namespace, arguments: Document, where: str) -> None:
         for variable, target in find_pairs(namespace, arguments, where):
             values = _numbers(variable)
             there = values[~np.isnan(values)] if arguments.get("OmitNan", False) else values
@@ -237,10 +250,10 @@ def summarize(function, suffix):
     return apply
 
 
-def join_logically(join):
+def join_logically(join: Callable[[list[Mask]], Mask]) -> Transformer:
     """Return a transformer of truth values: texts and numbers but 0 are true, missing values are false."""
 
-    def apply(namespace, arguments, where):
+    def apply(namespace: Namespace, arguments: Document, where: str) -> None:
         found = [namespace.require(pattern, where) for pattern in arguments["Input"]]
         if not all(found):
             return
@@ -252,11 +265,11 @@ def join_logically(join):
     return apply
 
 
-def _truth(values):
+def _truth(values: Values) -> Mask:
     return ~is_missing(values) & ((values != 0) if values.dtype != object else True)
 
 
-def threshold(namespace, arguments, where):
+def threshold(namespace: Namespace, arguments: Document, where: str) -> None:
     """Keep what is above (or below) a threshold, which itself does not pass; the rest is 0."""
     cut, binarize = float(arguments.get("Threshold", 0.0)), arguments.get("Binarize", False)
     for variable, target in find_pairs(namespace, arguments, where):
@@ -267,7 +280,7 @@ def threshold(namespace, arguments, where):
         _store(namespace, variable.with_values(np.where(np.isnan(values), np.nan, kept), target))
 
 
-def make_factor(namespace, arguments, where):
+def make_factor(namespace: Namespace, arguments: Document, where: str) -> None:
     """Add an indicator for every level: named by it where levels are numbers, else by its place."""
     for variable, _ in find_pairs(namespace, arguments, where):
         texts = np.array([level_name(value) for value in variable.values.tolist()], object)
@@ -276,11 +289,11 @@ def make_factor(namespace, arguments, where):
             namespace.add({name: variable.with_values((texts == level).astype(float), name)})
 
 
-def _plain(name):
+def _plain(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_]", "", name)
 
 
-def split(namespace, arguments, where):
+def split(namespace: Namespace, arguments: Document, where: str) -> None:
     """Add a column for every combination of the levels of others, with the values of its rows."""
     others = sorted({name for by in arguments.get("By", ()) for name in namespace.require(by, where)})
     for variable, _ in find_pairs(namespace, arguments, where) if others else ():
@@ -297,7 +310,7 @@ def split(namespace, arguments, where):
         namespace.add({name: _only(variable, rows, name) for name, rows in made.items()})
 
 
-def _levels(column, variable):
+def _levels(column: Variable, variable: Variable) -> dict[str, Mask]:
     """Return level -> its rows; those without a value are the level NaN."""
     values = _at_rows(column, variable)
     missing = is_missing(values)
@@ -307,7 +320,7 @@ def _levels(column, variable):
     return {level: names == level for level in sorted(set(names))}
 
 
-def replace_values(namespace, arguments, where):
+def replace_values(namespace: Namespace, arguments: Document, where: str) -> None:
     """Replace values, or the onset and duration of their rows, one rule after the other."""
     attribute = arguments.get("Attribute", "value")
     attributes = ("value", *TIMES) if attribute == "all" else (attribute,)
@@ -323,30 +336,31 @@ def replace_values(namespace, arguments, where):
                     _store(namespace, made.with_values(_put(made.values, rows, value), target))
 
 
-def _matching(values, key):
+def _matching(values: Values, key: str | float) -> Mask:
     if isinstance(key, str) and values.dtype == object:
         return match_texts(values, key)
     try:
-        return ~is_missing(values) & (as_values(values) == float(key))
+        found: Mask = ~is_missing(values) & (as_values(values) == float(key))
+        return found
     except ValueError:
         return np.zeros(len(values), bool)
 
 
-def _put(values, rows, value):
+def _put(values: Values, rows: Mask, value: Any) -> Values:
     mixed = values.astype(object)
     mixed[rows] = value
     return as_values(mixed)
 
 
-def _move(namespace, name, variable, rows, value):
+def _move(namespace: Namespace, name: str, variable: Variable, rows: Mask, value: Any) -> None:
     if name not in namespace.variables or not isinstance(value, (int, float)):
         raise ModelError(f"the new {name} must be a number.")
     column = namespace.variables[name]
-    moved = np.isin(column.index, variable.index[rows])
+    moved = np.isin(column.table_rows, variable.table_rows[rows])
     _store(namespace, column.with_values(np.where(moved, float(value), column.values), name))
 
 
-def select_columns(namespace, arguments, where):
+def select_columns(namespace: Namespace, arguments: Document, where: str) -> None:
     """Remove all columns but these, onset and duration."""
     times = {name: namespace.variables[name] for name in TIMES if name in namespace.variables}
     select(namespace, arguments, where)
@@ -361,13 +375,13 @@ TRANSFORMERS = {
     "Factor": make_factor,
     "Filter": filter_rows,
     "LabelIdenticalRows": label_identical_rows,
-    "Mean": summarize(np.mean, "_mean"),
+    "Mean": summarize(lambda values: float(np.mean(values)), "_mean"),
     "MergeIdenticalRows": merge_identical_rows,
     "Not": join_logically(lambda truths: ~truths[0]),
     "Or": join_logically(lambda truths: np.any(truths, axis=0)),
     "Replace": replace_values,
     "Select": select_columns,
     "Split": split,
-    "StdDev": summarize(lambda values: np.std(values, ddof=1), "_std"),
+    "StdDev": summarize(lambda values: float(np.std(values, ddof=1)), "_std"),
     "Threshold": threshold,
 }

@@ -1,11 +1,16 @@
 """The transformations that rearrange variables: their names, levels, events and values."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from bidsapp.design.transformers.expressions import evaluate_query
 from bidsapp.design.transformers.variables import (
+    Namespace,
+    Values,
+    Variable,
     as_values,
     factor_levels,
     is_missing,
@@ -14,12 +19,16 @@ from bidsapp.design.transformers.variables import (
 )
 from bidsapp.errors import ModelError
 from bidsapp.model.wildcards import is_wildcard
+from bidsapp.records.arrays import Mask
+from bidsapp.records.documents import Document
 
+# A transformer changes the namespace, by the arguments of an instruction at a JSON path.
+Transformer: TypeAlias = Callable[[Namespace, Document, str], None]
 # Levels multiply with every variable that a split is by.
 MAX_PARTS = 1000
 
 
-def find_pairs(namespace, arguments, where):
+def find_pairs(namespace: Namespace, arguments: Document, where: str) -> list[tuple[Variable, str]]:
     """Return (input variable, name of the output) of every input that is there."""
     inputs, outputs = arguments["Input"], arguments.get("Output", ())
     if outputs and len(outputs) != len(inputs):
@@ -38,7 +47,7 @@ def find_pairs(namespace, arguments, where):
     return pairs
 
 
-def make_factor(namespace, arguments, where):
+def make_factor(namespace: Namespace, arguments: Document, where: str) -> None:
     """Replace a variable by an indicator for each of its levels."""
     sep, constraint = arguments.get("Sep", "."), arguments.get("Constraint", "none")
     for variable, target in find_pairs(namespace, arguments, where):
@@ -66,13 +75,13 @@ def make_factor(namespace, arguments, where):
         namespace.add({level.name: level for level in levels})
 
 
-def _is_convolved(namespace, level):
+def _is_convolved(namespace: Namespace, level: Variable) -> bool:
     """Whether an indicator of events has the name of a series over volumes."""
     other = namespace.variables.get(level.name)
     return level.is_sparse and other is not None and not other.is_sparse
 
 
-def assign(namespace, arguments, where):
+def assign(namespace: Namespace, arguments: Document, where: str) -> None:
     """Give one variable's amplitude, onset or duration to another; an event that gets none is no event."""
     targets = arguments["Target"]
     inputs = arguments["Input"] * len(targets) if len(arguments["Input"]) == 1 else arguments["Input"]
@@ -91,20 +100,22 @@ def assign(namespace, arguments, where):
             namespace.variables[name] = replace(made, name=name)
 
 
-def _assigned(source, target, arguments, namespace):
-    if not (source.is_sparse and target.is_sparse):
+def _assigned(source: Variable, target: Variable, arguments: Document, namespace: Namespace) -> Variable:
+    if not source.is_sparse or not target.is_sparse:
         raise ModelError(f"{source.name!r} and {target.name!r} must both be columns of the events.")
-    name, n_events, source = source.name, len(source.values), source.at_rows_of(target)
-    if source is None:
+    found = source.at_rows_of(target)
+    if found is None:
         raise ModelError(
-            f"{name!r} has {n_events} events and {target.name!r} {len(target.values)}, not the same ones."
+            f"{source.name!r} has {len(source.values)} events and {target.name!r} {len(target.values)}, "
+            "not the same ones."
         )
-    taken = {"amplitude": source.values, "onset": source.onset, "duration": source.duration}
+    (onset, duration), (to_onset, to_duration) = found.events, target.events
+    taken = {"amplitude": found.values, "onset": onset, "duration": duration}
     given = as_values(taken[arguments.get("InputAttr", "amplitude")])
     if given.dtype == object:
         raise ModelError(f"{source.name!r} holds texts, not numbers.")
     attribute = arguments.get("TargetAttr", "amplitude")
-    parts = {"amplitude": target.values.astype(float), "onset": target.onset, "duration": target.duration}
+    parts = {"amplitude": target.values.astype(float), "onset": to_onset, "duration": to_duration}
     concerned = parts["amplitude"] != 0
     lost = concerned & np.isnan(given) & ~np.isnan(parts["amplitude"])
     if attribute == "duration" and (given[concerned] < 0).any():
@@ -125,13 +136,13 @@ def _assigned(source, target, arguments, namespace):
     return replace(target, values=parts["amplitude"], onset=parts["onset"], duration=parts["duration"])
 
 
-def copy_variables(namespace, arguments, where):
+def copy_variables(namespace: Namespace, arguments: Document, where: str) -> None:
     """Copy variables."""
     for variable, target in find_pairs(namespace, arguments, where):
         namespace.variables[target] = variable.with_values(variable.values, target)
 
 
-def rename(namespace, arguments, where):
+def rename(namespace: Namespace, arguments: Document, where: str) -> None:
     """Rename variables."""
     for variable, target in find_pairs(namespace, arguments, where):
         del namespace.variables[variable.name]
@@ -139,28 +150,28 @@ def rename(namespace, arguments, where):
         namespace.variables[target] = variable.with_values(variable.values, target)
 
 
-def delete(namespace, arguments, where):
+def delete(namespace: Namespace, arguments: Document, where: str) -> None:
     """Remove variables."""
     for variable, _ in find_pairs(namespace, arguments, where):
         namespace.variables.pop(variable.name, None)
         namespace.removed.add(variable.name)
 
 
-def select(namespace, arguments, where):
+def select(namespace: Namespace, arguments: Document, where: str) -> None:
     """Remove all variables but these."""
     kept = {variable.name: variable for variable, _ in find_pairs(namespace, arguments, where)}
     namespace.variables.clear()
     namespace.variables.update(kept)
 
 
-def group(namespace, arguments, where):
+def group(namespace: Namespace, arguments: Document, where: str) -> None:
     """Give a list of variables a name, which ``@name`` then stands for."""
     namespace.groups[arguments["Output"][0]] = [
         name for pattern in arguments["Input"] for name in namespace.require(pattern, where)
     ]
 
 
-def replace_values(namespace, arguments, where):
+def replace_values(namespace: Namespace, arguments: Document, where: str) -> None:
     """Replace amplitudes, onsets or durations by others."""
     table = {
         level_name(_number_or_text(old)): _number_or_text(new) for old, new in arguments["Replace"].items()
@@ -170,25 +181,25 @@ def replace_values(namespace, arguments, where):
         if attribute in ("value", "amplitude"):
             namespace.variables[target] = variable.with_values(_replaced(variable.values, table), target)
         elif variable.is_sparse:
-            times = {"onset": variable.onset, "duration": variable.duration}
+            times: dict[str, Values] = dict(zip(("onset", "duration"), variable.events, strict=True))
             times[attribute] = as_values(_replaced(times[attribute], table))
             if times[attribute].dtype == object:
                 raise ModelError(f"the new {attribute} must be a number.")
             namespace.variables[target] = replace(variable, name=target, **times)
 
 
-def _replaced(values, table):
+def _replaced(values: Values, table: Mapping[str, object]) -> Values:
     return np.array([table.get(level_name(value), value) for value in values.tolist()], object)
 
 
-def _number_or_text(value):
+def _number_or_text(value: Any) -> Any:
     try:
         return float(value)
     except (TypeError, ValueError):
         return value
 
 
-def filter_events(namespace, arguments, where):
+def filter_events(namespace: Namespace, arguments: Document, where: str) -> None:
     """Keep the events that satisfy a query."""
     query = arguments["Query"]
     absent = [by for by in arguments.get("By", ()) if not namespace.require(by, where)]
@@ -200,7 +211,7 @@ def filter_events(namespace, arguments, where):
         namespace.variables[target] = kept.with_values(kept.values, target)
 
 
-def _passing(query, variable, namespace, where):
+def _passing(query: str, variable: Variable, namespace: Namespace, where: str) -> Mask:
     """Return which rows of a variable satisfy a query over all variables that have the same rows."""
     at_rows = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
     columns = {name: other.values for name, other in at_rows.items() if other is not None}
@@ -210,14 +221,14 @@ def _passing(query, variable, namespace, where):
     return passed
 
 
-def drop_missing(namespace, arguments, where):
+def drop_missing(namespace: Namespace, arguments: Document, where: str) -> None:
     """Remove the events without a value."""
     for variable, target in find_pairs(namespace, arguments, where):
         kept = variable.rows(~is_missing(variable.values))
         namespace.variables[target] = kept.with_values(kept.values, target)
 
 
-def split(namespace, arguments, where):
+def split(namespace: Namespace, arguments: Document, where: str) -> None:
     """Split variables by the levels of others, or of an entity of the run.
 
     A part has only its own events; a variable without events is zero in the rows of other parts.
@@ -239,13 +250,13 @@ def split(namespace, arguments, where):
         namespace.add({name: replace(part, name=name) for name, part in made.items()})
 
 
-def _part(variable, inside):
+def _part(variable: Variable, inside: Mask) -> Variable:
     if variable.is_sparse:
         return variable.rows(inside)
     return variable.with_values(np.where(inside, variable.values, 0.0))
 
 
-def _levels_of(namespace, by, variable, where):
+def _levels_of(namespace: Namespace, by: str, variable: Variable, where: str) -> list[tuple[str, Mask]]:
     """Return the levels of a splitting variable, or of an entity of the run, with their rows."""
     if by not in namespace.variables and by in namespace.labels:
         return [(namespace.labels[by], np.ones(len(variable.values), bool))]
@@ -262,7 +273,7 @@ def _levels_of(namespace, by, variable, where):
     return [(name, rows.get(name, nothing)) for name in level_names(whole)]
 
 
-def to_grid(namespace, arguments, where):
+def to_grid(namespace: Namespace, arguments: Document, where: str) -> None:
     """Bring events onto a regular grid of times, and a dense variable to a coarser one.
 
     Onsets and ends are rounded to the grid, and an event lasts at least one step of it. Without a rate, or
@@ -276,15 +287,16 @@ def to_grid(namespace, arguments, where):
         namespace.variables[target] = variable.with_values(variable.values, target)
 
 
-def _on_grid(variable, step):
-    onset = np.round(variable.onset / step) * step
-    ends = np.round((variable.onset + variable.duration) / step) * step
+def _on_grid(variable: Variable, step: float) -> Variable:
+    begins, duration = variable.events
+    onset = np.round(begins / step) * step
+    ends = np.round((begins + duration) / step) * step
     return replace(variable, onset=onset, duration=np.maximum(ends - onset, step))
 
 
-def _coarser(variable, step, namespace):
+def _coarser(variable: Variable, step: float, namespace: Namespace) -> Variable:
     """Return a dense variable as a line between its values at every step; unchanged where steps are short."""
-    times = namespace.frame_times
+    times = namespace.volume_times
     if step <= np.min(np.diff(times)):
         return variable
     grid = np.arange(times[0], times[-1] + step, step)

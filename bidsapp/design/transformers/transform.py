@@ -6,23 +6,31 @@ not have is noted, not fatal.
 """
 
 import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from bidsapp.design.convolution import convolve_variable, sample_variable
 from bidsapp.design.transformers import matlab, rearrange
 from bidsapp.design.transformers.expressions import evaluate_query
-from bidsapp.design.transformers.rearrange import find_pairs
+from bidsapp.design.transformers.rearrange import Transformer, find_pairs
 from bidsapp.design.transformers.variables import (
+    Namespace,
     Variable,
     is_missing,
     level_name,
 )
 from bidsapp.errors import ModelError
-from bidsapp.records.model import MATLAB_SET, PYBIDS_SET
+from bidsapp.records.arrays import Matrix, Numbers
+from bidsapp.records.documents import Document
+from bidsapp.records.model import MATLAB_SET, PYBIDS_SET, Instruction
+
+# The values of an input and the arguments to other values.
+OnValues: TypeAlias = Callable[[Numbers, Document], Numbers]
 
 
-def transform(namespace, instructions):
+def transform(namespace: Namespace, instructions: Iterable[Instruction]) -> None:
     """Apply instructions in order; the namespace is changed."""
     for instruction in instructions:
         try:
@@ -34,10 +42,10 @@ def transform(namespace, instructions):
             raise ModelError(f"{instruction.where} ({instruction.name}): {error}") from error
 
 
-def _each(function):
+def _each(function: OnValues) -> Transformer:
     """Return a transformer that maps the values of each input."""
 
-    def apply(namespace, arguments, where):
+    def apply(namespace: Namespace, arguments: Document, where: str) -> None:
         for variable, target in find_pairs(namespace, arguments, where):
             if variable.is_text:
                 raise ModelError(f"{variable.name!r} holds texts, not numbers.")
@@ -47,7 +55,7 @@ def _each(function):
     return apply
 
 
-def _by_groups(function, variable, namespace, arguments):
+def _by_groups(function: OnValues, variable: Variable, namespace: Namespace, arguments: Document) -> Numbers:
     """Apply a function within the groups of GroupBy, or to all rows."""
     labels = [
         [level_name(value) for value in namespace.variables[name].values.tolist()]
@@ -64,11 +72,11 @@ def _by_groups(function, variable, namespace, arguments):
     return result
 
 
-def _demean(values, _arguments):
+def _demean(values: Numbers, _arguments: Document) -> Numbers:
     return values - _mean(values)
 
 
-def _scale(values, arguments):
+def _scale(values: Numbers, arguments: Document) -> Numbers:
     replace_na = arguments.get("ReplaceNa")
     if replace_na == "before":
         values = np.nan_to_num(values)
@@ -82,12 +90,12 @@ def _scale(values, arguments):
     return np.nan_to_num(values) if replace_na == "after" else values
 
 
-def _mean(values):
+def _mean(values: Numbers) -> float:
     there = values[~np.isnan(values)]
     return there.mean() if len(there) else 0.0
 
 
-def _threshold(values, arguments):
+def _threshold(values: Numbers, arguments: Document) -> Numbers:
     cut = float(arguments.get("Threshold", 0.0))
     if not arguments.get("Signed", True):
         cut, values = abs(cut), np.abs(values)
@@ -96,41 +104,41 @@ def _threshold(values, arguments):
     return np.where(np.isnan(values), np.nan, kept)
 
 
-def _not(values, _arguments):
+def _not(values: Numbers, _arguments: Document) -> Numbers:
     return np.where(np.isnan(values), np.nan, values == 0)
 
 
-def _lag(values, arguments):
+def _lag(values: Numbers, arguments: Document) -> Numbers:
     # Imported when needed: few models have lags, and every plan would wait for it.
     from scipy import ndimage
 
     shift = arguments.get("Shift", 1)
-    shifted = ndimage.shift(
-        np.nan_to_num(values),
-        shift,
-        order=int(min(max(arguments.get("Order", 3), 0), 5)),
-        mode=arguments.get("Mode", "nearest"),
-        cval=arguments.get("Constant", 0.0),
-    )
+    options: Document = {
+        "order": int(min(max(arguments.get("Order", 3), 0), 5)),
+        "mode": arguments.get("Mode", "nearest"),
+        "cval": arguments.get("Constant", 0.0),
+    }
+    shifted: Numbers = ndimage.shift(np.nan_to_num(values), shift, **options)
     if not arguments.get("Difference", False):
         return shifted
-    return values - shifted if shift >= 0 else shifted - values
+    difference: Numbers = values - shifted if shift >= 0 else shifted - values
+    return difference
 
 
-def _combine(join, absent_counts):
+def _combine(join: Callable[[Matrix, Numbers], Numbers], absent_counts: bool) -> Transformer:
     """Return a transformer that joins its inputs into one output.
 
     ``absent_counts``: whether the result exists when an input does not (an absent condition is zero).
     """
 
-    def apply(namespace, arguments, where):
-        output = arguments["Output"][0] if arguments.get("Output") else None
+    def apply(namespace: Namespace, arguments: Document, where: str) -> None:
+        output: str = arguments["Output"][0]
         found = [_operands(namespace, pattern, where) for pattern in arguments["Input"]]
         variables = [variable for group in found for variable in group]
         if not variables or (absent_counts and not all(found)):
             namespace.missing.setdefault(output, where)
             return
-        rows, values = align(variables, namespace.frame_times)
+        rows, values = align(variables, namespace)
         weights = arguments.get("Weights", np.ones(len(values)))
         if len(weights) != len(values):
             raise ModelError(f"has {len(weights)} weights for {len(values)} inputs.")
@@ -139,7 +147,7 @@ def _combine(join, absent_counts):
     return apply
 
 
-def _operands(namespace, pattern, where):
+def _operands(namespace: Namespace, pattern: str, where: str) -> list[Variable]:
     """Return the variables of an operand, which may be a comparison such as ``face_type==famous``."""
     names = namespace.find(pattern)
     if names:
@@ -157,7 +165,7 @@ def _operands(namespace, pattern, where):
     return [variable.with_values((passed & there).astype(float), pattern)]
 
 
-def align(variables, frame_times):
+def align(variables: Sequence[Variable], namespace: Namespace) -> tuple[Variable, Matrix]:
     """Return common rows of variables and their values on them, shape (n_variables, n_rows).
 
     Events are joined by onset, where an event that a variable does not have counts as zero; as soon as
@@ -167,38 +175,36 @@ def align(variables, frame_times):
         if variable.is_text:
             raise ModelError(f"{variable.name!r} holds texts, not numbers.")
     if any(not variable.is_sparse for variable in variables):
-        values = [
-            sample_variable(variable, frame_times) if variable.is_sparse else variable.values
+        sampled = [
+            sample_variable(variable, namespace.volume_times) if variable.is_sparse else variable.values
             for variable in variables
         ]
-        return Variable("", np.zeros(len(values[0]))), np.array(values)
-    first = variables[0]
-    if all(np.array_equal(variable.onset, first.onset) for variable in variables):
+        return Variable("", np.zeros(len(sampled[0]))), np.array(sampled)
+    first, events = variables[0], [variable.events for variable in variables]
+    if all(np.array_equal(onset, events[0][0]) for onset, _ in events):
         return first, np.array([variable.values for variable in variables])
-    onsets = np.unique(np.concatenate([variable.onset for variable in variables]))
+    onsets = np.unique(np.concatenate([onset for onset, _ in events]))
     values, durations = np.zeros((len(variables), len(onsets))), np.zeros(len(onsets))
-    for index, variable in enumerate(variables):
-        places = np.searchsorted(onsets, variable.onset)
-        values[index, places] = variable.values
-        np.maximum.at(durations, places, variable.duration)
+    for index, (onset, duration) in enumerate(events):
+        places = np.searchsorted(onsets, onset)
+        values[index, places] = variables[index].values
+        np.maximum.at(durations, places, duration)
     return Variable("", values[0], onsets, durations), values
 
 
-def _orthogonalize(namespace, arguments, where):
+def _orthogonalize(namespace: Namespace, arguments: Document, where: str) -> None:
     others = [name for pattern in arguments["Other"] for name in namespace.require(pattern, where)]
     if not others:
         return
     for variable, target in find_pairs(namespace, arguments, where):
-        rows, values = align(
-            [variable, *(namespace.variables[name] for name in others)], namespace.frame_times
-        )
+        rows, values = align([variable, *(namespace.variables[name] for name in others)], namespace)
         target_values, rest = np.nan_to_num(values[0]), np.nan_to_num(values[1:]).T
         full = np.column_stack([np.ones(len(rest)), rest])
         weights = np.linalg.lstsq(full, target_values, rcond=None)[0]
         namespace.variables[target] = rows.with_values(target_values - rest @ weights[1:], target)
 
 
-def _convolve(namespace, arguments, where):
+def _convolve(namespace: Namespace, arguments: Document, where: str) -> None:
     model = arguments.get("Model", "spm")
     if model != "fir":
         model += " + derivative" if arguments.get("Derivative") or arguments.get("Dispersion") else ""

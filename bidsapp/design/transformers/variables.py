@@ -7,17 +7,27 @@ an input of a higher node). An event whose value is missing is not an event of t
 import difflib
 import math
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from bidsapp.errors import ModelError, tell_names
 from bidsapp.model.wildcards import is_wildcard, match_names
+from bidsapp.records.arrays import Labels, Mask, Numbers
 
 # No model needs more; transformations that copy or split everything would go on doubling them.
 MAX_VARIABLES = 5000
 # Characters of a name that are compared with others.
 MAX_SEARCHED = 80
+
+
+# Floats, or objects (texts, None where missing), shape (n_rows,).
+Values: TypeAlias = NDArray[Any]
+# A query that was applied: who asks, its text, the variable, how many events it kept, and of how many.
+Filtered: TypeAlias = tuple[str, str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,46 +39,69 @@ class Variable:
     """
 
     name: str
-    values: np.ndarray
-    onset: np.ndarray | None = None
-    duration: np.ndarray | None = None
-    index: np.ndarray | None = None
+    values: Values
+    onset: Numbers | None = None
+    duration: Numbers | None = None
+    index: Labels | None = None
 
     @property
-    def is_sparse(self):
+    def is_sparse(self) -> bool:
         """Whether the values belong to events."""
         return self.onset is not None
 
     @property
-    def is_text(self):
+    def events(self) -> tuple[Numbers, Numbers]:
+        """Onsets and durations; raise ModelError where there are no events."""
+        if self.onset is None or self.duration is None:
+            raise ModelError(f"{self.name!r} is no column of the events.")
+        return self.onset, self.duration
+
+    @property
+    def table_rows(self) -> Labels:
+        """The row of each event in the events table; raise ModelError where events are no rows of it."""
+        if self.index is None:
+            raise ModelError(f"{self.name!r} is no column of the events table.")
+        return self.index
+
+    @property
+    def is_text(self) -> bool:
         """Whether the values are not numbers."""
         return self.values.dtype == object
 
-    def with_values(self, values, name=None):
+    @property
+    def nothing(self) -> Values:
+        """What stands where a value is missing, shape ()."""
+        return np.array(None if self.is_text else np.nan)
+
+    def with_values(self, values: ArrayLike, name: str | None = None) -> "Variable":
         """Return the same rows with other values."""
         return replace(self, values=as_values(values), name=name or self.name)
 
-    def rows(self, keep):
+    def rows(self, keep: Mask | Labels) -> "Variable":
         """Return only the rows of a mask."""
         if not self.is_sparse:
-            return replace(self, values=np.where(keep, self.values, None if self.is_text else np.nan))
-        parts = {key: getattr(self, key)[keep] for key in ("values", "onset", "duration")}
-        return replace(self, **parts, index=None if self.index is None else self.index[keep])
+            return replace(self, values=np.where(keep, self.values, self.nothing))
+        onset, duration = self.events
+        index = None if self.index is None else self.index[keep]
+        return replace(
+            self, values=self.values[keep], onset=onset[keep], duration=duration[keep], index=index
+        )
 
-    def at_rows_of(self, other):
+    def at_rows_of(self, other: "Variable") -> "Variable | None":
         """Return these values at the rows of another variable; None where the rows do not correspond."""
         own, wanted = self._row_keys(other), other._row_keys(self)
         if own is None or wanted is None or own == wanted:
             return self if len(self.values) == len(other.values) else None
         places = {row: place for place, row in enumerate(own)}
         found = [places.get(row) for row in wanted]
-        return None if None in found else self.rows(np.array(found, int))
+        return None if None in found else self.rows(np.array(found, np.intp))
 
-    def _row_keys(self, other):
+    def _row_keys(self, other: "Variable") -> list[Any] | None:
         """Return what identifies each event: its row in the table, else its onset; None when dense."""
-        if not (self.is_sparse and other.is_sparse):
+        if self.onset is None or other.onset is None:
             return None
-        return (self.onset if self.index is None or other.index is None else self.index).tolist()
+        keys: list[Any] = (self.onset if self.index is None or other.index is None else self.index).tolist()
+        return keys
 
 
 @dataclass(slots=True)
@@ -87,29 +120,35 @@ class Namespace:
         Names that were asked for and are not there, and who asked (a JSON path).
     rows : tuple of str
         The names of the rows, at higher levels.
-    filtered : list of tuple
-        Of each query: who asks, its text, the variable, how many events it kept, and of how many.
+    filtered : list of Filtered
     removed : set of str
         What was renamed or deleted: no level is made under such a name again.
     """
 
-    variables: dict
-    frame_times: np.ndarray | None = None
-    labels: dict = field(default_factory=dict)
-    notes: list = field(default_factory=list)
-    missing: dict = field(default_factory=dict)
-    groups: dict = field(default_factory=dict)
-    rows: tuple = ()
-    filtered: list = field(default_factory=list)
-    removed: set = field(default_factory=set)
+    variables: dict[str, Variable]
+    frame_times: Numbers | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
+    filtered: list[Filtered] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
-    def add(self, made):
+    @property
+    def volume_times(self) -> Numbers:
+        """When the volumes were acquired; raise ModelError above the run level."""
+        if self.frame_times is None:
+            raise ModelError("there are no volumes above the run level.")
+        return self.frame_times
+
+    def add(self, made: Mapping[str, Variable]) -> None:
         """Add variables by name; raise ModelError where there are more than any model needs."""
         self.variables.update(made)
         if len(self.variables) > MAX_VARIABLES:
             raise ModelError(f"there are more than {MAX_VARIABLES:,} variables now. Name those you need.")
 
-    def find(self, pattern):
+    def find(self, pattern: str) -> list[str]:
         """Return the names of the variables that a word of the model stands for; empty when none."""
         if pattern.startswith("@") and pattern[1:] in self.groups:
             return list(self.groups[pattern[1:]])
@@ -123,14 +162,14 @@ class Namespace:
                 names = match_names(pattern, self.variables)
         return names
 
-    def require(self, pattern, where):
+    def require(self, pattern: str, where: str) -> list[str]:
         """Return what a word stands for, noting it as missing when it stands for nothing."""
         names = self.find(pattern)
         if not names:
             self.missing.setdefault(pattern, where)
         return names
 
-    def make_levels(self, name):
+    def make_levels(self, name: str) -> list[str]:
         """Add an indicator of every level of a column, as if the model had a Factor; return their names."""
         variable = self.variables[name]
         made = factor_levels(variable)
@@ -138,7 +177,7 @@ class Namespace:
             self.variables.setdefault(level.name, level)
         return [level.name for level in made]
 
-    def _find_one(self, name):
+    def _find_one(self, name: str) -> str | None:
         if name in self.variables:
             return name
         for alias in aliases(name):
@@ -146,7 +185,7 @@ class Namespace:
                 return alias
         return None if name in self.removed else self._find_level(name)
 
-    def _find_level(self, name):
+    def _find_level(self, name: str) -> str | None:
         """Make the levels of a column that the model names without a Factor, as SPM-style models do."""
         wanted = {name, *aliases(name)}
         for stem in _stems(name):
@@ -167,7 +206,7 @@ class Namespace:
         return name
 
 
-def aliases(name):
+def aliases(name: str) -> list[str]:
     """Return other spellings of a name: ``a.1`` for ``a.1.0`` and ``a.01``, ``C(g)[x]`` for ``C(g)[T.x]``."""
     found = []
     if re.search(r"\.0+\d+$", name):
@@ -190,9 +229,9 @@ def aliases(name):
     return found
 
 
-def near_name(name, names):
+def near_name(name: str, names: Collection[str]) -> str:
     """Return a hint: the name that is nearest, in any case, or what there is."""
-    lower = {}
+    lower: dict[str, str] = {}
     for other in names:
         lower.setdefault(str(other).lower(), other)
     near = difflib.get_close_matches(str(name)[:MAX_SEARCHED].lower(), lower, n=1)
@@ -201,21 +240,21 @@ def near_name(name, names):
     return tell_names(names)
 
 
-def level_name(value):
+def level_name(value: object) -> str:
     """Return a level as it stands in a column name; whole numbers without their decimals."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return str(value)
 
 
-def level_names(variable):
+def level_names(variable: Variable) -> list[str]:
     """Return the names of the levels of a variable, in sorted order."""
     there = variable.values[~is_missing(variable.values)].tolist()
     levels = {level_name(value): value for value in there}
     return sorted(levels) if variable.is_text else sorted(levels, key=lambda name: levels[name])
 
 
-def factor_levels(variable, sep="."):
+def factor_levels(variable: Variable, sep: str = ".") -> list[Variable]:
     """Return the indicator variables of the levels of a variable, in sorted order."""
     present = ~is_missing(variable.values)
     names = np.array(
@@ -228,14 +267,14 @@ def factor_levels(variable, sep="."):
     return made
 
 
-def is_missing(values):
+def is_missing(values: Values) -> Mask:
     """Return which values are missing."""
     if values.dtype == object:
         return np.array([value is None or value != value or value == "" for value in values.tolist()], bool)
     return np.isnan(values)
 
 
-def as_values(values):
+def as_values(values: ArrayLike) -> Values:
     """Return values as floats where every one that is there is a number, else as objects with None."""
     values = np.asarray(values)
     if values.dtype.kind in "fiub":
@@ -250,7 +289,7 @@ def as_values(values):
         )
 
 
-def _number(value):
+def _number(value: Any) -> float:
     """Return a value as a float; what Python takes for a number and no table means as one makes a text.
 
     Those are underscores (``1_2``) and what is infinite (``inf``, ``1e999``).
@@ -261,7 +300,7 @@ def _number(value):
     return number
 
 
-def is_number(value):
+def is_number(value: object) -> bool:
     """Whether a value is a number, or a text of one."""
     try:
         _number(value)
@@ -270,7 +309,7 @@ def is_number(value):
     return True
 
 
-def _absent(value):
+def _absent(value: object) -> bool:
     return (
         value is None
         or value != value
@@ -278,7 +317,7 @@ def _absent(value):
     )
 
 
-def _stems(name):
+def _stems(name: str) -> list[str]:
     """Return what stands before each dot of a name, the longest first."""
     places = [match.start() for match in re.finditer(r"\.", name)]
     return [name[:place] for place in reversed(places)]

@@ -248,6 +248,16 @@ def test_what_has_no_meaning_is_refused(case):
         apply(instruction)
 
 
+def test_onsets_of_what_is_no_column_of_the_events_cannot_be_replaced():
+    series = Variable("trans_x", np.array([0.0, 1.0, 2.0]))
+    onset = as_values(TABLE["onset"])
+    times = Variable("onset", onset, onset, onset, np.arange(len(onset)))
+    namespace = Namespace({"trans_x": series, "onset": times})
+    steps = [step("Replace", "trans_x", Replace=[{"key": 1, "value": 5}], Attribute="onset")]
+    with pytest.raises(ModelError, match="'trans_x' is no column of the events table"):
+        transform(namespace, instructions(steps))
+
+
 @pytest.mark.parametrize(
     "name", ["bidspm", "cpp_spm", "bids-matlab", "bids-matlab_v0.1.0dev", "BIDSPM", "bidspm v3.1"]
 )
