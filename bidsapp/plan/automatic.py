@@ -1,7 +1,9 @@
 """The model that is made from the events when none is given."""
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import TypeAlias
 
 from bidsapp.design.run import TIMES
 from bidsapp.design.transformers.expressions import linear_weights
@@ -13,8 +15,12 @@ from bidsapp.model.json_text import format_json
 from bidsapp.model.read import parse_model
 from bidsapp.model.strategy import MOTION, MOTION_SUFFIXES, parse_strategy
 from bidsapp.names import is_plain, make_label
-from bidsapp.records.model import HRF_MODELS, INTERCEPT
+from bidsapp.records.documents import Document
+from bidsapp.records.model import HRF_MODELS, INTERCEPT, Model
+from bidsapp.settings.parts import ModelOptions
 
+# Columns of the events -> their levels.
+Levels: TypeAlias = Mapping[str, Collection[str]]
 MAX_CONDITIONS = 60
 # With more conditions, all pairs would be more contrasts than anybody looks at.
 MAX_PAIRED = 4
@@ -24,7 +30,7 @@ FEW_LEVELS = 20
 ALL_EVENTS = "task"
 BEFORE_ALL = -1e6
 # Strategies that every derivative has the columns of, so that the model can name them.
-CONFOUND_COLUMNS = {
+CONFOUND_COLUMNS: dict[str, tuple[str, ...]] = {
     "none": (),
     **{
         name: tuple(f"{axis}{suffix}" for suffix in suffixes for axis in MOTION)
@@ -36,7 +42,9 @@ F_NAME = "effectsOfInterest"
 NON_STEADY_COLUMNS = ("non_steady_state_outlier*", "NonSteadyStateOutlier*")
 
 
-def make_automatic_models(levels, options, sessions):
+def make_automatic_models(
+    levels: Mapping[str, Levels], options: ModelOptions, sessions: Mapping[str, bool]
+) -> list[Model]:
     """Return the automatic model of each task.
 
     Parameters
@@ -52,7 +60,8 @@ def make_automatic_models(levels, options, sessions):
     ------
     SettingsError, InputError
     """
-    own, refusals = {task: [] for task in levels}, {}
+    own: dict[str, list[str]] = {task: [] for task in levels}
+    refusals: dict[str, list[SettingsError]] = {}
     for task, columns in levels.items():
         for text in options.contrast:
             try:
@@ -71,7 +80,9 @@ def make_automatic_models(levels, options, sessions):
     ]
 
 
-def make_automatic_model(levels, task, options, *, sessions=False):
+def make_automatic_model(
+    levels: Levels, task: str, options: ModelOptions, *, sessions: bool = False
+) -> Model:
     """Return the model made from the events of a task.
 
     One regressor a trial type; each against baseline, all pairwise differences of up to MAX_PAIRED
@@ -110,7 +121,7 @@ def make_automatic_model(levels, task, options, *, sessions=False):
     return replace(model, notes=(*model.notes, *more))
 
 
-def _note_on_one_condition(levels, task):
+def _note_on_one_condition(levels: Levels, task: str) -> list[str]:
     """Return a caution where the events have no trial types: conditions may stand in another column."""
     if levels.get(TRIAL_TYPE):
         return []
@@ -129,8 +140,8 @@ def _note_on_one_condition(levels, task):
     ]
 
 
-def _may_be_conditions(name, values):
-    def is_measure(value):
+def _may_be_conditions(name: str, values: Collection[str]) -> bool:
+    def is_measure(value: str) -> bool:
         try:
             return not float(value).is_integer()
         except (ValueError, OverflowError):
@@ -139,7 +150,7 @@ def _may_be_conditions(name, values):
     return name not in TIMES and 2 <= len(values) <= FEW_LEVELS and not any(map(is_measure, values))
 
 
-def check_hrf(name):
+def check_hrf(name: str) -> str:
     """Return the name of a response as HRF_MODELS spells it; raise SettingsError for an unknown one."""
     spelled = " + ".join(part.strip() for part in name.lower().split("+"))
     if spelled not in HRF_MODELS or spelled == "fir":
@@ -148,7 +159,7 @@ def check_hrf(name):
     return spelled
 
 
-def _conditions(levels, task):
+def _conditions(levels: Levels, task: str) -> tuple[dict[str, str], list[Document]]:
     """Return condition name -> column, and the transformations that make the columns."""
     names = sorted(set(spell_levels(levels.get(TRIAL_TYPE, ())).values()), key=natural_key)
     if len(names) > MAX_CONDITIONS:
@@ -163,7 +174,7 @@ def _conditions(levels, task):
     return {name: f"{TRIAL_TYPE}.{name}" for name in names}, [{"Name": "Factor", "Input": [TRIAL_TYPE]}]
 
 
-def check_conditions(names, task):
+def check_conditions(names: Iterable[str], task: str) -> None:
     """Raise where the files of two conditions would have one name.
 
     Raises
@@ -171,7 +182,7 @@ def check_conditions(names, task):
     SameLabelsError
         A name that differs by capitals only counts: files would be one where capitals do not count.
     """
-    seen = {}
+    seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(make_label(name).lower(), name)
         if other != name:
@@ -181,7 +192,7 @@ def check_conditions(names, task):
 class SameLabelsError(InputError):
     """Two trial types of a task whose files would have one name; ``pair`` holds them."""
 
-    def __init__(self, task, first, second, where=("", "")):
+    def __init__(self, task: str, first: str, second: str, where: Sequence[str] = ("", "")) -> None:
         """Take the names and, where known, whose files have them."""
         label, other = make_label(first), make_label(second)
         how = "differ by capitals only"
@@ -198,13 +209,13 @@ class SameLabelsError(InputError):
         self.task, self.pair = task, (first, second)
 
 
-def note_labels(names):
+def note_labels(names: Iterable[str]) -> list[str]:
     """Return a note on conditions whose name in files is not what a reader would guess."""
     odd = [f"{name!r} is {make_label(name)!r}" for name in names if not is_plain(name)]
     return [f"in names of files, {', '.join(odd)}"] if odd else []
 
 
-def _run_node(columns, steps, hrf, options):
+def _run_node(columns: Mapping[str, str], steps: list[Document], hrf: str, options: ModelOptions) -> Document:
     parts = hrf.split(" + ")
     convolve = {
         "Name": "Convolve",
@@ -215,7 +226,7 @@ def _run_node(columns, steps, hrf, options):
     }
     modelled = [f"{c}{suffix}" for c in columns.values() for suffix in ("", *(f"_{p}" for p in parts[1:]))]
     x, software = _confounds(options.confounds)
-    model = {"Type": "glm", "X": [*modelled, *x, *_non_steady(options.confounds), 1]}
+    model: Document = {"Type": "glm", "X": [*modelled, *x, *_non_steady(options.confounds), 1]}
     if options.high_pass > 0 and "cosine" not in parse_strategy(options.confounds).parts:
         model["Options"] = {"HighPassFilterCutoffHz": 1.0 / options.high_pass}
     model["Software"] = {"TaskGLM": {**software, "PartialF": True}}
@@ -229,7 +240,7 @@ def _run_node(columns, steps, hrf, options):
     }
 
 
-def _confounds(strategy):
+def _confounds(strategy: str) -> tuple[Sequence[str], Document]:
     """Return the columns of X for a strategy, and what else the node says about it."""
     parsed = parse_strategy(strategy)
     if parsed.scrub is None and strategy in CONFOUND_COLUMNS:
@@ -237,7 +248,7 @@ def _confounds(strategy):
     return (), {"Confounds": parse_strategy(strategy).text}
 
 
-def _non_steady(strategy):
+def _non_steady(strategy: str) -> list[str]:
     """Return the columns of volumes before the steady state, which are far off the baseline.
 
     Part of every strategy but ``none``: left in the data they bias every effect against the baseline.
@@ -246,7 +257,7 @@ def _non_steady(strategy):
     return [] if strategy == "none" or "nonsteady" in parts else list(NON_STEADY_COLUMNS)
 
 
-def make_contrast_list(columns, asked):
+def make_contrast_list(columns: Mapping[str, str], asked: Iterable[str]) -> list[Document]:
     """Return the contrasts of the run node, as a model writes them.
 
     Parameters
@@ -256,7 +267,7 @@ def make_contrast_list(columns, asked):
     asked : sequence of str
         ``NAME=EXPRESSION`` of the user.
     """
-    own = {}
+    own: dict[str, dict[str, float]] = {}
     for name, weights in (_read_contrast(text, columns) for text in asked):
         if own.setdefault(name, weights) != weights:
             raise SettingsError(f"--contrast {name}: two contrasts have this name. Rename one.")
@@ -277,17 +288,17 @@ def make_contrast_list(columns, asked):
     return contrasts
 
 
-def minus_name(first, second):
+def minus_name(first: str, second: str) -> str:
     """Return the name of a difference, as nilearn labels it: aMinusB."""
     label = make_label(second)
     return f"{make_label(first)}Minus{label[0].upper()}{label[1:]}"
 
 
-def _contrast(name, weights, test):
+def _contrast(name: str, weights: Mapping[str, float], test: str) -> Document:
     return {"Name": name, "ConditionList": list(weights), "Weights": list(weights.values()), "Test": test}
 
 
-def _read_contrast(text, columns):
+def _read_contrast(text: str, columns: Mapping[str, str]) -> tuple[str, dict[str, float]]:
     name, equals, expression = text.partition("=")
     if not equals or not name.strip() or not expression.strip():
         raise SettingsError(
@@ -298,13 +309,13 @@ def _read_contrast(text, columns):
         weights = linear_weights(expression, list(spellings))
     except ModelError as error:
         raise SettingsError(f"--contrast {name.strip()}: {error}") from error
-    joined = {}
+    joined: dict[str, float] = {}
     for spelling, weight in weights.items():
         joined[spellings[spelling]] = joined.get(spellings[spelling], 0.0) + weight
     return name.strip(), joined
 
 
-def _subject_node(sessions):
+def _subject_node(sessions: bool) -> Document:
     return {
         "Level": "Subject",
         "Name": "subjectLevel",
@@ -314,7 +325,7 @@ def _subject_node(sessions):
     }
 
 
-def _dataset_node(sessions):
+def _dataset_node(sessions: bool) -> Document:
     return {
         "Level": "Dataset",
         "Name": "datasetLevel",

@@ -1,10 +1,10 @@
 """A model in words: the page that stands beside its file."""
 
 from bidsapp.plan.group.within import subject_contrasts
-from bidsapp.records.model import INTERCEPT
+from bidsapp.records.model import INTERCEPT, Model, Node
 
 
-def explain_model(model):
+def explain_model(model: Model) -> str:
     """Return a page in Markdown that explains a model part by part, to stand beside its file."""
     lines = [f"# The model {model.name!r}", "", model.description or "Made by TaskGLM.", ""]
     lines += [
@@ -18,7 +18,7 @@ def explain_model(model):
     return "\n".join(lines) + "\n"
 
 
-def _explain_node(node):
+def _explain_node(node: Node) -> list[str]:
     lines = [f"- One model for each combination of {', '.join(node.group_by) or 'everything'} (`GroupBy`)."]
     for step in node.transformations:
         lines.append(f"- `{step.name}` of {', '.join(step.arguments['Input'])}.")

@@ -1,10 +1,14 @@
 """A forecast of what the participant stage will cost, from headers, one mask a grid, and designs."""
 
+from collections.abc import Sequence
 from math import prod
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.images.read import read_header, read_mask
 from bidsapp.plan.memory import forecast_gb
+from bidsapp.records.maps import Run
+from bidsapp.records.plan import SubjectPlan
+from bidsapp.settings.parts import Settings
 
 # Seconds of one processor, from five analyses on a shared machine: 2 to 12 runs of 120 to 332 volumes, voxels
 # of 4 to 2 mm, 12 to 117 estimates. They took 0.8 to 1.3 times the forecast, and 0.6 to 0.8 times its memory.
@@ -15,11 +19,12 @@ SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 6e-9, 5e-10
 SECONDS_PER_ESTIMATE, SECONDS_PER_POINT = 0.035, 2.2e-6
 
 
-def forecast_plan(subjects, settings):
+def forecast_plan(subjects: Sequence[SubjectPlan], settings: Settings) -> dict[str, float]:
     """Return the seconds of one processor for all subjects, and the memory in GB of the largest one."""
     if not subjects:
         return {"seconds": 0.0, "memory_gb": 0.0}
-    sizes, seconds = {}, SECONDS_TO_START
+    sizes: dict[tuple[int, ...], int] = {}
+    seconds = SECONDS_TO_START
     for subject in subjects:
         for fit in subject.runs:
             n_grid, n_voxels = _sizes(fit.runs[0], sizes)
@@ -36,12 +41,12 @@ def forecast_plan(subjects, settings):
     }
 
 
-def _sizes(run, known):
+def _sizes(run: Run, known: dict[tuple[int, ...], int]) -> tuple[int, int]:
     """Return the voxels of a run's grid and of its mask; one mask stands for all of the same grid."""
     try:
         shape = read_header(run.bold).shape[:3]
         if shape not in known:
-            known[shape] = read_mask(run.mask).n_points if run.mask else prod(shape)
+            known[shape] = read_mask(run.mask).n_points
     except AppError:
         return 0, 0
     return prod(shape), known[shape]

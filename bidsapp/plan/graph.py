@@ -1,17 +1,25 @@
 """What a model does, as a graph: its steps, what leads from one to the next, how many estimates pass."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from bidsapp.names import make_label
 from bidsapp.plan.group.within import subject_contrasts
-from bidsapp.plan.nodes import Flow, passes
+from bidsapp.plan.nodes import Entry, Flow, passes
 from bidsapp.plan.participant.combine import flows_of, flows_of_run
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import EstimateKey
 from bidsapp.records.model import INTERCEPT, Edge, Model, Node
 from bidsapp.records.plan import ParticipantPlan
 
+# An estimate that is planned, or the file of one that was made.
+PlannedOrMade: TypeAlias = Flow[EstimateKey] | Flow[Entry]
+# Label of a node -> its flows.
+Made: TypeAlias = dict[str, list[PlannedOrMade]]
 
-def describe_graph(model: Model, flows: Iterable[Flow] | None = None) -> dict:
+
+def describe_graph(model: Model, flows: Iterable[PlannedOrMade] | None = None) -> Document:
     """Return the nodes and edges of a model as plain values.
 
     Parameters
@@ -34,7 +42,7 @@ def describe_graph(model: Model, flows: Iterable[Flow] | None = None) -> dict:
     }
 
 
-def planned_flows(plan: ParticipantPlan, people: dict) -> list[Flow]:
+def planned_flows(plan: ParticipantPlan, people: Mapping[str, Document]) -> list[Flow[EstimateKey]]:
     """Return the estimates that a participant plan will make, with the columns of participants.tsv.
 
     Parameters
@@ -51,18 +59,20 @@ def planned_flows(plan: ParticipantPlan, people: dict) -> list[Flow]:
     return made
 
 
-def _by_node(flows):
+def _by_node(flows: Iterable[PlannedOrMade]) -> Made:
     """Return label of a node -> its flows (F tests end where they are made, and do not count)."""
-    made = {}
+    made: Made = {}
     for flow in flows:
         if flow.test != "F":
-            key = getattr(flow.item, "key", flow.item)
+            key = flow.item if isinstance(flow.item, EstimateKey) else flow.item.key
             made.setdefault(make_label(key.node), []).append(flow)
     return made
 
 
-def _describe_node(node: Node, made):
-    counted = made is not None and node.level != "Dataset"
+def _describe_node(node: Node, made: Made | None) -> Document:
+    counted = None
+    if made is not None and node.level != "Dataset":
+        counted = len(made.get(make_label(node.name), ()))
     return {
         "name": node.name,
         "level": node.level,
@@ -70,19 +80,21 @@ def _describe_node(node: Node, made):
         "group_by": list(node.group_by),
         "x": ["1" if word == INTERCEPT else word for word in node.x],
         "contrasts": _contrasts(node),
-        "estimates": len(made.get(make_label(node.name), ())) if counted else None,
+        "estimates": counted,
     }
 
 
-def _contrasts(node):
+def _contrasts(node: Node) -> list[str]:
     names = [f"{rule.name} ({rule.test})" for rule in node.contrasts]
     names += [f"{name} ({within.test} within subjects)" for name, within in subject_contrasts(node).items()]
-    if node.dummy and node.dummy.contrasts is None:
+    if node.dummy is None:
+        return names
+    if node.dummy.contrasts is None:
         return [*names, f"each column ({node.dummy.test})"]
-    return names + [f"{name} ({node.dummy.test})" for name in (node.dummy.contrasts if node.dummy else ())]
+    return names + [f"{name} ({node.dummy.test})" for name in node.dummy.contrasts]
 
 
-def _describe_edge(edge: Edge, made):
+def _describe_edge(edge: Edge, made: Made | None) -> Document:
     counted = None
     if made is not None:
         flows = made.get(make_label(edge.source), ())

@@ -1,7 +1,11 @@
 """Results in the output folder of participants that the dataset does not hold any more."""
 
+from collections.abc import Collection, Mapping, Sequence
+
 from bidsapp.inputs.dataset.roots import labels_at, labels_without_bold
 from bidsapp.inputs.dataset.selection import natural_key
+from bidsapp.records.documents import Document
+from bidsapp.settings.parts import Settings
 
 GONE = "in neither the dataset nor its derivatives any more"
 NOT_PREPROCESSED = "without preprocessed data any more"
@@ -9,7 +13,9 @@ NOT_LISTED = "not in participants.tsv"
 EXCLUDED = "excluded now"
 
 
-def find_leftovers(labels, settings, people=None):
+def find_leftovers(
+    labels: Collection[str], settings: Settings, people: Mapping[str, Document] | None = None
+) -> dict[str, str]:
     """Return which participants with results are not of the dataset, or are excluded in this call.
 
     Parameters
@@ -26,8 +32,8 @@ def find_leftovers(labels, settings, people=None):
         Label -> why; without participants that the call names.
     """
     raw, derived = labels_at(settings)
-    people, unprocessed = people or {}, labels_without_bold(labels, settings)
-    listed = 2 * len(people.keys() & set(labels)) >= len(labels)
+    known, unprocessed = people or {}, labels_without_bold(labels, settings)
+    listed = 2 * len(known.keys() & set(labels)) >= len(labels)
     found = {}
     for label in sorted(set(labels) - set(settings.selection.participant_label), key=natural_key):
         if label in settings.selection.exclude_participant_label:
@@ -36,20 +42,20 @@ def find_leftovers(labels, settings, people=None):
             found[label] = GONE
         elif label in unprocessed:
             found[label] = NOT_PREPROCESSED
-        elif people and listed and label not in people:
+        elif known and listed and label not in known:
             found[label] = NOT_LISTED
     return found
 
 
-def describe_leftovers(found):
+def describe_leftovers(found: Mapping[str, str]) -> list[str]:
     """Return a note for each reason, from label -> why."""
-    reasons = {}
+    reasons: dict[str, list[str]] = {}
     for label, why in found.items():
         reasons.setdefault(why, []).append(label)
     return [_in_words(why, labels) for why, labels in reasons.items()]
 
 
-def _in_words(reason, labels):
+def _in_words(reason: str, labels: Sequence[str]) -> str:
     who, are = ", ".join(f"sub-{label}" for label in labels), "is" if len(labels) == 1 else "are"
     return (
         f"{who} {are} {reason}, but the output folder holds results, which enter the group: remove them, or "

@@ -2,12 +2,15 @@
 
 import resource
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.images.read import read_header, read_mask
 from bidsapp.inputs.images.series import BLOCK_VOLUMES
+from bidsapp.records.plan import RunFit, SubjectPlan
+from bidsapp.settings.parts import RunOptions, Settings
 from bidsapp.stats.noise.models import SMOOTHING_LEVELS, WATCHED_VOXELS, count_lags, parse_noise_model
 
 # The interpreter with all libraries, compiled loops and a report, measured on Linux with the pinned packages.
@@ -42,7 +45,7 @@ class Shares:
     forecast_gb: float
 
 
-def share_out(subjects, settings, n_cpus, limit_gb):
+def share_out(subjects: Sequence[SubjectPlan], settings: Settings, n_cpus: int, limit_gb: float) -> Shares:
     """Return the shares: first subjects side by side, then runs, then threads, as the memory allows."""
     if not subjects:
         return Shares(1, 1, n_cpus, 0.0)
@@ -57,7 +60,7 @@ def share_out(subjects, settings, n_cpus, limit_gb):
     return Shares(n_subjects, 1, threads, forecast_gb(largest, settings, 1, threads))
 
 
-def forecast_gb(subject, settings, n_runs, n_threads):
+def forecast_gb(subject: SubjectPlan, settings: Settings, n_runs: int, n_threads: int) -> float:
     """Return the peak memory of one subject in GB: its largest fits, and the estimates to be combined."""
     needs = [_fit_bytes(fit, settings, n_threads) for fit in subject.runs]
     kept = sum(held for _, held in needs)
@@ -65,13 +68,13 @@ def forecast_gb(subject, settings, n_runs, n_threads):
     return BASE_GB + (sum(peaks[:n_runs]) + kept) / 1e9
 
 
-def peak_gb():
+def peak_gb() -> float:
     """Return the peak memory of this process so far in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def used_gb():
+def used_gb() -> float:
     """Return the memory of this process at this moment in GB (where the system does not tell, its peak)."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
@@ -80,7 +83,7 @@ def used_gb():
     return pages * resource.getpagesize() / 1e9
 
 
-def _fit_bytes(fit, settings, n_threads):
+def _fit_bytes(fit: RunFit, settings: Settings, n_threads: int) -> tuple[int, int]:
     """Return the bytes of one fit at its peak, and of the estimates that it leaves."""
     try:
         n_voxels = read_mask(fit.runs[0].mask).n_points
@@ -108,7 +111,7 @@ def _fit_bytes(fit, settings, n_threads):
     return sums + max(blocks + held, fitted) + writing, kept
 
 
-def _noise_bytes(options, n_volumes, n_voxels, grid):
+def _noise_bytes(options: RunOptions, n_volumes: int, n_voxels: int, grid: int) -> int:
     """Return the bytes of watched voxels, and of the levels that coefficients are smoothed in."""
     is_smoothed = options.noise_smoothing_fwhm > 0
     # The width of the noise is that of the watched voxels and their next neighbours along three axes.

@@ -6,11 +6,18 @@ The sidecar of each map says it, so that maps that were moved, or made by severa
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from bidsapp.errors import InputError
 from bidsapp.model.strategy import parse_strategy
 from bidsapp.plan.automatic import check_hrf
+from bidsapp.plan.nodes import Entry
+from bidsapp.records.documents import Document
+from bidsapp.records.model import Model
+from bidsapp.records.plan import DatasetFit
+from bidsapp.settings.parts import ModelOptions
 
 # Sidecar field -> in words.
 MADE_WITH = {
@@ -40,7 +47,7 @@ WAYS_OUT = (
 )
 
 
-def describe_model_facts(model, options):
+def describe_model_facts(model: Model, options: ModelOptions) -> Document:
     """Return what of a model decides the numbers of the maps, as sidecar fields.
 
     The flags that made an automatic model, which grows with the trial types of a dataset; else a digest of
@@ -59,7 +66,7 @@ def describe_model_facts(model, options):
     return facts | {"ModelDigest": hashlib.sha256(text.encode()).hexdigest()[:12]}
 
 
-def check_mixtures(fits, *, allowed):
+def check_mixtures(fits: Sequence[DatasetFit], *, allowed: bool) -> list[DatasetFit]:
     """Return the fits, with a note on each whose maps were made with different settings.
 
     Parameters
@@ -73,7 +80,8 @@ def check_mixtures(fits, *, allowed):
     InputError
         They may not; all contrasts and settings are named together.
     """
-    noted, faults = [], {}
+    noted: list[DatasetFit] = []
+    faults: dict[str, list[str]] = {}
     for fit in fits:
         found = find_mixtures(fit.inputs)
         if found:
@@ -88,19 +96,19 @@ def check_mixtures(fits, *, allowed):
     return noted
 
 
-def find_mixtures(entries):
+def find_mixtures(entries: Sequence[Entry]) -> list[str]:
     """Return the settings in which estimates of one contrast differ, each with who has which, in words."""
-    by_contrast = {}
+    by_contrast: dict[str, list[Entry]] = {}
     for entry in entries:
         by_contrast.setdefault(entry.key.contrast, []).append(entry)
     found = [text for group in by_contrast.values() for text in _differences(group)]
     return list(dict.fromkeys(found))
 
 
-def _differences(entries):
+def _differences(entries: Sequence[Entry]) -> list[str]:
     found = []
     for field, words in MADE_WITH.items():
-        values = {}
+        values: dict[str, dict[str, None]] = {}
         for entry in entries:
             value = _read(entry, field)
             if value is not None:
@@ -112,7 +120,7 @@ def _differences(entries):
     return found
 
 
-def shared_facts(entries):
+def shared_facts(entries: Sequence[Entry]) -> Document:
     """Return the sidecar fields in which all estimates agree, whatever their contrast, with the value."""
     found = {}
     for field in MADE_WITH:
@@ -122,7 +130,7 @@ def shared_facts(entries):
     return found
 
 
-def describe_facts(entries):
+def describe_facts(entries: Sequence[Entry]) -> dict[str, str]:
     """Return what estimates were made with: words to the value, or to how many estimates have each."""
     found = {}
     for field, words in MADE_WITH.items():
@@ -133,17 +141,17 @@ def describe_facts(entries):
     return found
 
 
-def _read(entry, field):
+def _read(entry: Entry, field: str) -> Any:
     """Return a field of a sidecar; of the noise of a run what was asked for, as its order goes by the run."""
     return entry.metadata.get(f"{field}Requested", entry.metadata.get(field))
 
 
-def _shown(value):
+def _shown(value: Any) -> str:
     return (
         f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
     )
 
 
-def _some(labels):
+def _some(labels: Sequence[str]) -> str:
     more = f" and {len(labels) - MAX_NAMED} more" if len(labels) > MAX_NAMED else ""
     return ", ".join(labels[:MAX_NAMED]) + more

@@ -1,34 +1,74 @@
 """How estimates travel through the nodes of a model: edges, filters, grouping, names of outputs."""
 
 import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
+from bidsapp.design.group.matrix import GroupDesign
 from bidsapp.design.transformers.variables import aliases, level_name
 from bidsapp.errors import ModelError
 from bidsapp.names import check_labels, make_label, map_path
-from bidsapp.records.maps import Contrast
-from bidsapp.records.model import INTERCEPT, LONG_NAMES, MEAN_OVER_GROUPS, NO_NAMES, SHORT_NAMES
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Contrast, Design, EstimateKey
+from bidsapp.records.model import (
+    INTERCEPT,
+    LONG_NAMES,
+    MEAN_OVER_GROUPS,
+    NO_NAMES,
+    SHORT_NAMES,
+    ContrastRule,
+    Model,
+    Node,
+)
+from bidsapp.records.plan import CombineFit, DatasetFit, RunFit
 
 NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?")
 # Entities that a node averages over unless it groups by them.
 AVERAGED = {"run": "run", "ses": "session"}
 
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Fit: TypeAlias = RunFit | CombineFit | DatasetFit
+
+
+class Entry(Protocol):
+    """An estimate of a subject at the group level: of a file, expected, or made from several."""
+
+    @property
+    def key(self) -> EstimateKey:
+        """What identifies it."""
+
+    @property
+    def metadata(self) -> Document:
+        """The fields of its sidecar."""
+
+
 @dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Generic[T_co]):
     """An estimate on its way: its key or file, its test, and everything that can be asked of it.
 
     ``labels`` holds its entities by their long names, ``contrast``, and what tables say of it.
     """
 
-    item: object
+    item: T_co
     test: str
-    labels: dict
+    labels: Document
 
 
-def incoming(model, node, made):
+AnyFlow: TypeAlias = Flow[object]
+# The values of GroupBy and the flows that have them.
+Group: TypeAlias = tuple[Document, Sequence[Flow[T]]]
+# The contrasts of a group, their own names, and the reasons of those left out.
+Outputs: TypeAlias = tuple[tuple[Contrast, ...], dict[str, str], dict[str, str]]
+
+
+def incoming(
+    model: Model, node: Node, made: Mapping[str, Sequence[Flow[T]]]
+) -> tuple[list[Flow[T]], list[str]]:
     """Return the flows that enter a node, and notes.
 
     Parameters
@@ -42,7 +82,9 @@ def incoming(model, node, made):
     return follow_edges(model, node, lambda source: ended.get(source, ()))
 
 
-def follow_edges(model, node, flows_from):
+def follow_edges(
+    model: Model, node: Node, flows_from: Callable[[str], Iterable[Flow[T]]]
+) -> tuple[list[Flow[T]], list[str]]:
     """Return the flows that the edges of a model lead into a node, each once, and a note on overlaps.
 
     Parameters
@@ -50,7 +92,8 @@ def follow_edges(model, node, flows_from):
     flows_from : callable
         The flows of a node's name.
     """
-    entering, again = {}, {}
+    entering: dict[int, Flow[T]] = {}
+    again: dict[str, None] = {}
     for edge in model.edges_into(node.name):
         for flow in flows_from(edge.source):
             if passes(flow, edge.filter):
@@ -61,13 +104,14 @@ def follow_edges(model, node, flows_from):
     return list(entering.values()), notes if again else []
 
 
-def leave_out_unplaced(node, flows):
+def leave_out_unplaced(node: Node, flows: Sequence[Flow[T]]) -> tuple[list[Flow[T]], dict[str, str]]:
     """Return the flows that have a value of every column of GroupBy, and subject -> reason for the others.
 
     Entities that an image may lack (a session, say) are values even where they are absent.
     """
     columns = [name for name in node.group_by if name not in SHORT_NAMES and name != "contrast"]
-    kept, left_out = [], {}
+    kept: list[Flow[T]] = []
+    left_out: dict[str, str] = {}
     for flow in flows:
         absent = [name for name in columns if name in flow.labels and is_absent(flow.labels[name])]
         if absent:
@@ -78,24 +122,24 @@ def leave_out_unplaced(node, flows):
     return kept, left_out
 
 
-def is_absent(value):
+def is_absent(value: object) -> bool:
     """Whether a value of a table is missing."""
     return value is None or value != value or value == ""
 
 
-def wants_joint_f(node):
+def wants_joint_f(node: Node) -> bool:
     """Whether a node joins the F contrasts of its inputs."""
     return bool(node.software.get("TaskGLM", {}).get("JointF")) and node.level in ("Session", "Subject")
 
 
-def passes(flow, rule):
+def passes(flow: AnyFlow, rule: Mapping[str, Iterable[str]]) -> bool:
     """Whether a flow passes the filter of an edge: every variable has one of its values."""
     return all(
         any(_passes_one(key, flow.labels.get(key), value) for value in values) for key, values in rule.items()
     )
 
 
-def _passes_one(key, label, value):
+def _passes_one(key: str, label: object, value: str) -> bool:
     """Whether a label is a value of a filter; a contrast may go by its last name, or by its label."""
     if same_value(label, value):
         return True
@@ -104,15 +148,15 @@ def _passes_one(key, label, value):
     return make_label(str(label)) == make_label(value) or str(label).endswith(f" {value}")
 
 
-def same_value(first, second):
+def same_value(first: object, second: object) -> bool:
     """Whether two labels are the same; numbers by their value (1 is 01, and 1.0 of a table)."""
-    first, second = ("" if value is None else str(value) for value in (first, second))
-    if NUMBER.fullmatch(first) and NUMBER.fullmatch(second):
-        return Fraction(first) == Fraction(second)
-    return first == second
+    one, other = ("" if value is None else str(value) for value in (first, second))
+    if NUMBER.fullmatch(one) and NUMBER.fullmatch(other):
+        return Fraction(one) == Fraction(other)
+    return one == other
 
 
-def group_flows(node, flows, always=()):
+def group_flows(node: Node, flows: Sequence[Flow[T]], always: Sequence[str] = ()) -> list[Group[T]]:
     """Return the groups of a node: a list of (values of GroupBy, flows), in the order met.
 
     Raises
@@ -128,14 +172,14 @@ def group_flows(node, flows, always=()):
                 f"{node.where}.GroupBy: {name!r} is neither an entity nor a column here. "
                 f"{near_match(name, known)}"
             )
-    groups = {}
+    groups: dict[tuple[tuple[tuple[str, Any], ...], bool], list[Flow[T]]] = {}
     for flow in flows:
         values = tuple((name, flow.labels.get(name)) for name in names)
         groups.setdefault((values, flow.test == "F"), []).append(flow)
     return [(dict(values), members) for (values, _), members in groups.items()]
 
 
-def output_entities(node, members, varying):
+def output_entities(node: Node, members: Iterable[AnyFlow], varying: Collection[str]) -> dict[str, str]:
     """Return the entities that name the outputs of a group.
 
     An entity is kept when all inputs of every group share it, and the node does not average over it.
@@ -155,20 +199,20 @@ def output_entities(node, members, varying):
     }
 
 
-def varying_entities(groups):
+def varying_entities(groups: Iterable[Group[Any]]) -> set[str]:
     """Return the entities in which the inputs of any group, as from `group_flows`, differ."""
-    varying = set()
+    varying: set[str] = set()
     for _, group in groups:
         first, *others = map(_entities, group)
         varying |= {key for key, value in first.items() if any(other.get(key) != value for other in others)}
     return varying
 
 
-def _entities(flow):
+def _entities(flow: AnyFlow) -> dict[str, str]:
     return {short: flow.labels[name] for name, short in SHORT_NAMES.items() if flow.labels.get(name)}
 
 
-def incoming_contrast(node, members):
+def incoming_contrast(node: Node, members: Iterable[AnyFlow]) -> str | None:
     """Return the one contrast that comes into a group, or None when X tells the contrasts apart.
 
     Raises
@@ -176,7 +220,7 @@ def incoming_contrast(node, members):
     ModelError
         Several contrasts and nothing that tells them apart.
     """
-    names = sorted({flow.labels["contrast"] for flow in members})
+    names: list[str] = sorted({flow.labels["contrast"] for flow in members})
     if len(names) == 1:
         return names[0]
     told_apart = {"contrast", *names} & {part for word in node.x for part in (word, word.split(".")[0])}
@@ -188,7 +232,7 @@ def incoming_contrast(node, members):
     )
 
 
-def find_levels(flows, node=None):
+def find_levels(flows: Iterable[AnyFlow], node: Node | None = None) -> frozenset[str]:
     """Return the names that levels of what flows have would have as columns: ``session.pre``.
 
     Of a node, those of the columns that its X or its Formula speaks of.
@@ -203,7 +247,13 @@ def find_levels(flows, node=None):
     return frozenset(f"{key}.{level_name(value)}" for key, value in pairs)
 
 
-def make_outputs(node, group_design, contrast, missing_condition, levels=()):
+def make_outputs(
+    node: Node,
+    group_design: GroupDesign,
+    contrast: str | None,
+    missing_condition: str,
+    levels: Collection[str] = (),
+) -> Outputs:
     """Return the contrasts of a node's group, named as its outputs.
 
     On the intercept, and averaged over groups, an output keeps the name of the incoming contrast, unless a
@@ -233,7 +283,8 @@ def make_outputs(node, group_design, contrast, missing_condition, levels=()):
     made, skipped = make_contrasts(rules, design, missing_condition)
     skipped |= invalid
     by_rule = {rule.name: rule for rule in rules}
-    contrasts, names = [], {}
+    contrasts: list[Contrast] = []
+    names: dict[str, str] = {}
     for item in made:
         own = "1" if _is_mean(by_rule[item.name]) else item.name
         unnamed = node.level != "Dataset" or item.name in NO_NAMES
@@ -245,9 +296,12 @@ def make_outputs(node, group_design, contrast, missing_condition, levels=()):
     return tuple(contrasts), names, {output_name(contrast, name): reason for name, reason in skipped.items()}
 
 
-def _rules_with_levels(node, columns, elsewhere):
+def _rules_with_levels(
+    node: Node, columns: Sequence[str], elsewhere: Collection[str]
+) -> tuple[list[ContrastRule], dict[str, str]]:
     """Return the contrasts of a node over the columns of its design, and the reasons of those left out."""
-    rules, invalid = [], {}
+    rules: list[ContrastRule] = []
+    invalid: dict[str, str] = {}
     for rule in expand_rules(node, columns):
         try:
             rules.append(_with_levels(rule, columns))
@@ -262,7 +316,7 @@ def _rules_with_levels(node, columns, elsewhere):
     return rules, invalid
 
 
-def _is_elsewhere(name, columns, elsewhere):
+def _is_elsewhere(name: str, columns: Sequence[str], elsewhere: Collection[str]) -> bool:
     """Whether a name is no column here, but that of a level which other groups have."""
     spellings = (name, *aliases(name))
     return find_column(name, columns) is None and (
@@ -271,7 +325,7 @@ def _is_elsewhere(name, columns, elsewhere):
     )
 
 
-def _weigh_groups(rule, node, design):
+def _weigh_groups(rule: ContrastRule, node: Node, design: Design) -> ContrastRule:
     """Return a rule; an average over groups weighs them by the subjects they have here, if so asked."""
     by_size = node.software.get("TaskGLM", {}).get("GroupWeights") == "size"
     if rule.name != MEAN_OVER_GROUPS or not by_size:
@@ -280,7 +334,7 @@ def _weigh_groups(rule, node, design):
     return replace(rule, weights=(tuple((sizes / sizes.sum()).tolist()),))
 
 
-def _with_levels(rule, columns):
+def _with_levels(rule: ContrastRule, columns: Sequence[str]) -> ContrastRule:
     """Return a rule whose conditions are columns.
 
     A factor with one column stands for that column, and so does a level without the name of its factor.
@@ -301,26 +355,27 @@ def _with_levels(rule, columns):
     return replace(rule, conditions=tuple(conditions))
 
 
-def output_name(contrast, own):
+def output_name(contrast: str | None, own: str) -> str:
     """Return the name of an output: the incoming contrast's, the node's own, or both."""
     if contrast is None:
         return own
     return contrast if own in ("1", INTERCEPT, contrast) else f"{contrast} {own}"
 
 
-def _is_mean(rule):
+def _is_mean(rule: ContrastRule) -> bool:
     """Whether a contrast is the plain mean: the intercept, with weight 1 and a name that says no more."""
     return rule.conditions == (INTERCEPT,) and rule.weights == ((1.0,),) and rule.test != "F"
 
 
-def check_outputs(fits):
+def check_outputs(fits: Iterable[Fit]) -> None:
     """Raise ModelError where two contrasts of a node, or two nodes, would have the same files.
 
     Parameters
     ----------
     fits : iterable of RunFit, CombineFit or DatasetFit
     """
-    contrasts, written = {}, {}
+    contrasts: dict[str, dict[str, None]] = {}
+    written: dict[str, int] = {}
     for fit in fits:
         names = contrasts.setdefault(fit.node, {})
         names |= dict.fromkeys([*(item.name for item in fit.contrasts), *fit.skipped])
@@ -338,7 +393,7 @@ def check_outputs(fits):
         )
 
 
-def explain_missing(missing, columns, given):
+def explain_missing(missing: Mapping[str, str], columns: Sequence[str], given: Collection[str]) -> list[str]:
     """Return what the model asks for and none of the inputs has, with a near match for each.
 
     Parameters

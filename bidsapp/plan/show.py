@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import TextIO
 
 import numpy as np
 
@@ -10,15 +11,21 @@ from bidsapp.design.diagnostics import Diagnosis, condition_number, dependent_co
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError, find_cautions
 from bidsapp.plan.forecast import forecast_plan
 from bidsapp.plan.group.make import make_group_plan
+from bidsapp.plan.nodes import Fit
 from bidsapp.plan.participant.make import make_participant_plan
 from bidsapp.plan.text import plan_text
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Contrast
 from bidsapp.records.model import SHORT_NAMES
+from bidsapp.records.plan import CombineFit, GroupPlan, ParticipantPlan, RunFit, Within
+from bidsapp.settings.parts import Settings
 
 
-def show_plans(settings, stream=None):
+def show_plans(settings: Settings, stream: TextIO | None = None) -> int:
     """Print the plans of the levels asked for and return the exit code; nothing is computed."""
     stream = stream or sys.stdout
-    code, plans = EXIT_OK, {}
+    code = EXIT_OK
+    plans: Document = {}
     for level in settings.levels:
         if level == "participant":
             plan = make_participant_plan(settings)
@@ -36,7 +43,7 @@ def show_plans(settings, stream=None):
     return code
 
 
-def _group_plan_if_ready(settings):
+def _group_plan_if_ready(settings: Settings) -> Document:
     """Return the group plan, or why it can not be made before the participant level has run."""
     try:
         return describe_group_plan(make_group_plan(settings))
@@ -44,7 +51,7 @@ def _group_plan_if_ready(settings):
         return {"notes": [f"The group level is planned when the participant level has run: {error}"]}
 
 
-def describe_participant_plan(plan, settings):
+def describe_participant_plan(plan: ParticipantPlan, settings: Settings) -> Document:
     """Return a participant plan as plain numbers, texts and lists."""
     return {
         "model": ", ".join(model.name for model in plan.documents),
@@ -65,7 +72,7 @@ def describe_participant_plan(plan, settings):
     }
 
 
-def missing_table(plan):
+def missing_table(plan: ParticipantPlan) -> Document:
     """Return which run makes which contrast.
 
     Returns
@@ -83,13 +90,13 @@ def missing_table(plan):
     }
 
 
-def _reason(fit, name):
+def _reason(fit: RunFit, name: str) -> str | None:
     if any(contrast.name == name for contrast in fit.contrasts):
         return ""
     return fit.skipped.get(name)
 
 
-def describe_run_fit(fit):
+def describe_run_fit(fit: RunFit) -> Document:
     """Return a run fit as plain values."""
     described = describe_fit(fit, len(fit.design.matrix))
     first = fit.runs[0]
@@ -109,12 +116,12 @@ def describe_run_fit(fit):
     }
 
 
-def describe_fit(fit, n_rows):
+def describe_fit(fit: Fit, n_rows: int) -> Document:
     """Return the design of a fit and its contrasts as plain values."""
     matrix, columns = fit.design.matrix, fit.design.columns
     rank, diagnosis = design_rank(matrix), Diagnosis(matrix)
-    level = getattr(fit, "level", None) or ("run" if hasattr(fit, "runs") else "dataset")
-    described = {
+    level = "run" if isinstance(fit, RunFit) else fit.level if isinstance(fit, CombineFit) else "dataset"
+    described: Document = {
         "node": fit.node,
         "level": level,
         "entities": fit.entities,
@@ -128,12 +135,12 @@ def describe_fit(fit, n_rows):
         "skipped": dict(fit.skipped),
         "notes": list(fit.notes),
     }
-    if level != "run":
+    if not isinstance(fit, RunFit):
         described |= {"input_contrast": fit.contrast, "rows": list(fit.design.rows), "method": fit.method}
     return described
 
 
-def describe_group_plan(plan):
+def describe_group_plan(plan: GroupPlan) -> Document:
     """Return a group plan as plain numbers, texts and lists."""
     fits = [fit for model in plan.models for fit in model.fits]
     return {
@@ -154,18 +161,17 @@ def describe_group_plan(plan):
     }
 
 
-def _describe_within(within):
+def _describe_within(within: Within | None) -> Document | None:
     """Return what each row of a design is made of, within its subject; None where it is one estimate."""
     if within is None:
         return None
     return {"cells": list(within.cells), "weights": within.weights.tolist(), "in_words": within.in_words}
 
 
-def _describe_contrast(contrast, fit, diagnosis):
+def _describe_contrast(contrast: Contrast, fit: Fit, diagnosis: Diagnosis) -> Document:
     test = "F" if getattr(fit, "n_scores", 1) > 1 else contrast.test
     statistics = ("F", "z", "p") if test == "F" else ("effect", "variance", "t", "z", "p")
     entities = {key: value for key, value in fit.entities.items() if key in SHORT_NAMES.values()}
-    stem = {"entities": entities, "node": fit.node, "contrast": contrast.name}
     weights = [
         {name: float(w) for name, w in zip(contrast.columns, row, strict=True) if w}
         for row in contrast.weights
@@ -176,11 +182,10 @@ def _describe_contrast(contrast, fit, diagnosis):
         "weights": weights if contrast.test == "F" else weights[0],
         "variance_inflation": _finite(diagnosis.variance_inflation(contrast.weights)),
         "outputs": [
-            names.map_path(stem["entities"], node=stem["node"], contrast=stem["contrast"], stat=stat)
-            for stat in statistics
+            names.map_path(entities, node=fit.node, contrast=contrast.name, stat=stat) for stat in statistics
         ],
     }
 
 
-def _finite(number):
+def _finite(number: float) -> float | None:
     return float(number) if np.isfinite(number) else None

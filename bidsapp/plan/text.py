@@ -1,10 +1,12 @@
 """A described plan as lines for a terminal."""
 
 import re
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import PurePath
 
 from bidsapp.errors import Caution
+from bidsapp.records.documents import Document
 
 # Inflation above this is worth a look (a common rule of thumb for regression).
 HIGH_INFLATION = 5.0
@@ -13,7 +15,7 @@ MOST_NUMBERED = 4
 MOST_INPUTS = 8
 
 
-def plan_text(level, described):
+def plan_text(level: str, described: Document) -> str:
     """Return a described plan as lines for a terminal."""
     lines = [f"== {level} level: model {described.get('model', 'not known yet')}"]
     warnings = described.get("warnings", ())
@@ -39,7 +41,7 @@ def plan_text(level, described):
     return "\n".join(lines) + "\n"
 
 
-def _fit_lines(fit, title):
+def _fit_lines(fit: Document, title: str) -> list[str]:
     condition = "infinite" if fit["condition_number"] is None else f"{fit['condition_number']:.3g}"
     lines = [
         f"  {title}: {fit['n_rows']} rows, {len(fit['columns'])} columns, rank {fit['rank']}, "
@@ -59,22 +61,22 @@ def _fit_lines(fit, title):
     return lines
 
 
-def _some_names(paths):
+def _some_names(paths: Iterable[str]) -> str:
     """Return the names of files; of more than MOST_INPUTS only the first and how many there are."""
     names = [PurePath(path).name for path in paths]
     return ", ".join(names) if len(names) <= MOST_INPUTS else f"{names[0]} and {len(names) - 1} others"
 
 
-def _shortened(columns):
+def _shortened(columns: Iterable[str]) -> list[str]:
     """Return the names of columns, those numbered one after the other as their first and last."""
-    shown = []
+    shown: list[str] = []
     for _, group in groupby(columns, key=lambda name: re.sub(r"\d+$", "", name)):
         names = list(group)
         shown += names if len(names) < MOST_NUMBERED else [f"{names[0]} to {names[-1]}"]
     return shown
 
 
-def _combination_lines(fit):
+def _combination_lines(fit: Document) -> list[str]:
     """Return the lines of a combination; a mean needs no look at its design."""
     if len(fit["columns"]) > 1 or fit["skipped"]:
         return _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
@@ -84,9 +86,9 @@ def _combination_lines(fit):
     return [head, *(f"    writes {name}" for name in _patterns(fit))]
 
 
-def _patterns(fit):
+def _patterns(fit: Document) -> list[str]:
     """Return the names of the outputs of a fit, those that differ in one part only as one pattern."""
-    patterns = {}
+    patterns: dict[tuple[str, str, str], list[str]] = {}
     for contrast in fit["contrasts"]:
         stem, _, rest = contrast["outputs"][0].partition("_contrast-")
         label, _, rest = rest.partition("_stat-")
@@ -98,11 +100,11 @@ def _patterns(fit):
     ]
 
 
-def _braced(labels):
+def _braced(labels: Sequence[str]) -> str:
     return labels[0] if len(labels) == 1 else f"{{{','.join(labels)}}}"
 
 
-def table_lines(table):
+def table_lines(table: Document) -> list[str]:
     """Return the table of runs and contrasts; only where something is not made."""
     if not table["contrasts"]:
         return ["The model has no contrasts of runs."]
@@ -120,11 +122,11 @@ def table_lines(table):
     return [*head, f"{'':<{width}} {numbers}", *marks]
 
 
-def _mark(reason):
+def _mark(reason: str | None) -> str:
     return " " if reason is None else "-" if reason else "+"
 
 
-def _forecast_lines(cost):
+def _forecast_lines(cost: Document) -> list[str]:
     return [
         f"Forecast: {cost['seconds']:.0f} s of one processor in all, within a factor of two; "
         f"{cost['memory_gb']:.2f} GB for the largest participant"

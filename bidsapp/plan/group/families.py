@@ -1,15 +1,17 @@
 """Which contrasts of a group model form a family, over which errors are controlled together."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bidsapp.errors import SettingsError, tell_names
 from bidsapp.names import make_label
+from bidsapp.records.plan import DatasetFit
 
 ALL = "all"
 
 
-def add_family(fits, wanted):
+def add_family(fits: Sequence[DatasetFit], wanted: Sequence[str]) -> list[DatasetFit]:
     """Return fits with the contrasts of theirs that are in the family.
 
     Parameters
@@ -33,11 +35,11 @@ def add_family(fits, wanted):
     ]
 
 
-def _hypotheses(fit):
+def _hypotheses(fit: DatasetFit) -> tuple[str, ...]:
     return tuple(one.name for one in fit.contrasts if one.name not in fit.descriptive)
 
 
-def _find(word, known):
+def _find(word: str, known: dict[str, None]) -> list[str]:
     """Return the contrasts that a word names: one, or several between commas."""
     labels = {make_label(name): name for name in reversed(known)} | {name: name for name in known}
     parts = [word] if word in labels else [part.strip() for part in word.split(",") if part.strip()]

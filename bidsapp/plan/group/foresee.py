@@ -4,7 +4,7 @@ Columns and levels of participants.tsv are known when the participants are plann
 looks for in vain there is told then, not after hours of fitting.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bidsapp.errors import Caution, ModelError
@@ -15,10 +15,11 @@ from bidsapp.plan.group.make import (
     make_flow,
     nothing_enters,
 )
-from bidsapp.plan.group.people import asks_participants, find_people, names_columns
+from bidsapp.plan.group.people import People, asks_participants, find_people, names_columns
 from bidsapp.plan.group.within import collapse_flows
-from bidsapp.plan.nodes import Flow, find_levels, group_flows, leave_out_unplaced, make_outputs
+from bidsapp.plan.nodes import Entry, Flow, find_levels, group_flows, leave_out_unplaced, make_outputs
 from bidsapp.plan.participant.combine import flows_of, flows_of_run
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateKey
 from bidsapp.records.model import Model, Node
 from bidsapp.records.plan import SubjectPlan
@@ -30,7 +31,7 @@ class Expected:
     """An estimate that is not made yet, as the group level will find it."""
 
     key: EstimateKey
-    metadata: dict = field(default_factory=dict)
+    metadata: Document = field(default_factory=dict)
 
 
 def check_dataset_nodes(
@@ -75,9 +76,9 @@ def _is_more_than_means(model: Model, node: Node) -> bool:
     return filtered or "contrast" not in node.group_by or names_columns(model, node)
 
 
-def _expected_keys(subjects, people):
+def _expected_keys(subjects: Iterable[SubjectPlan], people: People) -> list[EstimateKey]:
     """Return the keys of what the planned subjects make, and as many for the others of the table."""
-    keys = {}
+    keys: dict[str, list[EstimateKey]] = {}
     for subject in subjects:
         made = [flow for fit in subject.runs for flow in flows_of_run(fit)]
         made += [flow for fit in subject.combinations for flow in flows_of(fit)]
@@ -89,13 +90,13 @@ def _expected_keys(subjects, people):
     return [key for own in keys.values() for key in own]
 
 
-def _of_subject(key, label):
+def _of_subject(key: EstimateKey, label: str) -> EstimateKey:
     entities = tuple((name, label if name == "sub" else value) for name, value in key.entities)
     return replace(key, entities=entities)
 
 
 def _check_node(
-    model: Model, node: Node, flows: list[Flow], of_others: Callable[[], Collection[str]]
+    model: Model, node: Node, flows: Sequence[Flow[Entry]], of_others: Callable[[], Collection[str]]
 ) -> list[Caution]:
     entering, _ = entering_flows(model, node, flows)
     if not entering:
@@ -106,7 +107,8 @@ def _check_node(
     groups = {
         frozenset(flow.labels["subject"] for flow in group): group for _, group in group_flows(node, members)
     }
-    lost, levels = {}, find_levels(members, node)
+    lost: dict[str, str] = {}
+    levels = find_levels(members, node)
     for group in groups.values():
         try:
             made, contrast = design_of_group(node, group)

@@ -1,14 +1,16 @@
 """Plan the group stage: which estimates enter which group model, its design, who is left out and why."""
 
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from bidsapp.design.diagnostics import design_rank
-from bidsapp.design.group.matrix import make_group_design
+from bidsapp.design.group.matrix import GroupDesign, make_group_design
 from bidsapp.design.transformers.variables import level_name, near_name
 from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, SettingsError, in_lines
 from bidsapp.inputs.dataset.selection import natural_key
@@ -28,12 +30,14 @@ from bidsapp.plan.group.options import (
     find_factors,
     without_row,
 )
-from bidsapp.plan.group.people import asks_participants, find_people
-from bidsapp.plan.group.within import collapse_flows, entries_of, is_vector, spread_cells
+from bidsapp.plan.group.people import People, asks_participants, find_people
+from bidsapp.plan.group.within import Cells, E, Row, collapse_flows, entries_of, is_vector
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
 from bidsapp.plan.mixtures import check_mixtures
 from bidsapp.plan.nodes import (
+    Entry,
     Flow,
+    Group,
     check_outputs,
     explain_missing,
     find_levels,
@@ -46,11 +50,17 @@ from bidsapp.plan.nodes import (
     passes,
     varying_entities,
 )
-from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Contrast, Design, EstimateFile
+from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, Model, Node
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
+from bidsapp.settings.parts import Settings
 from bidsapp.stats.distributions import check_one_sided_p
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
+# A fit with the values of GroupBy that are columns of the participants.
+Grouped: TypeAlias = tuple[DatasetFit, dict[str, str]]
+MapOrCells: TypeAlias = Row[EstimateFile]
 MAX_LEVELS = 20
 APART = (
     "they are analysed apart; a Subject node over them joins them, --session-label chooses some "
@@ -60,7 +70,7 @@ APART = (
 OWN_MEAN_TOLERANCE = 1e-6
 
 
-def make_group_plan(settings):
+def make_group_plan(settings: Settings) -> GroupPlan:
     """Return the plan of the group stage.
 
     Raises
@@ -99,9 +109,11 @@ def make_group_plan(settings):
     )
 
 
-def _noted(fits, entries, people, settings):
+def _noted(
+    fits: Sequence[Grouped], entries: Sequence[EstimateFile], people: People, settings: Settings
+) -> list[Grouped]:
     """Return the fits with what must be said of where their maps come from."""
-    labels = {dict(entry.key.entities).get("sub") for entry in entries}
+    labels = {dict(entry.key.entities).get("sub", "") for entry in entries}
     leftovers = {} if settings.selection.estimates else find_leftovers(labels, settings, people)
     checked = check_mixtures([fit for fit, _ in fits], allowed=settings.group.allow_mixed_settings)
     noted = []
@@ -111,7 +123,9 @@ def _noted(fits, entries, people, settings):
     return [(fit, group_by) for fit, (_, group_by) in zip(noted, fits, strict=True)]
 
 
-def plan_model(model, entries, people, settings):
+def plan_model(
+    model: Model, entries: Sequence[EstimateFile], people: People, settings: Settings
+) -> tuple[list[Grouped], list[str]]:
     """Return the fits of a model's Dataset nodes, each with the values of GroupBy, and notes."""
     names = known_names(model)
     flows = flows_of_input(model, [make_flow(entry, people, names) for entry in entries])
@@ -120,7 +134,9 @@ def plan_model(model, entries, people, settings):
         raise ModelError(
             f"The model {model.name!r} has no Dataset node: there is nothing to do at the group level."
         )
-    graph, fits, notes = describe_graph(model, flows), [], []
+    graph = describe_graph(model, flows)
+    fits: list[Grouped] = []
+    notes: list[str] = []
     for node in nodes:
         made, more = plan_node(model, node, flows, settings)
         fits += [(replace(fit, graph=graph), group_by) for fit, group_by in made]
@@ -128,7 +144,7 @@ def plan_model(model, entries, people, settings):
     return fits, notes
 
 
-def _needs_people(settings, entries):
+def _needs_people(settings: Settings, entries: Sequence[EstimateFile]) -> bool:
     """Whether the models or the settings name a column of participants."""
     if settings.group.variance_groups or settings.permutation.exchangeability_blocks:
         return True
@@ -140,9 +156,9 @@ def _needs_people(settings, entries):
     return any(map(asks_participants, models))
 
 
-def known_names(model):
+def known_names(model: Model) -> dict[str, str]:
     """Return label -> name of the contrasts that a model speaks of, as files hold only the label."""
-    names = []
+    names: list[str] = []
     for node in model.nodes:
         names += [rule.name for rule in node.contrasts]
         names += [*node.x, *(node.dummy.contrasts or () if node.dummy else ())]
@@ -151,7 +167,7 @@ def known_names(model):
     return {make_label(name): name for name in reversed(names)}
 
 
-def flows_of_input(model, flows):
+def flows_of_input(model: Model, flows: Sequence[Flow[E]]) -> list[Flow[E]]:
     """Return the estimates of what the model's Input names: a folder may hold those of other tasks.
 
     What earlier nodes averaged over (runs), their estimates no longer have, and it excludes none of them.
@@ -166,10 +182,10 @@ def flows_of_input(model, flows):
     ]
 
 
-def make_flow(entry, people, names):
+def make_flow(entry: E, people: People, names: Mapping[str, str]) -> Flow[E]:
     """Return an estimate as what flows into a Dataset node."""
     entities = dict(entry.key.entities)
-    row = people.get(entities.get("sub"), {})
+    row = people.get(entities.get("sub", ""), {})
     labels = {LONG_NAMES.get(key, key): value for key, value in entities.items()}
     contrast = names.get(make_label(entry.key.contrast), entry.key.contrast)
     columns = {name: None for person in people.values() for name in person}
@@ -177,7 +193,9 @@ def make_flow(entry, people, names):
     return Flow(entry, "t", {**said, **columns, **row, **labels, "contrast": contrast})
 
 
-def plan_node(model, node, flows, settings):
+def plan_node(
+    model: Model, node: Node, flows: Sequence[Flow[EstimateFile]], settings: Settings
+) -> tuple[list[Grouped], list[str]]:
     """Return the fits of a Dataset node, and notes on what could not be fitted."""
     if "subject" in node.group_by:
         raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
@@ -191,21 +209,21 @@ def plan_node(model, node, flows, settings):
     notes += [f"{node.name}: {name} is left out: {reason}" for name, reason in unplaced.items()]
     for values, group in groups:
         group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
-        fit, note = _plan_fit(node, values, group, groups, levels, settings)
-        if fit is None:
-            notes.append(Caution(note))
+        fit = _plan_fit(node, values, group, groups, levels, settings)
+        if isinstance(fit, str):
+            notes.append(Caution(fit))
             continue
         absent = [name for name in everyone if name not in {_subject(flow) for flow in group}]
         own = _own_values(values)
         if not own:
             for name in absent:
                 fit.excluded[name] = _why_absent(name, values, groups)
-        fit.excluded.update(lacking.get(fit.contrast, {}) | unplaced)
-        fits.append((spread_cells(fit), own))
+        fit.excluded.update(lacking.get(fit.contrast or "", {}) | unplaced)
+        fits.append((fit, own))
     return fits, notes
 
 
-def group_in_words(values, groups):
+def group_in_words(values: Document, groups: Sequence[Group[Entry]]) -> list[str]:
     """Return what tells a group of a node from its others, in words: ``session 1``, ``without session``.
 
     Parameters
@@ -219,7 +237,7 @@ def group_in_words(values, groups):
     return [f"{key} {values[key]}" if values[key] else f"without {key}" for key in varying]
 
 
-def _why_absent(name, values, groups):
+def _why_absent(name: str, values: Document, groups: Sequence[Group[Entry]]) -> str:
     """Return why a subject with estimates has none in a group."""
     others = [
         " ".join(group_in_words(other, groups))
@@ -231,7 +249,7 @@ def _why_absent(name, values, groups):
     return "no estimate of this contrast; its own record says why"
 
 
-def nothing_enters(model, node, flows):
+def nothing_enters(model: Model, node: Node, flows: Sequence[Flow[Entry]]) -> str:
     """Return in words that no estimate passes to a node, and what is there."""
     there = ", ".join(sorted({str(flow.labels["contrast"]) for flow in flows})) or "none"
     rules = [rule for edge in model.edges_into(node.name) for rule in edge.filter.items()]
@@ -246,21 +264,21 @@ def nothing_enters(model, node, flows):
     return f"{node.name}: no estimate passes to it{asked}. The contrasts there are: {there}.{''.join(hints)}"
 
 
-def entering_flows(model, node, flows):
+def entering_flows(model: Model, node: Node, flows: Sequence[Flow[E]]) -> tuple[list[Flow[E]], list[str]]:
     """Return the estimates that the edges lead into a node, and notes."""
     if not model.edges_into(node.name):
         return _of_one_step(flows), []
 
-    def made_by(source):
+    def made_by(source: str) -> list[Flow[E]]:
         label = make_label(source)
         return [flow for flow in flows if not flow.item.key.node or make_label(flow.item.key.node) == label]
 
     return follow_edges(model, node, made_by)
 
 
-def _of_one_step(flows):
+def _of_one_step(flows: Sequence[Flow[E]]) -> list[Flow[E]]:
     """Return the estimates of the last step, where a folder holds those of several."""
-    nodes = {}
+    nodes: dict[str, list[Flow[E]]] = {}
     for flow in flows:
         nodes.setdefault(flow.item.key.node, []).append(flow)
     whole = {
@@ -274,8 +292,15 @@ def _of_one_step(flows):
     )
 
 
-def _plan_fit(node, values, group, groups, levels, settings):
-    """Return the fit of one group, or None and why there is none."""
+def _plan_fit(
+    node: Node,
+    values: Document,
+    group: Sequence[Flow[MapOrCells]],
+    groups: Sequence[Group[MapOrCells]],
+    levels: Collection[str],
+    settings: Settings,
+) -> DatasetFit | str:
+    """Return the fit of one group, or why there is none."""
     made, contrast = design_of_group(node, group)
     subjects = [_subject(group[row]) for row in made.kept]
     where = ", ".join([node.name, contrast or "all contrasts", *group_in_words(values, groups)])
@@ -283,12 +308,13 @@ def _plan_fit(node, values, group, groups, levels, settings):
     excluded = {_subject(group[row]): reason for row, reason in made.excluded.items()}
     if len(subjects) <= rank or not subjects:
         left = f"{len(subjects)} inputs are left" + (f" (left out: {_said(excluded)})" if excluded else "")
-        return None, f"{where}: {left}, the design has rank {rank}; more inputs than that are needed."
+        return f"{where}: {left}, the design has rank {rank}; more inputs than that are needed."
     contrasts, own, skipped = make_outputs(node, made, contrast, settings.model.missing_condition, levels)
     if not contrasts:
-        return None, f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
+        return f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
     _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)
-    _check_covariance(node, [group[row] for row in made.kept], settings.group.group_estimator)
+    items = [group[row].item for row in made.kept]
+    _check_covariance(node, items, settings.group.group_estimator)
     entities = output_entities(node, group, varying_entities(groups))
     entities = {key: value for key, value in entities.items() if key != "sub"}
     return DatasetFit(
@@ -296,7 +322,8 @@ def _plan_fit(node, values, group, groups, levels, settings):
         entities=entities,
         contrast=contrast,
         subjects=tuple(subjects),
-        inputs=tuple(group[row].item for row in made.kept),
+        inputs=tuple(entry for item in items for entry in entries_of(item)),
+        within=items[0].within if isinstance(items[0], Cells) else None,
         design=made.design,
         contrasts=contrasts,
         group_contrasts=own,
@@ -307,10 +334,12 @@ def _plan_fit(node, values, group, groups, levels, settings):
         skipped=skipped,
         notes=made.notes,
         descriptive=tuple(name for name, rule in own.items() if rule in _descriptive(node)),
-    ), None
+    )
 
 
-def design_of_group(node, group, elsewhere=()):
+def design_of_group(
+    node: Node, group: Sequence[Flow[Entry]], elsewhere: Collection[str] = ()
+) -> tuple[GroupDesign, str | None]:
     """Return the design of one group of a Dataset node, and the one contrast that comes in, or None.
 
     Names ``elsewhere`` may be missing.
@@ -324,7 +353,8 @@ def design_of_group(node, group, elsewhere=()):
     table = pd.DataFrame([flow.labels for flow in group]).astype(object)
     made = make_group_design(node, table, [_row_name(flow, group) for flow in group])
     fields = {name for flow in group for name in flow.item.metadata}
-    names = [other for name in table.columns if name not in fields for other in _with_levels(table[name])]
+    columns = [name for name in table.columns if name not in fields]
+    names = [other for name in columns for other in _with_levels(name, table[name])]
     names += [*made.design.columns, *table["contrast"].unique()]
     missing = {name: where for name, where in made.missing.items() if name not in elsewhere}
     unknown = explain_missing(missing, names, table.columns)
@@ -333,23 +363,26 @@ def design_of_group(node, group, elsewhere=()):
     return made, contrast
 
 
-def _with_levels(column):
+def _with_levels(name: str, column: pd.Series) -> list[str]:
     """Return the name of a column of participants, and those of its levels where it is of texts."""
     levels = [value for value in column.dropna().unique() if isinstance(value, str)]
-    own = column.name not in SHORT_NAMES and column.name != "contrast" and len(levels) <= MAX_LEVELS
-    return [column.name, *(f"{column.name}.{level}" for level in levels if own)]
+    own = name not in SHORT_NAMES and name != "contrast" and len(levels) <= MAX_LEVELS
+    return [name, *(f"{name}.{level}" for level in levels if own)]
 
 
-def _descriptive(node):
-    return node.software.get("TaskGLM", {}).get("Descriptive", ())
+def _descriptive(node: Node) -> Collection[str]:
+    named: Collection[str] = node.software.get("TaskGLM", {}).get("Descriptive", ())
+    return named
 
 
-def _own_values(values):
+def _own_values(values: Document) -> dict[str, str]:
     """Return the values of the participants columns that a node groups by, whole numbers without decimals."""
     return {k: level_name(v) for k, v in values.items() if k not in SHORT_NAMES and k != "contrast"}
 
 
-def _check_repeats(node, design, subjects, contrasts, estimator):
+def _check_repeats(
+    node: Node, design: Design, subjects: Sequence[str], contrasts: Sequence[Contrast], estimator: str
+) -> None:
     """Refuse several inputs of one subject that would count as independent subjects.
 
     They do not where the design has each such subject's own mean, in contrasts between subjects by least
@@ -369,11 +402,11 @@ def _check_repeats(node, design, subjects, contrasts, estimator):
         )
 
 
-def _check_covariance(node, flows, estimator):
+def _check_covariance(node: Node, items: Sequence[MapOrCells], estimator: str) -> None:
     """Refuse to weigh contrasts of the same runs by their variances: no file holds their covariance."""
     weighs = ESTIMATORS[estimator].needs_variances or (estimator == "ols" and node.type == "meta")
     # The multivariate test of several rows within subjects uses no variances.
-    entries = [entry for flow in flows if not is_vector(flow.item) for entry in entries_of(flow.item)]
+    entries = [entry for item in items if not is_vector(item) for entry in entries_of(item)]
     counts = Counter(entry.key.entities for entry in entries)
     repeated = next((entry for entry in entries if counts[entry.key.entities] > 1), None)
     if weighs and repeated is not None:
@@ -385,22 +418,22 @@ def _check_covariance(node, flows, estimator):
         )
 
 
-def _has_own_means(design, subjects, repeated):
+def _has_own_means(design: Design, subjects: Sequence[str], repeated: Sequence[str]) -> bool:
     """Return whether a design has the mean of each subject with several rows."""
     own = np.array([[subject == name for name in repeated] for subject in subjects], float)
     fitted = design.matrix @ np.linalg.lstsq(design.matrix, own, rcond=None)[0]
-    return np.abs(own - fitted).max() <= OWN_MEAN_TOLERANCE
+    return bool(np.abs(own - fitted).max() <= OWN_MEAN_TOLERANCE)
 
 
-def _all_between(design, contrasts, subjects):
+def _all_between(design: Design, contrasts: Sequence[Contrast], subjects: Sequence[str]) -> bool:
     """Return whether all contrasts are over columns that do not vary within subjects."""
     used = np.any([np.any(contrast.weights, axis=0) for contrast in contrasts], axis=0)
     people = np.unique(subjects, return_inverse=True)[1]
     rows = np.column_stack([people, design.matrix[:, used]])
-    return len(np.unique(rows, axis=0)) == people.max() + 1
+    return len(np.unique(rows, axis=0)) == int(people.max()) + 1
 
 
-def _covariates(design, subjects):
+def _covariates(design: Design, subjects: Sequence[str]) -> dict[str, dict[str, float]]:
     names = [name for name in design.columns if name != INTERCEPT]
     values = dict(zip(design.columns, design.matrix.T, strict=True))
     return {
@@ -408,16 +441,16 @@ def _covariates(design, subjects):
     }
 
 
-def _formula(node):
+def _formula(node: Node) -> str:
     if node.formula:
         return node.formula if node.formula.strip().startswith("~") else f"~ {node.formula}"
     words = ["1" if word == INTERCEPT else word for word in node.x]
     return "~ " + " + ".join(words if "1" in words else ["0", *words])
 
 
-def _by_record(fits):
+def _by_record(fits: Sequence[Grouped]) -> tuple[DatasetModel, ...]:
     """Put together the fits that share a record: node, entities and group."""
-    models = {}
+    models: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[dict[str, str], list[DatasetFit]]] = {}
     for fit, group_by in fits:
         key = (fit.node, tuple(fit.entities.items()))
         models.setdefault(key, (group_by, []))[1].append(fit)
@@ -427,11 +460,11 @@ def _by_record(fits):
     )
 
 
-def _subject(flow):
+def _subject(flow: Flow[Entry]) -> str:
     return f"sub-{flow.labels['subject']}"
 
 
-def _row_name(flow, group):
+def _row_name(flow: Flow[Entry], group: Sequence[Flow[Entry]]) -> str:
     name = _subject(flow)
     if sum(_subject(other) == name for other in group) == 1:
         return name
@@ -439,5 +472,5 @@ def _row_name(flow, group):
     return " ".join([name, *parts, str(flow.labels["contrast"])])
 
 
-def _said(table):
+def _said(table: Mapping[str, str]) -> str:
     return "; ".join(f"{key}: {value}" for key, value in list(table.items())[:8])

@@ -1,17 +1,24 @@
 """Which model the group stage follows."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp.design.group.commands import Known, make_group_document
 from bidsapp.errors import ModelError, SettingsError
 from bidsapp.model.read import parse_model, read_model
 from bidsapp.names import check_labels
+from bidsapp.plan.group.people import People
+from bidsapp.records.maps import EstimateFile
+from bidsapp.records.model import Model
+from bidsapp.settings.parts import GroupOptions, Settings
 
 AUTO = "auto"
 
 
-def find_group_models(settings, entries=(), people=None):
+def find_group_models(
+    settings: Settings, entries: Sequence[EstimateFile] = (), people: People | None = None
+) -> list[Model]:
     """Return the models of the group stage, one unless the participant stage made one for each task.
 
     With ``--group-design`` it is made from these words, the estimates' contrasts and the participants.
@@ -31,9 +38,9 @@ def find_group_models(settings, entries=(), people=None):
     return [read_model(path, markup_is_text=True) for path in found] or [one_sample_model()]
 
 
-def command_model(options, entries, people):
+def command_model(options: GroupOptions, entries: Sequence[EstimateFile], people: People) -> Model:
     """Return the model of a design given on the command line."""
-    subjects = list(dict.fromkeys(entry.key.entity("sub") for entry in entries))
+    subjects = list(dict.fromkeys(entry.key.entity("sub") or "" for entry in entries))
     names = dict.fromkeys(name for row in people.values() for name in row)
     columns = {name: [people.get(one, {}).get(name) for one in subjects] for name in names}
     known = Known(
@@ -57,7 +64,7 @@ def command_model(options, entries, people):
     return parse_model(json.dumps(document), "--group-design", markup_is_text=True)
 
 
-def _why_no_columns(people, subjects):
+def _why_no_columns(people: People, subjects: Sequence[str]) -> str:
     """Return why the participants table says nothing of these subjects; empty where it says something."""
     if not people:
         return "there is no participants.tsv in BIDS_DIR"
@@ -69,7 +76,7 @@ def _why_no_columns(people, subjects):
     )
 
 
-def one_sample_model():
+def one_sample_model() -> Model:
     """Return the model that tests the mean of every contrast."""
     document = {
         "Name": "one sample",
@@ -88,7 +95,7 @@ def one_sample_model():
     return parse_model(json.dumps(document), "the one-sample model")
 
 
-def _automatic_models(output_dir, settings):
+def _automatic_models(output_dir: Path, settings: Settings) -> list[Path]:
     paths = sorted((output_dir / "code").glob("model-*Auto_smdl.json"))
     tasks = settings.selection.task_label
     return [

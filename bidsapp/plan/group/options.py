@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.images.group_masks import GREY_MATTER
 from bidsapp.inputs.tables.exclusions import read_exclusions
 from bidsapp.names import check_labels
+from bidsapp.plan.group.people import People
+from bidsapp.records.maps import EstimateFile
+from bidsapp.records.plan import DatasetFit, DatasetModel
+from bidsapp.settings.parts import GroupOptions, Settings
 from bidsapp.stats.linear import find_redundant_columns
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -22,14 +27,17 @@ MOST_LEVELS, FEWEST_ROWS = 6, 4
 MOST_DEVIATIONS = 6
 
 
-def exclude_listed(entries, settings):
+def exclude_listed(
+    entries: Iterable[EstimateFile], settings: Settings
+) -> tuple[tuple[EstimateFile, ...], dict[str, str]]:
     """Return the estimates that no ``exclude.json`` leaves out, and subject -> reason for those left out.
 
     The file is looked for in the output folder, the BIDS folder and the folders of estimates.
     """
     folders = [settings.output_dir, settings.bids_dir, *settings.selection.estimates]
     rules = read_exclusions(*folders)
-    kept, excluded = [], {}
+    kept: list[EstimateFile] = []
+    excluded: dict[str, str] = {}
     for entry in entries:
         entities = dict(entry.key.entities)
         reason = next((rule.reason for rule in rules if rule.applies_to(entities)), None)
@@ -40,7 +48,7 @@ def exclude_listed(entries, settings):
     return tuple(kept), excluded
 
 
-def add_variance_groups(fit, people, column):
+def add_variance_groups(fit: DatasetFit, people: People, column: str | None) -> DatasetFit:
     """Return a fit with the variance group of each row; every row needs a value, every group two rows.
 
     Raises
@@ -59,7 +67,7 @@ def add_variance_groups(fit, people, column):
     return replace(fit, variance_groups=values)
 
 
-def add_blocks(fit, people, column):
+def add_blocks(fit: DatasetFit, people: People, column: str | None) -> DatasetFit:
     """Return a fit with the exchangeability block of each row.
 
     Raises
@@ -76,7 +84,7 @@ def add_blocks(fit, people, column):
     return replace(fit, blocks=values)
 
 
-def find_factors(fit, people):
+def find_factors(fit: DatasetFit, people: People) -> dict[str, list[str]]:
     """Return the columns of the participants with a few levels of several rows each: column -> row labels."""
     rows = [people.get(subject.removeprefix("sub-"), {}) for subject in fit.subjects]
     found = {}
@@ -88,7 +96,7 @@ def find_factors(fit, people):
     return found
 
 
-def read_column(fit, people, column, flag):
+def read_column(fit: DatasetFit, people: People, column: str, flag: str) -> tuple[str, ...]:
     """Return the value of a participants column for every row of a fit, as text."""
     if not any(column in row for row in people.values()):
         known = dict.fromkeys(name for row in people.values() for name in row)
@@ -103,7 +111,7 @@ def read_column(fit, people, column, flag):
     return tuple(str(value) for value in values)
 
 
-def redundant_columns(fit):
+def redundant_columns(fit: DatasetFit) -> list[str]:
     """Return a note on columns that the others make up, constant ones beside an intercept among them."""
     redundant = find_redundant_columns(fit.design.matrix, fit.design.columns)
     names = [name for name in redundant if not name.startswith("subject.")]
@@ -115,7 +123,7 @@ def redundant_columns(fit):
     ]
 
 
-def single_levels(fit):
+def single_levels(fit: DatasetFit) -> list[str]:
     """Return notes on columns of a factor that one row alone has."""
     notes = []
     for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True):
@@ -128,13 +136,13 @@ def single_levels(fit):
     return notes
 
 
-def add_notes(fit, people):
+def add_notes(fit: DatasetFit, people: People) -> DatasetFit:
     """Return a fit with what a reader must know of its design."""
     found = [*redundant_columns(fit), *single_levels(fit), *unusual_values(fit, people)]
     return replace(fit, notes=(*fit.notes, *found))
 
 
-def without_row(fit, people):
+def without_row(fit: DatasetFit, people: People) -> dict[str, str]:
     """Return subject -> reason for those left out of a fit because participants.tsv has no row of them."""
     return {
         subject: "no row in participants.tsv"
@@ -143,7 +151,7 @@ def without_row(fit, people):
     }
 
 
-def unusual_values(fit, people):
+def unusual_values(fit: DatasetFit, people: People) -> list[Caution]:
     """Return cautions on values of covariates far from all others, as codes of missing values are."""
     cautions = []
     for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True):
@@ -167,11 +175,11 @@ def unusual_values(fit, people):
     return list(dict.fromkeys(cautions))
 
 
-def gather_notes(model):
+def gather_notes(model: DatasetModel) -> list[str]:
     """Return who is left out of the fits of a DatasetModel, and their notes, the same words only once."""
-    contrasts = {}
+    contrasts: dict[str, list[str]] = {}
     for fit in model.fits:
-        reasons = {}
+        reasons: dict[str, list[str]] = {}
         for subject, reason in fit.excluded.items():
             reasons.setdefault(reason, []).append(subject)
         said = [
@@ -191,7 +199,7 @@ def gather_notes(model):
     return [f"{model.node}{place}: {words}" for words, place in where.items()]
 
 
-def read_conjunctions(texts):
+def read_conjunctions(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the name of each conjunction with the contrasts in it.
 
     Raises
@@ -211,7 +219,7 @@ def read_conjunctions(texts):
     return found
 
 
-def count_needed(text, n_inputs):
+def count_needed(text: str, n_inputs: int) -> int:
     """Return how many inputs a voxel needs: ``all``, a number, or a fraction below 1.
 
     Raises
@@ -230,7 +238,7 @@ def count_needed(text, n_inputs):
     return min(max(needed, 1), n_inputs)
 
 
-def check_declared(settings):
+def check_declared(settings: Settings) -> None:
     """Raise SettingsError for a main threshold that the other settings do not give."""
     wanted, chosen = settings.group.main_threshold, settings.permutation
     row = next((row for row in THRESHOLDS.values() if wanted in (row.flag, row.name)), None)
@@ -247,7 +255,7 @@ def check_declared(settings):
         )
 
 
-def check_options(fits, options):
+def check_options(fits: Sequence[DatasetFit], options: GroupOptions) -> None:
     """Raise where an option of the group level cannot be followed, before an image is read.
 
     Raises
@@ -265,7 +273,7 @@ def check_options(fits, options):
         check_fetched(options.mask)
         if not Path(options.mask).is_file():
             raise InputError(f"--mask: there is no file {options.mask}.", exit_code=EXIT_NO_INPUT)
-    nodes = {}
+    nodes: dict[tuple[str, tuple[tuple[str, str], ...]], set[str]] = {}
     for fit in fits:
         names = {item.name for item in fit.contrasts if item.test == "t" and fit.n_scores == 1}
         nodes.setdefault((fit.node, tuple(fit.entities.items())), set()).update(names)

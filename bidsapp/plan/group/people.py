@@ -1,15 +1,20 @@
 """What the participants table says at the group level, and whether a model needs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.tables.participants import find_participants, read_participants
+from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Model, Node
 from bidsapp.settings.parts import Settings
 
+# Subject label -> columns of participants.tsv and phenotype tables.
+People: TypeAlias = Mapping[str, Document]
 
-def find_people(settings: Settings, is_needed: Callable[[], bool]) -> tuple[dict[str, dict], list[Caution]]:
+
+def find_people(settings: Settings, is_needed: Callable[[], bool]) -> tuple[People, list[Caution]]:
     """Return subject label -> columns of participants.tsv and phenotype tables, and notes.
 
     Parameters

@@ -1,35 +1,44 @@
 """Contrasts within subjects at a Dataset node: several maps of a subject become one row of the design."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from bidsapp.design.contrasts import near_match
 from bidsapp.errors import ModelError
 from bidsapp.model.text import read_number
+from bidsapp.plan.nodes import Entry, Flow
+from bidsapp.records.arrays import Mask
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import EstimateKey
+from bidsapp.records.model import Node
 from bidsapp.records.plan import Within
 from bidsapp.stats.linear import reduce_rows
 
+E = TypeVar("E", bound=Entry)
+
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class Cells(Generic[E]):
     """The estimates of one subject that a contrast within subjects is made from, in the order of cells."""
 
-    entries: tuple
+    entries: tuple[E, ...]
     within: Within
 
     @property
-    def key(self):
+    def key(self) -> EstimateKey:
         """The key of the first cell, which shares what names the outputs."""
         return self.entries[0].key
 
     @property
-    def metadata(self):
+    def metadata(self) -> Document:
         """The fields that the sidecars of the cells have."""
         return {name: value for entry in self.entries for name, value in entry.metadata.items()}
 
 
-def subject_contrasts(node):
+def subject_contrasts(node: Node) -> dict[str, Within]:
     """Return the contrasts within subjects that a node asks for: name -> Within.
 
     Cells without a weight are left out, so that a subject who lacks one of them is not; so are rows that
@@ -39,16 +48,22 @@ def subject_contrasts(node):
     return {item["Name"]: _within(item, node) for item in wanted}
 
 
-def _within(item, node):
+def _within(item: Document, node: Node) -> Within:
     weights = np.array([[read_number(weight) for weight in row] for row in item["Weights"]])
-    used = weights.any(axis=0)
+    used: Mask = np.any(weights, axis=0)
     if not used.any():
         raise ModelError(f"{node.where}: contrast {item['Name']!r} has no weight other than 0.")
     cells = tuple(cell for cell, is_used in zip(item["Cells"], used, strict=True) if is_used)
     return Within(cells, reduce_rows(weights[:, used]))
 
 
-def collapse_flows(node, flows):
+# A row of a design: an estimate, or those that it is made from.
+Row: TypeAlias = E | Cells[E]
+
+
+def collapse_flows(
+    node: Node, flows: Sequence[Flow[E]]
+) -> tuple[list[Flow[Row[E]]], dict[str, dict[str, str]]]:
     """Return one flow a subject and within-subject contrast, and who lacks a cell.
 
     Returns
@@ -65,11 +80,12 @@ def collapse_flows(node, flows):
     """
     wanted = subject_contrasts(node)
     if not wanted:
-        return flows, {}
+        return list(flows), {}
     used = {cell for within in wanted.values() for cell in within.cells}
     there = dict.fromkeys(flow.labels["contrast"] for flow in flows)
-    collapsed = [flow for flow in flows if flow.labels["contrast"] not in used]
-    lacking, units = {}, _units(node, [flow for flow in flows if flow.labels["contrast"] in used])
+    collapsed: list[Flow[Row[E]]] = [flow for flow in flows if flow.labels["contrast"] not in used]
+    lacking: dict[str, dict[str, str]] = {}
+    units = _units(node, [flow for flow in flows if flow.labels["contrast"] in used])
     for name, within in wanted.items():
         for cell in within.cells:
             if cell not in there:
@@ -84,32 +100,24 @@ def collapse_flows(node, flows):
                 continue
             first = cells[within.cells[0]]
             item = Cells(tuple(cells[cell].item for cell in within.cells), within)
-            collapsed.append(replace(first, item=item, labels={**first.labels, "contrast": name}))
+            collapsed.append(Flow(item, first.test, {**first.labels, "contrast": name}))
     return collapsed, lacking
 
 
-def entries_of(item):
+def entries_of(item: Row[E]) -> tuple[E, ...]:
     """Return the estimates that a row of a design is made from: one, or those of its cells."""
     return item.entries if isinstance(item, Cells) else (item,)
 
 
-def is_vector(item):
+def is_vector(item: Entry) -> bool:
     """Whether a row of a design has several contrasts of its cells, which are tested together."""
     return isinstance(item, Cells) and item.within.test == "F"
 
 
-def spread_cells(fit):
-    """Return a fit with the estimates of all cells as inputs, where its rows are made from cells."""
-    if not fit.inputs or not isinstance(fit.inputs[0], Cells):
-        return fit
-    entries = tuple(entry for cells in fit.inputs for entry in entries_of(cells))
-    return replace(fit, inputs=entries, within=fit.inputs[0].within)
-
-
-def _units(node, flows):
+def _units(node: Node, flows: Sequence[Flow[E]]) -> dict[tuple[object, ...], dict[str, Flow[E]]]:
     """Return (subject, other values of GroupBy) -> contrast -> flow."""
     names = ["subject", *(name for name in node.group_by if name not in ("contrast", "subject"))]
-    units = {}
+    units: dict[tuple[object, ...], dict[str, Flow[E]]] = {}
     for flow in flows:
         unit, contrast = tuple(flow.labels.get(name) for name in names), flow.labels["contrast"]
         if contrast in units.setdefault(unit, {}):

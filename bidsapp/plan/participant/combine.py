@@ -1,7 +1,10 @@
 """Plan the nodes between runs and the group: how the estimates of one subject are combined."""
 
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -10,6 +13,7 @@ from bidsapp.design.group.matrix import make_group_design
 from bidsapp.errors import Caution, InputError, ModelError
 from bidsapp.inputs.dataset.runs import check_same_grid
 from bidsapp.plan.nodes import (
+    AnyFlow,
     Flow,
     explain_missing,
     find_levels,
@@ -22,14 +26,17 @@ from bidsapp.plan.nodes import (
     varying_entities,
     wants_joint_f,
 )
+from bidsapp.plan.participant.tables import Tables
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Design, EstimateKey
-from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES
-from bidsapp.records.plan import CombineFit
+from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, Model, Node
+from bidsapp.records.plan import CombineFit, RunFit, SubjectPlan
 
+KeyFlow: TypeAlias = Flow[EstimateKey]
 MIDDLE = ("Session", "Subject")
 
 
-def flows_of_run(fit):
+def flows_of_run(fit: RunFit) -> list[KeyFlow]:
     """Return the estimates of a run fit as flows."""
     flows = []
     for contrast in fit.contrasts:
@@ -38,12 +45,18 @@ def flows_of_run(fit):
     return flows
 
 
-def labels_of(entities, contrast):
+def labels_of(entities: Mapping[str, str], contrast: str) -> Document:
     """Return what a flow of these entities can be asked for."""
     return {LONG_NAMES.get(key, key): value for key, value in entities.items()} | {"contrast": contrast}
 
 
-def plan_combinations(model, run_fits, missing_condition, tables=None, elsewhere=frozenset()):
+def plan_combinations(
+    model: Model,
+    run_fits: Sequence[RunFit],
+    missing_condition: str,
+    tables: Tables | None = None,
+    elsewhere: Collection[str] = frozenset(),
+) -> tuple[list[CombineFit], list[str], list[str]]:
     """Return the combinations of one subject in the order of the model, and what can not be combined.
 
     Parameters
@@ -67,10 +80,12 @@ def plan_combinations(model, run_fits, missing_condition, tables=None, elsewhere
     ------
     ModelError
     """
-    made = {}
+    made: dict[str, list[KeyFlow]] = {}
     for run_fit in run_fits:
         made.setdefault(run_fit.node, []).extend(flows_of_run(run_fit))
-    fits, problems, notes = [], [], []
+    fits: list[CombineFit] = []
+    problems: list[str] = []
+    notes: list[str] = []
     for node in model.nodes:
         if node.level not in MIDDLE:
             continue
@@ -88,7 +103,7 @@ def plan_combinations(model, run_fits, missing_condition, tables=None, elsewhere
     return _with_origins(fits, run_fits, model), problems, notes
 
 
-def _with_origins(fits, run_fits, model):
+def _with_origins(fits: Sequence[CombineFit], run_fits: Sequence[RunFit], model: Model) -> list[CombineFit]:
     """Return combinations that know whether their inputs share runs, and whether others take their results.
 
     Raises
@@ -98,13 +113,13 @@ def _with_origins(fits, run_fits, model):
     """
     origins = {flow.item: {run_fit.label} for run_fit in run_fits for flow in flows_of_run(run_fit)}
     for fit in fits:
-        runs = set().union(*(origins[key] for key in fit.inputs))
+        runs = set[str]().union(*(origins[key] for key in fit.inputs))
         origins.update((flow.item, runs) for flow in flows_of(fit))
     taken = {key for fit in fits for key in fit.inputs}
     known = []
     for fit in fits:
-        runs = [origins[key] for key in fit.inputs]
-        shares = sum(map(len, runs)) > len(set().union(*runs))
+        sources = [origins[key] for key in fit.inputs]
+        shares = sum(map(len, sources)) > len(set[str]().union(*sources))
         if shares and fit.method == "ols":
             raise ModelError(_why_not_independent(fit, model))
         goes_on = any(flow.item in taken for flow in flows_of(fit))
@@ -112,7 +127,7 @@ def _with_origins(fits, run_fits, model):
     return known
 
 
-def _why_not_independent(fit, model):
+def _why_not_independent(fit: CombineFit, model: Model) -> str:
     run_node = next(node.name for node in model.nodes if node.level == "Run")
     return (
         f"{model.node(fit.node).where}: SubjectLevel 'ols' takes inputs as independent, but several of "
@@ -121,7 +136,9 @@ def _why_not_independent(fit, model):
     )
 
 
-def of_one_grid(run_fits, combinations):
+def of_one_grid(
+    run_fits: Sequence[RunFit], combinations: Iterable[CombineFit]
+) -> tuple[list[CombineFit], list[str]]:
     """Return the combinations of which all inputs are on one grid, and why the others can not be made."""
     runs = {(fit.node, tuple(fit.entities.items())): fit.runs for fit in run_fits}
     kept, problems = [], []
@@ -138,7 +155,7 @@ def of_one_grid(run_fits, combinations):
     return kept, list(dict.fromkeys(problems))
 
 
-def flows_of(fit):
+def flows_of(fit: CombineFit) -> list[KeyFlow]:
     """Return the estimates of a combination as flows."""
     return [
         Flow(
@@ -150,25 +167,25 @@ def flows_of(fit):
     ]
 
 
-def find_idle_filters(model, subjects):
+def find_idle_filters(model: Model, subjects: Iterable[SubjectPlan]) -> list[Caution]:
     """Return cautions on the values of Filters that no planned estimate has.
 
     Participants are not all planned at once, and their table is looked at by the group level.
     """
-    made = {}
+    made: dict[str, list[AnyFlow]] = {}
     for subject in subjects:
-        for fit in (*subject.runs, *subject.combinations):
+        for fit in chain[RunFit | CombineFit](subject.runs, subject.combinations):
             flows = flows_of(fit) if isinstance(fit, CombineFit) else flows_of_run(fit)
             lost = [Flow(None, "t", labels_of(fit.entities, name)) for name in fit.skipped]
             made.setdefault(fit.node, []).extend([*flows, *lost])
     cautions = []
     for edge in model.edges:
-        flows = made.get(edge.source, ())
+        planned = made.get(edge.source, [])
         keys = [key for key in edge.filter if key == "contrast" or key in SHORT_NAMES and key != "subject"]
-        for key in keys if flows else ():
-            there = sorted({str(flow.labels[key]) for flow in flows if flow.labels.get(key)})
+        for key in keys if planned else ():
+            there = sorted({str(flow.labels[key]) for flow in planned if flow.labels.get(key)})
             for value in edge.filter[key]:
-                if not any(passes(flow, {key: (value,)}) for flow in flows):
+                if not any(passes(flow, {key: (value,)}) for flow in planned):
                     which = f"Filter of the edge from {edge.source!r} to {edge.destination!r}"
                     cautions.append(
                         Caution(f"{which}: no estimate has the {key} {value!r}. {near_match(value, there)}")
@@ -176,7 +193,7 @@ def find_idle_filters(model, subjects):
     return cautions
 
 
-def repeats_at_group(model, fits):
+def repeats_at_group(model: Model, fits: Iterable[RunFit | CombineFit]) -> list[str]:
     """Return a warning where a participant's estimates would enter a mean of the group more than once.
 
     Parameters
@@ -184,10 +201,10 @@ def repeats_at_group(model, fits):
     fits : sequence of RunFit and CombineFit
         Those of one subject.
     """
-    made = {}
+    made: dict[str, list[KeyFlow]] = {}
     for fit in fits:
-        make_flows = flows_of if isinstance(fit, CombineFit) else flows_of_run
-        made.setdefault(fit.node, []).extend(make_flows(fit))
+        flows = flows_of(fit) if isinstance(fit, CombineFit) else flows_of_run(fit)
+        made.setdefault(fit.node, []).extend(flows)
     warnings = []
     for node in model.nodes:
         if node.level != "Dataset" or node.x != (INTERCEPT,) or node.formula:
@@ -204,23 +221,30 @@ def repeats_at_group(model, fits):
     return warnings
 
 
-def find_names(run_fits, tables):
+def find_names(run_fits: Sequence[RunFit], tables: Tables) -> set[str]:
     """Return the names of the contrasts and levels that runs have, which nodes above may name as columns."""
     names = {name for fit in run_fits for name in (*(c.name for c in fit.contrasts), *fit.skipped)}
     return names | name_levels([fit.entities for fit in run_fits], tables)
 
 
-def name_levels(entities, tables):
+def name_levels(entities: Iterable[Mapping[str, str]], tables: Tables) -> frozenset[str]:
     """Return the names of the levels of runs with these entities, and of their rows in tables."""
     flows = [Flow(None, "", labels_of(one, "")) for one in entities]
     more = [Flow(None, "", tables(level, flow.labels)) for flow in flows for level in MIDDLE]
     return find_levels([*flows, *more])
 
 
-def _plan_group(node, members, varying, missing_condition, tables, elsewhere):
+def _plan_group(
+    node: Node,
+    members: Sequence[KeyFlow],
+    varying: Collection[str],
+    missing_condition: str,
+    tables: Tables | None,
+    elsewhere: Collection[str],
+) -> CombineFit:
     contrast = incoming_contrast(node, members)
     entities = output_entities(node, members, varying)
-    common = {
+    common: Document = {
         "node": node.name,
         "level": node.level.lower(),
         "entities": entities,
@@ -252,7 +276,7 @@ def _plan_group(node, members, varying, missing_condition, tables, elsewhere):
     )
 
 
-def _joint_fit(node, members, contrast, common):
+def _joint_fit(node: Node, members: Sequence[KeyFlow], contrast: str | None, common: Document) -> CombineFit:
     """Return the fit that joins an F contrast of the inputs."""
     if node.x != (INTERCEPT,) or contrast is None:
         raise ModelError(f"{node.where}: JointF needs X [1], and 'contrast' in GroupBy.")
@@ -268,12 +292,13 @@ def _joint_fit(node, members, contrast, common):
     )
 
 
-def _method(node):
+def _method(node: Node) -> str:
     """Return how estimates are combined; both types of a node mean fixed effects unless it says "ols"."""
-    return node.software.get("TaskGLM", {}).get("SubjectLevel", "fixed")
+    method: str = node.software.get("TaskGLM", {}).get("SubjectLevel", "fixed")
+    return method
 
 
-def _row_name(flow):
+def _row_name(flow: KeyFlow) -> str:
     shown = [key for key in ("session", "task", "run") if flow.labels.get(key)]
     return " ".join([*(f"{key}-{flow.labels[key]}" for key in shown), flow.labels["contrast"]])
 

@@ -1,8 +1,10 @@
 """Which confounds of a run enter its design, and which volumes are censored."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,13 @@ from bidsapp.inputs.tables.confounds import (
 )
 from bidsapp.inputs.tables.read import read_header
 from bidsapp.model.strategy import parse_strategy
+from bidsapp.records.arrays import Mask
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Run
 from bidsapp.records.model import INTERCEPT, Node
+
+if TYPE_CHECKING:
+    from bidsapp.plan.participant.runs import Prepared
 
 # Columns of which runs have different numbers.
 NUMBERED = re.compile(r"(cosine|non_steady_state_outlier|motion_outlier|aroma_motion_|\w_comp_cor_)_?\d+$")
@@ -32,18 +40,19 @@ class Chosen:
 
     node: Node
     table: pd.DataFrame | None
-    keep: np.ndarray
+    keep: Mask
     notes: tuple[str, ...] = ()
 
 
-def choose_confounds(node, run):
+def choose_confounds(node: Node, run: Run) -> Chosen:
     """Return the confounds that a node asks for, by name in X or by a strategy.
 
     Raises
     ------
     InputError, SettingsError
     """
-    keep, selected = np.ones(run.n_volumes, bool), ()
+    keep: Mask = np.ones(run.n_volumes, bool)
+    selected: Sequence[str] = ()
     strategy = node.software.get("TaskGLM", {}).get("Confounds")
     if run.confounds is None:
         if strategy and parse_strategy(strategy).text != "none":
@@ -64,7 +73,7 @@ def choose_confounds(node, run):
     return Chosen(node, table, keep, tuple(describe_components(selected)))
 
 
-def find_absent(prepared):
+def find_absent(prepared: Sequence["Prepared"]) -> dict[int, str]:
     """Return the runs without a confound that the model names and other runs have.
 
     Numbered columns (cosines, components, outliers) differ in number between runs and are no faults.
@@ -98,7 +107,7 @@ def find_absent(prepared):
     return faults
 
 
-def _named_in_model(node, header):
+def _named_in_model(node: Node, header: Sequence[str]) -> dict[str, str]:
     """Return the name in the model -> the name in the file; fMRIPrep before 1.2 had other names."""
     spelled = {name: name for name in header}
     spelled |= {new: old for new, old in OLD_NAMES.items() if old in header and new not in header}
@@ -106,7 +115,7 @@ def _named_in_model(node, header):
     return {name: spelled[name] for name in find_confounds(node, list(spelled))}
 
 
-def _with_columns(node, columns):
+def _with_columns(node: Node, columns: Sequence[str]) -> Node:
     """Return the node with these columns in X, before its intercept."""
     names = [name for name in columns if name not in node.x]
     before = [name for name in node.x if name != INTERCEPT]
@@ -114,7 +123,7 @@ def _with_columns(node, columns):
     return replace(node, x=(*before, *names, *after))
 
 
-def _sidecar(path):
+def _sidecar(path: Path) -> Document:
     """Return the JSON beside a confounds file, {} where there is none."""
     sidecar = Path(path).with_suffix(".json")
     return read_json(sidecar) if is_named(sidecar) else {}

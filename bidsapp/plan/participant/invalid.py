@@ -27,7 +27,7 @@ def leave_out_invalid(node: Node, faults: list[NameFault]) -> tuple[Node, list[s
     """
     if node.invalid_contrasts != "drop":
         return node, [fault.words for fault in faults], []
-    reasons = {}
+    reasons: dict[str, str] = {}
     for fault in faults:
         for name in fault.contrasts:
             reasons.setdefault(name, fault.words)

@@ -1,7 +1,11 @@
 """Plan the participant stage: every look-up, every design, every fault, before an image is read."""
 
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import chain
+from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from bidsapp.design.contrasts import expand_rules
 from bidsapp.design.run import TIMES
@@ -17,15 +21,16 @@ from bidsapp.errors import (
     in_lines,
     in_words,
 )
+from bidsapp.inputs.dataset.index import IndexedFile
 from bidsapp.inputs.dataset.occurrences import find_holders, find_images, find_levels, find_sessions
-from bidsapp.inputs.dataset.open import open_dataset
+from bidsapp.inputs.dataset.open import Dataset, open_dataset
 from bidsapp.inputs.dataset.runs import Fault
 from bidsapp.inputs.tables.events import TRIAL_TYPE
 from bidsapp.model.read import read_model
 from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_models
 from bidsapp.plan.group.foresee import check_dataset_nodes
 from bidsapp.plan.mixtures import describe_model_facts
-from bidsapp.plan.nodes import check_outputs, same_value
+from bidsapp.plan.nodes import Fit, check_outputs, same_value
 from bidsapp.plan.participant.combine import (
     MIDDLE,
     find_idle_filters,
@@ -36,8 +41,9 @@ from bidsapp.plan.participant.combine import (
     repeats_at_group,
 )
 from bidsapp.plan.participant.confounds import find_absent
-from bidsapp.plan.participant.invalid import leave_out_invalid, without_notes_on
+from bidsapp.plan.participant.invalid import NameFault, leave_out_invalid, without_notes_on
 from bidsapp.plan.participant.runs import (
+    Prepared,
     check_missing,
     find_idle_queries,
     find_respellings,
@@ -47,13 +53,19 @@ from bidsapp.plan.participant.runs import (
     prepare,
 )
 from bidsapp.plan.participant.tables import level_tables
-from bidsapp.records.model import SHORT_NAMES
-from bidsapp.records.plan import ParticipantPlan, SubjectPlan
+from bidsapp.records.maps import Run
+from bidsapp.records.model import SHORT_NAMES, Model, Node
+from bidsapp.records.plan import CombineFit, ParticipantPlan, RunFit, SubjectPlan
+from bidsapp.settings.parts import Selection, Settings
 
 AUTO = "auto"
+# Subject label -> fits of its runs.
+Fits: TypeAlias = Mapping[str, Sequence[RunFit]]
+# What has entities: a run, or an image by its name.
+HasEntities = TypeVar("HasEntities", Run, IndexedFile)
 
 
-def make_participant_plan(settings):
+def make_participant_plan(settings: Settings) -> ParticipantPlan:
     """Return the plan of the participant stage.
 
     Faults of runs and participants are problems of their `SubjectPlan`.
@@ -92,31 +104,32 @@ def make_participant_plan(settings):
     return _join(plans, lost)
 
 
-def _tasks(dataset):
+def _tasks(dataset: Dataset) -> list[str]:
     return sorted({run.entities.get("task", "") for run in dataset.runs})
 
 
-def _check_runs(dataset):
+def _check_runs(dataset: Dataset) -> None:
     """Raise with the faults of all runs where no run is left."""
     if not dataset.runs:
         _raise_all([*dataset.faults, *reasons_of(dataset)])
         raise InputError("No run can be analysed.", exit_code=EXIT_NOTHING_SELECTED)
 
 
-def needs_events(model):
+def needs_events(model: Model) -> bool:
     """Whether a model is of events: one of confounds alone (resting state) convolves and factors nothing."""
     node = model.nodes[0]
     return bool(node.transformations or node.hrf or any(TRIAL_TYPE in word for word in node.x))
 
 
-def automatic_models(dataset, settings):
+def automatic_models(dataset: Dataset, settings: Settings) -> tuple[list[Model], dict[str, AppError]]:
     """Return one model for each task of the runs, and the errors of tasks without readable events.
 
     They are made from what the whole dataset holds, so that every participant, analysed alone or with
     others, gets the same.
     """
     roots = (dataset.raw, *dataset.derivatives.values())
-    levels, refused = {}, {}
+    levels: dict[str, dict[str, set[str]]] = {}
+    refused: dict[str, AppError] = {}
     for task in _tasks(dataset):
         levels[task], faults = find_levels(roots, [task])
         if faults and not levels[task]:
@@ -130,22 +143,22 @@ def automatic_models(dataset, settings):
         raise SameLabelsError(error.task, *error.pair, where) from error
 
 
-def several_sessions(roots, task, selection):
+def several_sessions(roots: Sequence[Path], task: str, selection: Selection) -> bool:
     """Whether a task has several sessions, of those asked for, in the whole dataset."""
     found, wanted = find_sessions(roots, task), selection.session_label
     return sum(not wanted or any(same_value(label, one) for one in wanted) for label in found) > 1
 
 
-def _of_task(dataset, task):
+def _of_task(dataset: Dataset, task: str) -> Dataset:
     """Return a dataset with the runs and faults of one task only."""
     runs = tuple(run for run in dataset.runs if run.entities.get("task", "") == task)
     faults = tuple(fault for fault in dataset.faults if fault.entities.get("task", "") == task)
     return replace(dataset, runs=runs, faults=faults)
 
 
-def _join(plans, faults):
+def _join(plans: Sequence[ParticipantPlan], faults: Iterable[Fault]) -> ParticipantPlan:
     """Return one plan of the plans of several tasks, and of faults that belong to none of them."""
-    subjects = {}
+    subjects: dict[str, SubjectPlan] = {}
     empty = [SubjectPlan(fault.entities["sub"], (), (), (str(fault),)) for fault in faults]
     for subject in [subject for plan in plans for subject in plan.subjects] + empty:
         known = subjects.get(subject.subject, SubjectPlan(subject.subject, (), ()))
@@ -164,7 +177,7 @@ def _join(plans, faults):
     )
 
 
-def _plan_model(model, dataset, settings):
+def _plan_model(model: Model, dataset: Dataset, settings: Settings) -> ParticipantPlan:
     """Return the plan of one model.
 
     A fault of a run ends that run; only where none is left, or the model is at fault, an error is raised.
@@ -197,7 +210,7 @@ def _plan_model(model, dataset, settings):
     )
 
 
-def reasons_of(dataset):
+def reasons_of(dataset: Dataset) -> list[str]:
     """Return why the participants of a dataset without a usable run have none."""
     return [
         reason if reason.startswith("sub-") else f"sub-{subject}: {reason}"
@@ -205,7 +218,7 @@ def reasons_of(dataset):
     ]
 
 
-def _for_model(settings, model):
+def _for_model(settings: Settings, model: Model) -> Settings:
     """Return the settings, restricted to the tasks of the model where the user names none."""
     tasks = model.input.get("task", ()) if model else ()
     if settings.selection.task_label or not tasks:
@@ -213,7 +226,9 @@ def _for_model(settings, model):
     return replace(settings, selection=replace(settings.selection, task_label=tuple(tasks)))
 
 
-def choose_runs(model, runs, subjects=()):
+def choose_runs(
+    model: Model, runs: list[HasEntities], subjects: Collection[str] = ()
+) -> tuple[list[HasEntities], list[str]]:
     """Return the runs that the model's Input is for, and notes on labels that no run has.
 
     Of ``subjects``, which the user chose, the others are not missed.
@@ -249,7 +264,7 @@ def choose_runs(model, runs, subjects=()):
     return runs, notes
 
 
-def _faults_of_input(faults, model):
+def _faults_of_input(faults: Iterable[Fault], model: Model) -> list[Fault]:
     """Return the faults of the dataset, without those of runs that the model's Input leaves out."""
     wanted = {SHORT_NAMES.get(name, name): labels for name, labels in model.input.items()}
     return [
@@ -262,11 +277,12 @@ def _faults_of_input(faults, model):
     ]
 
 
-def _prepare_all(node, runs, notes):
+def _prepare_all(node: Node, runs: Sequence[Run], notes: list[str]) -> tuple[list[Prepared], list[Fault]]:
     """Return the designs of all runs, and the faults of those that have none."""
     groups, more = group_runs(node, runs)
     notes += more
-    prepared, faults = [], []
+    prepared: list[Prepared] = []
+    faults: list[Fault] = []
     for group in groups:
         try:
             prepared.append(prepare(node, group))
@@ -277,13 +293,15 @@ def _prepare_all(node, runs, notes):
     return [one for number, one in enumerate(prepared) if number not in absent], faults
 
 
-def _fault(error, runs):
+def _fault(error: Exception, runs: Sequence[Run]) -> Fault:
     words = in_words(error)
     known = isinstance(error, AppError)
     return Fault(words if known else f"{runs[0].label}: {words}", runs[0].entities)
 
 
-def _unknown_names(node, prepared, dataset, runs):
+def _unknown_names(
+    node: Node, prepared: Sequence[Prepared], dataset: Dataset, runs: Sequence[Run]
+) -> list[NameFault]:
     """Return faults for names of the model that occur nowhere; events of other participants count."""
     faults = check_missing(node, prepared)
     if not faults:
@@ -294,9 +312,9 @@ def _unknown_names(node, prepared, dataset, runs):
     return check_missing(node, prepared, elsewhere)
 
 
-def _names_of(levels):
+def _names_of(levels: Mapping[str, Collection[str]]) -> list[str]:
     """Return the names that columns of events give a model: themselves, and the levels of texts."""
-    names = []
+    names: list[str] = []
     for column, values in levels.items():
         if column in TIMES:
             continue
@@ -308,7 +326,7 @@ def _names_of(levels):
     return names
 
 
-def _is_text(value):
+def _is_text(value: str) -> bool:
     try:
         float(value)
     except ValueError:
@@ -316,10 +334,18 @@ def _is_text(value):
     return False
 
 
-def _plan_subjects(model, prepared, dataset, settings, notes, faults):
+def _plan_subjects(
+    model: Model,
+    prepared: Sequence[Prepared],
+    dataset: Dataset,
+    settings: Settings,
+    notes: list[str],
+    faults: list[Fault],
+) -> tuple[tuple[SubjectPlan, ...], list[str]]:
     node, missing_condition = model.nodes[0], settings.model.missing_condition
     columns = tuple(dict.fromkeys(name for fit in prepared for made in fit.made for name in made.x_columns))
-    fits, faults, made_with = {}, list(faults), describe_model_facts(model, settings.model)
+    fits: dict[str, list[RunFit]] = {}
+    faults, made_with = list(faults), describe_model_facts(model, settings.model)
     for group in prepared:
         try:
             fit = replace(make_run_fit(node, group, columns, missing_condition), made_with=made_with)
@@ -336,11 +362,18 @@ def _plan_subjects(model, prepared, dataset, settings, notes, faults):
     for fault in faults:
         problems.setdefault(fault.entities["sub"], []).append(str(fault))
     subjects, notes = _combine_all(model, fits, problems, dataset, settings, notes)
-    check_outputs(fit for subject in subjects for fit in (*subject.runs, *subject.combinations))
+    check_outputs(fit for one in subjects for fit in chain[Fit](one.runs, one.combinations))
     return subjects, [*notes, *find_idle_filters(model, subjects), *_empty_nodes(model, subjects)]
 
 
-def _combine_all(model, fits, problems, dataset, settings, notes):
+def _combine_all(
+    model: Model,
+    fits: Fits,
+    problems: Mapping[str, list[str]],
+    dataset: Dataset,
+    settings: Settings,
+    notes: list[str],
+) -> tuple[tuple[SubjectPlan, ...], list[str]]:
     """Return the plans of all subjects, in their order, and all notes."""
     subjects, refused, tables = [], [], level_tables(dataset.raw)
     of_others = _ask_others(model, dataset, settings)
@@ -375,11 +408,11 @@ def _combine_all(model, fits, problems, dataset, settings, notes):
     return tuple(subjects), notes
 
 
-def _ask_others(model, dataset, settings):
+def _ask_others(model: Model, dataset: Dataset, settings: Settings) -> Callable[[], frozenset[str]]:
     """Return what gives the conditions and levels of a whole dataset, whoever is analysed now."""
 
     @cache
-    def of_others():
+    def of_others() -> frozenset[str]:
         roots = (dataset.raw, *dataset.derivatives.values())
         images, _ = choose_runs(model, find_images(roots, settings.selection))
         levels, _ = find_levels(roots, {image.entities.get("task", "") for image in images})
@@ -389,7 +422,7 @@ def _ask_others(model, dataset, settings):
     return of_others
 
 
-def _lost_contrasts(fits):
+def _lost_contrasts(fits: Fits) -> list[str]:
     """Return a fault for each run that can not make all contrasts."""
     faults = []
     for fit in [fit for group in fits.values() for fit in group if fit.skipped]:
@@ -401,9 +434,9 @@ def _lost_contrasts(fits):
     return faults
 
 
-def _lost_in_combinations(subject, combined):
+def _lost_in_combinations(subject: str, combined: Iterable[CombineFit]) -> list[str]:
     """Return cautions on the contrasts that the combinations of a subject can not make, by node."""
-    skipped = {}
+    skipped: dict[str, dict[str, str]] = {}
     for fit in combined:
         skipped.setdefault(fit.node, {}).update(fit.skipped)
     return [
@@ -411,15 +444,15 @@ def _lost_in_combinations(subject, combined):
     ]
 
 
-def _not_made(skipped):
+def _not_made(skipped: Mapping[str, str]) -> list[Caution]:
     """Return a caution on the contrasts that can not be made, one a reason."""
-    reasons = {}
+    reasons: dict[str, list[str]] = {}
     for name, reason in skipped.items():
         reasons.setdefault(reason, []).append(name)
     return [Caution(f"not made: {', '.join(names)}: {reason}") for reason, names in reasons.items()]
 
 
-def _without_contrast(run_fits):
+def _without_contrast(run_fits: Sequence[RunFit]) -> list[str]:
     """Return a problem where none of a subject's runs makes any contrast, though the model has some."""
     if any(fit.contrasts for fit in run_fits) or not any(fit.skipped for fit in run_fits):
         return []
@@ -427,7 +460,7 @@ def _without_contrast(run_fits):
     return [f"no run can make any contrast ({', '.join(reasons)})."]
 
 
-def _check_boost(combined, settings):
+def _check_boost(combined: Iterable[CombineFit], settings: Settings) -> None:
     """Refuse to combine boosted effects of one run: nobody knows how they vary together."""
     for fit in combined if settings.run.derivative_boost else ():
         if fit.shares_runs:
@@ -438,7 +471,7 @@ def _check_boost(combined, settings):
             )
 
 
-def _empty_nodes(model, subjects):
+def _empty_nodes(model: Model, subjects: Sequence[SubjectPlan]) -> list[Caution]:
     """Return a caution on every Session and Subject node that nothing enters."""
     made = {fit.node for subject in subjects for fit in subject.combinations}
     return [
@@ -451,7 +484,7 @@ def _empty_nodes(model, subjects):
     ]
 
 
-def _never_made(node, columns, fits):
+def _never_made(node: Node, columns: Sequence[str], fits: Fits) -> list[str]:
     """Return a fault where no run can make any contrast of the node."""
     every = [fit for group in fits.values() for fit in group]
     if expand_rules(node, columns) and every and not any(fit.contrasts for fit in every):
@@ -460,7 +493,7 @@ def _never_made(node, columns, fits):
     return []
 
 
-def _raise_all(faults):
+def _raise_all(faults: Iterable[str]) -> None:
     """Raise one error with all faults."""
     faults = list(dict.fromkeys(faults))
     if not faults:

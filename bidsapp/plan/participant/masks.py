@@ -4,16 +4,19 @@ Segmentations (``dseg``) count where the filter names them: Options.Aggregate ta
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.dataset.index import parse_name
+from bidsapp.inputs.dataset.index import IndexedFile, parse_name
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Run
 from bidsapp.records.model import SHORT_NAMES
 
 # Entities that a mask must share with its series where its name has them.
 SHARED = ("sub", "ses", "task", "acq", "run", "space", "res")
 
 
-def with_model_mask(run, mask_filter):
+def with_model_mask(run: Run, mask_filter: Document | None) -> Run:
     """Return the run with the mask of a model's filter; unchanged where the model has none.
 
     Parameters
@@ -48,11 +51,11 @@ def with_model_mask(run, mask_filter):
     raise InputError(f"{run.label}: several masks match Options.Mask ({said}): {names}. Name more entities.")
 
 
-def _belongs(file, run):
+def _belongs(file: IndexedFile, run: Run) -> bool:
     return all(file.entities.get(key, run.entities.get(key)) == run.entities.get(key) for key in SHARED)
 
 
-def _matches(path, mask_filter):
+def _matches(path: Path, mask_filter: Document) -> bool:
     file = parse_name(path)
     said = {**file.entities, "suffix": file.suffix}
     for key, value in mask_filter.items():

@@ -10,6 +10,7 @@ from bidsapp.design.resampling import resample_at
 from bidsapp.design.run import find_confounds
 from bidsapp.errors import InputError
 from bidsapp.inputs.tables.recordings import Recording, columns_of, describe_recording, read_recording
+from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import RecordingFile, Run
 from bidsapp.records.model import Node
 
@@ -27,7 +28,7 @@ class Recorded:
     nameless: tuple[str, ...]
 
 
-def choose_recordings(node: Node, run: Run, frame_times: np.ndarray, known: Collection[str]) -> Recorded:
+def choose_recordings(node: Node, run: Run, frame_times: Numbers, known: Collection[str]) -> Recorded:
     """Return the columns that a node names and neither the events nor the confounds of a run have.
 
     Parameters
@@ -61,7 +62,7 @@ def choose_recordings(node: Node, run: Run, frame_times: np.ndarray, known: Coll
     )
 
 
-def _at_volumes(recording: Recording, name, frame_times):
+def _at_volumes(recording: Recording, name: str, frame_times: Numbers) -> tuple[Numbers, list[str]]:
     """Return a column at the volumes, shape (n_volumes,), and notes."""
     values = read_recording(recording, [name])[name].to_numpy()
     missing = int(np.isnan(values).sum())

@@ -1,5 +1,6 @@
 """Plan the fits of the run level: which runs go together, and the design of each."""
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +17,10 @@ from bidsapp.plan.participant.confounds import choose_confounds
 from bidsapp.plan.participant.invalid import NameFault
 from bidsapp.plan.participant.masks import with_model_mask
 from bidsapp.plan.participant.recordings import choose_recordings
-from bidsapp.records.maps import Design
-from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES
+from bidsapp.records.arrays import Mask, Numbers
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Design, RecordingFile, Run
+from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, ContrastRule, Node
 from bidsapp.records.plan import RunFit
 
 ALWAYS_TOGETHER = ("subject",)
@@ -27,13 +30,13 @@ ALWAYS_TOGETHER = ("subject",)
 class Prepared:
     """The runs of one fit with their designs, before contrasts are made."""
 
-    runs: tuple
+    runs: tuple[Run, ...]
     made: tuple[RunDesign, ...]
-    events: tuple
-    keep: np.ndarray
+    events: tuple[pd.DataFrame | None, ...]
+    keep: Mask
 
 
-def group_runs(node, runs):
+def group_runs(node: Node, runs: Sequence[Run]) -> tuple[list[tuple[Run, ...]], list[str]]:
     """Return the runs of each model of a Run node, and notes.
 
     A node that groups by run fits every image by itself; one that does not joins the images that share
@@ -46,7 +49,7 @@ def group_runs(node, runs):
         return [(run,) for run in runs], notes
     names = [*ALWAYS_TOGETHER, *(SHORT_NAMES.get(name, name) for name in node.group_by)]
     names = ["sub" if name == "subject" else name for name in names]
-    groups = {}
+    groups: dict[tuple[str | None, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(tuple(run.entities.get(name) for name in names), []).append(run)
     if any(len(group) > 1 for group in groups.values()):
@@ -57,7 +60,7 @@ def group_runs(node, runs):
     return [tuple(group) for group in groups.values()], notes
 
 
-def prepare(node, runs):
+def prepare(node: Node, runs: Sequence[Run]) -> Prepared:
     """Return the designs of the runs of one fit.
 
     Raises
@@ -80,13 +83,15 @@ def prepare(node, runs):
     return Prepared(tuple(used), tuple(made), tuple(events), np.concatenate(keep))
 
 
-def _notes_on_events(table, run, design):
+def _notes_on_events(table: pd.DataFrame | None, run: Run, design: RunDesign) -> list[str]:
     if table is None:
         return []
     return [*table.attrs["notes"], *(check_times(table, run) if len(table) and design.conditions else ())]
 
 
-def _design_of(node, run, events):
+def _design_of(
+    node: Node, run: Run, events: pd.DataFrame | None
+) -> tuple[RunDesign, Mask, tuple[RecordingFile, ...]]:
     if run.n_volumes < 2:
         raise InputError(f"has {run.n_volumes} volumes; a run level model needs more.")
     frame_times = run.start_time + run.repetition_time * np.arange(run.n_volumes)
@@ -100,7 +105,9 @@ def _design_of(node, run, events):
     return replace(made, notes=notes), chosen.keep, recorded.files
 
 
-def check_missing(node, prepared, elsewhere=()):
+def check_missing(
+    node: Node, prepared: Sequence[Prepared], elsewhere: Collection[str] = ()
+) -> list[NameFault]:
     """Return what the model asks for and no run has, as `NameFault`.
 
     Parameters
@@ -136,9 +143,9 @@ def check_missing(node, prepared, elsewhere=()):
     return list(dict.fromkeys(faults))
 
 
-def find_respellings(node, prepared):
+def find_respellings(node: Node, prepared: Iterable[Prepared]) -> list[str]:
     """Return notes on conditions that stand for a column of another spelling."""
-    columns = {name: None for fit in prepared for made in fit.made for name in made.design.columns}
+    columns = dict.fromkeys(name for fit in prepared for made in fit.made for name in made.design.columns)
     notes = []
     for rule in node.contrasts:
         for condition in rule.conditions:
@@ -148,13 +155,13 @@ def find_respellings(node, prepared):
     return notes
 
 
-def find_idle_queries(prepared):
+def find_idle_queries(prepared: Iterable[Prepared]) -> list[str]:
     """Return notes on queries that keep no event of any run, or every event of every run."""
-    counts = {}
+    counts: dict[tuple[str, str, str], tuple[int, int]] = {}
     for made in (made for fit in prepared for made in fit.made):
-        for *query, kept, total in made.filtered:
-            before = counts.get(tuple(query), (0, 0))
-            counts[tuple(query)] = (before[0] + kept, before[1] + total)
+        for where, query, name, kept, total in made.filtered:
+            before = counts.get((where, query, name), (0, 0))
+            counts[where, query, name] = (before[0] + kept, before[1] + total)
     return [
         f"{where}: {query!r} keeps {'none' if kept == 0 else 'all'} of the {total} events of {name!r}"
         for (where, query, name), (kept, total) in counts.items()
@@ -162,18 +169,18 @@ def find_idle_queries(prepared):
     ]
 
 
-def _missing_everywhere(designs):
+def _missing_everywhere(designs: Sequence[RunDesign]) -> dict[str, str]:
     if not designs:
         return {}
     names = set.intersection(*(set(design.missing) for design in designs))
     return {name: where for name, where in designs[0].missing.items() if name in names}
 
 
-def _occurs(name, elsewhere):
+def _occurs(name: str, elsewhere: Collection[str]) -> bool:
     return any(name == other or name.endswith(f".{other}") for other in elsewhere)
 
 
-def make_run_fit(node, prepared, columns, missing_condition):
+def make_run_fit(node: Node, prepared: Prepared, columns: Sequence[str], missing_condition: str) -> RunFit:
     """Return the fit of one group of runs.
 
     Parameters
@@ -219,7 +226,7 @@ def make_run_fit(node, prepared, columns, missing_condition):
     )
 
 
-def _asked(rule):
+def _asked(rule: ContrastRule) -> dict[str, float]:
     """Return condition -> weight of a t contrast; of an F test whose rows are conditions, row -> weight."""
     if rule.test != "F":
         return dict(zip(rule.conditions, rule.weights[0], strict=True))
@@ -227,7 +234,7 @@ def _asked(rule):
     return {name: weight for row in rows for name, weight in row.items()} if max(map(len, rows)) == 1 else {}
 
 
-def note_rare_conditions(fits):
+def note_rare_conditions(fits: Sequence[RunFit]) -> list[Caution]:
     """Return a warning on each condition of an F test that some runs lack.
 
     Parameters
@@ -251,17 +258,17 @@ def note_rare_conditions(fits):
     return notes
 
 
-def _some(labels, most=3):
+def _some(labels: Sequence[str], most: int = 3) -> str:
     return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
 
 
-def join_designs(prepared):
+def join_designs(prepared: Prepared) -> Design:
     """Return one design over the runs of a fit: conditions are shared, everything else is each run's own."""
     if len(prepared.made) == 1:
         return prepared.made[0].design
     lengths = [len(made.design.matrix) for made in prepared.made]
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    columns = {}
+    columns: dict[str, Numbers] = {}
     for index, made in enumerate(prepared.made):
         for name, values in zip(made.design.columns, made.design.matrix.T, strict=True):
             key = name if name in made.conditions else _own_name(prepared.runs[index], index, name)
@@ -270,12 +277,12 @@ def join_designs(prepared):
     return Design(np.column_stack(list(columns.values())), tuple(columns))
 
 
-def _own_name(run, index, name):
+def _own_name(run: Run, index: int, name: str) -> str:
     part = "_".join(f"{key}-{run.entities[key]}" for key in ("ses", "task", "run") if key in run.entities)
     return f"{name}_{part or index + 1}"
 
 
-def _prefixed_confounds(prepared):
+def _prefixed_confounds(prepared: Prepared) -> tuple[str, ...]:
     return tuple(
         _own_name(prepared.runs[index], index, name)
         for index, made in enumerate(prepared.made)
@@ -283,12 +290,12 @@ def _prefixed_confounds(prepared):
     )
 
 
-def _shared_entities(runs):
+def _shared_entities(runs: Sequence[Run]) -> dict[str, str]:
     first = runs[0].entities
     return {key: value for key, value in first.items() if all(run.entities.get(key) == value for run in runs)}
 
 
-def describe_columns(columns, prepared):
+def describe_columns(columns: Iterable[str], prepared: Prepared) -> dict[str, str]:
     """Return what each column of a design is, in words."""
     conditions = {name for made in prepared.made for name in made.conditions}
     confounds = {*_prefixed_confounds(prepared), *(name for made in prepared.made for name in made.confounds)}
@@ -308,8 +315,8 @@ def describe_columns(columns, prepared):
     return described
 
 
-def _events_used(prepared):
-    used = []
+def _events_used(prepared: Prepared) -> tuple[Document, ...]:
+    used: list[Document] = []
     for table in prepared.events:
         if table is None:
             continue

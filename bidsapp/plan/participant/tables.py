@@ -1,20 +1,28 @@
 """What the tables of a level say of an input: scans.tsv for Session nodes, sessions.tsv for Subject."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables.read import read_table
 from bidsapp.plan.nodes import same_value
+from bidsapp.records.documents import Document
+
+# The columns that the table of a node's level has for what an estimate can be asked for.
+Tables: TypeAlias = Callable[[str, Document], Document]
+# What was read: path -> rows.
+Cache: TypeAlias = dict[Path, list[Document]]
 
 
-def level_tables(raw):
+def level_tables(raw: Path | str) -> Tables:
     """Return a function that gives the columns of an input: ``tables(level, labels) -> dict``."""
-    cache = {}
+    cache: Cache = {}
     return partial(_columns, Path(raw), cache)
 
 
-def _columns(raw, cache, level, labels):
+def _columns(raw: Path, cache: Cache, level: str, labels: Document) -> Document:
     subject, session = f"sub-{labels.get('subject')}", labels.get("session")
     if level == "Session":
         folder = raw / subject / f"ses-{session}" if session else raw / subject
@@ -27,13 +35,13 @@ def _columns(raw, cache, level, labels):
     return {key: value for key, value in found[0].items() if key not in labels} if found else {}
 
 
-def _read(cache, path):
+def _read(cache: Cache, path: Path) -> list[Document]:
     if path not in cache:
         cache[path] = read_table(path).to_dict("records") if is_named(path) else []
     return cache[path]
 
 
-def _is_scan_of(filename, labels):
+def _is_scan_of(filename: object, labels: Document) -> bool:
     name = Path(str(filename)).name
     parts = dict(part.split("-", 1) for part in name.split("_") if "-" in part)
     wanted = {"task": labels.get("task"), "run": labels.get("run")}
@@ -42,5 +50,5 @@ def _is_scan_of(filename, labels):
     )
 
 
-def _bare(label):
+def _bare(label: object) -> str:
     return str(label).removeprefix("ses-")
