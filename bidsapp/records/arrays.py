@@ -11,6 +11,8 @@ Maps: TypeAlias = NDArray[np.floating]
 Map: TypeAlias = NDArray[np.floating]
 # A design, weights, a covariance: shape (n_rows, n_columns).
 Matrix: TypeAlias = NDArray[np.floating]
+# A matrix for each point, bin or group, along the first axis or the last: three axes or more.
+Matrices: TypeAlias = NDArray[np.floating]
 # Numbers of anything else: times, degrees of freedom, a null distribution.
 Numbers: TypeAlias = NDArray[np.floating]
 # Which points, rows or columns.

@@ -4,11 +4,15 @@ Every conversion goes through the logarithm of the smaller tail, so that a z of 
 smallest double) keeps its digits. NaN passes through. ``dof`` may be a number or one value a voxel.
 """
 
+from typing import TypeAlias
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bidsapp.errors import SettingsError
 
+Values: TypeAlias = NDArray[np.floating]
 # Below this log probability the direct tail functions come near the smallest normal double (log 2.2e-308)
 # and lose digits; there the continued fraction in log space takes over.
 SMALLEST_DIRECT = -650.0
@@ -17,7 +21,7 @@ MAX_STEPS = 5000
 STEP_TOLERANCE = 1e-15
 
 
-def check_one_sided_p(p, name):
+def check_one_sided_p(p: float, name: str) -> None:
     """Raise SettingsError where a number cannot be meant as a one-sided p-value; z and t often are given."""
     if 0 < p < 0.5:
         return
@@ -25,13 +29,13 @@ def check_one_sided_p(p, name):
     raise SettingsError(f"{name} is a p-value between 0 and 0.5, not {p:g}.{hint}")
 
 
-def t_to_z(t, dof):
+def t_to_z(t: ArrayLike, dof: ArrayLike) -> Values:
     """Return the z-values whose one-sided p-values are those of t; the sign is kept."""
     t, dof = _floats(t, dof)
     return np.copysign(log_p_to_z(_log_upper_t(np.abs(t), dof)), t)
 
 
-def f_to_z(f, dof_numerator, dof):
+def f_to_z(f: ArrayLike, dof_numerator: ArrayLike, dof: ArrayLike) -> Values:
     """Return the z-values whose upper-tail p-values are those of F; negative where F is below its median."""
     f, dof_numerator, dof = _floats(f, dof_numerator, dof)
     log_upper, log_lower = _log_tails_f(f, dof_numerator, dof)
@@ -39,7 +43,7 @@ def f_to_z(f, dof_numerator, dof):
     return np.where(is_upper, 1.0, -1.0) * log_p_to_z(np.where(is_upper, log_upper, log_lower))
 
 
-def z_to_log_p(z, *, tail="two"):
+def z_to_log_p(z: ArrayLike, *, tail: str = "two") -> Values:
     """Return the natural logarithm of the p-values of z.
 
     Parameters
@@ -49,25 +53,26 @@ def z_to_log_p(z, *, tail="two"):
     """
     (z,) = _floats(z)
     if tail == "two":
-        return np.minimum(special.log_ndtr(-np.abs(z)) + np.log(2.0), 0.0)
+        log_p: Values = np.minimum(special.log_ndtr(-np.abs(z)) + np.log(2.0), 0.0)
+        return log_p
     return special.log_ndtr(-z if tail == "positive" else z)
 
 
-def log_p_to_z(log_p):
+def log_p_to_z(log_p: ArrayLike) -> Values:
     """Return the z-values whose upper-tail p-values have these logarithms."""
     return -special.ndtri_exp(np.asarray(log_p, float))
 
 
-def p_to_t(p, dof):
+def p_to_t(p: ArrayLike, dof: ArrayLike) -> Values:
     """Return the t-values with these one-sided upper-tail p-values."""
-    return -special.stdtrit(dof, p)
+    return -special.stdtrit(*_floats(dof, p))
 
 
-def _floats(*values):
+def _floats(*values: ArrayLike) -> tuple[Values, ...]:
     return tuple(np.asarray(value, float) for value in values)
 
 
-def _log_upper_t(t, dof):
+def _log_upper_t(t: Values, dof: Values) -> Values:
     """Return log P(T > t) for t >= 0."""
     t, dof = np.broadcast_arrays(t, dof)
     with np.errstate(divide="ignore"):
@@ -80,7 +85,7 @@ def _log_upper_t(t, dof):
     return log_p
 
 
-def _log_tails_f(f, dof_numerator, dof):
+def _log_tails_f(f: Values, dof_numerator: Values, dof: Values) -> tuple[Values, Values]:
     """Return log P(F > f) and log P(F < f)."""
     f, dof_numerator, dof = np.broadcast_arrays(f, dof_numerator, dof)
     with np.errstate(divide="ignore"):
@@ -95,7 +100,7 @@ def _log_tails_f(f, dof_numerator, dof):
     return upper, lower
 
 
-def _log_tails_chi_square(f, dof):
+def _log_tails_chi_square(f: Values, dof: Values) -> tuple[Values, Values]:
     """Return log P(X / dof > f) and log P(X / dof < f) of a chi-square variable X."""
     half, shape = 0.5 * f * dof, 0.5 * dof
     with np.errstate(divide="ignore"):
@@ -111,7 +116,7 @@ def _log_tails_chi_square(f, dof):
     return upper, lower
 
 
-def _log_beta_fraction(a, b, ratio):
+def _log_beta_fraction(a: Values, b: Values | float, ratio: Values) -> Values:
     """Return log I_x(a, b) at x = 1 / (1 + ratio), the regularised incomplete beta function.
 
     By the continued fraction of DLMF 8.17.22 with Lentz's method; it converges fast for
@@ -134,4 +139,5 @@ def _log_beta_fraction(a, b, ratio):
             fraction *= step
         if np.all(np.abs(step - 1.0) < STEP_TOLERANCE):
             break
-    return log_front + np.log(fraction)
+    log_p: Values = log_front + np.log(fraction)
+    return log_p

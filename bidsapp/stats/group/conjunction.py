@@ -6,10 +6,11 @@ its p-value is the largest one, whatever the dependence of the contrasts.
 
 import numpy as np
 
+from bidsapp.records.arrays import Map, Maps
 from bidsapp.stats.distributions import z_to_log_p
 
 
-def conjoin(z, *, tail="two"):
+def conjoin(z: Maps, *, tail: str = "two") -> tuple[Map, Map]:
     """Return the z and p of the conjunction of t contrasts.
 
     Parameters

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import interpolate, special
 
+from bidsapp.records.arrays import Map
+
 CONFIDENCE = 0.95
 # Nodes of the curve of confidence limits over t, evenly spaced on asinh(t); the spline through them is
 # within 1e-6 of the limits themselves (tested).
@@ -20,13 +22,13 @@ N_NODES = 401
 class EffectSize:
     """Standardised effects, each of shape (n_voxels,): Cohen's d, Hedges' g and the interval of g."""
 
-    d: np.ndarray
-    g: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    d: Map
+    g: Map
+    low: Map
+    high: Map
 
 
-def standardise(t, dof, factor):
+def standardise(t: Map, dof: Map, factor: Map) -> EffectSize:
     """Return the EffectSize of a t contrast of a least-squares model with one variance.
 
     d is the effect over the residual standard deviation: for a difference of groups the weights must add to
@@ -44,13 +46,13 @@ def standardise(t, dof, factor):
     return EffectSize(d, d * correction, low * factor * correction, high * factor * correction)
 
 
-def correct_small_samples(dof):
+def correct_small_samples(dof: Map) -> Map:
     """Return Hedges' J of degrees of freedom (Hedges 1981, equation 6e)."""
     dof = np.asarray(dof, float)
     return np.exp(special.gammaln(dof / 2) - special.gammaln((dof - 1) / 2)) / np.sqrt(dof / 2)
 
 
-def noncentral_limits(t, dof):
+def noncentral_limits(t: Map, dof: Map) -> tuple[Map, Map]:
     """Return the lower and upper confidence limit of the noncentrality, each of the shape of t.
 
     They are computed on a grid of t for each value of dof, and interpolated.
@@ -63,7 +65,7 @@ def noncentral_limits(t, dof):
     return low, high
 
 
-def partial_r2(statistic, dof_numerator, dof):
+def partial_r2(statistic: Map, dof_numerator: int, dof: Map) -> Map:
     """Return the share of the variance left by the other columns that the contrast explains.
 
     ``statistic`` is F, or t squared with ``dof_numerator`` 1.
@@ -72,7 +74,7 @@ def partial_r2(statistic, dof_numerator, dof):
     return explained / (explained + dof)
 
 
-def _limits(t, dof, level):
+def _limits(t: Map, dof: float, level: float) -> Map:
     if len(t) == 0:
         return t
     if len(t) <= N_NODES or np.ptp(t) == 0:
@@ -82,7 +84,7 @@ def _limits(t, dof, level):
     return interpolate.CubicSpline(np.arcsinh(nodes), _invert(nodes, dof, level))(np.arcsinh(t))
 
 
-def _invert(t, dof, level):
+def _invert(t: Map, dof: float, level: float) -> Map:
     """Return the noncentrality at which P(T < t) is level, by bisection."""
     width = 12.0 + 12.0 * np.abs(t) / np.sqrt(2.0 * dof)
     low, high = t - width, t + width
@@ -92,4 +94,5 @@ def _invert(t, dof, level):
         p = special.nctdtr(dof, middle, t)
         above = np.where(np.isnan(p), middle < t, p > level)
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return 0.5 * (low + high)
+    limit: Map = 0.5 * (low + high)
+    return limit

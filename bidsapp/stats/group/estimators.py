@@ -4,25 +4,35 @@ An estimator is a function of complete data, ``fit(effects, variances, design) -
 missing, where, and what to do about it is settled here, once for all of them.
 """
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bidsapp.errors import ModelError
-from bidsapp.records.maps import GroupEstimate
+from bidsapp.records.arrays import Labels, Maps, Numbers
+from bidsapp.records.maps import Contrast, GroupDesign, GroupEstimate
 from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
 from bidsapp.stats.group.mixed_effects import fit_dl, fit_fixed, fit_flame1, fit_reml
-from bidsapp.stats.group.ols import fit_ols
+from bidsapp.stats.group.ols import Fit, fit_ols
 from bidsapp.stats.group.robust import fit_huber
 from bidsapp.stats.group.sandwich import fit_sandwich
 from bidsapp.stats.group.variance_groups import fit_variance_groups
 from bidsapp.stats.linear import check_contrasts, find_rank, is_estimable, reduce_rows
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
+# Effects, variances (None for an estimator that does not weigh by them) and the design.
+Estimator: TypeAlias = Callable[[Maps, Any, GroupDesign], list[Fit]]
+# Effects and variances.
+Data: TypeAlias = tuple[Maps, Maps | None]
+# A contrast and its arrays by their names.
+Result: TypeAlias = tuple[Contrast, dict[str, NDArray[np.float64]]]
 # The fit of each estimator; where groups have variances of their own, that of those that allow it.
-FITS = {
+FITS: dict[str, Estimator] = {
     "ols": fit_ols,
     "reml": fit_reml,
     "flame1": fit_flame1,
@@ -31,12 +41,20 @@ FITS = {
     "huber": fit_huber,
     "sandwich": fit_sandwich,
 }
-FITS_BY_GROUP = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
+FITS_BY_GROUP: dict[str, Estimator] = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
 # Numbers of a block in double precision: 32 MB, so that a fit of any number of inputs stays small.
 BLOCK_NUMBERS = 2**22
 
 
-def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, tail="two"):
+def fit_group(
+    effects: Maps,
+    variances: Maps | None,
+    design: GroupDesign,
+    *,
+    estimator: str = "ols",
+    min_inputs: int | None = None,
+    tail: str = "two",
+) -> list[GroupEstimate]:
     """Fit a group model in every voxel and return its contrasts.
 
     Parameters
@@ -86,7 +104,9 @@ def fit_group(effects, variances, design, *, estimator="ols", min_inputs=None, t
     return [_finish(result, tail, counts) for result in results]
 
 
-def find_patterns(present, min_inputs, counts=None):
+def find_patterns(
+    present: NDArray[np.bool_], min_inputs: int, counts: Labels | None = None
+) -> Iterator[tuple[Labels, Labels]]:
     """Yield each set of inputs that some voxels have in common, with those voxels.
 
     Parameters
@@ -113,9 +133,11 @@ def find_patterns(present, min_inputs, counts=None):
         yield np.flatnonzero(present[:, enough[first[index]]]), enough[members]
 
 
-def _fit_block(fit, data, design, needed):
+def _fit_block(
+    fit: Estimator, data: Data, design: GroupDesign, needed: int | None
+) -> tuple[Labels, list[tuple[Labels, dict[int, Fit]]]]:
     """Return how many subjects every voxel of a block has, and its fits: (voxels, as of `_fit_pattern`)."""
-    values, spread = (None if array is None else np.asarray(array, float) for array in data)
+    values, spread = np.asarray(data[0], float), None if data[1] is None else np.asarray(data[1], float)
     present = _present(values, spread)
     counts = _count_subjects(present, design)
     enough = (len(present),) if needed is None else (needed, counts)
@@ -126,16 +148,17 @@ def _fit_block(fit, data, design, needed):
         ]
 
 
-def _count_subjects(present, design):
+def _count_subjects(present: NDArray[np.bool_], design: GroupDesign) -> Labels:
     """Return how many subjects have any input, shape (n_voxels,)."""
-    if not design.has_repeats:
-        return present.sum(axis=0)
-    order = np.argsort(design.clusters, kind="stable")
-    first = np.unique(design.clusters[order], return_index=True)[1]
-    return np.logical_or.reduceat(present[order], first).sum(axis=0)
+    if design.clusters is not None and design.has_repeats:
+        order = np.argsort(design.clusters, kind="stable")
+        first = np.unique(design.clusters[order], return_index=True)[1]
+        present = np.logical_or.reduceat(present[order], first)
+    counts: Labels = present.sum(axis=0)
+    return counts
 
 
-def _check(effects, variances, design, estimator):
+def _check(effects: Maps, variances: Maps | None, design: GroupDesign, estimator: str) -> None:
     if effects.shape[0] != len(design.matrix):
         raise ValueError(f"{effects.shape[0]} effects for a design of {len(design.matrix)} rows")
     if ESTIMATORS[estimator].needs_variances and variances is None:
@@ -155,18 +178,20 @@ def _check(effects, variances, design, estimator):
         raise ModelError(message)
 
 
-def _reduce(contrast):
+def _reduce(contrast: Contrast) -> Contrast:
     return replace(contrast, weights=reduce_rows(np.atleast_2d(np.asarray(contrast.weights, float))))
 
 
-def _present(values, spread):
+def _present(values: Maps, spread: Maps | None) -> NDArray[np.bool_]:
     present = np.isfinite(values)
     if spread is not None:
         present &= np.isfinite(spread) & (spread > 0)
     return present
 
 
-def _fit_pattern(fit, data, design, pattern):
+def _fit_pattern(
+    fit: Estimator, data: Data, design: GroupDesign, pattern: tuple[Labels, Labels]
+) -> dict[int, Fit]:
     """Return the fits by the index of their contrast, of the contrasts that these inputs can estimate."""
     rows, voxels = pattern
     part = design if len(rows) == len(design.matrix) else design.keep_rows(rows)
@@ -176,18 +201,19 @@ def _fit_pattern(fit, data, design, pattern):
     if not able or len(rows) <= find_rank(part.matrix):
         return {}
     part = replace(part, contrasts=tuple(part.contrasts[index] for index in able))
-    effects, variances = (None if array is None else array[np.ix_(rows, voxels)] for array in data)
+    own = np.ix_(rows, voxels)
+    effects, variances = data[0][own], None if data[1] is None else data[1][own]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return dict(zip(able, fit(effects, variances, part), strict=True))
 
 
-def _empty(contrast, n_voxels):
+def _empty(contrast: Contrast, n_voxels: int) -> Result:
     n_rows = len(contrast.weights)
     shapes = {"effect": (n_rows, n_voxels), "variance": n_voxels, "statistic": n_voxels, "dof": n_voxels}
     return contrast, {name: np.full(shape, np.nan) for name, shape in shapes.items()}
 
 
-def _store(results, found, voxels):
+def _store(results: Sequence[Result], found: Mapping[int, Fit], voxels: Labels) -> None:
     for index, fit in found.items():
         arrays = results[index][1]
         arrays["effect"][:, voxels] = fit.effect
@@ -198,7 +224,7 @@ def _store(results, found, voxels):
             arrays.setdefault(name, np.full(arrays["dof"].shape, np.nan))[voxels] = values
 
 
-def _finish(result, tail, counts):
+def _finish(result: Result, tail: str, counts: Numbers) -> GroupEstimate:
     """Return the estimate of a contrast; where the statistic is not a number, nothing else is."""
     contrast, arrays = result
     main = [arrays.pop(name) for name in ("effect", "variance", "statistic", "dof")]

@@ -6,8 +6,12 @@ and independent, whatever the variances (Hemerik, Goeman and Finos 2020; Meriaux
 mixed-effects statistic). A score is weight times effect; a robust one is the clipped effect.
 """
 
-import numpy as np
+from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bidsapp.records.arrays import Maps, Matrix
 from bidsapp.stats.group.estimators import find_patterns
 from bidsapp.stats.group.mixed_effects import estimate_dersimonian_laird
 from bidsapp.stats.group.robust import HUBER_LIMIT, NORMAL_MAD
@@ -17,7 +21,7 @@ from bidsapp.stats.group.tau2 import estimate_tau2
 BLOCK_NUMBERS = 2**22
 
 
-def make_flip_scores(effects, variances, estimator):
+def make_flip_scores(effects: Maps, variances: Maps | None, estimator: str) -> NDArray[np.float32]:
     """Return the scores of a one-sample test, float32, shape (n_inputs, n_voxels).
 
     NaN where an input lacks its effect, or the variance that the estimator weighs by; the scores of the
@@ -42,36 +46,37 @@ def make_flip_scores(effects, variances, estimator):
     return scores
 
 
-def _mixed(effects, variances):
+def _mixed(effects: Maps, variances: Maps) -> Maps:
     return _weigh(effects, variances + estimate_tau2(effects, variances, _no_columns(effects)))
 
 
-def _moments(effects, variances):
+def _moments(effects: Maps, variances: Maps) -> Maps:
     return _weigh(effects, variances + estimate_dersimonian_laird(effects, variances, _no_columns(effects)))
 
 
-def _no_columns(effects):
+def _no_columns(effects: Maps) -> Matrix:
     """Return the basis of the null, which has no mean to estimate."""
     return np.zeros((len(effects), 0))
 
 
-def _weigh(effects, spread):
+def _weigh(effects: Maps, spread: Maps) -> Maps:
     """Return effects times weights of mean 1: where all variances are alike the scores are the effects."""
     weights = 1.0 / spread
-    return effects * weights / weights.mean(axis=0)
+    scores: Maps = effects * weights / weights.mean(axis=0)
+    return scores
 
 
-def _clip(effects, variances):
+def _clip(effects: Maps, variances: Maps) -> Maps:
     """Return effects cut at Huber's limit times the null's scale."""
     limit = HUBER_LIMIT * np.median(np.abs(effects), axis=0) / NORMAL_MAD
     return np.clip(effects, -limit, limit)
 
 
-def _as_they_are(effects, variances):
+def _as_they_are(effects: Maps, variances: Maps) -> Maps:
     return effects
 
 
-SCORES = {
+SCORES: dict[str, Callable[[Maps, Maps], Maps]] = {
     "reml": _mixed,
     "flame1": _mixed,
     "dl": _moments,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.records.arrays import Maps, Matrix, Numbers
 from bidsapp.stats.linear import find_rank
 from bidsapp.stats.weighted_solve import make_basis
 
@@ -44,14 +45,14 @@ class Influence:
         Of the input's map with what the model fitted to the others predicts for it.
     """
 
-    leverage: np.ndarray
-    cooks_distance: np.ndarray
-    residual_rms: np.ndarray
-    residual_large: np.ndarray
-    correlation: np.ndarray
+    leverage: Numbers
+    cooks_distance: Numbers
+    residual_rms: Numbers
+    residual_large: Numbers
+    correlation: Numbers
 
 
-def measure_influence(effects, matrix):
+def measure_influence(effects: Maps, matrix: Matrix) -> Influence:
     """Return the Influence of every input.
 
     Parameters
@@ -77,14 +78,14 @@ def measure_influence(effects, matrix):
     return _summarise(sums, leverage)
 
 
-def flag_outliers(influence):
+def flag_outliers(influence: Influence) -> list[str]:
     """Return in words what is unusual about each input, "" where nothing is.
 
     An input is flagged when it lies more than 3.5 scaled median absolute deviations from the median of the
     inputs (Iglewicz and Hoaglin 1993) and the measure is also large in itself; with few inputs the first
     happens by chance.
     """
-    found = [[] for _ in influence.leverage]
+    found: list[list[str]] = [[] for _ in influence.leverage]
     cook, rms, correlation = influence.cooks_distance, influence.residual_rms, influence.correlation
     leverage, usual = influence.leverage, _middle(correlation)
     with np.errstate(divide="ignore"):
@@ -101,19 +102,20 @@ def flag_outliers(influence):
     return ["; ".join(words) for words in found]
 
 
-def _distances(values):
+def _distances(values: Numbers) -> Numbers:
     # Few subjects: Cook's distance may be infinite, and nobody may have a value.
     with np.errstate(divide="ignore", invalid="ignore"):
         from_centre = values - _middle(values)
-        return np.nan_to_num(from_centre / (_middle(np.abs(from_centre)) / 0.6745), nan=0.0, posinf=0.0)
+        scaled = from_centre / (_middle(np.abs(from_centre)) / 0.6745)
+        return np.asarray(np.nan_to_num(scaled, nan=0.0, posinf=0.0))
 
 
-def _middle(values):
+def _middle(values: Numbers) -> float:
     """Return the median of the values that are there; NaN where none is."""
-    return np.median(values[~np.isnan(values)]) if not np.isnan(values).all() else np.nan
+    return float(np.median(values[~np.isnan(values)])) if not np.isnan(values).all() else np.nan
 
 
-def _sum_block(values, basis, leverage, rank):
+def _sum_block(values: Maps, basis: Matrix, leverage: Numbers, rank: int) -> Matrix:
     """Return sums over voxels: count, Cook, squared and large residuals, and five moments of two maps."""
     residuals = values - basis @ (basis.T @ values)
     squares = np.einsum("iv,iv->v", residuals, residuals)
@@ -132,7 +134,7 @@ def _sum_block(values, basis, leverage, rank):
     return np.array([np.full(len(values), good.sum()), sums[0], sums[1], large, *sums[2:]])
 
 
-def _summarise(sums, leverage):
+def _summarise(sums: Matrix, leverage: Numbers) -> Influence:
     with np.errstate(divide="ignore", invalid="ignore"):
         cook, deleted, large, x, y, xx, yy, xy = sums[1:] / sums[0]
         correlation = (xy - x * y) / np.sqrt((xx - x**2) * (yy - y**2))

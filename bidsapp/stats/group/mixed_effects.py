@@ -10,9 +10,14 @@ W = 1 / (s^2 + tau2), P = W - W X (X'WX)^-1 X'W (DerSimonian and Laird 1986, Rau
 * ``fixed``: tau2 = 0, normal distribution; says nothing about other subjects than these.
 """
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 import numpy as np
 from scipy import special
 
+from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix
+from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.ols import Fit, f_from, t_from
 from bidsapp.stats.group.tau2 import estimate_tau2, estimate_tau2_by_group, project, project_groups
 from bidsapp.stats.group.variance_groups import NOTHING, bound_error, find_freedom, fit_with_bound
@@ -25,8 +30,13 @@ from bidsapp.stats.weighted_solve import (
     weighted_gram,
 )
 
+# What estimates tau2, shape (n_voxels,), and names it among the maps, from effects, variances and the basis.
+Tau2: TypeAlias = Callable[[Maps, Maps, Matrix], tuple[Map, dict[str, Map]]]
+# What scales the covariance, shape (n_voxels,), from weights, effects, fitted effects and their dof.
+Scale: TypeAlias = Callable[[Maps, Maps, Maps, int], Map]
 
-def fit_reml(effects, variances, design):
+
+def fit_reml(effects: Maps, variances: Maps, design: GroupDesign) -> list[Fit]:
     """Return the REML Fit of every contrast, with Knapp-Hartung standard errors.
 
     Parameters
@@ -47,24 +57,26 @@ def fit_reml(effects, variances, design):
     return _fit(effects, variances, design, tau2=_reml, scale=_knapp_hartung)
 
 
-def fit_flame1(effects, variances, design):
+def fit_flame1(effects: Maps, variances: Maps, design: GroupDesign) -> list[Fit]:
     """Return the Fit of every contrast as FLAME 1: REML tau2 and t(N - p) (Woolrich et al. 2004)."""
     if design.variance_groups is not None:
         return _fit_groups(effects, variances, design, _unscaled)
     return _fit(effects, variances, design, tau2=_reml, scale=_unscaled)
 
 
-def fit_dl(effects, variances, design):
+def fit_dl(effects: Maps, variances: Maps, design: GroupDesign) -> list[Fit]:
     """Return the Fit of every contrast with tau2 by moments (DerSimonian and Laird 1986)."""
     return _fit(effects, variances, design, tau2=_dersimonian_laird, scale=_knapp_hartung)
 
 
-def fit_fixed(effects, variances, design):
+def fit_fixed(effects: Maps, variances: Maps, design: GroupDesign) -> list[Fit]:
     """Return the fixed-effects Fit of every contrast: tau2 is 0, the variances are taken as known."""
     return _fit(effects, variances, design, tau2=_zero, scale=None)
 
 
-def _fit(effects, variances, design, *, tau2, scale):
+def _fit(
+    effects: Maps, variances: Maps, design: GroupDesign, *, tau2: Tau2, scale: Scale | None
+) -> list[Fit]:
     basis, to_basis = make_basis(design.matrix)
     dof = len(effects) - basis.shape[1]
     spread, maps = tau2(effects, variances, basis)
@@ -82,12 +94,13 @@ def _fit(effects, variances, design, *, tau2, scale):
     return fits
 
 
-def _fit_groups(effects, variances, design, scale):
+def _fit_groups(effects: Maps, variances: Maps, design: GroupDesign, scale: Scale) -> list[Fit]:
     """Return the Fit of every contrast with a tau2 for each variance group.
 
     NaN where a group has as many columns of its own as inputs: it says nothing of its tau2.
     """
     basis, to_basis = make_basis(design.matrix)
+    assert design.variance_groups is not None
     values, index = np.unique(design.variance_groups, return_inverse=True)
     members = [np.flatnonzero(index == group) for group in range(len(values))]
     if find_freedom(basis, index).min() < NOTHING:
@@ -113,7 +126,9 @@ def _fit_groups(effects, variances, design, scale):
     return fits
 
 
-def _kenward_roger(basis, weights, inverse, groups):
+def _kenward_roger(
+    basis: Matrix, weights: Maps, inverse: Matrices, groups: tuple[Sequence[Labels], Matrices]
+) -> tuple[Matrices, Matrices]:
     """Return the covariance of the coefficients, allowing for estimated weights, and its derivatives.
 
     Parameters
@@ -139,37 +154,39 @@ def _kenward_roger(basis, weights, inverse, groups):
     return inverse + 4.0 * (own - shared), pieces
 
 
-def _knapp_hartung(weights, effects, fitted, dof):
+def _knapp_hartung(weights: Maps, effects: Maps, fitted: Maps, dof: int) -> Map:
     """Return q = y'Py / (N - p) (Knapp and Hartung 2003); NaN where the fit is perfect."""
     squares, total = (np.einsum("iv,iv,iv->v", weights, part, part) for part in (effects - fitted, effects))
     return unless_perfect(squares, total) / dof
 
 
-def _unscaled(weights, effects, fitted, dof):
+def _unscaled(weights: Maps, effects: Maps, fitted: Maps, dof: int) -> Map:
     return np.ones(weights.shape[1])
 
 
-def _reml(effects, variances, basis):
+def _reml(effects: Maps, variances: Maps, basis: Matrix) -> tuple[Map, dict[str, Map]]:
     tau2 = estimate_tau2(effects, variances, basis)
     return tau2, {"tau2": tau2}
 
 
-def _dersimonian_laird(effects, variances, basis):
+def _dersimonian_laird(effects: Maps, variances: Maps, basis: Matrix) -> tuple[Map, dict[str, Map]]:
     tau2 = estimate_dersimonian_laird(effects, variances, basis)
     return tau2, {"tau2": tau2}
 
 
-def estimate_dersimonian_laird(effects, variances, basis):
+def estimate_dersimonian_laird(effects: Maps, variances: Maps, basis: Matrix) -> Map:
     """Return tau2 by moments, shape (n_voxels,), for a design with this orthonormal basis."""
     state = project(effects, variances, basis)
-    return np.maximum(0.0, (state.q - (len(effects) - basis.shape[1])) / state.trace)
+    dof = len(effects) - basis.shape[1]
+    tau2: Map = np.maximum(0.0, (state.q - dof) / state.trace)
+    return tau2
 
 
-def _zero(effects, variances, basis):
+def _zero(effects: Maps, variances: Maps, basis: Matrix) -> tuple[Map, dict[str, Map]]:
     return np.zeros(effects.shape[1]), {}
 
 
-def _heterogeneity(effects, variances, basis, spread):
+def _heterogeneity(effects: Maps, variances: Maps, basis: Matrix, spread: Map | Maps) -> dict[str, Map]:
     """Return Cochran's Q with its p-value, and I2 by the typical variance (Higgins and Thompson 2002)."""
     state = project(effects, variances, basis)
     dof = len(effects) - basis.shape[1]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bidsapp.records.arrays import Map, Maps, Mask, Matrices, Matrix
+from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.linear import find_rank, invert_gram, sum_squares, unless_perfect
 
 
@@ -18,14 +20,14 @@ class Fit:
     effect; ``statistic`` and ``dof`` have shape (n_voxels,) (``dof`` may be a number).
     """
 
-    effect: np.ndarray
-    covariance: np.ndarray
-    statistic: np.ndarray
-    dof: float | np.ndarray
-    maps: dict = field(default_factory=dict)
+    effect: Maps
+    covariance: Matrices
+    statistic: Map
+    dof: float | Map
+    maps: dict[str, Map] = field(default_factory=dict)
 
 
-def fit_ols(effects, variances, design):
+def fit_ols(effects: Maps, variances: Maps | None, design: GroupDesign) -> list[Fit]:
     """Return the least-squares Fit of every contrast.
 
     Parameters
@@ -56,7 +58,7 @@ def fit_ols(effects, variances, design):
     return fits
 
 
-def solve_ols(effects, matrix):
+def solve_ols(effects: Maps, matrix: Matrix) -> tuple[Maps, Map, Matrix]:
     """Return the coefficients (n_columns, n_voxels), the residual variance (n_voxels,) and (X'X)^-.
 
     The residual variance is NaN where the model fits perfectly, or has as many columns as inputs.
@@ -69,17 +71,18 @@ def solve_ols(effects, matrix):
     return coefficients, squares / (dof if dof > 0 else np.nan), inverse
 
 
-def t_from(effect, covariance):
+def t_from(effect: Maps, covariance: Matrices) -> Map:
     """Return t, shape (n_voxels,), of an effect with one row and its covariance."""
-    return effect[0] / np.sqrt(covariance[0, 0])
+    t: Map = effect[0] / np.sqrt(covariance[0, 0])
+    return t
 
 
-def f_from(effect, covariance):
+def f_from(effect: Maps, covariance: Matrices) -> Map:
     """Return F, shape (n_voxels,): the Wald statistic over its number of rows.
 
     NaN where the covariance is, or is singular.
     """
-    known = np.isfinite(covariance).all(axis=(0, 1))
+    known: Mask = np.all(np.isfinite(covariance), axis=(0, 1))
     known[known] = np.linalg.slogdet(np.moveaxis(covariance[:, :, known], -1, 0))[0] > 0
     wald = np.full(effect.shape[1], np.nan)
     solved = np.linalg.solve(np.moveaxis(covariance[:, :, known], -1, 0), effect[:, known].T[:, :, None])
@@ -87,8 +90,8 @@ def f_from(effect, covariance):
     return wald / len(effect)
 
 
-def _statistic(test, effect, unscaled, residual_variance):
+def _statistic(test: str, effect: Maps, unscaled: Matrix, residual_variance: Map) -> Map:
     if test == "t":
-        return effect[0] / np.sqrt(unscaled[0, 0] * residual_variance)
-    wald = np.einsum("rv,rv->v", effect, np.linalg.solve(unscaled, effect))
+        return t_from(effect, unscaled[:, :, None] * residual_variance)
+    wald: Map = np.einsum("rv,rv->v", effect, np.linalg.solve(unscaled, effect))
     return wald / (len(effect) * residual_variance)

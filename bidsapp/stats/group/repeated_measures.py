@@ -8,10 +8,15 @@ A between-subject design may stand beside: the test is then about combinations o
 Hotelling 1931; Wilks 1932; Rao 1951; Greenhouse and Geisser 1959; Huynh and Feldt 1976.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix, Numbers
+from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.distributions import f_to_z, z_to_log_p
 from bidsapp.stats.group.ols import f_from
 from bidsapp.stats.linear import find_rank, invert_gram, unless_perfect
@@ -33,22 +38,22 @@ class WithinTest:
     Hotelling's); ``dof_numerator`` and ``dof`` are those of the F that ``p`` and ``z`` come from.
     """
 
-    effect: np.ndarray
-    statistic: np.ndarray
-    z: np.ndarray
-    p: np.ndarray
-    dof_numerator: float | np.ndarray
-    dof: float | np.ndarray
-    epsilon_gg: np.ndarray | None = None
-    epsilon_hf: np.ndarray | None = None
+    effect: Maps
+    statistic: Map
+    z: Map
+    p: Map
+    dof_numerator: float | Map
+    dof: float | Map
+    epsilon_gg: Map | None = None
+    epsilon_hf: Map | None = None
 
 
-def orthonormalise_rows(weights):
+def orthonormalise_rows(weights: Matrix) -> Matrix:
     """Return orthonormal rows that span those of weights, (n_rows, n_cells), which are independent."""
     return np.linalg.qr(np.asarray(weights, float).T)[0].T
 
 
-def make_scores(weights, cells):
+def make_scores(weights: Matrix, cells: Matrices) -> Matrices:
     """Return the contrast maps of every subject, shape (n_rows, n_subjects, n_voxels).
 
     Parameters
@@ -58,7 +63,7 @@ def make_scores(weights, cells):
 
     Differences of equal cells are exactly 0, not rounding.
     """
-    scores = np.einsum("rc,civ->riv", weights, cells)
+    scores: Matrices = np.einsum("rc,civ->riv", weights, cells)
     size = np.einsum("rc,civ->riv", np.abs(weights), np.abs(cells))
     scores[np.abs(scores) <= ROUNDING * size] = 0.0
     return scores
@@ -78,12 +83,12 @@ class Collapsed:
         The contrast of the scores, which has the effect of the whole.
     """
 
-    within: np.ndarray
-    matrix: np.ndarray
-    between: np.ndarray
+    within: Matrix
+    matrix: Matrix
+    between: Matrix
 
 
-def collapse_contrast(matrix, weights, subjects):
+def collapse_contrast(matrix: Matrix, weights: Matrix, subjects: Labels) -> Collapsed | None:
     """Return the `Collapsed` form of a contrast, whose least-squares effect is the same.
 
     A subject adds a_i m'y_i to an effect with weights a_i m. What m'y_i are expected to be is a design
@@ -121,13 +126,14 @@ def collapse_contrast(matrix, weights, subjects):
     return Collapsed(within, design, tested @ design)
 
 
-def _row_basis(rows):
+def _row_basis(rows: Matrix) -> Matrix:
     """Return orthonormal rows that span those given."""
     _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
-    return directions[sizes > SAME * sizes[0]]
+    basis: Matrix = directions[sizes > SAME * sizes[0]]
+    return basis
 
 
-def fit_wilks(scores, matrix, between):
+def fit_wilks(scores: Matrices, matrix: Matrix, between: Numbers) -> WithinTest:
     """Return the multivariate test that all rows within subjects are zero in all rows between them.
 
     Wilks' lambda, |E| / |E + H|, was chosen among the four statistics of a MANOVA because its F is exact
@@ -163,7 +169,7 @@ def fit_wilks(scores, matrix, between):
     return _finish(effect.reshape(-1, n_voxels), statistic, dof)
 
 
-def fit_unequal_covariances(scores, design, between):
+def fit_unequal_covariances(scores: Matrices, design: GroupDesign, between: Matrix) -> WithinTest:
     """Return the multivariate test of `fit_wilks` where groups of subjects have covariances of their own.
 
     The effect is the least-squares one, its covariance the sum of what each group contributes, and T2 is
@@ -194,6 +200,7 @@ def fit_unequal_covariances(scores, design, between):
     effect = np.einsum("hp,ip,riv->hrv", rows, basis, scores, optimize=True)
     size = len(rows) * len(scores)
     pieces = []
+    assert design.variance_groups is not None
     for group in np.unique(design.variance_groups):
         mine = design.variance_groups == group
         weight = rows @ (basis[mine].T @ basis[mine]) @ rows.T
@@ -204,13 +211,13 @@ def fit_unequal_covariances(scores, design, between):
     return _refer_to_hotelling(effect.reshape(size, -1), pieces, traces=len(rows) == 1)
 
 
-def own_columns(part):
+def own_columns(part: Matrix) -> Matrix:
     """Return orthonormal columns that span those that a group's rows of an orthonormal basis have."""
     left, values, _ = np.linalg.svd(part, full_matrices=False)
     return left[:, values > SAME]
 
 
-def _covariance_of_group(scores, own):
+def _covariance_of_group(scores: Matrices, own: Matrix) -> tuple[Matrices, int]:
     """Return the covariance (n_voxels, n_rows, n_rows) of scores about a group's own columns, and its dof."""
     rest = scores - np.einsum("ip,jp,rjv->riv", own, own, scores, optimize=True)
     cross = np.einsum("riv,qiv->rqv", rest, rest)
@@ -219,9 +226,9 @@ def _covariance_of_group(scores, own):
     return np.moveaxis(np.where(known, cross / max(free, 1), np.nan), -1, 0), free
 
 
-def _refer_to_hotelling(effect, pieces, *, traces):
+def _refer_to_hotelling(effect: Maps, pieces: Sequence[tuple[Matrices, int]], *, traces: bool) -> WithinTest:
     """Return T2 as a WithinTest; its covariance is the sum of pieces (n_voxels, n, n), each with its dof."""
-    size, total = len(effect), sum(piece for piece, _ in pieces)
+    size, total = len(effect), reduce(add, (piece for piece, _ in pieces))
     scale = np.sqrt(np.einsum("vrr->vr", total))
     with np.errstate(divide="ignore", invalid="ignore"):
         good = find_regular(total / scale[:, :, None] / scale[:, None, :])
@@ -235,12 +242,13 @@ def _refer_to_hotelling(effect, pieces, *, traces):
     return _finish(effect, statistic, (float(size), dof))
 
 
-def _spread(matrices):
+def _spread(matrices: Matrices) -> Map:
     """Return tr(V V) + tr(V)^2 of every matrix: how much an estimated covariance varies, times its dof."""
-    return np.einsum("vrq,vqr->v", matrices, matrices) + np.square(np.einsum("vrr->v", matrices))
+    spread: Map = np.einsum("vrq,vqr->v", matrices, matrices) + np.square(np.einsum("vrr->v", matrices))
+    return spread
 
 
-def rao_f(log_lambda, n_rows, n_between, nu):
+def rao_f(log_lambda: Map, n_rows: int, n_between: int, nu: int) -> tuple[Map, tuple[float, float]]:
     """Return Rao's F of the logarithm of Wilks' lambda, and its degrees of freedom (Rao 1951)."""
     size = n_rows * n_between
     squares = n_rows**2 + n_between**2
@@ -249,14 +257,14 @@ def rao_f(log_lambda, n_rows, n_between, nu):
     return np.expm1(-log_lambda / root) * (dof / size), (float(size), float(dof))
 
 
-def find_regular(matrices):
+def find_regular(matrices: Matrices) -> Mask:
     """Return where symmetric matrices, (n_voxels, n, n) with ones on the diagonal, can be inverted."""
-    good = np.isfinite(matrices).all(axis=(1, 2))
+    good: Mask = np.all(np.isfinite(matrices), axis=(1, 2))
     good[good] = np.linalg.eigvalsh(matrices[good])[:, 0] > SINGULAR
     return good
 
 
-def fit_greenhouse_geisser(scores, matrix, between):
+def fit_greenhouse_geisser(scores: Matrices, matrix: Matrix, between: Numbers) -> WithinTest:
     """Return the univariate F that all rows are zero, with Greenhouse-Geisser's degrees of freedom.
 
     Parameters and shapes as in ``fit_wilks``, with one row between; the rows must come from orthonormal
@@ -272,10 +280,10 @@ def fit_greenhouse_geisser(scores, matrix, between):
         gg = error**2 / (n_rows * np.einsum("rqv,rqv->v", cross, cross))
         hf = ((nu + 1) * n_rows * gg - 2.0) / (n_rows * (nu - n_rows * gg))
     found = _finish(effect, statistic, (gg * n_rows, gg * n_rows * nu))
-    return WithinTest(*(getattr(found, name) for name in WithinTest.__slots__[:6]), gg, hf)
+    return replace(found, epsilon_gg=gg, epsilon_hf=hf)
 
 
-def _fit_rows(scores, matrix, between):
+def _fit_rows(scores: Matrices, matrix: Matrix, between: Numbers) -> tuple[Matrices, Matrices, Matrix, int]:
     """Return effects (n_tested, n_rows, n_voxels), residual cross-products, C (X'X)^- C' and nu."""
     inverse = invert_gram(matrix)
     scores, between = np.asarray(scores, float), np.atleast_2d(np.asarray(between, float))
@@ -286,11 +294,11 @@ def _fit_rows(scores, matrix, between):
     return effect, cross, between @ inverse @ between.T, nu
 
 
-def _known_squares(cross, scores):
+def _known_squares(cross: Matrices, scores: Matrices) -> Maps:
     """Return the residual squares of every row, (n_rows, n_voxels); NaN where the fit of a row is perfect."""
     return unless_perfect(np.einsum("rrv->rv", cross), np.einsum("riv,riv->rv", scores, scores))
 
 
-def _finish(effect, statistic, dof):
+def _finish(effect: Maps, statistic: Map, dof: tuple[float | Map, float | Map]) -> WithinTest:
     z = f_to_z(statistic, *dof)
     return WithinTest(effect, statistic, z, np.exp(z_to_log_p(z, tail="positive")), *dof)

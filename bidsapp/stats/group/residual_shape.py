@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import special
 
+from bidsapp.records.arrays import Map, Maps, Matrix, Numbers
 from bidsapp.stats.group.variance_groups import NOTHING
 from bidsapp.stats.linear import PERFECT_FIT
 from bidsapp.stats.weighted_solve import make_basis
@@ -13,7 +14,7 @@ BLOCK_NUMBERS = 2**21
 MEAN_LOG = special.digamma(0.5) + np.log(2.0)
 
 
-def measure_errors(effects, matrix):
+def measure_errors(effects: Maps, matrix: Matrix) -> tuple[Numbers, float]:
     """Return the variance of the errors of each input, and the mean skewness of all errors.
 
     Parameters
@@ -43,7 +44,7 @@ def measure_errors(effects, matrix):
         good = (np.square(residuals[known]) > least).all(axis=0)
         logs += np.log(np.square(np.where(known[:, None], residuals, 1.0)[:, good])).sum(axis=1)
         skewness += _skewness(residuals[:, good]).sum()
-        count += np.count_nonzero(good)
+        count += int(np.count_nonzero(good))
     if not count:
         return np.full(len(effects), np.nan), np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -51,8 +52,9 @@ def measure_errors(effects, matrix):
     return variances, skewness / count
 
 
-def _skewness(residuals):
+def _skewness(residuals: Maps) -> Map:
     """Return the adjusted Fisher-Pearson skewness of every voxel."""
     n = len(residuals)
     moments = [np.mean(residuals**power, axis=0) for power in (2, 3)]
-    return np.sqrt(n * (n - 1.0)) / max(n - 2.0, 1.0) * moments[1] / moments[0] ** 1.5
+    skewness: Map = np.sqrt(n * (n - 1.0)) / max(n - 2.0, 1.0) * moments[1] / moments[0] ** 1.5
+    return skewness

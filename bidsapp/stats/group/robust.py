@@ -8,6 +8,8 @@ these that the sum of squares is divided by, not a share of N - p, which matters
 
 import numpy as np
 
+from bidsapp.records.arrays import Map, Maps, Matrix
+from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.ols import Fit, f_from, t_from
 from bidsapp.stats.linear import PERFECT_FIT
 from bidsapp.stats.weighted_solve import make_basis, solve_weighted
@@ -20,7 +22,7 @@ MAX_ITERATIONS = 200
 TOLERANCE = 1e-9
 
 
-def fit_huber(effects, variances, design):
+def fit_huber(effects: Maps, variances: Maps | None, design: GroupDesign) -> list[Fit]:
     """Return the Fit of every contrast by Huber's M-estimator.
 
     Parameters
@@ -49,7 +51,7 @@ def fit_huber(effects, variances, design):
     return fits
 
 
-def _iterate(effects, basis):
+def _iterate(effects: Maps, basis: Matrix) -> tuple[Maps, Map, Maps]:
     """Return coefficients, scale and weights once they stand still; voxels that do are not iterated on."""
     coefficients = basis.T @ effects
     scale = np.full(effects.shape[1], np.nan)
@@ -73,7 +75,7 @@ def _iterate(effects, basis):
     return coefficients, scale, weights
 
 
-def _covariance(residuals, scale, rank):
+def _covariance(residuals: Maps, scale: Map, rank: int) -> tuple[Map, Map]:
     """Return the variance by which the inverse of X'X is multiplied, and its degrees of freedom.
 
     Huber 1981, equation 6.5, with (inputs of full weight - rank) in place of their share of (N - rank).

@@ -9,6 +9,8 @@ test. With one variance for all, degrees of freedom would be too many where the 
 
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix
+from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.ols import Fit, f_from, t_from
 from bidsapp.stats.group.variance_groups import NOTHING, find_freedom, sum_by_group
 from bidsapp.stats.linear import sum_squares, unless_perfect
@@ -18,7 +20,7 @@ from bidsapp.stats.weighted_solve import invert_all, make_basis
 EIGENVALUE_TOLERANCE = 1e-10
 
 
-def fit_sandwich(effects, variances, design):
+def fit_sandwich(effects: Maps, variances: Maps | None, design: GroupDesign) -> list[Fit]:
     """Return the Fit of every contrast with CR2 standard errors.
 
     Parameters
@@ -38,8 +40,9 @@ def fit_sandwich(effects, variances, design):
     coefficients = basis.T @ effects
     residuals = effects - basis @ coefficients
     residuals[:, np.isnan(unless_perfect(sum_squares(residuals), sum_squares(effects)))] = np.nan
+    assert design.clusters is not None
     adjusted = [_adjust(basis, rows) for rows in _find_clusters(design.clusters)]
-    working = _working_variances(residuals, basis, _find_groups(design))
+    working = _working_variances(residuals, basis, _find_groups(design.matrix, design.clusters))
     fits = []
     for contrast in design.contrasts:
         weights = np.atleast_2d(contrast.weights) @ to_basis
@@ -49,24 +52,24 @@ def fit_sandwich(effects, variances, design):
     return fits
 
 
-def _find_groups(design):
+def _find_groups(matrix: Matrix, clusters: Labels) -> Labels:
     """Return the group of each input: subjects alike in the columns of two values that they do not vary in.
 
     Groups of one subject, whose variance nobody knows, are one with all of their kind.
     """
-    two = np.array([len(np.unique(column)) == 2 for column in design.matrix.T], bool)
-    pairs = np.column_stack([design.clusters, design.matrix[:, two]])
+    two = np.array([len(np.unique(column)) == 2 for column in matrix.T], bool)
+    pairs = np.column_stack([clusters, matrix[:, two]])
     alike = np.unique(pairs, axis=0)
     steady = [
-        len(np.unique(alike[:, [0, place]], axis=0)) == len(np.unique(design.clusters))
+        len(np.unique(alike[:, [0, place]], axis=0)) == len(np.unique(clusters))
         for place in range(1, pairs.shape[1])
     ]
     index = np.unique(pairs[:, 1:][:, steady], axis=0, return_inverse=True)[1].ravel()
-    members = np.array([len(np.unique(design.clusters[index == group])) for group in range(index.max() + 1)])
+    members = np.array([len(np.unique(clusters[index == group])) for group in range(index.max() + 1)])
     return np.unique(np.where(members > 1, np.arange(len(members)), -1)[index], return_inverse=True)[1]
 
 
-def _working_variances(residuals, basis, index):
+def _working_variances(residuals: Maps, basis: Matrix, index: Labels) -> tuple[Maps, Labels]:
     """Return the variance of each group, (n_groups, n_voxels), and the group of each input."""
     freedom = find_freedom(basis, index)
     if len(freedom) == 1 or freedom.min() < NOTHING:
@@ -74,11 +77,11 @@ def _working_variances(residuals, basis, index):
     return sum_by_group(np.square(residuals), index) / freedom[:, None], index
 
 
-def _find_clusters(clusters):
+def _find_clusters(clusters: Labels) -> list[Labels]:
     return [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
 
 
-def _adjust(basis, rows):
+def _adjust(basis: Matrix, rows: Labels) -> Matrix:
     """Return A_i X_i of one subject in the rows of the design, zero elsewhere."""
     part = basis[rows]
     values, vectors = np.linalg.eigh(np.eye(len(rows)) - part @ part.T)
@@ -89,7 +92,7 @@ def _adjust(basis, rows):
     return full
 
 
-def _fit(test, effect, scores, errors):
+def _fit(test: str, effect: Maps, scores: Matrices, errors: tuple[Maps, Matrix, Maps, Labels]) -> Fit:
     residuals, basis, variances, index = errors
     covariance = _covariance(scores, residuals)
     freedom = _degrees_of_freedom(scores, basis, variances, index)
@@ -101,17 +104,19 @@ def _fit(test, effect, scores, errors):
     return Fit(effect, covariance, dof / freedom * f_from(effect, covariance), dof)
 
 
-def _covariance(scores, residuals):
+def _covariance(scores: Matrices, residuals: Maps) -> Matrices:
     """Return the covariance of the effects, the sum of the squared scores of the subjects."""
     if scores.shape[1] == len(residuals):
         # A row a subject: the squares of the residuals are all that is needed.
         own = scores.sum(axis=1)
-        return (own[:, None] * own) @ np.square(residuals)
-    sums = np.einsum("rsi,iv->rsv", scores, residuals, optimize=True)
-    return np.einsum("rsv,qsv->rqv", sums, sums)
+        covariance: Matrices = (own[:, None] * own) @ np.square(residuals)
+    else:
+        sums = np.einsum("rsi,iv->rsv", scores, residuals, optimize=True)
+        covariance = np.einsum("rsv,qsv->rqv", sums, sums)
+    return covariance
 
 
-def _degrees_of_freedom(scores, basis, variances, index):
+def _degrees_of_freedom(scores: Matrices, basis: Matrix, variances: Maps, index: Labels) -> Map:
     """Return eta, the degrees of freedom of the Wishart matrix that the covariance resembles most.
 
     Pustejovsky and Tipton 2018, equations 11 and 12; for one row it is Satterthwaite's.

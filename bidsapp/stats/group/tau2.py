@@ -4,10 +4,12 @@ Words: ``spread`` is s_i^2 + tau2; the score is y'PPy - tr P and the expected in
 twice the derivatives of the restricted log-likelihood; Viechtbauer 2005, Raudenbush 2009).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix
 from bidsapp.stats.weighted_solve import invert_all, weighted_gram
 
 MAX_ITERATIONS = 1000
@@ -31,13 +33,13 @@ class Projection:
     ``q`` is y'Py, ``score_square`` y'PPy, ``trace`` tr P, ``information`` tr PP.
     """
 
-    q: np.ndarray
-    score_square: np.ndarray
-    trace: np.ndarray
-    information: np.ndarray
+    q: Map
+    score_square: Map
+    trace: Map
+    information: Map
 
 
-def project(effects, spread, basis):
+def project(effects: Maps, spread: Maps, basis: Matrix) -> Projection:
     """Return the Projection at weights 1 / spread, shape (n_inputs, n_voxels)."""
     weights = 1.0 / spread
     squares = weights * weights
@@ -55,7 +57,7 @@ def project(effects, spread, basis):
     )
 
 
-def estimate_tau2(effects, variances, basis):
+def estimate_tau2(effects: Maps, variances: Maps, basis: Matrix) -> Map:
     """Return the REML tau2 of every voxel, shape (n_voxels,); NaN where it is not found.
 
     The restricted likelihood can have several maxima where variances differ by orders of magnitude. A
@@ -76,25 +78,28 @@ def estimate_tau2(effects, variances, basis):
     return tau2
 
 
-def start_tau2(effects, variances, basis):
+def start_tau2(effects: Maps, variances: Maps, basis: Matrix) -> Map:
     """Return the moment estimate without weights (Hedges and Olkin 1985), the start of the search."""
     residuals = effects - basis @ (basis.T @ effects)
     kept = 1.0 - np.einsum("ir,ir->i", basis, basis)
     dof = len(effects) - basis.shape[1]
-    return np.maximum(0.0, (np.einsum("iv,iv->v", residuals, residuals) - kept @ variances) / dof)
+    excess = np.einsum("iv,iv->v", residuals, residuals) - kept @ variances
+    tau2: Map = np.maximum(0.0, excess / dof)
+    return tau2
 
 
-def restricted_deviance(effects, spread, basis):
+def restricted_deviance(effects: Maps, spread: Maps, basis: Matrix) -> Map:
     """Return minus twice the restricted log-likelihood but for a constant, shape (n_voxels,)."""
     weights = 1.0 / spread
     gram = weighted_gram(basis, weights)
     right = basis.T @ (weights * effects)
     explained = np.einsum("iv,vij,jv->v", right, invert_all(gram), right, optimize=True)
     squares = np.einsum("iv,iv,iv->v", weights, effects, effects)
-    return np.log(spread).sum(axis=0) + np.linalg.slogdet(gram)[1] + squares - explained
+    deviance: Map = np.log(spread).sum(axis=0) + np.linalg.slogdet(gram)[1] + squares - explained
+    return deviance
 
 
-def _scan(effects, variances, basis):
+def _scan(effects: Maps, variances: Maps, basis: Matrix) -> tuple[Map, Map, Map]:
     """Return the best tau2 of the grid in every voxel, and its neighbours on the grid as a bracket."""
     residuals = effects - basis @ (basis.T @ effects)
     # Beyond the variance of the effects the likelihood falls; 4 leaves room for unequal variances.
@@ -111,7 +116,7 @@ def _scan(effects, variances, basis):
     return grid[best] * top, low, high
 
 
-def _search(effects, variances, basis):
+def _search(effects: Maps, variances: Maps, basis: Matrix) -> Map:
     n_voxels = effects.shape[1]
     result = np.full(n_voxels, np.nan)
     active = np.arange(n_voxels)
@@ -137,7 +142,7 @@ def _search(effects, variances, basis):
     return result
 
 
-def _next_tau2(now, last, bracket):
+def _next_tau2(now: tuple[Map, Map], last: tuple[Map, Map], bracket: tuple[Map, Map]) -> Map:
     """Return the secant step where it falls inside the bracket, else the scoring step, else the middle."""
     (tau2, step), (before, step_before), (low, high) = now, last, bracket
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -151,7 +156,7 @@ def _next_tau2(now, last, bracket):
     return np.where(outside, middle, following)
 
 
-def estimate_tau2_by_group(effects, variances, basis, groups):
+def estimate_tau2_by_group(effects: Maps, variances: Maps, basis: Matrix, groups: Labels) -> Maps:
     """Return the REML tau2 of each group of inputs in every voxel, shape (n_groups, n_voxels).
 
     Fisher scoring with the block information matrix; a group whose estimate is at 0 and whose score is
@@ -170,7 +175,7 @@ def estimate_tau2_by_group(effects, variances, basis, groups):
     result = np.full(tau2.shape, np.nan)
     active = np.arange(effects.shape[1])
     typical = variances.mean(axis=0)
-    damping, before = np.ones(len(active)), np.zeros(tau2.shape)
+    damping, before = np.ones(len(active)), np.zeros_like(tau2)
     for iteration in range(MAX_ITERATIONS):
         step = _group_step(
             effects, variances + tau2[groups], basis, (members, tau2), newton=iteration >= PATIENCE
@@ -189,24 +194,26 @@ def estimate_tau2_by_group(effects, variances, basis, groups):
     return result
 
 
-def _group_step(effects, spread, basis, state, *, newton):
+def _group_step(
+    effects: Maps, spread: Maps, basis: Matrix, state: tuple[Sequence[Labels], Maps], *, newton: bool
+) -> Maps:
     """Return the step of each group by expected or, where it is positive definite, observed information.
 
     Shape (n_groups, n_voxels).
     """
     members, tau2 = state
     score, information = project_groups(effects, spread, basis, members)
-    resting = (tau2.T <= 0) & (score <= 0)
+    resting: Mask = (tau2.T <= 0) & (score <= 0)
     score[resting] = 0.0
     expected = _leave_out(information, resting)
     if newton:
         observed = _leave_out(_observe(effects, spread, basis, members) - information, resting)
-        concave = (np.linalg.eigvalsh(observed) > 0).all(axis=1)
+        concave: Mask = np.all(np.linalg.eigvalsh(observed) > 0, axis=1)
         expected = np.where(concave[:, None, None], observed + expected / LONGEST, expected)
     return np.linalg.solve(expected, score[:, :, None])[:, :, 0].T
 
 
-def _leave_out(information, resting):
+def _leave_out(information: Matrices, resting: Mask) -> Matrices:
     """Return the information without the groups that rest at 0, of which the step is their score."""
     information = np.where(resting[:, :, None] | resting[:, None, :], 0.0, information)
     groups = np.arange(resting.shape[1])
@@ -214,7 +221,7 @@ def _leave_out(information, resting):
     return information
 
 
-def _observe(effects, spread, basis, members):
+def _observe(effects: Maps, spread: Maps, basis: Matrix, members: Sequence[Labels]) -> Matrices:
     """Return 2 r_g' P r_h with r = P y, shape (n_voxels, n_groups, n_groups).
 
     Less the expected information it is that of the data: minus the derivatives of the score.
@@ -222,9 +229,10 @@ def _observe(effects, spread, basis, members):
     weights = 1.0 / spread
     inverse = invert_all(weighted_gram(basis, weights))
 
-    def project_out(values):
+    def project_out(values: Maps) -> Maps:
         coefficients = np.einsum("vij,jv->iv", inverse, basis.T @ (weights * values))
-        return weights * (values - basis @ coefficients)
+        rest: Maps = weights * (values - basis @ coefficients)
+        return rest
 
     turned = project_out(effects)
     result = np.empty((effects.shape[1], len(members), len(members)))
@@ -237,7 +245,9 @@ def _observe(effects, spread, basis, members):
     return result
 
 
-def project_groups(effects, spread, basis, members):
+def project_groups(
+    effects: Maps, spread: Maps, basis: Matrix, members: Sequence[Labels]
+) -> tuple[Maps, Matrices]:
     """Return what the restricted likelihood says of a tau2 for each group, but for factors of 2.
 
     Returns
@@ -260,8 +270,8 @@ def project_groups(effects, spread, basis, members):
         score.append(turned_residuals[rows].sum(axis=0) - trace)
         diagonal.append(squares[rows].sum(axis=0) - 2.0 * np.einsum("vij,vji->v", inverse, cubes))
         turned.append(part)
-    turned = np.stack(turned, axis=1)
-    information = np.einsum("vgij,vhji->vgh", turned, turned)
+    parts = np.stack(turned, axis=1)
+    information = np.einsum("vgij,vhji->vgh", parts, parts)
     groups = np.arange(len(members))
     information[:, groups, groups] += np.stack(diagonal, axis=-1)
     return np.stack(score, axis=-1), information

@@ -11,8 +11,11 @@ degrees of freedom allow for it (`find_dependence`).
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
+from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix, Numbers
+from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.ols import Fit, f_from, t_from
 from bidsapp.stats.linear import sum_squares, unless_perfect
 from bidsapp.stats.weighted_solve import invert_all, make_basis
@@ -25,7 +28,7 @@ ALPHA = 0.05
 SMALLEST_BOUND = 1e-3
 
 
-def fit_variance_groups(effects, variances, design):
+def fit_variance_groups(effects: Maps, variances: Maps | None, design: GroupDesign) -> list[Fit]:
     """Return the Fit of every contrast.
 
     Parameters
@@ -43,6 +46,7 @@ def fit_variance_groups(effects, variances, design):
         as inputs.
     """
     basis, to_basis = make_basis(design.matrix)
+    assert design.variance_groups is not None
     index = np.unique(design.variance_groups, return_inverse=True)[1]
     freedom = find_freedom(basis, index)
     coefficients = basis.T @ effects
@@ -66,7 +70,7 @@ def fit_variance_groups(effects, variances, design):
     return fits
 
 
-def find_freedom(basis, index):
+def find_freedom(basis: Matrix, index: Labels) -> Numbers:
     """Return the residual degrees of freedom of every group, the trace of its part of I - H, (n_groups,).
 
     Parameters
@@ -76,10 +80,11 @@ def find_freedom(basis, index):
     index : ndarray of int, shape (n_inputs,)
         The group of each input, 0, 1, ...
     """
-    return np.bincount(index, 1.0 - np.einsum("ir,ir->i", basis, basis))
+    # Floating-point numbers, which numpy's types do not know of sums of weights.
+    return np.bincount(index, 1.0 - np.einsum("ir,ir->i", basis, basis)).astype(float, copy=False)
 
 
-def find_dependence(basis, estimators, index, spread):
+def find_dependence(basis: Matrix, estimators: Matrix, index: Labels, spread: tuple[Labels, Maps]) -> Map:
     """Return by how much the quantile of a Wald statistic is smaller for effects that go with residuals.
 
     Residuals are e = B u + rest, with u = a'y the effects, V = a' S a their covariance, B = M S a V^-1,
@@ -110,7 +115,7 @@ def find_dependence(basis, estimators, index, spread):
     grams = np.einsum("gri,gsi->grs", own, own)
     inverse = _invert(np.einsum("grs,gv->rsv", grams, variances))
     turned, both = own - own @ basis @ basis.T, variances[:, None] * variances
-    traces, products = 0.0, 0.0
+    traces, products = np.zeros((2, variances.shape[1]))
     for place, group in enumerate(used):
         rows = index == group
         pairs = np.einsum("hri,ksi->hkrs", turned[..., rows], turned[..., rows])
@@ -123,17 +128,18 @@ def find_dependence(basis, estimators, index, spread):
     return quantile * (traces + 2.0 * products) / (n_rows * (n_rows + 2)) - traces / n_rows
 
 
-def _invert(matrices):
+def _invert(matrices: Matrices) -> Matrices:
     """Return the inverses of matrices (n, n, n_voxels), in this shape; NaN where there is none."""
     return np.ascontiguousarray(np.moveaxis(invert_all(np.moveaxis(matrices, -1, 0)), 0, -1))
 
 
-def sum_by_group(values, index):
+def sum_by_group(values: Maps, index: Labels) -> Maps:
     """Return sums over the inputs of each group, shape (n_groups, n_voxels)."""
-    return (index == np.arange(index.max() + 1)[:, None]).astype(float) @ values
+    sums: Maps = (index == np.arange(index.max() + 1)[:, None]).astype(float) @ values
+    return sums
 
 
-def bound_error(covariance, pieces, errors):
+def bound_error(covariance: Matrices, pieces: NDArray[np.floating], errors: Matrices) -> tuple[Map, Map]:
     """Return how much a Wald statistic varies for its estimated covariance: two arrays, (n_voxels,).
 
     With K_g the share of group g in the covariance, sums over g and h of half the covariance of the
@@ -154,7 +160,14 @@ def bound_error(covariance, pieces, errors):
     return tuple((found * errors).sum(axis=(0, 1)) for found in (traces[:, None] * traces, products))
 
 
-def fit_with_bound(test, found, bounds, *, shared=0.0, maps=None):
+def fit_with_bound(
+    test: str,
+    found: tuple[Maps, Matrices],
+    bounds: tuple[Map, Map],
+    *,
+    shared: float | Map = 0.0,
+    maps: dict[str, Map] | None = None,
+) -> Fit:
     """Return the Fit of an effect and its covariance with `bound_error` of these.
 
     The quantile x of the Wald statistic is that of chi-square, times 1 + Eb + Ea (x - q - 2) / 4 to the

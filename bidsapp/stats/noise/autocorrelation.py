@@ -3,11 +3,14 @@
 Voxels with (nearly) the same coefficients share a bin, so that a model is prepared once a bin.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from bidsapp.errors import InputError
+from bidsapp.records.arrays import Labels, Map, Maps, Matrix
 from bidsapp.stats.noise import whitening
 from bidsapp.stats.noise.autoregression import make_bins, to_coefficients
 from bidsapp.stats.noise.lagged_design import LaggedDesign, make_lagged_design
@@ -17,6 +20,9 @@ from bidsapp.stats.noise.reml import REML_GRID, find_reml_bins
 from bidsapp.stats.noise.residual_sums import ResidualSums, make_residual_sums
 from bidsapp.stats.noise.restricted_likelihood import estimate_z
 from bidsapp.stats.noise.uncertainty import Uncertainty, assess_noise
+
+if TYPE_CHECKING:
+    from bidsapp.stats.run.sums import SeriesSums
 
 # Bins whose centres the fit of a voxel is expanded about.
 N_BINS = 60
@@ -46,9 +52,9 @@ class Noise:
         What a fit by restricted likelihood leaves beside.
     """
 
-    coefficients: np.ndarray
-    bins: np.ndarray
-    precisions: tuple
+    coefficients: Matrix
+    bins: Labels
+    precisions: tuple[whitening.Precision, ...]
     likelihood: "Likelihood | None" = None
 
 
@@ -73,7 +79,20 @@ class Likelihood:
     at_limit: float
 
 
-def estimate_noise(sums, name, *, smooth=None, n_threads=1):
+class Smoother(Protocol):
+    """What smooths a map (n_voxels,), NaN where there is no value."""
+
+    @property
+    def share(self) -> Map:
+        """What is left of the variance of estimated coefficients."""
+
+    def __call__(self, values: Map) -> Map:
+        """Return the smoothed map."""
+
+
+def estimate_noise(
+    sums: "SeriesSums", name: str, *, smooth: Smoother | None = None, n_threads: int = 1
+) -> Noise:
     """Return the noise of the usable voxels.
 
     Parameters
@@ -99,7 +118,7 @@ def estimate_noise(sums, name, *, smooth=None, n_threads=1):
     return _share_bins(sums, REML_GRID[:, None], found)
 
 
-def estimate_like_nilearn(sums, smooth=None):
+def estimate_like_nilearn(sums: "SeriesSums", smooth: Smoother | None = None) -> Noise:
     """Return AR(1) noise by nilearn's estimator: Yule-Walker on the residuals, cut to bins of 0.01."""
     n_volumes = sums.model.n_volumes
     none, one = residual_autocovariances(sums)
@@ -112,7 +131,7 @@ def estimate_like_nilearn(sums, smooth=None):
     return _share_bins(sums, levels[:, None] / NILEARN_BINS, bins, whitening.make_plain_precision)
 
 
-def estimate_by_likelihood(sums, smooth=None, n_threads=1):
+def estimate_by_likelihood(sums: "SeriesSums", smooth: Smoother | None = None, n_threads: int = 1) -> Noise:
     """Return AR(p) noise of the greatest restricted likelihood.
 
     Raises
@@ -146,7 +165,7 @@ def estimate_by_likelihood(sums, smooth=None, n_threads=1):
     return replace(noise, likelihood=Likelihood(design, residuals, uncertainty, at_limit))
 
 
-def _smooth_usable(sums, values, smooth):
+def _smooth_usable(sums: "SeriesSums", values: Map, smooth: Smoother | None) -> Map:
     """Return the values of the usable voxels smoothed as a map."""
     if smooth is None:
         return values
@@ -155,13 +174,18 @@ def _smooth_usable(sums, values, smooth):
     return smooth(full)[sums.usable]
 
 
-def _share_bins(sums, coefficients, found, make_precision=whitening.make_precision):
+def _share_bins(
+    sums: "SeriesSums",
+    coefficients: Matrix,
+    found: Labels,
+    make_precision: Callable[[Map], whitening.Precision] = whitening.make_precision,
+) -> Noise:
     bins = np.full(len(sums.usable), -1)
     bins[sums.usable] = found
     return Noise(coefficients, bins, tuple(map(make_precision, coefficients)))
 
 
-def residual_autocovariances(sums, n_lags=1):
+def residual_autocovariances(sums: "SeriesSums", n_lags: int = 1) -> Maps:
     """Return the sum of r_t r_(t+k) of the least-squares residuals r, shape (n_lags + 1, n_voxels)."""
     basis = sums.model.basis
     result = np.empty((n_lags + 1, len(sums.cross)))
@@ -175,7 +199,7 @@ def residual_autocovariances(sums, n_lags=1):
     return result
 
 
-def _without_grand_mean(sums):
+def _without_grand_mean(sums: "SeriesSums") -> tuple[Map, Map]:
     """Return how lags 0 and 1 change when the mean of all residuals of all voxels is taken away."""
     basis, beta, n_volumes = sums.model.basis, sums.cross[:, 0], sums.model.n_volumes
     total = sums.totals - beta @ basis.sum(axis=0)

@@ -10,13 +10,19 @@ Autocorrelation, spectrum and portmanteau statistic are compared with what that 
 less correlated than noise. Where F meets a dropped volume u is not used. Pairs of volumes lie within a run.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
+from bidsapp.records.arrays import Labels, Maps, Mask, Matrix, Numbers
 from bidsapp.stats.noise.models import WATCHED_VOXELS
 from bidsapp.stats.noise.time_model import lagged
+
+if TYPE_CHECKING:
+    from bidsapp.stats.run.glm import FittedRun
 
 # Lags that are looked at: so many, at least some above the order, and a part of the volumes at most.
 N_LAGS, LAGS_ABOVE_ORDER, PART_OF_VOLUMES = 20, 8, 6
@@ -45,10 +51,10 @@ class LeftOver:
     """
 
     n_voxels: int
-    autocorrelation: np.ndarray
-    autocorrelation_band: np.ndarray
-    spectrum: np.ndarray
-    spectrum_band: np.ndarray
+    autocorrelation: Numbers
+    autocorrelation_band: Numbers
+    spectrum: Numbers
+    spectrum_band: Numbers
     outside: float
 
 
@@ -65,10 +71,10 @@ class NoiseCheck:
     groups : dict of str to LeftOver
     """
 
-    autocorrelation: np.ndarray
-    frequencies: np.ndarray
-    spectrum: np.ndarray
-    groups: dict
+    autocorrelation: Numbers
+    frequencies: Numbers
+    spectrum: Numbers
+    groups: dict[str, LeftOver]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,18 +93,20 @@ class _Expected:
         Of these less their expectation, where lag 0 is as expected.
     """
 
-    used: np.ndarray
-    design: np.ndarray
-    products: np.ndarray
-    covariance: np.ndarray
+    used: Numbers
+    design: Matrix
+    products: Numbers
+    covariance: Matrix
 
 
-def choose_sample(n_voxels):
+def choose_sample(n_voxels: int) -> Labels:
     """Return the indices of the voxels that are looked at, evenly over the mask."""
     return np.unique(np.linspace(0, n_voxels - 1, min(WATCHED_VOXELS, n_voxels)).astype(int))
 
 
-def check_noise(residuals, fitted, voxels, groups, keep):
+def check_noise(
+    residuals: Maps, fitted: "FittedRun", voxels: Labels, groups: Mapping[str, Mask], keep: Mask
+) -> NoiseCheck | None:
     """Return the NoiseCheck of a fit, or None where it is too short.
 
     Parameters
@@ -133,7 +141,7 @@ def check_noise(residuals, fitted, voxels, groups, keep):
     )
 
 
-def _whiten(rows, coefficients, runs, gap):
+def _whiten(rows: Maps, coefficients: Maps, runs: Sequence[slice], gap: int) -> Maps:
     """Return rows over time, whitened, each run followed by a gap of zeros; so are its first p volumes."""
     parts, order = [], len(coefficients)
     for run in runs:
@@ -147,7 +155,7 @@ def _whiten(rows, coefficients, runs, gap):
     return np.concatenate(parts)
 
 
-def _find_used(keep, order, runs, gap):
+def _find_used(keep: Mask, order: int, runs: Sequence[slice], gap: int) -> Numbers:
     """Return 1 where the filter meets kept volumes of one run only, 0 elsewhere, (n_times,)."""
     kept, there = (
         _whiten(rows[:, None], np.full(order, -1.0), runs, gap)[:, 0]
@@ -156,11 +164,11 @@ def _find_used(keep, order, runs, gap):
     return np.where((there > 0) & (kept == there), 1.0, 0.0)
 
 
-def _count_pairs(used, k):
-    return used[k:] @ used[: len(used) - k]
+def _count_pairs(used: Numbers, k: int) -> float:
+    return float(used[k:] @ used[: len(used) - k])
 
 
-def _whiten_design(fitted, voxels, coefficients, gap):
+def _whiten_design(fitted: "FittedRun", voxels: Labels, coefficients: Maps, gap: int) -> Matrix:
     """Return W at the process nearest to the mean of the voxels', shape (n_times, rank)."""
     distance = np.square(coefficients - coefficients.mean(axis=1, keepdims=True)).sum(axis=0)
     middle = np.argmin(distance)
@@ -169,7 +177,7 @@ def _whiten_design(fitted, voxels, coefficients, gap):
     return _whiten(rows, coefficients[:, middle], fitted.model.runs, gap)
 
 
-def _expect(used, design, n_lags):
+def _expect(used: Numbers, design: Matrix, n_lags: int) -> _Expected:
     """Return what is expected of sums over pairs of volumes that are used."""
     # u'A_ku, A_k = D_k / 2 and A_0 = I, is the sum over pairs; its covariances are 2 tr(A_k M A_l M).
     design = used[:, None] * design
@@ -184,7 +192,7 @@ def _expect(used, design, n_lags):
     return _Expected(used, design, products, scaled @ of_products @ scaled.T)
 
 
-def _look(white, expected, order, bands):
+def _look(white: Maps, expected: _Expected, order: int, bands: Sequence[Labels]) -> LeftOver | None:
     """Return the LeftOver of some voxels, None of too few."""
     n_lags, n_voxels = len(expected.covariance), white.shape[1]
     if n_voxels < FEWEST:
@@ -210,19 +218,20 @@ def _look(white, expected, order, bands):
     )
 
 
-def _make_bands(n_times):
+def _make_bands(n_times: int) -> tuple[Numbers, Sequence[Labels]]:
     """Return the centres of bands of frequencies, in cycles a volume, and the numbers of their members."""
     numbers = np.arange(1, n_times // 2 + 1)
     bands = np.array_split(numbers, min(N_BANDS, len(numbers)))
     return np.array([band.mean() for band in bands]) / n_times, bands
 
 
-def _average(power, bands):
+def _average(power: Numbers, bands: Sequence[Labels]) -> Numbers:
     return np.array([power[band].mean() for band in bands])
 
 
-def _find_spectrum(expected, bands):
+def _find_spectrum(expected: _Expected, bands: Sequence[Labels]) -> Numbers:
     """Return the expected periodogram, 1 where white."""
     n_used = expected.used.sum()
     taken = np.square(np.abs(np.fft.rfft(expected.design, axis=0))).sum(axis=1)
-    return 1.0 - _average(taken, bands) / n_used
+    spectrum: Numbers = 1.0 - _average(taken, bands) / n_used
+    return spectrum

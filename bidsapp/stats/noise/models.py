@@ -2,9 +2,11 @@
 
 import math
 import re
+from typing import Literal, TypeAlias
 
 from bidsapp.errors import SettingsError
 
+Kind: TypeAlias = Literal["ols", "nilearn", "grid", "reml"]
 # Correlations of fMRI noise reach over some seconds, whatever the sampling: lags up to about 4 s make the
 # misfit of an autoregressive process small at every repetition time (docs/noise.md, "Order").
 SECONDS = 4.0
@@ -19,7 +21,7 @@ WATCHED_VOXELS, SMOOTHING_LEVELS = 1000, 8
 NOMINAL_SIZE, WARN_ABOVE = 0.05, 0.06
 # Repetition time (s) and share of p < .05 without an effect, the mean over noise and designs of
 # ``python -m benchmarks.noise_models`` (docs/noise.md); beyond the ends as at them.
-MEASURED_SIZES = {
+MEASURED_SIZES: dict[Kind, tuple[tuple[float, float], ...]] = {
     "grid": ((0.35, 0.23), (0.5, 0.19), (0.8, 0.12), (1.0, 0.11), (1.5, 0.08), (2.0, 0.058)),
     "nilearn": ((0.35, 0.27), (0.5, 0.22), (0.8, 0.14), (1.0, 0.13), (1.5, 0.12), (2.0, 0.10)),
     "ols": ((0.35, 0.32), (0.5, 0.28), (0.8, 0.21), (1.0, 0.16), (1.5, 0.16), (2.0, 0.17)),
@@ -28,7 +30,7 @@ MEASURED_SIZES = {
 MAX_SHORT_NAME = 6
 
 
-def parse_noise_model(name):
+def parse_noise_model(name: str) -> tuple[Kind, int | None]:
     """Return the kind ("ols", "nilearn", "grid" or "reml") and the order of a noise model.
 
     ``ols``; ``ar1``: nilearn's estimator; ``ar1-reml``: first order on a grid; ``ar2-reml`` to ``ar12-reml``
@@ -50,7 +52,7 @@ def parse_noise_model(name):
     )
 
 
-def choose_order(repetition_time, dof, shortest=math.inf):
+def choose_order(repetition_time: float, dof: int, shortest: float = math.inf) -> int:
     """Return the order of ``auto``: lags up to 4 s, from 4 to 12; fewer where few residual dof are left.
 
     A run that is fitted with others has at least two volumes a lag.
@@ -61,12 +63,14 @@ def choose_order(repetition_time, dof, shortest=math.inf):
     return int(max(1, min(order, MAX_ORDER, shortest // 2)))
 
 
-def most_lags(dof):
+def most_lags(dof: int) -> int:
     """Return the highest order whose size is measured to be right with so many residual dof."""
     return max(1, (dof - DOF_WITHOUT_LAG) // DOF_PER_LAG, dof // DOF_PER_FURTHER_LAG)
 
 
-def count_lags(name, repetition_time=None, dof=None, shortest=math.inf):
+def count_lags(
+    name: str, repetition_time: float | None = None, dof: int | None = None, shortest: float = math.inf
+) -> int:
     """Return the order of a noise model, which is the number of lags that it needs the sums for.
 
     Parameters
@@ -79,20 +83,24 @@ def count_lags(name, repetition_time=None, dof=None, shortest=math.inf):
         Volumes of the shortest run that is fitted with others.
     """
     order = parse_noise_model(name)[1]
-    return choose_order(repetition_time, dof, shortest) if order is None else order
+    if order is not None:
+        return order
+    if repetition_time is None or dof is None:
+        raise ValueError(f"the order of {name} needs the repetition time and the degrees of freedom")
+    return choose_order(repetition_time, dof, shortest)
 
 
-def name_noise_model(name, order):
+def name_noise_model(name: str, order: int) -> str:
     """Return the name that says the order: ``auto`` and ``ar4`` are ``ar4-reml``."""
     return f"ar{order}-reml" if parse_noise_model(name)[0] == "reml" else name
 
 
-def expected_size(name, repetition_time):
+def expected_size(name: str, repetition_time: float) -> float:
     """Return the share of voxels without an effect with p < .05 that a noise model is measured to give."""
     kind = parse_noise_model(name)[0]
     if kind == "reml":
         return NOMINAL_SIZE
-    times, sizes = zip(*MEASURED_SIZES[kind], strict=True)
+    times, sizes = [time for time, _ in MEASURED_SIZES[kind]], [size for _, size in MEASURED_SIZES[kind]]
     place = math.log(min(max(repetition_time, times[0]), times[-1]))
     for k in range(1, len(times)):
         if place <= math.log(times[k]):
@@ -101,7 +109,7 @@ def expected_size(name, repetition_time):
     return sizes[-1]
 
 
-def warn_of_size(name, repetition_time):
+def warn_of_size(name: str, repetition_time: float) -> str | None:
     """Return what a user of this noise model should know of its error rate, or None."""
     size = expected_size(name, repetition_time)
     if size <= WARN_ABOVE:

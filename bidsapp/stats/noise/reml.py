@@ -16,11 +16,19 @@ basis, r the coefficient.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Maps, Matrices, Matrix, Numbers
 from bidsapp.stats.noise import whitening
+from bidsapp.stats.noise.time_model import TimeModel
 
+if TYPE_CHECKING:
+    from bidsapp.stats.run.sums import SeriesSums
+
+# Voxels and the values of the grid that are tried there.
+Job: TypeAlias = tuple[Labels, Labels]
 # The grid ends before +-1, where the process is no longer stationary.
 REML_GRID = np.round(np.arange(-0.9, 0.98 + 0.005, 0.01), 10)
 # Every fifth value is tried first, then all between the neighbours of the best: exact for a deviance
@@ -29,7 +37,7 @@ COARSE = 5
 CHUNK = 2048
 
 
-def find_reml_bins(sums, voxels, *, n_threads=1):
+def find_reml_bins(sums: "SeriesSums", voxels: Labels, *, n_threads: int = 1) -> Labels:
     """Return the index into ``REML_GRID`` of the best coefficient of each voxel."""
     if len(sums.model.starts) > 1:
         return _find_by_solving(sums, voxels)
@@ -37,7 +45,7 @@ def find_reml_bins(sums, voxels, *, n_threads=1):
     coarse = np.arange(0, len(REML_GRID), COARSE)
     best = np.empty(len(voxels), int)
 
-    def choose(job):
+    def choose(job: Job) -> None:
         members, grid = job
         best[members] = grid[np.argmin(penalised_square(sums, voxels[members], table, grid), axis=1)]
 
@@ -47,7 +55,7 @@ def find_reml_bins(sums, voxels, *, n_threads=1):
     return best
 
 
-def _refinements(best, coarse):
+def _refinements(best: Labels, coarse: Labels) -> list[Job]:
     """Return the voxels of every coarse value, in chunks, with the grid between its neighbours."""
     jobs = []
     for centre in coarse:
@@ -56,7 +64,7 @@ def _refinements(best, coarse):
     return jobs
 
 
-def _chunks(indices):
+def _chunks(indices: Labels) -> list[Labels]:
     return [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
 
 
@@ -74,12 +82,12 @@ class Table:
         exp((log|V| + log|Q'V^-1Q|) / dof): times q, it is least where the deviance is.
     """
 
-    direct: np.ndarray
-    ends: np.ndarray
-    penalty: np.ndarray
+    direct: Matrix
+    ends: Matrices
+    penalty: Numbers
 
 
-def make_table(model, rho=REML_GRID):
+def make_table(model: TimeModel, rho: Numbers = REML_GRID) -> Table:
     """Return the table of a TimeModel."""
     basis, one = model.basis, 1.0 + np.square(rho)
     eigenvalues = np.einsum("tr,tr->r", basis, model.lagged(1))
@@ -101,7 +109,7 @@ def make_table(model, rho=REML_GRID):
     )
 
 
-def penalised_square(sums, voxels, table, grid):
+def penalised_square(sums: "SeriesSums", voxels: Labels, table: Table, grid: Labels) -> Maps:
     """Return q times the penalty, shape (n_voxels, n_grid): least where the restricted deviance is."""
     rows = sums.cross[voxels]
     a, b = rows[:, 0], rows[:, 1]
@@ -114,7 +122,7 @@ def penalised_square(sums, voxels, table, grid):
     return q
 
 
-def _find_by_solving(sums, voxels):
+def _find_by_solving(sums: "SeriesSums", voxels: Labels) -> Labels:
     """Return the best grid indices of runs that are fitted together: every run adds corners to V^-1."""
     model, best = sums.model, np.full(len(voxels), np.inf)
     choice = np.zeros(len(voxels), int)

@@ -2,10 +2,16 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bidsapp.records.arrays import Matrices, Matrix
+from bidsapp.stats.noise.lagged_design import LaggedDesign
 from bidsapp.stats.noise.residual_kernels import take_fit
+
+if TYPE_CHECKING:
+    from bidsapp.stats.run.sums import SeriesSums
 
 CHUNK = 4096
 
@@ -24,12 +30,12 @@ class ResidualSums:
         As ``lagged_design.take_ends`` has them.
     """
 
-    products: np.ndarray
-    departures: np.ndarray
-    ends: np.ndarray
+    products: Matrix
+    departures: Matrices
+    ends: Matrix
 
 
-def make_residual_sums(sums, design, n_threads=1):
+def make_residual_sums(sums: "SeriesSums", design: LaggedDesign, n_threads: int = 1) -> ResidualSums:
     """Return the ResidualSums of every voxel of a SeriesSums."""
     n_voxels, order = len(sums.cross), len(sums.squares) - 1
     departures = sums.departures
@@ -39,7 +45,7 @@ def make_residual_sums(sums, design, n_threads=1):
     inner = np.ascontiguousarray(design.inner[1:].transpose(1, 0, 2).reshape(len(design.inner[0]), -1))
     ends = np.empty((n_voxels, design.ends.shape[0] * order), np.float32)
 
-    def fill(start):
+    def fill(start: int) -> None:
         part = slice(start, start + CHUNK)
         beta = np.ascontiguousarray(sums.cross[part, 0])
         products[part] = sums.squares[:, part].T

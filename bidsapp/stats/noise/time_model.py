@@ -5,12 +5,14 @@ off-diagonals (D_0 the identity), so the precision matrix of an AR(p) process is
 D_p up to its corners. ``basis`` Q holds orthonormal columns that span the design.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from bidsapp.errors import InputError
+from bidsapp.records.arrays import Mask, Matrix
 
 # A direction of the design with a smaller part of the largest singular value (columns scaled to length 1)
 # counts as collinear.
@@ -44,47 +46,53 @@ class TimeModel:
         The model of all runs that are fitted together, where this is one run's part of it.
     """
 
-    basis: np.ndarray
-    to_basis: np.ndarray
-    estimable: np.ndarray
-    keep: np.ndarray
-    baseline: np.ndarray
+    basis: Matrix
+    to_basis: Matrix
+    estimable: Matrix
+    keep: Mask
+    baseline: Mask
     dof: int
     has_constant: bool
     starts: tuple[int, ...] = (0,)
     whole: "TimeModel | None" = None
 
     @property
-    def n_volumes(self):
+    def n_volumes(self) -> int:
         """The number of volumes, dropped ones included."""
         return len(self.basis)
 
     @property
-    def rank(self):
+    def rank(self) -> int:
         """The rank of the design, dropped volumes included."""
-        return self.basis.shape[1]
+        return int(self.basis.shape[1])
 
     @property
-    def runs(self):
+    def runs(self) -> list[slice]:
         """The volumes of each run, as slices."""
         return [slice(*ends) for ends in pairwise((*self.starts, self.n_volumes))]
 
-    def lagged(self, k):
+    def lagged(self, k: int) -> Matrix:
         """Return D_k times the basis, run by run."""
         return np.concatenate([lagged(self.basis[run], k) for run in self.runs])
 
-    def departures(self, k):
+    def departures(self, k: int) -> Matrix:
         """Return what D_k times the basis has outside the basis, (I - QQ')D_kQ, run by run."""
         whole = self.whole or self
         return self.lagged(k) - self.basis @ (whole.basis.T @ whole.lagged(k))
 
-    def of_run(self, run):
+    def of_run(self, run: slice) -> "TimeModel":
         """Return the model's part over one run, which sums are made with; its basis is not orthonormal."""
-        rows = {"basis": self.basis[run], "keep": self.keep[run], "baseline": self.baseline[run]}
-        return replace(self, **rows, starts=(0,), whole=self)
+        return replace(
+            self,
+            basis=self.basis[run],
+            keep=self.keep[run],
+            baseline=self.baseline[run],
+            starts=(0,),
+            whole=self,
+        )
 
 
-def make_time_model(matrix, keep=None, starts=(0,)):
+def make_time_model(matrix: Matrix, keep: Mask | None = None, starts: Sequence[int] = (0,)) -> TimeModel:
     """Prepare a design.
 
     Parameters
@@ -141,7 +149,7 @@ def make_time_model(matrix, keep=None, starts=(0,)):
     )
 
 
-def _find_baseline(full, keep):
+def _find_baseline(full: Matrix, keep: Mask) -> Mask:
     """Return the volumes that are kept and have no column of their own."""
     own = (np.count_nonzero(full, axis=0) == 1).nonzero()[0]
     baseline = keep.copy()
@@ -149,7 +157,7 @@ def _find_baseline(full, keep):
     return baseline if baseline.any() else keep
 
 
-def lagged(series, k):
+def lagged(series: Matrix, k: int) -> Matrix:
     """Return D_k times a series, shape (n_volumes, ...)."""
     if k == 0:
         return series
@@ -159,7 +167,7 @@ def lagged(series, k):
     return result
 
 
-def _row_space(matrix):
+def _row_space(matrix: Matrix) -> Matrix:
     """Return the projection on the row space of a design, its columns first scaled to length 1."""
     length = np.linalg.norm(matrix, axis=0)
     length[length == 0] = 1.0
@@ -167,4 +175,5 @@ def _row_space(matrix):
     right = right[singular > RANK_TOLERANCE * singular.max(initial=0.0)]
     # Rows of the design are rows of the scaled one times length: scale back and make orthonormal again.
     rows, _ = np.linalg.qr((right * length).T)
-    return rows @ rows.T
+    projection: Matrix = rows @ rows.T
+    return projection

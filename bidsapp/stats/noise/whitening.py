@@ -1,10 +1,18 @@
 """The precision matrix of an AR process, applied to sums over time instead of to the series."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from bidsapp.records.arrays import Labels, Map, Matrices, Matrix, Numbers
 from bidsapp.stats.noise.lagged_design import weigh_precision
+from bidsapp.stats.noise.time_model import TimeModel
+
+if TYPE_CHECKING:
+    from bidsapp.stats.run.sums import SeriesSums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,24 +27,24 @@ class Precision:
     head, tail : ndarray, shape (p, p)
     """
 
-    lags: np.ndarray
-    head: np.ndarray
-    tail: np.ndarray
+    lags: Numbers
+    head: Matrix
+    tail: Matrix
 
 
-def make_precision(coefficients):
+def make_precision(coefficients: ArrayLike) -> Precision:
     """Return the exact precision of a stationary AR process; no coefficients: white noise."""
     lags, corner = weigh_precision(np.concatenate([[1.0], -np.asarray(coefficients, float)]))
     return Precision(lags, head=corner, tail=corner[::-1, ::-1])
 
 
-def make_plain_precision(coefficients):
+def make_plain_precision(coefficients: ArrayLike) -> Precision:
     """Return the precision of nilearn's whitening, which filters as if zeros came before the first volume."""
     exact = make_precision(coefficients)
     return Precision(exact.lags, head=np.zeros_like(exact.head), tail=exact.tail)
 
 
-def grams(model, precisions):
+def grams(model: TimeModel, precisions: Sequence[Precision]) -> Matrices:
     """Return Q'PQ of several precisions of the same order, shape (n_precisions, rank, rank)."""
     basis, p = model.basis, len(precisions[0].head)
     of_lags = np.stack([basis.T @ model.lagged(k) for k in range(p + 1)])
@@ -48,11 +56,11 @@ def grams(model, precisions):
     return result
 
 
-def cross(sums, precision, voxels):
+def cross(sums: "SeriesSums", precision: Precision, voxels: Labels) -> Matrix:
     """Return Q'Py of some voxels, shape (n, rank)."""
     p = len(precision.head)
     rows = sums.cross[voxels]
-    result = precision.lags[0] * rows[:, 0]
+    result: Matrix = precision.lags[0] * rows[:, 0]
     for k in range(1, p + 1):
         result += precision.lags[k] * rows[:, k]
     for number, (head, tail) in enumerate(_ends(sums.model, p)):
@@ -61,18 +69,19 @@ def cross(sums, precision, voxels):
     return result
 
 
-def square(sums, precision, voxels):
+def square(sums: "SeriesSums", precision: Precision, voxels: Labels) -> Map:
     """Return y'Py of some voxels, shape (n,)."""
     p = len(precision.head)
     result = precision.lags @ sums.squares[: p + 1, voxels]
     for number in range(len(sums.head) if p else 0):
         head, tail = sums.head[number, :p, voxels], sums.tail[number, -p:, voxels]
-        result -= np.einsum("vi,ij,vj->v", head, precision.head, head)
-        result -= np.einsum("vi,ij,vj->v", tail, precision.tail, tail)
+        for ends, corner in ((head, precision.head), (tail, precision.tail)):
+            taken: Map = np.einsum("vi,ij,vj->v", ends, corner, ends)
+            result -= taken
     return result
 
 
-def _ends(model, p):
+def _ends(model: TimeModel, p: int) -> Iterator[tuple[Matrix, Matrix]]:
     """Yield the first and last p rows of the basis in every run."""
     for run in model.runs if p else ():
         rows = model.basis[run]

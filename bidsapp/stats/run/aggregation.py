@@ -4,12 +4,16 @@ The series of a region stands at every one of its voxels, so that all that follo
 A block is a part of the volumes, shape (n_volumes, n_voxels); a region is the voxels with one label.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
+
+from bidsapp.records.arrays import Labels, Maps, Numbers
 
 METHODS = ("mean", "pca")
 
 
-def aggregate_series(blocks, labels, method):
+def aggregate_series(blocks: Iterable[Maps], labels: Labels, method: str) -> Iterator[Maps]:
     """Yield the blocks of a series with every voxel replaced by the series of its region.
 
     Parameters
@@ -36,7 +40,7 @@ def aggregate_series(blocks, labels, method):
         yield part.astype(np.float32)[:, index]
 
 
-def first_component(series):
+def first_component(series: Maps) -> Numbers:
     """Return the first principal component of the voxels of a region, shape (n_volumes,).
 
     In units of the data: the weighted mean of the voxels' deviations from their own means, about the
@@ -50,4 +54,5 @@ def first_component(series):
     if values[-1] <= 0 or total == 0:
         return np.full(len(series), series.mean())
     loadings *= np.sign(loadings.sum() or 1.0) / total
-    return deviations @ loadings + series.mean()
+    component: Numbers = deviations @ loadings + series.mean()
+    return component

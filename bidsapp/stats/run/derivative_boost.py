@@ -5,15 +5,18 @@ derivatives, each times the length of its column relative to the response's. It 
 against zero is too large; differences between conditions, and the level above, are what it is for.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from bidsapp.records.maps import Estimate
-from bidsapp.stats.run.glm import assess_variance, check_estimable, estimate_t
+from bidsapp.records.arrays import Map, Maps, Matrix, Numbers
+from bidsapp.records.maps import Contrast, Estimate
+from bidsapp.stats.run.glm import FittedRun, assess_variance, check_estimable, estimate_t
 
 DERIVATIVES = ("derivative", "dispersion")
 
 
-def estimate_boosted_t(fitted, contrast, matrix):
+def estimate_boosted_t(fitted: FittedRun, contrast: Contrast, matrix: Matrix) -> Estimate:
     """Return the estimate of a contrast of amplitudes; the plain one where no column has a derivative.
 
     Parameters
@@ -30,7 +33,7 @@ def estimate_boosted_t(fitted, contrast, matrix):
         The variance is that of the linear approximation at the estimate (delta method).
     """
     weights = np.atleast_2d(contrast.weights)[0]
-    families = [_find_family(contrast.columns, index) for index in np.flatnonzero(weights)]
+    families = [_find_family(contrast.columns, index) for index in np.flatnonzero(weights).tolist()]
     if all(len(family) == 1 for family in families):
         return estimate_t(fitted, contrast)
     check_estimable(fitted.model, contrast)
@@ -50,13 +53,13 @@ def estimate_boosted_t(fitted, contrast, matrix):
     return Estimate(contrast.name, effect, variance, dof)
 
 
-def _find_family(columns, index):
+def _find_family(columns: Sequence[str], index: int) -> list[int]:
     """Return the index of a response and those of its derivatives."""
     names = [f"{columns[index]}_{part}" for part in DERIVATIVES]
     return [index, *(columns.index(name) for name in names if name in columns)]
 
 
-def _amplitude(parameters, lengths):
+def _amplitude(parameters: Maps, lengths: Numbers) -> tuple[Map, Maps]:
     """Return the amplitude and its derivatives by the parameters."""
     scaled = parameters * lengths[:, None]
     size = np.sqrt(np.square(scaled).sum(axis=0))

@@ -4,16 +4,30 @@ The model over inputs is b = M g + e with independent e of known covariance; an 
 above is a contrast of g. Inputs are rows of ``matrix``; a column of ones averages them.
 """
 
-import numpy as np
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix, Numbers
 from bidsapp.records.maps import Estimate, JointEstimate
 from bidsapp.stats.linear import sum_squares, unless_perfect
 
+# Effect, variance and degrees of freedom of a combination, and what each input carries into it.
+Combined: TypeAlias = tuple[Map, Map, float | Map, Maps]
 # Smallest eigenvalue of the correlations of an input's rows at which its covariance can be inverted.
 SMALLEST_EIGENVALUE = 1e-10
 
 
-def combine_estimates(estimates, matrix=None, weights=None, *, method="precision", name=None):
+def combine_estimates(
+    estimates: Sequence[Estimate],
+    matrix: Matrix | None = None,
+    weights: Numbers | None = None,
+    *,
+    method: str = "precision",
+    name: str | None = None,
+) -> Estimate:
     """Return one estimate from the estimates of many inputs.
 
     Parameters
@@ -42,7 +56,14 @@ def combine_estimates(estimates, matrix=None, weights=None, *, method="precision
     return combine_with_shares(estimates, matrix, weights, method=method, name=name)[0]
 
 
-def combine_with_shares(estimates, matrix=None, weights=None, *, method="precision", name=None):
+def combine_with_shares(
+    estimates: Sequence[Estimate],
+    matrix: Matrix | None = None,
+    weights: Numbers | None = None,
+    *,
+    method: str = "precision",
+    name: str | None = None,
+) -> tuple[Estimate, Maps]:
     """Return what `combine_estimates` does, and what each input carries into it, shape (n_inputs, n_voxels).
 
     That is its weight, times the root of what enlarges its part of the variance: the sum of its squares
@@ -70,7 +91,12 @@ def combine_with_shares(estimates, matrix=None, weights=None, *, method="precisi
     return Estimate(name or first.contrast, combined, total, pooled), shares
 
 
-def combine_joint_estimates(estimates, *, name=None, method="precision"):
+def combine_joint_estimates(
+    estimates: Sequence[JointEstimate],
+    *,
+    name: str | None = None,
+    method: str = "precision",
+) -> JointEstimate:
     """Return one joint estimate (for F) from those of many inputs, with their full covariances.
 
     Precision: S = (sum V_i^-1)^-1, b = S sum V_i^-1 b_i with weights W_i = S V_i^-1. The covariance is
@@ -103,18 +129,20 @@ def combine_joint_estimates(estimates, *, name=None, method="precision"):
     return JointEstimate(name or first.contrast, effect, covariance, pooled)
 
 
-def _is_usable(estimate):
+def _is_usable(estimate: JointEstimate) -> Mask:
     """Return where a joint estimate has effects and a covariance that can be inverted, (n_voxels,)."""
     covariance = np.moveaxis(np.asarray(estimate.covariance, float), -1, 0)
     sizes = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
-    usable = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(estimate.effect).all(axis=0)
+    usable: Mask = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(estimate.effect).all(axis=0)
     usable &= (sizes > 0).all(axis=1)
     correlations = covariance[usable] / (sizes[usable, :, None] * sizes[usable, None, :])
     usable[usable] = np.linalg.eigvalsh(correlations)[:, 0] > SMALLEST_EIGENVALUE
     return usable
 
 
-def _combine_rows(covariances, dof, method):
+def _combine_rows(
+    covariances: NDArray[np.floating], dof: Maps, method: str
+) -> tuple[NDArray[np.floating], Matrices, Map]:
     """Return the weights of the inputs, the covariance of the combination and its degrees of freedom.
 
     Parameters
@@ -143,14 +171,14 @@ def _combine_rows(covariances, dof, method):
     return shares, total, pooled
 
 
-def _design(n_inputs, matrix, weights):
+def _design(n_inputs: int, matrix: Matrix | None, weights: Numbers | None) -> tuple[Matrix, Numbers]:
     matrix = np.ones((n_inputs, 1)) if matrix is None else np.asarray(matrix, float)
     if weights is None:
         weights = np.eye(matrix.shape[1])[0]
     return matrix, np.asarray(weights, float).ravel()
 
 
-def find_patterns(valid):
+def find_patterns(valid: NDArray[np.bool_]) -> Iterator[tuple[Labels, Labels]]:
     """Yield every set of inputs that share voxels, as indices of inputs and of voxels."""
     packed, inverse = np.unique(valid, axis=1, return_inverse=True)
     inverse = inverse.ravel()
@@ -158,15 +186,17 @@ def find_patterns(valid):
         yield np.flatnonzero(column), np.flatnonzero(inverse == number)
 
 
-def can_estimate(matrix, weights):
+def can_estimate(matrix: Matrix, weights: Numbers) -> bool:
     """Whether inputs with these rows of the design can estimate a contrast of its columns."""
     if len(matrix) == 0:
         return False
     rest = weights - weights @ np.linalg.pinv(matrix) @ matrix
-    return np.abs(rest).max() < 1e-8 * np.abs(weights).max()
+    return bool(np.abs(rest).max() < 1e-8 * np.abs(weights).max())
 
 
-def _combine_by_precision(effect, variance, dof, matrix, weights):
+def _combine_by_precision(
+    effect: Maps, variance: Maps, dof: Maps, matrix: Matrix, weights: Numbers
+) -> Combined:
     """Return effect, variance and dof of the combination weighted by precision, and what each carries."""
     # Relative precisions keep the normal equations well scaled, whatever the unit.
     precision = variance.min(axis=0) / variance
@@ -179,14 +209,16 @@ def _combine_by_precision(effect, variance, dof, matrix, weights):
     return effect, total + excess, pooled, share * np.sqrt(1.0 + 4.0 * (1.0 - leverage) / dof)
 
 
-def _combine_equally(effect, variance, dof, matrix, weights):
+def _combine_equally(effect: Maps, variance: Maps, dof: Maps, matrix: Matrix, weights: Numbers) -> Combined:
     """Return effect, variance and dof of the combination with equal weights, and what each carries."""
     share = (weights @ np.linalg.pinv(matrix))[:, None]
     effect, _, total, pooled = _propagate(share, effect, variance, dof)
     return effect, total, pooled, share
 
 
-def _combine_by_residuals(effect, variance, dof, matrix, weights):  # noqa: ARG001
+def _combine_by_residuals(
+    effect: Maps, variance: Maps, dof: Maps, matrix: Matrix, weights: Numbers
+) -> Combined:
     """Return effect, variance and dof of least squares over the inputs, and the weight of each."""
     inverse = np.linalg.pinv(matrix)
     share = weights @ inverse
@@ -196,7 +228,7 @@ def _combine_by_residuals(effect, variance, dof, matrix, weights):  # noqa: ARG0
     return share @ effect, share @ share * squares / max(left, 1), float(left), share[:, None]
 
 
-def _propagate(share, effect, variance, dof):
+def _propagate(share: Maps, effect: Maps, variance: Maps, dof: Maps) -> tuple[Map, Maps, Map, Map]:
     """Return the weighted sum, the parts of its variance, their sum, and Satterthwaite's dof."""
     pieces = np.square(share) * variance
     total = pieces.sum(axis=0)
@@ -208,4 +240,8 @@ def _propagate(share, effect, variance, dof):
     )
 
 
-METHODS = {"precision": _combine_by_precision, "equal": _combine_equally, "ols": _combine_by_residuals}
+METHODS: dict[str, Callable[[Maps, Maps, Maps, Matrix, Numbers], Combined]] = {
+    "precision": _combine_by_precision,
+    "equal": _combine_equally,
+    "ols": _combine_by_residuals,
+}

@@ -6,21 +6,27 @@ fitted = fit_run_glm(sums, noise_model=noise_model, scaling="percent")
 estimate = estimate_t(fitted, contrast)
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bidsapp.errors import ModelError
+from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix
 from bidsapp.records.maps import Contrast, Estimate, JointEstimate
 from bidsapp.stats.noise import whitening
-from bidsapp.stats.noise.autocorrelation import CHUNK, PERFECT_FIT, Noise, estimate_noise
+from bidsapp.stats.noise.autocorrelation import CHUNK, PERFECT_FIT, Noise, Smoother, estimate_noise
 from bidsapp.stats.noise.autoregression import to_coefficients
 from bidsapp.stats.noise.residual_kernels import Chosen, fit_residuals, make_process
 from bidsapp.stats.noise.time_model import TimeModel
 from bidsapp.stats.noise.uncertainty import weigh_f, weigh_t
 from bidsapp.stats.run.sums import SeriesSums
 
+# A bin and some of its voxels.
+Job: TypeAlias = tuple[int, Labels]
 # Relative length by which a contrast may leave the row space of the design, from rounding.
 ESTIMABLE_TOLERANCE = 1e-7
 
@@ -49,31 +55,34 @@ class FittedRun:
     """
 
     model: TimeModel
-    parameters: np.ndarray
-    covariances: np.ndarray
+    parameters: Matrix
+    covariances: Matrices
     noise: Noise
     dof: float
-    sigma_square: np.ndarray
-    r_square: np.ndarray
-    mean: np.ndarray
-    tsnr: np.ndarray
-    unit: np.ndarray
-    shift: np.ndarray
+    sigma_square: Map
+    r_square: Map
+    mean: Map
+    tsnr: Map
+    unit: Maps
+    shift: Maps
 
     @property
-    def autocorrelation(self):
+    def autocorrelation(self) -> Maps:
         """The noise coefficients, shape (order, n_voxels); NaN where there is no noise to model."""
         if self.noise.likelihood is not None:
-            return to_coefficients(self.noise.likelihood.uncertainty.partials).T
+            coefficients: Matrix = to_coefficients(self.noise.likelihood.uncertainty.partials)
+            return coefficients.T
         return _by_voxel(self, self.noise.coefficients).T
 
-    def series_of(self, voxels):
+    def series_of(self, voxels: Labels) -> "FittedRun":
         """Return what ``make_residuals`` needs for the series of some voxels."""
-        own = {"parameters": self.parameters[voxels], "unit": self.unit[:, voxels]}
-        return replace(self, **own, shift=self.shift[:, voxels])
+        unit, shift = self.unit[:, voxels], self.shift[:, voxels]
+        return replace(self, parameters=self.parameters[voxels], unit=unit, shift=shift)
 
 
-def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
+def fit_run_glm(
+    sums: SeriesSums, *, noise_model: str, smooth: Smoother | None = None, n_threads: int = 1
+) -> FittedRun:
     """Return the fitted run.
 
     Parameters
@@ -90,7 +99,7 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
     parameters = np.full((n_voxels, model.rank), np.nan)
     sigma_square, r_square = np.full((2, n_voxels), np.nan)
 
-    def fit(job):
+    def fit(job: Job) -> None:
         number, voxels = job
         if noise.likelihood is None:
             found = _fit_bin(sums, noise, covariances[number], job)
@@ -121,7 +130,9 @@ def fit_run_glm(sums: SeriesSums, *, noise_model, smooth=None, n_threads=1):
     )
 
 
-def make_residuals(blocks, fitted, *, run=0, stored=(1.0, 0.0)):
+def make_residuals(
+    blocks: Iterable[Maps], fitted: FittedRun, *, run: int = 0, stored: tuple[float, float] = (1.0, 0.0)
+) -> Iterator[Maps]:
     """Yield the residuals of one run, before whitening, in the unit of the effects; dropped volumes: zero.
 
     Parameters
@@ -145,7 +156,7 @@ def make_residuals(blocks, fitted, *, run=0, stored=(1.0, 0.0)):
         yield series
 
 
-def estimate_t(fitted: FittedRun, contrast: Contrast):
+def estimate_t(fitted: FittedRun, contrast: Contrast) -> Estimate:
     """Return the estimate of a contrast of one row.
 
     Raises
@@ -155,15 +166,15 @@ def estimate_t(fitted: FittedRun, contrast: Contrast):
     """
     check_estimable(fitted.model, contrast)
     weights = (np.atleast_2d(contrast.weights) @ fitted.model.to_basis)[0]
+    dof: float | Map = fitted.dof
     if fitted.noise.likelihood is None:
-        dof, variance = fitted.dof, _by_voxel(fitted, fitted.covariances @ weights @ weights)
-        variance = fitted.sigma_square * variance
+        variance = fitted.sigma_square * _by_voxel(fitted, fitted.covariances @ weights @ weights)
     else:
         variance, dof = assess_variance(fitted, weights[None], np.ones((1, len(fitted.parameters))))
     return Estimate(contrast.name, fitted.parameters @ weights, variance, dof)
 
 
-def assess_variance(fitted: FittedRun, rows, directions):
+def assess_variance(fitted: FittedRun, rows: Matrix, directions: Maps) -> tuple[Map, float | Map]:
     """Return the variance and the degrees of freedom of contrasts that may differ between voxels.
 
     ``rows`` and ``directions`` are those of ``weigh_t``. Both results have shape (n_voxels,); where the
@@ -179,11 +190,12 @@ def assess_variance(fitted: FittedRun, rows, directions):
     return fitted.sigma_square * variance, fitted.dof
 
 
-def estimate_f(fitted: FittedRun, contrast: Contrast):
+def estimate_f(fitted: FittedRun, contrast: Contrast) -> JointEstimate:
     """Return the joint estimate of a contrast, its rows reduced to independent ones."""
     check_estimable(fitted.model, contrast)
     rows = reduce_rows(np.atleast_2d(contrast.weights)) @ fitted.model.to_basis
-    effect, dof = rows @ fitted.parameters.T, fitted.dof
+    effect = rows @ fitted.parameters.T
+    dof: float | Map = fitted.dof
     if fitted.noise.likelihood is None:
         covariance = np.moveaxis(_by_voxel(fitted, rows @ fitted.covariances @ rows.T), 0, -1)
     else:
@@ -192,7 +204,7 @@ def estimate_f(fitted: FittedRun, contrast: Contrast):
     return JointEstimate(contrast.name, effect, covariance * fitted.sigma_square, dof)
 
 
-def correlate_contrasts(fitted: FittedRun, contrasts):
+def correlate_contrasts(fitted: FittedRun, contrasts: Sequence[Contrast]) -> Matrices:
     """Return how the estimates of t contrasts are correlated, shape (n_bins, n_contrasts, n_contrasts)."""
     rows = np.concatenate([np.atleast_2d(contrast.weights) for contrast in contrasts]) @ fitted.model.to_basis
     covariances = rows @ fitted.covariances @ rows.T
@@ -200,14 +212,14 @@ def correlate_contrasts(fitted: FittedRun, contrasts):
     return covariances / deviations[:, :, None] / deviations[:, None, :]
 
 
-def reduce_rows(weights):
+def reduce_rows(weights: Matrix) -> Matrix:
     """Return independent rows that test the same: those given where they are independent."""
     left, singular, right = np.linalg.svd(weights, full_matrices=False)
     rank = int(np.count_nonzero(singular > 1e-10 * singular.max(initial=0.0)))
     return weights if rank == len(weights) else singular[:rank, None] * right[:rank]
 
 
-def check_estimable(model: TimeModel, contrast: Contrast):
+def check_estimable(model: TimeModel, contrast: Contrast) -> None:
     """Raise ModelError where a design cannot estimate a contrast, naming the columns at fault."""
     weights = np.atleast_2d(np.asarray(contrast.weights, float))
     rest = weights - weights @ model.estimable
@@ -223,7 +235,7 @@ def check_estimable(model: TimeModel, contrast: Contrast):
         )
 
 
-def _members(bins):
+def _members(bins: Labels) -> Iterator[Job]:
     """Yield every bin in use and its voxels, a chunk at a time."""
     order = np.argsort(bins, kind="stable")
     numbers, starts = np.unique(bins[order], return_index=True)
@@ -232,7 +244,7 @@ def _members(bins):
             yield from ((number, voxels[start : start + CHUNK]) for start in range(0, len(voxels), CHUNK))
 
 
-def _fit_bin(sums, noise, covariance, job):
+def _fit_bin(sums: SeriesSums, noise: Noise, covariance: Matrix, job: Job) -> tuple[Matrix, Map, Map]:
     """Return parameters, innovation variance and R2 of voxels that share a precision."""
     model, (number, voxels) = sums.model, job
     precision = noise.precisions[number]
@@ -243,13 +255,17 @@ def _fit_bin(sums, noise, covariance, job):
     return parameters, *_assess_fit(model, covariance, cross, total, rest)
 
 
-def _fit_residuals(sums, noise, local, job):
+def _fit_residuals(
+    sums: SeriesSums, noise: Noise, local: tuple[Matrix, Matrix], job: Job
+) -> tuple[Matrix, Map, Map]:
     """Return the same from the sums of the least-squares residuals: a fit to these, and what they left.
 
     R2 is by the noise of the bin's centre, the rest by that of each voxel.
     """
     (number, voxels), (gram, covariance), likelihood = job, local, noise.likelihood
+    assert likelihood is not None  # what calls for this fit
     residuals, design, uncertainty = likelihood.residuals, likelihood.design, likelihood.uncertainty
+    assert residuals is not None  # until the run is fitted
     filter_ = np.concatenate([[1.0], -noise.coefficients[number]])
     process = make_process(design, filter_, covariance)
     own = to_coefficients(uncertainty.partials[voxels])
@@ -262,7 +278,9 @@ def _fit_residuals(sums, noise, local, job):
     return parameters[1], sigma_square * rests[1] / rests[0], r_square
 
 
-def _assess_fit(model, covariance, cross, total, rest):
+def _assess_fit(
+    model: TimeModel, covariance: Matrix, cross: Matrix, total: Map, rest: Map
+) -> tuple[Map, Map]:
     """Return innovation variance and R2, from Q'Py, y'Py and the residual sum of squares."""
     rest = np.where(rest > PERFECT_FIT * total, rest, np.nan)
     # What is left about the weighted mean by a design of nothing else but the dropped volumes.
@@ -275,7 +293,7 @@ def _assess_fit(model, covariance, cross, total, rest):
     return rest / model.dof, 1.0 - rest / about
 
 
-def _by_voxel(fitted, by_bin):
+def _by_voxel(fitted: FittedRun, by_bin: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return per-bin values for every voxel, NaN where a voxel has no bin."""
     values = np.full((len(fitted.noise.bins), *by_bin.shape[1:]), np.nan)
     known = fitted.noise.bins >= 0

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from bidsapp.records.arrays import Map, Maps, Matrices
+from bidsapp.records.maps import Estimate, JointEstimate
 from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
 
 
-def make_t_maps(estimate):
+def make_t_maps(estimate: Estimate) -> dict[str, Map]:
     """Return the maps of a t contrast.
 
     Parameters
@@ -24,7 +26,7 @@ def make_t_maps(estimate):
     return maps | {"p": np.exp(z_to_log_p(z))} | _dof_map(estimate)
 
 
-def make_f_maps(estimate):
+def make_f_maps(estimate: JointEstimate) -> dict[str, Map]:
     """Return the maps of an F contrast.
 
     Parameters
@@ -41,7 +43,7 @@ def make_f_maps(estimate):
     return {"F": f, "z": z, "p": np.exp(z_to_log_p(z, tail="positive"))} | _dof_map(estimate)
 
 
-def joint_f(effect, covariance):
+def joint_f(effect: Maps, covariance: Matrices) -> Map:
     """Return F = effect' covariance^-1 effect / n_rows of every voxel.
 
     Parameters
@@ -65,5 +67,5 @@ def joint_f(effect, covariance):
     return f
 
 
-def _dof_map(estimate):
-    return {"dof": estimate.dof} if np.ndim(estimate.dof) else {}
+def _dof_map(estimate: Estimate | JointEstimate) -> dict[str, Map]:
+    return {"dof": estimate.dof} if isinstance(estimate.dof, np.ndarray) else {}

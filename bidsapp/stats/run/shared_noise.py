@@ -5,11 +5,15 @@ Contrasts of one run are correlated. Every estimate of a subject is a weighted s
 together. Runs are independent of each other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 
-from bidsapp.records.maps import Estimate, JointEstimate
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix
+from bidsapp.records.maps import Contrast, Estimate, JointEstimate
 from bidsapp.stats.run.fixed_effects import can_estimate, find_patterns
 
 # Doubles that the covariances of one chunk of voxels may take.
@@ -36,24 +40,25 @@ class RunContrasts:
     """
 
     label: str
-    variances: tuple
-    correlations: np.ndarray
-    bins: np.ndarray
-    dof: float | tuple
+    variances: tuple[Map, ...]
+    correlations: Matrices
+    bins: Labels
+    dof: float | tuple[Map, ...]
 
-    def restrict(self, inside):
+    def restrict(self, inside: Mask) -> "RunContrasts":
         """Return the same of some voxels (True where kept)."""
-        dof = tuple(d[inside] for d in self.dof) if np.ndim(self.dof) else self.dof
+        dof = tuple(d[inside] for d in self.dof) if isinstance(self.dof, tuple) else self.dof
         variances = tuple(v[inside] for v in self.variances)
         return replace(self, variances=variances, bins=self.bins[inside], dof=dof)
 
-    def smallest_dof(self, contrasts, voxels):
+    def smallest_dof(self, contrasts: Sequence[int], voxels: Labels) -> Map:
         """Return the degrees of freedom of a sum of contrasts, not more than any has, shape (n_voxels,)."""
-        if np.ndim(self.dof) == 0:
+        if not isinstance(self.dof, tuple):
             return np.full(len(voxels), self.dof)
-        return np.min([self.dof[index][voxels] for index in contrasts], axis=0)
+        smallest: Map = np.min([self.dof[index][voxels] for index in contrasts], axis=0)
+        return smallest
 
-    def covariance(self, contrasts, voxels):
+    def covariance(self, contrasts: Sequence[int], voxels: Labels) -> Matrices:
         """Return the covariance of some contrasts, shape (n_voxels, n_contrasts, n_contrasts)."""
         deviations = np.sqrt(np.stack([self.variances[index][voxels] for index in contrasts], axis=1))
         correlations = self.correlations[:, contrasts][:, :, contrasts][self.bins[voxels]]
@@ -65,15 +70,15 @@ class Part:
     """What one run contributes to an estimate: contrast index to its weight, a number or one a voxel."""
 
     run: RunContrasts
-    weights: dict
+    weights: dict[int, float | Map]
 
-    def restrict(self, inside):
+    def restrict(self, inside: Mask) -> "Part":
         """Return the same of some voxels (True where kept)."""
-        weights = {index: w[inside] if np.ndim(w) else w for index, w in self.weights.items()}
+        weights = {i: w[inside] if isinstance(w, np.ndarray) else w for i, w in self.weights.items()}
         return Part(self.run.restrict(inside), weights)
 
 
-def share_noise(parts):
+def share_noise(parts: Sequence[Sequence[Part]]) -> bool:
     """Whether two of several estimates were made from the same run.
 
     Parameters
@@ -85,7 +90,7 @@ def share_noise(parts):
     return len(set(labels)) < len(labels)
 
 
-def join_parts(parts, carried):
+def join_parts(parts: Sequence[Sequence[Part]], carried: Maps) -> tuple[Part, ...]:
     """Return the parts of a combination of estimates.
 
     Parameters
@@ -95,7 +100,8 @@ def join_parts(parts, carried):
     carried : ndarray, shape (n_inputs, n_voxels)
         What each input carries into the combination.
     """
-    runs, weights = {}, {}
+    runs: dict[str, RunContrasts] = {}
+    weights: dict[str, dict[int, float | Map]] = {}
     for made_from, share in zip(parts, carried, strict=True):
         for part in made_from:
             runs[part.run.label] = part.run
@@ -105,7 +111,14 @@ def join_parts(parts, carried):
     return tuple(Part(run, weights[label]) for label, run in runs.items())
 
 
-def combine_dependent(estimates, parts, matrix, contrast, *, method="precision"):
+def combine_dependent(
+    estimates: Sequence[Estimate],
+    parts: Sequence[Sequence[Part]],
+    matrix: Matrix,
+    contrast: Contrast,
+    *,
+    method: str = "precision",
+) -> tuple[Estimate | JointEstimate, Maps]:
     """Return one estimate from estimates of which some share runs, and what each input carries into it.
 
     Parameters
@@ -150,9 +163,9 @@ def combine_dependent(estimates, parts, matrix, contrast, *, method="precision")
     return Estimate(contrast.name, effect[0], covariance[0, 0], dof), carried
 
 
-def _find_blocks(parts):
+def _find_blocks(parts: Sequence[Sequence[Part]]) -> list[list[int]]:
     """Return the groups of inputs that are connected by runs, as lists of indices."""
-    blocks = []
+    blocks: list[tuple[list[int], set[str]]] = []
     for index, made_from in enumerate(parts):
         labels = {part.run.label for part in made_from}
         joined = [block for block in blocks if block[1] & labels]
@@ -162,11 +175,17 @@ def _find_blocks(parts):
     return [members for members, _ in sorted(blocks, key=lambda block: block[0])]
 
 
-def _combine_chunk(parts, matrix, weights, method, voxels):
+def _combine_chunk(
+    parts: Sequence[Sequence[Part]],
+    matrix: Matrix,
+    weights: Matrix,
+    method: str,
+    voxels: Labels,
+) -> tuple[Matrices, Matrices, Map, Maps]:
     """Return weights (n_voxels, n_rows, n_inputs), covariance, dof, and what the inputs carry."""
     blocks = _find_blocks(parts)
     covariances = [_covariances([parts[index] for index in block], voxels) for block in blocks]
-    precisions = [_invert(sum(covariance for covariance, _ in by_run)) for by_run in covariances]
+    precisions = [_invert(reduce(add, (covariance for covariance, _ in by_run))) for by_run in covariances]
     designs = [matrix[block] for block in blocks]
     normal = sum(m.T @ p @ m for m, p in zip(designs, precisions, strict=True))
     inverse = np.linalg.pinv(normal, hermitian=True)
@@ -176,9 +195,10 @@ def _combine_chunk(parts, matrix, weights, method, voxels):
     else:
         for block, design, precision in zip(blocks, designs, precisions, strict=True):
             shares[:, :, block] = weights @ inverse @ design.T @ precision
-    pieces, dof, total, carried = [], [], 0.0, np.empty((len(matrix), len(voxels)))
+    pieces, dof, totals, carried = [], [], [], np.empty((len(matrix), len(voxels)))
     for block, by_run, precision, design in zip(blocks, covariances, precisions, designs, strict=True):
-        own, excess = shares[:, :, block], 0.0
+        own = shares[:, :, block]
+        excess: Matrices | float = 0.0
         for covariance, freedom in by_run:
             through = own @ covariance
             pieces.append(through @ _turned(own))
@@ -187,36 +207,38 @@ def _combine_chunk(parts, matrix, weights, method, voxels):
                 along = through @ precision @ design
                 spread = through @ precision @ _turned(through) - along @ inverse @ _turned(along)
                 excess = excess + 4.0 / freedom[:, None, None] * spread
-        plain = sum(pieces[-len(by_run) :])
-        total = total + plain + excess
+        plain: Matrices = reduce(add, pieces[-len(by_run) :])
+        totals.append(plain + excess)
         enlarged = 1.0 + np.divide(excess, plain, out=np.zeros_like(plain), where=plain > 0)[:, 0, 0]
         carried[block] = own[:, 0].T * np.sqrt(enlarged)
-    traces = np.trace(np.linalg.solve(sum(pieces), np.stack(pieces)), axis1=-2, axis2=-1)
+    traces = np.trace(np.linalg.solve(reduce(add, pieces), np.stack(pieces)), axis1=-2, axis2=-1)
     pooled = len(weights) ** 2 / np.sum(np.square(traces) / np.array(dof), axis=0)
-    return shares, np.moveaxis(total, 0, -1), pooled, carried
+    return shares, np.moveaxis(reduce(add, totals), 0, -1), pooled, carried
 
 
-def _turned(matrices):
+def _turned(matrices: Matrices) -> Matrices:
     return np.swapaxes(matrices, 1, 2)
 
 
-def _covariances(parts, voxels):
+def _covariances(parts: Sequence[Sequence[Part]], voxels: Labels) -> list[tuple[Matrices, Map]]:
     """Return the covariance of connected inputs, (n_voxels, n_inputs, n_inputs), and dof, run by run."""
     runs = {part.run.label: part.run for made_from in parts for part in made_from}
-    found = []
+    found: list[tuple[Matrices, Map]] = []
     for label, run in runs.items():
         own = [next((p.weights for p in made_from if p.run.label == label), {}) for made_from in parts]
         contrasts = sorted({index for weights in own for index in weights})
         shares = np.zeros((len(voxels), len(parts), len(contrasts)))
         for row, weights in enumerate(own):
             for index, weight in weights.items():
-                shares[:, row, contrasts.index(index)] = weight[voxels] if np.ndim(weight) else weight
+                shares[:, row, contrasts.index(index)] = (
+                    weight[voxels] if isinstance(weight, np.ndarray) else weight
+                )
         covariance = shares @ run.covariance(contrasts, voxels) @ _turned(shares)
         found.append((covariance, run.smallest_dof(contrasts, voxels)))
     return found
 
 
-def _invert(covariance):
+def _invert(covariance: Matrices) -> Matrices:
     """Return the inverses; generalized ones where inputs are linear combinations of each other."""
     scale = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     standard = covariance / scale[:, :, None] / scale[:, None, :]

@@ -3,16 +3,23 @@
 Words as in ``time_model``: D_k pairs volumes k apart, Q is the basis of the design.
 """
 
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from itertools import repeat
+from operator import add
+from typing import TypeAlias
 
 import numpy as np
 from scipy.linalg.blas import dgemm, sgemm
 
 from bidsapp.errors import InputError
+from bidsapp.records.arrays import Map, Maps, Mask, Matrices, Matrix
 from bidsapp.stats.noise.time_model import TimeModel, lagged
 
+# The sums in a record that a constant changes: cross, departures, totals, squares, head and tail.
+Pieces: TypeAlias = tuple[Matrices, Matrices, Map, Maps, Maps, Maps]
 # Voxels converted to double and multiplied at a time: the pieces stay in the processor's cache.
 CHUNK = 1024
 # A mean below this part of the standard deviation over time is no baseline to take percents of.
@@ -52,21 +59,29 @@ class SeriesSums:
     """
 
     model: TimeModel
-    cross: np.ndarray
-    departures: np.ndarray
-    totals: np.ndarray
-    squares: np.ndarray
-    head: np.ndarray
-    tail: np.ndarray
-    unit: np.ndarray
-    offset: np.ndarray
-    usable: np.ndarray
-    level: np.ndarray
-    mean: np.ndarray
-    deviation: np.ndarray
+    cross: Matrices
+    departures: Matrices
+    totals: Map
+    squares: Maps
+    head: Matrices
+    tail: Matrices
+    unit: Maps
+    offset: Maps
+    usable: Mask
+    level: Map
+    mean: Map
+    deviation: Map
 
 
-def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0), n_threads=1):
+def accumulate(
+    blocks: Iterable[Maps],
+    model: TimeModel,
+    *,
+    n_lags: int = 1,
+    scaling: str = "percent",
+    stored: tuple[float, float] = (1.0, 0.0),
+    n_threads: int = 1,
+) -> SeriesSums:
     """Return the sums over time of one run that comes in blocks of volumes.
 
     Parameters
@@ -90,8 +105,8 @@ def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0),
         take percents of.
     """
     n_double = n_lags if n_lags < 2 else 0
-    rows = [*(model.lagged(k) for k in range(n_double + 1)), np.ones((model.n_volumes, 1))]
-    rows = np.column_stack([*rows, model.baseline])
+    products = [model.lagged(k) for k in range(n_double + 1)]
+    rows = np.column_stack([*products, np.ones((model.n_volumes, 1)), model.baseline])
     singles = make_departure_rows(model, n_lags if n_lags > 1 else 0)
     state = None
     start = 0
@@ -114,33 +129,32 @@ def accumulate(blocks, model, *, n_lags=1, scaling="percent", stored=(1.0, 0.0),
     return state.finish(model, scaling, stored)
 
 
-def make_departure_rows(model, n_lags):
+def make_departure_rows(model: TimeModel, n_lags: int) -> Matrix:
     """Return the rows whose products with a series are its departures, (n_volumes, n_lags * rank)."""
     rows = [model.departures(k) for k in range(1, n_lags + 1)]
     return np.column_stack(rows) if rows else np.zeros((model.n_volumes, 0))
 
 
-def join_sums(model, parts):
+def join_sums(model: TimeModel, parts: Sequence[SeriesSums]) -> SeriesSums:
     """Return the sums of runs that are fitted together from those of each, in their order."""
-    first = parts[0]
     return SeriesSums(
         model=model,
-        cross=sum(part.cross for part in parts),
-        departures=sum(part.departures for part in parts),
-        totals=sum(part.totals for part in parts),
-        squares=sum(part.squares for part in parts),
+        cross=reduce(add, (part.cross for part in parts)),
+        departures=reduce(add, (part.departures for part in parts)),
+        totals=reduce(add, (part.totals for part in parts)),
+        squares=reduce(add, (part.squares for part in parts)),
         head=np.concatenate([part.head for part in parts]),
         tail=np.concatenate([part.tail for part in parts]),
         unit=np.concatenate([part.unit for part in parts]),
         offset=np.concatenate([part.offset for part in parts]),
         usable=np.logical_and.reduce([part.usable for part in parts]),
-        level=first.level if len(parts) == 1 else sum(part.level for part in parts),
+        level=reduce(add, (part.level for part in parts)),
         mean=np.mean([part.mean for part in parts], axis=0),
         deviation=np.sqrt(np.mean([np.square(part.deviation) for part in parts], axis=0)),
     )
 
 
-def _shift(model, pieces, constant):
+def _shift(model: TimeModel, pieces: Pieces, constant: Map) -> None:
     """Add a constant to the series whose sums these are, in place."""
     cross, departures, totals, squares, head, tail = pieces
     n_lags = len(head)
@@ -160,22 +174,23 @@ def _shift(model, pieces, constant):
     tail += constant
 
 
-def _add_outer(sums, constant, step):
+def _add_outer(sums: Matrix, constant: Map, step: Map) -> None:
     """Add a constant of each voxel times a step to sums (n_voxels, rank), in place."""
     for start in range(0, len(sums), CHUNK):
         sums[start : start + CHUNK] += constant[start : start + CHUNK, None] * step
 
 
-def _find_reference(first):
+def _find_reference(first: Maps) -> Map:
     """Return the mean of the first volumes, shape (n_voxels,), which is near that of all."""
     # The mean of equal numbers may round: constant voxels must come out as exactly constant.
-    return np.where(np.all(first == first[0], axis=0), first[0], first.mean(axis=0, dtype=float))
+    mean: Map = first.mean(axis=0, dtype=float)
+    return np.where(np.all(first == first[0], axis=0), first[0], mean)
 
 
 class _State:
     """The sums as they grow; chunks of voxels are added by different threads."""
 
-    def __init__(self, n_voxels, n_rows, n_lags):
+    def __init__(self, n_voxels: int, n_rows: tuple[int, int], n_lags: int) -> None:
         self.reference = np.zeros(n_voxels)
         self.sums = np.zeros((n_voxels, n_rows[0]))
         self.singles = np.zeros((n_voxels, n_rows[1]), np.float32)
@@ -185,7 +200,7 @@ class _State:
         self.n_lags = n_lags
         self.n_seen = np.zeros(-(-n_voxels // CHUNK), int)
 
-    def add(self, block, weights, chunk):
+    def add(self, block: Maps, weights: tuple[Matrix, Matrix, Mask], chunk: slice) -> None:
         """Add one block of volumes at one chunk of voxels."""
         n_lags, part = self.n_lags, chunk.start // CHUNK
         values = np.empty((n_lags + len(block), len(self.reference[chunk])))
@@ -197,8 +212,9 @@ class _State:
         target = self.sums[chunk].T
         dgemm(1.0, weights[0].T, new.T, beta=1.0, c=target, trans_b=True, overwrite_c=True)
         if self.singles.shape[1]:
-            target, single = self.singles[chunk].T, new.astype(np.float32)
-            sgemm(1.0, weights[1].T, single.T, beta=1.0, c=target, trans_b=True, overwrite_c=True)
+            single = new.astype(np.float32).T
+            grown = self.singles[chunk].T
+            sgemm(1.0, weights[1].T, single, beta=1.0, c=grown, trans_b=True, overwrite_c=True)
         for k in range(n_lags + 1):
             earlier = values[n_lags - k : len(values) - k]
             self.squares[k, chunk] += (2.0 if k else 1.0) * np.einsum("tv,tv->v", new, earlier)
@@ -211,7 +227,7 @@ class _State:
         self.tail[:, chunk] = values[len(values) - n_lags :]
         self.n_seen[part] += len(new)
 
-    def finish(self, model, scaling, stored):
+    def finish(self, model: TimeModel, scaling: str, stored: tuple[float, float]) -> SeriesSums:
         """Return the record."""
         slope, intercept = stored
         count = np.count_nonzero(model.baseline)
@@ -250,7 +266,7 @@ class _State:
         )
 
 
-def _find_unit(mean, deviation, scaling):
+def _find_unit(mean: Map, deviation: Map, scaling: str) -> tuple[Map, Mask]:
     """Return the factor from the image's units to those of the effects, and which voxels can be fitted."""
     varies = (deviation > 0) & np.isfinite(mean)
     if not varies.any():

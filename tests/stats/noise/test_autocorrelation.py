@@ -170,6 +170,11 @@ def test_short_runs_fitted_with_others_limit_the_order():
     assert count_lags("auto", 0.5, 500, 7) == 3
 
 
+def test_the_order_of_auto_is_asked_for_with_what_decides_it():
+    with pytest.raises(ValueError, match="auto needs the repetition time and the degrees of freedom"):
+        count_lags("auto", 0.8)
+
+
 NOISE_PAGE = Path(__file__).parents[3] / "docs" / "noise.md"
 COLUMNS = ("ar1-reml", "ols", "ar1")
 
