@@ -2,8 +2,12 @@
 
 import math
 
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Contrast, Estimate, JointEstimate, Run
+from bidsapp.records.plan import RunFit
 
-def describe_contrast(contrast):
+
+def describe_contrast(contrast: Contrast) -> Document:
     """Return a contrast as plain values: its name, test and non-zero weights by column."""
     rows = [
         {name: float(weight) for name, weight in zip(contrast.columns, row, strict=True) if weight}
@@ -13,7 +17,7 @@ def describe_contrast(contrast):
     return {"name": contrast.name, "test": contrast.test, "weights": weights}
 
 
-def describe_run(run, fit):
+def describe_run(run: Run, fit: RunFit) -> Document:
     """Return what is known of a run before it is fitted.
 
     Parameters
@@ -39,7 +43,7 @@ def describe_run(run, fit):
     }
 
 
-def describe_dof(estimate):
+def describe_dof(estimate: Estimate | JointEstimate) -> float | list[float | None] | None:
     """Return the degrees of freedom as plain values: a number, two for F, None where they differ by voxel."""
     dof = estimate.dof
     value = None if getattr(dof, "ndim", 0) else (float(dof) if math.isfinite(dof) else None)

@@ -7,28 +7,30 @@ or ``group``: a record is a file that anybody may have edited, so nothing outsid
 import gzip
 import json
 import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from bidsapp.names import sidecar_path
+from bidsapp.records.documents import Document
 
 # Keys whose paths are inputs, or no paths.
 OTHER_KEYS = ("files", "inputs", "anatomy", "background", "settings", "command", "written")
 KEPT_SUFFIX = ".before"
 
 
-def is_finished(path, fingerprint):
+def is_finished(path: Path, fingerprint: str) -> bool:
     """Tell whether the record at ``path`` is of complete work, made from the same, whose files are whole."""
     record = read_record(path)
     return record.get("fingerprint") == fingerprint and is_whole(path, record)
 
 
-def is_whole(path, record):
+def is_whole(path: Path, record: Document) -> bool:
     """Tell whether a record is of complete work, and its files are as they were written."""
     return record.get("status") == "complete" and _have_sizes(Path(path), record.get("written"))
 
 
-def read_record(path):
+def read_record(path: Path) -> Document:
     """Return the record at ``path``; empty where there is none that can be read."""
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -37,7 +39,7 @@ def read_record(path):
     return record if isinstance(record, dict) else {}
 
 
-def take_record(path):
+def take_record(path: Path) -> Document:
     """Put a record aside while its work is done again, and return it.
 
     It is kept until `drop_record`: where the work is interrupted, the next call still knows its files.
@@ -48,22 +50,22 @@ def take_record(path):
     return read_record(kept)
 
 
-def drop_record(path):
+def drop_record(path: Path) -> None:
     """Remove the record that `take_record` put aside."""
     _kept(path).unlink(missing_ok=True)
 
 
-def _kept(path):
+def _kept(path: Path) -> Path:
     return path.with_name(path.name + KEPT_SUFFIX)
 
 
-def files_of(record, top):
+def files_of(record: Document, top: str) -> set[str]:
     """Return the paths below ``top`` that a record names, relative to the output folder."""
     found = (text for text in _texts(record) if text.startswith(f"{top}/"))
     return {text for text in found if text.endswith((".nii.gz", ".tsv"))}
 
 
-def _texts(value):
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -75,17 +77,17 @@ def _texts(value):
             yield from _texts(item)
 
 
-def measure_files(output_dir, record, top):
+def measure_files(output_dir: Path, record: Document, top: str) -> dict[str, int]:
     """Return path -> size in bytes of every file that a record names, the sidecars included."""
     paths = [Path(output_dir, name) for name in _with_sidecars(files_of(record, top))]
     return {str(path.relative_to(output_dir)): path.stat().st_size for path in paths if path.is_file()}
 
 
-def _with_sidecars(paths):
+def _with_sidecars(paths: Iterable[str]) -> list[str]:
     return sorted({name for path in paths for name in (path, sidecar_path(path))})
 
 
-def _have_sizes(record, sizes):
+def _have_sizes(record: Path, sizes: Mapping[str, int] | None) -> bool:
     """Whether files have their sizes; those changed after the record are read, if they can be checked."""
     if sizes is None:
         return False
@@ -107,7 +109,7 @@ def _have_sizes(record, sizes):
     return True
 
 
-def _is_readable(path):
+def _is_readable(path: Path) -> bool:
     """Whether a compressed file is what was packed, by its own check sum; others are taken as they are."""
     if path.suffix != ".gz":
         return True
@@ -118,7 +120,7 @@ def _is_readable(path):
     return True
 
 
-def remove_outdated(output_dir, before, after, top):
+def remove_outdated(output_dir: Path, before: Document, after: Document, top: str) -> int:
     """Remove the files that the record ``before`` names and ``after`` does not; return how many.
 
     The group stage would take the maps of a participant, and a reader those of the group.

@@ -3,6 +3,7 @@
 import json
 import logging
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ TEMPORARY_PREFIX = ".unfinished-"
 
 
 @contextmanager
-def replacing(path):
+def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary path in the folder of ``path``; rename it to ``path`` when the block succeeds.
 
     The temporary name keeps the extension, which decides how some libraries write. Several processes may
@@ -36,7 +37,7 @@ def replacing(path):
         temporary.unlink(missing_ok=True)
 
 
-def make_folder(path):
+def make_folder(path: Path | str) -> None:
     """Make a folder and its parents; a clear error where that is not allowed."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -45,24 +46,24 @@ def make_folder(path):
         raise InputError(message, exit_code=EXIT_CANNOT_CREATE) from error
 
 
-def write_text(path, text):
+def write_text(path: Path | str, text: str) -> None:
     """Write text as UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path, content):
+def write_json(path: Path | str, content: object) -> None:
     """Write content as indented JSON; the order of keys is kept, NaN becomes null."""
     write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def remove_unfinished(folder):
+def remove_unfinished(folder: Path | str) -> None:
     """Remove the temporary files that a killed process left below a folder."""
     for path in Path(folder).rglob(f"{TEMPORARY_PREFIX}*"):
         path.unlink(missing_ok=True)
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     """Return value made of plain JSON types; numpy scalars and arrays, paths and tuples are converted."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

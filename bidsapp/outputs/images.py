@@ -1,21 +1,33 @@
 """Writers of NIfTI images."""
 
 import gzip
+from collections.abc import Iterable
+from pathlib import Path
 
 import nibabel
 import numpy as np
 
 from bidsapp.outputs.files import replacing
+from bidsapp.records.arrays import Labels, Map, Maps
+from bidsapp.records.maps import Geometry
 
 MNI_SPACES = ("MNI152", "MNI305", "MNIPediatric", "MNIInfant", "MNIColin")
 
 
-def write_map(path, values, geometry, *, space=None):
+def write_map(path: Path, values: Map, geometry: Geometry, *, space: str | None = None) -> None:
     """Write a map (n_points,) as float32 NIfTI, NaN outside the mask."""
     _write_volume(path, geometry.volume(np.asarray(values, np.float32)), geometry, space)
 
 
-def write_series(path, blocks, geometry, *, n_volumes, repetition_time, space=None):
+def write_series(
+    path: Path,
+    blocks: Iterable[Maps],
+    geometry: Geometry,
+    *,
+    n_volumes: int,
+    repetition_time: float,
+    space: str | None = None,
+) -> None:
     """Write a series that comes in blocks (n_volumes_in_block, n_points) as float32 NIfTI.
 
     NaN outside the mask. Volumes are packed as they come, so that the series is never held; the same
@@ -26,8 +38,8 @@ def write_series(path, blocks, geometry, *, n_volumes, repetition_time, space=No
     header.set_data_shape((*geometry.mask.shape, n_volumes))
     header.set_zooms((*header.get_zooms()[:3], repetition_time))
     header.set_xyzt_units("mm", "sec")
-    for place in (header.set_sform, header.set_qform):
-        place(geometry.affine, _space_code(space))
+    header.set_sform(geometry.affine, _space_code(space))
+    header.set_qform(geometry.affine, _space_code(space))
     header["vox_offset"], header["magic"] = 352, b"n+1"
     with (
         replacing(path) as temporary,
@@ -40,19 +52,19 @@ def write_series(path, blocks, geometry, *, n_volumes, repetition_time, space=No
                 file.write(geometry.volume(values).tobytes("F"))
 
 
-def write_mask(path, geometry, *, space=None):
+def write_mask(path: Path, geometry: Geometry, *, space: str | None = None) -> None:
     """Write the mask of a geometry as uint8 NIfTI."""
     _write_volume(path, geometry.mask.astype(np.uint8), geometry, space)
 
 
-def write_labels(path, labels, geometry, *, space=None):
+def write_labels(path: Path, labels: Labels, geometry: Geometry, *, space: str | None = None) -> None:
     """Write integer labels (n_points,) as int16 or int32 NIfTI, 0 outside the mask."""
     labels = np.asarray(labels)
     dtype = np.int16 if labels.max(initial=0) < np.iinfo(np.int16).max else np.int32
     _write_volume(path, geometry.volume(labels.astype(dtype), fill=0).astype(dtype), geometry, space)
 
 
-def _write_volume(path, volume, geometry, space):
+def _write_volume(path: Path, volume: np.ndarray, geometry: Geometry, space: str | None) -> None:
     image = nibabel.Nifti1Image(volume, geometry.affine)
     code = _space_code(space)
     image.set_sform(geometry.affine, code)
@@ -62,6 +74,6 @@ def _write_volume(path, volume, geometry, space):
         nibabel.save(image, temporary)
 
 
-def _space_code(space):
+def _space_code(space: str | None) -> int:
     """Return the NIfTI code of a space: 4 MNI 152, 2 aligned to another image."""
     return 4 if space and space.startswith(MNI_SPACES) else 2

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 
 from bidsapp.errors import InputError
 from bidsapp.names import GROUP_RECORDS, SUBJECT_RECORDS, record_path, sidecar_path
+from bidsapp.records.arrays import Matrix, Numbers
+from bidsapp.records.documents import Document
 
 # The keys that may be absent, by the list that holds the objects (docs/records.md); read as None.
 OPTIONAL = {
@@ -32,8 +35,8 @@ OPTIONAL = {
 class Volume:
     """A map as a volume: values, shape (x, y, z), and voxel indices to mm."""
 
-    values: np.ndarray
-    affine: np.ndarray
+    values: Numbers
+    affine: Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,47 +47,47 @@ class Results:
     """
 
     folder: Path
-    record: dict
+    record: Document
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What the record is about: ``sub-01``, or the node of a group record."""
         return f"sub-{self.record['subject']}" if "subject" in self.record else self.record["node"]
 
-    def has(self, path):
+    def has(self, path: str | None) -> TypeGuard[str]:
         """Whether a path of the record is given and there."""
-        return bool(path) and (self.folder / path).is_file()
+        return (self.folder / path).is_file() if path else False
 
-    def read_map(self, path):
+    def read_map(self, path: str) -> Volume:
         """Return a map of the record as a Volume of float32."""
         return _read_volume(self.folder / path)
 
-    def read_table(self, path):
+    def read_table(self, path: str) -> pd.DataFrame:
         """Return a table of the record; ``n/a`` is missing."""
         return pd.read_csv(self.folder / path, sep="\t", na_values="n/a", keep_default_na=False)
 
-    def describe(self, path):
+    def describe(self, path: str) -> Document:
         """Return the column descriptions of a table: its JSON sidecar, empty where there is none."""
         sidecar = self.folder / sidecar_path(path)
         return json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
 
 
-def read_subject_results(output_dir, subject):
+def read_subject_results(output_dir: Path | str, subject: str) -> Results:
     """Return the results of one subject."""
     return _read_record(Path(output_dir), record_path(subject))
 
 
-def read_all_subject_results(output_dir):
+def read_all_subject_results(output_dir: Path | str) -> list[Results]:
     """Return the results of every subject that has a record, in the order of their labels."""
     return _read_all(Path(output_dir), SUBJECT_RECORDS)
 
 
-def read_group_results(output_dir):
+def read_group_results(output_dir: Path | str) -> list[Results]:
     """Return the results of every Dataset node that has a record, in the order of their names."""
     return _read_all(Path(output_dir), GROUP_RECORDS)
 
 
-def _read_all(folder, pattern):
+def _read_all(folder: Path, pattern: str) -> list[Results]:
     found = []
     for path in sorted(folder.glob(pattern)):
         try:
@@ -96,7 +99,7 @@ def _read_all(folder, pattern):
     return found
 
 
-def _read_record(folder, path):
+def _read_record(folder: Path, path: str) -> Results:
     try:
         record = json.loads((folder / path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -108,7 +111,7 @@ def _read_record(folder, path):
     return Results(folder, _complete(record))
 
 
-def _complete(entry, kind=None):
+def _complete(entry: Document, kind: str | None = None) -> Document:
     """Return an object of a record with None for the keys that may be absent and are."""
     full = {**dict.fromkeys(OPTIONAL.get(kind, ())), **entry}
     for name, value in full.items():
@@ -117,9 +120,11 @@ def _complete(entry, kind=None):
     return full
 
 
-def _read_volume(path):
+def _read_volume(path: Path) -> Volume:
     try:
         image = nib.load(path)
+        if not isinstance(image, nib.spatialimages.SpatialImage):
+            raise nib.filebasedimages.ImageFileError("not a volume")
         values = np.asarray(image.dataobj, dtype=np.float32)
     except (OSError, EOFError, nib.filebasedimages.ImageFileError) as error:
         raise InputError(f"{path} cannot be read ({error}). Run its stage again.") from error

@@ -2,10 +2,12 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, InputError, SettingsError
 from bidsapp.outputs.files import write_json, write_text
+from bidsapp.records.documents import Document
 from bidsapp.version import __version__
 from bidsapp.vocabulary.quantities import QUANTITIES
 
@@ -15,7 +17,14 @@ BIDS_VERSION = "1.11.0"
 BIDSIGNORE = "*.html\nfigures\ngroup\nlogs\n*_statmap.*\n*_design.*\n*_contrasts.*\n*_clusters.*\n*_peaks.*\n"
 
 
-def map_sidecar(stat, *, units=None, effect_units=None, group=None, **fields):
+def map_sidecar(
+    stat: str,
+    *,
+    units: str | None = None,
+    effect_units: str | None = None,
+    group: str | None = None,
+    **fields: object,
+) -> Document:
     """Return the sidecar of a map; fields that are None are left out.
 
     Parameters
@@ -40,7 +49,7 @@ def map_sidecar(stat, *, units=None, effect_units=None, group=None, **fields):
     return {**content, **{key: value for key, value in fields.items() if value is not None}}
 
 
-def write_dataset_description(output_dir, links):
+def write_dataset_description(output_dir: Path | str, links: Mapping[str, Path]) -> None:
     """Write ``dataset_description.json`` and ``.bidsignore`` of the output folder.
 
     Links to the input datasets are relative, so that the same analysis gives the same bytes elsewhere.
@@ -81,7 +90,7 @@ def write_dataset_description(output_dir, links):
         )
 
 
-def _read_description(path):
+def _read_description(path: Path) -> Document:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -93,8 +102,8 @@ def _read_description(path):
     return content if isinstance(content, dict) else {}
 
 
-def _generated_by():
-    entry = {"Name": APP_NAME, "Version": __version__}
+def _generated_by() -> Document:
+    entry: Document = {"Name": APP_NAME, "Version": __version__}
     image = os.environ.get("TASKGLM_CONTAINER")
     if image:
         entry["Container"] = {"Type": "docker" if Path("/.dockerenv").exists() else "oci", "Tag": image}

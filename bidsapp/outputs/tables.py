@@ -1,9 +1,14 @@
 """Writers of TSV tables with their column descriptions."""
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
 import pandas
 
 from bidsapp.names import sidecar_path
 from bidsapp.outputs.files import replacing, write_json
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Contrast, Design
 
 CONTRAST_COLUMNS = {
     "contrast": {"Description": "Name of the contrast"},
@@ -12,7 +17,7 @@ CONTRAST_COLUMNS = {
 }
 
 
-def write_table(path, table, descriptions=None):
+def write_table(path: Path, table: pandas.DataFrame, descriptions: Document | None = None) -> None:
     """Write a data frame as TSV, missing values as ``n/a``, and its column descriptions as JSON.
 
     Numbers keep 9 significant digits, which restores every float32 exactly.
@@ -31,7 +36,7 @@ def write_table(path, table, descriptions=None):
         write_json(sidecar_path(str(path)), descriptions)
 
 
-def write_design(path, design, descriptions):
+def write_design(path: Path, design: Design, descriptions: Document | None) -> None:
     """Write a design matrix; where its rows have names, they are the first column."""
     table = pandas.DataFrame(design.matrix, columns=list(design.columns))
     if design.rows:
@@ -39,7 +44,9 @@ def write_design(path, design, descriptions):
     write_table(path, table, descriptions)
 
 
-def write_contrasts(path, contrasts, columns, quality=None):
+def write_contrasts(
+    path: Path, contrasts: Iterable[Contrast], columns: Sequence[str], quality: Document | None = None
+) -> None:
     """Write the weights of contrasts: contrast, test, row, and one column for each design column.
 
     ``quality``: further fields of the sidecar, such as ``{"Efficiency": {contrast: number}}``.

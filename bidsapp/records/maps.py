@@ -38,7 +38,7 @@ class Run:
 
     entities: dict[str, str]
     bold: Path
-    mask: Path | None
+    mask: Path
     events: Path | None
     confounds: Path | None
     repetition_time: float
@@ -48,7 +48,7 @@ class Run:
     metadata: Document = field(default_factory=dict)
     recordings: tuple[RecordingFile, ...] = ()
     notes: tuple[str, ...] = ()
-    grid: tuple[tuple[int, ...], Matrix] | None = None
+    grid: tuple[tuple[int, ...], tuple[tuple[float, ...], ...]] | None = None
 
     @property
     def label(self) -> str:

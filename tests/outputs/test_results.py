@@ -2,6 +2,8 @@
 
 import json
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from bidsapp.errors import InputError
@@ -63,3 +65,10 @@ def test_a_broken_map_is_refused_with_a_remedy(folder):
     (folder / "map.nii.gz").write_bytes(b"nothing")
     with pytest.raises(InputError, match="Run its stage again"):
         read_subject_results(folder, "01").read_map("map.nii.gz")
+
+
+def test_map_that_is_a_surface_is_told(folder):
+    data = nib.gifti.GiftiDataArray(np.zeros(3, np.float32), intent="NIFTI_INTENT_SHAPE")
+    nib.save(nib.gifti.GiftiImage(darrays=[data]), folder / "x.gii")
+    with pytest.raises(InputError, match=r"x.gii cannot be read \(not a volume\)"):
+        read_subject_results(folder, "01").read_map("x.gii")
