@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from bidsapp.names import citation_path
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.results import read_all_subject_results, read_group_results
+from bidsapp.records.documents import Document
 from bidsapp.report.methods import describe_group, describe_participant
-from bidsapp.report.references import cited, references, split_citations
+from bidsapp.report.references import Reference, cited, references, split_citations
 from bidsapp.report.render import render
 from bidsapp.report.sections.methods import find_atlases, in_words
 
@@ -16,6 +19,8 @@ from bidsapp.report.sections.methods import find_atlases, in_words
 END_OF_LATIN = 0x180
 # Settings on which the text of the participant level depends.
 TEXT_PARTS = ("run", "model")
+# Title and paragraphs.
+Chapter: TypeAlias = tuple[str, list[str]]
 LATEX = {
     **{character: "\\" + character for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -31,7 +36,7 @@ LATEX = {
 }
 
 
-def write_citation(output_dir):
+def write_citation(output_dir: Path | str) -> None:
     """Write the methods text of everything that an output folder holds."""
     folder = Path(output_dir)
     chapters = _participant_chapters(folder) + _group_chapters(folder)
@@ -45,9 +50,9 @@ def write_citation(output_dir):
     write_text(folder / citation_path(".html"), page)
 
 
-def _participant_chapters(folder):
+def _participant_chapters(folder: Path) -> list[Chapter]:
     """Return one chapter for all subjects that were analysed with the same settings."""
-    alike = {}
+    alike: dict[str, list[Document]] = {}
     for results in read_all_subject_results(folder):
         record = results.record
         parts = {part: record["settings"].get(part) for part in TEXT_PARTS}
@@ -64,14 +69,14 @@ def _participant_chapters(folder):
     return chapters
 
 
-def _group_chapters(folder):
+def _group_chapters(folder: Path) -> list[Chapter]:
     return [
         (f"Group level: {r.name}", describe_group(r.record, find_atlases(r)))
         for r in read_group_results(folder)
     ]
 
 
-def _markdown(chapters, works):
+def _markdown(chapters: Sequence[Chapter], works: Iterable[Reference]) -> str:
     lines = ["# Methods", ""]
     for title, paragraphs in chapters:
         lines += [f"## {_escape_markdown(title)}", ""]
@@ -80,7 +85,7 @@ def _markdown(chapters, works):
     return "\n".join(lines + [f"- @{work.key}: {work.text()}" for work in works]) + "\n"
 
 
-def _latex(chapters):
+def _latex(chapters: Sequence[Chapter]) -> str:
     lines = [r"\documentclass{article}", r"\usepackage[T1]{fontenc}", r"\usepackage[utf8]{inputenc}"]
     lines += [r"\usepackage{natbib}"]
     lines += [r"\begin{document}", r"\section*{Methods}"]
@@ -91,28 +96,30 @@ def _latex(chapters):
     return "\n".join(lines) + "\n"
 
 
-def _outside_citations(paragraph, escape, cite):
+def _outside_citations(
+    paragraph: str, escape: Callable[[str], str], cite: Callable[[Sequence[str]], str]
+) -> str:
     """Return a paragraph with its words escaped and its citations written in their own way."""
     pieces = split_citations(paragraph)
     return "".join(escape(words) + (cite(keys) if keys else "") for words, keys in pieces)
 
 
-def _keep(keys):
+def _keep(keys: Sequence[str]) -> str:
     return "[" + "; ".join(f"@{key}" for key in keys) + "]"
 
 
-def _cite(keys):
+def _cite(keys: Sequence[str]) -> str:
     return r"\citep{" + ",".join(keys) + "}"
 
 
-def _escape_latex(text):
+def _escape_latex(text: str) -> str:
     return "".join(LATEX.get(c) or (c if ord(c) < END_OF_LATIN or c in "–—…" else _name(c)) for c in text)
 
 
-def _name(character):
+def _name(character: str) -> str:
     """Return the code point of a character that LaTeX's standard fonts lack."""
     return f"[U+{ord(character):04X}]"
 
 
-def _escape_markdown(text):
+def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)

@@ -6,10 +6,13 @@ several: ``[@a; @b]``.
 """
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from math import inf
 from pathlib import PurePath
+from typing import TypeAlias
 
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
@@ -50,8 +53,10 @@ SCORES = (
     "the null hypothesis, which no flip changes."
 )
 
+Sentence: TypeAlias = Callable[[Document], str]
 
-def describe_participant(record, n_subjects=1):
+
+def describe_participant(record: Document, n_subjects: int = 1) -> list[str]:
     """Return the paragraphs on the run and subject level of one subject's record.
 
     ``n_subjects`` is their number where the record holds the runs and estimates of several.
@@ -61,22 +66,22 @@ def describe_participant(record, n_subjects=1):
     return _paragraphs(parts, record)
 
 
-def describe_group(record, atlases=()):
+def describe_group(record: Document, atlases: Sequence[tuple[str, str]] = ()) -> list[str]:
     """Return the paragraphs on a Dataset node; ``atlases`` are (title, citation) pairs."""
     return _paragraphs([SOFTWARE, GROUP_MODEL, INFERENCE, TABLES], record | {"atlases": atlases})
 
 
-def _paragraphs(parts, record):
+def _paragraphs(parts: Iterable[Sequence[Sentence]], record: Document) -> list[str]:
     texts = (" ".join(filter(None, (say(record) for say in part))) for part in parts)
     return [text for text in texts if text]
 
 
-def count_subjects(record):
+def count_subjects(record: Document) -> int:
     """Return the number of subjects in a group model; a subject may have several rows in it."""
     return len({s["label"].split(" ")[0] for s in record["subjects"] if s["used"]})
 
 
-def say_software(record):
+def say_software(record: Document) -> str:
     """Say which programs made the results."""
     versions = record["versions"]
     used = {"numpy": "harris2020", "scipy": "virtanen2020"}
@@ -89,13 +94,13 @@ def say_software(record):
     )
 
 
-def say_smoothing(record):
+def say_smoothing(record: Document) -> str:
     """Say how the images of the runs were smoothed."""
     kernel = _kernel(record, "run", "smoothing_fwhm")
     return f"The images were smoothed with {kernel}." if kernel else "The images were not smoothed."
 
 
-def say_runs(record):
+def say_runs(record: Document) -> str:
     """Say what was fitted."""
     runs, n_subjects = record["runs"], record["n_subjects"]
     volumes, interval = _span(run["n_volumes"] for run in runs), _span(run["repetition_time"] for run in runs)
@@ -108,7 +113,7 @@ def say_runs(record):
     )
 
 
-def say_regressors(record):
+def say_regressors(record: Document) -> str:
     """Say where the regressors and the drifts came from."""
     model, source = _options(record, "model"), record["model"]
     if not source.get("automatic"):
@@ -123,20 +128,20 @@ def say_regressors(record):
     )
 
 
-def say_times(record):
+def say_times(record: Document) -> str:
     """Say when the regressors were sampled."""
     runs = record["runs"]
     sources = sorted({f"{short(run['start_time'])} s ({run['start_time_source']})" for run in runs})
     return f"Regressors were sampled at k × TR + {' or '.join(sources)} for volume k, counted from 0."
 
 
-def say_confounds(record):
+def say_confounds(record: Document) -> str:
     """Say which confounds entered."""
     n_confounds = _span(len(run["confounds"]) for run in record["runs"])
     return f"{n_confounds} confound regressors entered the design of each run: {_listing(record['runs'])}."
 
 
-def say_censoring(record):
+def say_censoring(record: Document) -> str:
     """Say how many volumes were censored; a strategy that censors is named even where it found none."""
     runs, strategy = record["runs"], _options(record, "model").get("confounds") or ""
     n_censored = sum(len(run.get("censored", ())) for run in runs)
@@ -148,7 +153,7 @@ def say_censoring(record):
     return f"{n_censored} of {n_volumes} volumes were censored{by}, each with a regressor of its own."
 
 
-def say_boost(record):
+def say_boost(record: Document) -> str:
     """Say that amplitudes count derivatives in; an automatic model may have none to count."""
     response = _options(record, "model").get("hrf_model", "derivative")
     has_none = record["model"].get("automatic") and "derivative" not in response
@@ -157,13 +162,13 @@ def say_boost(record):
     return "Amplitudes joined each response with its derivatives (derivative boost)."
 
 
-def say_scaling(record):
+def say_scaling(record: Document) -> str:
     """Say the unit of the effects."""
     scaling = _options(record, "run").get("scaling")
-    return {"percent": PERCENT, "none": "Effects are in the units of the images."}.get(scaling, "")
+    return {"percent": PERCENT, "none": "Effects are in the units of the images."}.get(scaling or "", "")
 
 
-def say_combination(record):
+def say_combination(record: Document) -> str:
     """Say how the runs of a subject were combined."""
     combined = [e for e in record["estimates"] if e["level"] != "run"]
     if not combined:
@@ -174,7 +179,7 @@ def say_combination(record):
     return f"The estimates of the runs of a subject ({n_runs} runs) were combined: {listed}."
 
 
-def say_group_model(record):
+def say_group_model(record: Document) -> str:
     """Say the model, its estimator and its data."""
     size = " × ".join(short(v) for v in record["voxel_size_mm"])
     return (
@@ -184,19 +189,19 @@ def say_group_model(record):
     )
 
 
-def say_group_smoothing(record):
+def say_group_smoothing(record: Document) -> str:
     """Say how maps were smoothed before the group model."""
     kernel = _kernel(record, "group", "group_smoothing_fwhm")
     return f"Before, the subjects' maps were smoothed with {kernel}." if kernel else ""
 
 
-def say_inputs(record):
+def say_inputs(record: Document) -> str:
     """Say what the subjects' maps were made with, as their sidecars have it."""
     facts = "; ".join(f"{words} {value}" for words, value in (record.get("made_with") or {}).items())
     return f"The subjects' maps were made with {facts}." if facts else ""
 
 
-def say_fewer_subjects(record):
+def say_fewer_subjects(record: Document) -> str:
     """Say which contrasts have fewer subjects than the others."""
     sizes = sorted({contrast["n_subjects"] for contrast in record["contrasts"]})
     if len(sizes) < 2:
@@ -205,7 +210,7 @@ def say_fewer_subjects(record):
     return f"Fewer subjects have these contrasts: {', '.join(fewer)}."
 
 
-def say_coverage(record):
+def say_coverage(record: Document) -> str:
     """Say which voxels were analysed."""
     needed = _options(record, "group").get("min_subjects", "all")
     if needed == "all":
@@ -220,7 +225,7 @@ def say_coverage(record):
     )
 
 
-def say_mask(record):
+def say_mask(record: Document) -> str:
     """Say what the search was confined to."""
     mask = _options(record, "group").get("mask")
     if mask == "grey-matter":
@@ -228,19 +233,19 @@ def say_mask(record):
     return f"They were confined to the mask {PurePath(mask).name}." if mask else ""
 
 
-def say_left_out(record):
+def say_left_out(record: Document) -> str:
     """Say who was left out, and why."""
     left = [f"{s['label']} ({s['reason']})" for s in record["subjects"] if not s["used"]]
     return f"{len(left)} left out: {'; '.join(left)}." if left else ""
 
 
-def say_effect_sizes(record):
+def say_effect_sizes(record: Document) -> str:
     """Say what standardised effects are, where there are any."""
     found = any("g" in contrast["maps"] for contrast in record["contrasts"])
     return "Standardised effects are Hedges' g [@hedges1981]." if found else ""
 
 
-def say_tests(record):
+def say_tests(record: Document) -> str:
     """Say the alternative hypotheses."""
     contrasts, rules = _tested(record), _rules(record)
     tests = {contrast["test"] for contrast in contrasts}
@@ -249,9 +254,9 @@ def say_tests(record):
     return f"Tests were {', '.join(tails)}." if contrasts else ""
 
 
-def say_main_threshold(record):
+def say_main_threshold(record: Document) -> str:
     """Say which threshold the results go by, and whether it was declared."""
-    chosen = {}
+    chosen: dict[str, list[str]] = {}
     for contrast in record["contrasts"]:
         if contrast.get("main_threshold"):
             rule = contrast["thresholds"][0]
@@ -264,46 +269,46 @@ def say_main_threshold(record):
     return f"The main threshold was {'; '.join(named)}." if named else ""
 
 
-def say_thresholds(record):
+def say_thresholds(record: Document) -> str:
     """Say all thresholds that were computed."""
     listed = "; ".join(_rule(rule) for rule in _rules(record).values())
     return f"Thresholds: {listed}." if listed else ""
 
 
-def say_nulls(record):
+def say_nulls(record: Document) -> str:
     """Say how the null distributions came about, for which contrasts."""
     done = _shuffled(record)
     if not done:
         return ""
     named = sorted((_permutation(c["permutation"], record), c["name"]) for c in done)
     groups = [(how, [name for _, name in some]) for how, some in groupby(named, key=lambda pair: pair[0])]
-    named = len(groups) > 1 or say_not_shuffled(record)
-    nulls = "; ".join(f"{how} ({', '.join(names)})" if named else how for how, names in groups)
+    is_named = len(groups) > 1 or say_not_shuffled(record)
+    nulls = "; ".join(f"{how} ({', '.join(names)})" if is_named else how for how, names in groups)
     return f"Null distributions came from {nulls}, the observed data among them [@nichols2002; @winkler2014]."
 
 
-def say_not_shuffled(record):
+def say_not_shuffled(record: Document) -> str:
     """Say which contrasts were not shuffled, where others were."""
     left = [c["name"] for c in _tested(record) if not c.get("permutation") and c["test"] != "z"]
     return f"Not shuffled: {', '.join(left)}." if left and _shuffled(record) else ""
 
 
-def say_scores(record):
+def say_scores(record: Document) -> str:
     """Say what was shuffled where it is not the statistic of the maps."""
-    names = {}
+    names: dict[str | None, list[str]] = {}
     for contrast in _shuffled(record):
         names.setdefault(contrast["permutation"].get("statistic"), []).append(contrast["name"])
     said = [f"The shuffled statistic of {', '.join(names[s])} was {s}." for s in OTHERS if s in names]
     return " ".join([SCORES] * (SCORE_T in names) + said)
 
 
-def say_approximation(record):
+def say_approximation(record: Document) -> str:
     """Say that p is from a fitted curve."""
     name = _options(record, "permutation").get("tail_approximation")
-    return APPROXIMATED.get(name, "") if _shuffled(record) else ""
+    return APPROXIMATED.get(name or "", "") if _shuffled(record) else ""
 
 
-def say_stopping(record):
+def say_stopping(record: Document) -> str:
     """Say that shuffling stopped early."""
     options = _options(record, "permutation")
     asked = options.get("n_permutations", inf) if options.get("stop_when_decided") else 0
@@ -311,7 +316,7 @@ def say_stopping(record):
     return STOPPED if any(one["n_shuffles"] < asked and not one["exact"] for one in found) else ""
 
 
-def say_mass(record):
+def say_mass(record: Document) -> str:
     """Say what the mass of a cluster is."""
     if "maxMass" not in _rules(record):
         return ""
@@ -320,7 +325,7 @@ def say_mass(record):
     return f"The mass of a cluster is the sum of the {mass}, of {_scale(record)}."
 
 
-def say_enhancement(record):
+def say_enhancement(record: Document) -> str:
     """Say the conventions of threshold-free cluster enhancement."""
     if "maxTFCE" not in _rules(record):
         return ""
@@ -334,7 +339,7 @@ def say_enhancement(record):
     )
 
 
-def say_family(record):
+def say_family(record: Document) -> str:
     """Say over how many contrasts errors are controlled."""
     contrasts, shuffled = _tested(record), _shuffled(record)
     if len(contrasts) < 2:
@@ -348,7 +353,7 @@ def say_family(record):
     return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
 
 
-def _alone(contrasts):
+def _alone(contrasts: Iterable[Document]) -> str:
     """Return which contrasts are in no family, and that means of groups are descriptive."""
     out = [c for c in contrasts if not (c.get("permutation") or {}).get("family", "")[:1].isdigit()]
     named = ", ".join(c["name"] for c in out)
@@ -357,7 +362,7 @@ def _alone(contrasts):
     return f"{words} Means of groups are descriptive: {means}." if means else words
 
 
-def say_clusters(record):
+def say_clusters(record: Document) -> str:
     """Say what clusters, peaks and coordinates of the tables are."""
     connectivity = _options(record, "permutation").get("connectivity", 26)
     return (
@@ -367,7 +372,7 @@ def say_clusters(record):
     )
 
 
-def say_labels(record):
+def say_labels(record: Document) -> str:
     """Say where anatomical labels are from."""
     named = "; ".join(f"{title} ({citation})" for title, citation in record["atlases"])
     return f"Anatomical labels are from {named}." if named else ""
@@ -414,28 +419,29 @@ INFERENCE = (
 TABLES = (say_clusters, say_labels)
 
 
-def _options(record, part):
-    return record["settings"].get(part, {})
+def _options(record: Document, part: str) -> Document:
+    options: Document = record["settings"].get(part, {})
+    return options
 
 
-def _kernel(record, part, name):
+def _kernel(record: Document, part: str, name: str) -> str:
     """Return a smoothing in words; empty where there was none."""
     fwhm = _options(record, part).get(name) or 0
     return f"a Gaussian kernel of {short(fwhm)} mm (full width at half maximum)" if fwhm else ""
 
 
-def _tested(record):
+def _tested(record: Document) -> list[Document]:
     """Return the contrasts with any threshold that was computed."""
     return [c for c in record["contrasts"] if any(not t["reason"] for t in c["thresholds"])]
 
 
-def _shuffled(record):
+def _shuffled(record: Document) -> list[Document]:
     return [c for c in _tested(record) if c.get("permutation")]
 
 
-def _rules(record):
+def _rules(record: Document) -> dict[str, Document]:
     """Return method -> threshold of all that were computed, the words of t contrasts first."""
-    rules = {}
+    rules: dict[str, Document] = {}
     for contrast in sorted(_tested(record), key=lambda contrast: contrast["test"] != "t"):
         for rule in contrast["thresholds"]:
             if not rule["reason"]:
@@ -443,18 +449,18 @@ def _rules(record):
     return rules
 
 
-def _scale(record):
+def _scale(record: Document) -> str:
     """Return what cluster mass and TFCE were computed on."""
     scales = {c["permutation"].get("scale", "t") for c in _shuffled(record)}
     return "t (other statistics as z)" if len(scales) > 1 else scales.pop()
 
 
-def _listing(runs):
+def _listing(runs: Iterable[Document]) -> str:
     names = list(dict.fromkeys(name for run in runs for name in run["confounds"]))
     return ", ".join(names) if names else "none"
 
 
-def _rule(rule):
+def _rule(rule: Document) -> str:
     method = rule["method"]
     work = THRESHOLDS[method].cites if method in THRESHOLDS else None
     cite = f" [@{work}]" if work else ""
@@ -464,16 +470,16 @@ def _rule(rule):
     return f"{title}{alpha}{cite}"
 
 
-def _permutation(permutation, record):
+def _permutation(permutation: Document, record: Document) -> str:
     number, scheme = permutation["n_shuffles"], SCHEMES.get(permutation["scheme"], permutation["scheme"])
     column = _options(record, "permutation").get("exchangeability_blocks")
     groups = _options(record, "group").get("variance_groups")
     blocks = f"blocks ({column})" if column else f"variance groups ({groups})" if groups else "subjects"
-    scheme += MODES.get(permutation.get("mode"), "").format(blocks)
+    scheme += MODES.get(permutation.get("mode") or "", "").format(blocks)
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
     return every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
 
 
-def _span(values):
+def _span(values: Iterable[float]) -> str:
     values = sorted(set(values))
     return short(values[0]) if len(values) == 1 else f"{short(values[0])} to {short(values[-1])}"

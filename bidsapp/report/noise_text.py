@@ -1,5 +1,8 @@
 """What the methods text says of the noise model of the runs."""
 
+from collections.abc import Sequence
+
+from bidsapp.records.documents import Document
 from bidsapp.report.drawing.scale import short
 
 SIMPLE = {
@@ -16,7 +19,7 @@ SIMPLE = {
 }
 
 
-def say_noise(record):
+def say_noise(record: Document) -> str:
     """Say how serial correlation was treated, once for runs that were treated alike."""
     runs = record["runs"]
     said = [SIMPLE.get(run["noise_model"], "") for run in runs if not _is_corrected(run)]
@@ -25,15 +28,15 @@ def say_noise(record):
     return " ".join(dict.fromkeys(filter(None, [*said, _say_corrected(corrected)])))
 
 
-def _is_corrected(run):
+def _is_corrected(run: Document) -> bool:
     return bool((run.get("noise") or {}).get("corrected"))
 
 
-def _is_unknown(run):
+def _is_unknown(run: Document) -> bool:
     return not _is_corrected(run) and run["noise_model"] not in SIMPLE
 
 
-def _say_corrected(noise):
+def _say_corrected(noise: Sequence[Document]) -> str:
     if not noise:
         return ""
     orders = " or ".join(str(order) for order in sorted({each["order"] for each in noise}))
@@ -54,7 +57,7 @@ def _say_corrected(noise):
     )
 
 
-def say_noise_smoothing(record):
+def say_noise_smoothing(record: Document) -> str:
     """Say how noise coefficients were smoothed; white noise has none."""
     fwhm = record["settings"].get("run", {}).get("noise_smoothing_fwhm") or 0
     if not fwhm or {run["noise_model"] for run in record["runs"]} == {"ols"}:

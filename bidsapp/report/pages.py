@@ -1,11 +1,18 @@
 """The reports: which sections, in which order."""
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from bidsapp.errors import AppError, in_words
 from bidsapp.names import GROUP_REPORT, OVERVIEW_REPORT, subject_report_path
 from bidsapp.outputs.files import write_text
-from bidsapp.outputs.results import read_all_subject_results, read_group_results, read_subject_results
+from bidsapp.outputs.results import (
+    Results,
+    read_all_subject_results,
+    read_group_results,
+    read_subject_results,
+)
 from bidsapp.report.citation import write_citation
 from bidsapp.report.render import FigureBook, Section, render, render_page
 from bidsapp.report.sections import (
@@ -40,8 +47,13 @@ GROUP_SECTIONS = (
     about.make_section,
 )
 
+# Makes sections of a page.
+Maker: TypeAlias = Callable[[Results, FigureBook], Section | list[Section] | None]
+# The section that could not be made.
+Failure: TypeAlias = tuple[str, Exception]
 
-def write_subject_report(output_dir, subject):
+
+def write_subject_report(output_dir: Path | str, subject: str) -> Path:
     """Write the report of a subject and its figures; return its path.
 
     Raises
@@ -50,15 +62,17 @@ def write_subject_report(output_dir, subject):
         A section could not be made; the report of the others is there.
     """
     results = read_subject_results(output_dir, subject)
-    book, failures = FigureBook(), []
+    book = FigureBook()
+    failures: list[Failure] = []
     sections = _make(SUBJECT_SECTIONS, results, book, failures)
     page = render_page(results.name, subject_summary.lead(results), sections, book)
     return _write(Path(output_dir), subject_report_path(subject), page, book, failures)
 
 
-def write_group_report(output_dir):
+def write_group_report(output_dir: Path | str) -> Path:
     """Write the report of all Dataset nodes and its figures; return its path; errors as of a subject's."""
-    book, failures = FigureBook(), []
+    book = FigureBook()
+    failures: list[Failure] = []
     all_results = read_group_results(output_dir)
     sections = [
         section for results in all_results for section in _make(GROUP_SECTIONS, results, book, failures)
@@ -70,7 +84,7 @@ def write_group_report(output_dir):
     return _write(Path(output_dir), GROUP_REPORT, page, book, failures)
 
 
-def write_overview(output_dir):
+def write_overview(output_dir: Path | str) -> Path:
     """Write the overview of all subjects and reports, and the methods text; return the overview's path."""
     book = FigureBook()
     subjects, groups = read_all_subject_results(output_dir), read_group_results(output_dir)
@@ -80,7 +94,9 @@ def write_overview(output_dir):
     return _write(Path(output_dir), OVERVIEW_REPORT, page, book)
 
 
-def _make(makers, results, book, failures):
+def _make(
+    makers: Iterable[Maker], results: Results, book: FigureBook, failures: list[Failure]
+) -> list[Section]:
     """Return the sections; in place of one that fails stands what happened, and its error is added."""
     sections = []
     for make in makers:
@@ -95,7 +111,7 @@ def _make(makers, results, book, failures):
     return sections
 
 
-def _write(folder, path, page, book, failures=()):
+def _write(folder: Path, path: str, page: str, book: FigureBook, failures: Sequence[Failure] = ()) -> Path:
     write_text(folder / path, page)
     book.write(folder)
     if failures:

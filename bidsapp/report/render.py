@@ -1,13 +1,19 @@
 """Turns sections into a page: one HTML file that needs no other."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
 from bidsapp.outputs.files import write_text
+from bidsapp.records.documents import Document
+from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.scale import short
+from bidsapp.report.drawing.svg import Figure
 from bidsapp.version import __version__
 
 
@@ -32,12 +38,12 @@ class FigureBook:
     each contrast with the anatomy behind them.
     """
 
-    files: dict = field(default_factory=dict)
-    symbols: dict = field(default_factory=dict)
-    viewer: list = field(default_factory=list)
-    anatomy: object = None
+    files: dict[str, Figure] = field(default_factory=dict)
+    symbols: dict[str, str] = field(default_factory=dict)
+    viewer: list[tuple[str, Markup]] = field(default_factory=list)
+    anatomy: Background | None = None
 
-    def add(self, figure, path, style=""):
+    def add(self, figure: Figure, path: str, style: str = "") -> Markup:
         """Return a figure as HTML for the page; ``path`` is that of its file."""
         if path in self.files:
             raise ValueError(f"two figures for {path}")
@@ -45,18 +51,20 @@ class FigureBook:
         self.symbols.update(figure.shared)
         return Markup(figure.inline(style))
 
-    def write(self, folder):
+    def write(self, folder: Path) -> None:
         """Write every figure as a file."""
         for path, figure in self.files.items():
             write_text(folder / path, figure.file())
 
 
-def render(template, **values):
+def render(template: str, **values: object) -> Markup:
     """Return a template of the package with values, which are escaped unless they are Markup."""
     return Markup(_environment().get_template(template).render(**values))
 
 
-def render_page(title, lead, sections, book, script=""):
+def render_page(
+    title: str, lead: str, sections: Sequence[Section], book: FigureBook, script: str = ""
+) -> Markup:
     """Return a whole page; ``script`` is safe HTML for its end."""
     symbols = Markup("".join(book.symbols.values()))
     return render(
@@ -71,7 +79,7 @@ def render_page(title, lead, sections, book, script=""):
 
 
 @lru_cache(maxsize=1)
-def _environment():
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bidsapp.report"),
         autoescape=True,
@@ -90,22 +98,22 @@ def _environment():
     return environment
 
 
-def show_p(value):
+def show_p(value: float | None) -> str:
     """Return a p-value as readers expect it."""
     if value is None or value != value:
         return "n/a"
     return "< .0001" if value < 0.0001 else f"{value:.4f}".lstrip("0") if value < 1 else "1"
 
 
-def by_reason(skipped, name="contrast"):
+def by_reason(skipped: Iterable[Document], name: str = "contrast") -> list[tuple[str, list[str]]]:
     """Return (reason, names) pairs of what was left out, each reason once."""
-    reasons = {}
+    reasons: dict[str, list[str]] = {}
     for item in skipped:
         reasons.setdefault(item["reason"], []).append(item[name])
     return list(reasons.items())
 
 
-def first_regions(label, n=3):
+def first_regions(label: object, n: int = 3) -> str:
     """Return the first regions of a label; its file and its title have all."""
     if not isinstance(label, str):
         return "–"
@@ -113,6 +121,6 @@ def first_regions(label, n=3):
     return "; ".join(regions[:n]) + (" …" if len(regions) > n else "")
 
 
-def _include_raw(name):
+def _include_raw(name: str) -> Markup:
     """Return a file of the templates folder as it is: style and script of the package itself."""
-    return Markup(_environment().loader.get_source(_environment(), name)[0])
+    return Markup(files("bidsapp.report").joinpath("templates", name).read_text(encoding="utf-8"))

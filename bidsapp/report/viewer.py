@@ -6,6 +6,7 @@ All of it is gzip in base64: small, and unpacked by the browser only when somebo
 import base64
 import gzip
 import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 
@@ -14,6 +15,10 @@ import numpy as np
 from markupsafe import Markup
 from scipy.ndimage import zoom
 
+from bidsapp.outputs.results import Volume
+from bidsapp.records.arrays import Matrix
+from bidsapp.records.documents import Document
+from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.glass import upright
 from bidsapp.report.render import render
 
@@ -26,7 +31,15 @@ MAX_PAGE_BYTES = 14_500_000
 MAX_METHODS = 16
 
 
-def pack_contrast(statistic, volume, thresholds, *, limit, start, strips):
+def pack_contrast(
+    statistic: str,
+    volume: Volume,
+    thresholds: Sequence[tuple[Document, Volume]],
+    *,
+    limit: float,
+    start: Sequence[float],
+    strips: Mapping[str, str],
+) -> Markup:
     """Return the data of one contrast as JSON text that is safe inside a script element.
 
     Parameters
@@ -67,7 +80,9 @@ def pack_contrast(statistic, volume, thresholds, *, limit, start, strips):
     return Markup(json.dumps(data, ensure_ascii=True).replace("<", "\\u003c"))
 
 
-def render_viewer(background, contrasts, size):
+def render_viewer(
+    background: Background | None, contrasts: Sequence[tuple[str, Markup]], size: int
+) -> Markup:
     """Return the viewer's HTML, or nothing when there is no contrast.
 
     Parameters
@@ -78,7 +93,7 @@ def render_viewer(background, contrasts, size):
     contrasts : list of (anchor, data)
         Data as from ``pack_contrast``.
     """
-    if not contrasts:
+    if not contrasts or background is None:
         return Markup("")
     library, anatomy, kept = _library(), _pack_anatomy(background), []
     size += len(library) + len(anatomy)
@@ -89,7 +104,7 @@ def render_viewer(background, contrasts, size):
     return render("viewer.html", library=library, anatomy=anatomy, contrasts=kept)
 
 
-def _method(threshold, bit):
+def _method(threshold: Document, bit: int) -> Document:
     return {
         "key": threshold["method"],
         "title": threshold["title"],
@@ -99,7 +114,7 @@ def _method(threshold, bit):
     }
 
 
-def _pack_anatomy(background):
+def _pack_anatomy(background: Background) -> Markup:
     steps = np.diag(background.affine)[:3]
     factors = np.minimum(steps / ANATOMY_STEP_MM, 1.0)
     values = zoom(background.values, factors, order=1)
@@ -108,17 +123,17 @@ def _pack_anatomy(background):
     return _pack_image((np.clip(values, 0, 1) * 255).astype(np.uint8), affine)
 
 
-def _pack_image(values, affine):
+def _pack_image(values: np.ndarray, affine: Matrix) -> Markup:
     image = nib.Nifti1Image(values, affine)
     return _pack(image.to_bytes())
 
 
 @lru_cache(maxsize=1)
-def _library():
+def _library() -> Markup:
     """Return NiiVue as nilearn ships it; packed once."""
     return Markup(_pack(files("nilearn").joinpath("_assets/js/niivue.umd.js").read_bytes()))
 
 
-def _pack(content):
+def _pack(content: bytes) -> Markup:
     # A fixed time makes equal content equal bytes.
     return Markup(base64.b64encode(gzip.compress(content, 9, mtime=0)).decode())

@@ -1,7 +1,11 @@
 """Charts over time: traces and events."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
+from bidsapp.records.arrays import Matrix, Numbers
+from bidsapp.records.documents import Document
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.colours import GREYS, code_range, opaque
 from bidsapp.report.drawing.png import png_address
@@ -15,7 +19,9 @@ LANE = 17.0
 NARROW, NARROW_MARGINS, NAME = 360.0, (12.0, 20.0, 38.0), 104.0
 
 
-def draw_traces(times, series, *, alt, unit, marks=()):
+def draw_traces(
+    times: Numbers, series: Mapping[str, Numbers], *, alt: str, unit: str, marks: Sequence[float] = ()
+) -> svg.Figure:
     """Return lines over time.
 
     Parameters
@@ -42,7 +48,14 @@ def draw_traces(times, series, *, alt, unit, marks=()):
     return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
 
 
-def draw_against_expected(places, expected, groups, *, alt, names):
+def draw_against_expected(
+    places: Numbers,
+    expected: Numbers,
+    groups: Mapping[str, tuple[Numbers, Numbers]],
+    *,
+    alt: str,
+    names: tuple[str, str],
+) -> svg.Figure:
     """Return the curves of groups of voxels on the expected one, each with the band that is chance.
 
     Parameters
@@ -55,7 +68,9 @@ def draw_against_expected(places, expected, groups, *, alt, names):
     """
     curves = [*(curve for curve, _ in groups.values())]
     curves += [expected + sign * band for _, band in groups.values() for sign in (1, -1)]
-    frame = Frame((places[0], places[-1]), (np.min(curves), np.max(curves)), 170.0, NARROW, NARROW_MARGINS)
+    frame = Frame(
+        (places[0], places[-1]), (float(np.min(curves)), float(np.max(curves))), 170.0, NARROW, NARROW_MARGINS
+    )
     across = [frame.x(place) for place in places]
     bands, lines, legends = [], [], []
     for i, (name, (curve, band)) in enumerate(groups.items()):
@@ -69,7 +84,7 @@ def draw_against_expected(places, expected, groups, *, alt, names):
     return svg.Figure("".join(parts), NARROW, frame.height, alt, {})
 
 
-def draw_carpet(times, matrix, columns, *, alt):
+def draw_carpet(times: Numbers, matrix: Matrix, columns: Sequence[str], *, alt: str) -> svg.Figure:
     """Return the design over time: one row a regressor, each scaled by itself, grey where it is constant."""
     low, high = matrix.min(axis=0), matrix.max(axis=0)
     flat = high == low
@@ -87,7 +102,7 @@ def draw_carpet(times, matrix, columns, *, alt):
     return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
 
 
-def draw_timeline(events, end, *, alt):
+def draw_timeline(events: Sequence[Document], end: float, *, alt: str) -> svg.Figure:
     """Return the events of a run: one lane a condition, a bar from onset over the duration.
 
     The last lane is of the events without a condition.
@@ -104,7 +119,7 @@ def draw_timeline(events, end, *, alt):
     return svg.Figure("".join(parts + frame.time_axis("time (s)")), WIDTH, frame.height, alt, {})
 
 
-def _bar(frame, top, event):
+def _bar(frame: "Frame", top: float, event: Document) -> str:
     start = frame.x(max(event["onset"], 0.0))
     width = svg.number(max(frame.x(event["onset"] + (event["duration"] or 0)) - start, 1.4))
     return f"M{svg.number(start)} {svg.number(top)}h{width}v{svg.number(LANE - 4)}h-{width}z"
@@ -113,28 +128,35 @@ def _bar(frame, top, event):
 class Frame:
     """Maps data to places of a chart and draws its axes; ``margins`` are right, above and below."""
 
-    def __init__(self, across, up, height, width=WIDTH, margins=(RIGHT, TOP, BOTTOM)):
+    def __init__(
+        self,
+        across: tuple[float, float],
+        up: tuple[float, float],
+        height: float,
+        width: float = WIDTH,
+        margins: tuple[float, float, float] = (RIGHT, TOP, BOTTOM),
+    ) -> None:
         pad = 0.04 * (up[1] - up[0])
         self.left, self.right = across
         self.low, self.high = up[0] - pad, up[1] + pad
         right, self.top, below = margins
         self.end, self.height, self.depth = width - right, height, height - below - self.top
 
-    def x(self, value):
+    def x(self, value: float) -> float:
         """Return the place of a value on the horizontal axis."""
         share = (value - self.left) / ((self.right - self.left) or 1.0)
         return LEFT + share * (self.end - LEFT)
 
-    def y(self, value):
+    def y(self, value: float) -> float:
         """Return the place of a value on the vertical axis."""
         return self.top + self.depth * (self.high - value) / (self.high - self.low)
 
-    def band(self, start, end):
+    def band(self, start: float, end: float) -> str:
         """Return a shaded stretch."""
         width = max(self.x(end) - self.x(start), 1.5)
         return svg.rectangle(self.x(start), self.top, width, self.depth, fill="#d55e00", opacity=0.28)
 
-    def axes(self, across, up):
+    def axes(self, across: str, up: str) -> list[str]:
         """Return both axes with ticks and their names."""
         parts = []
         for tick in round_ticks(self.low, self.high, 3):
@@ -145,7 +167,7 @@ class Frame:
         parts.append(svg.text(10, middle, up, size=9, anchor="middle", fill=svg.FAINT, transform=turn))
         return parts + self.time_axis(across)
 
-    def time_axis(self, name):
+    def time_axis(self, name: str) -> list[str]:
         """Return the horizontal axis with its ticks and name."""
         base = self.top + self.depth
         parts = [svg.line(LEFT, base, self.end, base)]
@@ -160,7 +182,7 @@ class Frame:
         return [*parts, svg.text(place, base + down, name, size=9, anchor=anchor, fill=svg.FAINT)]
 
 
-def _legend(x, y, colour, name):
+def _legend(x: float, y: float, colour: str, name: str) -> str:
     return svg.line(x, y - 3, x + 14, y - 3, stroke=colour, stroke_width=2) + svg.text(
         x + 18, y, name, size=9
     )

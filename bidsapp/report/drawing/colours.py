@@ -3,7 +3,13 @@
 A palette is an array of RGBA bytes, shape (256, 4), for values coded as bytes by ``code_*``.
 """
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
+
+from bidsapp.records.arrays import Numbers
 
 POSITIVE_HEX, NEGATIVE_HEX = "#d9590f", "#2a7bc8"
 # On dark slices the strongest values are the brightest; on a transparent ground the darkest.
@@ -14,9 +20,10 @@ SEQUENTIAL = ("#0d1b2a", "#1b4965", "#2a8f8a", "#7bc96f", "#f7e06e")
 GREYS = ("#000000", "#ffffff")
 # The eye does not tell more greys apart, and PNG packs fewer better.
 N_GREYS, N_SIGNED = 64, 96
+Bytes: TypeAlias = NDArray[np.uint8]
 
 
-def ramp(colours, n=256):
+def ramp(colours: Sequence[str], n: int = 256) -> Bytes:
     """Return n RGB colours between the given ones, shape (n, 3), uint8."""
     stops = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
     at = np.linspace(0, len(stops) - 1, n)
@@ -27,12 +34,12 @@ def ramp(colours, n=256):
     )
 
 
-def opaque(colours):
+def opaque(colours: Sequence[str]) -> Bytes:
     """Return a palette without transparency."""
     return np.column_stack([ramp(colours), np.full(256, 255, "u1")])
 
 
-def glass_palette(faintest=0.0):
+def glass_palette(faintest: float = 0.0) -> Bytes:
     """Return the palette of glass brains: more opaque with the distance from 0, full from four fifths on.
 
     ``faintest`` is the opacity of the weakest values: 0 for whole maps, whose noise shall not hide the rest.
@@ -42,25 +49,25 @@ def glass_palette(faintest=0.0):
     return np.column_stack([ramp(GLASS), alpha.round().astype("u1")])
 
 
-def code_signed(values, limit):
+def code_signed(values: Numbers, limit: float) -> Bytes:
     """Return values from -limit to limit as bytes 1 to 255; 128 is zero and not a number."""
-    scaled = np.nan_to_num(values / limit if limit > 0 else values * 0.0)
+    scaled: Numbers = np.nan_to_num(values / limit if limit > 0 else values * 0.0)
     return (128 + np.clip(scaled, -1, 1) * 127).round().astype("u1")
 
 
-def code_range(values, low, high):
+def code_range(values: Numbers, low: float, high: float) -> Bytes:
     """Return values from low to high as bytes 0 to 255; not a number is low."""
-    scaled = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1.0)
+    scaled: Numbers = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1.0)
     return (np.clip(scaled, 0, 1) * 255).round().astype("u1")
 
 
-def slice_palette():
+def slice_palette() -> Bytes:
     """Return the palette of overlaid slices: greys, then negative, then positive."""
     both = ramp(SLICES, 2 * N_SIGNED)
     return np.column_stack([np.concatenate([ramp(GREYS, N_GREYS), both]), np.full(256, 255, "u1")])
 
 
-def code_slice(background, overlay, limit):
+def code_slice(background: Numbers, overlay: Numbers, limit: float) -> Bytes:
     """Return bytes for ``slice_palette``: the overlay where it is not zero, else the background (0 to 1)."""
     grey = (np.clip(background, 0, 1) * (N_GREYS - 1)).round()
     share = np.clip(np.abs(overlay) / limit, 0, 1) * (N_SIGNED - 1)
@@ -68,6 +75,6 @@ def code_slice(background, overlay, limit):
     return np.where(overlay != 0, signed.round(), grey).astype("u1")
 
 
-def signed_slice_palette():
+def signed_slice_palette() -> Bytes:
     """Return the overlay colours of slices as a palette from the most negative to the most positive."""
     return opaque(SLICES)

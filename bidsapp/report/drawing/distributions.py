@@ -1,16 +1,25 @@
 """Charts of distributions: a null with its observed maximum, the effects of subjects, sparklines."""
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+from xml.sax.saxutils import escape
+
 import numpy as np
 
+from bidsapp.records.arrays import Numbers
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.charts import SERIES
 from bidsapp.report.drawing.scale import round_ticks, short
 
 N_BINS = 30
 MAX_NAMED_DOTS = 60
+# Subjects with their effects; the mean and its interval.
+Group: TypeAlias = tuple[Sequence[tuple[str, float]], tuple[float, float, float]]
 
 
-def draw_null(values, observed, *, cutoff=None, name, alt):
+def draw_null(
+    values: Numbers, observed: float, *, cutoff: float | None = None, name: str, alt: str
+) -> svg.Figure:
     """Return the histogram of a null distribution with the observed value and the cut-off."""
     values = np.asarray(values, float)
     low, high = min(values.min(), observed), max(values.max(), observed)
@@ -18,8 +27,8 @@ def draw_null(values, observed, *, cutoff=None, name, alt):
     counts = np.histogram(values, edges)[0]
     width, depth, left, top = 400.0, 110.0, 16.0, 24.0
 
-    def x(value):
-        return left + (value - edges[0]) / (edges[-1] - edges[0]) * (width - 2 * left)
+    def x(value: float) -> float:
+        return float(left + (value - edges[0]) / (edges[-1] - edges[0]) * (width - 2 * left))
 
     bars = "".join(
         f"M{svg.number(x(a))} {svg.number(top + depth)}v-{svg.number(depth * n / counts.max())}"
@@ -51,13 +60,13 @@ def draw_null(values, observed, *, cutoff=None, name, alt):
     return svg.Figure("".join(parts), width, top + depth + 34, alt, {})
 
 
-def draw_strip(groups, *, unit, title, alt):
+def draw_strip(groups: Mapping[str, Group], *, unit: str, title: str, alt: str) -> svg.Figure:
     """Return the effects of subjects as dots, with the mean and its 95 % confidence interval.
 
     Parameters
     ----------
-    groups : dict of str to list of (name, value, low, high) rows
-        For each group its subjects: (subject, effect); and "summary": (mean, low, high).
+    groups : dict of str to Group
+        For each group its subjects, (subject, effect); and its summary, (mean, low, high).
     """
     values = [v for rows, _ in groups.values() for _, v in rows] + [0.0]
     values += [v for _, summary in groups.values() for v in summary if np.isfinite(v)]
@@ -67,7 +76,7 @@ def draw_strip(groups, *, unit, title, alt):
     left = max(max(len(svg.cut(g, 18)) for g in groups) * 5.8 + 14, 20.0)
     height = 22 + lane * len(groups) + 32
 
-    def x(value):
+    def x(value: float) -> float:
         return left + (value - low + pad) / (high - low + 2 * pad) * (width - left - 14)
 
     base = 22 + lane * len(groups)
@@ -83,11 +92,12 @@ def draw_strip(groups, *, unit, title, alt):
         middle = 22 + lane * (i + 0.5)
         parts.append(svg.text(left - 8, middle + 3, svg.cut(group, 18), size=9.5, anchor="end"))
         parts.append(_dots([(name, x(v)) for name, v in rows], middle, SERIES[i % len(SERIES)]))
-        parts.append(_interval(*(x(v) if np.isfinite(v) else np.nan for v in summary), middle + 13))
+        mean, start, end = (x(v) if np.isfinite(v) else np.nan for v in summary)
+        parts.append(_interval(mean, start, end, middle + 13))
     return svg.Figure("".join(parts), width, height, alt, {})
 
 
-def _dots(places, middle, colour):
+def _dots(places: Sequence[tuple[str, float]], middle: float, colour: str) -> str:
     """Return one dot a subject; neighbours step aside, the same way each time."""
     order = np.argsort([x for _, x in places], kind="stable")
     rows = np.zeros(len(places), int)
@@ -98,14 +108,12 @@ def _dots(places, middle, colour):
         path = "".join(f"M{svg.number(x)} {svg.number(y)}h0" for _, x, y in spots)
         return svg.tag("path", d=path, stroke=colour, stroke_width=5, stroke_linecap="round", opacity=0.6)
     return "".join(
-        svg.tag(
-            "circle", f"<title>{svg.escape(str(name))}</title>", cx=x, cy=y, r=3, fill=colour, opacity=0.75
-        )
+        svg.tag("circle", f"<title>{escape(str(name))}</title>", cx=x, cy=y, r=3, fill=colour, opacity=0.75)
         for name, x, y in spots
     )
 
 
-def _interval(mean, low, high, y):
+def _interval(mean: float, low: float, high: float, y: float) -> str:
     parts = []
     if np.isfinite(low) and np.isfinite(high):
         parts.append(svg.line(low, y, high, y, stroke=svg.INK, stroke_width=2))
@@ -114,7 +122,7 @@ def _interval(mean, low, high, y):
     return "".join(parts) + svg.tag("path", d=diamond, fill=svg.INK)
 
 
-def draw_spark(value, low, high, *, alt):
+def draw_spark(value: float, low: float, high: float, *, alt: str) -> svg.Figure:
     """Return a bar from zero to a value, for a cell of a table; low and high are those of the column."""
     low, high = min(low, 0.0), max(high, 0.0)
     span = (high - low) or 1.0

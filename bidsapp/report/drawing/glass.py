@@ -4,13 +4,17 @@ The outline is a symbol that a page holds once; a map adds four small images to 
 """
 
 import json
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
 
+from bidsapp.outputs.results import Volume
+from bidsapp.records.arrays import Matrix, Numbers
+from bidsapp.records.documents import Document
 from bidsapp.report.drawing import svg
-from bidsapp.report.drawing.colours import code_signed, glass_palette
+from bidsapp.report.drawing.colours import Bytes, code_signed, glass_palette
 from bidsapp.report.drawing.png import png_address
 from bidsapp.report.drawing.scale import colour_bar
 
@@ -27,7 +31,9 @@ GAP, LABEL = 6.0, 14.0
 TITLES = {"l": "left", "y": "from behind", "r": "right", "z": "from above"}
 
 
-def draw_glass_brain(volume, *, limit, alt, faintest=0.0, signed=True):
+def draw_glass_brain(
+    volume: Volume, *, limit: float, alt: str, faintest: float = 0.0, signed: bool = True
+) -> svg.Figure:
     """Return a glass brain with the left, back, right and top views.
 
     Parameters
@@ -56,7 +62,7 @@ def draw_glass_brain(volume, *, limit, alt, faintest=0.0, signed=True):
     return svg.Figure("".join(body), x + bar_width + 4, height, alt, _symbols())
 
 
-def upright(values, affine):
+def upright(values: Numbers, affine: Matrix) -> tuple[Numbers, Matrix]:
     """Return values with axes along x, y, z, all ascending, and the diagonal affine.
 
     Oblique grids are taken as if along the nearest axes; maps of this app in a standard space never are.
@@ -74,12 +80,12 @@ def upright(values, affine):
     return values, result
 
 
-def _extent(view):
+def _extent(view: str) -> tuple[float, float]:
     across, up = VIEWS[view][3]
     return SPAN[across][1] - SPAN[across][0], SPAN[up][1] - SPAN[up][0]
 
 
-def _draw_view(view, values, affine, colours):
+def _draw_view(view: str, values: Numbers, affine: Matrix, colours: tuple[float, Bytes]) -> tuple[str, float]:
     """Return one view and its width; y points downwards in SVG."""
     across, up = VIEWS[view][3]
     depth = 3 - across - up
@@ -100,37 +106,38 @@ def _draw_view(view, values, affine, colours):
     return drawing + words, width
 
 
-def _half(values, affine, view):
+def _half(values: Numbers, affine: Matrix, view: str) -> Numbers:
     """Return the values of the hemisphere that a side view looks at."""
     if view not in "lr":
         return values
-    x = affine[0, 3] + affine[0, 0] * np.arange(values.shape[0])
+    x: Numbers = affine[0, 3] + affine[0, 0] * np.arange(values.shape[0])
     return values[x <= 0] if view == "l" else values[x >= 0]
 
 
-def _strongest(values, axis):
+def _strongest(values: Numbers, axis: int) -> Numbers:
     """Return the value farthest from zero along an axis."""
     if not values.shape[axis]:
         return np.zeros(np.delete(values.shape, axis))
-    high, low = values.max(axis=axis), values.min(axis=axis)
+    high: Numbers = values.max(axis=axis)
+    low: Numbers = values.min(axis=axis)
     return np.where(high >= -low, high, low)
 
 
 @lru_cache(maxsize=1)
-def _symbols():
+def _symbols() -> dict[str, str]:
     return {
         f"outline-{name}": _read_outline(name, view)
         for name, view in (("side", "r"), ("back", "y"), ("top", "z"))
     }
 
 
-def _read_outline(name, view):
+def _read_outline(name: str, view: str) -> str:
     """Return nilearn's outline as an SVG symbol in the coordinates of the view."""
     folder = files("nilearn").joinpath("plotting/glass_brain_files")
     content = json.loads(folder.joinpath(f"brain_schematics_{name}.json").read_text(encoding="utf-8"))
     _, (sx, tx), (sy, ty), (across, up) = VIEWS[view]
 
-    def place(point):
+    def place(point: Sequence[float]) -> str:
         x, y = sx * point[0] + tx - SPAN[across][0], SPAN[up][1] - (sy * point[1] + ty)
         return f"{svg.number(round(x, 1))} {svg.number(round(y, 1))}"
 
@@ -138,7 +145,7 @@ def _read_outline(name, view):
     return f'<symbol id="outline-{name}" overflow="visible">{"".join(paths)}</symbol>'
 
 
-def _outline_path(path, place):
+def _outline_path(path: Document, place: Callable[[Sequence[float]], str]) -> str:
     parts, last = [], None
     for item in path["items"]:
         points = [place(point) for point in item["pts"]]

@@ -1,11 +1,13 @@
 """Matrices as pictures: designs, contrasts, correlations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.records.arrays import Matrix
 from bidsapp.report.drawing import svg
-from bidsapp.report.drawing.colours import DIVERGING, GREYS, code_range, code_signed, opaque
+from bidsapp.report.drawing.colours import DIVERGING, GREYS, Bytes, code_range, code_signed, opaque
 from bidsapp.report.drawing.png import png_address
 from bidsapp.report.drawing.scale import colour_bar, short
 
@@ -14,7 +16,9 @@ CELL, MAX_NAME = 16.0, 34
 MAX_NUMBERED = 40
 
 
-def draw_design(matrix, columns, *, alt, rows=(), height=None):
+def draw_design(
+    matrix: Matrix, columns: Sequence[str], *, alt: str, rows: Sequence[str] = (), height: float | None = None
+) -> svg.Figure:
     """Return a design matrix: each column scaled by itself, dark is low and light is high."""
     low, high = matrix.min(axis=0), matrix.max(axis=0)
     flat = high == low
@@ -24,7 +28,7 @@ def draw_design(matrix, columns, *, alt, rows=(), height=None):
     return grid.draw(code_range(scaled, 0, 1), opaque(GREYS), len(matrix), alt)
 
 
-def draw_contrasts(weights, columns, names, *, alt):
+def draw_contrasts(weights: Matrix, columns: Sequence[str], names: Sequence[str], *, alt: str) -> svg.Figure:
     """Return contrasts as rows of weights over the columns of a design."""
     limit = float(np.abs(weights).max(initial=0)) or 1.0
     grid = _Grid(tuple(columns), tuple(names), CELL, CELL)
@@ -32,7 +36,7 @@ def draw_contrasts(weights, columns, names, *, alt):
     return grid.draw(code_signed(weights, limit), opaque(DIVERGING), len(names), alt, numbers)
 
 
-def draw_correlations(matrix, columns, *, alt):
+def draw_correlations(matrix: Matrix, columns: Sequence[str], *, alt: str) -> svg.Figure:
     """Return correlations of regressors, with a colour bar from -1 to 1."""
     grid = _Grid(tuple(columns), tuple(columns), 11.0, 11.0)
     palette = opaque(DIVERGING)
@@ -46,20 +50,20 @@ def draw_correlations(matrix, columns, *, alt):
 class _Grid:
     """The frame of a matrix: names above the columns and before the rows, and the size of a cell."""
 
-    columns: tuple
-    rows: tuple
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
     wide: float
     tall: float
 
     @property
-    def left(self):
+    def left(self) -> float:
         return max((len(svg.cut(row, MAX_NAME)) for row in self.rows), default=0) * 5.4 + 6
 
     @property
-    def top(self):
+    def top(self) -> float:
         return max((len(svg.cut(c, MAX_NAME)) for c in self.columns), default=0) * 4.4 + 12
 
-    def draw(self, pixels, palette, n_rows, alt, more=""):
+    def draw(self, pixels: Bytes, palette: Bytes, n_rows: int, alt: str, more: str = "") -> svg.Figure:
         wide, tall = len(self.columns) * self.wide, n_rows * self.tall
         cells = svg.image(
             self.left, self.top, wide, tall, png_address(pixels, palette), style="image-rendering:pixelated"
@@ -72,7 +76,7 @@ class _Grid:
         body = cells + frame + self._names() + more
         return svg.Figure(body, self.left + wide + slant, self.top + tall + 4, alt, {})
 
-    def numbers(self, weights, limit):
+    def numbers(self, weights: Matrix, limit: float) -> str:
         parts = []
         for i, j in np.argwhere(weights != 0):
             ink = "#101820" if abs(weights[i, j]) < 0.7 * limit else "#ffffff"
@@ -80,7 +84,7 @@ class _Grid:
             parts.append(svg.text(x, y, _weight(weights[i, j]), size=6.5, anchor="middle", fill=ink))
         return "".join(parts)
 
-    def _names(self):
+    def _names(self) -> str:
         parts, y = [], self.top - 4
         for i, name in enumerate(self.columns):
             x = self.left + (i + 0.5) * self.wide + 3
@@ -92,6 +96,6 @@ class _Grid:
         return "".join(parts)
 
 
-def _weight(value):
+def _weight(value: float) -> str:
     """Return a weight that fits into a cell: two decimals, no zero before the point."""
     return short(round(float(value), 2)).replace("0.", ".") if 0 < abs(value) < 1 else short(value)

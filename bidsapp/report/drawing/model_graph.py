@@ -1,5 +1,9 @@
 """A model as a picture: a box for each step, the first one on top, and an arrow for what leads on."""
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from bidsapp.records.documents import Document
 from bidsapp.report.drawing import svg
 
 WIDE, GAP, RISE, LINE, PAD = 264.0, 36.0, 44.0, 15.0, 9.0
@@ -7,11 +11,13 @@ WIDE, GAP, RISE, LINE, PAD = 264.0, 36.0, 44.0, 15.0, 9.0
 SMALL, MAX_BESIDE = 12.5, 28
 # More contrasts and values than these make a picture that nobody reads; the model file has them all.
 MAX_CONTRASTS, MAX_VALUES, MAX_CHARACTERS = 6, 3, 44
+# Left, top and height of the box of a node.
+Box: TypeAlias = tuple[float, float, float]
 # So that words stay readable where they lie on an arrow.
-HALO = {"stroke": "var(--panel,#ffffff)", "stroke_width": 3, "paint_order": "stroke"}
+HALO: dict[str, svg.Value] = {"stroke": "var(--panel,#ffffff)", "stroke_width": 3, "paint_order": "stroke"}
 
 
-def draw_model_graph(graph: dict) -> svg.Figure:
+def draw_model_graph(graph: Document) -> svg.Figure:
     """Return the picture of a model.
 
     Parameters
@@ -33,7 +39,7 @@ def draw_model_graph(graph: dict) -> svg.Figure:
     )
 
 
-def _rows(graph):
+def _rows(graph: Document) -> list[list[Document]]:
     """Return the nodes in rows: each one below everything that leads to it."""
     depth = {node["name"]: 0 for node in graph["nodes"]}
     for node in graph["nodes"]:
@@ -44,7 +50,9 @@ def _rows(graph):
     return [[node for node in graph["nodes"] if depth[node["name"]] == level] for level in levels]
 
 
-def _places(rows, labels):
+def _places(
+    rows: Sequence[Sequence[Document]], labels: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Box], float]:
     """Return the left, top and height of each box by its node's name, and the height of all."""
     places, top = {}, 8.0 - RISE
     most = max(len(row) for row in rows)
@@ -58,11 +66,11 @@ def _places(rows, labels):
     return places, top + 8.0
 
 
-def _tall(node):
+def _tall(node: Document) -> float:
     return LINE * (1 + len(_words(node))) + 2 * PAD
 
 
-def _words(node):
+def _words(node: Document) -> list[str]:
     """Return the lines of a box below its title."""
     grouped = f"for each {', '.join(node['group_by'])}" if node["group_by"] else "for all together"
     contrasts = node["contrasts"][:MAX_CONTRASTS]
@@ -72,11 +80,11 @@ def _words(node):
     return lines + ([f"and {more} more contrast{'s' * (more > 1)}"] if more else []) + made
 
 
-def _counted(number):
+def _counted(number: int) -> str:
     return f"{number:,} estimate{'' if number == 1 else 's'}"
 
 
-def _box(node, left, top, tall):
+def _box(node: Document, left: float, top: float, tall: float) -> str:
     frame = svg.rectangle(left, top, WIDE, tall, rx=6, fill="var(--panel,#ffffff)", stroke=svg.ACCENT)
     first = top + PAD + LINE * 0.75
     title = svg.text(
@@ -89,7 +97,7 @@ def _box(node, left, top, tall):
     return frame + title + "".join(lines)
 
 
-def _arrow(places, source, destination, width):
+def _arrow(places: Mapping[str, Box], source: str, destination: str, width: float) -> str:
     """Return an arrow; it goes beside the boxes where it passes over a row."""
     (left, top, tall), (to_left, to_top, _) = places[source], places[destination]
     x, y, to_x = left + WIDE / 2, top + tall, to_left + WIDE / 2
@@ -101,9 +109,9 @@ def _arrow(places, source, destination, width):
     return svg.tag("path", d=bends, fill="none", stroke=svg.FAINT, stroke_width=1.3, marker_end="url(#led)")
 
 
-def _labels(graph):
+def _labels(graph: Document) -> dict[str, list[str]]:
     """Return the lines of words above each box: what passes to it, a line for each part of an edge."""
-    labels = {}
+    labels: dict[str, list[str]] = {}
     for edge in graph["edges"]:
         lines = labels.setdefault(edge["destination"], [])
         sources = {other["source"] for other in graph["edges"] if other["destination"] == edge["destination"]}
@@ -118,24 +126,32 @@ def _labels(graph):
     return labels
 
 
-def _beside(places, name, lines, graph):
+def _beside(places: Mapping[str, Box], name: str, lines: Sequence[str], graph: Document) -> str:
     """Return the words above a box, on the side of its arrow that the arrow does not come from."""
     left, top, _ = places[name]
     first = next(edge["source"] for edge in graph["edges"] if edge["destination"] == name)
     at, anchor = (left + WIDE / 2 - 7, "end") if places[first][0] > left else (left + WIDE / 2 + 7, "start")
-    look = {"size": 10, "fill": svg.FAINT, "anchor": anchor} | HALO
+    bottom = top - 10 - SMALL * (len(lines) - 1)
     return "".join(
-        svg.text(at, top - 10 - SMALL * (len(lines) - 1 - index), svg.cut(words, MAX_BESIDE), **look)
+        svg.text(
+            at,
+            bottom + SMALL * index,
+            svg.cut(words, MAX_BESIDE),
+            size=10,
+            fill=svg.FAINT,
+            anchor=anchor,
+            **HALO,
+        )
         for index, words in enumerate(lines)
     )
 
 
-def _some(values):
+def _some(values: Sequence[object]) -> str:
     more = f" and {len(values) - MAX_VALUES} more" if len(values) > MAX_VALUES else ""
     return ", ".join(map(str, values[:MAX_VALUES])) + more
 
 
-def _arrow_head():
+def _arrow_head() -> str:
     tip = svg.tag("path", d="M0 0L8 4L0 8z", fill=svg.FAINT)
     size = {"markerWidth": 8, "markerHeight": 8, "refX": 1, "refY": 4}
     return svg.tag("defs", svg.tag("marker", tip, id="led", orient="auto", **size))

@@ -6,8 +6,10 @@ import zlib
 
 import numpy as np
 
+from bidsapp.report.drawing.colours import Bytes
 
-def encode_png(pixels, palette):
+
+def encode_png(pixels: Bytes, palette: Bytes) -> bytes:
     """Return a PNG file.
 
     Parameters
@@ -30,10 +32,10 @@ def encode_png(pixels, palette):
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
 
 
-def png_address(pixels, palette):
+def png_address(pixels: Bytes, palette: Bytes) -> str:
     """Return a PNG as a ``data:`` address."""
     return "data:image/png;base64," + base64.b64encode(encode_png(pixels, palette)).decode()
 
 
-def _chunk(kind, content):
+def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -5,10 +5,11 @@ import math
 import numpy as np
 
 from bidsapp.report.drawing import svg
+from bidsapp.report.drawing.colours import Bytes
 from bidsapp.report.drawing.png import png_address
 
 
-def round_ticks(low, high, n=5):
+def round_ticks(low: float, high: float, n: int = 5) -> list[float]:
     """Return about n round numbers between low and high."""
     if not high > low:
         return [low]
@@ -19,7 +20,7 @@ def round_ticks(low, high, n=5):
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def short(value):
+def short(value: float | None) -> str:
     """Return a number as short as a reader needs it; true minus sign."""
     if value is None or value != value:
         return "n/a"
@@ -31,7 +32,9 @@ def short(value):
     return words.replace("-", "−")
 
 
-def colour_bar(palette, low, high, *, height, signed=True):
+def colour_bar(
+    palette: Bytes, low: float, high: float, *, height: float, signed: bool = True
+) -> tuple[str, float]:
     """Return a vertical colour bar with its numbers, and its width. Signs are written out.
 
     Not ``signed``: only the upper half of a palette that runs from -high to high.

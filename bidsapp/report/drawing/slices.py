@@ -1,8 +1,14 @@
 """Slices through a map, on the anatomy."""
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
 
+from bidsapp.outputs.results import Volume
+from bidsapp.records.arrays import Mask, Matrix, Numbers
 from bidsapp.report.drawing import svg
+from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.colours import code_slice, opaque, signed_slice_palette, slice_palette
 from bidsapp.report.drawing.glass import upright
 from bidsapp.report.drawing.png import png_address
@@ -14,15 +20,17 @@ BAR, GAP = 96.0, 5.0
 # Small pictures need no finer pixels.
 COARSE_MM = 1.5
 BLACK, WHITE = "#000000", "#ffffff"
+# SVG, width and height.
+Panel: TypeAlias = tuple[str, float, float]
 
 
-def draw_cut(slicer, position, *, alt):
+def draw_cut(slicer: "Slicer", position: Sequence[float], *, alt: str) -> svg.Figure:
     """Return the three slices through a position, with a cross hair and the coordinates."""
     panels = [slicer.slice(axis, position[i], cross=position) for i, axis in enumerate("xyz")]
     return _row(panels, alt, slicer)
 
 
-def draw_mosaic(slicer, cuts, *, alt):
+def draw_mosaic(slicer: "Slicer", cuts: Sequence[float], *, alt: str) -> svg.Figure:
     """Return axial slices at the given heights in mm."""
     return _row([slicer.slice("z", cut) for cut in cuts], alt, slicer, size=118.0)
 
@@ -43,12 +51,20 @@ class Slicer:
         Whether the colour bar goes below zero.
     """
 
-    def __init__(self, background, volume, *, limit, step_mm=1.0, signed=True):
+    def __init__(
+        self,
+        background: Background,
+        volume: Volume,
+        *,
+        limit: float,
+        step_mm: float = 1.0,
+        signed: bool = True,
+    ) -> None:
         self.values, self.affine = upright(np.nan_to_num(volume.values), volume.affine)
         self.background, self.limit, self.step, self.signed = background, limit, step_mm, signed
         self.palette = slice_palette()
 
-    def slice(self, axis, at, cross=None):
+    def slice(self, axis: str, at: float, cross: Sequence[float] | None = None) -> Panel:
         """Return a panel (SVG, width, height) of the slice at a position in mm along an axis."""
         across, up = PLANES[axis]
         places = self._places("xyz".index(axis), at)
@@ -72,7 +88,7 @@ class Slicer:
             ]
         return "".join(parts), width, height
 
-    def _places(self, axis, at):
+    def _places(self, axis: int, at: float) -> list[Numbers]:
         """Return positions in mm along x, y and z, over the background; one position along the axis."""
         start = self.background.affine[:3, 3]
         end = start + (np.array(self.background.values.shape) - 1) * np.diag(self.background.affine)[:3]
@@ -81,14 +97,16 @@ class Slicer:
         return places
 
 
-def _cross_hair(x, y, width, height):
+def _cross_hair(x: float, y: float, width: float, height: float) -> list[str]:
     """Return lines to a position that leave it free."""
-    look = {"stroke": "#7ef0c8", "stroke_width": 0.7, "opacity": 0.85}
+    look: dict[str, svg.Value] = {"stroke": "#7ef0c8", "stroke_width": 0.7, "opacity": 0.85}
     ends = [(x, 0, x, y - GAP), (x, y + GAP, x, height), (0, y, x - GAP, y), (x + GAP, y, width, y)]
     return [svg.line(*end, **look) for end in ends]
 
 
-def draw_map_mosaic(volume, cuts, *, low, high, colours, alt):
+def draw_map_mosaic(
+    volume: Volume, cuts: Sequence[float], *, low: float, high: float, colours: Sequence[str], alt: str
+) -> svg.Figure:
     """Return axial slices of a map of model fit by itself (tSNR, R squared, ...), on black."""
     values, affine = upright(np.nan_to_num(volume.values), volume.affine)
     palette = opaque(colours)
@@ -106,7 +124,7 @@ def draw_map_mosaic(volume, cuts, *, low, high, colours, alt):
     return _assemble(panels, bar, bar_width, alt, 118.0)
 
 
-def choose_cuts(volume, n):
+def choose_cuts(volume: Volume, n: int) -> list[float]:
     """Return n heights in mm that spread over the brain of a map; fewer where it has fewer slices."""
     values, affine = upright(np.nan_to_num(volume.values), volume.affine)
     filled = np.flatnonzero(np.any(values != 0, axis=(0, 1)))
@@ -116,7 +134,7 @@ def choose_cuts(volume, n):
     return [float(affine[2, 3] + affine[2, 2] * k) for k in dict.fromkeys(at)]
 
 
-def _nearest(values, affine, places):
+def _nearest(values: Numbers, affine: Matrix, places: Sequence[Numbers]) -> Numbers:
     """Return the values of the nearest voxels at all combinations of positions, 0 outside the grid."""
     voxels = [np.floor((p - affine[i, 3]) / affine[i, i] + 0.5).astype(int) for i, p in enumerate(places)]
     inside = [(v >= 0) & (v < n) for v, n in zip(voxels, values.shape, strict=True)]
@@ -124,23 +142,25 @@ def _nearest(values, affine, places):
     return np.squeeze(np.where(_all(inside), chosen, 0), axis=_only(places))
 
 
-def _all(inside):
+def _all(inside: Sequence[Mask]) -> Mask:
     x, y, z = inside
     return x[:, None, None] & y[None, :, None] & z[None, None, :]
 
 
-def _only(places):
+def _only(places: Sequence[Numbers]) -> int:
     """Return the axis with one position."""
     return next(i for i, p in enumerate(places) if len(p) == 1)
 
 
-def _row(panels, alt, slicer, size=None):
+def _row(panels: Sequence[Panel], alt: str, slicer: "Slicer", size: float | None = None) -> svg.Figure:
     palette, limit = signed_slice_palette(), slicer.limit
     bar, width = colour_bar(palette, -limit, limit, height=BAR, signed=slicer.signed)
     return _assemble(panels, bar, width, alt, size)
 
 
-def _assemble(panels, bar, bar_width, alt, size):
+def _assemble(
+    panels: Sequence[Panel], bar: str, bar_width: float, alt: str, size: float | None
+) -> svg.Figure:
     """Return panels side by side on black, scaled to one height, with the colour bar."""
     height = size or max(panel[2] for panel in panels)
     body, x = [], 0.0

@@ -12,8 +12,10 @@ import nibabel as nib
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from bidsapp.outputs.results import Volume
+from bidsapp.records.arrays import Labels, Mask, Matrix, Numbers
 from bidsapp.report.drawing import svg
-from bidsapp.report.drawing.colours import code_slice, signed_slice_palette, slice_palette
+from bidsapp.report.drawing.colours import Bytes, code_slice, signed_slice_palette, slice_palette
 from bidsapp.report.drawing.glass import upright
 from bidsapp.report.drawing.png import png_address
 from bidsapp.report.drawing.scale import colour_bar
@@ -25,7 +27,7 @@ PIXELS_PER_MM, SUBDIVISIONS = 1.6, 8
 GAP, BAR = 8.0, 90.0
 
 
-def draw_surface(volume, *, limit, alt, signed=True):
+def draw_surface(volume: Volume, *, limit: float, alt: str, signed: bool = True) -> svg.Figure:
     """Return a map on the cortex: of the values across its thickness the one farthest from zero.
 
     Parameters
@@ -56,7 +58,7 @@ def draw_surface(volume, *, limit, alt, signed=True):
     return svg.Figure("".join(parts), x + width + 4, height + 13, alt, {})
 
 
-def _palette():
+def _palette() -> Bytes:
     palette = slice_palette()
     palette[0, 3] = 0
     return palette
@@ -66,26 +68,27 @@ def _palette():
 class _Raster:
     """A view of one hemisphere: for each pixel its triangle's corners, their weights and the shade."""
 
-    seen: np.ndarray
-    corners: np.ndarray
-    weights: np.ndarray
-    shade: np.ndarray
+    seen: Mask
+    corners: Labels
+    weights: Numbers
+    shade: Numbers
 
     @property
-    def width(self):
-        return self.seen.shape[1] / PIXELS_PER_MM
+    def width(self) -> float:
+        return float(self.seen.shape[1] / PIXELS_PER_MM)
 
     @property
-    def height(self):
-        return self.seen.shape[0] / PIXELS_PER_MM
+    def height(self) -> float:
+        return float(self.seen.shape[0] / PIXELS_PER_MM)
 
-    def look_up(self, values):
+    def look_up(self, values: Numbers) -> Numbers:
         """Return the values of the vertices at every pixel."""
-        return (values[self.corners] * self.weights).sum(axis=-1)
+        found: Numbers = (values[self.corners] * self.weights).sum(axis=-1)
+        return found
 
 
 @lru_cache(maxsize=2)
-def _mesh(name, side):
+def _mesh(name: str, side: str) -> list[np.ndarray]:
     path = files("nilearn").joinpath(f"datasets/data/fsaverage5/{name}_{side}.gii.gz")
     with path.open("rb") as stream:
         image = nib.GiftiImage.from_bytes(gzip.decompress(stream.read()))
@@ -93,21 +96,22 @@ def _mesh(name, side):
 
 
 @lru_cache(maxsize=2)
-def _positions(side):
+def _positions(side: str) -> Numbers:
     """Return positions between the white and the pial surface, shape (n_depths, n_vertices, 3)."""
     white, pial = _mesh("white", side)[0], _mesh("pial", side)[0]
     return np.stack([white + depth * (pial - white) for depth in DEPTHS])
 
 
-def _sample(values, affine, side):
+def _sample(values: Numbers, affine: Matrix, side: str) -> Numbers:
     voxels = (_positions(side) - affine[:3, 3]) / np.diag(affine)[:3]
     sampled = map_coordinates(values, np.moveaxis(voxels, -1, 0), order=0, mode="constant", cval=0.0)
     strongest = np.abs(sampled).argmax(axis=0)
-    return sampled[strongest, np.arange(sampled.shape[1])]
+    found: Numbers = sampled[strongest, np.arange(sampled.shape[1])]
+    return found
 
 
 @lru_cache(maxsize=len(VIEWS))
-def _view(side, name, eye):
+def _view(side: str, name: str, eye: int) -> _Raster:
     """Return the raster of one view. ``eye`` is +1 from the right: anterior is right in the picture."""
     vertices, triangles = _mesh("infl", side)
     across, up, depth = eye * vertices[:, 1], vertices[:, 2], eye * vertices[:, 0]
@@ -132,7 +136,7 @@ def _view(side, name, eye):
     return _Raster(seen.reshape(shape), corners, share, shade)
 
 
-def _barycentric():
+def _barycentric() -> Matrix:
     """Return weights of points spread evenly over a triangle, shape (n, 3)."""
     n = SUBDIVISIONS
     pairs = [(i, j) for i in range(n + 1) for j in range(n + 1 - i)]

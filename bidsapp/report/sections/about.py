@@ -1,9 +1,10 @@
 """How the results were made: versions, settings, command."""
 
-from bidsapp.report.render import Section, render
+from bidsapp.outputs.results import Results
+from bidsapp.report.render import FigureBook, Section, render
 
 
-def make_section(results, book):
+def make_section(results: Results, book: FigureBook) -> Section:
     """Return the section about the run of the app."""
     record = results.record
     settings = [
@@ -16,7 +17,7 @@ def make_section(results, book):
     return Section("About", f"about-{anchor(results)}", content)
 
 
-def anchor(results):
+def anchor(results: Results) -> str:
     """Return the ending that keeps the anchors of a record apart from those of others in the page."""
     entities = results.record.get("entities", {})
     parts = [
@@ -27,7 +28,7 @@ def anchor(results):
     return "-".join("".join(c if c.isascii() and c.isalnum() else "_" for c in str(part)) for part in parts)
 
 
-def _show(value):
+def _show(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "–"
     return "–" if value is None else str(value)

@@ -1,18 +1,25 @@
 """One group contrast: maps, thresholds, viewer, null distributions, effects of subjects, tables."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
+from markupsafe import Markup
 
 from bidsapp.names import figure_path
-from bidsapp.outputs.results import Volume, read_all_subject_results
+from bidsapp.outputs.results import Results, Volume, read_all_subject_results
+from bidsapp.records.arrays import Numbers
+from bidsapp.records.documents import Document
 from bidsapp.report.drawing import background
+from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.distributions import draw_null
 from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_cut, draw_mosaic
 from bidsapp.report.drawing.surface import draw_surface
-from bidsapp.report.render import Section, render
+from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.brains import WEAKEST, average_under, draw_brain
 from bidsapp.report.sections.group_design import group_node
 from bidsapp.report.sections.group_findings import contrast_anchor, main_threshold
-from bidsapp.report.sections.peak_effects import draw_strips, place_key, read_effects
+from bidsapp.report.sections.peak_effects import Row, draw_strips, place_key, read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
 from bidsapp.report.viewer import pack_contrast
 
@@ -22,28 +29,28 @@ MANY_CONTRASTS = 8
 KNOWN = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
 
 
-def make_sections(results, book):
+def make_sections(results: Results, book: FigureBook) -> list[Section]:
     """Return a section for every contrast."""
     under = anatomy(results)
     return [_Maker(results, book, contrast, under).section() for contrast in results.record["contrasts"]]
 
 
-def count_words(threshold):
+def count_words(threshold: Document) -> str:
     """Return how much survives a threshold."""
     return f"{threshold['n_clusters']} clusters, {threshold['n_voxels']} voxels"
 
 
-def is_plain(threshold):
+def is_plain(threshold: Document) -> bool:
     """Whether a threshold is a cut-off of its map."""
     return threshold.get("scale") in (None, threshold["statistic"])
 
 
-def in_mni(results):
+def in_mni(results: Results) -> bool:
     """Whether a group model is in MNI space, as maps are that do not say."""
     return background.is_mni(results.record["entities"].get("space", "MNI"))
 
 
-def anatomy(results):
+def anatomy(results: Results) -> Background:
     """Return what to draw slices on: the given image, the MNI template, the subjects' mean, or the mask."""
     record = results.record
     if results.has(record.get("background")):
@@ -57,7 +64,7 @@ def anatomy(results):
 class _Maker:
     """Makes the section of one contrast; holds what its parts share."""
 
-    def __init__(self, results, book, contrast, under):
+    def __init__(self, results: Results, book: FigureBook, contrast: Document, under: Background) -> None:
         self.results, self.book, self.contrast, self.under = results, book, contrast, under
         self.mni = in_mni(results)
         self.thresholds = contrast["thresholds"]
@@ -75,7 +82,7 @@ class _Maker:
         effects = read_effects(results, contrast, self.peaks)
         self.strips = {} if effects is None else draw_strips(results, contrast, effects)
 
-    def section(self):
+    def section(self) -> Section:
         """Return the whole section; the viewer's data go to the book."""
         kept = [self.surviving(threshold) for threshold in self.thresholds]
         content = render(
@@ -99,7 +106,7 @@ class _Maker:
         self._give_to_viewer(kept)
         return Section(self.contrast["name"], self.anchor, content, level=2)
 
-    def surviving(self, threshold):
+    def surviving(self, threshold: Document) -> Volume:
         """Return the map of a threshold with everything that does not survive set to 0."""
         if self.results.has(threshold.get("surviving")):
             return self.results.read_map(threshold["surviving"])
@@ -110,57 +117,57 @@ class _Maker:
         kept = self.results.read_map(threshold["labels"]).values > 0 if found else False
         return Volume(np.where(kept, values, 0), volume.affine)
 
-    def _path(self, kind, **more):
+    def _path(self, kind: str, **more: str) -> str:
         entities = self.results.record["entities"]
         return figure_path(
             entities, kind, node=group_node(self.results), contrast=self.contrast["name"], **more
         )
 
-    def _words(self, threshold=None):
+    def _words(self, threshold: Document | None = None) -> str:
         return f"{self.contrast['name']}, {threshold['title']}" if threshold else self.contrast["name"]
 
-    def _glass(self, volume, what, faintest=0.0, **more):
+    def _glass(self, volume: Volume, what: str, faintest: float = 0.0, **more: str) -> Markup:
         alt = (
             f"{'Glass brain' if self.mni else 'Slices'} of {self.contrast['name']}: {what}; "
             f"colours from {-self.limit if self.signed else 0:g} to {self.limit:g}"
         )
-        options = {"limit": self.limit, "alt": alt, "faintest": faintest, "signed": self.signed}
-        figure = draw_brain(volume, None if self.mni else self.under, **options)
+        under = None if self.mni else self.under
+        figure = draw_brain(volume, under, limit=self.limit, alt=alt, faintest=faintest, signed=self.signed)
         kind, look = ("glass", "glass") if self.mni else ("map", "keep")
         return self.book.add(figure, self._path(kind, stat=self.statistic, **more), look)
 
-    def _surface(self):
-        if not self.main or not self.mni:
+    def _surface(self) -> Markup | None:
+        if not self.main or self.kept is None or not self.mni:
             return None
         alt = f"Inflated cortex of {self._words(self.main)}, both hemispheres from outside and inside"
         figure = draw_surface(self.kept, limit=self.limit, alt=alt, signed=self.signed)
         path = self._path("surface", stat=self.statistic, desc=self.main["method"])
         return self.book.add(figure, path)
 
-    def _mosaic(self):
-        if not self.main:
+    def _mosaic(self) -> Markup | None:
+        if not self.main or self.kept is None:
             return None
         alt = f"Axial slices of {self._words(self.main)}"
         figure = draw_mosaic(self._slicer(self.kept, COARSE_MM), choose_cuts(self.whole, 8), alt=alt)
         path = self._path("slices", stat=self.statistic, desc=self.main["method"])
         return self.book.add(figure, path, "keep")
 
-    def _cuts(self):
+    def _cuts(self) -> list[Document]:
         """Return slices through the highest peaks, with the effects of the subjects there."""
-        if self.peaks is None or not len(self.peaks):
+        if not self.main or self.kept is None or self.peaks is None or not len(self.peaks):
             return []
+        method = self.main["method"]
         order = self.peaks[self.statistic].abs().sort_values(ascending=False, kind="stable").index[:N_PEAKS]
         slicer, rows = self._slicer(self.kept), self.peaks.loc[order].to_dict("records")
-        return [self._cut(slicer, row, i + 1) for i, row in enumerate(rows)]
+        return [self._cut(slicer, row, f"{method}Peak{i + 1}") for i, row in enumerate(rows)]
 
-    def _slicer(self, volume, step_mm=1.0):
+    def _slicer(self, volume: Volume, step_mm: float = 1.0) -> Slicer:
         return Slicer(self.under, volume, limit=self.limit, step_mm=step_mm, signed=self.signed)
 
-    def _cut(self, slicer, peak, rank):
+    def _cut(self, slicer: Slicer, peak: Row, desc: str) -> Document:
         at = [peak[f"peak_{axis}"] for axis in "xyz"]
         alt = f"Slices of {self._words(self.main)} through the peak at {place_key(peak)} mm"
         figure = draw_cut(slicer, at, alt=alt)
-        desc = f"{self.main['method']}Peak{rank}"
         strip = self.strips.get(place_key(peak))
         return {
             "peak": peak,
@@ -171,7 +178,7 @@ class _Maker:
             "strip": strip and self.book.add(strip, self._path("effects", desc=desc)),
         }
 
-    def _cluster_pictures(self):
+    def _cluster_pictures(self) -> list[Document]:
         """Return a picture of each of the largest clusters by itself, through its peak."""
         main = self.main
         if not main or not self.results.has(main.get("labels")):
@@ -185,7 +192,7 @@ class _Maker:
         rows = frame.head(number).to_dict("records")
         return [self._cluster_picture(row, labels, main) for row in rows]
 
-    def _cluster_picture(self, row, labels, main):
+    def _cluster_picture(self, row: Row, labels: Numbers, main: Document) -> Document:
         values = np.where(labels == row["cluster_id"], np.nan_to_num(self.whole.values), 0)
         at = [row[f"peak_{axis}"] for axis in "xyz"]
         alt = f"Cluster {row['cluster_id']} of {self._words(main)} by itself"
@@ -194,20 +201,20 @@ class _Maker:
         path = self._path("slices", stat=self.statistic, desc=f"{main['method']}Cluster{row['cluster_id']}")
         return {"row": row, "drawing": self.book.add(figure, path)}
 
-    def _nulls(self):
+    def _nulls(self) -> list[Markup]:
         drawn = []
         for null in self.contrast.get("nulls") or []:
             if not self.results.has(null["table"]):
                 continue
             values = self.results.read_table(null["table"])[null["column"]].to_numpy(float)
             alt = f"Null distribution of the {null['title']}, observed {null['observed']:.3g}"
-            rule = next((t for t in self.thresholds if t["method"] == null["statistic"]), {})
+            rule: Document = next((t for t in self.thresholds if t["method"] == null["statistic"]), {})
             options = {"cutoff": rule.get("cutoff"), "name": null["title"], "alt": alt}
             figure = draw_null(values, null["observed"], **options)
             drawn.append(self.book.add(figure, self._path("nullmax", desc=null["statistic"]), "exact"))
         return drawn
 
-    def _discoveries(self):
+    def _discoveries(self) -> Document | None:
         """Return the regions with any active voxel for the template, the most active first, or None."""
         if not self.results.has(self.contrast["discoveries"]):
             return None
@@ -217,7 +224,7 @@ class _Maker:
         rows = frame.sort_values("most", ascending=False, kind="stable").head(N_ROWS)
         return {"columns": columns, "n": len(frame), "rows": rows.to_dict("records")} if len(frame) else None
 
-    def _threshold(self, threshold, volume):
+    def _threshold(self, threshold: Document, volume: Volume) -> Document:
         counts = threshold.get("reason") or count_words(threshold)
         what = f"{threshold['title']}, {counts}"
         found = threshold["n_voxels"] > 0
@@ -225,11 +232,11 @@ class _Maker:
         tables = {kind: self._table(threshold, kind) for kind in ("clusters", "peaks")}
         return {**threshold, "drawing": drawing, "tables": tables}
 
-    def _read(self, threshold, kind):
+    def _read(self, threshold: Document, kind: str) -> pd.DataFrame | None:
         path = threshold.get(kind)
         return self.results.read_table(path) if self.results.has(path) else None
 
-    def _table(self, threshold, kind):
+    def _table(self, threshold: Document, kind: str) -> Document | None:
         """Return a table for the template: columns of numbers, columns of labels, rows."""
         frame = self._read(threshold, kind)
         if frame is None:
@@ -248,15 +255,16 @@ class _Maker:
             "atlases": [columns[c] for c in labels if columns.get(c, {}).get("Citation")],
         }
 
-    def _for_viewer(self, threshold):
+    def _for_viewer(self, threshold: Document) -> Document:
         """Return a threshold; without its cut-off where that is not one of the map in the viewer."""
         plain = threshold["statistic"] == self.statistic and is_plain(threshold)
         return threshold if plain else {**threshold, "cutoff": None}
 
-    def _give_to_viewer(self, kept):
+    def _give_to_viewer(self, kept: Sequence[Volume]) -> None:
         pairs = [(self._for_viewer(t), v) for t, v in zip(self.thresholds, kept, strict=True)]
-        known = self.peaks is not None and len(self.peaks) > 0
-        start = [self.peaks.iloc[0][f"peak_{a}"] for a in "xyz"] if known else [0.0, 0.0, 0.0]
+        start = [0.0, 0.0, 0.0]
+        if self.peaks is not None and len(self.peaks):
+            start = [self.peaks.iloc[0][f"peak_{axis}"] for axis in "xyz"]
         strips = {key: strip.inline() for key, strip in self.strips.items()}
         data = pack_contrast(self.statistic, self.whole, pairs, limit=self.limit, start=start, strips=strips)
         self.book.viewer.append((self.anchor, data))

@@ -1,18 +1,21 @@
 """What was asked: the model, its design and weights, who is in it, how much of the brain is covered."""
 
 import numpy as np
+from markupsafe import Markup
 
 from bidsapp.names import figure_path
+from bidsapp.outputs.results import Results
+from bidsapp.records.documents import Document
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_design
 from bidsapp.report.drawing.model_graph import draw_model_graph
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
 from bidsapp.report.methods import count_subjects
-from bidsapp.report.render import Section, render
+from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
 
 
-def make_section(results, book):
+def make_section(results: Results, book: FigureBook) -> Section:
     """Return the section on the group model."""
     record = results.record
     columns = sorted({key for s in record["subjects"] for key in (s["covariates"] or {})})
@@ -31,18 +34,17 @@ def make_section(results, book):
     return Section("Question and design", f"design-{anchor(results)}", content)
 
 
-def _path(results, kind, **more):
+def _path(results: Results, kind: str, **more: str) -> str:
     return figure_path(results.record["entities"], kind, node=group_node(results), **more)
 
 
-def group_node(results):
+def group_node(results: Results) -> str:
     """Return the node's name with the values of its group, as in file names."""
-    return results.record["node"] + "".join(
-        str(v).capitalize() for v in (results.record["group_by"] or {}).values()
-    )
+    group = "".join(str(v).capitalize() for v in (results.record["group_by"] or {}).values())
+    return f"{results.record['node']}{group}"
 
 
-def _design(results, book):
+def _design(results: Results, book: FigureBook) -> Markup | None:
     if not results.has(results.record["design"]):
         return None
     table = results.read_table(results.record["design"])
@@ -57,7 +59,7 @@ def _design(results, book):
     )
 
 
-def _weights(results, book):
+def _weights(results: Results, book: FigureBook) -> Markup | None:
     contrasts = [(c["group_contrast"], w) for c in results.record["contrasts"] for w in _rows(c["weights"])]
     contrasts = list({repr(pair): pair for pair in contrasts}.values())
     columns = list(dict.fromkeys(k for _, w in contrasts for k in w))
@@ -70,17 +72,17 @@ def _weights(results, book):
     return book.add(drawing, _path(results, "contrasts"), "exact")
 
 
-def _rows(weights):
+def _rows(weights: Document | list[Document]) -> list[Document]:
     return weights if isinstance(weights, list) else [weights]
 
 
-def _graph(results, book):
+def _graph(results: Results, book: FigureBook) -> Markup | None:
     """Return the picture of the model; records of earlier versions have none."""
     graph = results.record["graph"]
     return book.add(draw_model_graph(graph), _path(results, "model"), "keep") if graph else None
 
 
-def _coverage(results, book):
+def _coverage(results: Results, book: FigureBook) -> Markup | None:
     path = results.record.get("coverage")
     if not results.has(path):
         return None

@@ -1,11 +1,15 @@
 """What was found: one line a contrast and threshold."""
 
+from collections.abc import Sequence
+
+from bidsapp.outputs.results import Results
+from bidsapp.records.documents import Document
 from bidsapp.report.methods import count_subjects
-from bidsapp.report.render import Section, render
+from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
 
 
-def lead(all_results):
+def lead(all_results: Sequence[Results]) -> str:
     """Return the sentence below the title of the group page."""
     if not all_results:
         return "No group analysis is finished yet."
@@ -18,7 +22,7 @@ def lead(all_results):
     return ", ".join(words)
 
 
-def make_section(results, book):
+def make_section(results: Results, book: FigureBook) -> Section:
     """Return the table of findings."""
     rows = [_row(results, contrast) for contrast in results.record["contrasts"]]
     first = next((row for row in rows if row["main"]), {})
@@ -26,18 +30,18 @@ def make_section(results, book):
     return Section(f"Findings: {results.name}", f"findings-{anchor(results)}", content)
 
 
-def main_threshold(contrast):
+def main_threshold(contrast: Document) -> Document | None:
     """Return the main threshold of a contrast of a record, None where it has none."""
     return next(iter(contrast["thresholds"]), None)
 
 
-def contrast_anchor(results, contrast):
+def contrast_anchor(results: Results, contrast: Document) -> str:
     """Return the anchor of the section of a contrast."""
     index = [c["name"] for c in results.record["contrasts"]].index(contrast["name"])
     return f"contrast-{anchor(results)}-{index + 1}"
 
 
-def _row(results, contrast):
+def _row(results: Results, contrast: Document) -> Document:
     main = main_threshold(contrast)
     strongest = None
     if main and results.has(main["peaks"]):

@@ -1,10 +1,14 @@
 """Influence and quality: one row a subject, a bar in every cell, unusual values marked."""
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
+from bidsapp.outputs.results import Results
+from bidsapp.records.arrays import Mask, Numbers
+from bidsapp.records.documents import Document
 from bidsapp.report.drawing.distributions import draw_spark
-from bidsapp.report.render import Section, render
+from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
 
 # More than this many scaled median deviations from the median: worth a look.
@@ -17,7 +21,7 @@ SHORT = {
 }
 
 
-def make_section(results, book):
+def make_section(results: Results, book: FigureBook) -> Section | None:
     """Return the tables of subjects, or None where nothing was measured."""
     tables = [_table(results, title, path) for path, title in _paths(results).items()]
     if not tables:
@@ -27,7 +31,7 @@ def make_section(results, book):
     return Section("Influence and quality", f"quality-{anchor(results)}", content)
 
 
-def _paths(results):
+def _paths(results: Results) -> dict[str, str]:
     """Return the tables and what each is about: quality, then influence; contrasts may share one."""
     record, about = results.record, {}
     if results.has(record.get("qc")):
@@ -38,7 +42,7 @@ def _paths(results):
     return {path: ", ".join(names) for path, names in about.items()}
 
 
-def _table(results, title, path):
+def _table(results: Results, title: str, path: str) -> Document:
     frame, described = results.read_table(path), results.describe(path)
     values = [c for c in frame.columns[1:] if frame[c].dtype.kind in "iuf" and frame[c].notna().any()]
     columns = [
@@ -58,7 +62,7 @@ def _table(results, title, path):
     return {"title": title, "columns": columns, "rows": rows}
 
 
-def unusual(values):
+def unusual(values: Numbers) -> Mask:
     """Return which values lie far from the others (modified z score, Iglewicz and Hoaglin 1993)."""
     known = values[np.isfinite(values)]
     if len(known) < 4:
@@ -69,7 +73,7 @@ def unusual(values):
         return np.abs(values - middle) * 0.6745 > UNUSUAL * spread if spread else np.zeros(len(values), bool)
 
 
-def _cell(frame, column, row, marked):
+def _cell(frame: pd.DataFrame, column: str, row: int, marked: bool) -> Document:
     values = frame[column].to_numpy(float)
     value = values[row]
     if not np.isfinite(value):

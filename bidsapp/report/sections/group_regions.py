@@ -1,10 +1,13 @@
 """Regions of interest: a figure and a table for each atlas and contrast of the subjects."""
 
 import numpy as np
+import pandas as pd
 
 from bidsapp.names import figure_path
+from bidsapp.outputs.results import Results
 from bidsapp.report.drawing.distributions import draw_strip
-from bidsapp.report.render import Section, render
+from bidsapp.report.drawing.svg import Figure
+from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
 from bidsapp.report.sections.group_design import group_node
 
@@ -13,7 +16,7 @@ MAX_ROWS, MAX_DRAWN = 60, 40
 COLUMNS = ["contrast", "region", "n_voxels", "n", "effect", "low", "high", "statistic", "p", "q", "g"]
 
 
-def make_section(results, book):
+def make_section(results: Results, book: FigureBook) -> Section | None:
     """Return the region-of-interest analyses, or None where there are none."""
     found = [entry for entry in results.record.get("regions", ()) if results.has(entry["table"])]
     if not found:
@@ -39,7 +42,7 @@ def make_section(results, book):
     return Section("Regions of interest", f"regions-{anchor(results)}", content)
 
 
-def draw_regions(results, frame, title):
+def draw_regions(results: Results, frame: pd.DataFrame, title: str) -> Figure:
     """Return the effects of the subjects in the regions with the smallest p-values, mean and interval.
 
     Of the first contrast in the table.

@@ -1,14 +1,17 @@
 """The methods text in the page, with its references."""
 
+from collections.abc import Iterable
+
 from markupsafe import Markup, escape
 
+from bidsapp.outputs.results import Results
 from bidsapp.report.methods import describe_group, describe_participant
 from bidsapp.report.references import cited, references, split_citations
-from bidsapp.report.render import Section, render
+from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
 
 
-def make_section(results, book):
+def make_section(results: Results, book: FigureBook) -> Section:
     """Return the methods section of a subject or group page."""
     record = results.record
     if record["kind"] == "participant":
@@ -24,7 +27,7 @@ def make_section(results, book):
     return Section("Methods", f"methods-{anchor(results)}", content)
 
 
-def find_atlases(results):
+def find_atlases(results: Results) -> list[tuple[str, str]]:
     """Return title and citation of the atlases that labelled the peaks of a group record."""
     for contrast in results.record["contrasts"]:
         for threshold in contrast["thresholds"]:
@@ -34,11 +37,11 @@ def find_atlases(results):
     return []
 
 
-def in_words(paragraph):
+def in_words(paragraph: str) -> Markup:
     """Return a paragraph as safe HTML, citations as (Author, year; ...)."""
     pieces = [escape(words) + _authors(keys) for words, keys in split_citations(paragraph)]
     return Markup("").join(pieces)
 
 
-def _authors(keys):
+def _authors(keys: Iterable[str]) -> str:
     return "(" + "; ".join(references()[key].short for key in keys) + ")" if keys else ""

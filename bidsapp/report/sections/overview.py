@@ -1,15 +1,19 @@
 """All subjects and contrasts at a glance."""
 
+from collections.abc import Sequence
+
 from bidsapp.names import GROUP_REPORT, figure_path, subject_report_path
+from bidsapp.outputs.results import Results, Volume
+from bidsapp.records.documents import Document
 from bidsapp.report.methods import count_subjects
-from bidsapp.report.render import Section, render
+from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
 from bidsapp.report.sections.brains import WEAKEST, draw_brain, find_under
 from bidsapp.report.sections.subject_contrasts import colour_limit, read_z
 from bidsapp.report.sections.subject_summary import final
 
 
-def lead(subjects, groups):
+def lead(subjects: Sequence[Results], groups: Sequence[Results]) -> str:
     """Return the sentence below the title."""
     n = len(subjects)
     words = [f"{n} subject{'s' if n != 1 else ''}" if n else "no participant results in this folder"]
@@ -19,7 +23,7 @@ def lead(subjects, groups):
     return ", ".join(words)
 
 
-def make_sections(subjects, groups, book):
+def make_sections(subjects: Sequence[Results], groups: Sequence[Results], book: FigureBook) -> list[Section]:
     """Return the links and, for each contrast, the grid of glass brains."""
     rows = [
         {
@@ -40,7 +44,7 @@ def make_sections(subjects, groups, book):
     return sections + [_grid(subjects, name, i, book) for i, name in enumerate(names, start=1)]
 
 
-def _grid(subjects, name, index, book):
+def _grid(subjects: Sequence[Results], name: str, index: int, book: FigureBook) -> Section:
     cells = []
     for subject in subjects:
         for estimate in final(subject):
@@ -54,7 +58,7 @@ def _grid(subjects, name, index, book):
     return Section(name, f"grid-{index}", content, level=2)
 
 
-def _cell(book, subject, estimate, volume, limit):
+def _cell(book: FigureBook, subject: Results, estimate: Document, volume: Volume, limit: float) -> Document:
     under = find_under(subject, estimate["entities"].get("space"), own=False)
     alt = f"{'Slices' if under else 'Glass brain'} of the z map of {estimate['contrast']}, {subject.name}"
     path = figure_path(

@@ -1,17 +1,26 @@
 """The effect of each subject at each peak, with the mean of each group and its confidence interval."""
 
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, TypeAlias
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from bidsapp.report.drawing.distributions import draw_strip
+from bidsapp.outputs.results import Results, Volume
+from bidsapp.records.arrays import Map
+from bidsapp.records.documents import Document
+from bidsapp.report.drawing.distributions import Group, draw_strip
+from bidsapp.report.drawing.svg import Figure
 
 # Beyond it, pages grow large and nobody clicks.
 MAX_PEAKS = 150
 KEYS = ["cluster_id", "peak", "peak_x", "peak_y", "peak_z"]
+# A row of a data frame.
+Row: TypeAlias = dict[Hashable, Any]
 
 
-def read_effects(results, contrast, peaks):
+def read_effects(results: Results, contrast: Document, peaks: pd.DataFrame | None) -> pd.DataFrame | None:
     """Return one row a peak and one column a subject, or None.
 
     From the tables that the group stage wrote for its thresholds, each peak once; else from the subjects'
@@ -28,15 +37,14 @@ def read_effects(results, contrast, peaks):
     return pd.concat([peaks[KEYS].reset_index(drop=True), pd.DataFrame(values)], axis=1)
 
 
-def draw_strips(results, contrast, effects):
+def draw_strips(results: Results, contrast: Document, effects: pd.DataFrame) -> dict[str, Figure]:
     """Return the drawing of every row of effects by ``place_key``."""
     groups = find_groups(results, list(effects.columns[len(KEYS) :]))
     unit = contrast.get("input_units") or "effect"
     strips = {}
     for row in effects.to_dict("records"):
         place = ", ".join(f"{row[k]:.0f}".replace("-", "−") for k in KEYS[2:])
-        chosen = {name: _group(row, subjects) for name, subjects in groups.items()}
-        chosen = {name: group for name, group in chosen.items() if group}
+        chosen = {name: group for name, subjects in groups.items() if (group := _group(row, subjects))}
         if chosen:
             title = f"Effect of each subject at {place} mm"
             alt = f"{title}, {contrast['name']}, with mean and 95 % confidence interval"
@@ -44,12 +52,12 @@ def draw_strips(results, contrast, effects):
     return strips
 
 
-def place_key(row):
+def place_key(row: Row) -> str:
     """Return the name of a position, as the viewer looks it up."""
     return ",".join(f"{row[k] + 0.0:.0f}" for k in KEYS[2:])
 
 
-def find_groups(results, labels):
+def find_groups(results: Results, labels: list[str]) -> dict[str, list[str]]:
     """Return the names of inputs by group.
 
     Where a subject has several ("sub-01 faces"), those of each cell; else those of each 0/1 column of the
@@ -68,23 +76,23 @@ def find_groups(results, labels):
     return {column: names[table[column] == 1].tolist() for column in columns}
 
 
-def summarise(values):
+def summarise(values: Sequence[float]) -> tuple[float, float, float]:
     """Return mean and 95 % confidence interval (t); no interval for a single value."""
-    values = np.asarray(values, float)
-    mean, n = values.mean(), len(values)
+    mean, n = float(np.mean(values)), len(values)
     if n < 2:
         return mean, np.nan, np.nan
-    half = student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    half = student.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
     return mean, mean - half, mean + half
 
 
-def _group(row, subjects):
+def _group(row: Row, subjects: Iterable[str]) -> Group | None:
     known = [(s, float(row[s])) for s in subjects if s in row and pd.notna(row[s])]
     return (known, summarise([v for _, v in known])) if known else None
 
 
-def _values_at(volume, peaks):
+def _values_at(volume: Volume, peaks: pd.DataFrame) -> Map:
     inverse = np.linalg.inv(volume.affine)
     positions = peaks[KEYS[2:]].to_numpy(float)
     voxels = np.rint(positions @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
-    return volume.values[tuple(voxels.T)]
+    found: Map = volume.values[tuple(voxels.T)]
+    return found

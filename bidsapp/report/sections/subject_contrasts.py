@@ -1,12 +1,15 @@
 """The contrasts of a subject: glass brains of the combined estimate and of every run."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bidsapp.names import figure_path
-from bidsapp.outputs.results import Volume
-from bidsapp.report.render import Section, render
+from bidsapp.outputs.results import Results, Volume
+from bidsapp.records.documents import Document
+from bidsapp.report.drawing.background import Background
+from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.brains import WEAKEST, draw_brain, find_under
 from bidsapp.report.sections.subject_summary import final
 
@@ -18,12 +21,12 @@ MIN_LIMIT = 4.0
 class SubjectPage:
     """What the pictures of a subject share; ``unders``: what to draw maps of each space on."""
 
-    results: object
-    book: object
-    unders: dict
+    results: Results
+    book: FigureBook
+    unders: dict[str | None, Background | None]
 
 
-def make_section(results, book):
+def make_section(results: Results, book: FigureBook) -> Section | None:
     """Return the section of all contrasts."""
     last = final(results)
     others = [e for e in results.record["estimates"] if e not in last]
@@ -38,7 +41,7 @@ def make_section(results, book):
     return Section("Contrasts", "contrasts", content)
 
 
-def colour_limit(*volumes):
+def colour_limit(*volumes: Volume) -> float:
     """Return the common end of the colour range of some z maps: their 99.9th percentile."""
     top = [
         np.percentile(np.abs(v.values[np.isfinite(v.values) & (v.values != 0)]), 99.9)
@@ -48,7 +51,7 @@ def colour_limit(*volumes):
     return float(np.ceil(max([MIN_LIMIT, *top]) * 2) / 2)
 
 
-def _contrast(page, name, last, others):
+def _contrast(page: SubjectPage, name: str, last: Sequence[Document], others: Sequence[Document]) -> Document:
     results = page.results
     mine = [e for e in last if e["contrast"] == name] + [e for e in others if e["contrast"] == name]
     mine = [e for e in mine if results.has(e["maps"].get("z"))]
@@ -68,7 +71,7 @@ def _contrast(page, name, last, others):
     }
 
 
-def read_z(results, estimate):
+def read_z(results: Results, estimate: Document) -> Volume:
     """Return the z map of an estimate; of an F test, which has no direction, what lies above zero."""
     volume = results.read_map(estimate["maps"]["z"])
     if estimate["test"] != "F":
@@ -76,7 +79,7 @@ def read_z(results, estimate):
     return Volume(np.maximum(np.nan_to_num(volume.values), 0), volume.affine)
 
 
-def _draw(page, estimate, volume, limit):
+def _draw(page: SubjectPage, estimate: Document, volume: Volume, limit: float) -> Document:
     entities = estimate["entities"]
     where, under = place(entities), page.unders[entities.get("space")]
     what = f"{estimate['contrast']}, {estimate['level']} level, {where or 'all runs'}"
@@ -93,7 +96,7 @@ def _draw(page, estimate, volume, limit):
     }
 
 
-def place(entities):
+def place(entities: Mapping[str, str]) -> str:
     """Return session, task and run in words."""
     shown = {"ses": "session", "task": "task", "run": "run"}
     return ", ".join(f"{word} {entities[key]}" for key, word in shown.items() if entities.get(key))

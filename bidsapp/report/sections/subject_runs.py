@@ -1,13 +1,19 @@
 """Each run of a subject: design, events, confounds, motion, model fit."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from markupsafe import Markup
 
 from bidsapp.names import figure_path
+from bidsapp.outputs.results import Results
+from bidsapp.records.arrays import Matrix, Numbers
+from bidsapp.records.documents import Document
 from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
-from bidsapp.report.render import Section, render
+from bidsapp.report.render import FigureBook, Section, render
 
 # The usual column of conditions, which need not be named again and again.
 IMPLIED = "trial_type."
@@ -27,12 +33,12 @@ FIT_MAPS = {
 }
 
 
-def make_sections(results, book):
+def make_sections(results: Results, book: FigureBook) -> list[Section]:
     """Return a section for every run."""
     return [_run(results, book, run, i) for i, run in enumerate(results.record["runs"])]
 
 
-def _run(results, book, run, index):
+def _run(results: Results, book: FigureBook, run: Document, index: int) -> Section:
     table = results.read_table(run["design"])
     columns = [c for c in table.columns if c != "frame_time"]
     matrix = table[columns].to_numpy(float)
@@ -54,16 +60,16 @@ def _run(results, book, run, index):
     return Section(run["label"].split(" ", 1)[-1], f"run-{index + 1}", content)
 
 
-def _path(run, kind, **more):
+def _path(run: Document, kind: str, **more: str) -> str:
     return figure_path(run["entities"], kind, node=run["node"], **more)
 
 
-def _design(book, run, matrix, columns):
+def _design(book: FigureBook, run: Document, matrix: Matrix, columns: Sequence[str]) -> Markup:
     alt = f"Design matrix of {run['label']}: {len(matrix)} volumes by {len(columns)} regressors"
     return book.add(draw_design(matrix, columns, alt=alt), _path(run, "design"), "exact")
 
 
-def _weights(book, run, columns):
+def _weights(book: FigureBook, run: Document, columns: Sequence[str]) -> Markup | None:
     rows = [
         (c["name"], {k.removeprefix(IMPLIED): v for k, v in w.items()})
         for c in run["contrasts"]
@@ -72,26 +78,28 @@ def _weights(book, run, columns):
     if not rows:
         return None
     matrix = np.array([[w.get(column, 0.0) for column in columns] for _, w in rows], float)
-    used = np.flatnonzero(np.any(matrix != 0, axis=0))
+    used = np.flatnonzero(np.any(matrix != 0, axis=0)).tolist()
     alt = f"Contrast weights of {run['label']}, one row a contrast"
     drawing = draw_contrasts(matrix[:, used], [columns[i] for i in used], [name for name, _ in rows], alt=alt)
     return book.add(drawing, _path(run, "contrasts"), "exact")
 
 
-def _as_list(weights):
+def _as_list(weights: Document | list[Document]) -> list[Document]:
     return weights if isinstance(weights, list) else [weights]
 
 
-def _correlations(book, run, matrix, columns):
-    varying = np.flatnonzero(matrix.std(axis=0) > 0)
+def _correlations(book: FigureBook, run: Document, matrix: Matrix, columns: Sequence[str]) -> Markup | None:
+    varying = np.flatnonzero(matrix.std(axis=0) > 0).tolist()
     if len(varying) < 2:
         return None
     alt = f"Correlations between the regressors of {run['label']}"
-    drawing = draw_correlations(np.corrcoef(matrix[:, varying].T), [columns[i] for i in varying], alt=alt)
+    drawing = draw_correlations(
+        np.atleast_2d(np.corrcoef(matrix[:, varying].T)), [columns[i] for i in varying], alt=alt
+    )
     return book.add(drawing, _path(run, "corr"), "exact")
 
 
-def _timeline(book, run, times):
+def _timeline(book: FigureBook, run: Document, times: Numbers) -> Markup | None:
     if not run["events"]:
         return None
     end = times[-1] + run["repetition_time"]
@@ -99,14 +107,16 @@ def _timeline(book, run, times):
     return book.add(draw_timeline(run["events"], end, alt=alt), _path(run, "events"), "keep")
 
 
-def _carpet(book, run, matrix, columns, times):
+def _carpet(
+    book: FigureBook, run: Document, matrix: Matrix, columns: Sequence[str], times: Numbers
+) -> Markup | None:
     if len(times) != len(matrix):
         return None
     alt = f"Design and confounds of {run['label']} over time, one row a regressor"
     return book.add(draw_carpet(times, matrix, columns, alt=alt), _path(run, "carpet"), "keep")
 
 
-def _motion(book, run, times):
+def _motion(book: FigureBook, run: Document, times: Numbers) -> list[Markup]:
     motion = {k: np.array(v, float) for k, v in (run.get("motion") or {}).items()}
     marks = [times[i] for i in run["censored"]]
     groups = {
@@ -119,16 +129,16 @@ def _motion(book, run, times):
     }
     drawings = []
     for kind, (unit, series) in groups.items():
-        series = {k: v for k, v in series.items() if v is not None}
-        if series:
+        known = {k: v for k, v in series.items() if v is not None}
+        if known:
             what = kind.replace("_", " ").capitalize()
             alt = f"{what} of {run['label']} over time; censored volumes are shaded"
-            drawing = draw_traces(times, series, unit=unit, marks=marks, alt=alt)
+            drawing = draw_traces(times, known, unit=unit, marks=marks, alt=alt)
             drawings.append(book.add(drawing, _path(run, "motion", desc=kind), "keep"))
     return drawings
 
 
-def _noise(book, run):
+def _noise(book: FigureBook, run: Document) -> Document | None:
     """Return what is left in the whitened residuals, drawn against what the right model leaves."""
     check = (run.get("noise") or {}).get("check")
     if not check:
@@ -136,7 +146,7 @@ def _noise(book, run):
     drawings = []
     for kind, places, names, what in NOISE_CURVES:
         groups = {
-            name: tuple(np.array(group[key]) for key in (kind, f"{kind}_band"))
+            name: (np.array(group[kind]), np.array(group[f"{kind}_band"]))
             for name, group in check["groups"].items()
         }
         alt = f"{what} of the whitened residuals of {run['label']} by {names[0]}, and what is expected"
@@ -146,7 +156,7 @@ def _noise(book, run):
     return {"check": check, "drawings": drawings, "is_auto": run["noise"]["requested"] == "auto"}
 
 
-def _fit_maps(results, book, run):
+def _fit_maps(results: Results, book: FigureBook, run: Document) -> list[Document]:
     maps = []
     for stat, (title, words) in FIT_MAPS.items():
         if not results.has(run["model_fit"].get(stat)):

@@ -1,9 +1,11 @@
 """What there is for a subject: runs, estimates, warnings."""
 
-from bidsapp.report.render import Section, render
+from bidsapp.outputs.results import Results
+from bidsapp.records.documents import Document
+from bidsapp.report.render import FigureBook, Section, render
 
 
-def lead(results):
+def lead(results: Results) -> str:
     """Return the sentence below the title."""
     record = results.record
     runs = len({run["label"] for run in record["runs"]})
@@ -11,14 +13,14 @@ def lead(results):
     return f"{_count(runs, 'run')}, {_count(contrasts, 'contrast')}, model {record['model']['name']}"
 
 
-def make_section(results, book):
+def make_section(results: Results, book: FigureBook) -> Section:
     """Return the summary."""
     return Section(
         "Summary", "summary", render("subject_summary.html", record=results.record, best=final(results))
     )
 
 
-def final(results):
+def final(results: Results) -> list[Document]:
     """Return the estimates of the last level: those that the group analysis takes."""
     levels = ["subject", "session", "run"]
     estimates = results.record["estimates"]
@@ -26,5 +28,5 @@ def final(results):
     return [e for e in estimates if present and e["level"] == present[0]]
 
 
-def _count(n, word):
+def _count(n: int, word: str) -> str:
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
