@@ -2,12 +2,22 @@
 
 import logging
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError, in_lines
-from bidsapp.inputs.dataset.index import close_index, find, index_folder, parse_name, read_filters, read_json
+from bidsapp.inputs.dataset.index import (
+    IndexedFile,
+    close_index,
+    find,
+    index_folder,
+    parse_name,
+    read_filters,
+    read_json,
+)
 from bidsapp.inputs.dataset.roots import known_participants
 from bidsapp.inputs.dataset.selection import (
+    NaturalKey,
     choose_resolution,
     choose_space,
     is_native,
@@ -17,7 +27,9 @@ from bidsapp.inputs.dataset.selection import (
     unknown_labels,
 )
 from bidsapp.inputs.fetched import is_named
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateFile, EstimateKey
+from bidsapp.settings.parts import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +41,7 @@ VOLUMES = (".nii.gz", ".nii")
 MAP_ENTITIES = ("node", "contrast", "stat", "desc", "label")
 
 
-def find_estimates(settings):
+def find_estimates(settings: Settings) -> tuple[EstimateFile, ...]:
     """Return the estimates of single subjects, sorted: in ``selection.estimates``, else in the output folder.
 
     All levels and nodes are returned (a subject's runs and their combination); no image is read.
@@ -64,7 +76,7 @@ def find_estimates(settings):
     return tuple(sorted(estimates, key=_order))
 
 
-def _find_maps(root, filters):
+def _find_maps(root: Path, filters: Mapping[str, Document]) -> Iterator[tuple[IndexedFile, Path | None]]:
     """Yield every effect map of a subject with the path of its variance map, or None."""
     if "effect" in filters:
         yield from _find_filtered(root, filters)
@@ -76,7 +88,7 @@ def _find_maps(root, filters):
                 yield file, _existing(path, "variance")
 
 
-def _find_filtered(root, filters):
+def _find_filtered(root: Path, filters: Mapping[str, Document]) -> Iterator[tuple[IndexedFile, Path | None]]:
     """Find maps by the user's pybids filters; a variance map is that of the same entities."""
     layout = index_folder(root, None)
     try:
@@ -92,16 +104,16 @@ def _find_filtered(root, filters):
             yield file, by_entities.get(_without_stat(file))
 
 
-def _without_stat(file):
+def _without_stat(file: IndexedFile) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, label) for key, label in file.entities.items() if key != "stat"))
 
 
-def _existing(path, stat):
+def _existing(path: Path, stat: str) -> Path | None:
     other = path.with_name(path.name.replace("_stat-effect_", f"_stat-{stat}_"))
     return other if is_named(other) else None
 
 
-def _select(files, settings):
+def _select(files: list[IndexedFile], settings: Settings) -> list[IndexedFile]:
     """Return the files with the labels, space and resolution asked for."""
     selection = settings.selection
     labels = {
@@ -132,11 +144,11 @@ def _select(files, settings):
     return files
 
 
-def _map_identity(file):
+def _map_identity(file: IndexedFile) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in sorted(file.entities.items()) if pair[0] not in ("res", "desc"))
 
 
-def _without_excluded(files, settings):
+def _without_excluded(files: list[IndexedFile], settings: Settings) -> list[IndexedFile]:
     """Return the files without those of excluded participants, who need not have any."""
     excluded = settings.selection.exclude_participant_label
     there = {file.entities["sub"] for file in files}
@@ -148,7 +160,7 @@ def _without_excluded(files, settings):
     return [file for file in files if file.entities["sub"] not in excluded]
 
 
-def _describe(file, variance, metadata):
+def _describe(file: IndexedFile, variance: Path | None, metadata: Document) -> EstimateFile:
     folder = next((part for part in file.path.parts if part.startswith("node-")), "node-")
     labels = file.entities
     contrast = labels.get("contrast") or labels.get("desc") or labels.get("label") or file.suffix
@@ -159,18 +171,17 @@ def _describe(file, variance, metadata):
         entities=tuple((name, label) for name, label in labels.items() if name not in MAP_ENTITIES),
     )
     dof = metadata.get("DegreesOfFreedom")
-    known = isinstance(dof, (int, float)) and not isinstance(dof, bool)
     return EstimateFile(
         key=key,
         effect=file.path,
         variance=variance,
-        dof=float(dof) if known else math.nan,
+        dof=float(dof) if isinstance(dof, int | float) and not isinstance(dof, bool) else math.nan,
         dof_map=_existing(file.path, "dof"),
         metadata=metadata,
     )
 
 
-def _read_sidecars(files, remedy):
+def _read_sidecars(files: Sequence[IndexedFile], remedy: str) -> dict[Path, Document]:
     """Return the sidecar of every map, {} where there is none; raise with all that cannot be read.
 
     They name the contrast, and the settings that maps of one group must share.
@@ -187,6 +198,6 @@ def _read_sidecars(files, remedy):
     return found
 
 
-def _order(estimate):
+def _order(estimate: EstimateFile) -> tuple[list[tuple[str, NaturalKey]], str, str, str]:
     entities = [(name, natural_key(label)) for name, label in estimate.key.entities]
     return entities, estimate.key.node, estimate.key.contrast, str(estimate.effect)

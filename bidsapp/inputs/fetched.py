@@ -9,13 +9,13 @@ POINTER = b"/annex/objects/"
 LONGEST_POINTER = 4096
 
 
-def is_named(path):
+def is_named(path: Path | str) -> bool:
     """Whether there is a file, or at least its name: a link to content that was not fetched."""
     path = Path(path)
     return path.is_file() or (path.is_symlink() and not path.exists())
 
 
-def check_fetched(path):
+def check_fetched(path: Path | str) -> None:
     """Raise InputError where a file is there by name only; a file that is missing altogether is not told."""
     path = Path(path)
     if path.is_symlink() and not path.exists():

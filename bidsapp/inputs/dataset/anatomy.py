@@ -1,8 +1,12 @@
 """The anatomical image of a run, to draw its maps on where they are not in MNI space; and its tissues."""
 
+from pathlib import Path
+
 import numpy as np
 
 from bidsapp.inputs.images.read import read_volume
+from bidsapp.records.arrays import Labels, Matrix
+from bidsapp.records.maps import Run
 
 # A preprocessed T1w without a space in its name is in its own: that of images called space-T1w.
 T1W = ("anat/*_desc-preproc_T1w.nii*", "ses-*/anat/*_desc-preproc_T1w.nii*")
@@ -12,7 +16,7 @@ TISSUES = {1: "grey matter", 2: "white matter", 3: "cerebrospinal fluid"}
 SEGMENTATIONS = ("anat/*_dseg.nii*", "ses-*/anat/*_dseg.nii*")
 
 
-def find_anatomy(run):
+def find_anatomy(run: Run) -> Path | None:
     """Return the path of the T1w image or else the BOLD reference in the space of a run, or None.
 
     Parameters
@@ -29,7 +33,7 @@ def find_anatomy(run):
     return next((path for path in beside if path.is_file()), None)
 
 
-def find_segmentation(run):
+def find_segmentation(run: Run) -> Path | None:
     """Return the path of the segmentation into TISSUES in the space of a run, or None.
 
     Parameters
@@ -42,7 +46,7 @@ def find_segmentation(run):
     return wanted[0] if wanted else None
 
 
-def read_tissues(path, places):
+def read_tissues(path: Path, places: Matrix) -> Labels:
     """Return the label of the voxel of a segmentation that each place lies in; 0 outside of its volume.
 
     Parameters
@@ -60,10 +64,10 @@ def read_tissues(path, places):
     return labels
 
 
-def _find_root(run):
+def _find_root(run: Run) -> Path | None:
     subject = f"sub-{run.entities['sub']}"
     return next((parent for parent in run.bold.parents if parent.name == subject), None)
 
 
-def _space_of(path):
+def _space_of(path: Path) -> str:
     return next((part[6:] for part in path.name.split("_") if part.startswith("space-")), "T1w")

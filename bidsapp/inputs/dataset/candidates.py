@@ -1,5 +1,6 @@
 """Choose, among the preprocessed images found, one for each run to analyse."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -7,6 +8,7 @@ from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, Set
 from bidsapp.inputs.dataset.index import IndexedFile, read_filters
 from bidsapp.inputs.dataset.runs import Fault, Files, find_events, identity, run_entities, run_label
 from bidsapp.inputs.dataset.selection import (
+    NaturalKey,
     choose_resolution,
     choose_space,
     is_native,
@@ -14,6 +16,7 @@ from bidsapp.inputs.dataset.selection import (
     natural_key,
     space_of,
 )
+from bidsapp.settings.parts import Selection, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Candidate:
     files: Files
 
 
-def by_labels(candidates, selection):
+def by_labels(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
     """Return the images with the sessions, tasks and runs asked for."""
     kept = {id(file) for file in keep_selected([c.file for c in candidates], selection)}
     candidates = [candidate for candidate in candidates if id(candidate.file) in kept]
@@ -34,9 +37,11 @@ def by_labels(candidates, selection):
     return candidates
 
 
-def with_events(candidates, raw_files, selection):
+def with_events(
+    candidates: Sequence[Candidate], raw_files: Files, selection: Selection
+) -> tuple[list[Candidate], list[str]]:
     """Leave out the tasks without any events file, and say so."""
-    tasks = {}
+    tasks: dict[str, bool] = {}
     for candidate in candidates:
         task = candidate.file.entities.get("task", "")
         tasks.setdefault(task, False)
@@ -60,14 +65,16 @@ def with_events(candidates, raw_files, selection):
     return [c for c in candidates if c.file.entities.get("task", "") not in without], notes
 
 
-def _expected_events(file):
+def _expected_events(file: IndexedFile) -> str:
     shown = {
         key: file.entities[key] for key in ("sub", "ses", "task", "acq", "dir", "run") if key in file.entities
     }
     return "_".join(f"{key}-{label}" for key, label in shown.items()) + "_events.tsv"
 
 
-def of_one_grid(candidates, settings):
+def of_one_grid(
+    candidates: Sequence[Candidate], settings: Settings
+) -> tuple[list[Candidate], list[str], list[Fault]]:
     """Return the images in the chosen space and resolution, combined echoes preferred, notes and faults."""
     space, note = choose_space([candidate.file for candidate in candidates], settings.selection.space)
     if "group" in settings.levels and is_native(space):
@@ -85,7 +92,7 @@ def of_one_grid(candidates, settings):
     return chosen, notes, [*faults, *doubled]
 
 
-def _combined_echoes(candidates, filtered):
+def _combined_echoes(candidates: list[Candidate], filtered: bool) -> tuple[list[Candidate], list[Fault]]:
     """Leave out single echoes; a run without more is a fault, unless a filter asks for it."""
     if filtered:
         return candidates, []
@@ -105,7 +112,7 @@ def _combined_echoes(candidates, filtered):
     return combined, list(faults.values())
 
 
-def _one_each(candidates):
+def _one_each(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Fault]]:
     """Return one image a run; where several are left, the run is a fault."""
     candidates = sorted(candidates, key=lambda candidate: _run_order(candidate.file.entities))
     chosen, faults = [], []
@@ -123,12 +130,12 @@ def _one_each(candidates):
     return chosen, faults
 
 
-def _run_order(entities):
+def _run_order(entities: Mapping[str, str]) -> tuple[list[NaturalKey], list[tuple[str, str]]]:
     keys = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo")
     return [natural_key(entities.get(key, "")) for key in keys], sorted(entities.items())
 
 
-def without_space(candidates, chosen, note):
+def without_space(candidates: Sequence[Candidate], chosen: Iterable[Candidate], note: str) -> list[Fault]:
     """Return a fault for every run that has images, but none in the chosen space and resolution."""
     have = {_without_echo(candidate) for candidate in chosen}
     faults = {}
@@ -142,10 +149,10 @@ def without_space(candidates, chosen, note):
     return list(faults.values())
 
 
-def _grid_in_words(candidate):
+def _grid_in_words(candidate: Candidate) -> str:
     resolution = candidate.file.entities.get("res")
     return f"space {space_of(candidate.file)}" + (f", resolution {resolution}" if resolution else "")
 
 
-def _without_echo(candidate):
+def _without_echo(candidate: Candidate) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in identity(candidate.file) if pair[0] != "echo")

@@ -1,13 +1,16 @@
 """Walk through a dataset by the names of its folders, whether they are folders or links to some."""
 
 import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 # What is looked into inside a folder whose name begins so; nothing lies deeper: no link leads in a circle.
 INNER = {"": ("sub-",), "sub-": ("ses-", "func", "beh"), "ses-": ("func", "beh"), "func": (), "beh": ()}
 
 
-def walk_files(folder, ending, *, skip=(), kind=""):
+def walk_files(
+    folder: Path | str, ending: str, *, skip: Collection[str] = (), kind: str = ""
+) -> Iterator[Path]:
     """Yield the files with this ending, folder by folder in the order of names.
 
     Parameters

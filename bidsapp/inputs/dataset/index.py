@@ -7,6 +7,7 @@ are the same when their numbers are (``run-01`` and ``run-1``).
 import json
 import re
 import warnings
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError, did_you_mean
 from bidsapp.inputs.fetched import check_fetched, is_named
+from bidsapp.records.documents import Document
 
 # pybids indexes every file it meets (14-20 s for 100 subjects of fMRIPrep); these are never asked for.
 IGNORED = (
@@ -46,7 +48,7 @@ class IndexedFile:
     extension: str
 
 
-def parse_name(path):
+def parse_name(path: Path | str) -> IndexedFile:
     """Return the file with what its name says."""
     path = Path(path)
     stem, dot, extension = path.name.partition(".")
@@ -56,12 +58,12 @@ def parse_name(path):
     return IndexedFile(path, entities, suffix, dot + extension)
 
 
-def is_label(text):
+def is_label(text: str) -> bool:
     """Whether a text can be the label of an entity: letters and digits, as of BIDS; also "+"."""
     return re.fullmatch(r"[0-9A-Za-z+]+", text) is not None
 
 
-def find_stray_part(file):
+def find_stray_part(file: IndexedFile) -> str | None:
     """Return the part of a file's name that is neither entity nor suffix, as of a label with "_"; or None."""
     parts = file.path.name.partition(".")[0].split("_")[:-1]
     # fMRIPrep before 1.2 wrote task-x_bold_space-y_preproc.
@@ -71,7 +73,7 @@ def find_stray_part(file):
     )
 
 
-def same_label(entity, first, second):
+def same_label(entity: str, first: str, second: str) -> bool:
     """Whether two labels of an entity mean the same."""
     if first == second:
         return True
@@ -79,14 +81,16 @@ def same_label(entity, first, second):
     return counted and int(first) == int(second)
 
 
-def applies(file, entities):
+def applies(file: IndexedFile, entities: Mapping[str, str]) -> bool:
     """Whether every entity in the file's name is among these entities, with the same label."""
     return all(
         key in entities and same_label(key, label, entities[key]) for key, label in file.entities.items()
     )
 
 
-def most_specific(files, entities, ignoring=()):
+def most_specific(
+    files: Iterable[IndexedFile], entities: Mapping[str, str], ignoring: Collection[str] = ()
+) -> list[IndexedFile]:
     """Return the files that apply to these entities and are most specific: deepest, then most entities.
 
     Parameters
@@ -105,16 +109,16 @@ def most_specific(files, entities, ignoring=()):
     return [file for rank, file in found if rank == best]
 
 
-def inherited_metadata(sidecars, entities):
+def inherited_metadata(sidecars: Iterable[IndexedFile], entities: Mapping[str, str]) -> Document:
     """Return the metadata of the sidecars that apply, the more specific ones overriding the others."""
     applying = [file for file in sidecars if applies(file, entities)]
-    metadata = {}
+    metadata: Document = {}
     for file in sorted(applying, key=lambda file: (len(file.path.parts), len(file.entities))):
         metadata |= read_json(file.path)
     return metadata
 
 
-def read_json(path):
+def read_json(path: Path) -> Document:
     """Return the object in a JSON file; InputError names the file and the line of a fault."""
     check_fetched(path)
     try:
@@ -132,7 +136,7 @@ def read_json(path):
     return content
 
 
-def read_filters(path):
+def read_filters(path: Path | None) -> dict[str, Document]:
     """Return the filters of a ``--bids-filter-file``: kind of file -> pybids entity -> wanted values.
 
     ``null`` asks for files without the entity, "*" for files with any value of it.
@@ -141,17 +145,17 @@ def read_filters(path):
         return {}
     if not is_named(path):
         raise SettingsError(f"--bids-filter-file: there is no file {path}.", exit_code=EXIT_NO_INPUT)
-    filters = {}
+    filters: dict[str, Document] = {}
     for kind, wanted in read_json(path).items():
         if kind not in KINDS:
             raise SettingsError(f"{path}: unknown kind of file {kind!r}{did_you_mean(kind, KINDS)}")
         if not isinstance(wanted, dict):
             raise SettingsError(f"{path}: {kind!r} must hold an object of entities and values.")
-        filters[kind] = {LONG_NAMES.get(key, key): _query_value(value) for key, value in wanted.items()}
+        filters[kind] = {str(LONG_NAMES.get(key, key)): _query_value(value) for key, value in wanted.items()}
     return filters
 
 
-def _query_value(value):
+def _query_value(value: object) -> object:
     if value is None:
         return Query.NONE
     if value == "*":
@@ -161,7 +165,7 @@ def _query_value(value):
     return value
 
 
-def index_folder(root, subjects, database=None):
+def index_folder(root: Path, subjects: Collection[str] | None, database: Path | None = None) -> BIDSLayout:
     """Index a dataset with pybids, without metadata.
 
     Parameters
@@ -199,19 +203,19 @@ def index_folder(root, subjects, database=None):
     return layout
 
 
-def close_index(layout):
+def close_index(layout: BIDSLayout) -> None:
     """Release the database of an index."""
     layout.connection_manager.session.close()
     layout.connection_manager.engine.dispose()
 
 
-def find(layout, **query):
+def find(layout: BIDSLayout, **query: object) -> list[IndexedFile]:
     """Return the indexed files that answer a pybids query."""
     found = layout.get(return_type="filename", invalid_filters="allow", **query)
     return [parse_name(path) for path in found]
 
 
-def read_description(root):
+def read_description(root: Path) -> Document:
     """Return the dataset description of a folder, {} where there is none."""
     path = Path(root) / "dataset_description.json"
     return read_json(path) if is_named(path) else {}

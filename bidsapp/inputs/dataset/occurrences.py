@@ -4,14 +4,16 @@ The files are those that runs would use, and their reader is the same: the raw d
 derivatives for the participants without any in the raw dataset, and then tables of behaviour.
 """
 
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.dataset.folders import walk_files
-from bidsapp.inputs.dataset.index import parse_name
+from bidsapp.inputs.dataset.index import IndexedFile, parse_name
 from bidsapp.inputs.dataset.runs import BOLD_QUERIES, VERSION_ENTITIES, VOLUMES
 from bidsapp.inputs.dataset.selection import keep_selected
 from bidsapp.inputs.tables.events import BEHAVIOUR, has_times, read_events
+from bidsapp.settings.parts import Selection
 
 # A text column with more levels than this is a description of single trials, not a condition.
 MAX_LEVELS = 300
@@ -19,7 +21,7 @@ MAX_HOLDERS = 3
 IMAGE_SUFFIXES = {query["suffix"] for query in BOLD_QUERIES}
 
 
-def find_levels(roots, tasks=()):
+def find_levels(roots: Sequence[Path], tasks: Collection[str] = ()) -> tuple[dict[str, set[str]], list[str]]:
     """Return the columns of all events files of a dataset, each with its levels.
 
     Parameters
@@ -36,7 +38,8 @@ def find_levels(roots, tasks=()):
     faults : list of str
         Why files can not be used, one message a file.
     """
-    found, faults = {}, []
+    found: dict[str, set[str]] = {}
+    faults = []
     for file in find_events_files(roots, tasks):
         try:
             table = read_events(file.path)
@@ -50,9 +53,9 @@ def find_levels(roots, tasks=()):
     return found, faults
 
 
-def find_holders(roots, task, column, level):
+def find_holders(roots: Sequence[Path], task: str, column: str, level: str) -> str:
     """Return, in words, whose events files have a level of a column, and how many."""
-    found = {}
+    found: dict[str, list[IndexedFile]] = {}
     for file in find_events_files(roots, (task,)):
         try:
             values = read_events(file.path).get(column, ())
@@ -66,7 +69,7 @@ def find_holders(roots, task, column, level):
     return f"{', '.join(shown)}; {n_files} file{'s' if n_files != 1 else ''}"
 
 
-def find_sessions(roots, task):
+def find_sessions(roots: Sequence[Path], task: str) -> set[str]:
     """Return the sessions of a task in a whole dataset: those that its events files name, else its images."""
     named = {file.entities["ses"] for file in find_events_files(roots, (task,)) if "ses" in file.entities}
     # Events that stand above the sessions hold for each of them.
@@ -75,21 +78,22 @@ def find_sessions(roots, task):
     return named or {labels["ses"] for labels in there if "ses" in labels and labels.get("task") == task}
 
 
-def find_images(roots, selection):
+def find_images(roots: Iterable[Path], selection: Selection) -> list[IndexedFile]:
     """Return the images of runs of all participants that have the sessions, tasks and runs asked for."""
     paths = [path for root in dict.fromkeys(roots) for ending in VOLUMES for path in walk_files(root, ending)]
     images = [file for file in map(parse_name, paths) if file.suffix in IMAGE_SUFFIXES]
     return keep_selected(images, selection)
 
 
-def find_tasks(roots):
+def find_tasks(roots: Sequence[Path]) -> list[str]:
     """Return the labels of the tasks that have events files, sorted."""
     return sorted({file.entities["task"] for file in find_events_files(roots) if "task" in file.entities})
 
 
-def find_events_files(roots, tasks=()):
+def find_events_files(roots: Sequence[Path], tasks: Collection[str] = ()) -> list[IndexedFile]:
     """Return the events files of tasks (empty: of all); later roots count for subjects without any so far."""
-    found, known = [], set()
+    found: list[IndexedFile] = []
+    known: set[str | None] = set()
     different = {Path(root).resolve(): Path(root) for root in roots}.values()
     for root, ending in [(root, ending) for ending in ("_events.tsv", BEHAVIOUR) for root in different]:
         # Events that stand above the subjects hold for all of them.

@@ -1,17 +1,34 @@
 """Find the runs to analyse: preprocessed BOLD with its mask, confounds, events and timing."""
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError
 from bidsapp.inputs.dataset.candidates import Candidate, by_labels, of_one_grid, with_events, without_space
-from bidsapp.inputs.dataset.index import close_index, find_stray_part, index_folder, is_label, read_filters
+from bidsapp.inputs.dataset.index import (
+    IndexedFile,
+    close_index,
+    find_stray_part,
+    index_folder,
+    is_label,
+    read_filters,
+)
 from bidsapp.inputs.dataset.roots import find_roots, subject_labels
-from bidsapp.inputs.dataset.runs import Fault, find_events, find_files, make_run, run_entities, run_label
+from bidsapp.inputs.dataset.runs import (
+    Fault,
+    Files,
+    find_events,
+    find_files,
+    make_run,
+    run_entities,
+    run_label,
+)
 from bidsapp.inputs.dataset.selection import natural_key, space_of, unknown_labels
 from bidsapp.inputs.dataset.timing import find_doubtful_times
 from bidsapp.inputs.tables.participants import find_participants
 from bidsapp.records.maps import Run
+from bidsapp.settings.parts import Selection, Settings
 
 LABELS = "A label is of letters and digits; an underscore ends it. Rename folders and files."
 
@@ -41,7 +58,7 @@ class Dataset:
     unusable: dict[str, str]
 
 
-def open_dataset(settings, *, needs_events=True):
+def open_dataset(settings: Settings, *, needs_events: bool = True) -> Dataset:
     """Index the dataset and return its runs; no image data is read.
 
     Parameters
@@ -68,7 +85,7 @@ def open_dataset(settings, *, needs_events=True):
         raise _no_volumes(derivatives, files, subjects)
     everything = [candidate.file for candidate in candidates]
     candidates = by_labels(candidates, selection)
-    left_out = []
+    left_out: list[str] = []
     if needs_events:
         candidates, left_out = with_events(candidates, raw_files, selection)
     chosen, notes, outside = of_one_grid(candidates, settings)
@@ -94,13 +111,15 @@ def open_dataset(settings, *, needs_events=True):
     )
 
 
-def _is_of(file, subjects):
+def _is_of(file: IndexedFile, subjects: Collection[str]) -> bool:
     """Whether a file is of one of the subjects, by its name and its folder."""
     subject = file.entities.get("sub")
     return subject in subjects and f"sub-{subject}" in file.path.parts
 
 
-def choose_subjects(raw, derivatives, selection):
+def choose_subjects(
+    raw: Path, derivatives: Mapping[str, Path], selection: Selection
+) -> tuple[list[str], list[str]]:
     """Return the labels to analyse, and those that only the raw dataset has."""
     there = sorted(
         {label for root in derivatives.values() for label in subject_labels(root)}, key=natural_key
@@ -120,7 +139,7 @@ def choose_subjects(raw, derivatives, selection):
     return [label for label in wanted if label in there], [label for label in wanted if label not in there]
 
 
-def _index(root, name, subjects, settings):
+def _index(root: Path, name: str, subjects: Sequence[str], settings: Settings) -> Files:
     selection = settings.selection
     database = selection.bids_database_dir and Path(selection.bids_database_dir) / name
     layout = index_folder(root, subjects, database)
@@ -130,7 +149,9 @@ def _index(root, name, subjects, settings):
         close_index(layout)
 
 
-def _no_volumes(derivatives, files, subjects):
+def _no_volumes(
+    derivatives: Mapping[str, Path], files: Mapping[str, Files], subjects: Sequence[str]
+) -> InputError:
     """Return the error for derivatives without any preprocessed volume."""
     where = ", ".join(str(root) for root in derivatives.values())
     surfaces = sorted({space_of(file) for found in files.values() for file in found.surfaces})
@@ -150,7 +171,9 @@ def _no_volumes(derivatives, files, subjects):
     return InputError(message, exit_code=EXIT_NO_INPUT)
 
 
-def _make_runs(candidates, raw_files, needs_events):
+def _make_runs(
+    candidates: Iterable[Candidate], raw_files: Files, needs_events: bool
+) -> tuple[list[Run], list[Fault]]:
     """Return the runs that can be analysed, and the faults of the others."""
     runs, faults = [], []
     for candidate in candidates:
@@ -167,13 +190,13 @@ def _make_runs(candidates, raw_files, needs_events):
     return [run for number, run in enumerate(runs) if number not in doubtful], faults
 
 
-def _check_name(file):
+def _check_name(file: IndexedFile) -> None:
     part = find_stray_part(file)
     if part is not None:
         raise InputError(f"has {part!r} in the name {file.path.name}. {LABELS}")
 
 
-def _only_events(found, entities):
+def _only_events(found: Sequence[IndexedFile], entities: Mapping[str, str]) -> Path:
     if len(found) == 1:
         return found[0].path
     if found:
@@ -188,7 +211,9 @@ def _only_events(found, entities):
     )
 
 
-def _unusable(subjects, runs, faults, files):
+def _unusable(
+    subjects: Sequence[str], runs: Iterable[Run], faults: Iterable[Fault], files: Sequence[IndexedFile]
+) -> tuple[dict[str, str], dict[str, str]]:
     """Return the subjects without any run, with the reasons: of faults, and of what they did not do.
 
     Parameters
@@ -211,16 +236,16 @@ def _unusable(subjects, runs, faults, files):
     return faulty, idle
 
 
-def _what_is_there(files):
+def _what_is_there(files: Iterable[IndexedFile]) -> str:
     keys = ("ses", "task")
     there = {tuple(f"{k}-{file.entities[k]}" for k in keys if k in file.entities) for file in files}
     shown = ", ".join(" ".join(labels) for labels in sorted(there))
     return f"no run of what is analysed ({shown} only)" if there else "no preprocessed BOLD"
 
 
-def _by_reason(reasons):
+def _by_reason(reasons: Mapping[str, str]) -> dict[str, str]:
     """Return reason -> labels in words."""
-    who = {}
+    who: dict[str, list[str]] = {}
     for subject, reason in reasons.items():
         who.setdefault(reason, []).append(subject)
     return {reason: ", ".join(labels) for reason, labels in who.items()}

@@ -1,5 +1,6 @@
 """Where the raw dataset and its derivatives are, and which subjects they hold."""
 
+from collections.abc import Iterable, Sequence
 from glob import escape
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -8,13 +9,14 @@ from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsErr
 from bidsapp.inputs.dataset.index import read_description
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.inputs.tables.participants import find_participants, read_participants
+from bidsapp.settings.parts import Settings
 
 PREPROCESSED = ("*_desc-preproc_bold.nii*", "*_preproc.nii*")
 # Whatever a derivative calls its images: a filter file may ask for them, and surfaces are refused by name.
 ANY_BOLD = ("*_bold.nii*", "*_preproc.nii*", "*_bold.func.gii", "*_bold.dtseries.nii")
 
 
-def find_roots(bids_dir, derivatives):
+def find_roots(bids_dir: Path, derivatives: Iterable[str]) -> tuple[Path, dict[str, Path]]:
     """Return the raw dataset and the derivatives by name.
 
     Parameters
@@ -52,7 +54,7 @@ def find_roots(bids_dir, derivatives):
     )
 
 
-def labels_at(settings):
+def labels_at(settings: Settings) -> tuple[set[str], set[str]]:
     """Return the labels of the raw dataset, and those of its derivatives; empty where they are not at hand.
 
     A group may be analysed where only its participants' results are.
@@ -65,7 +67,7 @@ def labels_at(settings):
     return set(subject_labels(raw)), derived
 
 
-def labels_without_bold(labels, settings):
+def labels_without_bold(labels: Iterable[str], settings: Settings) -> set[str]:
     """Return the labels that no derivative has BOLD images of; none where there are no derivatives."""
     try:
         _, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
@@ -75,7 +77,7 @@ def labels_without_bold(labels, settings):
     return {label for label in labels if not any(_holds(root, ANY_BOLD, escape(label)) for root in roots)}
 
 
-def known_participants(settings, wanted):
+def known_participants(settings: Settings, wanted: Iterable[str]) -> set[str]:
     """Return the labels of everybody that the dataset and its derivatives know.
 
     Where they lack one of those wanted, those of participants.tsv, too.
@@ -85,21 +87,21 @@ def known_participants(settings, wanted):
     return known | set(read_participants(path).index) if path else known
 
 
-def is_derivative(folder):
+def is_derivative(folder: Path) -> bool:
     """Whether a folder's description says that it is a derivative."""
     description = read_description(folder)
     if "DatasetType" in description:
-        return description["DatasetType"] == "derivative"
+        return bool(description["DatasetType"] == "derivative")
     return "PipelineDescription" in description or "GeneratedBy" in description
 
 
-def subject_labels(folder):
+def subject_labels(folder: Path) -> list[str]:
     """Return the labels of the subject folders, in natural order."""
     labels = [path.name.removeprefix("sub-") for path in Path(folder).glob("sub-*") if path.is_dir()]
     return sorted(labels, key=natural_key)
 
 
-def _named_folder(text):
+def _named_folder(text: str) -> tuple[str, Path]:
     name, separator, path = str(text).partition("=")
     if not separator or Path(text).is_dir():
         name, path = "", str(text)
@@ -109,28 +111,28 @@ def _named_folder(text):
     return name, folder
 
 
-def _derivatives_at(name, folder):
+def _derivatives_at(name: str, folder: Path) -> list[tuple[str, Path]]:
     """Return a derivative as it is, or the derivatives inside a folder of them."""
     inside = [] if subject_labels(folder) else _derivatives_inside(folder)
     return inside or [(name or folder.resolve().name, folder)]
 
 
-def _derivatives_inside(folder):
+def _derivatives_inside(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         return []
     found = [(path.name, path) for path in sorted(folder.iterdir()) if _holds(path, ANY_BOLD)]
     return found or ([(folder.name, folder)] if _holds(folder, ANY_BOLD) else [])
 
 
-def _holds(folder, patterns, label="*"):
+def _holds(folder: Path, patterns: Sequence[str], label: str = "*") -> bool:
     """Whether a folder holds BOLD images of these names, looking no further than the first."""
     places = (f"sub-{label}/func", f"sub-{label}/ses-*/func")
     return any(True for place in places for names in patterns for _ in folder.glob(f"{place}/{names}"))
 
 
-def _unique_names(pairs):
+def _unique_names(pairs: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     """Return name -> folder; of folders with one name, the later ones are counted."""
-    table = {}
+    table: dict[str, Path] = {}
     for name, folder in pairs:
         unique, count = name, 1
         while unique in table and table[unique] != folder:
@@ -140,13 +142,13 @@ def _unique_names(pairs):
     return table
 
 
-def _raw_of(derivative):
+def _raw_of(derivative: Path) -> Path:
     """Return the raw dataset of a derivative: by its links, or two folders up, or else itself."""
     folder = Path(derivative).resolve()
     links = read_description(folder).get("DatasetLinks")
-    targets = [links.get("raw")] if isinstance(links, dict) else []
-    targets = [unquote(urlparse(text).path) for text in targets if isinstance(text, str)]
-    options = [folder / text for text in targets if text]
+    link = links.get("raw") if isinstance(links, dict) else None
+    target = unquote(urlparse(link).path) if isinstance(link, str) else ""
+    options = [folder / target] if target else []
     if folder.parent.name == "derivatives":
         options.append(folder.parents[1])
     for option in options:

@@ -1,20 +1,25 @@
 """From a preprocessed BOLD image to a `Run`: the files that belong to it, and its timing."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self, TypeAlias
 
 import numpy as np
+from bids.layout import BIDSLayout
+from numpy.typing import ArrayLike
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.dataset.folders import walk_files
-from bidsapp.inputs.dataset.index import find, inherited_metadata, most_specific, parse_name
+from bidsapp.inputs.dataset.index import IndexedFile, find, inherited_metadata, most_specific, parse_name
 from bidsapp.inputs.dataset.selection import space_of
 from bidsapp.inputs.dataset.timing import read_timing
-from bidsapp.inputs.images.read import check_grid, read_header
+from bidsapp.inputs.images.read import Header, check_grid, read_header
 from bidsapp.inputs.tables.events import BEHAVIOUR, has_times
 from bidsapp.inputs.tables.recordings import SUFFIXES, find_recordings
 from bidsapp.names import ENTITY_ORDER
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import Geometry, Run
 
 VOLUMES = (".nii.gz", ".nii")
@@ -35,14 +40,17 @@ CONFOUNDS_QUERIES = (
 )
 # Entities that tell versions of one run apart, not runs.
 VERSION_ENTITIES = ("space", "cohort", "res", "den", "desc", "label")
+# By subject label; None: of all subjects.
+BySubject: TypeAlias = dict[str | None, list[IndexedFile]]
 
 
 class Fault(str):
     """A fault that a user can fix; ``entities`` are those of the run it is about ({}: the dataset)."""
 
     __slots__ = ("entities",)
+    entities: dict[str, str]
 
-    def __new__(cls, message, entities=None):
+    def __new__(cls, message: str, entities: Mapping[str, str] | None = None) -> Self:
         """Make a message that knows its run."""
         fault = super().__new__(cls, message)
         fault.entities = dict(entities or {})
@@ -51,22 +59,22 @@ class Fault(str):
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of one dataset that runs may need, by subject label (None: of all subjects)."""
+    """The files of one dataset that runs may need."""
 
     root: Path
-    bold: tuple
-    surfaces: tuple
-    masks: dict
-    confounds: tuple
-    events: dict
-    sidecars: dict
-    recordings: dict
+    bold: tuple[IndexedFile, ...]
+    surfaces: tuple[IndexedFile, ...]
+    masks: BySubject
+    confounds: tuple[BySubject, ...]
+    events: BySubject
+    sidecars: BySubject
+    recordings: BySubject
 
 
-def find_files(layout, filters):
+def find_files(layout: BIDSLayout, filters: Mapping[str, Document]) -> Files:
     """Return the files of an indexed dataset; ``filters`` as from `read_filters`."""
 
-    def search(kind, queries, extensions):
+    def search(kind: str, queries: Iterable[Document], extensions: Iterable[str]) -> tuple[IndexedFile, ...]:
         common = {"extension": list(extensions)}
         wanted = [common | query | filters.get(kind, {}) for query in queries]
         found = [file for query in wanted for file in find(layout, **query)]
@@ -85,19 +93,19 @@ def find_files(layout, filters):
     )
 
 
-def _by_subject(files):
-    table = defaultdict(list)
+def _by_subject(files: Iterable[IndexedFile]) -> BySubject:
+    table: BySubject = defaultdict(list)
     for file in files:
         table[file.entities.get("sub")].append(file)
     return dict(table)
 
 
-def of_subject(table, subject):
+def of_subject(table: BySubject, subject: str | None) -> list[IndexedFile]:
     """Return the files of a subject and those of all subjects."""
     return table.get(None, []) + table.get(subject, [])
 
 
-def identity(file):
+def identity(file: IndexedFile) -> tuple[tuple[str, str], ...]:
     """Return what tells runs apart: all entities but space, resolution and the like, run-01 as run-1."""
     return tuple(
         (key, str(int(label)) if key in ("run", "echo") and label.isdecimal() else label)
@@ -106,18 +114,18 @@ def identity(file):
     )
 
 
-def run_entities(file):
+def run_entities(file: IndexedFile) -> dict[str, str]:
     """Return the entities that a `Run` keeps."""
     return {key: label for key, label in file.entities.items() if key not in ("desc", "label")}
 
 
-def run_label(entities):
+def run_label(entities: Mapping[str, str]) -> str:
     """Return a run in words, as `Run.label`."""
     shown = ("sub", "ses", "task", "acq", "dir", "run", "echo")
     return " ".join(f"{key}-{entities[key]}" for key in shown if key in entities)
 
 
-def find_events(bold, sources):
+def find_events(bold: IndexedFile, sources: Sequence[Files]) -> list[IndexedFile]:
     """Return the events files that apply best to a BOLD image, looked for in each dataset in turn.
 
     Where there is none, those are tables of behaviour (``_beh.tsv``) that have onsets and durations.
@@ -135,7 +143,7 @@ def find_events(bold, sources):
     return []
 
 
-def make_run(bold, derivative, raw, events):
+def make_run(bold: IndexedFile, derivative: Files, raw: Files, events: Path | None) -> Run:
     """Return the `Run` of a BOLD image.
 
     Parameters
@@ -166,7 +174,7 @@ def make_run(bold, derivative, raw, events):
         raise InputError(f"is not a series of volumes: {bold.path} has the shape {shape}.")
     timing = read_timing(metadata, header.time_step, header.time_unit)
     mask = _find_mask(bold, derivative)
-    _check_mask(mask, bold.path, header)
+    _check_mask(mask, header)
     return Run(
         entities=run_entities(bold),
         bold=bold.path,
@@ -184,28 +192,28 @@ def make_run(bold, derivative, raw, events):
     )
 
 
-def _note_on_behaviour(events):
+def _note_on_behaviour(events: Path | None) -> tuple[str, ...]:
     if events is None or not events.name.endswith(BEHAVIOUR):
         return ()
     return (f"the events come from {events.name}, for there is no events file",)
 
 
-def _find_mask(bold, files):
-    """Return the brain mask in the image's own space (and resolution, where the mask says it), or None."""
+def _find_mask(bold: IndexedFile, files: Files) -> Path:
+    """Return the brain mask in the image's own space (and resolution, where the mask says it)."""
     masks = [
         file for file in of_subject(files.masks, bold.entities["sub"]) if space_of(file) == space_of(bold)
     ]
     found = most_specific(masks, bold.entities, ignoring=("desc", "label"))
-    return found[0].path if found else None
-
-
-def _check_mask(mask, bold, header):
-    if mask is None:
-        expected = bold.name.replace("desc-preproc_bold", "desc-brain_mask")
+    if not found:
+        expected = bold.path.name.replace("desc-preproc_bold", "desc-brain_mask")
         raise InputError(
             f"has no brain mask (expected {expected} beside the image). Add it, or name one with "
             "--bids-filter-file."
         )
+    return found[0].path
+
+
+def _check_mask(mask: Path, header: Header) -> None:
     about = read_header(mask)
     if np.prod(about.shape[3:]) != 1:
         raise InputError(f"has a mask of {np.prod(about.shape[3:])} volumes where one is needed: {mask}.")
@@ -221,18 +229,19 @@ def _check_mask(mask, bold, header):
         raise InputError(f"has a mask that does not fit: {error}") from error
 
 
-def check_same_grid(runs):
+def check_same_grid(runs: Sequence[Run]) -> None:
     """Raise InputError where runs that are to be put together are on different grids."""
-    for run in runs[1:]:
-        check_grid(run.bold, *run.grid, whole_grid(*runs[0].grid), reference=str(runs[0].bold))
+    known = [(run.bold, *run.grid) for run in runs if run.grid is not None]
+    for bold, shape, affine in known[1:]:
+        check_grid(bold, shape, affine, whole_grid(*known[0][1:]), reference=str(known[0][0]))
 
 
-def whole_grid(shape, affine):
+def whole_grid(shape: Sequence[int], affine: ArrayLike) -> Geometry:
     """Return the geometry of all voxels of a grid."""
     return Geometry(np.broadcast_to(np.True_, shape[:3]), np.asarray(affine, float))
 
 
-def _find_confounds(bold, files):
+def _find_confounds(bold: IndexedFile, files: Files) -> Path | None:
     for table in files.confounds:
         found = most_specific(of_subject(table, bold.entities["sub"]), bold.entities, ignoring=("desc",))
         if found:

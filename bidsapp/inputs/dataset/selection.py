@@ -1,9 +1,12 @@
 """Which of the files found are analysed: labels, space, resolution, and what is said about it."""
 
 import re
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeAlias
 
 from bidsapp.errors import EXIT_NOTHING_SELECTED, InputError, SettingsError, did_you_mean
-from bidsapp.inputs.dataset.index import same_label
+from bidsapp.inputs.dataset.index import IndexedFile, same_label
+from bidsapp.settings.parts import Selection
 
 DEFAULT_SPACE = "MNI152NLin2009cAsym"
 # Grids of one subject; ``native`` stands for images without a space in their name.
@@ -13,27 +16,31 @@ NO_SPACE = "native"
 WORDS_FOR_NO_SPACE = ("native", "func", "bold", "run", "boldref", "sbref", "scanner")
 
 WORDS_FOR_NO_RESOLUTION = ("none", "native")
+# The parts of a text: numbers, before all else, with their spelling.
+NaturalKey: TypeAlias = list[tuple[int, int, str]]
 
 
-def is_native(space):
+def is_native(space: str | None) -> bool:
     """Whether images in this space can not be compared across subjects."""
     return space is None or space in NATIVE_SPACES or space.startswith("fsnative")
 
 
-def space_of(file):
+def space_of(file: IndexedFile) -> str:
     """Return the space of a file as users name it, the cohort of a template included."""
     space = file.entities.get("space", NO_SPACE)
     cohort = file.entities.get("cohort")
     return f"{space}:cohort-{cohort}" if cohort else space
 
 
-def natural_key(text):
+def natural_key(text: str) -> NaturalKey:
     """Return a sort key that puts run-2 before run-10."""
     parts = re.split(r"(\d+)", str(text))
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def keep_labels(files, entity, labels, what="preprocessed BOLD"):
+def keep_labels(
+    files: list[IndexedFile], entity: str, labels: Sequence[str], what: str = "preprocessed BOLD"
+) -> list[IndexedFile]:
     """Return the files with one of these labels (all files when there are none).
 
     Raises
@@ -55,7 +62,7 @@ def keep_labels(files, entity, labels, what="preprocessed BOLD"):
     ]
 
 
-def keep_selected(files, selection):
+def keep_selected(files: list[IndexedFile], selection: Selection) -> list[IndexedFile]:
     """Return the files with the sessions, tasks and runs asked for, as `keep_labels`."""
     labels = {"ses": selection.session_label, "task": selection.task_label, "run": selection.run_label}
     for entity, wanted in labels.items():
@@ -63,7 +70,9 @@ def keep_selected(files, selection):
     return files
 
 
-def unknown_labels(entity, missing, there, what="preprocessed BOLD"):
+def unknown_labels(
+    entity: str, missing: Sequence[str], there: Sequence[str], what: str = "preprocessed BOLD"
+) -> InputError:
     """Return the error about labels that do not exist."""
     names = ", ".join(f"{entity}-{label}" for label in missing)
     known = ", ".join(there) if there else "none"
@@ -73,7 +82,9 @@ def unknown_labels(entity, missing, there, what="preprocessed BOLD"):
     return InputError(f"No {what} of {names}{hint}", exit_code=EXIT_NOTHING_SELECTED)
 
 
-def choose_space(files, wanted, what="preprocessed BOLD"):
+def choose_space(
+    files: list[IndexedFile], wanted: str | None, what: str = "preprocessed BOLD"
+) -> tuple[str, str]:
     """Return the space to analyse and a note about the choice."""
     spaces = sorted({space_of(file) for file in files})
     if wanted:
@@ -94,7 +105,12 @@ def choose_space(files, wanted, what="preprocessed BOLD"):
     raise SettingsError(f"There are images in several spaces: {', '.join(spaces)}. Choose one with --space.")
 
 
-def choose_resolution(files, wanted, identity, what="preprocessed BOLD"):
+def choose_resolution(
+    files: list[IndexedFile],
+    wanted: str | None,
+    identity: Callable[[IndexedFile], Hashable],
+    what: str = "preprocessed BOLD",
+) -> tuple[list[IndexedFile], str]:
     """Return the files of the resolution to analyse and a note about the choice.
 
     Batches of one study may be named differently: where every run has one image only, it is taken, whatever
@@ -110,7 +126,7 @@ def choose_resolution(files, wanted, identity, what="preprocessed BOLD"):
     what : str
         How messages name the files.
     """
-    by_label = {}
+    by_label: dict[str, list[IndexedFile]] = {}
     for file in sorted(files, key=lambda file: natural_key(file.entities.get("res", ""))):
         by_label.setdefault(file.entities.get("res", ""), []).append(file)
     shown = ", ".join(label or "none (images without res)" for label in by_label)
@@ -131,6 +147,6 @@ def choose_resolution(files, wanted, identity, what="preprocessed BOLD"):
     raise SettingsError(f"There are images of several resolutions: {shown}. Choose one with --res.")
 
 
-def _subjects(files, most=5):
+def _subjects(files: Iterable[IndexedFile], most: int = 5) -> str:
     labels = sorted({file.entities.get("sub", "") for file in files}, key=natural_key)
     return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")

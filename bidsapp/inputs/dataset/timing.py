@@ -1,9 +1,12 @@
 """When the volumes of a run were acquired, from its sidecar and its image header."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bidsapp.errors import Caution, InputError
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Run
 
 # A header in "unknown" units with a TR above this holds milliseconds; a longer TR is not plausible.
 LONGEST_REPETITION_TIME = 100.0
@@ -22,7 +25,7 @@ class Timing:
     notes: tuple[str, ...] = ()
 
 
-def read_timing(metadata, header_time, header_unit):
+def read_timing(metadata: Document, header_time: float, header_unit: str) -> Timing:
     """Return the timing of a run.
 
     The sidecar's RepetitionTime counts; the header's only where the sidecar has none. The start is the
@@ -45,7 +48,7 @@ def read_timing(metadata, header_time, header_unit):
             "has VolumeTiming: its volumes are not equally spaced in time (sparse or clustered acquisition), "
             "which the noise models need. Leave the run out."
         )
-    notes = []
+    notes: list[str] = []
     from_header = _header_seconds(header_time, header_unit, notes)
     repetition_time = metadata.get("RepetitionTime")
     if repetition_time is None:
@@ -82,7 +85,7 @@ def read_timing(metadata, header_time, header_unit):
     return Timing(repetition_time, start_time, source, tuple(notes))
 
 
-def find_doubtful_times(runs):
+def find_doubtful_times(runs: Sequence[Run]) -> dict[int, str]:
     """Return what is wrong with runs of which the header gives another TR than other runs of their task have.
 
     The other runs are those whose sidecars give one; where none does, a TR that most headers give.
@@ -92,7 +95,7 @@ def find_doubtful_times(runs):
     dict of int to str
         Position in ``runs`` -> the fault, without the name of the run.
     """
-    alike = {}
+    alike: dict[tuple[str | None, ...], list[int]] = {}
     for number, run in enumerate(runs):
         alike.setdefault(tuple(run.entities.get(key) for key in ("task", "acq")), []).append(number)
     faults = {}
@@ -113,7 +116,7 @@ def find_doubtful_times(runs):
     return faults
 
 
-def _header_seconds(value, unit, notes):
+def _header_seconds(value: float, unit: str, notes: list[str]) -> float:
     """Return a header's time step in seconds, 0 where it has none."""
     value = float(value)
     if not 0 < value < float("inf"):
@@ -125,7 +128,7 @@ def _header_seconds(value, unit, notes):
     return float(f"{value * UNIT_SECONDS.get(unit, 1.0):.6g}")
 
 
-def _start_time(metadata, repetition_time):
+def _start_time(metadata: Document, repetition_time: float) -> tuple[float, str]:
     if metadata.get("StartTime") is not None:
         return _checked_number("StartTime", metadata["StartTime"]), "StartTime of the sidecar"
     if metadata.get("SliceTimingCorrected") is True:
@@ -133,7 +136,7 @@ def _start_time(metadata, repetition_time):
     return 0.0, "0, for the sidecar has neither StartTime nor SliceTimingCorrected"
 
 
-def _checked_number(name, value):
+def _checked_number(name: str, value: object) -> float:
     if (
         isinstance(value, bool)
         or not isinstance(value, (int, float))

@@ -1,20 +1,22 @@
 """The voxels that a user restricts a group analysis to."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.images.read import check_grid, read_volume
 from bidsapp.inputs.images.resampling import resample_labels, resample_map
-from bidsapp.records.maps import Geometry
+from bidsapp.records.arrays import Mask
+from bidsapp.records.maps import EffectStack, Geometry
 
 GREY_MATTER = "grey-matter"
 # Probability of nilearn's MNI152 grey-matter template above which a voxel is grey matter; SPM's usual 0.2.
 GREY_THRESHOLD = 0.2
 
 
-def restrict_stack(stack, spec, *, resample=False):
+def restrict_stack(stack: EffectStack, spec: Path | str | None, *, resample: bool = False) -> EffectStack:
     """Return the stack of the voxels inside a mask; ``spec`` is a path, ``grey-matter``, or None for all.
 
     Raises
@@ -37,20 +39,21 @@ def restrict_stack(stack, spec, *, resample=False):
     )
 
 
-def _read_mask(spec, geometry, resample):
+def _read_mask(spec: Path | str, geometry: Geometry, resample: bool) -> Mask:
     if str(spec) == GREY_MATTER:
         return _read_grey_matter(geometry)
     values, affine = read_volume(spec)
-    inside = np.isfinite(values) & (values != 0)
+    inside: Mask = np.isfinite(values) & (values != 0)
     if resample:
-        return resample_labels(inside.astype(np.uint8), affine, geometry) > 0
+        return resample_labels(inside.astype(np.uint8), affine, geometry).astype(bool)
     check_grid(spec, inside.shape, affine, geometry, reference="the maps (or give --resample)")
     return inside
 
 
-def _read_grey_matter(geometry):
+def _read_grey_matter(geometry: Geometry) -> Mask:
     from nilearn.datasets import load_mni152_gm_template
 
     image = load_mni152_gm_template(resolution=2)
     values = resample_map(np.asarray(image.dataobj, np.float32), image.affine, geometry)
-    return np.nan_to_num(values) > GREY_THRESHOLD
+    inside: Mask = np.nan_to_num(values) > GREY_THRESHOLD
+    return inside

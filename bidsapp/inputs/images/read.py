@@ -3,19 +3,27 @@
 import gzip
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.fetched import check_fetched
+from bidsapp.records.arrays import Map, Matrix
 from bidsapp.records.maps import Geometry
 
 # Affines of one grid written by different programs differ by the rounding of float32 positions, in mm.
 AFFINE_TOLERANCE_MM = 1e-3
-READ_FAULTS = (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, OSError, EOFError)
+READ_FAULTS: tuple[type[Exception], ...] = (
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    OSError,
+    EOFError,
+)
 READ_FAULTS += (zlib.error, ValueError, OverflowError, MemoryError)
 
 
@@ -24,12 +32,12 @@ class Header:
     """What the header of an image says; ``time_unit`` is "sec", "msec", "usec" or "unknown"."""
 
     shape: tuple[int, ...]
-    affine: np.ndarray
+    affine: Matrix
     time_step: float
     time_unit: str
 
 
-def read_header(path):
+def read_header(path: Path | str) -> Header:
     """Return the header of an image without reading its data."""
     image = _open(path)
     zooms = image.header.get_zooms()
@@ -40,13 +48,13 @@ def read_header(path):
         unit = "unknown"
     return Header(
         shape=tuple(map(int, image.shape)),
-        affine=np.asarray(image.affine, float),
+        affine=np.asarray(image.affine, np.float64),
         time_step=float(zooms[3]) if len(zooms) > 3 else 0.0,
         time_unit=unit,
     )
 
 
-def read_mask(path):
+def read_mask(path: Path | str) -> Geometry:
     """Return the geometry of a mask image: its points are the voxels that are neither 0 nor NaN.
 
     Raises
@@ -63,7 +71,7 @@ def read_mask(path):
     return Geometry(mask, affine)
 
 
-def read_map(path, geometry):
+def read_map(path: Path | str, geometry: Geometry) -> Map:
     """Return the values of a map at the points of a geometry, float32, shape (n_points,).
 
     Raises
@@ -76,7 +84,13 @@ def read_map(path, geometry):
     return values[geometry.mask].astype(np.float32, copy=False)
 
 
-def check_grid(path, shape, affine, geometry, reference="the other images"):
+def check_grid(
+    path: Path | str,
+    shape: Sequence[int],
+    affine: ArrayLike,
+    geometry: Geometry,
+    reference: str = "the other images",
+) -> None:
     """Raise InputError where a file is not on the grid of a geometry; the message says how they differ."""
     shape = tuple(shape[:3])
     if shape != geometry.mask.shape:
@@ -94,7 +108,7 @@ def check_grid(path, shape, affine, geometry, reference="the other images"):
         )
 
 
-def intersect_masks(geometries, paths):
+def intersect_masks(geometries: Sequence[Geometry], paths: Sequence[Path | str]) -> Geometry:
     """Return the geometry of the voxels that all masks share; InputError names one on another grid."""
     first = geometries[0]
     common = first.mask.copy()
@@ -106,21 +120,24 @@ def intersect_masks(geometries, paths):
     return Geometry(common, first.affine)
 
 
-def _open(path):
+def _open(path: Path | str) -> nib.spatialimages.SpatialImage:
     check_fetched(path)
     try:
-        return nib.load(path)
+        image = nib.load(path)
     except READ_FAULTS as error:
         raise InputError(f"{path} is not an image, or is truncated or corrupt ({_reason(error)}).") from error
+    if not isinstance(image, nib.spatialimages.SpatialImage):
+        raise InputError(f"{path} is not a volume.")
+    return image
 
 
-def read_volume(path):
+def read_volume(path: Path | str) -> tuple[NDArray[np.float32], Matrix]:
     """Return the values of a volume, float32, shape (x, y, z), and its affine; InputError names the file.
 
     Further axes of the image must be of length one.
     """
     image = _open(path)
-    if not isinstance(image, nib.spatialimages.SpatialImage) or image.ndim < 3:
+    if image.ndim < 3:
         raise InputError(f"{path} is not a volume.")
     n_volumes = math.prod(image.shape[3:])
     if n_volumes != 1:
@@ -129,7 +146,7 @@ def read_volume(path):
             "its own."
         )
     try:
-        if Path(path).suffix == ".gz":
+        if Path(path).suffix == ".gz" and isinstance(image, nib.filebasedimages.SerializableImage):
             # Unpacked as a whole, the check sum at the end of the file is compared too.
             image = image.from_bytes(gzip.decompress(Path(path).read_bytes()))
         values = np.asarray(image.dataobj, dtype=np.float32)
@@ -137,10 +154,10 @@ def read_volume(path):
         raise InputError(
             f"{path} is truncated or corrupt ({_reason(error)}). Copy or make it again."
         ) from error
-    return values.reshape(values.shape[:3]), np.asarray(image.affine, float)
+    return values.reshape(values.shape[:3]), np.asarray(image.affine, np.float64)
 
 
-def read_first_volume(path):
+def read_first_volume(path: Path | str) -> NDArray[np.float32]:
     """Return the first volume of a series, float32, shape (x, y, z); InputError names the file."""
     try:
         return np.asarray(_open(path).dataobj[..., 0], dtype=np.float32)
@@ -148,5 +165,5 @@ def read_first_volume(path):
         raise InputError(f"{path} is truncated or corrupt ({_reason(error)}). Restore it.") from error
 
 
-def _reason(error):
+def _reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

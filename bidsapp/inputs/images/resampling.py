@@ -6,6 +6,10 @@ scipy's filters are imported when needed: a plan, which reads no map, would wait
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
+
+from bidsapp.records.arrays import Labels, Maps, Matrix, Numbers
+from bidsapp.records.maps import EffectStack, Geometry
 
 # Where less than this part of a resampled or smoothed value comes from voxels with data, there is none.
 MIN_SUPPORT = 0.5
@@ -13,7 +17,7 @@ MIN_SUPPORT = 0.5
 FWHM_PER_SIGMA = np.sqrt(8.0 * np.log(2.0))
 
 
-def resample_map(values, affine, geometry):
+def resample_map(values: Numbers, affine: Matrix, geometry: Geometry) -> NDArray[np.float32]:
     """Return a map on the grid of a geometry, by linear interpolation over the voxels with data.
 
     Parameters
@@ -42,7 +46,7 @@ def resample_map(values, affine, geometry):
     return _divide(*moved)
 
 
-def resample_labels(labels, affine, geometry):
+def resample_labels(labels: Labels, affine: Matrix, geometry: Geometry) -> Labels:
     """Return a label image or mask on the grid of a geometry, by the nearest voxel; 0 outside."""
     from scipy import ndimage
 
@@ -52,7 +56,7 @@ def resample_labels(labels, affine, geometry):
     )
 
 
-def smooth_stack(stack, fwhm_mm):
+def smooth_stack(stack: EffectStack, fwhm_mm: float) -> EffectStack:
     """Return the stack with every map smoothed, among the voxels with data.
 
     Variances are smoothed like the effects: a stand-in for the variance of a smoothed effect, which
@@ -67,7 +71,7 @@ def smooth_stack(stack, fwhm_mm):
     return replace(stack, effect=effect, variance=variance)
 
 
-def _smooth_rows(rows, geometry, sigma):
+def _smooth_rows(rows: Maps, geometry: Geometry, sigma: Numbers) -> Maps:
     from scipy import ndimage
 
     smoothed = np.empty_like(rows)
@@ -83,6 +87,6 @@ def _smooth_rows(rows, geometry, sigma):
     return smoothed
 
 
-def _divide(total, support):
+def _divide(total: Numbers, support: Numbers) -> NDArray[np.float32]:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(support >= MIN_SUPPORT, total / support, np.nan).astype(np.float32)

@@ -5,18 +5,23 @@ into the image's. So integers and float32 values stay exact until the sums over 
 """
 
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
+from typing import Any, TypeAlias
 
 import nibabel as nib
 import numpy as np
 from isal import igzip, isal_zlib
+from numpy.typing import NDArray
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.fetched import check_fetched
+from bidsapp.records.arrays import Labels, Map, Maps, Mask
 from bidsapp.records.maps import Geometry
 
 FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
@@ -32,7 +37,13 @@ LEAST_OF_VOLUME = 0.5
 LEAST_VOXELS = 10
 # Points of the mask that are looked at first, to see whether a volume has one value only.
 PROBES = 64
-READ_ERRORS = (OSError, EOFError, zlib.error, isal_zlib.error)
+# isal's types say that its class of errors is an error.
+IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
+READ_ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, IsalError)
+HEADER_ERRORS: tuple[type[Exception], ...] = (*READ_ERRORS, nib.filebasedimages.ImageFileError)
+# Shape (z, y, x), and the matrices that smooth it along each of these axes.
+Volume: TypeAlias = NDArray[np.float32]
+Kernels: TypeAlias = tuple[NDArray[np.float32], ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -51,19 +62,19 @@ class Gaps:
         Voxels of the mask without a finite value in any other volume.
     """
 
-    inside: np.ndarray
-    dropped: frozenset
-    volumes: list = field(default_factory=list)
-    voxels: np.ndarray = None
-    probes: np.ndarray = None
-    lock: object = field(default_factory=Lock)
+    inside: Mask
+    dropped: frozenset[int]
+    volumes: list[int] = field(default_factory=list)
+    voxels: Mask = field(init=False)
+    probes: Labels = field(init=False)
+    lock: Lock = field(default_factory=Lock)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.voxels = np.zeros_like(self.inside)
         points = np.flatnonzero(self.inside)
         self.probes = points[np.linspace(0, len(points) - 1, PROBES).astype(int)]
 
-    def look(self, number, volume, finite):
+    def look(self, number: int, volume: Volume, finite: Mask | None) -> None:
         """Note what a volume lacks; ``finite`` says where it has a value (None: everywhere)."""
         if number in self.dropped:
             return
@@ -77,7 +88,7 @@ class Gaps:
                 self.voxels |= missing
 
     @property
-    def points(self):
+    def points(self) -> Mask:
         """The voxels without a value as points of the mask, shape (n_points,)."""
         return self.voxels.T[self.inside.T]
 
@@ -99,24 +110,24 @@ class Series:
 
     path: Path
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     offset: int
     slope: float
     intercept: float
     crop: tuple[slice, ...]
-    kernels: tuple[np.ndarray, ...] | None
-    index: np.ndarray
+    kernels: Kernels | None
+    index: Labels
     n_threads: int
     gaps: Gaps
-    without: np.ndarray | None = None
-    weights: np.ndarray | None = None
+    without: Mask | None = None
+    weights: Map | None = None
 
     @property
-    def n_volumes(self):
+    def n_volumes(self) -> int:
         """The number of volumes."""
         return self.shape[3]
 
-    def blocks(self, n_volumes):
+    def blocks(self, n_volumes: int) -> Iterator[Maps]:
         """Yield the series in blocks of consecutive volumes.
 
         Yields
@@ -128,7 +139,7 @@ class Series:
         starts = range(0, self.n_volumes, n_volumes)
         store = [np.empty((min(n_volumes, self.n_volumes), self.index.size), np.float32) for _ in "ab"]
         reader, workers = ThreadPoolExecutor(1), ThreadPoolExecutor(self.n_threads)
-        free = SimpleQueue()
+        free: SimpleQueue[bytearray] = SimpleQueue()
         for _ in range(self.n_threads + 2):
             free.put(bytearray(self._volume_bytes))
         try:
@@ -151,10 +162,16 @@ class Series:
             workers.shutdown(cancel_futures=True)
 
     @property
-    def _volume_bytes(self):
+    def _volume_bytes(self) -> int:
         return int(np.prod(self.shape[:3])) * self.dtype.itemsize
 
-    def _read_block(self, file, workers, free, where):
+    def _read_block(
+        self,
+        file: BufferedIOBase,
+        workers: ThreadPoolExecutor,
+        free: SimpleQueue[bytearray],
+        where: tuple[int, Maps],
+    ) -> tuple[Maps, list[Future[None]]]:
         """Read the volumes of one block and hand each to a worker; return the block and the tasks."""
         start, store = where
         block = store[: self.n_volumes - start]
@@ -169,7 +186,7 @@ class Series:
             tasks.append(workers.submit(self._unpack, raw, row, free, start + number))
         return block, tasks
 
-    def _unpack(self, raw, row, free, number):
+    def _unpack(self, raw: bytearray, row: Map, free: SimpleQueue[bytearray], number: int) -> None:
         """Turn the bytes of volume ``number`` into one row of a block."""
         # A file lists x fastest, so its bytes are a (z, y, x) array in C order.
         stored = np.frombuffer(raw, self.dtype).reshape(self.shape[2::-1])[self.crop]
@@ -190,7 +207,7 @@ class Series:
             row *= self.weights
 
 
-def _is_empty(values):
+def _is_empty(values: Map) -> bool:
     """Tell whether the values of a mask are one value only, or mostly missing."""
     there = values[np.isfinite(values)]
     if len(there) < LEAST_OF_VOLUME * len(values):
@@ -198,14 +215,22 @@ def _is_empty(values):
     return len(there) >= LEAST_VOXELS and there.min() == there.max()
 
 
-def smooth_volume(volume, kernels):
+def smooth_volume(volume: Volume, kernels: Kernels) -> Volume:
     """Return a volume (z, y, x) smoothed along each axis by a matrix."""
     along_z, along_y, along_x = kernels
     volume = np.matmul(along_y, volume @ along_x.T)
     return along_z @ volume.reshape(len(volume), -1)
 
 
-def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1, dropped=(), without=None):
+def open_series(
+    path: Path | str,
+    geometry: Geometry,
+    *,
+    smoothing_fwhm_mm: float = 0.0,
+    n_threads: int = 1,
+    dropped: Collection[int] = (),
+    without: Mask | None = None,
+) -> Series:
     """Return a Series over the points of ``geometry``.
 
     Parameters
@@ -230,18 +255,19 @@ def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1,
     image = _load(path)
     _check(image, geometry, path)
     scale = image.dataobj
+    assert isinstance(scale, nib.arrayproxy.ArrayProxy)  # as of any image that was loaded
     zooms = np.sqrt(np.sum(np.square(image.affine[:3, :3]), axis=0))
     sigmas = smoothing_fwhm_mm / (FWHM_PER_SIGMA * zooms)
     inner = [_extent(geometry.mask, axis) for axis in range(3)]
     outer, kernels = zip(*map(_make_kernel, sigmas, inner, geometry.mask.shape), strict=True)
     inside = geometry.mask[tuple(slice(*ends) for ends in inner)]
     crop = tuple(slice(*ends) for ends in outer[::-1])
-    kernels = kernels[::-1] if smoothing_fwhm_mm > 0 else None
+    smoothing = kernels[::-1] if smoothing_fwhm_mm > 0 else None
     # Positions in the (z, y, x) volume of the points in their own order: C order of (x, y, z).
     order = np.arange(inside.size, dtype=np.intp).reshape(inside.shape[::-1]).T
     index = np.ascontiguousarray(order[inside])
     gaps = Gaps(np.ascontiguousarray(geometry.mask.T[crop]), frozenset(dropped))
-    without, weights = _leave_out(without, gaps.inside, kernels, index)
+    without, weights = _leave_out(without, gaps.inside, smoothing, index)
     return Series(
         path=path,
         shape=image.shape,
@@ -250,7 +276,7 @@ def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1,
         slope=float(scale.slope),
         intercept=float(scale.inter),
         crop=crop,
-        kernels=kernels,
+        kernels=smoothing,
         index=index,
         n_threads=max(1, n_threads),
         gaps=gaps,
@@ -259,7 +285,9 @@ def open_series(path, geometry: Geometry, *, smoothing_fwhm_mm=0.0, n_threads=1,
     )
 
 
-def _leave_out(without, inside, kernels, index):
+def _leave_out(
+    without: Mask | None, inside: Mask, kernels: Kernels | None, index: Labels
+) -> tuple[Mask | None, Map | None]:
     """Return the points to leave out as a volume, and what the others' smoothed values are multiplied by."""
     if without is None or not without.any():
         return None, None
@@ -274,14 +302,14 @@ def _leave_out(without, inside, kernels, index):
     return volume, weights
 
 
-def _load(path):
+def _load(path: Path) -> nib.Nifti1Image:
     """Return the image with its header read and its data not."""
     check_fetched(path)
     try:
         image = nib.load(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.") from error
-    except (*READ_ERRORS, nib.filebasedimages.ImageFileError) as error:
+    except HEADER_ERRORS as error:
         message = (
             f"{path} cannot be read as an image: its header is damaged or cut off ({error}). Restore it."
         )
@@ -293,7 +321,7 @@ def _load(path):
     return image
 
 
-def _check(image, geometry, path):
+def _check(image: nib.Nifti1Image, geometry: Geometry, path: Path) -> None:
     """Raise InputError unless the image is a real 4-D series on the grid of the geometry."""
     if len(image.shape) != 4:
         raise InputError(
@@ -314,13 +342,15 @@ def _check(image, geometry, path):
         raise InputError(f"The mask of {path} has no voxels. Give a mask that covers the brain.")
 
 
-def _extent(mask, axis):
+def _extent(mask: Mask, axis: int) -> tuple[int, int]:
     """Return the first index of an axis that the mask reaches, and one past the last."""
     reached = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
     return (int(reached[0]), int(reached[-1]) + 1) if reached.size else (0, 0)
 
 
-def _make_kernel(sigma, inner, size):
+def _make_kernel(
+    sigma: float, inner: tuple[int, int], size: int
+) -> tuple[tuple[int, int], NDArray[np.float32]]:
     """Return the input range and the matrix (n_out, n_in) that smooth one axis at the indices ``inner``.
 
     A matrix product is faster than a running filter here, needs no compiler, and does the edges exactly.
@@ -342,11 +372,11 @@ def _make_kernel(sigma, inner, size):
     return outer, np.ascontiguousarray(matrix[slice(*inner), slice(*outer)], np.float32)
 
 
-def _open(path):
+def _open(path: Path) -> BufferedIOBase:
     return igzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 
-def _read_exactly(file, buffer, series, volume):
+def _read_exactly(file: BufferedIOBase, buffer: bytearray, series: Series, volume: int | None) -> None:
     """Fill a buffer from a file, or raise InputError that names the file and the byte."""
     view = memoryview(buffer)
     filled = 0
@@ -360,7 +390,7 @@ def _read_exactly(file, buffer, series, volume):
         raise _damaged(series, volume, filled, error) from error
 
 
-def _read_end(file, series):
+def _read_end(file: BufferedIOBase, series: Series) -> None:
     """Read to the end of a compressed file, which checks its checksum."""
     try:
         file.read(1)
@@ -368,7 +398,7 @@ def _read_end(file, series):
         raise _damaged(series, series.n_volumes, 0, error) from error
 
 
-def _damaged(series, volume, filled, error):
+def _damaged(series: Series, volume: int | None, filled: int, error: BaseException) -> InputError:
     position = filled + (0 if volume is None else series.offset + volume * series._volume_bytes)
     total = series.offset + series.n_volumes * series._volume_bytes
     size = series.path.stat().st_size

@@ -7,23 +7,35 @@ not positive and finite is unknown (NaN).
 
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bidsapp.errors import InputError, in_lines
-from bidsapp.inputs.images.read import check_grid, read_volume
+from bidsapp.inputs.images.read import check_grid, read_header, read_volume
 from bidsapp.inputs.images.resampling import resample_map
-from bidsapp.records.maps import EffectStack, Geometry
+from bidsapp.records.arrays import Labels, Matrix
+from bidsapp.records.maps import EffectStack, EstimateFile, Geometry
 
 # A part of the voxels that most inputs share, whose loss is worth a warning.
 LARGE_LOSS = 0.1
 MAX_NAMED = 20
 # Inputs whose values are kept in one array: at 2 mm 60 MB, which the C library gives back when they go.
 TOGETHER = 64
+Volume: TypeAlias = NDArray[np.float32]
+Shape: TypeAlias = tuple[int, ...]
+# The values of the voxels with data, one after the other; which voxels those are, packed; one input.
+Values: TypeAlias = NDArray[np.float32]
+Bits: TypeAlias = NDArray[np.uint8]
+Row: TypeAlias = tuple[Bits, Values, Values | None, float]
 
 
-def read_stack(files, *, minimum_share=1.0, resample=False):
+def read_stack(
+    files: Sequence[EstimateFile], *, minimum_share: float = 1.0, resample: bool = False
+) -> EffectStack:
     """Read the maps of one contrast from many inputs.
 
     Every file is read once and only voxels with data are held, so memory is that of the stack itself and
@@ -63,19 +75,21 @@ def read_stack(files, *, minimum_share=1.0, resample=False):
     return replace(stack, digests=digests, scales=np.array(scales), notes=notes)
 
 
-def count_share(share, n_inputs):
+def count_share(share: float, n_inputs: int) -> int:
     """Return how many inputs a share is, at least one."""
     return max(1, math.ceil(share * n_inputs - 1e-9))
 
 
-def _read_rows(files, resample):
+def _read_rows(
+    files: Sequence[EstimateFile], resample: bool
+) -> tuple[list[Row], list[tuple[str, np.floating]], Geometry, Labels]:
     """Return the data of every input, its digest and scale, the grid, and the coverage of each voxel."""
-    rows, marks, grid, coverage = [], [], None, None
+    first = read_header(files[0].effect)
+    grid = _grid_of(first.shape[:3], first.affine)
+    rows: list[Row] = []
+    marks, coverage = [], np.zeros(grid.mask.shape, np.int32)
     for file in files:
-        effect, variance, affine = _read_pair(file, grid, resample)
-        if grid is None:
-            grid = Geometry(np.ones(effect.shape, bool), affine)
-            coverage = np.zeros(effect.shape, np.int32)
+        effect, variance = _read_pair(file, grid, resample)
         there = np.isfinite(effect)
         coverage += there
         dof = _read_dof(file)
@@ -86,23 +100,24 @@ def _read_rows(files, resample):
     return rows, marks, grid, coverage
 
 
-def _digest(there, effect):
+def _digest(there: NDArray[np.bool_], effect: Volume) -> str:
     """Return a text that is the same for maps with the same effects in the same voxels only."""
     digest = hashlib.blake2b(np.packbits(there).tobytes(), digest_size=16)
     digest.update(effect[there].astype(np.float32).tobytes())
     return digest.hexdigest()
 
 
-def _all_faults(files, resample):
+def _all_faults(files: Sequence[EstimateFile], resample: bool) -> InputError | None:
     """Return one error with the faults of all files; those on another grid than most are named, not most."""
-    faults, grids = [], {}
+    faults = []
+    grids: dict[tuple[Shape, tuple[float, ...]], list[tuple[EstimateFile, Shape, Matrix]]] = {}
     for file in files:
         try:
             effect, _, affine = _read_own_grid(file)
         except InputError as error:
             faults.append(f"{_label(file)}: {error}")
             continue
-        key = (effect.shape, tuple(np.round(affine, 3).ravel()))
+        key = (effect.shape, tuple(np.round(affine, 3).ravel().tolist()))
         grids.setdefault(key, []).append((file, effect.shape, affine))
     common = max(grids.values(), key=len, default=[])
     for file, shape, affine in (entry for grid in grids.values() for entry in grid if not resample):
@@ -113,15 +128,17 @@ def _all_faults(files, resample):
     return InputError(in_lines(faults)) if faults else None
 
 
-def _grid_of(shape, affine):
+def _grid_of(shape: Shape, affine: Matrix) -> Geometry:
     return Geometry(np.broadcast_to(np.True_, shape), affine)
 
 
-def _label(file):
+def _label(file: EstimateFile) -> str:
     return f"sub-{file.key.entity('sub')}"
 
 
-def find_losses(files, packed, coverage, share):
+def find_losses(
+    files: Sequence[EstimateFile], packed: Sequence[Bits], coverage: Labels, share: float
+) -> tuple[str, ...]:
     """Return a note where a tenth of the voxels or more is lost to a few subjects, and who they are.
 
     Parameters
@@ -134,30 +151,32 @@ def find_losses(files, packed, coverage, share):
         Voxels with data of at least this share of the inputs are analysed.
     """
     common = 2 * coverage >= len(files)
-    n_common, n_left = (np.count_nonzero(c) for c in (common, coverage >= count_share(share, len(files))))
+    n_common, n_left = (
+        int(np.count_nonzero(c)) for c in (common, coverage >= count_share(share, len(files)))
+    )
     if n_left >= (1 - LARGE_LOSS) * n_common:
         return ()
-    rows = {}
+    rows: dict[str, list[Bits]] = {}
     for file, bits in zip(files, packed, strict=True):
         rows.setdefault(_label(file), []).append(bits)
 
-    def presence(label):
+    def presence(label: str) -> Labels:
         """Return how many maps of a subject have data, in each of the common voxels."""
         maps = (np.unpackbits(bits, count=coverage.size).astype(bool) for bits in rows[label])
-        return sum(there.reshape(coverage.shape)[common].astype(np.int32) for there in maps)
+        return sum((there.reshape(coverage.shape)[common] for there in maps), np.zeros(n_common, np.int32))
 
     shares = {label: presence(label).mean() / len(rows[label]) for label in rows}
     left, n_inputs, without, named = coverage[common], len(files), n_left, []
-    for label in sorted(shares, key=shares.get)[: len(shares) // 2]:
+    for label in sorted(shares, key=lambda label: shares[label])[: len(shares) // 2]:
         left, n_inputs = left - presence(label), n_inputs - len(rows[label])
-        without = np.count_nonzero(left >= count_share(share, n_inputs))
+        without = int(np.count_nonzero(left >= count_share(share, n_inputs)))
         named.append(label)
         if without >= (1 - LARGE_LOSS) * n_common:
             break
     return (_loss_in_words(named, shares, n_left, without),)
 
 
-def _loss_in_words(named, shares, n_left, without):
+def _loss_in_words(named: Sequence[str], shares: Mapping[str, float], n_left: int, without: int) -> str:
     shown = [f"{label} covers {100 * shares[label]:.0f} %" for label in named[:MAX_NAMED]]
     shown += [f"{len(named) - len(shown)} others less than most"] if len(named) > len(shown) else []
     labels = " ".join(label.removeprefix("sub-") for label in named[:MAX_NAMED])
@@ -169,47 +188,42 @@ def _loss_in_words(named, shares, n_left, without):
     )
 
 
-def _put_together(rows):
+def _put_together(rows: Sequence[Row]) -> list[Row]:
     """Return rows whose values are parts of one array, so that letting them go leaves no holes in memory."""
-    effects, variances = (_join([row[place] for row in rows]) for place in (1, 2))
+    effects = _join([effect for _, effect, _, _ in rows])
+    variances = iter(_join([variance for _, _, variance, _ in rows if variance is not None]))
     return [
-        (packed, effect, variance, dof)
-        for (packed, _, _, dof), effect, variance in zip(rows, effects, variances, strict=True)
+        (packed, effect, None if variance is None else next(variances), dof)
+        for (packed, _, variance, dof), effect in zip(rows, effects, strict=True)
     ]
 
 
-def _join(arrays):
-    """Return the arrays as parts of one; None stays None."""
-    known = [array for array in arrays if array is not None]
-    if not known:
-        return arrays
-    whole = np.concatenate(known)
-    parts = iter(np.split(whole, np.cumsum([len(array) for array in known])[:-1]))
-    return [None if array is None else next(parts) for array in arrays]
+def _join(arrays: Sequence[Values]) -> list[Values]:
+    """Return the arrays as parts of one."""
+    if not arrays:
+        return []
+    return np.split(np.concatenate(arrays), np.cumsum([len(array) for array in arrays])[:-1])
 
 
-def _smallest(files, rows):
+def _smallest(files: Sequence[EstimateFile], rows: Sequence[Row]) -> str:
     sizes = [len(values) for _, values, _, _ in rows]
     index = int(np.argmin(sizes))
     return f"{files[index].effect} with {sizes[index]} voxels"
 
 
-def _read_pair(file, grid, resample):
-    """Return the effect with NaN where there is no data, the variance or None, and the affine."""
+def _read_pair(file: EstimateFile, grid: Geometry, resample: bool) -> tuple[Volume, Volume | None]:
+    """Return the effect with NaN where there is no data and the variance or None, on the grid."""
     effect, variance, affine = _read_own_grid(file)
-    if grid is None or (effect.shape == grid.mask.shape and np.allclose(affine, grid.affine, atol=1e-3)):
-        return effect, variance, affine
+    if effect.shape == grid.mask.shape and np.allclose(affine, grid.affine, atol=1e-3):
+        return effect, variance
     if not resample:
         check_grid(file.effect, effect.shape, affine, grid, reference="the first of the maps")
-        return effect, variance, affine
-    return (
-        resample_map(effect, affine, grid),
-        None if variance is None else resample_map(variance, affine, grid),
-        grid.affine,
-    )
+        return effect, variance
+    effect = resample_map(effect, affine, grid)
+    return effect, None if variance is None else resample_map(variance, affine, grid)
 
 
-def _read_own_grid(file):
+def _read_own_grid(file: EstimateFile) -> tuple[Volume, Volume | None, Matrix]:
     effect, affine = read_volume(file.effect)
     effect[~np.isfinite(effect)] = np.nan
     if file.variance is None:
@@ -224,14 +238,14 @@ def _read_own_grid(file):
     return _with_data(file, effect), variance, affine
 
 
-def _with_data(file, effect):
+def _with_data(file: EstimateFile, effect: Volume) -> Volume:
     """Return an effect that has data somewhere."""
     if not np.isfinite(effect).any():
         raise InputError(f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out.")
     return effect
 
 
-def _read_dof(file):
+def _read_dof(file: EstimateFile) -> float:
     if file.dof_map is None or not math.isnan(file.dof):
         return file.dof
     values, _ = read_volume(file.dof_map)
@@ -240,7 +254,9 @@ def _read_dof(file):
     return float(np.median(values)) if values.size else math.nan
 
 
-def _assemble(files, rows, geometry, coverage):
+def _assemble(
+    files: Sequence[EstimateFile], rows: list[Row], geometry: Geometry, coverage: Labels
+) -> EffectStack:
     """Return the stack; each row is let go as soon as it is copied."""
     shape = (len(rows), geometry.n_points)
     effect = np.full(shape, np.nan, np.float32)
@@ -249,13 +265,12 @@ def _assemble(files, rows, geometry, coverage):
     dof, shares = np.array([row[3] for row in rows]), np.empty(len(rows))
     common = 2 * coverage >= len(rows)
     for index in range(len(rows)):
-        packed, values, variances, _ = rows[index]
-        rows[index] = None
+        packed, values, variances, _ = rows.pop(0)
         there = np.unpackbits(packed, count=geometry.mask.size).astype(bool).reshape(geometry.mask.shape)
         shares[index] = there[common].mean() if common.any() else np.nan
         target, source = there[geometry.mask], geometry.mask[there]
         effect[index, target] = values[source]
-        if variances is not None:
+        if variance is not None and variances is not None:
             variance[index, target] = variances[source]
     labels = tuple(map(_label, files))
     return EffectStack(labels, geometry, effect, variance, dof, coverage, shares)

@@ -7,7 +7,9 @@ a regressor or decides which volumes are censored.
 """
 
 import re
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,8 @@ import pandas as pd
 from bidsapp.errors import Caution, InputError, did_you_mean
 from bidsapp.inputs.tables.read import read_header, read_table
 from bidsapp.model.strategy import MOTION, MOTION_SUFFIXES, NAMED, NUMBERED, Strategy, parse_strategy
+from bidsapp.records.arrays import Numbers
+from bidsapp.records.documents import Document
 
 # Columns of fMRIPrep before 1.2, by today's names.
 OLD_NAMES = {
@@ -34,7 +38,7 @@ OLD_NAMES = {
 DEFAULT_COMPONENTS = 6
 
 
-def select_confounds(columns, metadata, strategy):
+def select_confounds(columns: Sequence[str], metadata: Document, strategy: str | Strategy) -> list[str]:
     """Return the columns of a confounds file that a strategy asks for, as regressors.
 
     Censored volumes are no columns of the file; see `find_outliers`.
@@ -65,9 +69,9 @@ def select_confounds(columns, metadata, strategy):
     return chosen
 
 
-def _spelled(wanted, columns, part):
+def _spelled(wanted: str, columns: Sequence[str], part: str) -> str:
     """Return a column as this version of fMRIPrep names it."""
-    for name in (wanted, OLD_NAMES.get(wanted)):
+    for name in (wanted, OLD_NAMES.get(wanted, wanted)):
         if name in columns:
             return name
     raise InputError(
@@ -76,7 +80,7 @@ def _spelled(wanted, columns, part):
     )
 
 
-def _numbered(part, number, columns, metadata):
+def _numbered(part: str, number: int | None, columns: Sequence[str], metadata: Document) -> list[str]:
     found = [name for name in columns if re.fullmatch(NUMBERED[part], name)]
     if part in ("acompcor", "tcompcor"):
         groups = _by_mask(found, metadata) if part == "acompcor" else [found]
@@ -95,7 +99,7 @@ def _numbered(part, number, columns, metadata):
     return found
 
 
-def describe_components(names):
+def describe_components(names: Collection[str]) -> list[Caution]:
     """Return a caution where components of separate masks stand for those of the combined one."""
     parts = [
         f"{mask}_comp_cor" for mask in "cw" if any(name.startswith(f"{mask}_comp_cor") for name in names)
@@ -110,13 +114,13 @@ def describe_components(names):
     ]
 
 
-def _by_mask(names, metadata):
+def _by_mask(names: Iterable[str], metadata: Document) -> list[list[str]]:
     """Return the components of aCompCor: of the combined mask, else those of each mask.
 
     A mask is known by the sidecar, or by the name of the column: a_comp_cor (combined), c_comp_cor (CSF),
     w_comp_cor (white matter).
     """
-    groups = {}
+    groups: dict[str, list[str]] = {}
     for name in names:
         if _field(metadata, name, "Retained") is not False:
             mask = str(_field(metadata, name, "Mask") or {"c": "csf", "w": "wm"}.get(name[0], "combined"))
@@ -124,12 +128,14 @@ def _by_mask(names, metadata):
     return [groups["combined"]] if "combined" in groups else list(groups.values())
 
 
-def _field(metadata, name, field):
+def _field(metadata: Document, name: str, field: str) -> object:
     entry = metadata.get(name)
     return entry.get(field) if isinstance(entry, dict) else None
 
 
-def expand_patterns(patterns, columns, where="the confounds file"):
+def expand_patterns(
+    patterns: Iterable[str], columns: Sequence[str], where: str = "the confounds file"
+) -> list[str]:
     """Return the columns that names and patterns (``*``, ``?``) stand for, each once.
 
     Raises
@@ -148,7 +154,7 @@ def expand_patterns(patterns, columns, where="the confounds file"):
     return list(dict.fromkeys(chosen))
 
 
-def read_confounds(path, patterns, n_volumes=None):
+def read_confounds(path: Path, patterns: Sequence[str], n_volumes: int | None = None) -> pd.DataFrame:
     """Return columns of a confounds file as numbers; only they are read.
 
     Parameters
@@ -172,7 +178,7 @@ def read_confounds(path, patterns, n_volumes=None):
     return table.apply(lambda column: _fill_leading(column, path))
 
 
-def find_outliers(path, strategy, n_volumes=None):
+def find_outliers(path: Path, strategy: Strategy, n_volumes: int | None = None) -> tuple[int, ...]:
     """Return the volumes (from 0) whose displacement or standardised DVARS exceeds the strategy's thresholds.
 
     The first values may be n/a, and exceed nothing.
@@ -194,7 +200,7 @@ def find_outliers(path, strategy, n_volumes=None):
     return tuple(int(volume) for volume in np.flatnonzero(above.any(axis=1)))
 
 
-def read_numbers(path, names, n_volumes=None):
+def read_numbers(path: Path, names: Sequence[str], n_volumes: int | None = None) -> pd.DataFrame:
     """Return columns as numbers in the order of ``names``, NaN where n/a; check the number of rows.
 
     Raises
@@ -215,7 +221,7 @@ def read_numbers(path, names, n_volumes=None):
     return pd.DataFrame({name: _as_numbers(table[name], path) for name in names})
 
 
-def _as_numbers(column, path):
+def _as_numbers(column: pd.Series, path: Path) -> Numbers:
     """Return a column of text as numbers, NaN where a value is missing."""
     text = column.to_numpy()
     values = np.full(len(text), np.nan)
@@ -235,17 +241,18 @@ def _as_numbers(column, path):
     return values
 
 
-def _fill_leading(column, path):
+def _fill_leading(column: pd.Series, path: Path) -> pd.Series:
     _check_missing(column, path, "Leave the column out of the model")
     return column.fillna(column.mean())
 
 
-def _check_missing(column, path, remedy):
+def _check_missing(column: pd.Series, path: Path, remedy: str) -> None:
     """Raise InputError where more than the first values of a column are missing."""
-    first = column.first_valid_index()
-    if first is None:
+    there = column.notna().to_numpy()
+    if not there.any():
         raise InputError(f"{path}: all values of column {column.name} are missing. {remedy}.")
-    later = np.flatnonzero(column.isna().to_numpy()[first:])
+    first = int(there.argmax())
+    later = np.flatnonzero(~there[first:])
     if later.size:
         line = int(later[0]) + first + 2
         raise InputError(

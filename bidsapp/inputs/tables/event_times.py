@@ -1,10 +1,14 @@
 """Whether the times of events can be meant, given how long their run lasts: often their unit is another."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.tables.events import TRIAL_TYPE
+from bidsapp.records.arrays import Matrix, Numbers
+from bidsapp.records.maps import Run
 
 # Parts of a second that times are found in, the largest first.
 UNITS = {10: "tenths of seconds", 100: "hundredths of seconds", 1000: "milliseconds", 10**6: "microseconds"}
@@ -17,7 +21,7 @@ MOST_COVERED = 0.5
 EARLY, FEW_EVENTS = 0.1, 4
 
 
-def check_times(table, run):
+def check_times(table: pd.DataFrame, run: Run) -> list[Caution]:
     """Return cautions on events of which times cannot be meant.
 
     Parameters
@@ -39,7 +43,7 @@ def check_times(table, run):
     return cautions or _covered(table, onset, np.minimum(duration, length), length)
 
 
-def _all_early(onset, duration, length):
+def _all_early(onset: Numbers, duration: Numbers, length: float) -> list[Caution]:
     """Return a caution where no event comes after the first part of the run."""
     end = (onset + duration).max(initial=-LONGEST_RESPONSE)
     if len(onset) < FEW_EVENTS or not 0 < end < EARLY * length:
@@ -52,7 +56,7 @@ def _all_early(onset, duration, length):
     ]
 
 
-def _outside(onset, duration, length, start):
+def _outside(onset: Numbers, duration: Numbers, length: float, start: float) -> list[Caution]:
     late = onset > length
     outside = late | (onset + duration < -LONGEST_RESPONSE)
     if not outside.any():
@@ -69,7 +73,7 @@ def _outside(onset, duration, length, start):
     return [Caution(f"{counted}: {outside.sum()} {what} and are not used. Are the onsets those of this run?")]
 
 
-def _too_long(duration, length):
+def _too_long(duration: Numbers, length: float) -> list[Caution]:
     long = duration > length
     if not long.any():
         return []
@@ -82,13 +86,13 @@ def _too_long(duration, length):
     return [Caution(f"{counted}: their regressors do not vary as they should. Correct the durations.")]
 
 
-def _unit(largest, length, units):
+def _unit(largest: float, length: float, units: Mapping[int, str]) -> str:
     """Return a question after the unit in which the largest time would fit into the run."""
     fits = [word for parts, word in units.items() if 0 < largest / parts <= length]
     return f"; are they {fits[0]}?" if fits else "."
 
 
-def _covered(table, onset, duration, length):
+def _covered(table: pd.DataFrame, onset: Numbers, duration: Numbers, length: float) -> list[Caution]:
     """Return a caution on conditions of which events are on at the same time for most of their time."""
     kinds = table[TRIAL_TYPE].to_numpy() if TRIAL_TYPE in table else np.full(len(table), "event", object)
     shares = {}
@@ -108,7 +112,7 @@ def _covered(table, onset, duration, length):
     ]
 
 
-def _share_covered(times):
+def _share_covered(times: Matrix) -> float:
     """Return the part of the time with any event that has several; ``times`` has shape (n_events, 2)."""
     edges = times.T.ravel()
     order = np.argsort(edges, kind="stable")

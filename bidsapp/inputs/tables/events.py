@@ -10,6 +10,7 @@ Onsets may be negative (the event began before the first volume). A file without
 without rows. Rows of the same onset and trial type count as often as they stand there, with a caution.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pandas as pd
 
 from bidsapp.errors import Caution, InputError, did_you_mean
 from bidsapp.inputs.tables.read import read_table, spell
+from bidsapp.records.arrays import Numbers
 
 REQUIRED = ("onset", "duration")
 # What a table of behaviour is called, which has the events where there is no events file.
@@ -24,7 +26,7 @@ BEHAVIOUR = "_beh.tsv"
 TRIAL_TYPE = "trial_type"
 
 
-def read_events(path, label=""):
+def read_events(path: Path, label: str = "") -> pd.DataFrame:
     """Return the events of a run as text, None where a value is missing.
 
     Parameters
@@ -58,7 +60,7 @@ def read_events(path, label=""):
     if (duration < 0).any():
         line = int(np.flatnonzero(duration < 0)[0]) + 2
         raise InputError(f"{where}, column duration, line {line}: a duration is negative. Correct it.")
-    for name in table.columns.difference(REQUIRED):
+    for name in table.columns.difference(list(REQUIRED)):
         table[name] = pd.Series([spell(value) for value in table[name]], dtype=object)
     notes = [
         Caution(
@@ -84,7 +86,7 @@ def read_events(path, label=""):
     return _noted(table, [*notes, *_repeats(table)])
 
 
-def has_times(path):
+def has_times(path: Path) -> bool:
     """Whether a table has the columns of an events file, by its first line."""
     try:
         with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
@@ -94,7 +96,7 @@ def has_times(path):
     return set(REQUIRED) <= {name.strip() for name in names}
 
 
-def _repeats(table):
+def _repeats(table: pd.DataFrame) -> list[Caution]:
     """Return a caution on rows that stand there several times."""
     if TRIAL_TYPE in table:
         # Two events of one condition that begin at once are one, whatever their durations.
@@ -105,16 +107,16 @@ def _repeats(table):
     count = int(pd.DataFrame(same).duplicated().sum())
     if not count:
         return []
-    rows = "row repeats" if count == 1 else "rows repeat"
+    words = "row repeats" if count == 1 else "rows repeat"
     return [
         Caution(
-            f"{count} {rows} the {', '.join(same)} of another row of the events file: such an event counts "
+            f"{count} {words} the {', '.join(same)} of another row of the events file: such an event counts "
             "as often as it stands there. Remove what stands there twice."
         )
     ]
 
 
-def _check_columns(table, where):
+def _check_columns(table: pd.DataFrame, where: str) -> None:
     names = list(table.columns)
     for name in REQUIRED:
         if name in names:
@@ -122,7 +124,7 @@ def _check_columns(table, where):
         raise InputError(f"{where} has no column {name!r}{did_you_mean(name, names)}")
 
 
-def _numbers(table, name, where):
+def _numbers(table: pd.DataFrame, name: str, where: str) -> Numbers:
     """Return a column as numbers, NaN where a value is missing."""
     values = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
     wrong = np.flatnonzero((np.isnan(values) & table[name].notna().to_numpy()) | np.isinf(values))
@@ -135,6 +137,6 @@ def _numbers(table, name, where):
     return values
 
 
-def _noted(table, notes):
+def _noted(table: pd.DataFrame, notes: Iterable[str]) -> pd.DataFrame:
     table.attrs["notes"] = tuple(notes)
     return table

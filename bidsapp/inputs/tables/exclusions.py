@@ -6,6 +6,7 @@ are passed over (HALFpipe's form).
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,12 @@ class Exclusion:
     entities: tuple[tuple[str, str], ...]
     reason: str
 
-    def applies_to(self, entities):
+    def applies_to(self, entities: Mapping[str, str]) -> bool:
         """Whether an input with these entities is left out."""
         return all(entities.get(key) == label for key, label in self.entities)
 
 
-def read_exclusions(*folders):
+def read_exclusions(*folders: Path) -> list[Exclusion]:
     """Return the exclusions of the ``exclude.json`` of all folders.
 
     Raises
@@ -40,7 +41,7 @@ def read_exclusions(*folders):
     return [entry for path in paths if is_named(path) for entry in _read(path)]
 
 
-def _read(path):
+def _read(path: Path) -> list[Exclusion]:
     check_fetched(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -54,13 +55,13 @@ def _read(path):
     raise InputError(f"{path} must hold a list of participants, or an object of labels to reasons.")
 
 
-def _of_label(path, label, reason):
+def _of_label(path: Path, label: object, reason: str) -> Exclusion:
     if not isinstance(label, str) or not label.removeprefix("sub-"):
         raise InputError(f"{path}: {label!r} is not a participant's label.")
     return Exclusion((("sub", label.removeprefix("sub-")),), reason or f"in {FILE_NAME}")
 
 
-def _of_item(path, item):
+def _of_item(path: Path, item: object) -> Exclusion | None:
     if isinstance(item, str):
         return _of_label(path, item, f"in {FILE_NAME}")
     if not isinstance(item, dict) or "sub" not in item:

@@ -1,5 +1,7 @@
 """Head motion of a run, for its report, whether the model uses it or not."""
 
+from pathlib import Path
+
 import numpy as np
 
 from bidsapp.inputs.tables.confounds import read_numbers
@@ -12,7 +14,7 @@ OLD_NAMES = {"FramewiseDisplacement": "framewise_displacement"} | {
 }
 
 
-def read_motion(path):
+def read_motion(path: Path | None) -> dict[str, list[float | None]]:
     """Return the motion columns of a confounds file as lists by today's names, None where n/a.
 
     Raises

@@ -6,7 +6,9 @@ the participants without a value.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -15,9 +17,10 @@ from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables.read import read_table, spell_levels
 
 IDENTIFIER = "participant_id"
+Row = TypeVar("Row")
 
 
-def find_participants(*roots):
+def find_participants(*roots: Path) -> Path | None:
     """Return the participants.tsv of the first folder that has one, or None."""
     for root in roots:
         path = Path(root) / "participants.tsv"
@@ -26,7 +29,7 @@ def find_participants(*roots):
     return None
 
 
-def read_participants(path):
+def read_participants(path: Path) -> pd.DataFrame:
     """Return the table of the participants by label ("01"), with the phenotype tables beside it joined.
 
     A phenotype column is named as in its file; where a name is taken, as ``file.column``. A phenotype table
@@ -59,7 +62,7 @@ def read_participants(path):
     return table
 
 
-def match_labels(people, labels):
+def match_labels(people: Mapping[str, Row], labels: Iterable[str]) -> tuple[Mapping[str, Row], list[Caution]]:
     """Return the rows of the participants by the labels that their data have, and notes.
 
     A table may have sub-1 where the folder is sub-01: where neither side has two labels of one number, they
@@ -100,16 +103,16 @@ def match_labels(people, labels):
     return {renamed.get(label, label): row for label, row in people.items()}, cautions
 
 
-def _by_number(labels):
+def _by_number(labels: Iterable[str]) -> dict[int, list[str]]:
     """Return the labels that are numbers, by their number."""
-    found = {}
+    found: dict[int, list[str]] = {}
     for label in labels:
         if label.isdecimal():
             found.setdefault(int(label), []).append(label)
     return found
 
 
-def _read_indexed(path):
+def _read_indexed(path: Path) -> pd.DataFrame:
     table = read_table(path)
     if IDENTIFIER not in table.columns:
         hint = did_you_mean(IDENTIFIER, table.columns)

@@ -3,7 +3,9 @@
 import csv
 import re
 from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,9 +18,10 @@ MISSING = frozenset(("n/a", "N/A", "na", "NA", "nan", "NaN", ""))
 
 # Those that might be meant as a name (no action, North America).
 DOUBTFUL = ("na", "NA")
+Cell = TypeVar("Cell", str, None)
 
 
-def read_table(path, columns=None):
+def read_table(path: Path, columns: Collection[str] | None = None) -> pd.DataFrame:
     """Return a table as text; None where a value is missing (``n/a``, empty, or another of MISSING).
 
     ``attrs["doubtful"]`` counts the values that might be names: (column, word) -> number; ``attrs["short"]``
@@ -47,7 +50,8 @@ def read_table(path, columns=None):
     doubled = [name for name in names if names.count(name) > 1]
     if doubled:
         raise InputError(f"{path} has several columns {doubled[0]!r}. Rename one.")
-    doubtful, short = Counter(), 0
+    doubtful: Counter[tuple[str, str]] = Counter()
+    short = 0
     cells = np.full((len(lines) - 1, len(wanted)), None, dtype=object)
     for row, (number, line) in enumerate(lines[1:]):
         if len(line) > len(header) and any(cell.strip() for cell in line[len(header) :]):
@@ -66,7 +70,7 @@ def read_table(path, columns=None):
     return table
 
 
-def _strip_names(path, header):
+def _strip_names(path: Path, header: Sequence[str]) -> list[str]:
     """Return the names of the columns; raise where another sign than a tab separates them."""
     names = [name.strip() for name in header]
     if len(names) == 1 and any(mark in names[0] for mark in ",; "):
@@ -74,7 +78,7 @@ def _strip_names(path, header):
     return names
 
 
-def spell(value):
+def spell(value: Cell) -> Cell:
     """Return a text with the decimals taken away that a number does not need: "1.0" is "1", "2.50" is "2.5".
 
     Programs that write tables turn whole numbers into 1.0 as soon as one value is missing.
@@ -84,23 +88,23 @@ def spell(value):
     return value.rstrip("0").removesuffix(".")
 
 
-def spell_levels(values):
+def spell_levels(values: Iterable[str | None]) -> dict[str, str]:
     """Return value -> spelling, one for values that are the same number: "1" of "01", "1" and "1.0"."""
-    numbers = {}
+    numbers: dict[float | str, list[str]] = {}
     for value in {spell(value) for value in values if value is not None}:
         numbers.setdefault(_number(value), []).append(value)
     shortest = {number: min(found, key=lambda text: (len(text), text)) for number, found in numbers.items()}
     return {value: shortest[_number(spell(value))] for value in values if value is not None}
 
 
-def _number(text):
+def _number(text: str) -> float | str:
     try:
         return float(text)
     except ValueError:
         return text
 
 
-def read_header(path):
+def read_header(path: Path) -> list[str]:
     """Return the names of the columns of a table, reading no further; none where the file is empty."""
     check_fetched(path)
     try:
@@ -112,7 +116,7 @@ def read_header(path):
     return _strip_names(path, rows[0])
 
 
-def _read_rows(path):
+def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return the lines that are not blank, each with its number and its cells."""
     check_fetched(path)
     try:
@@ -123,7 +127,7 @@ def _read_rows(path):
     return [(number, row) for number, row in enumerate(rows, start=1) if any(cell.strip() for cell in row)]
 
 
-def _split_lines(path, lines):
+def _split_lines(path: Path, lines: Sequence[str]) -> list[list[str]]:
     """Return the cells of every line; quotes are undone where there are any."""
     if not any('"' in line for line in lines):
         return [line.split("\t") for line in lines]
@@ -133,7 +137,7 @@ def _split_lines(path, lines):
         raise InputError(f"{path} is not a tab-separated table: {error}. Check its quotes.") from error
 
 
-def _unreadable(path, error):
+def _unreadable(path: Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path} is missing.", exit_code=EXIT_NO_INPUT)
     if isinstance(error, UnicodeDecodeError):

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from bidsapp.errors import InputError
 from bidsapp.inputs.dataset.index import IndexedFile, inherited_metadata, most_specific
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.tables.read import MISSING
+from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import RecordingFile
 
 SUFFIXES = ("physio", "stim")
@@ -51,7 +53,7 @@ def find_recordings(files: Iterable[IndexedFile], entities: dict[str, str]) -> t
     files : iterable of IndexedFile
         Tables and sidecars.
     """
-    kinds = {}
+    kinds: dict[tuple[str, str | None], list[IndexedFile]] = {}
     for file in files:
         if file.extension != ".json":
             kinds.setdefault((file.suffix, file.entities.get("recording")), []).append(file)
@@ -68,8 +70,9 @@ def find_recordings(files: Iterable[IndexedFile], entities: dict[str, str]) -> t
 def columns_of(file: RecordingFile) -> tuple[str, ...]:
     """Return the names of the columns of a recording; none where its sidecar has no list of them."""
     columns = file.metadata.get("Columns")
-    named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
-    return tuple(columns) if named else ()
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        return ()
+    return tuple(columns)
 
 
 def describe_recording(file: RecordingFile) -> Recording:
@@ -90,7 +93,7 @@ def describe_recording(file: RecordingFile) -> Recording:
     return Recording(file.path, columns_of(file), float(rate), float(start or 0), notes)
 
 
-def _is_number(value):
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -117,7 +120,7 @@ def read_recording(recording: Recording, columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame({name: _numbers(table[name], path) for name in columns})
 
 
-def _numbers(texts, path):
+def _numbers(texts: pd.Series, path: Path) -> Numbers:
     texts = texts.str.strip()
     values = pd.to_numeric(texts, errors="coerce").to_numpy(float)
     wrong = np.flatnonzero(np.isinf(values) | (np.isnan(values) & ~texts.isin(MISSING).to_numpy()))

@@ -125,3 +125,11 @@ def test_truncated_volume_is_named(tmp_path, rng):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=r"m\.nii\.gz is truncated or corrupt"):
         read_mask(path)
+
+
+@pytest.mark.parametrize("read", [read_header, read_mask])
+def test_surface_is_no_volume(tmp_path, read):
+    data = nib.gifti.GiftiDataArray(np.zeros(3, np.float32), intent="NIFTI_INTENT_SHAPE")
+    nib.save(nib.gifti.GiftiImage(darrays=[data]), tmp_path / "x.gii")
+    with pytest.raises(InputError, match="x.gii is not a volume"):
+        read(tmp_path / "x.gii")
