@@ -10,10 +10,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from bidsapp.outputs.files import make_folder
+from bidsapp.settings.parts import Settings
 
 WORK_PREFIX = ".taskglm-work-"
 LOCK = "lock"
@@ -34,7 +38,7 @@ LEVELS = {
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def count_cpus(requested=0):
+def count_cpus(requested: int = 0) -> int:
     """Return how many processors to use: those asked for, else those that the job may use."""
     if requested > 0:
         return requested
@@ -48,7 +52,7 @@ def count_cpus(requested=0):
     return max(1, min([allowed, *limits]))
 
 
-def find_memory_gb(requested=0.0):
+def find_memory_gb(requested: float = 0.0) -> float:
     """Return how much memory to stay below in GB: that asked for, else nine tenths of the job's."""
     if requested > 0:
         return requested
@@ -61,7 +65,7 @@ def find_memory_gb(requested=0.0):
     return 0.9 * min(limits) / 1e9
 
 
-def _cgroup_value(name):
+def _cgroup_value(name: str) -> list[str]:
     try:
         return Path("/sys/fs/cgroup", name).read_text().split()
     except OSError:
@@ -69,7 +73,7 @@ def _cgroup_value(name):
 
 
 @contextmanager
-def work_folder(settings):
+def work_folder(settings: Settings) -> Iterator[Path]:
     """Give a work folder, point every library's temporary files and caches to it, remove it at the end.
 
     Nothing outside the output and work folders is written, but outside the image the user's cache of
@@ -101,13 +105,13 @@ def work_folder(settings):
             _remove_empty(parent)
 
 
-def _remove_empty(folder):
+def _remove_empty(folder: Path) -> None:
     """Leave no empty folder where the app stopped before it wrote anything."""
     with suppress(OSError):
         Path(folder).rmdir()
 
 
-def _use_prepared_caches(folder):
+def _use_prepared_caches(folder: Path) -> None:
     level = find_processor_level()
     if "NUMBA_CACHE_DIR" not in os.environ and level and (PREPARED_CACHES / level).is_dir():
         shutil.copytree(PREPARED_CACHES / level, folder, dirs_exist_ok=True)
@@ -115,7 +119,7 @@ def _use_prepared_caches(folder):
         os.environ.update({"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""})
 
 
-def find_user_cache():
+def find_user_cache() -> Path | None:
     """Return the folder that keeps this version's compiled kernels from run to run.
 
     None in the image, which has its own, and where the user has no folder of caches that may be written.
@@ -141,7 +145,7 @@ def find_user_cache():
     return folder
 
 
-def digest_of_sources(package=Path(__file__).parents[1]):
+def digest_of_sources(package: Path = Path(__file__).parents[1]) -> str:
     """Return a digest of the package: numba sees changes of a kernel's own file, not of those it imports."""
     digest = hashlib.sha256(str(package).encode())
     for folder in COMPILED:
@@ -150,7 +154,7 @@ def digest_of_sources(package=Path(__file__).parents[1]):
     return digest.hexdigest()[:16]
 
 
-def find_processor_level(path="/proc/cpuinfo"):
+def find_processor_level(path: Path | str = "/proc/cpuinfo") -> str | None:
     """Return the best of ``LEVELS`` that this processor has; None where it has none or cannot be told."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -160,7 +164,7 @@ def find_processor_level(path="/proc/cpuinfo"):
     return next((name for name, needed in LEVELS.items() if needed <= flags), None)
 
 
-def remove_abandoned(parent):
+def remove_abandoned(parent: Path) -> None:
     """Remove the work folders that killed processes of this machine left.
 
     The lock of a folder tells whether its process lives: it is the kernel's, so it holds across containers
@@ -176,7 +180,7 @@ def remove_abandoned(parent):
 
 
 @contextmanager
-def _locked(folder):
+def _locked(folder: Path) -> Iterator[None]:
     # Under its name the file is locked from the start: nobody can take the folder for abandoned.
     new = folder / f"new-{LOCK}"
     with new.open("wb") as file:
@@ -189,7 +193,7 @@ def _locked(folder):
 
 
 @contextmanager
-def _ending_by_signal():
+def _ending_by_signal() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -200,5 +204,5 @@ def _ending_by_signal():
         signal.signal(signal.SIGTERM, before)
 
 
-def _interrupt(_number, _frame):
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt

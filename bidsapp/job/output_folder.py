@@ -6,11 +6,13 @@ from bidsapp import names
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.sidecars import write_dataset_description
 from bidsapp.plan.explain import explain_model
+from bidsapp.records.plan import GroupPlan, ParticipantPlan
+from bidsapp.settings.parts import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def prepare_output(plan, settings):
+def prepare_output(plan: ParticipantPlan | GroupPlan, settings: Settings) -> None:
     """Write what the whole output folder shares: its description, and the models with a page on each."""
     write_dataset_description(settings.output_dir, plan.links)
     pages = {names.model_path(model.name): model.text for model in plan.documents}

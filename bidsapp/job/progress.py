@@ -3,6 +3,10 @@
 import logging
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 logger = logging.getLogger("bidsapp.job.progress")
 
@@ -17,7 +21,9 @@ class Progress:
         What is counted, in the singular.
     """
 
-    def __init__(self, total, unit):
+    _bar: "tqdm | None"
+
+    def __init__(self, total: int, unit: str) -> None:
         self._total, self._unit, self._done, self._start = total, unit, 0, time.monotonic()
         self._bar = None
         if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
@@ -25,7 +31,7 @@ class Progress:
 
             self._bar = tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True)
 
-    def advance(self, message):
+    def advance(self, message: str) -> None:
         """Count one unit as finished and show its message."""
         self._done += 1
         if self._bar is not None:
@@ -36,7 +42,7 @@ class Progress:
         left = seconds / self._done * (self._total - self._done)
         logger.info("%s (%d of %d, about %d s left)", message, self._done, self._total, round(left))
 
-    def close(self):
+    def close(self) -> None:
         """End the bar."""
         if self._bar is not None:
             self._bar.close()

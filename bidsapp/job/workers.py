@@ -1,13 +1,20 @@
 """Where the shuffles and voxel blocks of the group level are done: here, or by workers of a Dask cluster."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from joblib import parallel_config
 
 from bidsapp.errors import EXIT_NO_INPUT, SettingsError
 from bidsapp.job.environment import count_cpus
+from bidsapp.settings.parts import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from joblib.parallel import ParallelBackendBase
 
 logger = logging.getLogger(__name__)
 SECONDS_TO_CONNECT = 30
@@ -16,7 +23,7 @@ SECONDS_TO_WAIT_FOR_WORKERS = 3600
 
 
 @contextmanager
-def group_workers(settings):
+def group_workers(settings: Settings) -> Iterator[None]:
     """Let joblib's loops over shuffles and voxel blocks run on the cluster of ``--dask-scheduler``."""
     if not settings.control.dask_scheduler:
         yield
@@ -30,23 +37,24 @@ def group_workers(settings):
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}),
         parallel_config(backend=_make_backend(client)),
     ):
-        logger.info("Dask cluster at %s: %d workers", client.scheduler.address, len(client.ncores()))
+        address = getattr(client.scheduler, "address", settings.control.dask_scheduler)
+        logger.info("Dask cluster at %s: %d workers", address, len(client.ncores()))
         yield
 
 
-def _make_backend(client):
+def _make_backend(client: "Client") -> "ParallelBackendBase":
     """Return joblib's backend for Dask, which leaves the work to the workers also where one alone is left."""
     from joblib._dask import DaskDistributedBackend
 
-    class Backend(DaskDistributedBackend):
-        def effective_n_jobs(self, n_jobs):
+    class Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
+        def effective_n_jobs(self, n_jobs: int) -> int:
             # For one job joblib would do everything in this process.
-            return max(2, super().effective_n_jobs(n_jobs))
+            return max(2, int(super().effective_n_jobs(n_jobs)))
 
     return Backend(client=client, wait_for_workers_timeout=SECONDS_TO_WAIT_FOR_WORKERS)
 
 
-def connect(scheduler):
+def connect(scheduler: str) -> "Client":
     """Return a client of the scheduler at an address or described by a file.
 
     Raises
@@ -70,11 +78,11 @@ def connect(scheduler):
         raise SettingsError(f"--dask-scheduler {scheduler}: no scheduler answers there ({error}).") from error
 
 
-def threads_of_a_test(settings):
+def threads_of_a_test(settings: Settings) -> int:
     """Return how many threads follow a batch: Dask's workers have one task a thread already."""
     return 1 if settings.control.dask_scheduler else count_cpus(settings.control.n_cpus)
 
 
-def _is_address(text):
+def _is_address(text: str) -> bool:
     host, colon, port = text.rpartition(":")
     return bool(host and colon and port.isdigit())
