@@ -1,9 +1,13 @@
 """The Boutiques descriptor of the command line, made from its parser."""
 
 import re
+from argparse import Action, ArgumentParser
+from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
 from bidsapp import errors
+from bidsapp.records.documents import Document
 from bidsapp.settings.parts import PARTS
 from bidsapp.version import __version__
 
@@ -26,7 +30,7 @@ EXIT_CODES = {
 }
 
 
-def make_descriptor(parser):
+def make_descriptor(parser: ArgumentParser) -> Document:
     """Return the descriptor of a parser as plain values."""
     inputs = [
         _describe_input(action)
@@ -56,15 +60,15 @@ def make_descriptor(parser):
     }
 
 
-def _describe_input(action):
+def _describe_input(action: Action) -> Document:
     positional = not action.option_strings
     declared = {setting.name: setting.metadata for part in PARTS.values() for setting in fields(part)}
-    details = declared.get(action.dest, {})
+    details: Mapping[str, Any] = declared.get(action.dest, {})
     kind = details.get("kind", "path" if positional or action.dest == "config_file" else "text")
     entry = {
         "id": action.dest,
         "name": action.dest.replace("_", " "),
-        "description": action.help.replace("%%", "%"),
+        "description": (action.help or "").replace("%%", "%"),
         "value-key": f"[{action.dest.upper()}]",
         "type": "Flag" if type(action).__name__ in FLAG_CLASSES else _type_of(action, kind),
         "optional": not positional,
@@ -78,19 +82,19 @@ def _describe_input(action):
     return entry | _describe_range(details) | _describe_choices(action)
 
 
-def _type_of(action, kind):
+def _type_of(action: Action, kind: str) -> str:
     if action.dest in MADE_BY_THE_APP or action.dest == "analysis_level":
         return "String"
     return KIND_TYPES.get(kind, "String")
 
 
-def _describe_range(details):
+def _describe_range(details: Mapping[str, Any]) -> Document:
     if "between" in details:
         low, high = details["between"]
         return {"minimum": low, "exclusive-minimum": True, "maximum": high, "exclusive-maximum": True}
     return {"minimum": details["least"]} if "least" in details else {}
 
 
-def _describe_choices(action):
-    found = re.fullmatch(r"\{(.*)\}", action.metavar or "")
+def _describe_choices(action: Action) -> Document:
+    found = re.fullmatch(r"\{(.*)\}", str(action.metavar or ""))
     return {"value-choices": found[1].split(",")} if found else {}

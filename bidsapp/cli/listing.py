@@ -2,7 +2,9 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 from bidsapp.errors import EXIT_OK
 from bidsapp.inputs.dataset.index import parse_name
@@ -12,6 +14,7 @@ from bidsapp.inputs.dataset.selection import keep_labels, natural_key
 from bidsapp.job.resume import describe_settings
 from bidsapp.names import record_path, subject_report_path
 from bidsapp.outputs.earlier import is_whole, read_record
+from bidsapp.settings.parts import Selection, Settings
 
 logger = logging.getLogger(__name__)
 BOLD, FOLDERS = "*_bold.nii*", ("func", "ses-*/func")
@@ -19,14 +22,14 @@ BOLD, FOLDERS = "*_bold.nii*", ("func", "ses-*/func")
 RESULT_PARTS = ("model", "run")
 
 
-def show_participants(settings):
+def show_participants(settings: Settings) -> int:
     """Print the labels of the participants, one a line, and return the exit code."""
     for label in list_participants(settings):
         print(label)
     return EXIT_OK
 
 
-def list_participants(settings):
+def list_participants(settings: Settings) -> list[str]:
     """Return the labels of the participants with preprocessed BOLD and events of the chosen tasks.
 
     With ``--list-participants=unfinished``: those without complete results of the same settings.
@@ -35,7 +38,7 @@ def list_participants(settings):
     _check_labels(tuple(derivatives.values()), settings.selection)
     labels, absent = choose_subjects(raw, derivatives, settings.selection)
     dropped = {"without preprocessed data": absent}
-    listed = []
+    listed: list[str] = []
     for label in sorted(labels, key=natural_key):
         reason = _why_not(label, raw, derivatives.values(), settings)
         (dropped.setdefault(reason, []) if reason else listed).append(label)
@@ -45,7 +48,7 @@ def list_participants(settings):
     return listed
 
 
-def _check_labels(derivatives, selection):
+def _check_labels(derivatives: Iterable[Path], selection: Selection) -> None:
     """Raise where no participant has a session or task that is asked for."""
     wanted = {"ses": selection.session_label, "task": selection.task_label}
     if not any(wanted.values()):
@@ -56,7 +59,7 @@ def _check_labels(derivatives, selection):
         keep_labels(files, entity, labels)
 
 
-def _why_not(label, raw, derivatives, settings):
+def _why_not(label: str, raw: Path, derivatives: Iterable[Path], settings: Settings) -> str:
     """Return why a participant is not listed, or ""."""
     chosen = settings.selection
     if not any(_has_runs(root, raw, label, chosen) for root in derivatives):
@@ -66,7 +69,7 @@ def _why_not(label, raw, derivatives, settings):
     return ""
 
 
-def _has_runs(derivative, raw, label, selection):
+def _has_runs(derivative: Path, raw: Path, label: str, selection: Selection) -> bool:
     """Tell whether a subject has preprocessed BOLD of the chosen session and a chosen task with events."""
     found = {
         (_entity(path, "ses"), _entity(path, "task"))
@@ -81,7 +84,7 @@ def _has_runs(derivative, raw, label, selection):
     )
 
 
-def _has_events(root, label, task):
+def _has_events(root: Path, label: str, task: str | None) -> bool:
     folders = (f"sub-{label}/{inner}" for inner in ("", "func/", "ses-*/", "ses-*/func/"))
     return _has_common_events(root, task) or any(
         True for folder in folders for _ in root.glob(f"{folder}*task-{task}_*events.tsv")
@@ -89,16 +92,16 @@ def _has_events(root, label, task):
 
 
 @cache
-def _has_common_events(root, task):
+def _has_common_events(root: Path, task: str | None) -> bool:
     return any(True for _ in root.glob(f"*task-{task}_*events.tsv"))
 
 
-def _entity(path, key):
+def _entity(path: Path, key: str) -> str | None:
     parts = (part.partition("-") for part in path.name.split("_"))
     return next((value for name, _, value in parts if name == key), None)
 
 
-def _is_complete(label, settings):
+def _is_complete(label: str, settings: Settings) -> bool:
     path = settings.output_dir / record_path(label)
     record = read_record(path)
     wanted = json.loads(json.dumps(describe_settings(settings), default=str))

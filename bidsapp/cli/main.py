@@ -10,14 +10,31 @@ import json
 import logging
 import re
 import sys
-from dataclasses import fields
+from argparse import Namespace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import Field, fields
 from itertools import takewhile
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 from bidsapp import errors
 from bidsapp.errors import AppError, SettingsError
-from bidsapp.settings.parts import PARTS, Settings, find_unread
+from bidsapp.settings.parts import (
+    PARTS,
+    Control,
+    GroupOptions,
+    ModelOptions,
+    PermutationOptions,
+    RunOptions,
+    Selection,
+    Settings,
+    find_unread,
+)
 from bidsapp.version import __version__
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 LEVELS = ("participant", "group")
 # Flags whose value may be left out: the values, first the one that is then meant.
@@ -31,9 +48,12 @@ Exit codes: 0 done; 1 a participant, group model or report failed; 16 not a BIDS
 74 input/output.
 """
 logger = logging.getLogger("bidsapp")
+# What a setting declares of itself (`settings.parts.option`).
+Details: TypeAlias = Mapping[str, Any]
+Part = TypeVar("Part", bound="DataclassInstance")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the app with the arguments (default: those of the process) and return its exit code."""
     use_any_terminal()
     try:
@@ -55,7 +75,7 @@ def main(argv=None):
         return errors.EXIT_FAILURE
 
 
-def _warn_of_unread(arguments, levels):
+def _warn_of_unread(arguments: Namespace, levels: Collection[str]) -> None:
     """Warn of flags that only the other level reads; a configuration file may serve both."""
     for level, names in find_unread(_given(arguments), levels).items():
         flags = ", ".join("--" + name.replace("_", "-") for name in names)
@@ -65,33 +85,35 @@ def _warn_of_unread(arguments, levels):
         )
 
 
-def use_any_terminal():
+def use_any_terminal() -> None:
     """Write signs that a terminal lacks by their numbers, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
-def run(settings):
+def run(settings: Settings) -> int:
     """Run the levels that the settings name and return the exit code."""
     from bidsapp.job.environment import work_folder
 
     check_folders(settings)
+    codes: list[int]
     if settings.control.list_participants:
-        return _stage("cli.listing").show_participants(settings)
-    if settings.control.dry_run:
-        return _stage("plan").show_plans(settings)
-    with work_folder(settings) as folder:
-        codes = [_stage(f"{level}.stage").run_stage(settings, folder) for level in settings.levels]
+        codes = [_stage("cli.listing").show_participants(settings)]
+    elif settings.control.dry_run:
+        codes = [_stage("plan").show_plans(settings)]
+    else:
+        with work_folder(settings) as folder:
+            codes = [_stage(f"{level}.stage").run_stage(settings, folder) for level in settings.levels]
     return max(codes)
 
 
-def _stage(name):
+def _stage(name: str) -> ModuleType:
     # Imported when needed: --help and --version must not wait for the scientific libraries.
     return importlib.import_module(f"bidsapp.{name}")
 
 
-def check_folders(settings):
+def check_folders(settings: Settings) -> None:
     """Raise where the input folder is missing or the output folder would lie inside the input."""
     bids_dir, output_dir = settings.bids_dir, settings.output_dir
     if not bids_dir.is_dir():
@@ -113,11 +135,14 @@ def check_folders(settings):
 # Arguments -> settings
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: Sequence[str]) -> Namespace:
     """Return the parsed arguments; raise SettingsError on wrong usage."""
-    arguments = make_parser().parse_args(
-        [_with_dashes(argument) for argument in _join_values(_fill_in_names(argv))]
-    )
+    parser = make_parser()
+    words = [_with_dashes(argument) for argument in _join_values(_fill_in_names(argv))]
+    arguments, others = parser.parse_known_args(words)
+    if others:
+        known = [flag for action in parser._actions for flag in action.option_strings]
+        raise SettingsError(f"unknown argument {others[0]!r}{_near(others[0], known)} See --help.")
     unknown = [level for level in arguments.analysis_level if level not in LEVELS]
     if unknown:
         message = (
@@ -127,27 +152,28 @@ def parse_arguments(argv):
     return arguments
 
 
-def make_settings(arguments):
+def make_settings(arguments: Namespace) -> Settings:
     """Return the settings: flags, then the configuration file, then the defaults."""
     given = {**_read_config(arguments.config_file), **_given(arguments)}
-    parts = {name: make_part(part, given) for name, part in PARTS.items()}
-    levels = tuple(level for level in LEVELS if level in arguments.analysis_level)
-    return Settings(Path(arguments.bids_dir), Path(arguments.output_dir), levels, **parts)
+    return Settings(
+        Path(arguments.bids_dir),
+        Path(arguments.output_dir),
+        tuple(level for level in LEVELS if level in arguments.analysis_level),
+        selection=make_part(Selection, given),
+        model=make_part(ModelOptions, given),
+        run=make_part(RunOptions, given),
+        group=make_part(GroupOptions, given),
+        permutation=make_part(PermutationOptions, given),
+        control=make_part(Control, given),
+    )
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise SettingsError(f"{message}. See --help.")
 
-    def parse_args(self, args=None, namespace=None):
-        arguments, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            known = [flag for action in self._actions for flag in action.option_strings]
-            raise SettingsError(f"unknown argument {unknown[0]!r}{_near(unknown[0], known)} See --help.")
-        return arguments
 
-
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = _Parser(
         prog="run.py",
@@ -182,14 +208,20 @@ def make_parser():
 
 
 class _ShowDescriptor(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
         from bidsapp.cli.descriptor import make_descriptor
 
         print(json.dumps(make_descriptor(parser), indent=2))
         parser.exit()
 
 
-def _add_flag(group, setting):
+def _add_flag(group: argparse._ArgumentGroup, setting: Field[Any]) -> None:
     details = setting.metadata
     kind = details["kind"]
     flags = ["--" + setting.name.replace("_", "-"), *details.get("aliases", ())]
@@ -205,14 +237,14 @@ def _add_flag(group, setting):
     group.add_argument(*flags, metavar=metavar, **options)
 
 
-def _metavar(kind, details):
+def _metavar(kind: str, details: Details) -> str:
     if details.get("choices"):
         return "{" + ",".join(map(str, details["choices"])) + "}"
     words = {"labels": "LABEL", "label": "LABEL", "list": "NAME", "paths": "PATH", "path": "PATH"}
     return words.get(kind, {"int": "N", "float": "X", "memory": "GB"}.get(kind, "TEXT"))
 
 
-def _default_text(setting):
+def _default_text(setting: Field[Any]) -> str:
     default = setting.default
     return (
         ""
@@ -221,7 +253,7 @@ def _default_text(setting):
     )
 
 
-def _fill_in_names(argv):
+def _fill_in_names(argv: Sequence[str]) -> list[str]:
     """Return the arguments with the value of a flag that takes words and has none.
 
     Words behind it are its own, unless the level is among them: then they are the app's.
@@ -238,9 +270,9 @@ def _fill_in_names(argv):
     return filled
 
 
-def _join_values(argv):
+def _join_values(argv: Sequence[str]) -> list[str]:
     """Return the arguments with ``--dry-run json`` as one: the value of such a flag may be left out."""
-    joined = []
+    joined: list[str] = []
     for word in argv:
         flag = joined[-1].replace("_", "-") if joined else ""
         if word in BARE_VALUES.get(flag, ()):
@@ -250,7 +282,7 @@ def _join_values(argv):
     return joined
 
 
-def _with_dashes(argument):
+def _with_dashes(argument: str) -> str:
     if not re.match(r"--[A-Za-z]", argument):
         return argument
     flag, equals, value = argument.partition("=")
@@ -261,12 +293,12 @@ def _with_dashes(argument):
     return flag + equals + value
 
 
-def _given(arguments):
+def _given(arguments: Namespace) -> dict[str, object]:
     names = {setting.name for part in PARTS.values() for setting in fields(part)}
     return {name: value for name, value in vars(arguments).items() if name in names}
 
 
-def _read_config(path):
+def _read_config(path: str | None) -> dict[str, object]:
     import tomllib
 
     if path is None:
@@ -286,7 +318,7 @@ def _read_config(path):
     return given
 
 
-def make_part(part, given):
+def make_part(part: type[Part], given: Mapping[str, object]) -> Part:
     """Return a part of the settings with the values that are given, each read and checked."""
     values = {
         setting.name: _read_value(setting, given[setting.name])
@@ -296,7 +328,7 @@ def make_part(part, given):
     return part(**values)
 
 
-def _read_value(setting, value):
+def _read_value(setting: Field[Any], value: object) -> object:
     details = setting.metadata
     flag = "--" + setting.name.replace("_", "-")
     read = READERS[details["kind"]]
@@ -315,7 +347,7 @@ def _read_value(setting, value):
     return value
 
 
-def _check_range(flag, value, details):
+def _check_range(flag: str, value: Any, details: Details) -> None:
     """Refuse a number that nobody can mean; written so that NaN is refused too."""
     if "least" in details and not value >= details["least"]:
         raise SettingsError(f"{flag}: {value} is less than {details['least']}.")
@@ -326,11 +358,11 @@ def _check_range(flag, value, details):
             raise SettingsError(f"{flag}: {value:g} is not between {low} and {high}.{percent}")
 
 
-def _read_label(value, details):
+def _read_label(value: object, details: Details) -> str:
     return re.sub(rf"^{details.get('prefix', '')}-", "", str(value).strip(), flags=re.IGNORECASE)
 
 
-def _read_labels(value, details):
+def _read_labels(value: object, details: Details) -> tuple[str, ...]:
     """Return the labels of a list separated by blanks, commas or both, each once."""
     words = [word for item in _as_list(value) for word in re.split(r"[\s,]+", str(item))]
     labels = dict.fromkeys(label for word in words if (label := _read_label(word, details)))
@@ -340,7 +372,7 @@ def _read_labels(value, details):
     return tuple(labels)
 
 
-def _read_memory(value, _details):
+def _read_memory(value: object, _details: Details) -> float:
     match = re.fullmatch(r"([0-9.]+)\s*([kmgt]?)i?b?", str(value).strip().lower())
     if not match:
         raise ValueError(value)
@@ -349,24 +381,24 @@ def _read_memory(value, _details):
     return float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[unit]
 
 
-def _read_flag(value, _details):
+def _read_flag(value: object, _details: Details) -> bool:
     if not isinstance(value, bool):
         raise ValueError(value)
     return value
 
 
-def _read_names(value, _details):
+def _read_names(value: object, _details: Details) -> tuple[str, ...]:
     """Read words; in a configuration file also true, for all, and false."""
     if isinstance(value, bool):
         return ("all",) if value else ()
     return tuple(str(item) for item in _as_list(value))
 
 
-def _as_list(value):
+def _as_list(value: object) -> Iterable[object]:
     return value if isinstance(value, list | tuple) else [value]
 
 
-READERS = {
+READERS: dict[str, Callable[[Any, Details], object]] = {
     "text": lambda value, _details: str(value),
     "int": lambda value, _details: int(value),
     "float": lambda value, _details: float(value),
@@ -385,7 +417,7 @@ READERS = {
 }
 
 
-def _near(word, known):
+def _near(word: str, known: Iterable[str]) -> str:
     matches = difflib.get_close_matches(word, known, n=1)
     return f", did you mean {matches[0]!r}?" if matches else "."
 
@@ -393,7 +425,7 @@ def _near(word, known):
 # Messages
 
 
-def configure_logging(level):
+def configure_logging(level: int) -> None:
     """Show messages on standard error: warnings when quiet, one line a unit of work, files too with -v."""
     threshold = logging.WARNING if level <= -1 else (logging.DEBUG if level >= 1 else logging.INFO)
     handler = logging.StreamHandler(sys.stderr)

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp.cli.main import make_part
@@ -26,11 +28,13 @@ from bidsapp.plan.group.within import subject_contrasts
 from bidsapp.plan.participant.make import make_participant_plan
 from bidsapp.plan.show import describe_participant_plan
 from bidsapp.plan.text import plan_text
+from bidsapp.records.model import Node
+from bidsapp.records.plan import ParticipantPlan
 from bidsapp.report.drawing.model_graph import draw_model_graph
 from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
 
-def check(arguments):
+def check(arguments: Namespace) -> int:
     """Read a model, and plan it on a dataset where one is given; print what it is."""
     model = read_model(arguments.file)
     print(f"{arguments.file}: {model.name!r} is a model that can be read.")
@@ -43,7 +47,7 @@ def check(arguments):
     return EXIT_OK
 
 
-def describe_contrasts(node):
+def describe_contrasts(node: Node) -> str:
     """Return the contrasts of a node in words."""
     names = [f"{rule.test} {rule.name}" for rule in node.contrasts]
     names += [
@@ -56,7 +60,7 @@ def describe_contrasts(node):
     return "; ".join(names) if names else "no contrasts"
 
 
-def graph(arguments):
+def graph(arguments: Namespace) -> int:
     """Draw a model, with the numbers of estimates where a dataset is given."""
     model = read_model(arguments.file)
     flows = None
@@ -68,7 +72,7 @@ def graph(arguments):
     return EXIT_OK
 
 
-def migrate(arguments):
+def migrate(arguments: Namespace) -> int:
     """Write a model in today's form, and say what it was read as."""
     model = read_model(arguments.file)
     _write(model.text, arguments.output)
@@ -77,12 +81,12 @@ def migrate(arguments):
     return EXIT_OK
 
 
-def _check_on_dataset(arguments):
+def _check_on_dataset(arguments: Namespace) -> None:
     plan, settings = _plan_on_dataset(arguments)
     print(plan_text("participant", describe_participant_plan(plan, settings)))
 
 
-def _plan_on_dataset(arguments):
+def _plan_on_dataset(arguments: Namespace) -> tuple[ParticipantPlan, Settings]:
     """Return the plan of a model file on a dataset, and the settings."""
     settings = Settings(
         Path(arguments.bids_dir),
@@ -94,7 +98,7 @@ def _plan_on_dataset(arguments):
     return make_participant_plan(settings), settings
 
 
-def new(arguments):
+def new(arguments: Namespace) -> int:
     """Write the automatic model of a task, for the user to change."""
     bids_dir = Path(arguments.bids_dir)
     if not bids_dir.is_dir():
@@ -119,7 +123,7 @@ def new(arguments):
     return EXIT_OK
 
 
-def _find_roots(bids_dir):
+def _find_roots(bids_dir: Path) -> tuple[Path, ...]:
     """Return the raw dataset and its derivatives, which need not be there yet."""
     try:
         raw, derivatives = find_roots(bids_dir, ())
@@ -128,7 +132,7 @@ def _find_roots(bids_dir):
     return (raw, *derivatives.values())
 
 
-def _choose_task(roots, task):
+def _choose_task(roots: Sequence[Path], task: str | None) -> str:
     tasks = find_tasks(roots)
     wanted = (task or "").removeprefix("task-")
     if not tasks:
@@ -140,13 +144,13 @@ def _choose_task(roots, task):
     return wanted
 
 
-def _write_schema(path):
+def _write_schema(path: Path) -> None:
     """Write the schema that a model names beside it, for editors, unless it is there."""
     if not path.exists():
         _write(json_schema_text(), path)
 
 
-def _write(text, path):
+def _write(text: str, path: Path | str | None) -> None:
     if path is None:
         # What becomes a file is UTF-8, whatever the terminal is.
         if hasattr(sys.stdout, "reconfigure"):
