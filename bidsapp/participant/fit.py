@@ -1,5 +1,6 @@
 """The two fits of the participant stage: a run, and estimates combined. What is fitted is written at once."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +19,14 @@ from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.tables import write_contrasts, write_design
 from bidsapp.participant.noise_record import caution_of_noise, describe_noise, noise_fields, review_noise
 from bidsapp.participant.series import fit_series, write_residuals
-from bidsapp.records.maps import Estimate, EstimateKey, Geometry, JointEstimate
+from bidsapp.records.arrays import Matrix
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Contrast, Estimate, EstimateKey, Geometry, JointEstimate
+from bidsapp.records.plan import CombineFit, RunFit, SubjectPlan
+from bidsapp.settings.parts import RunOptions, Settings
 from bidsapp.stats.run.derivative_boost import estimate_boosted_t
 from bidsapp.stats.run.fixed_effects import combine_joint_estimates, combine_with_shares
-from bidsapp.stats.run.glm import correlate_contrasts, estimate_f, estimate_t
+from bidsapp.stats.run.glm import FittedRun, correlate_contrasts, estimate_f, estimate_t
 from bidsapp.stats.run.maps import make_f_maps, make_t_maps
 from bidsapp.stats.run.shared_noise import Part, RunContrasts, combine_dependent, join_parts, share_noise
 from bidsapp.version import __version__
@@ -36,11 +41,11 @@ class Fitted:
     key: EstimateKey
     geometry: Geometry
     estimate: Estimate | JointEstimate
-    record: dict
-    parts: tuple = ()
+    record: Document
+    parts: tuple[Part, ...] = ()
 
 
-def fit_run(fit, settings, n_threads):
+def fit_run(fit: RunFit, settings: Settings, n_threads: int) -> tuple[list[Fitted], Document, list[str]]:
     """Fit one run, write its estimates, and return them with the run's record.
 
     Parameters
@@ -76,7 +81,7 @@ def fit_run(fit, settings, n_threads):
         "warnings": warnings_of(fit),
     }
 
-    def write(item):
+    def write(item: tuple[Contrast, Estimate | JointEstimate]) -> Fitted:
         contrast, estimate = item
         key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
         asked = {"asked": fit.asked.get(contrast.name)}
@@ -97,13 +102,13 @@ def fit_run(fit, settings, n_threads):
     return fitted, describe_run(run, fit) | files | more, notes
 
 
-def add_parts(fitted, model, fit):
+def add_parts(fitted: list[Fitted], model: FittedRun, fit: RunFit) -> list[Fitted]:
     """Return the t estimates of a run with what they share, F estimates as they are."""
-    is_t = [contrast.test != "F" for contrast in fit.contrasts]
-    if not any(is_t):
+    estimates = [item.estimate for item in fitted if isinstance(item.estimate, Estimate)]
+    if not estimates:
         return fitted
+    is_t = [isinstance(item.estimate, Estimate) for item in fitted]
     contrasts = [contrast for contrast, wanted in zip(fit.contrasts, is_t, strict=True) if wanted]
-    estimates = [item.estimate for item, wanted in zip(fitted, is_t, strict=True) if wanted]
     varies = np.ndim(estimates[0].dof) > 0
     run = RunContrasts(
         label=fit.label,
@@ -119,12 +124,12 @@ def add_parts(fitted, model, fit):
     ]
 
 
-def warnings_of(fit):
+def warnings_of(fit: RunFit) -> list[str]:
     """Return what the results of a run depend on, for the sidecars of its maps."""
     return [str(about(fit.label, note)) for note in find_cautions(fit.notes)]
 
 
-def describe_method(fit, options):
+def describe_method(fit: RunFit, options: RunOptions) -> str:
     """Return how a run is estimated, in words."""
     regions = {
         "none": "",
@@ -135,7 +140,9 @@ def describe_method(fit, options):
     return f"run GLM{regions[fit.aggregate]}{boost}"
 
 
-def estimate(model, contrast, fit, options):
+def estimate(
+    model: FittedRun, contrast: Contrast, fit: RunFit, options: RunOptions
+) -> Estimate | JointEstimate:
     """Return the estimate of a contrast of a fitted run."""
     if contrast.test == "F":
         return estimate_f(model, contrast)
@@ -144,7 +151,7 @@ def estimate(model, contrast, fit, options):
     return estimate_t(model, contrast)
 
 
-def assess_contrasts(fit):
+def assess_contrasts(fit: RunFit) -> dict[str, dict[str, float]]:
     """Return how well the design can estimate each contrast from the volumes that are kept."""
     diagnosis = Diagnosis(fit.design.matrix[fit.keep])
     measures = {"VarianceInflation": diagnosis.variance_inflation, "Efficiency": diagnosis.efficiency}
@@ -154,7 +161,14 @@ def assess_contrasts(fit):
     }
 
 
-def write_run(fit, model, geometry, settings, quality, more_fields):
+def write_run(
+    fit: RunFit,
+    model: FittedRun,
+    geometry: Geometry,
+    settings: Settings,
+    quality: Document,
+    more_fields: Document,
+) -> Document:
     """Write the mask, design, weights and model-fit maps of a run; return what its record says of them."""
     out, entities = settings.output_dir, fit.entities
     mask = names.mask_path(entities)
@@ -180,7 +194,9 @@ def write_run(fit, model, geometry, settings, quality, more_fields):
     }
 
 
-def combine_fits(fit, fitted, subject, settings):
+def combine_fits(
+    fit: CombineFit, fitted: Sequence[Fitted], subject: SubjectPlan, settings: Settings
+) -> list[Fitted]:
     """Combine estimates of a subject by fixed effects, write and return the results.
 
     Parameters
@@ -230,22 +246,24 @@ def combine_fits(fit, fitted, subject, settings):
     return made
 
 
-def method_in_words(fit, settings):
+def method_in_words(fit: CombineFit, settings: Settings) -> str:
     """Return how the estimates of several inputs are combined."""
     equal = fit.method == "fixed" and settings.run.fixed_effects == "equal"
     return "fixed effects, equal weights" if equal else fit.method_in_words
 
 
-def describe_left_out(fit, runs, used):
+def describe_left_out(fit: CombineFit, runs: Iterable[RunFit], used: Sequence[str]) -> list[dict[str, str]]:
     """Return the runs that could have been inputs of a combination and are not, with the reasons."""
     return [
-        {"run": run.label, "reason": run.skipped.get(fit.contrast, "the run could not be fitted")}
+        {"run": run.label, "reason": run.skipped.get(fit.contrast or "", "the run could not be fitted")}
         for run in runs
         if run.label not in used and fit.entities.items() <= run.entities.items()
     ]
 
 
-def combine(inputs, matrix, contrast, method):
+def combine(
+    inputs: Sequence[Fitted], matrix: Matrix, contrast: Contrast, method: str
+) -> tuple[Estimate | JointEstimate, tuple[Part, ...]]:
     """Return the combination of inputs on one geometry, and what it was made from.
 
     Effects are combined for t, joint effects for F. Inputs that share a run are combined with their
@@ -265,12 +283,13 @@ def combine(inputs, matrix, contrast, method):
     return estimate, join_parts(parts, carried)
 
 
-def restrict(entry, geometry):
+def restrict(entry: Fitted, geometry: Geometry) -> Fitted:
     """Return an entry on a geometry whose points all belong to its own."""
     inside = geometry.mask[entry.geometry.mask]
     estimate = entry.estimate
-    dof = estimate.dof[inside] if np.ndim(estimate.dof) else estimate.dof
+    dof = estimate.dof[inside] if isinstance(estimate.dof, np.ndarray) else estimate.dof
     parts = tuple(part.restrict(inside) for part in entry.parts)
+    inner: Estimate | JointEstimate
     if isinstance(estimate, Estimate):
         inner = Estimate(estimate.contrast, estimate.effect[inside], estimate.variance[inside], dof)
     else:
@@ -279,7 +298,7 @@ def restrict(entry, geometry):
     return replace(entry, geometry=geometry, estimate=inner, parts=parts)
 
 
-def on_common_rows(inputs):
+def on_common_rows(inputs: list[Fitted]) -> list[Fitted]:
     """Return entries of an F test with the rows that all of them test; none where there is no such row."""
     rows = [list(entry.record["asked"] or ()) for entry in inputs]
     common = [name for name in rows[0] if all(name in others for others in rows)]
@@ -290,15 +309,23 @@ def on_common_rows(inputs):
     return [_keep_rows(entry, own, common) for entry, own in zip(inputs, rows, strict=True)]
 
 
-def _keep_rows(entry, rows, kept):
+def _keep_rows(entry: Fitted, rows: Sequence[str], kept: Sequence[str]) -> Fitted:
     places, estimate = [rows.index(name) for name in kept], entry.estimate
+    assert isinstance(estimate, JointEstimate)  # as all inputs of an F test
     covariance = estimate.covariance[np.ix_(places, places)]
     inner = JointEstimate(estimate.contrast, estimate.effect[places], covariance, estimate.dof)
     asked = {name: entry.record["asked"][name] for name in kept}
     return replace(entry, estimate=inner, record=entry.record | {"asked": asked})
 
 
-def write_fitted(key, estimate, geometry, details, settings, more_fields=None):
+def write_fitted(
+    key: EstimateKey,
+    estimate: Estimate | JointEstimate,
+    geometry: Geometry,
+    details: Document,
+    settings: Settings,
+    more_fields: Document | None = None,
+) -> Fitted:
     """Write the maps of an estimate, with more fields in their sidecars; return it with its record."""
     is_t = isinstance(estimate, Estimate)
     maps = make_t_maps(estimate) if is_t else make_f_maps(estimate)
@@ -334,7 +361,9 @@ def write_fitted(key, estimate, geometry, details, settings, more_fields=None):
     return Fitted(key, geometry, estimate, described | {"maps": paths, "mask": mask})
 
 
-def sidecar_fields(node, level, entities, warnings, settings):
+def sidecar_fields(
+    node: str, level: str, entities: Mapping[str, str], warnings: Sequence[str], settings: Settings
+) -> Document:
     """Return the fields that the sidecars of all maps of a fit share."""
     return {
         "SpatialReference": entities.get("space"),

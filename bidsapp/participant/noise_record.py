@@ -1,11 +1,19 @@
 """What the record, the sidecars and the notes of a run say of its noise model."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.dataset.anatomy import TISSUES, find_segmentation, read_tissues
+from bidsapp.records.arrays import Labels, Map, Mask, Matrix, Numbers
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Estimate, Geometry, JointEstimate
+from bidsapp.records.plan import RunFit
 from bidsapp.stats.noise.check import FEWEST, check_noise, choose_sample
 from bidsapp.stats.noise.models import most_lags, name_noise_model, parse_noise_model, warn_of_size
+from bidsapp.stats.run.glm import FittedRun
 
 ORDER_RULE = (
     "ceil(4 s / repetition time), at most one for 6 residual dof beyond 20; at least 4, or one for 18 "
@@ -19,7 +27,7 @@ THIRDS = ("darkest third", "middle third", "brightest third")
 DIGITS = 4
 
 
-def describe_noise(model, requested, dof):
+def describe_noise(model: FittedRun, requested: str, dof: Sequence[float | Map]) -> Document:
     """Return what a record says of the noise of a run.
 
     Parameters
@@ -47,7 +55,7 @@ def describe_noise(model, requested, dof):
     }
 
 
-def review_noise(residuals, model, fit, geometry):
+def review_noise(residuals: Matrix, model: FittedRun, fit: RunFit, geometry: Geometry) -> Document | None:
     """Return what a record says of the whitened residuals of a run; None for few volumes or voxels.
 
     Parameters
@@ -84,11 +92,13 @@ def review_noise(residuals, model, fit, geometry):
     }
 
 
-def _plain(values):
+def _plain(values: Numbers | float) -> Any:
     return np.round(values, DIGITS).tolist()
 
 
-def _group_voxels(model, fit, geometry, voxels):
+def _group_voxels(
+    model: FittedRun, fit: RunFit, geometry: Geometry, voxels: Labels
+) -> tuple[dict[str, Mask], str | None]:
     """Return the voxels of each tissue and its file, or of thirds by mean intensity and None."""
     path = find_segmentation(fit.runs[0])
     try:
@@ -103,7 +113,7 @@ def _group_voxels(model, fit, geometry, voxels):
     return {name: thirds == number for number, name in enumerate(THIRDS)}, None
 
 
-def noise_fields(noise, estimate=None):
+def noise_fields(noise: Document, estimate: Estimate | JointEstimate | None = None) -> Document:
     """Return the fields of the sidecars of a run's maps, with those of one estimate."""
     corrected = noise["corrected"]
     fields = {
@@ -126,18 +136,18 @@ def noise_fields(noise, estimate=None):
     return fields
 
 
-def _by_group(noise, value):
+def _by_group(noise: Document, value: Callable[[Document], object]) -> dict[str, object] | None:
     groups = (noise["check"] or {}).get("groups", {})
     return {name: value(group) for name, group in groups.items()} or None
 
 
-def _largest_left(noise, group):
+def _largest_left(noise: Document, group: Document) -> Any:
     """Return the autocorrelation that is farthest from the expected one, less that."""
     left = np.subtract(group["autocorrelation"], noise["check"]["autocorrelation"])
     return _plain(left[np.abs(left).argmax()])
 
 
-def caution_of_noise(noise, repetition_time):
+def caution_of_noise(noise: Document, repetition_time: float) -> list[Caution]:
     """Return what the user should know of the noise model of a run."""
     order, median = parse_noise_model(noise["requested"])[1], noise["dof"][1]
     cautions = [warn_of_size(noise["requested"], repetition_time)]

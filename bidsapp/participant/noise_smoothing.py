@@ -6,12 +6,15 @@ each a Gaussian filter of its own, and interpolated between these (Durand & Dors
 21:257-266).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from bidsapp.inputs.images.series import FWHM_PER_SIGMA
+from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+from bidsapp.records.maps import Geometry
 from bidsapp.stats.noise.models import SMOOTHING_LEVELS
 
 # The levels lie between these quantiles of the mean intensity; voxels one level apart are not mixed.
@@ -31,12 +34,12 @@ class Smoother:
         What is left of the variance of estimated coefficients.
     """
 
-    geometry: object
-    sigma: np.ndarray
-    levels: np.ndarray
-    share: np.ndarray
+    geometry: Geometry
+    sigma: Numbers
+    levels: Maps
+    share: Map
 
-    def __call__(self, values):
+    def __call__(self, values: Map) -> Map:
         """Return the smoothed map; NaN where no voxel of like intensity is near."""
         known = np.isfinite(values)
         filled = np.where(known, values, 0.0)
@@ -49,7 +52,7 @@ class Smoother:
         return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
 
 
-def make_smoother(geometry, fwhm_mm, intensity, widths_mm):
+def make_smoother(geometry: Geometry, fwhm_mm: float, intensity: Map, widths_mm: Numbers) -> Smoother | None:
     """Return a Smoother; None for 0 mm.
 
     Parameters
@@ -76,7 +79,7 @@ def make_smoother(geometry, fwhm_mm, intensity, widths_mm):
     return Smoother(geometry, sigma, levels, np.minimum(whole * fewer, 1.0))
 
 
-def measure_widths(residuals, neighbours, sizes_mm):
+def measure_widths(residuals: Matrix, neighbours: Sequence[Labels], sizes_mm: Numbers) -> Numbers:
     """Return the full width at half maximum of noise along each axis in mm, shape (3,).
 
     Parameters
@@ -101,7 +104,7 @@ def measure_widths(residuals, neighbours, sizes_mm):
     return widths
 
 
-def find_pairs(geometry, voxels):
+def find_pairs(geometry: Geometry, voxels: Labels) -> tuple[Labels, list[Labels]]:
     """Return the voxels with their next neighbours along each axis, and the pairs by place among these."""
     index = np.full(np.add(geometry.mask.shape, 1), -1)
     index[:-1, :-1, :-1][geometry.mask] = np.arange(geometry.n_points)
@@ -112,13 +115,13 @@ def find_pairs(geometry, voxels):
     return chosen, [np.searchsorted(chosen, pair) for pair in pairs]
 
 
-def _blur(geometry, values, sigma):
+def _blur(geometry: Geometry, values: Map | Mask, sigma: Numbers) -> Map:
     return gaussian_filter(geometry.volume(values.astype(float), fill=0.0), sigma, mode="constant")[
         geometry.mask
     ]
 
 
-def _find_levels(intensity):
+def _find_levels(intensity: Map) -> Maps:
     """Return how much each voxel belongs to each level, shape (n_levels, n_points)."""
     known = np.isfinite(intensity)
     low, high = np.quantile(intensity[known], QUANTILES) if known.any() else (0.0, 0.0)

@@ -1,6 +1,8 @@
 """From the files of a run to its fitted model, and back to its residual series; both times as a stream."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -8,16 +10,20 @@ from bidsapp import names
 from bidsapp.design.diagnostics import Diagnosis
 from bidsapp.errors import AppError, Caution, InputError
 from bidsapp.inputs.images.read import intersect_masks, read_first_volume, read_map, read_mask
-from bidsapp.inputs.images.series import BLOCK_VOLUMES, open_series
+from bidsapp.inputs.images.series import BLOCK_VOLUMES, Gaps, Series, open_series
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_series
-from bidsapp.participant.noise_smoothing import find_pairs, make_smoother, measure_widths
+from bidsapp.participant.noise_smoothing import Smoother, find_pairs, make_smoother, measure_widths
+from bidsapp.records.arrays import Labels, Maps, Mask, Matrix
+from bidsapp.records.maps import Geometry, Run
+from bidsapp.records.plan import RunFit
+from bidsapp.settings.parts import RunOptions, Settings
 from bidsapp.stats.noise.check import choose_sample
 from bidsapp.stats.noise.models import count_lags
 from bidsapp.stats.noise.time_model import make_time_model
 from bidsapp.stats.run.aggregation import aggregate_series
-from bidsapp.stats.run.glm import fit_run_glm, make_residuals
-from bidsapp.stats.run.sums import accumulate, join_sums
+from bidsapp.stats.run.glm import FittedRun, fit_run_glm, make_residuals
+from bidsapp.stats.run.sums import SeriesSums, accumulate, join_sums
 
 # This noise model is there to compare with nilearn, whose percent is of the mean over all volumes.
 LIKE_NILEARN = "ar1"
@@ -25,9 +31,13 @@ LIKE_NILEARN = "ar1"
 MOST_EMPTY = 0.25
 # A brain mask holds most of the voxels that are as bright as brain; scalp and eyes are fewer.
 LEAST_OF_BRIGHT = 0.25
+# Blocks of some voxels of a run, and the slope and intercept of their stored units.
+Sample: TypeAlias = tuple[list[Maps], tuple[float, float]]
 
 
-def fit_series(fit, settings, n_threads):
+def fit_series(
+    fit: RunFit, settings: Settings, n_threads: int
+) -> tuple[Geometry, FittedRun, RunFit, list[Mask], Matrix]:
     """Read and fit the runs of one model.
 
     Volumes without data are left out as if they were censored, and voxels without a value at some volume
@@ -79,7 +89,7 @@ def fit_series(fit, settings, n_threads):
         raise type(error)(f"{fit.label}: {error}", exit_code=error.exit_code) from error
 
 
-def leave_out(fit, volumes, without):
+def leave_out(fit: RunFit, volumes: Sequence[Sequence[int]], without: Sequence[Mask]) -> RunFit:
     """Return a fit without the volumes that hold no data, and cautions on them and on voxels without values.
 
     Parameters
@@ -126,7 +136,7 @@ def leave_out(fit, volumes, without):
     )
 
 
-def warn_of_small_mask(run, geometry):
+def warn_of_small_mask(run: Run, geometry: Geometry) -> list[Caution]:
     """Return a caution where a brain mask is far smaller than the data."""
     if "brain" not in run.mask.name:
         return []
@@ -144,14 +154,16 @@ def warn_of_small_mask(run, geometry):
     ]
 
 
-def number_ranges(volumes):
+def number_ranges(volumes: Sequence[int]) -> str:
     """Return volumes (from 0) in words that count from 1: "3, 96 to 100"."""
     ordered = np.sort(volumes) + 1
     parts = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
     return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts)
 
 
-def _make_smoother(geometry, fwhm_mm, sums, samples, pairs):
+def _make_smoother(
+    geometry: Geometry, fwhm_mm: float, sums: SeriesSums, samples: Sequence[Sample], pairs: Sequence[Labels]
+) -> Smoother | None:
     """Return what smooths the noise coefficients within tissue, or None."""
     if fwhm_mm <= 0:
         return None
@@ -164,7 +176,9 @@ def _make_smoother(geometry, fwhm_mm, sums, samples, pairs):
     return make_smoother(geometry, fwhm_mm, sums.mean, widths)
 
 
-def open_blocks(fit, number, geometry, without, options, n_threads):
+def open_blocks(
+    fit: RunFit, number: int, geometry: Geometry, without: Sequence[Mask], options: RunOptions, n_threads: int
+) -> tuple[Iterable[Maps], Series]:
     """Return the blocks of a run of a fit, of voxels or of the regions of its mask, and their series.
 
     Parameters
@@ -191,7 +205,14 @@ def open_blocks(fit, number, geometry, without, options, n_threads):
     return aggregate_series(blocks, labels, fit.aggregate), series
 
 
-def _sum_runs(fit, without, voxels, geometry, settings, n_threads):
+def _sum_runs(
+    fit: RunFit,
+    without: Sequence[Mask],
+    voxels: Labels,
+    geometry: Geometry,
+    settings: Settings,
+    n_threads: int,
+) -> tuple[SeriesSums, list[Gaps], list[Sample]]:
     """Return the sums over time of all runs of a fit, what the series of each lacks, and samples of them."""
     model = make_time_model(fit.design.matrix, fit.keep, [rows.start for rows in fit.rows])
     if settings.run.noise_model == LIKE_NILEARN:
@@ -203,7 +224,8 @@ def _sum_runs(fit, without, voxels, geometry, settings, n_threads):
     parts, gaps, samples = [], [], []
     for number, rows in enumerate(fit.rows):
         blocks, series = open_blocks(fit, number, geometry, without, settings.run, n_threads)
-        stored, sample = (series.slope, series.intercept), []
+        stored = series.slope, series.intercept
+        sample: list[Maps] = []
         part = accumulate(
             _watch(blocks, voxels, sample),
             model.of_run(rows),
@@ -218,14 +240,14 @@ def _sum_runs(fit, without, voxels, geometry, settings, n_threads):
     return parts[0] if len(parts) == 1 else join_sums(model, parts), gaps, samples
 
 
-def _watch(blocks, voxels, sample):
+def _watch(blocks: Iterable[Maps], voxels: Labels, sample: list[Maps]) -> Iterator[Maps]:
     """Yield blocks, and add some of their voxels to the sample."""
     for block in blocks:
         sample.append(block[:, voxels])
         yield block
 
 
-def _leave_residuals(samples, fitted, voxels):
+def _leave_residuals(samples: Sequence[Sample], fitted: FittedRun, voxels: Labels) -> Matrix:
     """Return the residuals of samples of the series of every run, shape (n_volumes, n_chosen)."""
     chosen = fitted.series_of(voxels)
     runs = enumerate(samples)
@@ -238,7 +260,14 @@ def _leave_residuals(samples, fitted, voxels):
     )
 
 
-def write_residuals(fit, fitted, geometry, without, settings, n_threads):
+def write_residuals(
+    fit: RunFit,
+    fitted: FittedRun,
+    geometry: Geometry,
+    without: Sequence[Mask],
+    settings: Settings,
+    n_threads: int,
+) -> list[str]:
     """Write the residual series of every run of a fit, by a second pass; return their paths."""
     paths = []
     for number, run in enumerate(fit.runs):

@@ -1,6 +1,7 @@
 """The participant stage: plan it, run every subject side by side, write the overview."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +16,16 @@ from bidsapp.participant.subject import try_subject
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
 from bidsapp.plan.memory import share_out
+from bidsapp.records.plan import ParticipantPlan
 from bidsapp.report.pages import write_overview
+from bidsapp.settings.parts import Settings
 from bidsapp.stats.noise.models import warn_of_size
 
 logger = logging.getLogger(__name__)
 MOST_IN_OVERVIEW = 200
 
 
-def run_stage(settings, work_dir):
+def run_stage(settings: Settings, work_dir: Path) -> int:
     """Run the participant stage and return its exit code."""
     plan = make_participant_plan(settings)
     log_notes(logger, plan.notes)
@@ -43,13 +46,13 @@ def run_stage(settings, work_dir):
     return EXIT_FAILURE if failures else EXIT_OK
 
 
-def warn_of_noise_models(plan, noise_model):
+def warn_of_noise_models(plan: ParticipantPlan, noise_model: str) -> list[str]:
     """Return what is wrong with a noise model at the repetition times of a plan."""
     times = {run.repetition_time for subject in plan.subjects for fit in subject.runs for run in fit.runs}
     return [note for note in (warn_of_size(noise_model, time) for time in sorted(times)) if note]
 
 
-def keep_overview(output_dir):
+def keep_overview(output_dir: Path) -> None:
     """Write the overview of all subjects, again while other jobs finish subjects in the same folder.
 
     A large folder gets its overview by the group stage: not from each of its thousands of jobs.
@@ -61,24 +64,24 @@ def keep_overview(output_dir):
         now = _finished_records(output_dir)
 
 
-def _finished_records(output_dir):
+def _finished_records(output_dir: Path) -> list[tuple[str, int]]:
     return sorted((path.name, _time_of(path)) for path in Path(output_dir).glob(names.SUBJECT_RECORDS))
 
 
-def labels_with_maps(output_dir):
+def labels_with_maps(output_dir: Path) -> set[str]:
     """Return the labels of the participants whose maps the output folder holds."""
     folders = [path for path in Path(output_dir).glob("sub-*") if any(path.rglob(names.MAPS))]
     return {folder.name.removeprefix("sub-") for folder in folders}
 
 
-def _time_of(path):
+def _time_of(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:  # another job does its subject again
         return 0
 
 
-def run_subjects(plan, settings):
+def run_subjects(plan: ParticipantPlan, settings: Settings) -> Iterator[str | None]:
     """Yield the failure of each subject, in words, or None; subjects run side by side."""
     n_cpus, limit = count_cpus(settings.control.n_cpus), find_memory_gb(settings.control.mem_gb)
     shares = share_out(plan.subjects, settings, n_cpus, limit)

@@ -1,8 +1,10 @@
 """One subject: fit its runs, combine them, write both. Worker processes import this, not the planning."""
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeAlias, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -19,9 +21,16 @@ from bidsapp.outputs.earlier import (
     take_record,
 )
 from bidsapp.outputs.files import remove_unfinished, write_json, write_text
-from bidsapp.participant.fit import combine_fits, fit_run
-from bidsapp.plan.memory import forecast_gb, peak_gb
+from bidsapp.participant.fit import Fitted, combine_fits, fit_run
+from bidsapp.plan.memory import Shares, forecast_gb, peak_gb
+from bidsapp.records.documents import Document
+from bidsapp.records.plan import CombineFit, ParticipantPlan, RunFit, SubjectPlan
 from bidsapp.report.pages import write_subject_report
+from bidsapp.settings.parts import Settings
+
+Work = TypeVar("Work")
+# The estimates of a run, its record (None: it failed) and notes.
+FittedRun: TypeAlias = tuple[list[Fitted], Document | None, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Outcome:
     cautions: tuple[str, ...] = ()
 
 
-def try_subject(subject, plan, settings, shares):
+def try_subject(subject: SubjectPlan, plan: ParticipantPlan, settings: Settings, shares: Shares) -> Outcome:
     """Run one subject and return its outcome; whatever error it meets ends this subject only."""
     label = f"sub-{subject.subject}"
     log = settings.output_dir / names.traceback_path(subject.subject)
@@ -50,17 +59,19 @@ def try_subject(subject, plan, settings, shares):
     return replace(outcome, failure=f"{outcome.failure} The traceback is in {log}.")
 
 
-def _named(label, words):
+def _named(label: str, words: str) -> str:
     return words if words.startswith(f"{label} ") else f"{label}: {words}"
 
 
-def check_output(error):
+def check_output(error: Exception) -> None:
     """Raise an error again where the output folder can not be written: nobody else has a chance then."""
     if getattr(error, "exit_code", None) == EXIT_CANNOT_CREATE:
         raise error
 
 
-def treat_subject(subject, plan, settings, shares):
+def treat_subject(
+    subject: SubjectPlan, plan: ParticipantPlan, settings: Settings, shares: Shares
+) -> tuple[Outcome, list[Exception]]:
     """Fit a subject, or only make its report, or nothing; return its outcome and the crashes met."""
     label = f"sub-{subject.subject}"
     path = settings.output_dir / names.record_path(subject.subject)
@@ -95,12 +106,14 @@ def treat_subject(subject, plan, settings, shares):
     return _report(outcome, crashes, subject, settings)
 
 
-def _outcome(message, record, failure=None):
+def _outcome(message: str, record: Document, failure: str | None = None) -> Outcome:
     """Return the outcome of work that a record tells of, now or before, with what it is to warn of."""
     return Outcome(message, failure, tuple(map(Caution, record.get("cautions", ()))))
 
 
-def _report(outcome, crashes, subject, settings):
+def _report(
+    outcome: Outcome, crashes: list[Exception], subject: SubjectPlan, settings: Settings
+) -> tuple[Outcome, list[Exception]]:
     """Make the report of a finished subject; an error of it costs nothing else of what is said."""
     try:
         write_subject_report(settings.output_dir, subject.subject)
@@ -112,13 +125,15 @@ def _report(outcome, crashes, subject, settings):
     return outcome, crashes
 
 
-def needs_report(subject, settings):
+def needs_report(subject: SubjectPlan, settings: Settings) -> bool:
     """Tell whether a finished subject has no report, or one that an error ended."""
     page, log = names.subject_report_path(subject.subject), names.traceback_path(subject.subject)
     return not (settings.output_dir / page).exists() or (settings.output_dir / log).exists()
 
 
-def run_subject(subject, settings, shares):
+def run_subject(
+    subject: SubjectPlan, settings: Settings, shares: Shares
+) -> tuple[Document, list[str], list[Exception]]:
     """Fit the runs of a subject and combine them.
 
     Returns
@@ -130,33 +145,30 @@ def run_subject(subject, settings, shares):
     crashes : list of Exception
         Those of the failures that are no fault of the input.
     """
-    errors = []
+    errors: list[tuple[str, Exception]] = []
 
-    def attempt(label, work):
+    def attempt(label: str, work: Callable[[], Work], instead: Work) -> Work:
         try:
             return work()
         except Exception as error:
             check_output(error)
             errors.append((label, error))
-            return [], None, []
+            return instead
 
-    results = map_in_threads(
-        lambda run: attempt(run.label, lambda: fit_run(run, settings, shares.threads)),
-        subject.runs,
-        shares.runs,
-    )
+    def fit(run: RunFit) -> FittedRun:
+        nothing: FittedRun = [], None, []
+        return attempt(run.label, lambda: fit_run(run, settings, shares.threads), nothing)
+
+    def combine(combination: CombineFit) -> list[Fitted]:
+        label = f"{combination.node}, {combination.contrast or 'all contrasts'}"
+        return attempt(label, lambda: combine_fits(combination, fitted, subject, settings), [])
+
+    results = map_in_threads(fit, subject.runs, shares.runs)
     fitted = [entry for entries, *_ in results for entry in entries]
     # Inputs of a node are of the runs, or of nodes before it.
     for _, fits in groupby(subject.combinations, key=lambda combination: combination.node):
-        made = map_in_threads(
-            lambda combination, inputs=tuple(fitted): attempt(
-                f"{combination.node}, {combination.contrast or 'all contrasts'}",
-                lambda: (combine_fits(combination, inputs, subject, settings),),
-            ),
-            list(fits),
-            shares.runs * shares.threads,
-        )
-        fitted += [entry for entries, *_ in made for entry in entries]
+        made = map_in_threads(combine, list(fits), shares.runs * shares.threads)
+        fitted += [entry for entries in made for entry in entries]
     words = [in_words(e) if isinstance(e, AppError) else f"{label}: {in_words(e)}" for label, e in errors]
     notes = [note for *_, own in results for note in own]
     return (
@@ -171,7 +183,7 @@ def run_subject(subject, settings, shares):
     )
 
 
-def fingerprint_of(subject, plan, settings):
+def fingerprint_of(subject: SubjectPlan, plan: ParticipantPlan, settings: Settings) -> str:
     """Return the digest of everything that a subject's results depend on."""
     parts = [*(model.text for model in plan.documents), settings.run]
     parts += [list(subject.problems), list(subject.notes)]
