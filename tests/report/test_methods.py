@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from bidsapp.group.fit import estimator_in_words
@@ -134,7 +135,10 @@ def test_smoothed_coefficients_and_boosted_amplitudes_are_said():
 )
 def test_estimators_are_named_for_what_they_did(estimator, groups, scores, words):
     fitted = SimpleNamespace(
-        estimator=estimator, scores=scores, tests=(), design=SimpleNamespace(variance_groups=groups)
+        estimator=estimator,
+        scores=None if scores is None else np.array(scores),
+        tests=(),
+        design=SimpleNamespace(variance_groups=groups),
     )
     assert words in estimator_in_words(fitted)
 
