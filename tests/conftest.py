@@ -105,9 +105,10 @@ def call_group(group_maps, tmp_path_factory):
 @pytest.fixture(scope="session")
 def call_participant(tmp_path_factory):
     """Return the participant level of one person with two runs and few voxels as `Calls`."""
-    folder = tmp_path_factory.mktemp("one") / "dataset"
-    make_demo(folder, n_subjects=1, voxel_size_mm=16.0, n_volumes=80)
-    return Calls(folder, "participant", lambda: tmp_path_factory.mktemp("one"), {"--n-cpus": [1]})
+    folder = tmp_path_factory.mktemp("one")
+    make_demo(folder / "dataset", n_subjects=1, voxel_size_mm=16.0, n_volumes=80)
+    always = {"--n-cpus": [1], "--bids-database-dir": [folder / "index"]}
+    return Calls(folder / "dataset", "participant", lambda: tmp_path_factory.mktemp("one"), always)
 
 
 @pytest.fixture(scope="session")
@@ -127,4 +128,6 @@ def three_conditions(tmp_path_factory):
     """Return a dataset of 8 subjects x 2 runs with the conditions a, b and c; read only."""
     from three_conditions import make_three_conditions
 
-    return make_three_conditions(tmp_path_factory.mktemp("three") / "dataset")
+    folder = tmp_path_factory.mktemp("three")
+    (folder / "index").mkdir()
+    return make_three_conditions(folder / "dataset")

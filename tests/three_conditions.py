@@ -162,13 +162,19 @@ def write_model(document, folder):
     return path
 
 
+def kept_index(dataset):
+    """Return the folder of the index of a dataset that no test changes, which stands beside it; else None."""
+    folder = Path(dataset).parent / "index"
+    return str(folder) if folder.is_dir() else None
+
+
 def plan(dataset, document, folder, subjects=("01",)):
     """Return the participant plan of a model."""
     settings = Settings(
         Path(dataset),
         Path(folder) / "out",
         ("participant",),
-        selection=Selection(participant_label=tuple(subjects)),
+        selection=Selection(participant_label=tuple(subjects), bids_database_dir=kept_index(dataset)),
         model=ModelOptions(model=str(write_model(document, folder))),
     )
     return make_participant_plan(settings)
@@ -184,7 +190,8 @@ def run_app(dataset, document, folder, *flags, levels=("participant",)):
     """Run the app on a model; return the exit code."""
     model = write_model(document, folder)
     words = [str(dataset), str(Path(folder) / "out"), *levels, "--model", str(model), *PLAIN, *flags]
-    return main(words)
+    index = kept_index(dataset)
+    return main([*words, "--bids-database-dir", index] if index else words)
 
 
 def read_map(folder, node, contrast, stat, where="sub-01/func", more=""):
