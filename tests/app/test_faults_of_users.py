@@ -55,7 +55,9 @@ def expected(one_subject, tmp_path_factory):
 
 
 def run(dataset, out, *more):
-    return main([str(dataset), str(out), "participant", "--n-cpus", "1", *more])
+    """Run the participant level; with a noise model of one order, as none is chosen here."""
+    always = ["--n-cpus", "1", "--noise-model", "ar1-reml"]
+    return main([str(dataset), str(out), "participant", *always, *more])
 
 
 def warnings_in(text):
@@ -231,10 +233,10 @@ def shrink_mask(dataset, share):
 @pytest.mark.parametrize("share", [0.1, 1e-5])
 def test_a_brain_mask_of_a_small_part_is_a_warning(dataset, tmp_path, capsys, share):
     shrink_mask(dataset, share)
-    assert run(dataset, tmp_path / "out", "--noise-model", "ar1-reml") == 0
+    assert run(dataset, tmp_path / "out") == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert "sub-01 task-viewing run-1: the brain mask is far smaller than the data" in line
-    assert_said_again(dataset, tmp_path / "out", capsys, [line], "--noise-model", "ar1-reml")
+    assert_said_again(dataset, tmp_path / "out", capsys, [line])
     for end in ("_run-1", ""):
         (words,) = sidecar(find_map(tmp_path / "out", "t", run=end))["Warnings"]
         assert "is far smaller" in words
@@ -243,7 +245,7 @@ def test_a_brain_mask_of_a_small_part_is_a_warning(dataset, tmp_path, capsys, sh
 
 def test_a_brain_mask_of_half_the_brain_is_taken(dataset, tmp_path, capsys):
     shrink_mask(dataset, 0.5)
-    assert run(dataset, tmp_path / "out", "--noise-model", "ar1-reml") == 0
+    assert run(dataset, tmp_path / "out") == 0
     assert not warnings_in(capsys.readouterr().err)
 
 
