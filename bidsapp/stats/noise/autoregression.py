@@ -9,7 +9,9 @@ import numba
 import numpy as np
 
 # Sums may be taken in any order, and what is divided by zero is not used: the compiler makes vectors of them.
-vectorised = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"}, error_model="numpy")
+vectorised = numba.njit(
+    cache=True, nogil=True, fastmath={"reassoc", "contract"}, error_model="numpy", no_cfunc_wrapper=True
+)
 
 # Rounds of moving the centres of bins; the spread within bins changes by under 1 % after these.
 ROUNDS = 10
@@ -123,24 +125,22 @@ def find_nearest(values, centres):
 
 
 @vectorised
-def step_down(coefficients, partials, stages):
-    """Write the partial autocorrelations of AR coefficients; return False where it is not stationary.
+def step_down(stages, partials):
+    """Write the partial autocorrelations of AR coefficients, which are the last row of the stages.
 
-    ``stages`` (order, order) takes the coefficients of every lower order: row k those of order k + 1.
+    ``stages`` (order, order, n_processes) takes the coefficients of every lower order: row k those of order
+    k + 1. A process with a partial of 1 or more, in absolute value, is not stationary: those of lower orders
+    mean nothing.
     """
-    order = len(coefficients)
-    for i in range(order):
-        stages[order - 1, i] = coefficients[i]
+    order, n_processes = partials.shape
     for k in range(order - 1, -1, -1):
-        last = stages[k, k]
-        partials[k] = last
-        if not abs(last) < 1.0:
-            return False
-        if k > 0:
-            scale = 1.0 / (1.0 - last * last)
-            for i in range(k):
-                stages[k - 1, i] = (stages[k, i] + last * stages[k, k - 1 - i]) * scale
-    return True
+        for i in range(n_processes):
+            partials[k, i] = stages[k, k, i]
+        for j in range(k):
+            for i in range(n_processes):
+                last = partials[k, i]
+                scale = 1.0 / (1.0 - last * last)
+                stages[k - 1, j, i] = (stages[k, j, i] + last * stages[k, k - 1 - j, i]) * scale
 
 
 @vectorised
@@ -170,48 +170,44 @@ def whiten_slopes(partials, stages, slopes, white):
 
 
 @vectorised
-def log_determinant(partials):
-    """Return log |V| of the covariance V of a process, of any length from the order on."""
-    product = 1.0
-    power = 1.0
-    for j in range(len(partials) - 1, -1, -1):
-        power *= 1.0 - partials[j] * partials[j]
-        product *= power
-    return -np.log(product)
-
-
-@vectorised
 def log_determinant_slope(partials, stages, slope):
-    """Write the derivatives of log |V| by the coefficients, from the stages of ``step_down``."""
-    for k in range(len(partials)):
+    """Write the derivatives of log |V| by the coefficients, from the stages of ``step_down``.
+
+    V is the covariance of a process, of any length from the order on; all have the processes last.
+    """
+    order, n_processes = partials.shape
+    for k in range(order):
         # ``slope`` has the derivatives by the coefficients of order k and gets those of order k + 1.
-        last = partials[k]
-        scale = 1.0 / (1.0 - last * last)
-        by_last = 2.0 * (k + 1) * last * scale
-        for i in range(k):
-            by_last += slope[i] * scale * (stages[k, k - 1 - i] + 2.0 * last * stages[k - 1, i])
-        for i in range((k + 1) // 2):
-            one, other = slope[i], slope[k - 1 - i]
-            slope[i] = scale * (one + last * other)
-            slope[k - 1 - i] = scale * (other + last * one)
-        slope[k] = by_last
+        for i in range(n_processes):
+            slope[k, i] = 2.0 * (k + 1) * partials[k, i]
+        for j in range(k):
+            for i in range(n_processes):
+                along = stages[k, k - 1 - j, i] + 2.0 * partials[k, i] * stages[k - 1, j, i]
+                slope[k, i] += slope[j, i] * along
+        for i in range(n_processes):
+            slope[k, i] /= 1.0 - partials[k, i] * partials[k, i]
+        for j in range((k + 1) // 2):
+            for i in range(n_processes):
+                last, one, other = partials[k, i], slope[j, i], slope[k - 1 - j, i]
+                scale = 1.0 / (1.0 - last * last)
+                slope[j, i] = scale * (one + last * other)
+                slope[k - 1 - j, i] = scale * (other + last * one)
 
 
 def slope_of_log_determinant(coefficients):
-    """Return the derivatives of log |V| by the coefficients, shape (order,)."""
-    order = len(coefficients)
-    partials, stages, slope = np.empty(order), np.zeros((order, order)), np.empty(order)
-    step_down(coefficients, partials, stages)
+    """Return the derivatives of log |V| by the coefficients, both (order, n_processes)."""
+    order, n_processes = coefficients.shape
+    stages, partials = np.zeros((order, order, n_processes)), np.empty((order, n_processes))
+    stages[-1] = coefficients
+    step_down(stages, partials)
+    slope = np.empty_like(partials)
     log_determinant_slope(partials, stages, slope)
     return slope
 
 
 def curve_of_log_determinant(coefficients):
     """Return the second derivatives of log |V| by the coefficients, by differences of the first."""
-    steps = np.eye(len(coefficients)) * DIFFERENCE
-    change = [
-        slope_of_log_determinant(coefficients + step) - slope_of_log_determinant(coefficients - step)
-        for step in steps
-    ]
-    curve = np.stack(change) / (2 * DIFFERENCE)
+    steps = DIFFERENCE * np.eye(len(coefficients))
+    after, before = (slope_of_log_determinant(coefficients[:, None] + step) for step in (steps, -steps))
+    curve = (after - before) / (2 * DIFFERENCE)
     return (curve + curve.T) / 2

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bidsapp.stats.noise.autoregression import fill_stages, vectorised, whiten_slopes
-from bidsapp.stats.noise.newton import factor, solve
+from bidsapp.stats.noise.newton import LEAST_PIVOT
 
 
 class Expansion(NamedTuple):
@@ -132,3 +132,34 @@ def find_slopes(form, distance, along, slopes):
                 for j in range(len(distance)):
                     slope += 2.0 * form[a, b, i + 1, j + 1] * distance[j]
                 slopes[i] += weight * slope
+
+
+@vectorised
+def factor(matrix):
+    """Replace the lower triangle of a symmetric matrix by its Cholesky factor; False where it has none."""
+    for j in range(len(matrix)):
+        for k in range(j):
+            matrix[j, j] -= matrix[j, k] * matrix[j, k]
+        if not matrix[j, j] > LEAST_PIVOT:
+            return False
+        matrix[j, j] = np.sqrt(matrix[j, j])
+        for i in range(j + 1, len(matrix)):
+            for k in range(j):
+                matrix[i, j] -= matrix[i, k] * matrix[j, k]
+            matrix[i, j] /= matrix[j, j]
+    return True
+
+
+@vectorised
+def solve(triangle, right, out):
+    """Write the solution of LL'x = right."""
+    p = len(right)
+    for i in range(p):
+        out[i] = right[i]
+        for k in range(i):
+            out[i] -= triangle[i, k] * out[k]
+        out[i] /= triangle[i, i]
+    for i in range(p - 1, -1, -1):
+        for k in range(i + 1, p):
+            out[i] -= triangle[k, i] * out[k]
+        out[i] /= triangle[i, i]

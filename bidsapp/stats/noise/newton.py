@@ -5,175 +5,75 @@ q + slope'd + d'curve d / 2 up to third order, log|G| is expanded to second orde
 
     deviance = log|V| + log|G| + dof log q.
 
-V is the covariance of one run here; of several the deviance is divided by their number.
+V is the covariance of one run here; of several the deviance is divided by their number. Voxels are searched
+side by side, in lanes, so that the compiler makes vectors over them; what one finds hangs on no other.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from bidsapp.stats.noise.autoregression import log_determinant, log_determinant_slope, step_down, vectorised
+from bidsapp.stats.noise.autoregression import log_determinant_slope, step_down, vectorised
 
 # A restricted likelihood may have its maximum at a unit root: partial autocorrelations end here.
 LARGEST_PARTIAL = 0.97
 MAX_STEPS, MAX_HALVINGS = 15, 10
 # A smaller pivot of the second derivatives is no curvature.
 LEAST_PIVOT = 1e-12
+# Voxels that are searched side by side.
+LANES = 32
 
 
-@vectorised
-def factor(matrix):
-    """Replace the lower triangle of a symmetric matrix by its Cholesky factor; False where it has none."""
-    for j in range(len(matrix)):
-        for k in range(j):
-            matrix[j, j] -= matrix[j, k] * matrix[j, k]
-        if not matrix[j, j] > LEAST_PIVOT:
-            return False
-        matrix[j, j] = np.sqrt(matrix[j, j])
-        for i in range(j + 1, len(matrix)):
-            for k in range(j):
-                matrix[i, j] -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] /= matrix[j, j]
-    return True
+# Rows of ``Lanes``.
+BEST, STEP, TRIAL, PARTIALS, BEST_PARTIALS, OF_Q, OF_G, SLOPE, NEWTON = range(9)
+Q, LOG_G, VALUE, LEAST, GAIN, LARGEST, SCALE = range(7)
+VOXEL, STEPS, HALVINGS = range(3)
 
 
-@vectorised
-def solve(triangle, right, out):
-    """Write the solution of LL'x = right."""
-    p = len(right)
-    for i in range(p):
-        out[i] = right[i]
-        for k in range(i):
-            out[i] -= triangle[i, k] * out[k]
-        out[i] /= triangle[i, i]
-    for i in range(p - 1, -1, -1):
-        for k in range(i + 1, p):
-            out[i] -= triangle[k, i] * out[k]
-        out[i] /= triangle[i, i]
+class Lanes(NamedTuple):
+    """Voxels that are searched side by side; they come last.
 
+    Few arrays: what every kernel unpacks takes time to compile.
 
-@vectorised
-def expand(form, expected, d, gradient):
-    """Return q and log|G| at d; their slopes go to the first and the second half of ``gradient``.
-
-    ``expected`` holds the slope of log|G| in its first row and the second derivatives below.
+    Attributes
+    ----------
+    forms : ndarray, shape (p + 1, p + 1, LANES)
+    stages, curve : ndarray, shape (p, p, LANES)
+        Of ``step_down`` for the trial; second derivatives of the deviance there.
+    vectors : ndarray, shape (9, p, LANES)
+        The best distance from the centre so far, what is added to it next, and where that leads, the trial;
+        partial autocorrelations of the trial and of the best; slopes at the trial of q, later of its log, of
+        log|G| and of the deviance; Newton's step, its sign turned.
+    numbers : ndarray, shape (7, LANES)
+        Of the trial: q, log|G| and the deviance; the least deviance; the gain that the step promises; the
+        largest partial autocorrelation of the trial, 1 or more: it is not stationary; room to work in.
+    searches : ndarray of int, shape (3, LANES)
+        Which voxel, -1: none; steps that were taken; how often the next one was halved.
+    counts : ndarray of int, shape (2,)
+        Voxels that were begun, and ended.
     """
-    p = len(d)
-    value, log_g = form[0, 0], 0.0
-    for i in range(p):
-        along, along_g = 0.0, 0.0
-        for j in range(p):
-            along += 2.0 * form[i + 1, j + 1] * d[j]
-            along_g += expected[1 + i, j] * d[j]
-        value += d[i] * (form[0, i + 1] + 0.5 * along)
-        log_g += d[i] * (expected[0, i] + 0.5 * along_g)
-        gradient[i] = form[0, i + 1] + along
-        gradient[p + i] = expected[0, i] + along_g
-    return value, log_g
+
+    forms: np.ndarray
+    stages: np.ndarray
+    curve: np.ndarray
+    vectors: np.ndarray
+    numbers: np.ndarray
+    searches: np.ndarray
+    counts: np.ndarray
 
 
-@vectorised
-def deviance(form, about, dof, d, work):
-    """Return the deviance at centre + d, whose partials and stages are in ``work``; fill the rest of it."""
-    p = len(d)
-    gradient, scalars = work[0], work[2 + p]
-    value, log_g = expand(form, about[1 : 2 + p], d, gradient)
-    if value <= 0.0:
-        return np.inf
-    for i in range(p):
-        gradient[i] /= value
-    scalars[0] = value
-    return log_determinant(work[1, :p]) + log_g + dof * np.log(value)
+def make_lanes(order):
+    """Return lanes without a voxel."""
+    return Lanes(
+        np.zeros((order + 1, order + 1, LANES)),
+        *np.zeros((2, order, order, LANES)),
+        np.zeros((9, order, LANES)),
+        np.zeros((7, LANES)),
+        np.full((3, LANES), -1),
+        np.zeros(2, int),
+    )
 
 
-@vectorised
-def find_step(form, about, dof, work, newton):
-    """Write Newton's step in ``newton[-1]`` and return the gain it promises; after ``deviance``."""
-    p = form.shape[0] - 1
-    gradient, total, step = work[0], work[3 + p, :p], newton[p]
-    log_determinant_slope(work[1, :p], work[2 : 2 + p, :p], total)
-    for i in range(p):
-        total[i] += gradient[p + i] + dof * gradient[i]
-        for j in range(p):
-            curve = 2.0 * form[i + 1, j + 1] / work[2 + p, 0] - gradient[i] * gradient[j]
-            newton[i, j] = about[2 + i, j] + about[2 + p + i, j] + dof * curve
-    if factor(newton[:p]):
-        solve(newton[:p], total, step)
-    else:
-        for i in range(p):
-            step[i] = 0.0
-            for j in range(p):
-                step[i] += about[2 + 2 * p + i, j] * total[j]
-    gain = 0.0
-    for i in range(p):
-        gain += total[i] * step[i]
-        step[i] = -step[i]
-    return gain
-
-
-@vectorised
-def place(about, trial, work):
-    """Bring a trial to where the expansion holds and partials are within their limit, in place.
-
-    Fill its partials and stages in ``work``; return False where the process is not stationary.
-    """
-    p = len(trial)
-    partials, stages = work[1, :p], work[2 : 2 + p, :p]
-    length = 0.0
-    for i in range(p):
-        along = 0.0
-        for j in range(p):
-            along += about[2 + 3 * p + i, j] * trial[j]
-        length += trial[i] * along
-    shrink = 1.0 / max(1.0, np.sqrt(length))
-    for i in range(p):
-        trial[i] *= shrink
-        stages[p - 1, i] = about[0, i] + trial[i]
-    if not step_down(stages[p - 1], partials, stages):
-        return False
-    largest = 0.0
-    for i in range(p):
-        largest = max(largest, abs(partials[i]))
-    if largest > LARGEST_PARTIAL:
-        step_up(partials, stages[p - 1])
-        for i in range(p):
-            trial[i] = stages[p - 1, i] - about[0, i]
-        step_down(stages[p - 1], partials, stages)
-    return True
-
-
-@vectorised
-def step_up(partials, coefficients):
-    """Write the AR coefficients of partial autocorrelations cut at their limit."""
-    old = np.empty_like(partials)
-    for k in range(len(partials)):
-        last = min(max(partials[k], -LARGEST_PARTIAL), LARGEST_PARTIAL)
-        for i in range(k):
-            old[i] = coefficients[i]
-        for i in range(k):
-            coefficients[i] = old[i] - last * old[k - 1 - i]
-        coefficients[k] = last
-
-
-@vectorised
-def search(form, about, dof, d, work, step):
-    """Move d along a step to a smaller deviance; return whether there was one."""
-    p = len(d)
-    scalars, trial = work[2 + p], work[4 + p, :p]
-    for _ in range(MAX_HALVINGS):
-        for i in range(p):
-            trial[i] = d[i] + step[i]
-        if place(about, trial, work):
-            value = deviance(form, about, dof, trial, work)
-            if value < scalars[1]:
-                for i in range(p):
-                    d[i] = trial[i]
-                scalars[1] = value
-                return True
-        for i in range(p):
-            step[i] *= 0.5
-    return False
-
-
-@vectorised
 def minimise(forms, about, dof, tolerance):
     """Return the partial autocorrelations of the least deviance of every voxel, shape (n_voxels, p).
 
@@ -189,28 +89,244 @@ def minimise(forms, about, dof, tolerance):
     tolerance : float
         Of the deviance: the step that promises less is the last. What it leaves is of second order.
     """
-    n_voxels, p = forms.shape[0], forms.shape[1] - 1
-    found = np.empty((n_voxels, p))
-    d, newton = np.empty(p), np.empty((p + 1, p))
-    # Rows: both slopes, partials, stages of ``step_down``, (q, best deviance), the gradient, a trial.
-    work = np.zeros((5 + p, 2 * p + 2))
-    # All voxels begin at the centre.
-    d[:] = 0.0
-    place(about, d, work)
-    centre = work.copy()
-    for v in range(n_voxels):
-        d[:] = 0.0
-        for i in range(len(work)):
-            for j in range(work.shape[1]):
-                work[i, j] = centre[i, j]
-        work[2 + p, 1] = deviance(forms[v], about, dof, d, work)
-        for _ in range(MAX_STEPS):
-            gain = find_step(forms[v], about, dof, work, newton)
-            if not search(forms[v], about, dof, d, work, newton[p]):
-                place(about, d, work)
-                break
-            if gain < tolerance:
-                break
-        for i in range(p):
-            found[v, i] = work[1, i]
+    found = np.empty((len(forms), about.shape[1]))
+    _search(forms, about, (dof, tolerance), make_lanes(about.shape[1]), found)
     return found
+
+
+@vectorised
+def _search(forms, about, limits, lanes, found):
+    begin(lanes, forms)
+    while lanes.counts[1] < len(forms):
+        make_trials(about, lanes)
+        step_down(lanes.stages, lanes.vectors[PARTIALS])
+        limit_trials(about, lanes)
+        expand(about, lanes)
+        find_deviance(limits[0], lanes)
+        take_better(lanes)
+        end(lanes, limits[1], found)
+        begin(lanes, forms)
+        log_determinant_slope(lanes.vectors[PARTIALS], lanes.stages, lanes.vectors[SLOPE])
+        find_curve(about, limits[0], lanes)
+        factor(lanes.curve, lanes.numbers[SCALE])
+        solve(lanes.curve, lanes.vectors[NEWTON])
+        stand_in(about, lanes)
+        take_step(lanes)
+
+
+@vectorised
+def begin(lanes, forms):
+    """Begin with a voxel in every lane that is free, at the centre: the first trial is there."""
+    for i in range(LANES):
+        if lanes.searches[VOXEL, i] < 0 and lanes.counts[0] < len(forms):
+            lanes.searches[VOXEL, i], lanes.searches[STEPS, i], lanes.searches[HALVINGS, i] = (
+                lanes.counts[0],
+                -1,
+                1,
+            )
+            lanes.numbers[GAIN, i] = np.inf
+            for a in range(forms.shape[1]):
+                for b in range(forms.shape[1]):
+                    lanes.forms[a, b, i] = forms[lanes.counts[0], a, b]
+            for a in range(lanes.vectors.shape[1]):
+                lanes.vectors[BEST, a, i] = lanes.vectors[STEP, a, i] = 0.0
+            lanes.counts[0] += 1
+
+
+@vectorised
+def make_trials(about, lanes):
+    """Write the trials, brought to where the expansion holds, and their coefficients."""
+    p = lanes.vectors.shape[1]
+    lanes.numbers[SCALE, :] = 0.0
+    for a in range(p):
+        for i in range(LANES):
+            lanes.vectors[TRIAL, a, i] = lanes.vectors[BEST, a, i] + lanes.vectors[STEP, a, i]
+    for a in range(p):
+        for b in range(p):
+            for i in range(LANES):
+                lanes.numbers[SCALE, i] += (
+                    about[2 + 3 * p + a, b] * lanes.vectors[TRIAL, a, i] * lanes.vectors[TRIAL, b, i]
+                )
+    for a in range(p):
+        for i in range(LANES):
+            lanes.vectors[TRIAL, a, i] /= max(1.0, np.sqrt(lanes.numbers[SCALE, i]))
+            lanes.stages[p - 1, a, i] = about[0, a] + lanes.vectors[TRIAL, a, i]
+
+
+@vectorised
+def limit_trials(about, lanes):
+    """Write the largest partial of every trial; where it is beyond the limit, bring the trial there."""
+    lanes.numbers[LARGEST, :] = 0.0
+    for a in range(lanes.vectors.shape[1]):
+        for i in range(LANES):
+            if not abs(lanes.vectors[PARTIALS, a, i]) <= lanes.numbers[LARGEST, i]:
+                lanes.numbers[LARGEST, i] = abs(lanes.vectors[PARTIALS, a, i])
+    for i in range(LANES):
+        if LARGEST_PARTIAL < lanes.numbers[LARGEST, i] < 1.0:
+            cut(about, lanes, i)
+
+
+@vectorised
+def cut(about, lanes, i):
+    """Bring the partials of a trial to their limit."""
+    p, partials, stages = lanes.vectors.shape[1], lanes.vectors[PARTIALS], lanes.stages
+    for k in range(p):
+        last = min(max(partials[k, i], -LARGEST_PARTIAL), LARGEST_PARTIAL)
+        for a in range(k):
+            stages[k, a, i] = stages[k - 1, a, i] - last * stages[k - 1, k - 1 - a, i]
+        stages[k, k, i] = partials[k, i] = last
+    for a in range(p):
+        lanes.vectors[TRIAL, a, i] = stages[p - 1, a, i] - about[0, a]
+
+
+@vectorised
+def expand(about, lanes):
+    """Write q and log|G| of the trials, and their slopes."""
+    p = lanes.vectors.shape[1]
+    for i in range(LANES):
+        lanes.numbers[Q, i], lanes.numbers[LOG_G, i] = lanes.forms[0, 0, i], 0.0
+    for a in range(p):
+        for i in range(LANES):
+            lanes.vectors[OF_Q, a, i] = lanes.vectors[OF_G, a, i] = 0.0
+        for b in range(p):
+            for i in range(LANES):
+                lanes.vectors[OF_Q, a, i] += lanes.forms[a + 1, b + 1, i] * lanes.vectors[TRIAL, b, i]
+                lanes.vectors[OF_G, a, i] += about[2 + a, b] * lanes.vectors[TRIAL, b, i]
+        for i in range(LANES):
+            lanes.numbers[Q, i] += lanes.vectors[TRIAL, a, i] * (
+                lanes.forms[0, a + 1, i] + lanes.vectors[OF_Q, a, i]
+            )
+            lanes.numbers[LOG_G, i] += lanes.vectors[TRIAL, a, i] * (
+                about[1, a] + 0.5 * lanes.vectors[OF_G, a, i]
+            )
+            lanes.vectors[OF_Q, a, i] = lanes.forms[0, a + 1, i] + 2.0 * lanes.vectors[OF_Q, a, i]
+            lanes.vectors[OF_G, a, i] += about[1, a]
+
+
+@vectorised
+def find_deviance(dof, lanes):
+    """Write the deviance of the trials, infinite where there is none, and the slopes of log q."""
+    # log|V| is less the log of the product of (1 - partial^2)^k over the orders k.
+    lanes.numbers[SCALE, :] = 1.0
+    lanes.numbers[VALUE, :] = 1.0
+    for a in range(lanes.vectors.shape[1] - 1, -1, -1):
+        for i in range(LANES):
+            lanes.numbers[SCALE, i] *= 1.0 - lanes.vectors[PARTIALS, a, i] * lanes.vectors[PARTIALS, a, i]
+            lanes.numbers[VALUE, i] *= lanes.numbers[SCALE, i]
+            lanes.vectors[OF_Q, a, i] /= lanes.numbers[Q, i]
+    for i in range(LANES):
+        if lanes.numbers[Q, i] > 0.0 and lanes.numbers[LARGEST, i] < 1.0:
+            lanes.numbers[VALUE, i] = (
+                lanes.numbers[LOG_G, i] + dof * np.log(lanes.numbers[Q, i]) - np.log(lanes.numbers[VALUE, i])
+            )
+        else:
+            lanes.numbers[VALUE, i] = np.inf
+
+
+@vectorised
+def take_better(lanes):
+    """Take trials that are better than the best, or the first; else halve the steps to them."""
+    for i in range(LANES):
+        better = (lanes.numbers[VALUE, i] < lanes.numbers[LEAST, i]) | (lanes.searches[STEPS, i] < 0)
+        lanes.numbers[LEAST, i] = lanes.numbers[VALUE, i] if better else lanes.numbers[LEAST, i]
+        lanes.searches[HALVINGS, i] = 0 if better else lanes.searches[HALVINGS, i] + 1
+        lanes.searches[STEPS, i] += better
+    for a in range(lanes.vectors.shape[1]):
+        for i in range(LANES):
+            taken = lanes.searches[HALVINGS, i] == 0
+            lanes.vectors[BEST, a, i] = lanes.vectors[TRIAL, a, i] if taken else lanes.vectors[BEST, a, i]
+            lanes.vectors[BEST_PARTIALS, a, i] = (
+                lanes.vectors[PARTIALS, a, i] if taken else lanes.vectors[BEST_PARTIALS, a, i]
+            )
+            lanes.vectors[STEP, a, i] *= 0.5
+
+
+@vectorised
+def end(lanes, tolerance, found):
+    """Write what the searches that end have found, and free their lanes."""
+    for i in range(LANES):
+        is_last = (lanes.numbers[GAIN, i] < tolerance) | (lanes.searches[STEPS, i] == MAX_STEPS)
+        is_last = is_last if lanes.searches[HALVINGS, i] == 0 else lanes.searches[HALVINGS, i] == MAX_HALVINGS
+        if is_last and lanes.searches[VOXEL, i] >= 0:
+            for a in range(lanes.vectors.shape[1]):
+                found[lanes.searches[VOXEL, i], a] = lanes.vectors[BEST_PARTIALS, a, i]
+            lanes.searches[VOXEL, i] = -1
+            lanes.counts[1] += 1
+
+
+@vectorised
+def find_curve(about, dof, lanes):
+    """Write the slope of the deviance, which is that of log|V| before, and its second derivatives."""
+    p = lanes.vectors.shape[1]
+    for a in range(p):
+        for i in range(LANES):
+            lanes.vectors[SLOPE, a, i] += lanes.vectors[OF_G, a, i] + dof * lanes.vectors[OF_Q, a, i]
+            lanes.vectors[NEWTON, a, i] = lanes.vectors[SLOPE, a, i]
+        for b in range(a + 1):
+            for i in range(LANES):
+                curve = (
+                    2.0 * lanes.forms[a + 1, b + 1, i] / lanes.numbers[Q, i]
+                    - lanes.vectors[OF_Q, a, i] * lanes.vectors[OF_Q, b, i]
+                )
+                lanes.curve[a, b, i] = about[2 + a, b] + about[2 + p + a, b] + dof * curve
+
+
+@vectorised
+def factor(matrices, pivots):
+    """Replace the lower triangles of matrices (n, n, LANES) by Cholesky factors, whose diagonal is inverted.
+
+    The smallest pivots are written; a matrix where that is not above ``LEAST_PIVOT`` has no factor.
+    """
+    pivots[:] = np.inf
+    for a in range(len(matrices)):
+        for b in range(a + 1):
+            for k in range(b):
+                for i in range(LANES):
+                    matrices[a, b, i] -= matrices[a, k, i] * matrices[b, k, i]
+            if b < a:
+                for i in range(LANES):
+                    matrices[a, b, i] *= matrices[b, b, i]
+        for i in range(LANES):
+            pivots[i] = min(pivots[i], matrices[a, a, i])
+            matrices[a, a, i] = 1.0 / np.sqrt(max(matrices[a, a, i], LEAST_PIVOT))
+
+
+@vectorised
+def solve(triangles, values):
+    """Replace values (n, LANES) by the solutions of LL'x = values, from what ``factor`` made."""
+    n = len(values)
+    for step in range(2 * n):
+        # Down the rows, and up again.
+        a = min(step, 2 * n - 1 - step)
+        first, last = (0, a) if step < n else (a + 1, n)
+        for k in range(first, last):
+            for i in range(LANES):
+                values[a, i] -= triangles[max(a, k), min(a, k), i] * values[k, i]
+        for i in range(LANES):
+            values[a, i] *= triangles[a, a, i]
+
+
+@vectorised
+def stand_in(about, lanes):
+    """Write the step by the expected second derivatives where the deviance is not convex."""
+    p = lanes.vectors.shape[1]
+    for i in range(LANES):
+        if not lanes.numbers[SCALE, i] > LEAST_PIVOT:
+            for a in range(p):
+                lanes.vectors[NEWTON, a, i] = 0.0
+                for b in range(p):
+                    lanes.vectors[NEWTON, a, i] += about[2 + 2 * p + a, b] * lanes.vectors[SLOPE, b, i]
+
+
+@vectorised
+def take_step(lanes):
+    """Take Newton's step as the next one where the trial was taken, and the gain that it promises."""
+    for i in range(LANES):
+        lanes.numbers[GAIN, i] = lanes.numbers[GAIN, i] if lanes.searches[HALVINGS, i] else 0.0
+    for a in range(lanes.vectors.shape[1]):
+        for i in range(LANES):
+            taken = lanes.searches[HALVINGS, i] == 0
+            lanes.numbers[GAIN, i] += (
+                lanes.vectors[SLOPE, a, i] * lanes.vectors[NEWTON, a, i] if taken else 0.0
+            )
+            lanes.vectors[STEP, a, i] = -lanes.vectors[NEWTON, a, i] if taken else lanes.vectors[STEP, a, i]

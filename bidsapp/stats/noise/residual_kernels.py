@@ -88,8 +88,16 @@ def make_process(design, filter_, covariance):
     return Process(filter_, *(np.ascontiguousarray(part, np.float32) for part in parts))
 
 
+# Rows of ``Room``.
+CROSS, SOLUTION, LEFT, TOWARDS, ALONG, PASSED, CHANGE = range(7)
+SLOPES, WHITE = range(2)
+REST, TOTAL, SHARE = range(3)
+
+
 class Room(NamedTuple):
     """The sums of a chunk of voxels, which come last, and room to work in.
+
+    Few arrays: what every kernel unpacks takes time to compile.
 
     Attributes
     ----------
@@ -103,10 +111,13 @@ class Room(NamedTuple):
         ``Process.through`` times parameters.
     turned : ndarray of float32, shape (2 n_ends, CHUNK)
         H times ends, and H times that.
-    cross, solution, left, towards, along, passed, change : ndarray of float32, shape (rank, CHUNK)
-        Q'Pr; parameters; what conjugate gradients go by.
-    slopes, white : ndarray of float32, shape (p * rank, CHUNK)
-    rest, total, share : ndarray, shape (CHUNK,)
+    vectors : ndarray of float32, shape (7, rank, CHUNK)
+        Q'Pr; parameters; and what conjugate gradients go by: what is left of Q'Pr, the inverse at the centre
+        times that, the direction, and G of the centre and of the voxel times the direction.
+    matrices : ndarray of float32, shape (2, p * rank, CHUNK)
+        Q'(dP/da_i)e, and L^-1 times that.
+    numbers : ndarray, shape (3, CHUNK)
+        r'Pr; and two to work with.
     """
 
     products: np.ndarray
@@ -116,24 +127,15 @@ class Room(NamedTuple):
     lags: np.ndarray
     moved: np.ndarray
     turned: np.ndarray
-    cross: np.ndarray
-    solution: np.ndarray
-    left: np.ndarray
-    towards: np.ndarray
-    along: np.ndarray
-    passed: np.ndarray
-    change: np.ndarray
-    slopes: np.ndarray
-    white: np.ndarray
-    rest: np.ndarray
-    total: np.ndarray
-    share: np.ndarray
+    vectors: np.ndarray
+    matrices: np.ndarray
+    numbers: np.ndarray
 
 
 def make_room(chosen):
     """Return the Room for some sums."""
     (_, order, rank), n_ends = chosen.departures.shape, chosen.ends.shape[1]
-    single = lambda n_rows: np.empty((n_rows, CHUNK), np.float32)  # noqa: E731
+    single = lambda *shape: np.empty((*shape, CHUNK), np.float32)  # noqa: E731
     filters, lags = np.empty((2, 2, order + 1, CHUNK))
     return Room(
         np.empty((order + 1, CHUNK)),
@@ -143,9 +145,9 @@ def make_room(chosen):
         lags,
         single(order * rank + 2 * n_ends),
         single(2 * n_ends),
-        *(single(rank) for _ in range(7)),
-        *(single(order * rank) for _ in range(2)),
-        *np.empty((3, CHUNK)),
+        single(7, rank),
+        single(2, order * rank),
+        np.empty((3, CHUNK)),
     )
 
 
@@ -163,7 +165,7 @@ def expand_products(chosen, process, slopes):
 
 @vectorised
 def _expand(chosen, process, slopes, room, forms):
-    rank = len(room.cross)
+    rank = room.vectors.shape[1]
     for k in range(len(process.filter)):
         for i in range(CHUNK):
             room.filters[0, k, i] = process.filter[k]
@@ -171,13 +173,17 @@ def _expand(chosen, process, slopes, room, forms):
         take_voxels(chosen, start, room)
         find_lags(room.filters[0], room.lags[0])
         weigh_residuals(room, process.ends, room.filters[0], room.lags[0])
-        np.dot(process.covariance, room.cross, room.solution)
-        np.dot(process.through, room.solution, room.moved)
+        np.dot(process.covariance, room.vectors[CROSS], room.vectors[SOLUTION])
+        np.dot(process.through, room.vectors[SOLUTION], room.moved)
         leave_fit(room)
-        np.dot(slopes.corners, room.ends, room.slopes)
+        np.dot(slopes.corners, room.ends, room.matrices[SLOPES])
         mix_lags(room, slopes.lags)
-        for first in range(0, len(room.slopes), rank):
-            np.dot(slopes.inverse, room.slopes[first : first + rank], room.white[first : first + rank])
+        for first in range(0, len(room.lagged), rank):
+            np.dot(
+                slopes.inverse,
+                room.matrices[SLOPES, first : first + rank],
+                room.matrices[WHITE, first : first + rank],
+            )
         some = forms[start : start + CHUNK]
         make_forms(room, some)
         centre_forms(some, process.filter)
@@ -222,12 +228,12 @@ def _fit(chosen, coefficients, process, room, solutions, rests):
             if own:
                 solve_near(room, process)
             else:
-                np.dot(process.covariance, room.cross, room.solution)
+                np.dot(process.covariance, room.vectors[CROSS], room.vectors[SOLUTION])
             for i in range(min(CHUNK, n_chosen - start)):
-                rests[own, start + i] = room.rest[i]
-                for j in range(len(room.solution)):
-                    rests[own, start + i] -= room.solution[j, i] * room.cross[j, i]
-                    solutions[own, start + i, j] = room.solution[j, i]
+                rests[own, start + i] = room.numbers[REST, i]
+                for j in range(room.vectors.shape[1]):
+                    rests[own, start + i] -= room.vectors[SOLUTION, j, i] * room.vectors[CROSS, j, i]
+                    solutions[own, start + i, j] = room.vectors[SOLUTION, j, i]
 
 
 @vectorised
@@ -262,17 +268,17 @@ def weigh_residuals(room, ends_of_design, filters, lags):
 
     The corner is HH', H_ij = f_(i + j + 1); see ``lagged_design``.
     """
-    n_ends, rank = len(room.ends), len(room.cross)
+    n_ends, rank = len(room.ends), room.vectors.shape[1]
     room.turned[:] = 0.0
     add_hankel(filters, room.ends, room.turned[:n_ends])
     add_hankel(filters, room.turned[:n_ends], room.turned[n_ends:])
-    np.dot(ends_of_design, room.turned[n_ends:], room.cross)
+    np.dot(ends_of_design, room.turned[n_ends:], room.vectors[CROSS])
     for j in range(rank):
         for i in range(CHUNK):
-            room.cross[j, i] = -room.cross[j, i]
+            room.vectors[CROSS, j, i] = -room.vectors[CROSS, j, i]
         for k in range(1, len(lags)):
             for i in range(CHUNK):
-                room.cross[j, i] += np.float32(lags[k, i]) * room.lagged[(k - 1) * rank + j, i]
+                room.vectors[CROSS, j, i] += np.float32(lags[k, i]) * room.lagged[(k - 1) * rank + j, i]
 
 
 @vectorised
@@ -290,13 +296,13 @@ def add_hankel(filters, values, result):
 def weigh_products(room, lags):
     """Write r'Pr as ``rest``; after ``weigh_residuals``."""
     n_ends = len(room.ends)
-    room.rest[:] = 0.0
+    room.numbers[REST, :] = 0.0
     for k in range(len(lags)):
         for i in range(CHUNK):
-            room.rest[i] += lags[k, i] * room.products[k, i]
+            room.numbers[REST, i] += lags[k, i] * room.products[k, i]
     for j in range(n_ends):
         for i in range(CHUNK):
-            room.rest[i] -= room.turned[n_ends + j, i] * room.ends[j, i]
+            room.numbers[REST, i] -= room.turned[n_ends + j, i] * room.ends[j, i]
 
 
 @vectorised
@@ -310,17 +316,17 @@ def solve_near(room, process):
         for i in range(CHUNK):
             room.filters[0, k, i] = room.filters[1, k, i] - room.filters[0, k, i]
             room.lags[0, k, i] = room.lags[1, k, i] - room.lags[0, k, i]
-    room.solution[:] = 0.0
-    room.along[:] = 0.0
-    room.passed[:] = 0.0
-    room.total[:] = 0.0
-    for j in range(len(room.cross)):
+    room.vectors[SOLUTION, :] = 0.0
+    room.vectors[ALONG, :] = 0.0
+    room.vectors[PASSED, :] = 0.0
+    room.numbers[TOTAL, :] = 0.0
+    for j in range(room.vectors.shape[1]):
         for i in range(CHUNK):
-            room.left[j, i] = room.cross[j, i]
+            room.vectors[LEFT, j, i] = room.vectors[CROSS, j, i]
     for _ in range(STEPS):
-        np.dot(process.covariance, room.left, room.towards)
+        np.dot(process.covariance, room.vectors[LEFT], room.vectors[TOWARDS])
         turn_direction(room)
-        np.dot(process.through, room.along, room.moved)
+        np.dot(process.through, room.vectors[ALONG], room.moved)
         weigh_direction(room, process.ends)
         step_along(room)
 
@@ -332,66 +338,72 @@ def turn_direction(room):
     ``total`` is the squared length of what is left, before and after.
     """
     for i in range(CHUNK):
-        room.share[i], room.total[i] = room.total[i], 0.0
-    for j in range(len(room.left)):
+        room.numbers[SHARE, i], room.numbers[TOTAL, i] = room.numbers[TOTAL, i], 0.0
+    for j in range(room.vectors.shape[1]):
         for i in range(CHUNK):
-            room.total[i] += room.left[j, i] * room.towards[j, i]
+            room.numbers[TOTAL, i] += room.vectors[LEFT, j, i] * room.vectors[TOWARDS, j, i]
     for i in range(CHUNK):
-        room.share[i] = room.total[i] / room.share[i] if room.share[i] > 0.0 else 0.0
-    for j in range(len(room.left)):
+        room.numbers[SHARE, i] = (
+            room.numbers[TOTAL, i] / room.numbers[SHARE, i] if room.numbers[SHARE, i] > 0.0 else 0.0
+        )
+    for j in range(room.vectors.shape[1]):
         for i in range(CHUNK):
-            keep = np.float32(room.share[i])
-            room.along[j, i] = room.towards[j, i] + keep * room.along[j, i]
-            room.passed[j, i] = room.left[j, i] + keep * room.passed[j, i]
+            keep = np.float32(room.numbers[SHARE, i])
+            room.vectors[ALONG, j, i] = room.vectors[TOWARDS, j, i] + keep * room.vectors[ALONG, j, i]
+            room.vectors[PASSED, j, i] = room.vectors[LEFT, j, i] + keep * room.vectors[PASSED, j, i]
 
 
 @vectorised
 def weigh_direction(room, ends_of_design):
     """Write G of the voxel times the direction as ``change``."""
-    rank, n_ends, order = len(room.cross), len(room.ends), room.lags.shape[1] - 1
+    rank, n_ends, order = room.vectors.shape[1], len(room.ends), room.lags.shape[1] - 1
     # With a change D of H the corner HH' changes by D times H of the centre, and H of the voxel times D.
     room.turned[:] = 0.0
     half, whole = room.turned[:n_ends], room.turned[n_ends:]
     add_hankel(room.filters[0], room.moved[order * rank :], room.turned)
     add_hankel(room.filters[1], half, whole)
-    np.dot(ends_of_design, whole, room.change)
+    np.dot(ends_of_design, whole, room.vectors[CHANGE])
     for j in range(rank):
         for i in range(CHUNK):
-            change = room.passed[j, i] - room.change[j, i]
-            room.change[j, i] = change + np.float32(room.lags[0, 0, i]) * room.along[j, i]
+            change = room.vectors[PASSED, j, i] - room.vectors[CHANGE, j, i]
+            room.vectors[CHANGE, j, i] = change + np.float32(room.lags[0, 0, i]) * room.vectors[ALONG, j, i]
         for k in range(order):
             for i in range(CHUNK):
                 lag = np.float32(room.lags[0, k + 1, i])
-                room.change[j, i] += lag * room.moved[k * rank + j, i]
+                room.vectors[CHANGE, j, i] += lag * room.moved[k * rank + j, i]
 
 
 @vectorised
 def step_along(room):
     """Go along a direction to where the least is left."""
-    room.share[:] = 0.0
-    for j in range(len(room.left)):
+    room.numbers[SHARE, :] = 0.0
+    for j in range(room.vectors.shape[1]):
         for i in range(CHUNK):
-            room.share[i] += room.along[j, i] * room.change[j, i]
+            room.numbers[SHARE, i] += room.vectors[ALONG, j, i] * room.vectors[CHANGE, j, i]
     for i in range(CHUNK):
-        room.share[i] = room.total[i] / room.share[i] if room.share[i] > 0.0 else 0.0
-    for j in range(len(room.left)):
+        room.numbers[SHARE, i] = (
+            room.numbers[TOTAL, i] / room.numbers[SHARE, i] if room.numbers[SHARE, i] > 0.0 else 0.0
+        )
+    for j in range(room.vectors.shape[1]):
         for i in range(CHUNK):
-            step = np.float32(room.share[i])
-            room.solution[j, i] += step * room.along[j, i]
-            room.left[j, i] -= step * room.change[j, i]
+            step = np.float32(room.numbers[SHARE, i])
+            room.vectors[SOLUTION, j, i] += step * room.vectors[ALONG, j, i]
+            room.vectors[LEFT, j, i] -= step * room.vectors[CHANGE, j, i]
 
 
 @vectorised
 def leave_fit(room):
     """Take a fit, which is in ``moved``, out of the sums."""
-    rank, n_lagged = len(room.solution), len(room.lagged)
+    rank, n_lagged = room.vectors.shape[1], len(room.lagged)
     for j in range(rank):
         for i in range(CHUNK):
-            room.products[0, i] += room.solution[j, i] * room.solution[j, i]
+            room.products[0, i] += room.vectors[SOLUTION, j, i] * room.vectors[SOLUTION, j, i]
     for j in range(n_lagged):
         for i in range(CHUNK):
             rest = room.lagged[j, i] - room.moved[j, i]
-            room.products[j // rank + 1, i] -= (room.lagged[j, i] + rest) * room.solution[j % rank, i]
+            room.products[j // rank + 1, i] -= (room.lagged[j, i] + rest) * room.vectors[
+                SOLUTION, j % rank, i
+            ]
             room.lagged[j, i] = rest
     for j in range(len(room.ends)):
         for i in range(CHUNK):
@@ -401,15 +413,17 @@ def leave_fit(room):
 @vectorised
 def mix_lags(room, slopes):
     """Turn corners into the slopes Q'(dP/da_i)e: the sum of slopes[i, k] Q'D_ke less the corners."""
-    rank, order = len(room.solution), len(slopes)
+    rank, order = room.vectors.shape[1], len(slopes)
     for row in range(order * rank):
         i, j = row // rank, row % rank
         for v in range(CHUNK):
             # Lag 0 of what is left is -solution.
-            room.slopes[row, v] = -slopes[i, 0] * room.solution[j, v] - room.slopes[row, v]
+            room.matrices[SLOPES, row, v] = (
+                -slopes[i, 0] * room.vectors[SOLUTION, j, v] - room.matrices[SLOPES, row, v]
+            )
         for k in range(order):
             for v in range(CHUNK):
-                room.slopes[row, v] += slopes[i, k + 1] * room.lagged[k * rank + j, v]
+                room.matrices[SLOPES, row, v] += slopes[i, k + 1] * room.lagged[k * rank + j, v]
 
 
 @vectorised
@@ -418,14 +432,14 @@ def make_forms(room, forms):
     order = len(room.products) - 1
     for k in range(order + 1):
         for i in range(CHUNK):
-            room.total[i] = room.products[k, i] * (0.5 if k else 1.0)
+            room.numbers[TOTAL, i] = room.products[k, i] * (0.5 if k else 1.0)
         for j in range(order + 1 - k):
             for i in range(len(forms)):
-                forms[i, j + k, j] = forms[i, j, j + k] = room.total[i]
+                forms[i, j + k, j] = forms[i, j, j + k] = room.numbers[TOTAL, i]
             # What the lags count too much, along each diagonal: pairs at the ends, before the next one.
             for first in range(j, len(room.ends) - k, order):
                 for i in range(CHUNK):
-                    room.total[i] -= room.ends[first + k, i] * room.ends[first, i]
+                    room.numbers[TOTAL, i] -= room.ends[first + k, i] * room.ends[first, i]
 
 
 @vectorised
@@ -446,13 +460,15 @@ def centre_forms(forms, filter_):
 @vectorised
 def take_cross(room, forms):
     """Take products of the white slopes from the forms: what the fit adapts when the coefficients change."""
-    rank, order = len(room.solution), len(room.products) - 1
+    rank, order = room.vectors.shape[1], len(room.products) - 1
     for a in range(order):
         for b in range(a + 1):
-            room.total[:] = 0.0
+            room.numbers[TOTAL, :] = 0.0
             for k in range(rank):
                 for i in range(CHUNK):
-                    room.total[i] += room.white[a * rank + k, i] * room.white[b * rank + k, i]
+                    room.numbers[TOTAL, i] += (
+                        room.matrices[WHITE, a * rank + k, i] * room.matrices[WHITE, b * rank + k, i]
+                    )
             for i in range(len(forms)):
-                forms[i, a + 1, b + 1] -= room.total[i]
+                forms[i, a + 1, b + 1] -= room.numbers[TOTAL, i]
                 forms[i, b + 1, a + 1] = forms[i, a + 1, b + 1]

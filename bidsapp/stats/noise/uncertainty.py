@@ -110,7 +110,7 @@ def _assess_process(design, local, partials):
     excess -= np.tensordot(mixed_slopes, mixed_slopes, axes=((0, 1), (0, 1)))
     excess = local.inverse.T @ excess @ local.inverse
     white = np.linalg.inv(_whiten(partials))
-    offset = (n_runs * slope_of_log_determinant(coefficients) + local.log_slope) / design.dof
+    offset = (n_runs * slope_of_log_determinant(coefficients[:, None])[:, 0] + local.log_slope) / design.dof
     return local.inverse, excess, local.slopes, white @ w @ white.T, offset, logs / design.dof
 
 

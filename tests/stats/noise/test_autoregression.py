@@ -147,11 +147,10 @@ def test_slopes_of_the_determinant_are_those_of_the_covariance(partials):
 
     steps = np.eye(len(partials)) * 1e-5
     slope = [(log_determinant(coefficients + s) - log_determinant(coefficients - s)) / 2e-5 for s in steps]
-    np.testing.assert_allclose(slope_of_log_determinant(coefficients), slope, atol=1e-7)
-    curve = [
-        slope_of_log_determinant(coefficients + s) - slope_of_log_determinant(coefficients - s) for s in steps
-    ]
-    np.testing.assert_allclose(curve_of_log_determinant(coefficients), np.array(curve) / 2e-5, atol=1e-5)
+    found = slope_of_log_determinant(coefficients[:, None])[:, 0]
+    np.testing.assert_allclose(found, slope, atol=1e-7)
+    after, before = (slope_of_log_determinant(coefficients[:, None] + s) for s in (steps, -steps))
+    np.testing.assert_allclose(curve_of_log_determinant(coefficients), (after - before) / 2e-5, atol=1e-5)
 
 
 def test_derivatives_of_the_precision_are_those_of_differences(rng):

@@ -44,7 +44,7 @@ def test_sums_of_chosen_voxels_are_taken(rng):
 def test_products_of_the_fit_are_taken_from_the_forms(rng):
     room, forms = make_sums(rng), np.zeros((7, 4, 4))
     residual_kernels.take_cross(room, forms)
-    white = room.white.reshape(3, 5, -1)[..., :7]
+    white = room.matrices[residual_kernels.WHITE].reshape(3, 5, -1)[..., :7]
     np.testing.assert_allclose(
         forms[:, 1:, 1:], -np.einsum("ikv,jkv->vij", white, white), rtol=1e-5, atol=1e-5
     )
@@ -62,10 +62,14 @@ def test_forms_are_those_of_lagged_design(rng):
 
 def test_slopes_are_mixed_by_the_weights_of_the_lags(rng):
     room, weights = make_sums(rng), rng.normal(size=(3, 4)).astype(np.float32)
-    lagged = np.concatenate([-room.solution[None], room.lagged.reshape(3, 5, -1)])
-    expected = np.einsum("ik,kjv->ijv", weights, lagged) - room.slopes.reshape(3, 5, -1)
+    lagged = np.concatenate([-room.vectors[residual_kernels.SOLUTION, None], room.lagged.reshape(3, 5, -1)])
+    expected = np.einsum("ik,kjv->ijv", weights, lagged) - room.matrices[residual_kernels.SLOPES].reshape(
+        3, 5, -1
+    )
     residual_kernels.mix_lags(room, weights)
-    np.testing.assert_allclose(room.slopes.reshape(3, 5, -1), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        room.matrices[residual_kernels.SLOPES].reshape(3, 5, -1), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_what_a_fit_takes_from_the_sums(rng):
@@ -75,8 +79,12 @@ def test_what_a_fit_takes_from_the_sums(rng):
     lagged, moved = before[1], room.moved[: len(before[1])]
     np.testing.assert_allclose(room.lagged, lagged - moved, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(room.ends, before[2] - room.moved[len(moved) : -6], rtol=1e-5, atol=1e-6)
-    taken = np.einsum("kjv,jv->kv", (2 * lagged - moved).reshape(3, 5, -1), room.solution)
-    expected = before[0] + np.concatenate([np.square(room.solution).sum(axis=0)[None], -taken])
+    taken = np.einsum(
+        "kjv,jv->kv", (2 * lagged - moved).reshape(3, 5, -1), room.vectors[residual_kernels.SOLUTION]
+    )
+    expected = before[0] + np.concatenate(
+        [np.square(room.vectors[residual_kernels.SOLUTION]).sum(axis=0)[None], -taken]
+    )
     np.testing.assert_allclose(room.products, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -93,9 +101,11 @@ def test_residuals_are_weighed_by_the_precision_of_each_voxel(rng):
         own = room.ends[:, voxel]
         moved = np.concatenate([corner @ part for part in np.split(own, 2)])
         cross = expected[1:] @ room.lagged[:, voxel].reshape(3, 5) - ends @ moved
-        np.testing.assert_allclose(room.cross[:, voxel], cross, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            room.vectors[residual_kernels.CROSS, :, voxel], cross, rtol=1e-4, atol=1e-5
+        )
         rest = expected @ room.products[:, voxel] - own @ moved
-        np.testing.assert_allclose(room.rest[voxel], rest, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(room.numbers[residual_kernels.REST, voxel], rest, rtol=1e-4, atol=1e-4)
 
 
 def test_steps_from_the_centre_end_at_the_solution_of_each_voxel(rng):
@@ -113,5 +123,7 @@ def test_steps_from_the_centre_end_at_the_solution_of_each_voxel(rng):
     process = residual_kernels.make_process(design, centre, np.linalg.inv(gram(centre)))
     residual_kernels.solve_near(room, process)
     for voxel, filter_ in enumerate(own):
-        expected = np.linalg.solve(gram(filter_), room.cross[:, voxel])
-        np.testing.assert_allclose(room.solution[:, voxel], expected, rtol=1e-4, atol=1e-5)
+        expected = np.linalg.solve(gram(filter_), room.vectors[residual_kernels.CROSS, :, voxel])
+        np.testing.assert_allclose(
+            room.vectors[residual_kernels.SOLUTION, :, voxel], expected, rtol=1e-4, atol=1e-5
+        )
