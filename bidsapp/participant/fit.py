@@ -109,13 +109,13 @@ def add_parts(fitted: list[Fitted], model: FittedRun, fit: RunFit) -> list[Fitte
         return fitted
     is_t = [isinstance(item.estimate, Estimate) for item in fitted]
     contrasts = [contrast for contrast, wanted in zip(fit.contrasts, is_t, strict=True) if wanted]
-    varies = np.ndim(estimates[0].dof) > 0
+    by_voxel = [estimate.dof for estimate in estimates if isinstance(estimate.dof, np.ndarray)]
     run = RunContrasts(
         label=fit.label,
         variances=tuple(estimate.variance for estimate in estimates),
         correlations=correlate_contrasts(model, contrasts),
         bins=model.noise.bins,
-        dof=tuple(estimate.dof for estimate in estimates) if varies else float(model.dof),
+        dof=tuple(by_voxel) if by_voxel else float(model.dof),
     )
     numbers = iter(range(len(contrasts)))
     return [
@@ -269,9 +269,10 @@ def combine(
     Effects are combined for t, joint effects for F. Inputs that share a run are combined with their
     covariance; of the others an F test needs the covariance of its rows too.
     """
-    estimates = [entry.estimate for entry in inputs]
-    if isinstance(estimates[0], JointEstimate):
-        return combine_joint_estimates(estimates, name=contrast.name, method=method), ()
+    joint = [entry.estimate for entry in inputs if isinstance(entry.estimate, JointEstimate)]
+    if joint:
+        return combine_joint_estimates(joint, name=contrast.name, method=method), ()
+    estimates = [entry.estimate for entry in inputs if isinstance(entry.estimate, Estimate)]
     parts = [entry.parts for entry in inputs]
     if contrast.test == "F":
         return combine_dependent(estimates, parts, matrix, contrast, method=method)[0], ()
@@ -328,7 +329,7 @@ def write_fitted(
 ) -> Fitted:
     """Write the maps of an estimate, with more fields in their sidecars; return it with its record."""
     is_t = isinstance(estimate, Estimate)
-    maps = make_t_maps(estimate) if is_t else make_f_maps(estimate)
+    maps = make_t_maps(estimate) if isinstance(estimate, Estimate) else make_f_maps(estimate)
     entities = dict(key.entities)
     units = UNITS[settings.run.scaling]
     described = {

@@ -471,11 +471,11 @@ def _rule(rule: Document) -> str:
 
 
 def _permutation(permutation: Document, record: Document) -> str:
-    number, scheme = permutation["n_shuffles"], SCHEMES.get(permutation["scheme"], permutation["scheme"])
+    number, name = permutation["n_shuffles"], str(permutation["scheme"])
     column = _options(record, "permutation").get("exchangeability_blocks")
     groups = _options(record, "group").get("variance_groups")
     blocks = f"blocks ({column})" if column else f"variance groups ({groups})" if groups else "subjects"
-    scheme += MODES.get(permutation.get("mode") or "", "").format(blocks)
+    scheme = SCHEMES.get(name, name) + MODES.get(permutation.get("mode") or "", "").format(blocks)
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
     return every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
 
