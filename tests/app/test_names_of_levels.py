@@ -155,7 +155,11 @@ def names_of(made):
     ],
 )
 def test_groups_keep_the_spelling_of_the_table(groups, codes, names):
-    assert names_of(groups(codes)) == names
+    made = groups(codes)
+    assert names_of(made) == names
+    (fit,) = [fit for fit in made.models[0].fits if fit.contrast == "face"]
+    assert [f"face {column}" for column in fit.design.columns] == names[:2]
+    assert {column for one in fit.contrasts for column in one.columns} == set(fit.design.columns)
 
 
 @pytest.mark.parametrize("codes", [["1", "2"] * 2, ["1.0", "2.0"] * 2])

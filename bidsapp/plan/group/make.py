@@ -11,7 +11,7 @@ import pandas as pd
 
 from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group.matrix import GroupDesign, make_group_design
-from bidsapp.design.transformers.variables import level_name, near_name
+from bidsapp.design.transformers.variables import aliases, level_name, near_name
 from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, SettingsError, in_lines
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.inputs.estimates import find_estimates
@@ -313,6 +313,7 @@ def _plan_fit(
     if not contrasts:
         return f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
     _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)
+    design, contrasts = spell_columns(made.design, contrasts, node.x)
     items = [group[row].item for row in made.kept]
     _check_covariance(node, items, settings.group.group_estimator)
     entities = output_entities(node, group, varying_entities(groups))
@@ -324,7 +325,7 @@ def _plan_fit(
         subjects=tuple(subjects),
         inputs=tuple(entry for item in items for entry in entries_of(item)),
         within=items[0].within if isinstance(items[0], Cells) else None,
-        design=made.design,
+        design=design,
         contrasts=contrasts,
         group_contrasts=own,
         excluded=excluded,
@@ -335,6 +336,25 @@ def _plan_fit(
         notes=made.notes,
         descriptive=tuple(name for name, rule in own.items() if rule in _descriptive(node)),
     )
+
+
+def spell_columns(
+    design: Design, contrasts: tuple[Contrast, ...], words: Sequence[object]
+) -> tuple[Design, tuple[Contrast, ...]]:
+    """Return a design and its contrasts with columns named as X has them: ``group.01``, not ``group.1``."""
+    spelled = {
+        other: word
+        for word in map(str, words)
+        for other in aliases(word)
+        if other in design.columns and word not in design.columns
+    }
+    if not spelled:
+        return design, contrasts
+    columns = tuple(spelled.get(name, name) for name in design.columns)
+    named = [
+        replace(one, columns=tuple(spelled.get(name, name) for name in one.columns)) for one in contrasts
+    ]
+    return replace(design, columns=columns), tuple(named)
 
 
 def design_of_group(
