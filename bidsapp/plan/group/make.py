@@ -30,7 +30,7 @@ from bidsapp.plan.group.options import (
     find_factors,
     without_row,
 )
-from bidsapp.plan.group.people import People, asks_participants, find_people
+from bidsapp.plan.group.people import People, asks_participants, find_people, label_of
 from bidsapp.plan.group.within import Cells, E, Row, collapse_flows, entries_of, is_vector
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
 from bidsapp.plan.mixtures import check_mixtures
@@ -81,8 +81,8 @@ def make_group_plan(settings: Settings) -> GroupPlan:
     check_declared(settings)
     entries, excluded = exclude_listed(find_estimates(settings), settings)
     people, unread = find_people(settings, lambda: _needs_people(settings, entries))
-    people, notes = match_labels(people, [entry.key.entity("sub") for entry in entries])
-    notes += unread
+    people, unmatched = match_labels(people, map(label_of, entries))
+    notes: list[str] = [*unmatched, *unread]
     models, fits = find_group_models(settings, entries, people), []
     for model in models:
         made, more = plan_model(model, entries, people, settings)
@@ -113,7 +113,7 @@ def _noted(
     fits: Sequence[Grouped], entries: Sequence[EstimateFile], people: People, settings: Settings
 ) -> list[Grouped]:
     """Return the fits with what must be said of where their maps come from."""
-    labels = {dict(entry.key.entities).get("sub", "") for entry in entries}
+    labels = set(map(label_of, entries))
     leftovers = {} if settings.selection.estimates else find_leftovers(labels, settings, people)
     checked = check_mixtures([fit for fit, _ in fits], allowed=settings.group.allow_mixed_settings)
     noted = []
@@ -185,7 +185,7 @@ def flows_of_input(model: Model, flows: Sequence[Flow[E]]) -> list[Flow[E]]:
 def make_flow(entry: E, people: People, names: Mapping[str, str]) -> Flow[E]:
     """Return an estimate as what flows into a Dataset node."""
     entities = dict(entry.key.entities)
-    row = people.get(entities.get("sub", ""), {})
+    row = people.get(label_of(entry), {})
     labels = {LONG_NAMES.get(key, key): value for key, value in entities.items()}
     contrast = names.get(make_label(entry.key.contrast), entry.key.contrast)
     columns = {name: None for person in people.values() for name in person}

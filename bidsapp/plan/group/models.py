@@ -8,7 +8,7 @@ from bidsapp.design.group.commands import Known, make_group_document
 from bidsapp.errors import ModelError, SettingsError
 from bidsapp.model.read import parse_model, read_model
 from bidsapp.names import check_labels
-from bidsapp.plan.group.people import People
+from bidsapp.plan.group.people import People, label_of
 from bidsapp.records.maps import EstimateFile
 from bidsapp.records.model import Model
 from bidsapp.settings.parts import GroupOptions, Settings
@@ -40,7 +40,7 @@ def find_group_models(
 
 def command_model(options: GroupOptions, entries: Sequence[EstimateFile], people: People) -> Model:
     """Return the model of a design given on the command line."""
-    subjects = list(dict.fromkeys(entry.key.entity("sub") or "" for entry in entries))
+    subjects = list(dict.fromkeys(map(label_of, entries)))
     names = dict.fromkeys(name for row in people.values() for name in row)
     columns = {name: [people.get(one, {}).get(name) for one in subjects] for name in names}
     known = Known(

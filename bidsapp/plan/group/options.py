@@ -34,8 +34,8 @@ def exclude_listed(
 
     The file is looked for in the output folder, the BIDS folder and the folders of estimates.
     """
-    folders = [settings.output_dir, settings.bids_dir, *settings.selection.estimates]
-    rules = read_exclusions(*folders)
+    folders = map(Path, settings.selection.estimates)
+    rules = read_exclusions(settings.output_dir, settings.bids_dir, *folders)
     kept: list[EstimateFile] = []
     excluded: dict[str, str] = {}
     for entry in entries:

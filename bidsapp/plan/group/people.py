@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from bidsapp.errors import Caution, InputError
 from bidsapp.inputs.tables.participants import find_participants, read_participants
+from bidsapp.plan.nodes import Entry
 from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Model, Node
 from bidsapp.settings.parts import Settings
@@ -38,11 +39,12 @@ def find_people(settings: Settings, is_needed: Callable[[], bool]) -> tuple[Peop
     if path is None:
         return {}, []
     try:
-        return read_participants(path).to_dict("index"), []
+        table = read_participants(path).to_dict("index")
     except InputError as error:
         if is_needed():
             raise
         return {}, [Caution(f"{error} The model names no column of participants: it goes on without them")]
+    return {str(label): {str(name): value for name, value in row.items()} for label, row in table.items()}, []
 
 
 def asks_participants(model: Model) -> bool:
@@ -54,3 +56,8 @@ def names_columns(model: Model, node: Node) -> bool:
     """Whether a Dataset node names columns: in X, Formula, GroupBy or the Filter of an edge to it."""
     names = {*node.group_by, *(key for edge in model.edges_into(node.name) for key in edge.filter)}
     return bool(node.formula) or node.x != (INTERCEPT,) or not names <= {*SHORT_NAMES, "contrast"}
+
+
+def label_of(entry: Entry) -> str:
+    """Return the label of the subject of an estimate; empty where it has none."""
+    return entry.key.entity("sub") or ""

@@ -92,11 +92,13 @@ def find_absent(prepared: Sequence["Prepared"]) -> dict[int, str]:
     for number, fit in enumerate(prepared):
         for run, made in zip(fit.runs, fit.made, strict=True):
             absent = [name for name in made.missing if name in known and not NUMBERED.match(name)]
-            if absent and run.confounds is None:
+            if not absent:
+                continue
+            if run.confounds is None:
                 faults[number] = (
                     f"{run.label} has no confounds file, which the model needs ({', '.join(absent)})."
                 )
-            elif absent:
+            else:
                 lower = [name.casefold() for name in absent]
                 alike = [name for name in read_header(run.confounds) if name.casefold() in lower]
                 faults[number] = (

@@ -37,7 +37,8 @@ def _columns(raw: Path, cache: Cache, level: str, labels: Document) -> Document:
 
 def _read(cache: Cache, path: Path) -> list[Document]:
     if path not in cache:
-        cache[path] = read_table(path).to_dict("records") if is_named(path) else []
+        rows = read_table(path).to_dict("records") if is_named(path) else []
+        cache[path] = [{str(name): value for name, value in row.items()} for row in rows]
     return cache[path]
 
 
