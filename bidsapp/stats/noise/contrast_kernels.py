@@ -33,35 +33,68 @@ class Expansion(NamedTuple):
     offset_slopes: np.ndarray
 
 
-@vectorised
+class Place(NamedTuple):
+    """A voxel at its distance from the centre.
+
+    Attributes
+    ----------
+    stages : ndarray, shape (p, p)
+        The coefficients of every order.
+    distance, slopes, white : ndarray, shape (p,)
+        Of the coefficients; g, and R'g, see ``autoregression.whiten_slopes``.
+    matrix : ndarray, shape (n_rows, n_rows)
+        N, later its factor.
+    along : ndarray, shape (n_rows,)
+        N^-1 times a direction.
+    """
+
+    stages: np.ndarray
+    distance: np.ndarray
+    slopes: np.ndarray
+    white: np.ndarray
+    matrix: np.ndarray
+    along: np.ndarray
+
+
+def make_place(expansion):
+    """Return a Place without a voxel."""
+    order, n_rows = expansion.centres.shape[1], expansion.forms.shape[1]
+    vectors = np.empty((3, order))
+    return Place(np.zeros((order, order)), *vectors, np.empty((n_rows, n_rows)), np.empty(n_rows))
+
+
 def weigh_voxels(expansion, bins, partials, directions):
-    """Return d'N^-1d, k and g'Wg of directions d (n_voxels, n_rows), each (n_voxels,); NaN without a bin."""
-    (n_voxels, order), n_rows = partials.shape, directions.shape[1]
-    size, k, spread = np.full((3, n_voxels), np.nan)
-    stages, distance, matrix = np.zeros((order, order)), np.empty(order), np.empty((n_rows, n_rows))
-    along, slopes, white = np.empty(n_rows), np.empty(order), np.empty(order)
-    for v in range(n_voxels):
+    """Return d'N^-1d, k and g'Wg of directions d (n_voxels, n_rows), (3, n_voxels); NaN without a bin."""
+    found = np.full((3, len(bins)), np.nan)
+    _weigh(expansion, (bins, partials), directions, make_place(expansion), found)
+    return found
+
+
+@vectorised
+def _weigh(expansion, noise, directions, place, found):
+    bins, partials = noise
+    order, slopes, white = partials.shape[1], place.slopes, place.white
+    for v in range(len(bins)):
         number = bins[v]
         if number < 0:
             continue
-        form = place_voxel(expansion, number, partials[v], stages, distance, matrix)
-        solve(matrix, directions[v], along)
-        size[v] = 0.0
-        for a in range(n_rows):
-            size[v] += along[a] * directions[v, a]
+        form = expansion.forms[number]
+        place_voxel(form, expansion.centres[number], partials[v], place)
+        solve(place.matrix, directions[v], place.along)
+        size, spread = 0.0, 0.0
+        for a in range(len(place.along)):
+            size += place.along[a] * directions[v, a]
         own, added = weigh_matrices(expansion.sizes[number], expansion.excess[number], directions[v])
-        k[v] = max(added / own, 0.0)
-        find_slopes(form, distance, along, slopes)
+        find_slopes(form, place)
         for i in range(order):
-            slopes[i] = -slopes[i] / size[v] - expansion.offset[number, i]
+            slopes[i] = -slopes[i] / size - expansion.offset[number, i]
             for j in range(order):
-                slopes[i] -= expansion.offset_slopes[number, i, j] * distance[j]
-        whiten_slopes(partials[v], stages, slopes, white)
-        spread[v] = 0.0
+                slopes[i] -= expansion.offset_slopes[number, i, j] * place.distance[j]
+        whiten_slopes(partials[v], place.stages, slopes, white)
         for i in range(order):
             for j in range(order):
-                spread[v] += white[i] * expansion.information[number, i, j] * white[j]
-    return size, k, spread
+                spread += white[i] * expansion.information[number, i, j] * white[j]
+        found[0, v], found[1, v], found[2, v] = size, max(added / own, 0.0), spread
 
 
 @vectorised
@@ -76,40 +109,42 @@ def weigh_matrices(one, other, direction):
     return first, second
 
 
-@vectorised
 def invert_information(expansion, bins, partials):
     """Return N^-1 of every voxel, shape (n_voxels, n_rows, n_rows); NaN without a bin."""
-    (n_voxels, order), n_rows = partials.shape, expansion.forms.shape[1]
-    inverse, unit = np.full((n_voxels, n_rows, n_rows), np.nan), np.eye(n_rows)
-    stages, distance, matrix = np.zeros((order, order)), np.empty(order), np.empty((n_rows, n_rows))
-    for v in range(n_voxels):
-        if bins[v] >= 0:
-            place_voxel(expansion, bins[v], partials[v], stages, distance, matrix)
-            for a in range(n_rows):
-                solve(matrix, unit[a], inverse[v, a])
+    place = make_place(expansion)
+    inverse = np.full((len(bins), *place.matrix.shape), np.nan)
+    _invert(expansion, (bins, partials), np.eye(len(place.matrix)), place, inverse)
     return inverse
 
 
 @vectorised
-def place_voxel(expansion, number, partials, stages, distance, matrix):
-    """Write a voxel's distance from its centre and the factor of N there; return the form of its bin."""
-    form = expansion.forms[number]
-    fill_stages(partials, stages)
-    for i in range(len(partials)):
-        distance[i] = stages[len(partials) - 1, i] - expansion.centres[number, i]
-    find_information(form, distance, matrix)
-    if not factor(matrix):
-        # Too far for the expansion: the centre stands for the voxel.
-        distance[:] = 0.0
-        find_information(form, distance, matrix)
-        factor(matrix)
-    return form
+def _invert(expansion, noise, unit, place, inverse):
+    bins, partials = noise
+    for v in range(len(bins)):
+        if bins[v] >= 0:
+            place_voxel(expansion.forms[bins[v]], expansion.centres[bins[v]], partials[v], place)
+            for a in range(len(unit)):
+                solve(place.matrix, unit[a], inverse[v, a])
 
 
 @vectorised
-def find_information(form, distance, matrix):
+def place_voxel(form, centre, partials, place):
+    """Write a voxel's distance from its centre and the factor of N there."""
+    fill_stages(partials, place.stages)
+    for i in range(len(partials)):
+        place.distance[i] = place.stages[len(partials) - 1, i] - centre[i]
+    find_information(form, place)
+    if not factor(place.matrix):
+        # Too far for the expansion: the centre stands for the voxel.
+        place.distance[:] = 0.0
+        find_information(form, place)
+        factor(place.matrix)
+
+
+@vectorised
+def find_information(form, place):
     """Write the lower triangle of N so far from the centre."""
-    order = len(distance)
+    distance, matrix, order = place.distance, place.matrix, len(place.distance)
     for a in range(len(matrix)):
         for b in range(a + 1):
             matrix[a, b] = form[a, b, 0, 0]
@@ -121,8 +156,9 @@ def find_information(form, distance, matrix):
 
 
 @vectorised
-def find_slopes(form, distance, along, slopes):
+def find_slopes(form, place):
     """Write the derivatives of x'Nx so far from the centre, x = ``along``."""
+    distance, along, slopes = place.distance, place.along, place.slopes
     slopes[:] = 0.0
     for a in range(len(along)):
         for b in range(len(along)):
