@@ -98,6 +98,23 @@ def test_contrast_on_the_intercept_stays():
     assert model.edges[0].filter == {}
 
 
+def test_x_that_repeats_the_columns_of_the_runs_is_what_comes_in():
+    node = higher("Subject", "subject", [contrast("mean", ["trial_type.a", "rt"], [1, 1])])
+    node["Model"]["X"] = [*CONVOLVED, 1]
+    model = read(node)
+    assert model.nodes[1].x == ("intercept",)
+    assert names(model.nodes[0]) == ["diff", "mean"]
+    assert any("X of 'subject' repeats columns of 'run'" in note for note in model.notes)
+
+
+def test_f_of_run_columns_at_a_dataset_node_is_a_test_within_subjects():
+    rule = contrast("any", ["trial_type.a", "trial_type.b"], [[1, 0], [0, 1]], "F")
+    model = read(higher("Subject", "subject", dummy={"Test": "t"}), higher("Dataset", "dataset", [rule]))
+    dataset = model.nodes[2]
+    assert names(dataset) == []
+    assert [test["Name"] for test in dataset.software["TaskGLM"]["SubjectContrasts"]] == ["any"]
+
+
 def test_name_that_nothing_has_is_refused():
     with pytest.raises(ModelError, match="trial_type.c"):
         read(higher("Subject", "subject", [contrast("c", ["trial_type.c"], [1])]))
