@@ -107,8 +107,14 @@ def fit_regions(fitted: FittedGroup, data: RegionData, tail: str) -> list[GroupE
         return fit_repeated(data.effects, fitted.design, 2, tail)
     if data.effects.ndim == 3:
         return fit_vectors(data.effects, fitted.design, needed)
-    options = {"estimator": fitted.estimator, "min_inputs": needed, "tail": tail}
-    return fit_group(data.effects, data.variances, fitted.design, **options)
+    return fit_group(
+        data.effects,
+        data.variances,
+        fitted.design,
+        estimator=fitted.estimator,
+        min_inputs=needed,
+        tail=tail,
+    )
 
 
 def describe_regions(regions: Regions, estimate: GroupEstimate) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bidsapp.group.within import blocks_of, score_cells
-from bidsapp.records.arrays import Labels, Maps, Matrix
+from bidsapp.records.arrays import Labels, Maps, Mask, Matrix
 from bidsapp.records.maps import LEAST_SQUARES, SCORE_T2, Contrast, GroupDesign, GroupEstimate
 from bidsapp.stats.group.effect_sizes import partial_r2
 from bidsapp.stats.group.estimators import find_patterns, fit_group
@@ -155,7 +155,7 @@ def _fit_univariate(test: SubjectTest, scores: Maps, needed: int) -> GroupEstima
     arrays = {name: np.full(n_voxels, np.nan) for name in ("statistic", "z", "p", "dof", "epsilon_gg")}
     effect = np.full((n_rows, n_voxels), np.nan)
     matrix, between = test.design.matrix, test.contrast.weights
-    present = np.isfinite(scores).all(axis=0)
+    present: Mask = np.all(np.isfinite(scores), axis=0)
     for rows, voxels in find_patterns(present, needed):
         part = matrix[rows]
         if len(rows) <= find_rank(part) or not is_estimable(part, between):

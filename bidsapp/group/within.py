@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bidsapp.records.arrays import Labels, Maps, Matrix, Numbers
+from bidsapp.records.arrays import Labels, Maps, Mask, Matrix, Numbers
 from bidsapp.records.maps import Contrast, GroupDesign, GroupEstimate
 from bidsapp.stats.group.estimators import find_patterns
 from bidsapp.stats.group.repeated_measures import fit_unequal_covariances, fit_wilks, make_scores
@@ -60,7 +60,7 @@ def fit_vectors(scores: Maps, design: GroupDesign, needed: int) -> list[GroupEst
         A contrast that all subjects together cannot estimate.
     """
     check_contrasts(design)
-    present = np.isfinite(scores).all(axis=0)
+    present: Mask = np.all(np.isfinite(scores), axis=0)
     patterns = list(find_patterns(present, needed))
     counts = present.sum(axis=0, dtype=float)
     return [_fit_contrast(contrast, design, scores, patterns, counts) for contrast in design.contrasts]

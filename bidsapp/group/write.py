@@ -316,9 +316,14 @@ def write_coverage(fit: DatasetFit, stack: EffectStack, settings: Settings) -> N
         return
     everywhere = Geometry(np.greater(coverage, 0), stack.geometry.affine)
     path = _coverage_path(fit)
-    fields = {"SpatialReference": fit.entities.get("space"), "NumberOfSubjects": len(set(stack.labels))}
+    fields: Document = {
+        "SpatialReference": fit.entities.get("space"),
+        "NumberOfSubjects": len(set(stack.labels)),
+    }
     sidecar = map_sidecar("coverage", NodeName=fit.node, **fields)
-    write_described_map(settings.output_dir, path, coverage[everywhere.mask], everywhere, sidecar)
+    write_described_map(
+        settings.output_dir, path, coverage[everywhere.mask].astype(np.float32), everywhere, sidecar
+    )
 
 
 def _coverage_path(fit: DatasetFit) -> str:

@@ -100,7 +100,7 @@ class TableWriter:
         return paths, len(table.clusters)
 
     def _write_table(
-        self, kind: str, frame: pd.DataFrame, descriptions: Mapping[str, object], threshold: Threshold
+        self, kind: str, frame: pd.DataFrame, descriptions: Document, threshold: Threshold
     ) -> str:
         path = names.table_path(self._result.fit.entities, kind, desc=threshold.name, **self._where)
         write_table(self._settings.output_dir / path, frame, descriptions)

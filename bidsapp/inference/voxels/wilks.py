@@ -53,7 +53,7 @@ class WilksTest:
     @property
     def dof(self) -> tuple[float, float]:
         """Numerator and residual degrees of freedom of the F."""
-        return self._rao(0.0)[1]
+        return self._rao(np.zeros(1))[1]
 
     def maps(self, shuffles: Shuffles, which: slice) -> Maps:
         """Return the F of some shuffles, shape (n, n_points)."""
@@ -67,7 +67,7 @@ class WilksTest:
             fill_log_lambda(found, self.partition.n_rows, log_lambda, start)
         return self._rao(log_lambda)[0]
 
-    def _rao(self, log_lambda: Maps | float) -> tuple[Maps, tuple[float, float]]:
+    def _rao(self, log_lambda: Maps) -> tuple[Maps, tuple[float, float]]:
         return rao_f(log_lambda, self.data.shape[1], self.partition.n_rows, self.partition.dof)
 
     def observed(self, shuffles: Shuffles) -> Map:
