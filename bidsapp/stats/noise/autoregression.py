@@ -8,8 +8,10 @@ same everywhere. The innovations have variance 1. ``filter`` is (1, -coefficient
 import numba
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Maps, Matrices, Matrix, Numbers
+
 # Sums may be taken in any order, and what is divided by zero is not used: the compiler makes vectors of them.
-vectorised = numba.njit(
+vectorised = numba.njit(  # type: ignore[call-overload]  # its types lack an option
     cache=True, nogil=True, fastmath={"reassoc", "contract"}, error_model="numpy", no_cfunc_wrapper=True
 )
 
@@ -26,7 +28,7 @@ DIFFERENCE = 1e-5
 CHUNK = 128
 
 
-def to_partials(autocovariances, largest):
+def to_partials(autocovariances: Maps, largest: float) -> Maps:
     """Return partial autocorrelations by the Levinson-Durbin recursion, cut to +-largest.
 
     Parameters
@@ -52,7 +54,7 @@ def to_partials(autocovariances, largest):
     return partials
 
 
-def to_coefficients(partials):
+def to_coefficients(partials: Matrix) -> Matrix:
     """Return AR coefficients from partial autocorrelations, both shape (n_bins, order)."""
     coefficients = np.zeros_like(partials)
     for k in range(partials.shape[1]):
@@ -62,7 +64,7 @@ def to_coefficients(partials):
     return coefficients
 
 
-def make_autocovariance(partials):
+def make_autocovariance(partials: Numbers) -> Numbers:
     """Return the autocovariances of lags 0 to the order, from partial autocorrelations, shape (order,)."""
     order = len(partials)
     variance = np.cumprod(np.concatenate([[1.0], 1.0 - np.square(partials)]))
@@ -73,16 +75,17 @@ def make_autocovariance(partials):
         rho[k + 1] = partials[k] * variance[k] + coefficients[:k] @ rho[k:0:-1]
         coefficients[:k] -= partials[k] * coefficients[:k][::-1]
         coefficients[k] = partials[k]
-    return rho / variance[-1]
+    autocovariance: Numbers = rho / variance[-1]
+    return autocovariance
 
 
-def make_bins(values, n_bins):
+def make_bins(values: Matrix, n_bins: int) -> tuple[Matrix, Labels]:
     """Return the centres of bins, see ``find_centres``, and the bin of every point, shape (n_points,)."""
     centres = find_centres(values, n_bins)
     return centres, np.arange(len(values)) if len(values) <= n_bins else find_nearest(values, centres)
 
 
-def find_centres(values, n_bins, weights=None):
+def find_centres(values: Matrix, n_bins: int, weights: Numbers | None = None) -> Matrix:
     """Gather points in bins by soft k-means from a fixed start: centres are a smooth function of the points.
 
     Parameters
@@ -99,9 +102,9 @@ def find_centres(values, n_bins, weights=None):
     if len(values) <= n_bins:
         return values
     step = max(1, len(values) // (SAMPLE * n_bins))
-    sample = values[::step]
+    sample: Matrix = values[::step]
     counted = np.ones((len(sample), 1)) if weights is None else weights[::step, None]
-    centres = sample[np.linspace(0, len(sample) - 1, n_bins).astype(int)]
+    centres: Matrix = sample[np.linspace(0, len(sample) - 1, n_bins).astype(int)]
     lengths = np.square(sample).sum(axis=1, keepdims=True)
     for _ in range(ROUNDS):
         distances = lengths + np.square(centres).sum(axis=1) - 2.0 * (sample @ centres.T)
@@ -111,10 +114,10 @@ def find_centres(values, n_bins, weights=None):
         share *= counted / share.sum(axis=1, keepdims=True)
         total = share.sum(axis=0)[:, None]
         centres = np.divide(share.T @ sample, total, out=centres.copy(), where=total > 0)
-    return centres
+    return np.asarray(centres)
 
 
-def find_nearest(values, centres):
+def find_nearest(values: Matrix, centres: Matrix) -> Labels:
     """Return the index of the nearest centre of every point."""
     nearest = np.empty(len(values), np.intp)
     half, turned = 0.5 * np.square(centres).sum(axis=1), np.ascontiguousarray(centres.T)
@@ -125,7 +128,7 @@ def find_nearest(values, centres):
 
 
 @vectorised
-def step_down(stages, partials):
+def step_down(stages: Matrices, partials: Maps) -> None:
     """Write the partial autocorrelations of AR coefficients, which are the last row of the stages.
 
     ``stages`` (order, order, n_processes) takes the coefficients of every lower order: row k those of order
@@ -144,7 +147,7 @@ def step_down(stages, partials):
 
 
 @vectorised
-def fill_stages(partials, stages):
+def fill_stages(partials: Numbers, stages: Matrix) -> None:
     """Write the coefficients of every order, as ``step_down`` does from those of the last."""
     for k in range(len(partials)):
         for i in range(k):
@@ -153,7 +156,7 @@ def fill_stages(partials, stages):
 
 
 @vectorised
-def whiten_slopes(partials, stages, slopes, white):
+def whiten_slopes(partials: Numbers, stages: Matrix, slopes: Numbers, white: Numbers) -> None:
     """Write derivatives by the coefficients in coordinates where a long series' information is 1 a volume.
 
     That of the coefficients is the covariance of as many values as there are. Its inverse is RR', and R'
@@ -170,7 +173,7 @@ def whiten_slopes(partials, stages, slopes, white):
 
 
 @vectorised
-def log_determinant_slope(partials, stages, slope):
+def log_determinant_slope(partials: Maps, stages: Matrices, slope: Maps) -> None:
     """Write the derivatives of log |V| by the coefficients, from the stages of ``step_down``.
 
     V is the covariance of a process, of any length from the order on; all have the processes last.
@@ -194,7 +197,7 @@ def log_determinant_slope(partials, stages, slope):
                 slope[k - 1 - j, i] = scale * (other + last * one)
 
 
-def slope_of_log_determinant(coefficients):
+def slope_of_log_determinant(coefficients: Maps) -> Maps:
     """Return the derivatives of log |V| by the coefficients, both (order, n_processes)."""
     order, n_processes = coefficients.shape
     stages, partials = np.zeros((order, order, n_processes)), np.empty((order, n_processes))
@@ -205,7 +208,7 @@ def slope_of_log_determinant(coefficients):
     return slope
 
 
-def curve_of_log_determinant(coefficients):
+def curve_of_log_determinant(coefficients: Numbers) -> Matrix:
     """Return the second derivatives of log |V| by the coefficients, by differences of the first."""
     steps = DIFFERENCE * np.eye(len(coefficients))
     after, before = (slope_of_log_determinant(coefficients[:, None] + step) for step in (steps, -steps))

@@ -1,11 +1,16 @@
 """Compiled loops over voxels: contrasts by the noise of each voxel, expanded about the centre of its bin."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bidsapp.records.arrays import Labels, Maps, Matrices, Matrix, Numbers
 from bidsapp.stats.noise.autoregression import fill_stages, vectorised, whiten_slopes
 from bidsapp.stats.noise.newton import LEAST_PIVOT
+
+# The bin of each voxel, and its partial autocorrelations.
+Noise: TypeAlias = tuple[Labels, Matrix]
 
 
 class Expansion(NamedTuple):
@@ -24,13 +29,13 @@ class Expansion(NamedTuple):
     offset, offset_slopes : ndarray, shape (n_bins, p) and (n_bins, p, p)
     """
 
-    forms: np.ndarray
-    sizes: np.ndarray
-    excess: np.ndarray
-    centres: np.ndarray
-    information: np.ndarray
-    offset: np.ndarray
-    offset_slopes: np.ndarray
+    forms: NDArray[np.floating]
+    sizes: Matrices
+    excess: Matrices
+    centres: Matrix
+    information: Matrices
+    offset: Matrix
+    offset_slopes: Matrices
 
 
 class Place(NamedTuple):
@@ -48,22 +53,23 @@ class Place(NamedTuple):
         N^-1 times a direction.
     """
 
-    stages: np.ndarray
-    distance: np.ndarray
-    slopes: np.ndarray
-    white: np.ndarray
-    matrix: np.ndarray
-    along: np.ndarray
+    stages: Matrix
+    distance: Numbers
+    slopes: Numbers
+    white: Numbers
+    matrix: Matrix
+    along: Numbers
 
 
-def make_place(expansion):
+def make_place(expansion: Expansion) -> Place:
     """Return a Place without a voxel."""
     order, n_rows = expansion.centres.shape[1], expansion.forms.shape[1]
-    vectors = np.empty((3, order))
-    return Place(np.zeros((order, order)), *vectors, np.empty((n_rows, n_rows)), np.empty(n_rows))
+    distance, slopes, white = np.empty((3, order))
+    matrix, along = np.empty((n_rows, n_rows)), np.empty(n_rows)
+    return Place(np.zeros((order, order)), distance, slopes, white, matrix, along)
 
 
-def weigh_voxels(expansion, bins, partials, directions):
+def weigh_voxels(expansion: Expansion, bins: Labels, partials: Matrix, directions: Matrix) -> Maps:
     """Return d'N^-1d, k and g'Wg of directions d (n_voxels, n_rows), (3, n_voxels); NaN without a bin."""
     found = np.full((3, len(bins)), np.nan)
     _weigh(expansion, (bins, partials), directions, make_place(expansion), found)
@@ -71,7 +77,7 @@ def weigh_voxels(expansion, bins, partials, directions):
 
 
 @vectorised
-def _weigh(expansion, noise, directions, place, found):
+def _weigh(expansion: Expansion, noise: Noise, directions: Matrix, place: Place, found: Maps) -> None:
     bins, partials = noise
     order, slopes, white = partials.shape[1], place.slopes, place.white
     for v in range(len(bins)):
@@ -98,7 +104,7 @@ def _weigh(expansion, noise, directions, place, found):
 
 
 @vectorised
-def weigh_matrices(one, other, direction):
+def weigh_matrices(one: Matrix, other: Matrix, direction: Numbers) -> tuple[float, float]:
     """Return d'Md of two matrices."""
     first, second = 0.0, 0.0
     for a in range(len(direction)):
@@ -109,7 +115,7 @@ def weigh_matrices(one, other, direction):
     return first, second
 
 
-def invert_information(expansion, bins, partials):
+def invert_information(expansion: Expansion, bins: Labels, partials: Matrix) -> Matrices:
     """Return N^-1 of every voxel, shape (n_voxels, n_rows, n_rows); NaN without a bin."""
     place = make_place(expansion)
     inverse = np.full((len(bins), *place.matrix.shape), np.nan)
@@ -118,7 +124,7 @@ def invert_information(expansion, bins, partials):
 
 
 @vectorised
-def _invert(expansion, noise, unit, place, inverse):
+def _invert(expansion: Expansion, noise: Noise, unit: Matrix, place: Place, inverse: Matrices) -> None:
     bins, partials = noise
     for v in range(len(bins)):
         if bins[v] >= 0:
@@ -128,7 +134,7 @@ def _invert(expansion, noise, unit, place, inverse):
 
 
 @vectorised
-def place_voxel(form, centre, partials, place):
+def place_voxel(form: NDArray[np.floating], centre: Numbers, partials: Numbers, place: Place) -> None:
     """Write a voxel's distance from its centre and the factor of N there."""
     fill_stages(partials, place.stages)
     for i in range(len(partials)):
@@ -142,7 +148,7 @@ def place_voxel(form, centre, partials, place):
 
 
 @vectorised
-def find_information(form, place):
+def find_information(form: NDArray[np.floating], place: Place) -> None:
     """Write the lower triangle of N so far from the centre."""
     distance, matrix, order = place.distance, place.matrix, len(place.distance)
     for a in range(len(matrix)):
@@ -156,7 +162,7 @@ def find_information(form, place):
 
 
 @vectorised
-def find_slopes(form, place):
+def find_slopes(form: NDArray[np.floating], place: Place) -> None:
     """Write the derivatives of x'Nx so far from the centre, x = ``along``."""
     distance, along, slopes = place.distance, place.along, place.slopes
     slopes[:] = 0.0
@@ -171,7 +177,7 @@ def find_slopes(form, place):
 
 
 @vectorised
-def factor(matrix):
+def factor(matrix: Matrix) -> bool:
     """Replace the lower triangle of a symmetric matrix by its Cholesky factor; False where it has none."""
     for j in range(len(matrix)):
         for k in range(j):
@@ -187,7 +193,7 @@ def factor(matrix):
 
 
 @vectorised
-def solve(triangle, right, out):
+def solve(triangle: Matrix, right: Numbers, out: Numbers) -> None:
     """Write the solution of LL'x = right."""
     p = len(right)
     for i in range(p):

@@ -1,17 +1,28 @@
 """What the data tell of an AR process, in expectation; all is of a LaggedDesign and noise of variance 1."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.linalg import solveh_banded
 
+from bidsapp.records.arrays import Matrices, Matrix, Numbers
 from bidsapp.stats.noise import residual_kernels
 from bidsapp.stats.noise.autoregression import make_autocovariance, to_coefficients
-from bidsapp.stats.noise.lagged_design import make_form, weigh_precision, weigh_slopes
+from bidsapp.stats.noise.lagged_design import (
+    LaggedDesign,
+    LocalDesign,
+    make_form,
+    weigh_precision,
+    weigh_slopes,
+)
 
 # Second derivatives of the deviance below this, in either direction, are no curvature to go by.
 LEAST_CURVE = 2.0
 
 
-def expect_form(design, local, partials):
+def expect_form(
+    design: LaggedDesign, local: LocalDesign, partials: Numbers
+) -> tuple[Matrix, Matrices, Matrices]:
     """Return the expected form of e'Pe for one process, see ``newton.minimise``, and what it is made of.
 
     E[ee'] = V - QG^-1Q' for the generalised least-squares residuals e.
@@ -28,8 +39,8 @@ def expect_form(design, local, partials):
     form = make_form(products - fitted, of_ends - of_fitted_ends)[None]
     moved = multiply_basis(design, *weigh_slopes(local.filter)) @ local.inverse.T
     order, n_volumes, rank = moved.shape
-    flat = moved.transpose(1, 0, 2).reshape(n_volumes, -1)
-    through = multiply_covariance(design.runs, local.filter, flat).reshape(n_volumes, order, rank)
+    over_time = moved.transpose(1, 0, 2).reshape(n_volumes, -1)
+    through = multiply_covariance(design.runs, local.filter, over_time).reshape(n_volumes, order, rank)
     through = through.transpose(1, 0, 2)
     adapted = np.tensordot(moved, through, axes=((1, 2), (1, 2)))
     flat = local.slopes.reshape(order, -1)
@@ -38,7 +49,7 @@ def expect_form(design, local, partials):
     return form[0] / form[0, 0, 0], moved, through
 
 
-def expect_residual(design, partials):
+def expect_residual(design: LaggedDesign, partials: Numbers) -> Numbers:
     """Return E[r'D_kr] of the least-squares residuals r, shape (p + 1,)."""
     autocovariance, basis = make_autocovariance(partials), design.basis
     filter_ = np.concatenate([[1.0], -to_coefficients(partials[None])[0]])
@@ -50,7 +61,7 @@ def expect_residual(design, partials):
     return expected
 
 
-def multiply_basis(design, lags, corners):
+def multiply_basis(design: LaggedDesign, lags: Matrix, corners: Matrices) -> Matrices:
     """Return MQ, shape (n, n_volumes, rank), for n matrices M of these lags and corners in every run."""
     p = corners.shape[-1]
     result = np.tensordot(lags, design.shifted, axes=1)
@@ -61,7 +72,7 @@ def multiply_basis(design, lags, corners):
     return result
 
 
-def multiply_covariance(runs, filter_, matrix):
+def multiply_covariance(runs: Sequence[slice], filter_: Numbers, matrix: Matrix) -> Matrix:
     """Return V times a matrix over time, by solving with its banded inverse."""
     p = len(filter_) - 1
     lags, corner = weigh_precision(filter_)
@@ -77,7 +88,8 @@ def multiply_covariance(runs, filter_, matrix):
     return solveh_banded(bands, matrix, lower=True, check_finite=False)
 
 
-def invert_curve(matrix):
+def invert_curve(matrix: Matrix) -> Matrix:
     """Return the inverse of a symmetric matrix with its eigenvalues made positive."""
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors / np.maximum(np.abs(values), LEAST_CURVE)) @ vectors.T
+    inverse: Matrix = (vectors / np.maximum(np.abs(values), LEAST_CURVE)) @ vectors.T
+    return inverse

@@ -10,13 +10,17 @@ Words: ``lags`` and ``corner`` are l and C, or their derivatives; ``ends`` the f
 the last p, the last row first: one corner then serves both.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import toeplitz
 
+from bidsapp.records.arrays import Matrices, Matrix, Numbers
+from bidsapp.stats.noise.time_model import TimeModel
 
-def weigh_precision(filter_):
+
+def weigh_precision(filter_: Numbers) -> tuple[Numbers, Matrix]:
     """Return lags, shape (p + 1,), and corner, shape (p, p), of the precision."""
     p = len(filter_) - 1
     lags = np.array([filter_[: p + 1 - k] @ filter_[k:] for k in range(p + 1)])
@@ -24,7 +28,7 @@ def weigh_precision(filter_):
     return lags, inner @ inner.T
 
 
-def weigh_slopes(filter_):
+def weigh_slopes(filter_: Numbers) -> tuple[Matrix, Matrices]:
     """Return the derivatives by each coefficient: lags, shape (p, p + 1), and corners, shape (p, p, p)."""
     p = len(filter_) - 1
     padded = np.concatenate([np.zeros(p), filter_, np.zeros(p)])
@@ -38,14 +42,14 @@ def weigh_slopes(filter_):
     return lags, -(half + half.transpose(0, 2, 1))
 
 
-def make_hankel(filter_):
+def make_hankel(filter_: Numbers) -> Matrix:
     """Return the matrix of f_(i + j + 1), zero beyond the last."""
     p = len(filter_) - 1
     padded = np.concatenate([filter_[1:], np.zeros(max(p - 1, 0))])
     return padded[np.add.outer(np.arange(p), np.arange(p))]
 
 
-def make_form(products, corner):
+def make_form(products: Matrix, corner: Matrices) -> Matrices:
     """Return B, shape (..., p + 1, p + 1), from products y'D_ky (..., p + 1) and ends'ends (..., p, p)."""
     p = products.shape[-1] - 1
     halves = products * np.where(np.arange(p + 1) == 0, 1.0, 0.5)
@@ -56,7 +60,7 @@ def make_form(products, corner):
     return form - passed
 
 
-def take_ends(rows, runs, p):
+def take_ends(rows: Matrix, runs: Sequence[slice], p: int) -> Matrices:
     """Return the ends of rows over time (n_volumes, ...), shape (2 n_runs, p, ...)."""
     return np.stack([part for run in runs for part in (rows[run][:p], rows[run][::-1][:p])])
 
@@ -77,38 +81,39 @@ class LaggedDesign:
     runs : tuple of slice
     """
 
-    basis: np.ndarray
-    shifted: np.ndarray
-    inner: np.ndarray
-    ends: np.ndarray
+    basis: Matrix
+    shifted: Matrices
+    inner: Matrices
+    ends: Matrices
     runs: tuple[slice, ...]
 
     @property
-    def dof(self):
+    def dof(self) -> int:
         """Volumes less the rank."""
-        return self.basis.shape[0] - self.basis.shape[1]
+        return int(self.basis.shape[0] - self.basis.shape[1])
 
-    def combine(self, lags, corners):
+    def combine(self, lags: Numbers, corners: Matrices) -> Matrices:
         """Return Q'MQ, shape (..., rank, rank), for matrices M of these lags and corners."""
         order, rank = self.ends.shape[1:]
         result = np.tensordot(lags, self.inner, axes=1)
         moved = np.matmul(corners[..., None, :, :], self.ends).reshape(*corners.shape[:-2], -1, rank)
-        return result - self.ends.reshape(-1, rank).T @ moved
+        combined: Matrices = result - self.ends.reshape(-1, rank).T @ moved
+        return combined
 
-    def count_pairs(self, autocovariance):
+    def count_pairs(self, autocovariance: Numbers) -> tuple[Numbers, Matrix]:
         """Return the expected products y'D_ky, shape (p + 1,), and ends'ends of the process itself."""
         order = len(autocovariance) - 1
         lengths = np.array([run.stop - run.start for run in self.runs])
         pairs = np.array([np.sum(lengths - k) * (2 if k else 1) for k in range(order + 1)])
         return pairs * autocovariance, 2 * len(self.runs) * toeplitz(autocovariance[:order])
 
-    def trace(self, covariance):
+    def trace(self, covariance: Matrix) -> tuple[Numbers, Matrix]:
         """Return tr(Q'D_kQ C) and the sum of ends C ends' for a covariance C of the basis' parameters."""
         of_ends = np.matmul(np.matmul(self.ends, covariance), self.ends.transpose(0, 2, 1)).sum(axis=0)
         return np.tensordot(self.inner, covariance, axes=2), of_ends
 
 
-def make_lagged_design(model, order):
+def make_lagged_design(model: TimeModel, order: int) -> LaggedDesign:
     """Return the design of a TimeModel."""
     shifted = np.stack([model.lagged(k) for k in range(order + 1)])
     ends = take_ends(model.basis, model.runs, order)
@@ -130,19 +135,19 @@ class LocalDesign:
         Derivatives of log|G| by the coefficients.
     """
 
-    filter: np.ndarray
-    inverse: np.ndarray
-    slopes: np.ndarray
-    log_slope: np.ndarray
-    log_curve: np.ndarray
+    filter: Numbers
+    inverse: Matrix
+    slopes: Matrices
+    log_slope: Numbers
+    log_curve: Matrix
 
     @property
-    def covariance(self):
+    def covariance(self) -> Matrix:
         """G^-1."""
         return self.inverse.T @ self.inverse
 
 
-def make_local_design(design, coefficients):
+def make_local_design(design: LaggedDesign, coefficients: Numbers) -> LocalDesign:
     """Return the design at a process."""
     filter_ = np.concatenate([[1.0], -coefficients])
     gram = design.combine(*weigh_precision(filter_))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Maps, Matrices, Matrix, Numbers
 from bidsapp.stats.noise.autoregression import log_determinant_slope, step_down, vectorised
 
 # A restricted likelihood may have its maximum at a unit root: partial autocorrelations end here.
@@ -53,20 +54,22 @@ class Lanes(NamedTuple):
         Voxels that were begun, and ended.
     """
 
-    forms: np.ndarray
-    stages: np.ndarray
-    curve: np.ndarray
-    vectors: np.ndarray
-    numbers: np.ndarray
-    searches: np.ndarray
-    counts: np.ndarray
+    forms: Matrices
+    stages: Matrices
+    curve: Matrices
+    vectors: Matrices
+    numbers: Maps
+    searches: Labels
+    counts: Labels
 
 
-def make_lanes(order):
+def make_lanes(order: int) -> Lanes:
     """Return lanes without a voxel."""
+    stages, curve = np.zeros((2, order, order, LANES))
     return Lanes(
         np.zeros((order + 1, order + 1, LANES)),
-        *np.zeros((2, order, order, LANES)),
+        stages,
+        curve,
         np.zeros((9, order, LANES)),
         np.zeros((7, LANES)),
         np.full((3, LANES), -1),
@@ -74,7 +77,7 @@ def make_lanes(order):
     )
 
 
-def minimise(forms, about, dof, tolerance):
+def minimise(forms: Matrices, about: Matrix, dof: float, tolerance: float) -> Matrix:
     """Return the partial autocorrelations of the least deviance of every voxel, shape (n_voxels, p).
 
     Parameters
@@ -95,7 +98,7 @@ def minimise(forms, about, dof, tolerance):
 
 
 @vectorised
-def _search(forms, about, limits, lanes, found):
+def _search(forms: Matrices, about: Matrix, limits: tuple[float, float], lanes: Lanes, found: Matrix) -> None:
     begin(lanes, forms)
     while lanes.counts[1] < len(forms):
         make_trials(about, lanes)
@@ -115,7 +118,7 @@ def _search(forms, about, limits, lanes, found):
 
 
 @vectorised
-def begin(lanes, forms):
+def begin(lanes: Lanes, forms: Matrices) -> None:
     """Begin with a voxel in every lane that is free, at the centre: the first trial is there."""
     for i in range(LANES):
         if lanes.searches[VOXEL, i] < 0 and lanes.counts[0] < len(forms):
@@ -134,7 +137,7 @@ def begin(lanes, forms):
 
 
 @vectorised
-def make_trials(about, lanes):
+def make_trials(about: Matrix, lanes: Lanes) -> None:
     """Write the trials, brought to where the expansion holds, and their coefficients."""
     p = lanes.vectors.shape[1]
     lanes.numbers[SCALE, :] = 0.0
@@ -154,7 +157,7 @@ def make_trials(about, lanes):
 
 
 @vectorised
-def limit_trials(about, lanes):
+def limit_trials(about: Matrix, lanes: Lanes) -> None:
     """Write the largest partial of every trial; where it is beyond the limit, bring the trial there."""
     lanes.numbers[LARGEST, :] = 0.0
     for a in range(lanes.vectors.shape[1]):
@@ -167,7 +170,7 @@ def limit_trials(about, lanes):
 
 
 @vectorised
-def cut(about, lanes, i):
+def cut(about: Matrix, lanes: Lanes, i: int) -> None:
     """Bring the partials of a trial to their limit."""
     p, partials, stages = lanes.vectors.shape[1], lanes.vectors[PARTIALS], lanes.stages
     for k in range(p):
@@ -180,7 +183,7 @@ def cut(about, lanes, i):
 
 
 @vectorised
-def expand(about, lanes):
+def expand(about: Matrix, lanes: Lanes) -> None:
     """Write q and log|G| of the trials, and their slopes."""
     p = lanes.vectors.shape[1]
     for i in range(LANES):
@@ -204,7 +207,7 @@ def expand(about, lanes):
 
 
 @vectorised
-def find_deviance(dof, lanes):
+def find_deviance(dof: float, lanes: Lanes) -> None:
     """Write the deviance of the trials, infinite where there is none, and the slopes of log q."""
     # log|V| is less the log of the product of (1 - partial^2)^k over the orders k.
     lanes.numbers[SCALE, :] = 1.0
@@ -224,7 +227,7 @@ def find_deviance(dof, lanes):
 
 
 @vectorised
-def take_better(lanes):
+def take_better(lanes: Lanes) -> None:
     """Take trials that are better than the best, or the first; else halve the steps to them."""
     for i in range(LANES):
         better = (lanes.numbers[VALUE, i] < lanes.numbers[LEAST, i]) | (lanes.searches[STEPS, i] < 0)
@@ -242,7 +245,7 @@ def take_better(lanes):
 
 
 @vectorised
-def end(lanes, tolerance, found):
+def end(lanes: Lanes, tolerance: float, found: Matrix) -> None:
     """Write what the searches that end have found, and free their lanes."""
     for i in range(LANES):
         is_last = (lanes.numbers[GAIN, i] < tolerance) | (lanes.searches[STEPS, i] == MAX_STEPS)
@@ -255,7 +258,7 @@ def end(lanes, tolerance, found):
 
 
 @vectorised
-def find_curve(about, dof, lanes):
+def find_curve(about: Matrix, dof: float, lanes: Lanes) -> None:
     """Write the slope of the deviance, which is that of log|V| before, and its second derivatives."""
     p = lanes.vectors.shape[1]
     for a in range(p):
@@ -272,7 +275,7 @@ def find_curve(about, dof, lanes):
 
 
 @vectorised
-def factor(matrices, pivots):
+def factor(matrices: Matrices, pivots: Numbers) -> None:
     """Replace the lower triangles of matrices (n, n, LANES) by Cholesky factors, whose diagonal is inverted.
 
     The smallest pivots are written; a matrix where that is not above ``LEAST_PIVOT`` has no factor.
@@ -292,7 +295,7 @@ def factor(matrices, pivots):
 
 
 @vectorised
-def solve(triangles, values):
+def solve(triangles: Matrices, values: Maps) -> None:
     """Replace values (n, LANES) by the solutions of LL'x = values, from what ``factor`` made."""
     n = len(values)
     for step in range(2 * n):
@@ -307,7 +310,7 @@ def solve(triangles, values):
 
 
 @vectorised
-def stand_in(about, lanes):
+def stand_in(about: Matrix, lanes: Lanes) -> None:
     """Write the step by the expected second derivatives where the deviance is not convex."""
     p = lanes.vectors.shape[1]
     for i in range(LANES):
@@ -319,7 +322,7 @@ def stand_in(about, lanes):
 
 
 @vectorised
-def take_step(lanes):
+def take_step(lanes: Lanes) -> None:
     """Take Newton's step as the next one where the trial was taken, and the gain that it promises."""
     for i in range(LANES):
         lanes.numbers[GAIN, i] = lanes.numbers[GAIN, i] if lanes.searches[HALVINGS, i] else 0.0

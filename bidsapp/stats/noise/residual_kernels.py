@@ -8,9 +8,11 @@ memory that they are given: the expressions of numpy take the compiler seconds.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bidsapp.records.arrays import Labels, Maps, Matrices, Matrix, Numbers
 from bidsapp.stats.noise.autoregression import vectorised
-from bidsapp.stats.noise.lagged_design import make_hankel
+from bidsapp.stats.noise.lagged_design import LaggedDesign, make_hankel
 
 # Voxels whose sums are worked on at a time: they stay in the processor's cache.
 CHUNK = 128
@@ -19,7 +21,7 @@ STEPS = 3
 
 
 @vectorised
-def take_fit(beta, departures, fitted, products):
+def take_fit(beta: Matrix, departures: Matrices, fitted: Matrix, products: Matrix) -> None:
     """Turn y'D_ky into r'D_kr of the residuals r = y - Qb; ``fitted`` is b'Q'D_kQ of lags 1 to p."""
     order, rank = departures.shape[1:]
     for v in range(len(beta)):
@@ -34,10 +36,10 @@ def take_fit(beta, departures, fitted, products):
 class Chosen(NamedTuple):
     """The ResidualSums, and which of their voxels are meant, shape (n_chosen,)."""
 
-    products: np.ndarray
-    departures: np.ndarray
-    ends: np.ndarray
-    voxels: np.ndarray
+    products: Matrix
+    departures: Matrices
+    ends: Matrix
+    voxels: Labels
 
 
 class Process(NamedTuple):
@@ -55,10 +57,10 @@ class Process(NamedTuple):
         these, see ``add_hankel``.
     """
 
-    filter: np.ndarray
-    covariance: np.ndarray
-    ends: np.ndarray
-    through: np.ndarray
+    filter: Numbers
+    covariance: Matrix
+    ends: Matrix
+    through: Matrix
 
 
 class Slopes(NamedTuple):
@@ -74,16 +76,16 @@ class Slopes(NamedTuple):
         L^-1, with G = LL'.
     """
 
-    lags: np.ndarray
-    corners: np.ndarray
-    inverse: np.ndarray
+    lags: Matrix
+    corners: Matrix
+    inverse: Matrix
 
 
-def make_process(design, filter_, covariance):
+def make_process(design: LaggedDesign, filter_: Numbers, covariance: Matrix) -> Process:
     """Return the Process of a LaggedDesign."""
     rank = design.ends.shape[-1]
-    through = design.inner[1:], design.ends, make_hankel(filter_) @ design.ends
-    through = np.concatenate([part.reshape(-1, rank) for part in through])
+    rows = design.inner[1:], design.ends, make_hankel(filter_) @ design.ends
+    through = np.concatenate([part.reshape(-1, rank) for part in rows])
     parts = covariance, design.ends.reshape(-1, rank).T, through
     return Process(filter_, *(np.ascontiguousarray(part, np.float32) for part in parts))
 
@@ -120,22 +122,25 @@ class Room(NamedTuple):
         r'Pr; and two to work with.
     """
 
-    products: np.ndarray
-    lagged: np.ndarray
-    ends: np.ndarray
-    filters: np.ndarray
-    lags: np.ndarray
-    moved: np.ndarray
-    turned: np.ndarray
-    vectors: np.ndarray
-    matrices: np.ndarray
-    numbers: np.ndarray
+    products: Maps
+    lagged: Maps
+    ends: Maps
+    filters: Matrices
+    lags: Matrices
+    moved: Maps
+    turned: Maps
+    vectors: Matrices
+    matrices: Matrices
+    numbers: Maps
 
 
-def make_room(chosen):
+def make_room(chosen: Chosen) -> Room:
     """Return the Room for some sums."""
     (_, order, rank), n_ends = chosen.departures.shape, chosen.ends.shape[1]
-    single = lambda *shape: np.empty((*shape, CHUNK), np.float32)  # noqa: E731
+
+    def single(*shape: int) -> NDArray[np.float32]:
+        return np.empty((*shape, CHUNK), np.float32)
+
     filters, lags = np.empty((2, 2, order + 1, CHUNK))
     return Room(
         np.empty((order + 1, CHUNK)),
@@ -151,7 +156,7 @@ def make_room(chosen):
     )
 
 
-def expand_products(chosen, process, slopes):
+def expand_products(chosen: Chosen, process: Process, slopes: Slopes) -> Matrices:
     """Return q, its slope and second derivatives about a centre, see ``newton.minimise``.
 
     With e the generalised least-squares residuals at the centre and u_i = L^-1 Q'(dP/da_i) e, q is
@@ -164,7 +169,7 @@ def expand_products(chosen, process, slopes):
 
 
 @vectorised
-def _expand(chosen, process, slopes, room, forms):
+def _expand(chosen: Chosen, process: Process, slopes: Slopes, room: Room, forms: Matrices) -> None:
     rank = room.vectors.shape[1]
     for k in range(len(process.filter)):
         for i in range(CHUNK):
@@ -190,7 +195,7 @@ def _expand(chosen, process, slopes, room, forms):
         take_cross(room, some)
 
 
-def fit_residuals(chosen, coefficients, process):
+def fit_residuals(chosen: Chosen, coefficients: Matrix, process: Process) -> tuple[Matrices, Maps]:
     """Return fits to the least-squares residuals, by the process of a centre and by each voxel's own.
 
     Parameters
@@ -211,7 +216,9 @@ def fit_residuals(chosen, coefficients, process):
 
 
 @vectorised
-def _fit(chosen, coefficients, process, room, solutions, rests):
+def _fit(
+    chosen: Chosen, coefficients: Matrix, process: Process, room: Room, solutions: Matrices, rests: Maps
+) -> None:
     n_chosen = len(coefficients)
     for start in range(0, n_chosen, CHUNK):
         take_voxels(chosen, start, room)
@@ -237,7 +244,7 @@ def _fit(chosen, coefficients, process, room, solutions, rests):
 
 
 @vectorised
-def take_voxels(chosen, start, room):
+def take_voxels(chosen: Chosen, start: int, room: Room) -> None:
     """Write the sums of a chunk of the voxels; beyond their end the last one stands in."""
     order, rank = chosen.departures.shape[1:]
     for i in range(CHUNK):
@@ -252,7 +259,7 @@ def take_voxels(chosen, start, room):
 
 
 @vectorised
-def find_lags(filters, lags):
+def find_lags(filters: Maps, lags: Maps) -> None:
     """Write the lags of the precision of each filter."""
     for k in range(len(filters)):
         for i in range(CHUNK):
@@ -263,7 +270,7 @@ def find_lags(filters, lags):
 
 
 @vectorised
-def weigh_residuals(room, ends_of_design, filters, lags):
+def weigh_residuals(room: Room, ends_of_design: Matrix, filters: Maps, lags: Maps) -> None:
     """Write the corners of the precision P times the ends, and Q'Pr.
 
     The corner is HH', H_ij = f_(i + j + 1); see ``lagged_design``.
@@ -282,7 +289,7 @@ def weigh_residuals(room, ends_of_design, filters, lags):
 
 
 @vectorised
-def add_hankel(filters, values, result):
+def add_hankel(filters: Maps, values: Maps, result: Maps) -> None:
     """Add H of each filter times the values of every end, in place."""
     order = len(filters) - 1
     for first in range(0, len(values), order):
@@ -293,7 +300,7 @@ def add_hankel(filters, values, result):
 
 
 @vectorised
-def weigh_products(room, lags):
+def weigh_products(room: Room, lags: Maps) -> None:
     """Write r'Pr as ``rest``; after ``weigh_residuals``."""
     n_ends = len(room.ends)
     room.numbers[REST, :] = 0.0
@@ -306,7 +313,7 @@ def weigh_products(room, lags):
 
 
 @vectorised
-def solve_near(room, process):
+def solve_near(room: Room, process: Process) -> None:
     """Write the solutions of G(a)x = cross by conjugate gradients that begin with G^-1 of the centre.
 
     What G(a) differs by from that of the centre is small: single precision is enough. Filters and lags of
@@ -332,7 +339,7 @@ def solve_near(room, process):
 
 
 @vectorised
-def turn_direction(room):
+def turn_direction(room: Room) -> None:
     """Make the next direction ``along`` of what is ``left``, and G of the centre times it, ``passed``.
 
     ``total`` is the squared length of what is left, before and after.
@@ -354,7 +361,7 @@ def turn_direction(room):
 
 
 @vectorised
-def weigh_direction(room, ends_of_design):
+def weigh_direction(room: Room, ends_of_design: Matrix) -> None:
     """Write G of the voxel times the direction as ``change``."""
     rank, n_ends, order = room.vectors.shape[1], len(room.ends), room.lags.shape[1] - 1
     # With a change D of H the corner HH' changes by D times H of the centre, and H of the voxel times D.
@@ -374,7 +381,7 @@ def weigh_direction(room, ends_of_design):
 
 
 @vectorised
-def step_along(room):
+def step_along(room: Room) -> None:
     """Go along a direction to where the least is left."""
     room.numbers[SHARE, :] = 0.0
     for j in range(room.vectors.shape[1]):
@@ -392,7 +399,7 @@ def step_along(room):
 
 
 @vectorised
-def leave_fit(room):
+def leave_fit(room: Room) -> None:
     """Take a fit, which is in ``moved``, out of the sums."""
     rank, n_lagged = room.vectors.shape[1], len(room.lagged)
     for j in range(rank):
@@ -411,7 +418,7 @@ def leave_fit(room):
 
 
 @vectorised
-def mix_lags(room, slopes):
+def mix_lags(room: Room, slopes: Matrix) -> None:
     """Turn corners into the slopes Q'(dP/da_i)e: the sum of slopes[i, k] Q'D_ke less the corners."""
     rank, order = room.vectors.shape[1], len(slopes)
     for row in range(order * rank):
@@ -427,7 +434,7 @@ def mix_lags(room, slopes):
 
 
 @vectorised
-def make_forms(room, forms):
+def make_forms(room: Room, forms: Matrices) -> None:
     """Write the form B of e'P(a)e = f'Bf of every voxel, see ``lagged_design.make_form``."""
     order = len(room.products) - 1
     for k in range(order + 1):
@@ -443,7 +450,7 @@ def make_forms(room, forms):
 
 
 @vectorised
-def centre_forms(forms, filter_):
+def centre_forms(forms: Matrices, filter_: Numbers) -> None:
     """Turn forms B of the filter into q and its slope at one filter, in the first row; the rest stays."""
     size = forms.shape[1]
     for v in range(len(forms)):
@@ -458,7 +465,7 @@ def centre_forms(forms, filter_):
 
 
 @vectorised
-def take_cross(room, forms):
+def take_cross(room: Room, forms: Matrices) -> None:
     """Take products of the white slopes from the forms: what the fit adapts when the coefficients change."""
     rank, order = room.vectors.shape[1], len(room.products) - 1
     for a in range(order):

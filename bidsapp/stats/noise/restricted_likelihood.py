@@ -8,10 +8,12 @@ The last two are done again about better centres. (docs/noise.md has the reasons
 Words: ``z`` is atanh of the partial autocorrelations, shape (n_voxels, p); see ``autoregression``.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from bidsapp.records.arrays import Labels, Matrices, Matrix, Numbers
 from bidsapp.stats.noise import newton
 from bidsapp.stats.noise.autoregression import (
     curve_of_log_determinant,
@@ -22,8 +24,9 @@ from bidsapp.stats.noise.autoregression import (
     to_partials,
 )
 from bidsapp.stats.noise.information import expect_residual, invert_curve
-from bidsapp.stats.noise.lagged_design import make_local_design, weigh_slopes
+from bidsapp.stats.noise.lagged_design import LaggedDesign, LocalDesign, make_local_design, weigh_slopes
 from bidsapp.stats.noise.residual_kernels import Chosen, Slopes, expand_products, make_process
+from bidsapp.stats.noise.residual_sums import ResidualSums
 
 # The pilot's partials; where they are larger the expansion would begin too near a unit root.
 LARGEST_PILOT = 0.9
@@ -49,7 +52,7 @@ PILOT_CHUNK = 16384
 ENOUGH = 1024
 
 
-def estimate_z(sums, design, voxels, n_threads=1):
+def estimate_z(sums: ResidualSums, design: LaggedDesign, voxels: Labels, n_threads: int = 1) -> Matrix:
     """Return z of the greatest restricted likelihood, shape (n_chosen, p).
 
     Parameters
@@ -66,7 +69,7 @@ def estimate_z(sums, design, voxels, n_threads=1):
     return _approach(sums, design, voxels, z, n_threads=n_threads)
 
 
-def _correct_pilot(sums, design, voxels, z):
+def _correct_pilot(sums: ResidualSums, design: LaggedDesign, voxels: Labels, z: Matrix) -> Matrix:
     """Return the pilot as the linear function of itself that is nearest to the estimates of a sample.
 
     Its errors are mostly alike for voxels with like noise; without them few voxels need a second round.
@@ -76,10 +79,18 @@ def _correct_pilot(sums, design, voxels, z):
     with_constant = np.column_stack([z, np.ones(len(z))])
     weights = np.linalg.lstsq(with_constant[some], found)[0]
     largest = np.arctanh(LARGEST_PILOT)
-    return np.clip(with_constant @ weights, -largest, largest)
+    return np.asarray(np.clip(with_constant @ weights, -largest, largest))
 
 
-def _approach(sums, design, voxels, z, *, n_bins=N_BINS, n_threads=1):
+def _approach(
+    sums: ResidualSums,
+    design: LaggedDesign,
+    voxels: Labels,
+    z: Matrix,
+    *,
+    n_bins: int = N_BINS,
+    n_threads: int = 1,
+) -> Matrix:
     """Return z after the rounds, of which the later ones are for voxels that were far from their centre."""
     z, left, weights = z.copy(), np.arange(len(z)), None
     limit = min(FAR * np.sqrt(z.shape[1]), FARTHEST) / np.sqrt(design.dof)
@@ -95,7 +106,7 @@ def _approach(sums, design, voxels, z, *, n_bins=N_BINS, n_threads=1):
     return z
 
 
-def _iterate(sums, design, voxels, z):
+def _iterate(sums: ResidualSums, design: LaggedDesign, voxels: Labels, z: Matrix) -> Matrix:
     """Return z of voxels that are the centres of their own bins, as exactly as it can be found."""
     for _ in range(EXACT_ROUNDS):
         z, distance = refine((sums, voxels), design, z, z, EXACT_TOLERANCE)
@@ -104,7 +115,7 @@ def _iterate(sums, design, voxels, z):
     return z
 
 
-def make_pilot(products, design, voxels):
+def make_pilot(products: Matrix, design: LaggedDesign, voxels: Labels) -> Matrix:
     """Return z from the autocovariances of the least-squares residuals.
 
     Residuals are less correlated than the noise. The difference is taken from one process for all voxels,
@@ -130,7 +141,14 @@ def make_pilot(products, design, voxels):
     return z
 
 
-def refine(chosen, design, z, centres, tolerance, n_threads=1):
+def refine(
+    chosen: tuple[ResidualSums, Labels],
+    design: LaggedDesign,
+    z: Matrix,
+    centres: Matrix,
+    tolerance: float,
+    n_threads: int = 1,
+) -> tuple[Matrix, Numbers]:
     """Return z of the least deviance, expanded about the nearest centre, and how far it is from that.
 
     ``chosen`` has the ResidualSums and which of their voxels the rows of z are.
@@ -140,7 +158,7 @@ def refine(chosen, design, z, centres, tolerance, n_threads=1):
     refined = np.empty_like(z)
     coefficients = to_coefficients(np.tanh(centres))
 
-    def improve(job):
+    def improve(job: tuple[int, Labels]) -> None:
         number, members = job
         local = make_local_design(design, coefficients[number])
         some = Chosen(sums.products, sums.departures, sums.ends, voxels[members])
@@ -157,19 +175,19 @@ def refine(chosen, design, z, centres, tolerance, n_threads=1):
     return refined, np.linalg.norm(refined - centres[bins], axis=1)
 
 
-def group(bins):
+def group(bins: Labels) -> Iterator[tuple[int, Labels]]:
     """Yield every bin in use and its voxels."""
     order = np.argsort(bins, kind="stable")
     numbers, starts = np.unique(bins[order], return_index=True)
     yield from zip(numbers, np.split(order, starts[1:]), strict=True)
 
 
-def split(voxels, size):
+def split(voxels: Labels, size: int) -> list[Labels]:
     """Return voxels in pieces of at most this size."""
     return [voxels[start : start + size] for start in range(0, len(voxels), size)]
 
 
-def _describe_slopes(design, local):
+def _describe_slopes(design: LaggedDesign, local: LocalDesign) -> Slopes:
     """Return the Slopes at a process."""
     lags, corners = weigh_slopes(local.filter)
     order, rank = design.ends.shape[1:]
@@ -178,7 +196,7 @@ def _describe_slopes(design, local):
     return Slopes(*(np.ascontiguousarray(part, np.float32) for part in parts))
 
 
-def _describe_centre(design, local, forms):
+def _describe_centre(design: LaggedDesign, local: LocalDesign, forms: Matrices) -> Matrix:
     """Return what ``newton.minimise`` knows about a centre, from the voxels of its bin."""
     coefficients = -local.filter[1:]
     n_runs, v_curve = len(design.runs), curve_of_log_determinant(coefficients)

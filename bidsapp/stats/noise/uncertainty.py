@@ -26,7 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix, Numbers
 from bidsapp.stats.noise.autoregression import (
     curve_of_log_determinant,
     fill_stages,
@@ -36,7 +38,7 @@ from bidsapp.stats.noise.autoregression import (
 )
 from bidsapp.stats.noise.contrast_kernels import Expansion, invert_information, weigh_voxels
 from bidsapp.stats.noise.information import expect_form, invert_curve
-from bidsapp.stats.noise.lagged_design import LaggedDesign, make_form, make_local_design
+from bidsapp.stats.noise.lagged_design import LaggedDesign, LocalDesign, make_form, make_local_design
 from bidsapp.stats.noise.residual_kernels import centre_forms
 
 # Fai and Cornelius' expectation of F exists above two degrees of freedom.
@@ -68,32 +70,55 @@ class Uncertainty:
         What is left of W where the coefficients were smoothed over voxels.
     """
 
-    bins: np.ndarray
-    partials: np.ndarray
-    centres: np.ndarray
+    bins: Labels
+    partials: Matrix
+    centres: Matrix
     design: LaggedDesign
-    inverses: np.ndarray
-    excess: np.ndarray
-    slopes: np.ndarray
-    inverse_information: np.ndarray
-    offset: np.ndarray
-    offset_slopes: np.ndarray
-    share: float | np.ndarray = 1.0
+    inverses: Matrices
+    excess: Matrices
+    slopes: NDArray[np.floating]
+    inverse_information: Matrices
+    offset: Matrix
+    offset_slopes: Matrices
+    share: float | Map = 1.0
 
 
-def assess_noise(design, bins, partials, centres, *, share=1.0, n_threads=1):
+def assess_noise(
+    design: LaggedDesign,
+    bins: Labels,
+    partials: Matrix,
+    centres: Matrix,
+    *,
+    share: float | Map = 1.0,
+    n_threads: int = 1,
+) -> Uncertainty:
     """Return the Uncertainty of voxels; ``centres`` (n_bins, p) are the partials of the bins' centres."""
     coefficients = to_coefficients(centres)
 
-    def assess(number):
+    def assess(number: int) -> tuple[NDArray[np.floating], ...]:
         return _assess_process(design, make_local_design(design, coefficients[number]), centres[number])
 
     with ThreadPoolExecutor(n_threads) as pool:
-        made = [np.stack(values) for values in zip(*pool.map(assess, range(len(centres))), strict=True)]
-    return Uncertainty(bins, partials, coefficients, design, *made, share=share)
+        made = zip(*pool.map(assess, range(len(centres))), strict=True)
+        inverses, excess, slopes, information, offset, offset_slopes = map(np.stack, made)
+    return Uncertainty(
+        bins=bins,
+        partials=partials,
+        centres=coefficients,
+        design=design,
+        inverses=inverses,
+        excess=excess,
+        slopes=slopes,
+        inverse_information=information,
+        offset=offset,
+        offset_slopes=offset_slopes,
+        share=share,
+    )
 
 
-def _assess_process(design, local, partials):
+def _assess_process(
+    design: LaggedDesign, local: LocalDesign, partials: Numbers
+) -> tuple[NDArray[np.floating], ...]:
     """Return the fields of Uncertainty for one process."""
     form, moved, through = expect_form(design, local, partials)
     coefficients = -local.filter[1:]
@@ -114,7 +139,7 @@ def _assess_process(design, local, partials):
     return local.inverse, excess, local.slopes, white @ w @ white.T, offset, logs / design.dof
 
 
-def _whiten(partials):
+def _whiten(partials: Numbers) -> Matrix:
     """Return R of ``whiten_slopes``, shape (p, p)."""
     stages = np.zeros((len(partials), len(partials)))
     fill_stages(partials, stages)
@@ -124,7 +149,7 @@ def _whiten(partials):
     return white
 
 
-def weigh_t(uncertainty, rows, directions):
+def weigh_t(uncertainty: Uncertainty, rows: Matrix, directions: Maps) -> tuple[Map, Map]:
     """Return the variance of contrasts d'R of each voxel for noise of variance 1, 1 + 2 k times, and dof.
 
     Parameters
@@ -143,7 +168,7 @@ def weigh_t(uncertainty, rows, directions):
     return unit * size * (1.0 + 2.0 * k), dof
 
 
-def weigh_f(uncertainty, rows):
+def weigh_f(uncertainty: Uncertainty, rows: Matrix) -> tuple[Matrices, Map]:
     """Return the covariance of rows R, (n_rows, n_rows, n_voxels), and the dof of their F, as ``weigh_t``.
 
     k is the mean along the eigenvectors of R G^-1 R' at the centre of the bin; the denominator's degrees of
@@ -157,16 +182,17 @@ def weigh_f(uncertainty, rows):
     return unit * covariance * (1.0 + 2.0 * k.mean(axis=0)), _join_dof(dof)
 
 
-def _join_dof(dof):
+def _join_dof(dof: Maps) -> Map:
     """Return Fai and Cornelius' degrees of freedom from those of each row, (n_rows, n_voxels)."""
-    if len(dof) == 1:
-        return dof[0]
-    dof = np.maximum(dof, LEAST_DOF)
-    expected = np.sum(dof / (dof - 2.0), axis=0)
-    return 2.0 * expected / (expected - len(dof))
+    joined: Map = dof[0]
+    if len(dof) > 1:
+        dof = np.maximum(dof, LEAST_DOF)
+        expected = np.sum(dof / (dof - 2.0), axis=0)
+        joined = 2.0 * expected / (expected - len(dof))
+    return np.asarray(joined)
 
 
-def _weigh(uncertainty, expansion, directions):
+def _weigh(uncertainty: Uncertainty, expansion: Expansion, directions: Maps) -> tuple[Map, Map, Map]:
     """Return d'RG^-1R'd, k and the degrees of freedom of every voxel, each (n_voxels,)."""
     of_voxels = uncertainty.bins, uncertainty.partials, np.ascontiguousarray(directions.T)
     size, k, spread = weigh_voxels(expansion, *of_voxels)
@@ -174,7 +200,7 @@ def _weigh(uncertainty, expansion, directions):
     return size, share * k, 2.0 / (2.0 / uncertainty.design.dof + share * spread)
 
 
-def _expand(uncertainty, rows):
+def _expand(uncertainty: Uncertainty, rows: Matrix) -> tuple[Expansion, float]:
     """Return the Expansion of rows R and the unit of their variance.
 
     The unit is that of the first centre: numbers about 1 have a Cholesky factor, whatever the unit of rows.
@@ -188,7 +214,7 @@ def _expand(uncertainty, rows):
     return Expansion(forms, sizes, excess, uncertainty.centres, *about), unit
 
 
-def _expand_rows(uncertainty, number, rows):
+def _expand_rows(uncertainty: Uncertainty, number: int, rows: Matrix) -> NDArray[np.floating]:
     """Return N of rows R about the centre of a bin, shape (n_rows, n_rows, p + 1, p + 1).
 
     N in the corner, its slopes beside it, half its second derivatives in the rest.
