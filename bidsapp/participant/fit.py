@@ -270,6 +270,7 @@ def combine(
     covariance; of the others an F test needs the covariance of its rows too.
     """
     joint = [entry.estimate for entry in inputs if isinstance(entry.estimate, JointEstimate)]
+    assert len(joint) in (0, len(inputs)), "inputs of one contrast are all of one kind"
     if joint:
         return combine_joint_estimates(joint, name=contrast.name, method=method), ()
     estimates = [entry.estimate for entry in inputs if isinstance(entry.estimate, Estimate)]
