@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from documents import factor_and_convolve
 
 from bidsapp.cli.main import main
 
@@ -64,13 +65,7 @@ def write_model(dataset, condition, **wanted):
                 "Level": "Run",
                 "Name": "runs",
                 "GroupBy": ["run", "subject"],
-                "Transformations": {
-                    "Transformer": "pybids-transforms-v1",
-                    "Instructions": [
-                        {"Name": "Factor", "Input": ["trial_type"]},
-                        {"Name": "Convolve", "Input": ["trial_type.*"], "Model": "spm"},
-                    ],
-                },
+                "Transformations": factor_and_convolve(),
                 "Model": {"Type": "glm", "X": ["trial_type.*", 1]},
                 "Contrasts": [{"Name": "c", "ConditionList": [condition], "Weights": [1], "Test": "t"}],
             }

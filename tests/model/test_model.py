@@ -2,6 +2,7 @@ import copy
 import json
 
 import pytest
+from documents import factor_and_convolve
 
 from bidsapp.errors import AppError, InputError, ModelError
 from bidsapp.model.read import parse_model, read_model
@@ -18,13 +19,7 @@ def document(**changes):
                 "Level": "Run",
                 "Name": "run",
                 "GroupBy": ["run", "subject"],
-                "Transformations": {
-                    "Transformer": "pybids-transforms-v1",
-                    "Instructions": [
-                        {"Name": "Factor", "Input": ["trial_type"]},
-                        {"Name": "Convolve", "Input": ["trial_type.*"], "Model": "spm"},
-                    ],
-                },
+                "Transformations": factor_and_convolve(),
                 "Model": {"Type": "glm", "X": ["trial_type.*", "trans_?", 1]},
                 "Contrasts": [
                     {

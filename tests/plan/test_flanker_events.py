@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from documents import factor_and_convolve
 from makers.flanker import write_events
 from synthetic import MOTION
 
@@ -47,13 +48,7 @@ def model_of(tmp_path):
                     "Level": "Run",
                     "Name": "run_level",
                     "GroupBy": ["run", "subject"],
-                    "Transformations": {
-                        "Transformer": "pybids-transforms-v1",
-                        "Instructions": [
-                            {"Name": "Factor", "Input": ["trial_type"]},
-                            {"Name": "Convolve", "Input": ["trial_type.*"], "Model": "spm"},
-                        ],
-                    },
+                    "Transformations": factor_and_convolve(),
                     "Model": {"Type": "glm", "X": [1, *x]},
                     "Contrasts": [
                         {
