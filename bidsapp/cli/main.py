@@ -1,6 +1,6 @@
 """The command line: arguments to settings, settings to a stage, errors to an exit code.
 
-The only place that exits, prints or configures logging. The flags are made from ``settings.py``.
+The only place that exits, prints or configures logging. The flags are made from ``settings/parts.py``.
 """
 
 import argparse

@@ -61,7 +61,7 @@ def review_noise(residuals: Matrix, model: FittedRun, fit: RunFit, geometry: Geo
     Parameters
     ----------
     residuals : ndarray, shape (n_volumes, n_chosen)
-        As ``run_series.fit_series`` returns them.
+        As ``series.fit_series`` returns them.
     model : FittedRun
     fit : RunFit
     geometry : Geometry

@@ -59,7 +59,7 @@ def fit_series(
     without : list of ndarray of bool, shape (n_voxels,)
         The voxels left out, one array a run.
     residuals : ndarray, shape (n_volumes, n_chosen)
-        Before whitening, of the voxels of ``noise_check.choose_sample``.
+        Before whitening, of the voxels of ``noise.check.choose_sample``.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Every choice a user has, as frozen dataclasses with the defaults.
 
 A field is declared once, with its default and its help; the command line, the configuration file, the
-saved settings and the descriptors are made from these declarations (``cli.py``). The flag of a field is
+saved settings and the descriptors are made from these declarations (``cli/main.py``). The flag of a field is
 its name with dashes: ``n_permutations`` is ``--n-permutations`` (``--n_permutations`` works too).
 """
 

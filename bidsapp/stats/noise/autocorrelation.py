@@ -99,7 +99,7 @@ def estimate_noise(
     ----------
     sums : SeriesSums
     name : str
-        As in ``noise_models.parse_noise_model``; the order is that of the sums.
+        As in ``noise.models.parse_noise_model``; the order is that of the sums.
     smooth : Smoother or None
         Smooths a map (n_voxels,), NaN where there is no value; applied to the coefficients of first-order
         models and to z of the others, of whose uncertainty its ``share`` is left.

@@ -14,7 +14,7 @@ Noise: TypeAlias = tuple[Labels, Matrix]
 
 
 class Expansion(NamedTuple):
-    """Rows R about the centres of bins; see ``noise_uncertainty`` for the symbols.
+    """Rows R about the centres of bins; see ``noise.uncertainty`` for the symbols.
 
     Attributes
     ----------
