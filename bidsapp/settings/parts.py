@@ -421,13 +421,10 @@ class Control:
     notrack: bool = option(False, "Accepted for compatibility; nothing is ever sent.", kind="flag")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All settings of one call of the app."""
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """All that a user chooses but the folders and the levels, which is what records keep."""
 
-    bids_dir: Path
-    output_dir: Path
-    levels: tuple[str, ...]
     selection: Selection = Selection()
     model: ModelOptions = ModelOptions()
     run: RunOptions = RunOptions()
@@ -436,14 +433,19 @@ class Settings:
     control: Control = Control()
 
 
+@dataclass(frozen=True)
+class Settings(Choices):
+    """All settings of one call of the app."""
+
+    bids_dir: Path
+    output_dir: Path
+    levels: tuple[str, ...]
+
+
 # The parts that one level alone reads.
 LEVEL_OF_PART = {"run": "participant", "group": "group", "permutation": "group"}
 Part: TypeAlias = Selection | ModelOptions | RunOptions | GroupOptions | PermutationOptions | Control
-PARTS: dict[str, type[Part]] = {
-    name: part
-    for name, part in get_type_hints(Settings).items()
-    if name not in ("bids_dir", "output_dir", "levels")
-}
+PARTS: dict[str, type[Part]] = get_type_hints(Choices)
 
 
 def find_unread(names: Collection[str], levels: Collection[str]) -> dict[str, list[str]]:
