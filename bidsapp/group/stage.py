@@ -30,7 +30,7 @@ from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.inputs.estimates import MAKE_AGAIN
 from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Progress
-from bidsapp.job.resume import Stopwatch, common_record, make_fingerprint
+from bidsapp.job.resume import Stopwatch, common_record, describe_call, make_fingerprint
 from bidsapp.job.workers import group_workers
 from bidsapp.outputs.earlier import (
     drop_record,
@@ -79,7 +79,7 @@ def run_models(plan: GroupPlan, settings: Settings) -> list[str]:
     for spec in settings.group.roi:
         read_atlas(spec)  # A name that is wrong ends the stage before an image is read.
     check_main_threshold(plan, settings)
-    prepare_output(plan, settings)
+    prepare_output(plan, settings.output_dir)
     progress = Progress(len(plan.models), "group model")
     failures = []
     for model in plan.models:
@@ -111,7 +111,7 @@ def run_model(model: DatasetModel, plan: GroupPlan, settings: Settings) -> tuple
     if content["contrasts"]:
         status = {"status": "partial", "message": " ".join(failures)} if failures else {"status": "complete"}
         about = {"node": model.node, "entities": model.entities, "group_by": model.group_by}
-        common = common_record("group", plan, settings, fingerprint, watch)
+        common = common_record("group", describe_call("group", plan, settings), fingerprint, watch)
         written = {"written": measure_files(settings.output_dir, content, GROUP)}
         write_json(path, common | status | about | content | written)
     drop_record(path)

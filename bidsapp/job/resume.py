@@ -56,10 +56,8 @@ def make_fingerprint(*parts: object) -> str:
     return digest.hexdigest()[:32]
 
 
-def common_record(
-    kind: str, plan: ParticipantPlan | GroupPlan, settings: Settings, fingerprint: str, watch: Stopwatch
-) -> Document:
-    """Return what the records of both stages have in common (see docs/records.md)."""
+def common_record(kind: str, about: Document, fingerprint: str, watch: Stopwatch) -> Document:
+    """Return what the records of both stages have in common, with what is said ``about`` the call."""
     return {
         "schema": 1,
         "kind": kind,
@@ -67,6 +65,13 @@ def common_record(
         "started": watch.started.isoformat(timespec="seconds"),
         "finished": watch.finished.isoformat(timespec="seconds"),
         "seconds": round(watch.seconds, 3),
+        **about,
+    }
+
+
+def describe_call(kind: str, plan: ParticipantPlan | GroupPlan, settings: Settings) -> Document:
+    """Return what every record of a call says of it: its settings, versions, model and command."""
+    return {
         "settings": describe_settings(settings, kind),
         "versions": find_versions(),
         "model": {

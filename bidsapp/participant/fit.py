@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -18,12 +20,12 @@ from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.tables import write_contrasts, write_design
 from bidsapp.participant.noise_record import caution_of_noise, describe_noise, noise_fields, review_noise
-from bidsapp.participant.series import fit_series, write_residuals
+from bidsapp.participant.series import fit_series, open_blocks, write_residuals
 from bidsapp.records.arrays import Matrix
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Estimate, EstimateKey, Geometry, JointEstimate
 from bidsapp.records.plan import CombineFit, RunFit, SubjectPlan
-from bidsapp.settings.parts import RunOptions, Settings
+from bidsapp.settings.parts import RunOptions
 from bidsapp.stats.run.derivative_boost import estimate_boosted_t
 from bidsapp.stats.run.fixed_effects import combine_joint_estimates, combine_with_shares
 from bidsapp.stats.run.glm import FittedRun, correlate_contrasts, estimate_f, estimate_t
@@ -45,13 +47,16 @@ class Fitted:
     parts: tuple[Part, ...] = ()
 
 
-def fit_run(fit: RunFit, settings: Settings, n_threads: int) -> tuple[list[Fitted], Document, list[str]]:
+def fit_run(
+    fit: RunFit, options: RunOptions, output_dir: Path, n_threads: int
+) -> tuple[list[Fitted], Document, list[str]]:
     """Fit one run, write its estimates, and return them with the run's record.
 
     Parameters
     ----------
     fit : RunFit
-    settings : Settings
+    options : RunOptions
+    output_dir : Path
     n_threads : int
 
     Returns
@@ -63,18 +68,23 @@ def fit_run(fit: RunFit, settings: Settings, n_threads: int) -> tuple[list[Fitte
         What the user should know of the run, as far as its series tells it.
     """
     run, planned = fit.runs[0], fit.notes
-    geometry, model, fit, without, residuals = fit_series(fit, settings, n_threads)
-    made = [(contrast, estimate(model, contrast, fit, settings.run)) for contrast in fit.contrasts]
+    geometry, model, fit, without, residuals = fit_series(fit, options, n_threads)
+    made = [(contrast, estimate(model, contrast, fit, options)) for contrast in fit.contrasts]
     quality = assess_contrasts(fit)
-    noise = describe_noise(model, settings.run.noise_model, [estimate.dof for _, estimate in made])
+    noise = describe_noise(model, options.noise_model, [estimate.dof for _, estimate in made])
     noise["check"] = review_noise(residuals, model, fit, geometry)
     repetition_time = min(run.repetition_time for run in fit.runs)
     fit = replace(fit, notes=(*fit.notes, *caution_of_noise(noise, repetition_time)))
-    files = write_run(fit, model, geometry, settings, quality, noise_fields(noise))
-    if settings.run.residuals:
-        files["residuals"] = write_residuals(fit, model, geometry, without, settings, n_threads)
+    fields = sidecar_fields(fit.node, "run", fit.entities, warnings_of(fit), options)
+    fields |= noise_fields(noise) | fit.made_with
+    files = write_run(fit, model, geometry, output_dir, quality, fields)
+    if options.residuals:
+        read = partial(
+            open_blocks, fit, geometry=geometry, without=without, options=options, n_threads=n_threads
+        )
+        files["residuals"] = write_residuals(fit, model, geometry, options, output_dir, read)
     details = {
-        "method": describe_method(fit, settings.run),
+        "method": describe_method(fit, options),
         "runs": [fit.label],
         "left_out": [],
         "made_with": fit.made_with,
@@ -86,10 +96,10 @@ def fit_run(fit: RunFit, settings: Settings, n_threads: int) -> tuple[list[Fitte
         key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
         asked = {"asked": fit.asked.get(contrast.name)}
         more = noise_fields(noise, estimate)
-        return write_fitted(key, estimate, geometry, details | asked, settings, more)
+        return write_fitted(Fitted(key, geometry, estimate, details | asked), options, output_dir, more)
 
     fitted = map_in_threads(write, made, n_threads)
-    if not settings.run.derivative_boost:  # boosted effects are no weighted sums
+    if not options.derivative_boost:  # boosted effects are no weighted sums
         fitted = add_parts(fitted, model, fit)
     more = {
         "noise_model": noise["model"],
@@ -165,12 +175,12 @@ def write_run(
     fit: RunFit,
     model: FittedRun,
     geometry: Geometry,
-    settings: Settings,
+    output_dir: Path,
     quality: Document,
-    more_fields: Document,
+    fields: Document,
 ) -> Document:
     """Write the mask, design, weights and model-fit maps of a run; return what its record says of them."""
-    out, entities = settings.output_dir, fit.entities
+    out, entities = output_dir, fit.entities
     mask = names.mask_path(entities)
     write_mask(out / mask, geometry, space=entities.get("space"))
     write_json(out / names.sidecar_path(mask), {"Type": "Brain", "Description": "Voxels analysed"})
@@ -180,9 +190,6 @@ def write_run(
     write_contrasts(out / table, fit.contrasts, fit.design.columns, quality)
     maps = {"rsquare": model.r_square, "sigmasquared": model.sigma_square, "tsnr": model.tsnr}
     maps |= {f"ar{order + 1}": values for order, values in enumerate(model.autocorrelation)}
-    fields = (
-        sidecar_fields(fit.node, "run", entities, warnings_of(fit), settings) | more_fields | fit.made_with
-    )
     return {
         "mask": mask,
         "design": design,
@@ -195,7 +202,7 @@ def write_run(
 
 
 def combine_fits(
-    fit: CombineFit, fitted: Sequence[Fitted], subject: SubjectPlan, settings: Settings
+    fit: CombineFit, fitted: Sequence[Fitted], subject: SubjectPlan, options: RunOptions, output_dir: Path
 ) -> list[Fitted]:
     """Combine estimates of a subject by fixed effects, write and return the results.
 
@@ -206,7 +213,8 @@ def combine_fits(
         Everything of the subject so far; inputs that are not there (a run failed) are left out.
     subject : SubjectPlan
         Says which runs are left out and why.
-    settings : Settings
+    options : RunOptions
+    output_dir : Path
 
     Returns
     -------
@@ -228,7 +236,7 @@ def combine_fits(
     warnings = [note for entry in inputs for note in entry.record["warnings"]]
     warnings += [*subject.problems, *(f"{one['run']} is left out: {one['reason']}" for one in left_out)]
     details = {
-        "method": "passed through" if len(inputs) == 1 else method_in_words(fit, settings),
+        "method": "passed through" if len(inputs) == 1 else method_in_words(fit, options.fixed_effects),
         "runs": used,
         "left_out": left_out,
         "warnings": list(dict.fromkeys(warnings)),
@@ -236,19 +244,19 @@ def combine_fits(
     }
     made = []
     for contrast in fit.contrasts:
-        method = settings.run.fixed_effects if fit.method == "fixed" else fit.method
+        method = options.fixed_effects if fit.method == "fixed" else fit.method
         estimate, parts = combine(inputs, fit.design.matrix[rows], contrast, method)
         key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
         same = contrast.name == inputs[0].record["contrast"]
         asked = {"asked": inputs[0].record["asked"] if same else None}
-        entry = write_fitted(key, estimate, geometry, details | asked, settings)
-        made.append(replace(entry, parts=parts) if fit.goes_on else entry)
+        entry = Fitted(key, geometry, estimate, details | asked, parts if fit.goes_on else ())
+        made.append(write_fitted(entry, options, output_dir))
     return made
 
 
-def method_in_words(fit: CombineFit, settings: Settings) -> str:
+def method_in_words(fit: CombineFit, fixed_effects: str) -> str:
     """Return how the estimates of several inputs are combined."""
-    equal = fit.method == "fixed" and settings.run.fixed_effects == "equal"
+    equal = fit.method == "fixed" and fixed_effects == "equal"
     return "fixed effects, equal weights" if equal else fit.method_in_words
 
 
@@ -321,18 +329,13 @@ def _keep_rows(entry: Fitted, rows: Sequence[str], kept: Sequence[str]) -> Fitte
 
 
 def write_fitted(
-    key: EstimateKey,
-    estimate: Estimate | JointEstimate,
-    geometry: Geometry,
-    details: Document,
-    settings: Settings,
-    more_fields: Document | None = None,
+    fitted: Fitted, options: RunOptions, output_dir: Path, more_fields: Document | None = None
 ) -> Fitted:
-    """Write the maps of an estimate, with more fields in their sidecars; return it with its record."""
+    """Write the maps of an estimate, with more fields in their sidecars; return it with its full record."""
+    key, estimate, details = fitted.key, fitted.estimate, fitted.record
     is_t = isinstance(estimate, Estimate)
     maps = make_t_maps(estimate) if isinstance(estimate, Estimate) else make_f_maps(estimate)
     entities = dict(key.entities)
-    units = UNITS[settings.run.scaling]
     described = {
         "node": key.node,
         "level": key.level,
@@ -340,10 +343,10 @@ def write_fitted(
         "contrast": key.contrast,
         "test": "t" if is_t else "F",
         "dof": describe_dof(estimate),
-        "units": units,
+        "units": UNITS[options.scaling],
         **details,
     }
-    fields = sidecar_fields(key.node, key.level, entities, details["warnings"], settings) | {
+    fields = sidecar_fields(key.node, key.level, entities, details["warnings"], options) | {
         "ContrastName": key.contrast,
         "Test": described["test"],
         "AlternativeHypothesis": "two-sided" if is_t else "upper tail",
@@ -355,29 +358,29 @@ def write_fitted(
         **details["made_with"],
         **(more_fields or {}),
     }
-    paths = write_estimate(settings.output_dir, key, maps, geometry, fields)
+    paths = write_estimate(output_dir, key, maps, fitted.geometry, fields)
     mask = names.mask_path(entities, node=None if key.level == "run" else key.node)
     if key.level != "run":
-        write_mask(settings.output_dir / mask, geometry, space=entities.get("space"))
-        write_json(settings.output_dir / names.sidecar_path(mask), {"Type": "Brain"})
-    return Fitted(key, geometry, estimate, described | {"maps": paths, "mask": mask})
+        write_mask(output_dir / mask, fitted.geometry, space=entities.get("space"))
+        write_json(output_dir / names.sidecar_path(mask), {"Type": "Brain"})
+    return replace(fitted, record=described | {"maps": paths, "mask": mask})
 
 
 def sidecar_fields(
-    node: str, level: str, entities: Mapping[str, str], warnings: Sequence[str], settings: Settings
+    node: str, level: str, entities: Mapping[str, str], warnings: Sequence[str], options: RunOptions
 ) -> Document:
     """Return the fields that the sidecars of all maps of a fit share."""
     return {
         "SpatialReference": entities.get("space"),
         "NodeName": node,
         "NodeLevel": level.capitalize(),
-        "SmoothingFWHM": settings.run.smoothing_fwhm,
-        "Scaling": settings.run.scaling,
-        "units": UNITS[settings.run.scaling],
-        "NoiseModel": settings.run.noise_model,
-        "NoiseSmoothingFWHM": settings.run.noise_smoothing_fwhm,
-        "FixedEffects": settings.run.fixed_effects,
-        "DerivativeBoost": settings.run.derivative_boost,
+        "SmoothingFWHM": options.smoothing_fwhm,
+        "Scaling": options.scaling,
+        "units": UNITS[options.scaling],
+        "NoiseModel": options.noise_model,
+        "NoiseSmoothingFWHM": options.noise_smoothing_fwhm,
+        "FixedEffects": options.fixed_effects,
+        "DerivativeBoost": options.derivative_boost,
         "TaskGLMVersion": __version__,
         "Warnings": warnings or None,
     }

@@ -1,7 +1,8 @@
 """From the files of a run to its fitted model, and back to its residual series; both times as a stream."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ from bidsapp.participant.noise_smoothing import Smoother, find_pairs, make_smoot
 from bidsapp.records.arrays import Labels, Maps, Mask, Matrix
 from bidsapp.records.maps import Geometry, Run
 from bidsapp.records.plan import RunFit
-from bidsapp.settings.parts import RunOptions, Settings
+from bidsapp.settings.parts import RunOptions
 from bidsapp.stats.noise.check import choose_sample
 from bidsapp.stats.noise.models import count_lags
 from bidsapp.stats.noise.time_model import make_time_model
@@ -36,7 +37,7 @@ Sample: TypeAlias = tuple[list[Maps], tuple[float, float]]
 
 
 def fit_series(
-    fit: RunFit, settings: Settings, n_threads: int
+    fit: RunFit, options: RunOptions, n_threads: int
 ) -> tuple[Geometry, FittedRun, RunFit, list[Mask], Matrix]:
     """Read and fit the runs of one model.
 
@@ -46,7 +47,7 @@ def fit_series(
     Parameters
     ----------
     fit : RunFit
-    settings : Settings
+    options : RunOptions
     n_threads : int
 
     Returns
@@ -70,18 +71,18 @@ def fit_series(
         masks = [read_mask(run.mask) for run in fit.runs]
         geometry = masks[0] if len(masks) == 1 else intersect_masks(masks, [run.mask for run in fit.runs])
         without = [np.zeros(geometry.n_points, bool) for _ in fit.runs]
-        fwhm_mm = settings.run.noise_smoothing_fwhm
+        fwhm_mm = options.noise_smoothing_fwhm
         looked_at = choose_sample(geometry.n_points)
         voxels, pairs = find_pairs(geometry, looked_at) if fwhm_mm > 0 else (looked_at, [])
-        sums, gaps, samples = _sum_runs(fit, without, voxels, geometry, settings, n_threads)
+        sums, gaps, samples = _sum_runs(fit, without, voxels, geometry, options, n_threads)
         without = [gap.points for gap in gaps]
         if any(gap.volumes or points.any() for gap, points in zip(gaps, without, strict=True)):
             fit = leave_out(fit, [gap.volumes for gap in gaps], without)
-            sums, _, samples = _sum_runs(fit, without, voxels, geometry, settings, n_threads)
+            sums, _, samples = _sum_runs(fit, without, voxels, geometry, options, n_threads)
         small = [note for pair in zip(fit.runs, masks, strict=True) for note in warn_of_small_mask(*pair)]
         fit = replace(fit, notes=(*fit.notes, *small))
         smooth = _make_smoother(geometry, fwhm_mm, sums, samples, pairs)
-        noise_model = settings.run.noise_model
+        noise_model = options.noise_model
         fitted = fit_run_glm(sums, noise_model=noise_model, smooth=smooth, n_threads=n_threads)
         residuals = _leave_residuals(samples, fitted, voxels)[:, np.searchsorted(voxels, looked_at)]
         return geometry, fitted, fit, without, residuals
@@ -210,27 +211,27 @@ def _sum_runs(
     without: Sequence[Mask],
     voxels: Labels,
     geometry: Geometry,
-    settings: Settings,
+    options: RunOptions,
     n_threads: int,
 ) -> tuple[SeriesSums, list[Gaps], list[Sample]]:
     """Return the sums over time of all runs of a fit, what the series of each lacks, and samples of them."""
     model = make_time_model(fit.design.matrix, fit.keep, [rows.start for rows in fit.rows])
-    if settings.run.noise_model == LIKE_NILEARN:
+    if options.noise_model == LIKE_NILEARN:
         model = replace(model, baseline=model.keep)
     # Runs that are fitted together share the coefficients: those of the shortest repetition time.
     repetition_time = min(run.repetition_time for run in fit.runs)
     shortest = min(run.n_volumes for run in fit.runs)
-    n_lags = count_lags(settings.run.noise_model, repetition_time, model.dof, shortest)
+    n_lags = count_lags(options.noise_model, repetition_time, model.dof, shortest)
     parts, gaps, samples = [], [], []
     for number, rows in enumerate(fit.rows):
-        blocks, series = open_blocks(fit, number, geometry, without, settings.run, n_threads)
+        blocks, series = open_blocks(fit, number, geometry, without, options, n_threads)
         stored = series.slope, series.intercept
         sample: list[Maps] = []
         part = accumulate(
             _watch(blocks, voxels, sample),
             model.of_run(rows),
             n_lags=n_lags,
-            scaling=settings.run.scaling,
+            scaling=options.scaling,
             stored=stored,
             n_threads=n_threads,
         )
@@ -264,18 +265,18 @@ def write_residuals(
     fit: RunFit,
     fitted: FittedRun,
     geometry: Geometry,
-    without: Sequence[Mask],
-    settings: Settings,
-    n_threads: int,
+    options: RunOptions,
+    output_dir: Path,
+    read: Callable[[int], tuple[Iterable[Maps], Series]],
 ) -> list[str]:
-    """Write the residual series of every run of a fit, by a second pass; return their paths."""
+    """Write the residual series of every run of a fit, read once more by its number; return their paths."""
     paths = []
     for number, run in enumerate(fit.runs):
-        blocks, series = open_blocks(fit, number, geometry, without, settings.run, n_threads)
+        blocks, series = read(number)
         blocks = make_residuals(blocks, fitted, run=number, stored=(series.slope, series.intercept))
         path = names.residuals_path(run.entities)
         write_series(
-            settings.output_dir / path,
+            output_dir / path,
             blocks,
             geometry,
             n_volumes=run.n_volumes,
@@ -287,11 +288,11 @@ def write_residuals(
             "RepetitionTime": run.repetition_time,
             "StartTime": run.start_time,
             "NodeName": fit.node,
-            "Scaling": settings.run.scaling,
-            "SmoothingFWHM": settings.run.smoothing_fwhm,
+            "Scaling": options.scaling,
+            "SmoothingFWHM": options.smoothing_fwhm,
             "SkullStripped": True,
             "TaskName": run.entities.get("task"),
         }
-        write_json(settings.output_dir / names.sidecar_path(path), sidecar)
+        write_json(output_dir / names.sidecar_path(path), sidecar)
         paths.append(path)
     return paths

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from joblib import Parallel, delayed
@@ -12,7 +11,8 @@ from bidsapp.errors import EXIT_FAILURE, EXIT_OK, find_cautions, log_notes
 from bidsapp.job.environment import count_cpus, find_memory_gb
 from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Progress
-from bidsapp.participant.subject import try_subject
+from bidsapp.job.resume import describe_call
+from bidsapp.participant.subject import Job, try_subject
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
 from bidsapp.plan.memory import share_out
@@ -37,7 +37,7 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
             logger.warning("%s", note)
     for note in warn_of_noise_models(plan, settings.run.noise_model):
         logger.warning("%s", note)
-    prepare_output(plan, settings)
+    prepare_output(plan, settings.output_dir)
     failures = [failure for failure in run_subjects(plan, settings) if failure]
     for failure in failures:
         logger.error("%s", failure)
@@ -84,7 +84,7 @@ def _time_of(path: Path) -> int:
 def run_subjects(plan: ParticipantPlan, settings: Settings) -> Iterator[str | None]:
     """Yield the failure of each subject, in words, or None; subjects run side by side."""
     n_cpus, limit = count_cpus(settings.control.n_cpus), find_memory_gb(settings.control.mem_gb)
-    shares = share_out(plan.subjects, settings, n_cpus, limit)
+    shares = share_out(plan.subjects, settings.run, n_cpus, limit)
     logger.info(
         "%d subjects, %d side by side with %d runs at once, %d threads each; forecast: %.2f GB a subject, "
         "limit %.1f GB",
@@ -98,10 +98,11 @@ def run_subjects(plan: ParticipantPlan, settings: Settings) -> Iterator[str | No
     if shares.forecast_gb > limit:
         logger.warning("One subject may need more than the limit of %.1f GB. Raise --mem-gb.", limit)
     progress = Progress(len(plan.subjects), "participant")
-    # A worker gets its own subject, not the designs of all.
-    about = replace(plan, subjects=())
-    jobs = (delayed(try_subject)(s, about, settings, shares) for s in plan.subjects)
-    for outcome in Parallel(n_jobs=shares.subjects, return_as="generator_unordered")(jobs):
+    models = tuple(document.text for document in plan.documents)
+    about, only = describe_call("participant", plan, settings), settings.control.reports_only
+    job = Job(settings.output_dir, settings.run, shares, models, about, reports_only=only)
+    calls = (delayed(try_subject)(subject, job) for subject in plan.subjects)
+    for outcome in Parallel(n_jobs=shares.subjects, return_as="generator_unordered")(calls):
         log_notes(logger, outcome.cautions)
         progress.advance(outcome.message)
         yield outcome.failure

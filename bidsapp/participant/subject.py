@@ -1,9 +1,10 @@
 """One subject: fit its runs, combine them, write both. Worker processes import this, not the planning."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -24,13 +25,38 @@ from bidsapp.outputs.files import remove_unfinished, write_json, write_text
 from bidsapp.participant.fit import Fitted, combine_fits, fit_run
 from bidsapp.plan.memory import Shares, forecast_gb, peak_gb
 from bidsapp.records.documents import Document
-from bidsapp.records.plan import CombineFit, ParticipantPlan, RunFit, SubjectPlan
+from bidsapp.records.plan import CombineFit, RunFit, SubjectPlan
 from bidsapp.report.pages import write_subject_report
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import RunOptions
 
 Work = TypeVar("Work")
 # The estimates of a run, its record (None: it failed) and notes.
 FittedRun: TypeAlias = tuple[list[Fitted], Document | None, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all subjects of a call share.
+
+    Attributes
+    ----------
+    output_dir : Path
+    options : RunOptions
+    shares : Shares
+    models : tuple of str
+        The texts of the model documents.
+    about : dict
+        What every record says of the call (``resume.describe_call``).
+    reports_only : bool
+        Whether only reports are made.
+    """
+
+    output_dir: Path
+    options: RunOptions
+    shares: Shares
+    models: tuple[str, ...]
+    about: Document
+    reports_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +68,12 @@ class Outcome:
     cautions: tuple[str, ...] = ()
 
 
-def try_subject(subject: SubjectPlan, plan: ParticipantPlan, settings: Settings, shares: Shares) -> Outcome:
+def try_subject(subject: SubjectPlan, job: Job) -> Outcome:
     """Run one subject and return its outcome; whatever error it meets ends this subject only."""
     label = f"sub-{subject.subject}"
-    log = settings.output_dir / names.traceback_path(subject.subject)
+    log = job.output_dir / names.traceback_path(subject.subject)
     try:
-        outcome, crashes = treat_subject(subject, plan, settings, shares)
+        outcome, crashes = treat_subject(subject, job)
     except Exception as error:
         check_output(error)
         crashes = [error]
@@ -69,31 +95,29 @@ def check_output(error: Exception) -> None:
         raise error
 
 
-def treat_subject(
-    subject: SubjectPlan, plan: ParticipantPlan, settings: Settings, shares: Shares
-) -> tuple[Outcome, list[Exception]]:
+def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Exception]]:
     """Fit a subject, or only make its report, or nothing; return its outcome and the crashes met."""
     label = f"sub-{subject.subject}"
-    path = settings.output_dir / names.record_path(subject.subject)
-    fingerprint = fingerprint_of(subject, plan, settings)
-    if settings.control.reports_only:
-        write_subject_report(settings.output_dir, subject.subject)
+    output_dir, path = job.output_dir, job.output_dir / names.record_path(subject.subject)
+    fingerprint = fingerprint_of(subject, job.models, job.options)
+    if job.reports_only:
+        write_subject_report(output_dir, subject.subject)
         return Outcome(f"{label}: report made"), []
     top = names.top_folder({"sub": subject.subject})
     if is_finished(path, fingerprint):
-        if needs_report(subject, settings):
-            write_subject_report(settings.output_dir, subject.subject)
+        if needs_report(subject.subject, output_dir):
+            write_subject_report(output_dir, subject.subject)
         return _outcome(f"{label}: finished before, nothing changed", read_record(path)), []
-    remove_unfinished(settings.output_dir / top)
+    remove_unfinished(output_dir / top)
     before = take_record(path)
-    forecast = forecast_gb(subject, settings, shares.runs, shares.threads)
+    forecast = forecast_gb(subject, job.options, job.shares.runs, job.shares.threads)
     with Stopwatch() as watch, threadpool_limits(1):
-        content, failures, crashes = run_subject(subject, settings, shares)
+        content, failures, crashes = run_subject(subject, job)
     status = ("partial" if content["estimates"] else "failed") if failures else "complete"
-    common = common_record("participant", plan, settings, fingerprint, watch)
+    common = common_record("participant", job.about, fingerprint, watch)
     message = {"message": " ".join(failures)} if failures else {}
-    remove_outdated(settings.output_dir, before, content, top)
-    content["written"] = measure_files(settings.output_dir, content, top)
+    remove_outdated(output_dir, before, content, top)
+    content["written"] = measure_files(output_dir, content, top)
     write_json(path, common | {"status": status, "subject": subject.subject} | message | content)
     drop_record(path)
     counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
@@ -103,7 +127,7 @@ def treat_subject(
         content,
         _named(label, " ".join(failures)) if failures else None,
     )
-    return _report(outcome, crashes, subject, settings)
+    return _report(outcome, crashes, subject.subject, output_dir)
 
 
 def _outcome(message: str, record: Document, failure: str | None = None) -> Outcome:
@@ -112,28 +136,26 @@ def _outcome(message: str, record: Document, failure: str | None = None) -> Outc
 
 
 def _report(
-    outcome: Outcome, crashes: list[Exception], subject: SubjectPlan, settings: Settings
+    outcome: Outcome, crashes: list[Exception], subject: str, output_dir: Path
 ) -> tuple[Outcome, list[Exception]]:
     """Make the report of a finished subject; an error of it costs nothing else of what is said."""
     try:
-        write_subject_report(settings.output_dir, subject.subject)
+        write_subject_report(output_dir, subject)
     except Exception as error:
         check_output(error)
-        words = _named(f"sub-{subject.subject}", in_words(error))
+        words = _named(f"sub-{subject}", in_words(error))
         said = f"{outcome.failure} {words}" if outcome.failure else words
         return replace(outcome, failure=said), [*crashes, error]
     return outcome, crashes
 
 
-def needs_report(subject: SubjectPlan, settings: Settings) -> bool:
+def needs_report(subject: str, output_dir: Path) -> bool:
     """Tell whether a finished subject has no report, or one that an error ended."""
-    page, log = names.subject_report_path(subject.subject), names.traceback_path(subject.subject)
-    return not (settings.output_dir / page).exists() or (settings.output_dir / log).exists()
+    page, log = names.subject_report_path(subject), names.traceback_path(subject)
+    return not (output_dir / page).exists() or (output_dir / log).exists()
 
 
-def run_subject(
-    subject: SubjectPlan, settings: Settings, shares: Shares
-) -> tuple[Document, list[str], list[Exception]]:
+def run_subject(subject: SubjectPlan, job: Job) -> tuple[Document, list[str], list[Exception]]:
     """Fit the runs of a subject and combine them.
 
     Returns
@@ -146,6 +168,7 @@ def run_subject(
         Those of the failures that are no fault of the input.
     """
     errors: list[tuple[str, Exception]] = []
+    options, output_dir, shares = job.options, job.output_dir, job.shares
 
     def attempt(label: str, work: Callable[[], Work], instead: Work) -> Work:
         try:
@@ -157,11 +180,11 @@ def run_subject(
 
     def fit(run: RunFit) -> FittedRun:
         nothing: FittedRun = [], None, []
-        return attempt(run.label, lambda: fit_run(run, settings, shares.threads), nothing)
+        return attempt(run.label, lambda: fit_run(run, options, output_dir, shares.threads), nothing)
 
     def combine(combination: CombineFit) -> list[Fitted]:
         label = f"{combination.node}, {combination.contrast or 'all contrasts'}"
-        return attempt(label, lambda: combine_fits(combination, fitted, subject, settings), [])
+        return attempt(label, lambda: combine_fits(combination, fitted, subject, options, output_dir), [])
 
     results = map_in_threads(fit, subject.runs, shares.runs)
     fitted = [entry for entries, *_ in results for entry in entries]
@@ -183,10 +206,9 @@ def run_subject(
     )
 
 
-def fingerprint_of(subject: SubjectPlan, plan: ParticipantPlan, settings: Settings) -> str:
+def fingerprint_of(subject: SubjectPlan, models: Iterable[str], options: RunOptions) -> str:
     """Return the digest of everything that a subject's results depend on."""
-    parts = [*(model.text for model in plan.documents), settings.run]
-    parts += [list(subject.problems), list(subject.notes)]
+    parts = [*models, options, list(subject.problems), list(subject.notes)]
     for fit in subject.runs:
         parts += [fit.design.matrix, list(fit.design.columns), sorted(fit.skipped)]
         parts += [contrast.weights for contrast in fit.contrasts]

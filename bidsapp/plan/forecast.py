@@ -8,7 +8,7 @@ from bidsapp.inputs.images.read import read_header, read_mask
 from bidsapp.plan.memory import forecast_gb
 from bidsapp.records.maps import Run
 from bidsapp.records.plan import SubjectPlan
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import RunOptions
 
 # Seconds of one processor, from five analyses on a shared machine: 2 to 12 runs of 120 to 332 volumes, voxels
 # of 4 to 2 mm, 12 to 117 estimates. They took 0.8 to 1.3 times the forecast, and 0.6 to 0.8 times its memory.
@@ -19,7 +19,7 @@ SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 6e-9, 5e-10
 SECONDS_PER_ESTIMATE, SECONDS_PER_POINT = 0.035, 2.2e-6
 
 
-def forecast_plan(subjects: Sequence[SubjectPlan], settings: Settings) -> dict[str, float]:
+def forecast_plan(subjects: Sequence[SubjectPlan], options: RunOptions) -> dict[str, float]:
     """Return the seconds of one processor for all subjects, and the memory in GB of the largest one."""
     if not subjects:
         return {"seconds": 0.0, "memory_gb": 0.0}
@@ -37,7 +37,7 @@ def forecast_plan(subjects: Sequence[SubjectPlan], settings: Settings) -> dict[s
     largest = max(subjects, key=lambda subject: sum(fit.design.matrix.size for fit in subject.runs))
     return {
         "seconds": round(seconds, 1),
-        "memory_gb": round(forecast_gb(largest, settings, 1, 1), 3),
+        "memory_gb": round(forecast_gb(largest, options, 1, 1), 3),
     }
 
 

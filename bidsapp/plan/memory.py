@@ -10,7 +10,7 @@ from bidsapp.errors import AppError
 from bidsapp.inputs.images.read import read_header, read_mask
 from bidsapp.inputs.images.series import BLOCK_VOLUMES
 from bidsapp.records.plan import RunFit, SubjectPlan
-from bidsapp.settings.parts import RunOptions, Settings
+from bidsapp.settings.parts import RunOptions
 from bidsapp.stats.noise.models import SMOOTHING_LEVELS, WATCHED_VOXELS, count_lags, parse_noise_model
 
 # The interpreter with all libraries, compiled loops and a report, measured on Linux with the pinned packages.
@@ -45,24 +45,24 @@ class Shares:
     forecast_gb: float
 
 
-def share_out(subjects: Sequence[SubjectPlan], settings: Settings, n_cpus: int, limit_gb: float) -> Shares:
+def share_out(subjects: Sequence[SubjectPlan], options: RunOptions, n_cpus: int, limit_gb: float) -> Shares:
     """Return the shares: first subjects side by side, then runs, then threads, as the memory allows."""
     if not subjects:
         return Shares(1, 1, n_cpus, 0.0)
     largest = max(subjects, key=lambda subject: sum(fit.design.matrix.size for fit in subject.runs))
-    alone = forecast_gb(largest, settings, 1, 1)
+    alone = forecast_gb(largest, options, 1, 1)
     n_subjects = max(1, min(n_cpus, len(subjects), int(limit_gb / alone)))
     threads = n_cpus // n_subjects
     for n_runs in range(min(threads, len(largest.runs)), 1, -1):
-        forecast = forecast_gb(largest, settings, n_runs, threads // n_runs)
+        forecast = forecast_gb(largest, options, n_runs, threads // n_runs)
         if n_subjects * forecast <= limit_gb:
             return Shares(n_subjects, n_runs, threads // n_runs, forecast)
-    return Shares(n_subjects, 1, threads, forecast_gb(largest, settings, 1, threads))
+    return Shares(n_subjects, 1, threads, forecast_gb(largest, options, 1, threads))
 
 
-def forecast_gb(subject: SubjectPlan, settings: Settings, n_runs: int, n_threads: int) -> float:
+def forecast_gb(subject: SubjectPlan, options: RunOptions, n_runs: int, n_threads: int) -> float:
     """Return the peak memory of one subject in GB: its largest fits, and the estimates to be combined."""
-    needs = [_fit_bytes(fit, settings, n_threads) for fit in subject.runs]
+    needs = [_fit_bytes(fit, options, n_threads) for fit in subject.runs]
     kept = sum(held for _, held in needs)
     peaks = sorted((peak for peak, _ in needs), reverse=True)
     return BASE_GB + (sum(peaks[:n_runs]) + kept) / 1e9
@@ -83,7 +83,7 @@ def used_gb() -> float:
     return pages * resource.getpagesize() / 1e9
 
 
-def _fit_bytes(fit: RunFit, settings: Settings, n_threads: int) -> tuple[int, int]:
+def _fit_bytes(fit: RunFit, options: RunOptions, n_threads: int) -> tuple[int, int]:
     """Return the bytes of one fit at its peak, and of the estimates that it leaves."""
     try:
         n_voxels = read_mask(fit.runs[0].mask).n_points
@@ -94,16 +94,16 @@ def _fit_bytes(fit: RunFit, settings: Settings, n_threads: int) -> tuple[int, in
         return 0, 0
     rank = fit.design.matrix.shape[1] + int((~fit.keep).sum())
     times = [run.repetition_time for run in fit.runs]
-    n_lags = count_lags(settings.run.noise_model, min(times), len(fit.design.matrix) - rank)
+    n_lags = count_lags(options.noise_model, min(times), len(fit.design.matrix) - rank)
     # The sums of more than one lag are in single precision; those of joined runs are added up.
     lags = n_lags * rank * (DOUBLE if n_lags < 2 else SINGLE)
     sums = n_voxels * (DOUBLE * (rank + 2) + lags) * len(fit.runs)
     blocks = 2 * BLOCK_VOLUMES * n_voxels * SINGLE + VOLUME_COPIES * (n_threads + 1) * grid * SINGLE
     fitted = n_voxels * DOUBLE * (rank + FIT_MAPS + LAG_MAPS * n_lags)
-    fitted += _noise_bytes(settings.run, len(fit.design.matrix), n_voxels, grid)
+    fitted += _noise_bytes(options, len(fit.design.matrix), n_voxels, grid)
     rows = [len(contrast.weights) for contrast in fit.contrasts]
     # Degrees of freedom have a map where each voxel has its own.
-    with_dof = int(parse_noise_model(settings.run.noise_model)[0] == "reml")
+    with_dof = int(parse_noise_model(options.noise_model)[0] == "reml")
     kept = n_voxels * DOUBLE * sum(n + n * n + with_dof for n in rows)
     # The first component of a region needs the whole series, once as it is and once put together.
     held = 2 * n_voxels * len(fit.design.matrix) * SINGLE if fit.aggregate == "pca" else 0

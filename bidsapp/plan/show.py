@@ -68,7 +68,7 @@ def describe_participant_plan(plan: ParticipantPlan, settings: Settings) -> Docu
             for subject in plan.subjects
         ],
         "missing": missing_table(plan),
-        "forecast": forecast_plan(plan.subjects, settings),
+        "forecast": forecast_plan(plan.subjects, settings.run),
     }
 
 

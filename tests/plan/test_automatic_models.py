@@ -110,7 +110,7 @@ def test_one_session_asked_for_is_one_session(two_tasks, tmp_path):
 def test_group_follows_the_models_of_all_tasks(two_tasks, tmp_path, monkeypatch):
     plan, out = plan_of(two_tasks, tmp_path / "out"), tmp_path / "out"
     settings = Settings(two_tasks, out, ("group",))
-    prepare_output(plan, settings)
+    prepare_output(plan, settings.output_dir)
     assert all((out / model_path(model.name)).is_file() for model in plan.documents)
     monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: estimates_of(plan, two_tasks))
     monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: (make_participants(), []))

@@ -19,25 +19,27 @@ def planned(tiny_dataset, tmp_path_factory):
 
 
 def test_no_subjects_cost_nothing(planned):
-    assert forecast_plan((), planned[1]) == {"seconds": 0.0, "memory_gb": 0.0}
+    assert forecast_plan((), planned[1].run) == {"seconds": 0.0, "memory_gb": 0.0}
 
 
 def test_every_subject_costs_the_same(planned):
     subjects, settings = planned
-    one, all_four = (forecast_plan(some, settings)["seconds"] for some in (subjects[:1], subjects))
+    one, all_four = (forecast_plan(some, settings.run)["seconds"] for some in (subjects[:1], subjects))
     assert all_four - SECONDS_TO_START == pytest.approx(4 * (one - SECONDS_TO_START), abs=0.25)
 
 
 def test_more_contrasts_cost_more(planned):
     subjects, settings = planned
     fewer = replace(subjects[0], runs=tuple(replace(fit, contrasts=()) for fit in subjects[0].runs))
-    assert forecast_plan([fewer], settings)["seconds"] < forecast_plan(subjects[:1], settings)["seconds"]
+    assert (
+        forecast_plan([fewer], settings.run)["seconds"] < forecast_plan(subjects[:1], settings.run)["seconds"]
+    )
 
 
 def test_memory_is_what_the_participant_stage_reckons_with(planned):
     subjects, settings = planned
-    assert forecast_plan(subjects, settings)["memory_gb"] == round(
-        forecast_gb(subjects[0], settings, 1, 1), 3
+    assert forecast_plan(subjects, settings.run)["memory_gb"] == round(
+        forecast_gb(subjects[0], settings.run, 1, 1), 3
     )
 
 

@@ -157,5 +157,4 @@ def test_contrasts_of_several_rows_a_subject_name_their_own_estimators():
 
 def test_equal_weights_are_named():
     fit = SimpleNamespace(method="fixed", method_in_words="fixed effects")
-    settings = SimpleNamespace(run=SimpleNamespace(fixed_effects="equal"))
-    assert method_in_words(fit, settings) == "fixed effects, equal weights"
+    assert method_in_words(fit, "equal") == "fixed effects, equal weights"
