@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Generic, TypeAlias, TypeGuard
 
 import nibabel as nib
 import numpy as np
@@ -11,24 +11,11 @@ import pandas as pd
 
 from bidsapp.errors import InputError
 from bidsapp.names import GROUP_RECORDS, SUBJECT_RECORDS, record_path, sidecar_path
+from bidsapp.outputs.saved.files import AnyRecord, read_record
+from bidsapp.outputs.saved.group import GroupRecord
+from bidsapp.outputs.saved.participant import SubjectRecord
 from bidsapp.records.arrays import Matrix, Numbers
 from bidsapp.records.documents import Document
-
-# The keys that may be absent, by the list that holds the objects (docs/records.md); read as None.
-OPTIONAL = {
-    None: ("message", "command", "group_by", "formula", "graph", "coverage", "background", "qc"),
-    "runs": ("motion", "vif", "anatomy"),
-    "estimates": ("left_out", "units"),
-    "subjects": ("coverage", "covariates"),
-    "contrasts": (
-        "design", "excluded", "units", "input_units", "inputs", "influence", "nulls", "permutation",
-        "discoveries", "estimand", "main_threshold",
-    ),
-    "thresholds": (
-        "scale", "reason", "forming", "forming_p", "surviving", "p_map", "labels", "peak_effects", "clusters",
-        "peaks",
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,19 +27,17 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Results:
-    """One record of an output folder and what it names.
-
-    ``record`` is the JSON object; see docs/records.md.
-    """
+class Results(Generic[AnyRecord]):
+    """One record of an output folder and what it names."""
 
     folder: Path
-    record: Document
+    record: AnyRecord
 
     @property
     def name(self) -> str:
         """What the record is about: ``sub-01``, or the node of a group record."""
-        return f"sub-{self.record['subject']}" if "subject" in self.record else self.record["node"]
+        record = self.record
+        return f"sub-{record.subject}" if isinstance(record, SubjectRecord) else record.node
 
     def has(self, path: str | None) -> TypeGuard[str]:
         """Whether a path of the record is given and there."""
@@ -72,52 +57,36 @@ class Results:
         return json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
 
 
-def read_subject_results(output_dir: Path | str, subject: str) -> Results:
+SubjectResults: TypeAlias = Results[SubjectRecord]
+GroupResults: TypeAlias = Results[GroupRecord]
+
+
+def read_subject_results(output_dir: Path | str, subject: str) -> SubjectResults:
     """Return the results of one subject."""
-    return _read_record(Path(output_dir), record_path(subject))
+    folder = Path(output_dir)
+    return Results(folder, read_record(folder / record_path(subject), SubjectRecord))
 
 
-def read_all_subject_results(output_dir: Path | str) -> list[Results]:
+def read_all_subject_results(output_dir: Path | str) -> list[SubjectResults]:
     """Return the results of every subject that has a record, in the order of their labels."""
-    return _read_all(Path(output_dir), SUBJECT_RECORDS)
+    return _read_all(Path(output_dir), SUBJECT_RECORDS, SubjectRecord)
 
 
-def read_group_results(output_dir: Path | str) -> list[Results]:
+def read_group_results(output_dir: Path | str) -> list[GroupResults]:
     """Return the results of every Dataset node that has a record, in the order of their names."""
-    return _read_all(Path(output_dir), GROUP_RECORDS)
+    return _read_all(Path(output_dir), GROUP_RECORDS, GroupRecord)
 
 
-def _read_all(folder: Path, pattern: str) -> list[Results]:
+def _read_all(folder: Path, pattern: str, kind: type[AnyRecord]) -> list[Results[AnyRecord]]:
     found = []
     for path in sorted(folder.glob(pattern)):
         try:
-            found.append(_read_record(folder, str(path.relative_to(folder))))
+            found.append(Results(folder, read_record(path, kind)))
         except InputError:
             # Taken away since, by a job that does its subject again; anything else is a fault.
             if path.exists():
                 raise
     return found
-
-
-def _read_record(folder: Path, path: str) -> Results:
-    try:
-        record = json.loads((folder / path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        message = f"{folder / path} is not there. Run the stage that writes it before its report."
-        raise InputError(message) from error
-    except json.JSONDecodeError as error:
-        message = f"{folder / path} is not valid JSON ({error}). Remove it and run its stage again."
-        raise InputError(message) from error
-    return Results(folder, _complete(record))
-
-
-def _complete(entry: Document, kind: str | None = None) -> Document:
-    """Return an object of a record with None for the keys that may be absent and are."""
-    full = {**dict.fromkeys(OPTIONAL.get(kind, ())), **entry}
-    for name, value in full.items():
-        if name in OPTIONAL and isinstance(value, list):
-            full[name] = [_complete(item, name) if isinstance(item, dict) else item for item in value]
-    return full
 
 
 def _read_volume(path: Path) -> Volume:

@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from bidsapp.names import citation_path
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.results import read_all_subject_results, read_group_results
-from bidsapp.records.documents import Document
+from bidsapp.outputs.saved.files import as_document
+from bidsapp.outputs.saved.participant import SubjectRecord
 from bidsapp.report.methods import describe_group, describe_participant
 from bidsapp.report.references import Reference, cited, references, split_citations
 from bidsapp.report.render import render
@@ -52,18 +54,18 @@ def write_citation(output_dir: Path | str) -> None:
 
 def _participant_chapters(folder: Path) -> list[Chapter]:
     """Return one chapter for all subjects that were analysed with the same settings."""
-    alike: dict[str, list[Document]] = {}
+    alike: dict[str, list[SubjectRecord]] = {}
     for results in read_all_subject_results(folder):
         record = results.record
-        parts = {part: record["settings"].get(part) for part in TEXT_PARTS}
-        key = json.dumps([parts, record["model"], record["versions"]], sort_keys=True)
+        parts = {part: record.settings.get(part) for part in TEXT_PARTS}
+        key = json.dumps([parts, as_document(record.model), record.versions], sort_keys=True)
         alike.setdefault(key, []).append(record)
     chapters = []
     for records in alike.values():
-        merged = {**records[0]}
-        for part in ("runs", "estimates"):
-            merged[part] = [item for record in records for item in record[part]]
-        names = ", ".join(f"sub-{record['subject']}" for record in records)
+        runs = tuple(run for record in records for run in record.runs)
+        estimates = tuple(estimate for record in records for estimate in record.estimates)
+        merged = as_document(replace(records[0], runs=runs, estimates=estimates))
+        names = ", ".join(f"sub-{record.subject}" for record in records)
         title = "Participant level" if len(alike) == 1 else f"Participant level: {names}"
         chapters.append((title, describe_participant(merged, n_subjects=len(records))))
     return chapters
@@ -71,7 +73,7 @@ def _participant_chapters(folder: Path) -> list[Chapter]:
 
 def _group_chapters(folder: Path) -> list[Chapter]:
     return [
-        (f"Group level: {r.name}", describe_group(r.record, find_atlases(r)))
+        (f"Group level: {r.name}", describe_group(as_document(r.record), find_atlases(r)))
         for r in read_group_results(folder)
     ]
 

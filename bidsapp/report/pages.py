@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from bidsapp.errors import AppError, in_words
 from bidsapp.names import GROUP_REPORT, OVERVIEW_REPORT, subject_report_path
@@ -48,7 +48,7 @@ GROUP_SECTIONS = (
 )
 
 # Makes sections of a page.
-Maker: TypeAlias = Callable[[Results, FigureBook], Section | list[Section] | None]
+Maker: TypeAlias = Callable[[Results[Any], FigureBook], Section | list[Section] | None]
 # The section that could not be made.
 Failure: TypeAlias = tuple[str, Exception]
 
@@ -95,7 +95,7 @@ def write_overview(output_dir: Path | str) -> Path:
 
 
 def _make(
-    makers: Iterable[Maker], results: Results, book: FigureBook, failures: list[Failure]
+    makers: Iterable[Maker], results: Results[Any], book: FigureBook, failures: list[Failure]
 ) -> list[Section]:
     """Return the sections; in place of one that fails stands what happened, and its error is added."""
     sections = []

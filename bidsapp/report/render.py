@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from bidsapp.outputs.files import write_text
-from bidsapp.records.documents import Document
+from bidsapp.outputs.saved.participant import SkippedRecord
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.drawing.svg import Figure
@@ -105,11 +105,11 @@ def show_p(value: float | None) -> str:
     return "< .0001" if value < 0.0001 else f"{value:.4f}".lstrip("0") if value < 1 else "1"
 
 
-def by_reason(skipped: Iterable[Document], name: str = "contrast") -> list[tuple[str, list[str]]]:
-    """Return (reason, names) pairs of what was left out, each reason once."""
+def by_reason(skipped: Iterable[SkippedRecord]) -> list[tuple[str, list[str]]]:
+    """Return (reason, names) pairs of contrasts that were not made, each reason once."""
     reasons: dict[str, list[str]] = {}
     for item in skipped:
-        reasons.setdefault(item["reason"], []).append(item[name])
+        reasons.setdefault(item.reason, []).append(item.contrast)
     return list(reasons.items())
 
 

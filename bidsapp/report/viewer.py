@@ -16,6 +16,7 @@ from markupsafe import Markup
 from scipy.ndimage import zoom
 
 from bidsapp.outputs.results import Volume
+from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.records.arrays import Matrix
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.background import Background
@@ -34,7 +35,7 @@ MAX_METHODS = 16
 def pack_contrast(
     statistic: str,
     volume: Volume,
-    thresholds: Sequence[tuple[Document, Volume]],
+    thresholds: Sequence[tuple[ThresholdRecord, Volume]],
     *,
     limit: float,
     start: Sequence[float],
@@ -47,7 +48,7 @@ def pack_contrast(
     statistic : str
         The name of the map's values: "z", "t", "F".
     volume : Volume
-    thresholds : list of (dict, Volume)
+    thresholds : list of (ThresholdRecord, Volume)
         A threshold of the record (its cut-off only if on the scale of the map), and its surviving values.
     limit : float
         The value of the strongest colour.
@@ -104,12 +105,12 @@ def render_viewer(
     return render("viewer.html", library=library, anatomy=anatomy, contrasts=kept)
 
 
-def _method(threshold: Document, bit: int) -> Document:
+def _method(threshold: ThresholdRecord, bit: int) -> Document:
     return {
-        "key": threshold["method"],
-        "title": threshold["title"],
-        "cutoff": threshold["cutoff"],
-        "forming": threshold.get("forming"),
+        "key": threshold.method,
+        "title": threshold.title,
+        "cutoff": threshold.cutoff,
+        "forming": threshold.forming,
         "bit": bit,
     }
 

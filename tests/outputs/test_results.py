@@ -5,21 +5,21 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from saved_records import fill
 
 from bidsapp.errors import InputError
 from bidsapp.outputs.results import read_all_subject_results, read_group_results, read_subject_results
+from bidsapp.outputs.saved.files import read_record, write_record
+from bidsapp.outputs.saved.participant import SubjectRecord
+
+RECORD = "logs/sub-01_participant.json"
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "logs").mkdir()
-    record = {
-        "kind": "participant",
-        "subject": "01",
-        "runs": [{"label": "r", "contrasts": []}],
-        "estimates": [],
-    }
-    (tmp_path / "logs/sub-01_participant.json").write_text(json.dumps(record))
+    record = fill(SubjectRecord, {"subject": "01", "runs": [{"label": "r"}]})
+    (tmp_path / RECORD).write_text(json.dumps(record | {"of_a_later_version": 1}))
     (tmp_path / "table.tsv").write_text("a\tb\n1\tn/a\nNA\t2\n")
     (tmp_path / "table.json").write_text('{"a": {"Description": "first"}}')
     return tmp_path
@@ -27,8 +27,8 @@ def folder(tmp_path):
 
 def test_keys_that_may_be_absent_are_none(folder):
     record = read_subject_results(folder, "01").record
-    assert record["message"] is None
-    assert record["runs"][0]["vif"] is None
+    assert record.message is None
+    assert record.runs[0].vif is None
 
 
 def test_only_n_a_is_missing_in_tables(folder):
@@ -55,10 +55,28 @@ def test_all_records_are_found(folder):
     assert read_group_results(folder) == []
 
 
-def test_a_broken_record_is_refused_with_a_remedy(folder):
-    (folder / "logs/sub-01_participant.json").write_text("{")
-    with pytest.raises(InputError, match="Remove it and run its stage again"):
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{", "Invalid JSON"),
+        ("[]", "should be an object"),
+        ('{"runs": [{}]}', r"\(schema: Field required\)"),
+    ],
+)
+def test_a_broken_record_is_refused_with_a_remedy(folder, text, fault):
+    (folder / RECORD).write_text(text)
+    with pytest.raises(InputError, match=f"{RECORD} .*{fault}.*Remove it and run its stage again"):
         read_subject_results(folder, "01")
+
+
+def test_a_record_is_written_as_it_was_read(folder):
+    path = folder / RECORD
+    write_record(path, read_record(path, SubjectRecord))
+    text = path.read_text()
+    write_record(path, read_record(path, SubjectRecord))
+    assert path.read_text() == text
+    assert list(json.loads(text))[-3:] == ["warnings", "cautions", "written"]
+    assert "message" not in json.loads(text)
 
 
 def test_a_broken_map_is_refused_with_a_remedy(folder):

@@ -7,14 +7,16 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from saved_records import make
 
 from bidsapp.outputs.results import Volume
+from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.viewer import MAX_PAGE_BYTES, pack_contrast, render_viewer
 
 AFFINE = np.diag([4.0, 4, 4, 1])
 VALUES = np.random.default_rng(0).normal(0, 3, (6, 7, 8)).astype(np.float32)
-THRESHOLD = {"method": "maxT", "title": "<b>", "cutoff": 2.0, "forming": None}
+THRESHOLD = make(ThresholdRecord, method="maxT", title="<b>", cutoff=2.0)
 
 
 def unpack(text):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bidsapp.outputs.saved.participant import EventRecord
 from bidsapp.records.arrays import Matrix, Numbers
-from bidsapp.records.documents import Document
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.colours import GREYS, code_range, opaque
 from bidsapp.report.drawing.png import png_address
@@ -102,26 +102,26 @@ def draw_carpet(times: Numbers, matrix: Matrix, columns: Sequence[str], *, alt: 
     return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
 
 
-def draw_timeline(events: Sequence[Document], end: float, *, alt: str) -> svg.Figure:
+def draw_timeline(events: Sequence[EventRecord], end: float, *, alt: str) -> svg.Figure:
     """Return the events of a run: one lane a condition, a bar from onset over the duration.
 
     The last lane is of the events without a condition.
     """
-    names = sorted({event["trial_type"] for event in events}, key=lambda name: (name is None, name or ""))
+    names = sorted({event.trial_type for event in events}, key=lambda name: (name is None, name or ""))
     frame = Frame((0.0, end), (0, 1), LANE * len(names) + TOP + BOTTOM)
     parts = []
     for i, name in enumerate(names):
         y = TOP + i * LANE
         parts.append(svg.text(WIDTH - RIGHT + 6, y + 11, svg.cut(name or "n/a", 20), size=9.5))
         parts.append(svg.line(LEFT, y + LANE - 2, WIDTH - RIGHT, y + LANE - 2, stroke_width=0.4))
-        bars = [_bar(frame, y, event) for event in events if event["trial_type"] == name]
+        bars = [_bar(frame, y, event) for event in events if event.trial_type == name]
         parts.append(svg.tag("path", d="".join(bars), fill=SERIES[i % len(SERIES)], opacity=0.85))
     return svg.Figure("".join(parts + frame.time_axis("time (s)")), WIDTH, frame.height, alt, {})
 
 
-def _bar(frame: "Frame", top: float, event: Document) -> str:
-    start = frame.x(max(event["onset"], 0.0))
-    width = svg.number(max(frame.x(event["onset"] + (event["duration"] or 0)) - start, 1.4))
+def _bar(frame: "Frame", top: float, event: EventRecord) -> str:
+    start = frame.x(max(event.onset, 0.0))
+    width = svg.number(max(frame.x(event.onset + (event.duration or 0)) - start, 1.4))
     return f"M{svg.number(start)} {svg.number(top)}h{width}v{svg.number(LANE - 4)}h-{width}z"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bidsapp.outputs.results import Results, Volume
+from bidsapp.outputs.results import SubjectResults, Volume
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.glass import draw_glass_brain
@@ -34,7 +34,7 @@ def draw_brain(
     return draw_mosaic(slicer, choose_cuts(volume, N_SLICES), alt=alt)
 
 
-def find_under(results: Results, space: str | None, *, own: bool = True) -> Background | None:
+def find_under(results: SubjectResults, space: str | None, *, own: bool = True) -> Background | None:
     """Return what the maps of a subject are drawn on outside MNI space, None inside.
 
     The T1w image or BOLD reference that its record names; else, and where ``own`` is false, the map of
@@ -44,7 +44,7 @@ def find_under(results: Results, space: str | None, *, own: bool = True) -> Back
     return background.from_volume(results.read_map(path), name) if path else None
 
 
-def average_under(subjects: Sequence[Results], space: str | None) -> Background | None:
+def average_under(subjects: Sequence[SubjectResults], space: str | None) -> Background | None:
     """Return the mean of the subjects' anatomies that share a grid, None where there are none."""
     found = [(subject, *_find_map(subject, space)) for subject in subjects]
     volumes = [subject.read_map(path) for subject, path, _ in found if path]
@@ -60,10 +60,10 @@ def _same_grid(one: Volume, other: Volume) -> bool:
     return one.values.shape == other.values.shape and np.allclose(one.affine, other.affine)
 
 
-def _find_map(results: Results, space: str | None, *, own: bool = True) -> tuple[str | None, str]:
+def _find_map(results: SubjectResults, space: str | None, *, own: bool = True) -> tuple[str | None, str]:
     """Return the path of a subject's anatomy in a space, and what it is."""
-    runs = [run for run in results.record["runs"] if run["entities"].get("space") == space]
-    given = [run["anatomy"] for run in runs if own and run["anatomy"]]
+    runs = [run for run in results.record.runs if run.entities.get("space") == space]
+    given = [run.anatomy for run in runs if own and run.anatomy]
     named = {path: "T1w image" if "_T1w." in path else "BOLD reference" for path in given}
-    named |= {run["model_fit"].get("tsnr"): "map of tSNR" for run in runs}
+    named |= {path: "map of tSNR" for run in runs for stat, path in run.model_fit.items() if stat == "tsnr"}
     return next(((path, name) for path, name in named.items() if results.has(path)), (None, ""))

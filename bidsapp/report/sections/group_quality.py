@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from bidsapp.outputs.results import Results
+from bidsapp.outputs.results import GroupResults
 from bidsapp.records.arrays import Mask, Numbers
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.distributions import draw_spark
@@ -21,7 +21,7 @@ SHORT = {
 }
 
 
-def make_section(results: Results, book: FigureBook) -> Section | None:
+def make_section(results: GroupResults, book: FigureBook) -> Section | None:
     """Return the tables of subjects, or None where nothing was measured."""
     tables = [_table(results, title, path) for path, title in _paths(results).items()]
     if not tables:
@@ -31,18 +31,18 @@ def make_section(results: Results, book: FigureBook) -> Section | None:
     return Section("Influence and quality", f"quality-{anchor(results)}", content)
 
 
-def _paths(results: Results) -> dict[str, str]:
+def _paths(results: GroupResults) -> dict[str, str]:
     """Return the tables and what each is about: quality, then influence; contrasts may share one."""
     record, about = results.record, {}
-    if results.has(record.get("qc")):
-        about[record["qc"]] = ["Quality"]
-    for contrast in record["contrasts"]:
-        if results.has(contrast.get("influence")):
-            about.setdefault(contrast["influence"], []).append(contrast["name"])
+    if results.has(record.qc):
+        about[record.qc] = ["Quality"]
+    for contrast in record.contrasts:
+        if results.has(contrast.influence):
+            about.setdefault(contrast.influence, []).append(contrast.name)
     return {path: ", ".join(names) for path, names in about.items()}
 
 
-def _table(results: Results, title: str, path: str) -> Document:
+def _table(results: GroupResults, title: str, path: str) -> Document:
     frame, described = results.read_table(path), results.describe(path)
     values = [c for c in frame.columns[1:] if frame[c].dtype.kind in "iuf" and frame[c].notna().any()]
     columns = [

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.names import figure_path
-from bidsapp.outputs.results import Results
+from bidsapp.outputs.results import GroupResults
 from bidsapp.report.drawing.distributions import draw_strip
 from bidsapp.report.drawing.svg import Figure
 from bidsapp.report.render import FigureBook, Section, render
@@ -16,40 +16,40 @@ MAX_ROWS, MAX_DRAWN = 60, 40
 COLUMNS = ["contrast", "region", "n_voxels", "n", "effect", "low", "high", "statistic", "p", "q", "g"]
 
 
-def make_section(results: Results, book: FigureBook) -> Section | None:
+def make_section(results: GroupResults, book: FigureBook) -> Section | None:
     """Return the region-of-interest analyses, or None where there are none."""
-    found = [entry for entry in results.record.get("regions", ()) if results.has(entry["table"])]
+    found = [entry for entry in results.record.regions if results.has(entry.table)]
     if not found:
         return None
     parts = []
     for entry in found:
-        frame = results.read_table(entry["table"])
+        frame = results.read_table(entry.table)
         # Tests of several rows within subjects have no effect of a subject to draw.
-        drawn = any(subject["label"] in frame for subject in results.record["subjects"])
+        drawn = any(subject.label in frame for subject in results.record.subjects)
         path = figure_path(
-            results.record["entities"],
+            results.record.entities,
             "regions",
-            desc=entry["atlas"],
+            desc=entry.atlas,
             node=group_node(results),
-            contrast=entry["contrast"] or "all",
+            contrast=entry.contrast or "all",
         )
         shown = frame.sort_values("p", kind="stable")
         rows = shown[[name for name in COLUMNS if name in frame]].head(MAX_ROWS).to_dict("records")
-        title = entry.get("title") or entry["atlas"]
+        title = entry.title or entry.atlas
         svg = book.add(draw_regions(results, frame, title), path) if drawn else None
-        parts.append({**entry, "rows": rows, "n_rows": len(frame), "svg": svg})
+        parts.append({"entry": entry, "rows": rows, "n_rows": len(frame), "svg": svg})
     content = render("group_regions.html", parts=parts, columns=COLUMNS)
     return Section("Regions of interest", f"regions-{anchor(results)}", content)
 
 
-def draw_regions(results: Results, frame: pd.DataFrame, title: str) -> Figure:
+def draw_regions(results: GroupResults, frame: pd.DataFrame, title: str) -> Figure:
     """Return the effects of the subjects in the regions with the smallest p-values, mean and interval.
 
     Of the first contrast in the table.
     """
     contrast = frame["contrast"].iloc[0]
     table = frame[frame["contrast"] == contrast].dropna(subset="p").sort_values("p", kind="stable")
-    labels = [s["label"] for s in results.record["subjects"] if s["label"] in frame]
+    labels = [s.label for s in results.record.subjects if s.label in frame]
     groups = {}
     for _, row in table.head(MAX_DRAWN).iterrows():
         values = row[labels].dropna().astype(float)
@@ -61,5 +61,5 @@ def draw_regions(results: Results, frame: pd.DataFrame, title: str) -> Figure:
     alt = (
         f"Effect of each subject in {len(groups)} regions of {title}, with mean and 95 % confidence interval"
     )
-    units = [c["input_units"] for c in results.record["contrasts"] if c["name"] == contrast]
+    units = [c.input_units for c in results.record.contrasts if c.name == contrast]
     return draw_strip(groups, unit=next(iter(units), None) or "effect", title=words, alt=alt)

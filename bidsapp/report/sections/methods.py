@@ -4,20 +4,21 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
-from bidsapp.outputs.results import Results
+from bidsapp.outputs.results import GroupResults, SubjectResults
+from bidsapp.outputs.saved.files import as_document
+from bidsapp.outputs.saved.group import GroupRecord
 from bidsapp.report.methods import describe_group, describe_participant
 from bidsapp.report.references import cited, references, split_citations
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
 
 
-def make_section(results: Results, book: FigureBook) -> Section:
+def make_section(results: SubjectResults | GroupResults, book: FigureBook) -> Section:
     """Return the methods section of a subject or group page."""
-    record = results.record
-    if record["kind"] == "participant":
-        paragraphs = describe_participant(record)
+    if isinstance(results.record, GroupRecord):
+        paragraphs = describe_group(as_document(results.record), find_atlases(results))
     else:
-        paragraphs = describe_group(record, find_atlases(results))
+        paragraphs = describe_participant(as_document(results.record))
     keys = cited(paragraphs)
     content = render(
         "methods.html",
@@ -27,12 +28,12 @@ def make_section(results: Results, book: FigureBook) -> Section:
     return Section("Methods", f"methods-{anchor(results)}", content)
 
 
-def find_atlases(results: Results) -> list[tuple[str, str]]:
+def find_atlases(results: GroupResults) -> list[tuple[str, str]]:
     """Return title and citation of the atlases that labelled the peaks of a group record."""
-    for contrast in results.record["contrasts"]:
-        for threshold in contrast["thresholds"]:
-            if results.has(threshold["peaks"]):
-                columns = results.describe(threshold["peaks"]).values()
+    for contrast in results.record.contrasts:
+        for threshold in contrast.thresholds:
+            if results.has(threshold.peaks):
+                columns = results.describe(threshold.peaks).values()
                 return [(c["LongName"], c["Citation"]) for c in columns if c.get("Citation")]
     return []
 

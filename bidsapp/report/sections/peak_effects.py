@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from bidsapp.outputs.results import Results, Volume
+from bidsapp.outputs.results import GroupResults, Volume
+from bidsapp.outputs.saved.group import GroupContrastRecord
 from bidsapp.records.arrays import Map
-from bidsapp.records.documents import Document
 from bidsapp.report.drawing.distributions import Group, draw_strip
 from bidsapp.report.drawing.svg import Figure
 
@@ -20,34 +20,38 @@ KEYS = ["cluster_id", "peak", "peak_x", "peak_y", "peak_z"]
 Row: TypeAlias = dict[Hashable, Any]
 
 
-def read_effects(results: Results, contrast: Document, peaks: pd.DataFrame | None) -> pd.DataFrame | None:
+def read_effects(
+    results: GroupResults, contrast: GroupContrastRecord, peaks: pd.DataFrame | None
+) -> pd.DataFrame | None:
     """Return one row a peak and one column a subject, or None.
 
     From the tables that the group stage wrote for its thresholds, each peak once; else from the subjects'
     maps, where they are there.
     """
-    paths = [t["peak_effects"] for t in contrast["thresholds"] if results.has(t.get("peak_effects"))]
+    paths = [t.peak_effects for t in contrast.thresholds if results.has(t.peak_effects)]
     if paths:
         frame = pd.concat([results.read_table(path) for path in paths], ignore_index=True)
         return frame.drop_duplicates(KEYS[2:]).head(MAX_PEAKS)
-    inputs = contrast.get("inputs") or []
-    if peaks is None or not inputs or not all(results.has(i["effect"]) for i in inputs):
+    inputs = contrast.inputs
+    if peaks is None or not inputs or not all(results.has(i.effect) for i in inputs):
         return None
-    values = {i["subject"]: _values_at(results.read_map(i["effect"]), peaks) for i in inputs}
+    values = {i.subject: _values_at(results.read_map(i.effect), peaks) for i in inputs}
     return pd.concat([peaks[KEYS].reset_index(drop=True), pd.DataFrame(values)], axis=1)
 
 
-def draw_strips(results: Results, contrast: Document, effects: pd.DataFrame) -> dict[str, Figure]:
+def draw_strips(
+    results: GroupResults, contrast: GroupContrastRecord, effects: pd.DataFrame
+) -> dict[str, Figure]:
     """Return the drawing of every row of effects by ``place_key``."""
     groups = find_groups(results, list(effects.columns[len(KEYS) :]))
-    unit = contrast.get("input_units") or "effect"
+    unit = contrast.input_units or "effect"
     strips = {}
     for row in effects.to_dict("records"):
         place = ", ".join(f"{row[k]:.0f}".replace("-", "−") for k in KEYS[2:])
         chosen = {name: group for name, subjects in groups.items() if (group := _group(row, subjects))}
         if chosen:
             title = f"Effect of each subject at {place} mm"
-            alt = f"{title}, {contrast['name']}, with mean and 95 % confidence interval"
+            alt = f"{title}, {contrast.name}, with mean and 95 % confidence interval"
             strips[place_key(row)] = draw_strip(chosen, unit=unit, title=title, alt=alt)
     return strips
 
@@ -57,7 +61,7 @@ def place_key(row: Row) -> str:
     return ",".join(f"{row[k] + 0.0:.0f}" for k in KEYS[2:])
 
 
-def find_groups(results: Results, labels: list[str]) -> dict[str, list[str]]:
+def find_groups(results: GroupResults, labels: list[str]) -> dict[str, list[str]]:
     """Return the names of inputs by group.
 
     Where a subject has several ("sub-01 faces"), those of each cell; else those of each 0/1 column of the
@@ -66,9 +70,9 @@ def find_groups(results: Results, labels: list[str]) -> dict[str, list[str]]:
     if all(" " in label for label in labels):
         cells = dict.fromkeys(label.split(" ", 1)[1] for label in labels)
         return {cell: [label for label in labels if label.endswith(f" {cell}")] for cell in cells}
-    if not results.has(results.record["design"]):
+    if not results.has(results.record.design):
         return {"": labels}
-    table = results.read_table(results.record["design"])
+    table = results.read_table(results.record.design)
     columns = [c for c in table.columns[1:] if set(table[c].unique()) <= {0, 1} and table[c].nunique() == 2]
     if not columns or not (table[columns].sum(axis=1) == 1).all():
         return {"": labels}

@@ -6,7 +6,9 @@ import numpy as np
 from markupsafe import Markup
 
 from bidsapp.names import figure_path
-from bidsapp.outputs.results import Results
+from bidsapp.outputs.results import SubjectResults
+from bidsapp.outputs.saved.common import rows_of
+from bidsapp.outputs.saved.participant import RunRecord
 from bidsapp.records.arrays import Matrix, Numbers
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
@@ -33,17 +35,17 @@ FIT_MAPS = {
 }
 
 
-def make_sections(results: Results, book: FigureBook) -> list[Section]:
+def make_sections(results: SubjectResults, book: FigureBook) -> list[Section]:
     """Return a section for every run."""
-    return [_run(results, book, run, i) for i, run in enumerate(results.record["runs"])]
+    return [_run(results, book, run, i) for i, run in enumerate(results.record.runs)]
 
 
-def _run(results: Results, book: FigureBook, run: Document, index: int) -> Section:
-    table = results.read_table(run["design"])
+def _run(results: SubjectResults, book: FigureBook, run: RunRecord, index: int) -> Section:
+    table = results.read_table(run.design)
     columns = [c for c in table.columns if c != "frame_time"]
     matrix = table[columns].to_numpy(float)
     columns = [c.removeprefix(IMPLIED) for c in columns]
-    times = run["repetition_time"] * np.arange(run["n_volumes"]) + run["start_time"]
+    times = run.repetition_time * np.arange(run.n_volumes) + run.start_time
     content = render(
         "subject_run.html",
         run=run,
@@ -55,70 +57,66 @@ def _run(results: Results, book: FigureBook, run: Document, index: int) -> Secti
         motion=_motion(book, run, times),
         noise=_noise(book, run),
         maps=_fit_maps(results, book, run),
-        nuisance=[c for c in columns if c in run["confounds"]],
+        nuisance=[c for c in columns if c in run.confounds],
     )
-    return Section(run["label"].split(" ", 1)[-1], f"run-{index + 1}", content)
+    return Section(run.label.split(" ", 1)[-1], f"run-{index + 1}", content)
 
 
-def _path(run: Document, kind: str, **more: str) -> str:
-    return figure_path(run["entities"], kind, node=run["node"], **more)
+def _path(run: RunRecord, kind: str, **more: str) -> str:
+    return figure_path(run.entities, kind, node=run.node, **more)
 
 
-def _design(book: FigureBook, run: Document, matrix: Matrix, columns: Sequence[str]) -> Markup:
-    alt = f"Design matrix of {run['label']}: {len(matrix)} volumes by {len(columns)} regressors"
+def _design(book: FigureBook, run: RunRecord, matrix: Matrix, columns: Sequence[str]) -> Markup:
+    alt = f"Design matrix of {run.label}: {len(matrix)} volumes by {len(columns)} regressors"
     return book.add(draw_design(matrix, columns, alt=alt), _path(run, "design"), "exact")
 
 
-def _weights(book: FigureBook, run: Document, columns: Sequence[str]) -> Markup | None:
+def _weights(book: FigureBook, run: RunRecord, columns: Sequence[str]) -> Markup | None:
     rows = [
-        (c["name"], {k.removeprefix(IMPLIED): v for k, v in w.items()})
-        for c in run["contrasts"]
-        for w in _as_list(c["weights"])
+        (c.name, {k.removeprefix(IMPLIED): v for k, v in w.items()})
+        for c in run.contrasts
+        for w in rows_of(c.weights)
     ]
     if not rows:
         return None
     matrix = np.array([[w.get(column, 0.0) for column in columns] for _, w in rows], float)
     used = np.flatnonzero(np.any(matrix != 0, axis=0)).tolist()
-    alt = f"Contrast weights of {run['label']}, one row a contrast"
+    alt = f"Contrast weights of {run.label}, one row a contrast"
     drawing = draw_contrasts(matrix[:, used], [columns[i] for i in used], [name for name, _ in rows], alt=alt)
     return book.add(drawing, _path(run, "contrasts"), "exact")
 
 
-def _as_list(weights: Document | list[Document]) -> list[Document]:
-    return weights if isinstance(weights, list) else [weights]
-
-
-def _correlations(book: FigureBook, run: Document, matrix: Matrix, columns: Sequence[str]) -> Markup | None:
+def _correlations(book: FigureBook, run: RunRecord, matrix: Matrix, columns: Sequence[str]) -> Markup | None:
     varying = np.flatnonzero(matrix.std(axis=0) > 0).tolist()
     if len(varying) < 2:
         return None
-    alt = f"Correlations between the regressors of {run['label']}"
+    alt = f"Correlations between the regressors of {run.label}"
     drawing = draw_correlations(
         np.atleast_2d(np.corrcoef(matrix[:, varying].T)), [columns[i] for i in varying], alt=alt
     )
     return book.add(drawing, _path(run, "corr"), "exact")
 
 
-def _timeline(book: FigureBook, run: Document, times: Numbers) -> Markup | None:
-    if not run["events"]:
+def _timeline(book: FigureBook, run: RunRecord, times: Numbers) -> Markup | None:
+    if not run.events:
         return None
-    end = times[-1] + run["repetition_time"]
-    alt = f"Events of {run['label']} over time, one lane a condition"
-    return book.add(draw_timeline(run["events"], end, alt=alt), _path(run, "events"), "keep")
+    end = times[-1] + run.repetition_time
+    alt = f"Events of {run.label} over time, one lane a condition"
+    return book.add(draw_timeline(run.events, end, alt=alt), _path(run, "events"), "keep")
 
 
 def _carpet(
-    book: FigureBook, run: Document, matrix: Matrix, columns: Sequence[str], times: Numbers
+    book: FigureBook, run: RunRecord, matrix: Matrix, columns: Sequence[str], times: Numbers
 ) -> Markup | None:
     if len(times) != len(matrix):
         return None
-    alt = f"Design and confounds of {run['label']} over time, one row a regressor"
+    alt = f"Design and confounds of {run.label} over time, one row a regressor"
     return book.add(draw_carpet(times, matrix, columns, alt=alt), _path(run, "carpet"), "keep")
 
 
-def _motion(book: FigureBook, run: Document, times: Numbers) -> list[Markup]:
-    motion = {k: np.array(v, float) for k, v in (run.get("motion") or {}).items()}
-    marks = [times[i] for i in run["censored"]]
+def _motion(book: FigureBook, run: RunRecord, times: Numbers) -> list[Markup]:
+    motion = {k: np.array(v, float) for k, v in (run.motion or {}).items()}
+    marks = [times[i] for i in run.censored]
     groups = {
         "framewise_displacement": (
             "FD (mm)",
@@ -132,39 +130,39 @@ def _motion(book: FigureBook, run: Document, times: Numbers) -> list[Markup]:
         known = {k: v for k, v in series.items() if v is not None}
         if known:
             what = kind.replace("_", " ").capitalize()
-            alt = f"{what} of {run['label']} over time; censored volumes are shaded"
+            alt = f"{what} of {run.label} over time; censored volumes are shaded"
             drawing = draw_traces(times, known, unit=unit, marks=marks, alt=alt)
             drawings.append(book.add(drawing, _path(run, "motion", desc=kind), "keep"))
     return drawings
 
 
-def _noise(book: FigureBook, run: Document) -> Document | None:
+def _noise(book: FigureBook, run: RunRecord) -> Document | None:
     """Return what is left in the whitened residuals, drawn against what the right model leaves."""
-    check = (run.get("noise") or {}).get("check")
-    if not check:
+    if run.noise is None or run.noise.check is None:
         return None
+    check = run.noise.check
     drawings = []
     for kind, places, names, what in NOISE_CURVES:
         groups = {
-            name: (np.array(group[kind]), np.array(group[f"{kind}_band"]))
-            for name, group in check["groups"].items()
+            name: (np.array(getattr(group, kind)), np.array(getattr(group, f"{kind}_band")))
+            for name, group in check.groups.items()
         }
-        alt = f"{what} of the whitened residuals of {run['label']} by {names[0]}, and what is expected"
-        expected = np.array(check[kind])
-        drawing = draw_against_expected(np.array(check[places]), expected, groups, alt=alt, names=names)
+        alt = f"{what} of the whitened residuals of {run.label} by {names[0]}, and what is expected"
+        along, expected = np.array(getattr(check, places)), np.array(getattr(check, kind))
+        drawing = draw_against_expected(along, expected, groups, alt=alt, names=names)
         drawings.append(book.add(drawing, _path(run, "noise", desc=kind)))
-    return {"check": check, "drawings": drawings, "is_auto": run["noise"]["requested"] == "auto"}
+    return {"check": check, "drawings": drawings, "is_auto": run.noise.requested == "auto"}
 
 
-def _fit_maps(results: Results, book: FigureBook, run: Document) -> list[Document]:
+def _fit_maps(results: SubjectResults, book: FigureBook, run: RunRecord) -> list[Document]:
     maps = []
     for stat, (title, words) in FIT_MAPS.items():
-        if not results.has(run["model_fit"].get(stat)):
+        if not results.has(run.model_fit.get(stat)):
             continue
-        volume = results.read_map(run["model_fit"][stat])
+        volume = results.read_map(run.model_fit[stat])
         inside = volume.values[np.isfinite(volume.values) & (volume.values != 0)]
         high = float(np.percentile(inside, 98)) if len(inside) else 1.0
-        alt = f"{title} of {run['label']}, axial slices, from 0 to {high:.3g}"
+        alt = f"{title} of {run.label}, axial slices, from 0 to {high:.3g}"
         drawing = draw_map_mosaic(
             volume, choose_cuts(volume, 7), low=0.0, high=high, colours=SEQUENTIAL, alt=alt
         )

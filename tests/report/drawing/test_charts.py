@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from bidsapp.outputs.saved.participant import EventRecord
 from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
 from bidsapp.report.drawing.distributions import draw_null, draw_spark, draw_strip
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
@@ -15,8 +16,8 @@ from bidsapp.report.drawing.svg import cut
 TIMES = np.arange(20) * 2.0
 MATRIX = np.column_stack([np.sin(TIMES), TIMES, np.ones(20)])
 EVENTS = [
-    {"onset": 3.0, "duration": 2.0, "trial_type": "a & <b>"},
-    {"onset": -1.0, "duration": 0, "trial_type": "c"},
+    EventRecord(onset=3.0, duration=2.0, trial_type="a & <b>"),
+    EventRecord(onset=-1.0, duration=0, trial_type="c"),
 ]
 TISSUES = ("grey matter", "white matter", "CSF")
 LEFT_OVER = draw_against_expected(

@@ -1,10 +1,14 @@
 """What maps outside MNI space are drawn on."""
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
+from saved_records import make
 
 from bidsapp.outputs.results import Results, Volume
+from bidsapp.outputs.saved.participant import SubjectRecord
 from bidsapp.report.sections.brains import average_under, draw_brain, find_under
 
 AFFINE = np.diag([4.0, 4, 4, 1])
@@ -24,7 +28,11 @@ def subject(tmp_path):
         "anatomy": str(tmp_path / "sub-01_desc-preproc_T1w.nii.gz"),
         "model_fit": {"tsnr": "tsnr.nii.gz"},
     }
-    return Results(tmp_path, {"subject": "01", "runs": [run]})
+    return make_results(tmp_path, run)
+
+
+def make_results(folder, run):
+    return Results(folder, make(SubjectRecord, subject="01", runs=[run]))
 
 
 def test_maps_in_mni_space_need_no_anatomy(subject):
@@ -37,13 +45,13 @@ def test_the_t1w_image_comes_first(subject):
 
 def test_without_anatomy_the_signal_to_noise_is_drawn_on(subject):
     assert find_under(subject, "T1w", own=False).name == "map of tSNR"
-    subject.record["runs"][0]["anatomy"] = "gone.nii.gz"
-    assert find_under(subject, "T1w").name == "map of tSNR"
+    gone = replace(subject.record.runs[0], anatomy="gone.nii.gz")
+    assert find_under(make_results(subject.folder, gone), "T1w").name == "map of tSNR"
 
 
 def test_the_group_is_drawn_on_the_mean_of_those_on_one_grid(subject, tmp_path):
     write(tmp_path / "other.nii.gz", 1.0, (3, 3, 3))
-    other = Results(tmp_path, {"runs": [{**subject.record["runs"][0], "anatomy": "other.nii.gz"}]})
+    other = make_results(tmp_path, replace(subject.record.runs[0], anatomy="other.nii.gz"))
     assert average_under([subject, subject, other], "T1w").name == "mean T1w image of 2 subjects"
     assert average_under([subject], "native") is None
 

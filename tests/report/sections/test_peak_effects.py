@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from saved_records import make
 from scipy.stats import ttest_1samp
 
 from bidsapp.outputs.results import Results
+from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord
 from bidsapp.report.sections.peak_effects import draw_strips, find_groups, place_key, read_effects, summarise
 
 LABELS = ["sub-01", "sub-02", "sub-03"]
@@ -14,8 +16,8 @@ LABELS = ["sub-01", "sub-02", "sub-03"]
 def make_results(folder, design, thresholds=()):
     pd.DataFrame(design).to_csv(folder / "design.tsv", sep="\t", index=False)
     subjects = [{"label": label, "used": True} for label in LABELS]
-    contrast = {"name": "c", "thresholds": list(thresholds), "units": None, "inputs": None}
-    return Results(folder, {"design": "design.tsv", "subjects": subjects}), contrast
+    contrast = make(GroupContrastRecord, name="c", thresholds=thresholds)
+    return Results(folder, make(GroupRecord, design="design.tsv", subjects=subjects)), contrast
 
 
 def test_interval_is_that_of_the_t_test():
