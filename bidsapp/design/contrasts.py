@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from bidsapp.design.diagnostics import Diagnosis, independent_rows
+from bidsapp.design.diagnostics import Diagnosis
 from bidsapp.design.transformers.variables import aliases, near_name
 from bidsapp.model.wildcards import is_wildcard, match_names
 from bidsapp.records.arrays import Matrix
 from bidsapp.records.maps import Contrast, Design
 from bidsapp.records.model import INTERCEPT, ContrastRule, Node
+from bidsapp.stats.linear import find_rank, reduce_rows
 
 
 def expand_rules(node: Node, columns: Sequence[str]) -> list[ContrastRule]:
@@ -65,7 +66,7 @@ def make_contrasts(
             continue
         test = "F" if rule.test == "F" else "t"
         rows = weights[np.abs(weights).max(axis=1) > 0]
-        rows = independent_rows(rows) if test == "F" else rows
+        rows = reduce_rows(rows) if test == "F" else rows
         contrasts.append(Contrast(rule.name, test, design.columns, rows))
     return tuple(contrasts), skipped
 
@@ -128,6 +129,6 @@ def _reason(weights: Matrix, absent: list[str], diagnosis: Diagnosis, missing_co
 
 
 def _lost_rows(rule: ContrastRule, weights: Matrix, absent: list[str]) -> str | None:
-    if rule.test == "F" and absent and len(independent_rows(weights)) < len(independent_rows(rule.weights)):
+    if rule.test == "F" and absent and find_rank(weights.T) < find_rank(np.array(rule.weights).T):
         return f"no {', '.join(absent)} here, which an F test can not count as zero"
     return None

@@ -1,46 +1,34 @@
-"""What can be known of a design before any data is read: rank, estimability, inflation of variance."""
+"""What can be known of a design before any data is read: conditioning, reasons, inflation of variance."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from bidsapp.records.arrays import Mask, Matrix, Numbers
+from bidsapp.stats.linear import RANK_TOLERANCE, are_directions, are_told, find_null_space, scale_columns
 
-# Columns that depend on each other do so to rounding error, about 1e-15; real designs stay above 1e-8.
-RANK_TOLERANCE = 1e-9
 # Shares of a null vector below this are rounding error.
 SHARE_TOLERANCE = 1e-6
-# A convolved regressor of events outside its run is below this.
-ROUNDING = 1e-12
-
-
-def design_rank(matrix: Matrix) -> int:
-    """Return the rank of a design, whatever the units of its columns."""
-    return len(_basis(matrix)[0])
 
 
 def condition_number(matrix: Matrix) -> float:
     """Return the condition number of a design with columns scaled to length 1; inf when deficient."""
     if not matrix.size:
         return float("nan")
-    values = np.linalg.svd(_scaled(matrix)[0], compute_uv=False)
-    if len(values) < matrix.shape[1] or values[-1] <= RANK_TOLERANCE * values[0]:
+    values = np.linalg.svd(scale_columns(matrix)[0], compute_uv=False)
+    if len(values) < matrix.shape[1] or not are_directions(values).all():
         return float("inf")
     return float(values[0] / values[-1])
 
 
 def dependent_columns(matrix: Matrix, columns: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the groups of columns that depend on each other, as tuples of names; zero columns alone."""
-    scaled, norms = _scaled(matrix)
-    groups: list[tuple[str, ...]] = [(columns[index],) for index in np.flatnonzero(norms == 0).tolist()]
-    null = _null_space(scaled[:, norms > 0])
-    kept = [name for name, norm in zip(columns, norms, strict=True) if norm > 0]
-    if null.shape[1]:
-        involved = np.abs(null).max(axis=1) > SHARE_TOLERANCE
-        groups += _components(null, involved, kept)
-    return groups
+    there = scale_columns(matrix)[0].any(axis=0)
+    groups: list[tuple[str, ...]] = [(columns[index],) for index in np.flatnonzero(~there).tolist()]
+    null = find_null_space(matrix[:, there])
+    involved = np.abs(null).max(axis=1, initial=0.0) > SHARE_TOLERANCE
+    return groups + _components(null, involved, np.array(columns)[there].tolist())
 
 
 class Diagnosis:
@@ -56,8 +44,9 @@ class Diagnosis:
     def __init__(self, matrix: Matrix, columns: Sequence[str] = ()) -> None:
         self.matrix = matrix
         self.columns = columns or [""] * matrix.shape[1]
-        self._scaled, self._norms = _scaled(matrix)
-        self._kept = self._norms > 0
+        scaled, scale = scale_columns(matrix)
+        self._kept = scaled.any(axis=0)
+        self._scaled, self._scale = scaled[:, self._kept], scale[self._kept]
 
     def inestimable_reason(self, weights: Matrix) -> str | None:
         """Return why a contrast can not be estimated, or None when it can.
@@ -66,18 +55,13 @@ class Diagnosis:
         ----------
         weights : ndarray, shape (n_rows, n_columns)
         """
-        used = np.abs(weights).max(axis=0) > 0
-        zero = [
-            name for name, kept, use in zip(self.columns, self._kept, used, strict=True) if use and not kept
-        ]
-        if zero:
+        zero = np.array(self.columns)[~self._kept & np.any(weights, axis=0)]
+        if len(zero):
             return f"{_listed(zero)} {'is' if len(zero) == 1 else 'are'} zero at every volume or input"
-        if not self._null.shape[1]:
+        rows = weights[:, self._kept] / self._scale
+        if are_told(rows, self._null).all():
             return None
-        rows = weights[:, self._kept] / self._norms[self._kept]
         shares = rows @ self._null
-        if (np.abs(shares) <= SHARE_TOLERANCE * np.linalg.norm(rows, axis=1, keepdims=True)).all():
-            return None
         direction = self._null @ shares[np.abs(shares).max(axis=1).argmax()]
         involved = np.abs(direction) > SHARE_TOLERANCE * np.abs(direction).max()
         names = np.array(self.columns)[self._kept][involved]
@@ -107,12 +91,12 @@ class Diagnosis:
 
     @cached_property
     def _null(self) -> Matrix:
-        return _null_space(self._scaled[:, self._kept])
+        return find_null_space(self._scaled)
 
     @cached_property
     def _inverse(self) -> Matrix:
         """The generalised inverse, taken of columns of equal length."""
-        return np.linalg.pinv(self._scaled[:, self._kept], rcond=RANK_TOLERANCE)
+        return np.linalg.pinv(self._scaled, rcond=RANK_TOLERANCE)
 
     @cached_property
     def _sizes(self) -> Numbers:
@@ -123,48 +107,9 @@ class Diagnosis:
 
     def _covariance(self, weights: Matrix) -> Matrix:
         """Return C (X'X)^- C'."""
-        rows = (weights[:, self._kept] / self._norms[self._kept]) @ self._inverse
+        rows = (weights[:, self._kept] / self._scale) @ self._inverse
         covariance: Matrix = rows @ rows.T
         return covariance
-
-
-def independent_rows(weights: ArrayLike) -> Matrix:
-    """Return the rows of a contrast without those that follow from the rows before them."""
-    kept: list[Numbers] = []
-    for row in np.asarray(weights, float):
-        if design_rank(np.array([*kept, row]).T) > len(kept):
-            kept.append(row)
-    return np.array(kept)
-
-
-def _scaled(matrix: Matrix) -> tuple[Matrix, Numbers]:
-    """Return the columns at length 1, and their lengths, 0 where a column is rounding error.
-
-    That is measured by values of 1 at most: a column in large units makes no other one zero.
-    """
-    norms = np.linalg.norm(matrix, axis=0)
-    longest = min(norms.max(initial=0.0), np.sqrt(len(matrix)))
-    norms = np.where(norms > ROUNDING * longest, norms, 0.0)
-    return matrix / np.where(norms > 0, norms, 1.0), norms
-
-
-def _basis(matrix: Matrix) -> tuple[Numbers, Matrix]:
-    if not matrix.size:
-        return np.zeros(0), np.zeros((0, matrix.shape[1]))
-    _, values, vectors = np.linalg.svd(_scaled(matrix)[0], full_matrices=False)
-    keep = values > RANK_TOLERANCE * values.max(initial=0.0)
-    return values[keep], vectors[keep]
-
-
-def _null_space(scaled: Matrix) -> Matrix:
-    """Return an orthonormal basis of what the columns can not tell, shape (n_columns, n_directions)."""
-    if not scaled.shape[1]:
-        return np.zeros((0, 0))
-    # All directions need the full matrices where columns are more than rows; else these only cost time.
-    wide = scaled.shape[0] < scaled.shape[1]
-    _, values, vectors = np.linalg.svd(scaled, full_matrices=wide)
-    rank = int((values > RANK_TOLERANCE * values.max(initial=0.0)).sum())
-    return vectors[rank:].T
 
 
 def _components(null: Matrix, involved: Mask, names: Sequence[str]) -> list[tuple[str, ...]]:

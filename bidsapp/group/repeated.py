@@ -14,8 +14,9 @@ import numpy as np
 from bidsapp.group.within import blocks_of, score_cells
 from bidsapp.records.arrays import Labels, Maps, Mask, Matrix
 from bidsapp.records.maps import LEAST_SQUARES, SCORE_T2, Contrast, GroupDesign, GroupEstimate
+from bidsapp.stats.blocks import find_patterns
 from bidsapp.stats.group.effect_sizes import partial_r2
-from bidsapp.stats.group.estimators import find_patterns, fit_group
+from bidsapp.stats.group.estimators import fit_group
 from bidsapp.stats.group.repeated_measures import collapse_contrast, fit_greenhouse_geisser
 from bidsapp.stats.linear import check_contrasts, find_rank, is_estimable
 

@@ -11,8 +11,7 @@ from bidsapp.records.maps import Contrast, Design, GroupDesign, GroupEstimate
 from bidsapp.records.plan import DatasetFit
 from bidsapp.stats.group.residual_shape import measure_errors
 from bidsapp.stats.group.variance_groups import NOTHING, find_dependence, find_freedom
-from bidsapp.stats.linear import find_rank, invert_gram, reduce_rows
-from bidsapp.stats.weighted_solve import make_basis
+from bidsapp.stats.linear import find_rank, invert_gram, make_basis, reduce_rows
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
 # Variances of groups that differ by less do little harm: with twice as many subjects in the group of the

@@ -6,7 +6,7 @@ import numpy as np
 
 from bidsapp.records.arrays import Labels, Maps, Mask, Matrix, Numbers
 from bidsapp.records.maps import Contrast, GroupDesign, GroupEstimate
-from bidsapp.stats.group.estimators import find_patterns
+from bidsapp.stats.blocks import find_patterns
 from bidsapp.stats.group.repeated_measures import fit_unequal_covariances, fit_wilks, make_scores
 from bidsapp.stats.linear import check_contrasts, is_estimable, reduce_rows
 

@@ -12,7 +12,7 @@ from scipy import special, stats
 
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
 from bidsapp.records.maps import Geometry, Smoothness
-from bidsapp.stats.weighted_solve import make_basis
+from bidsapp.stats.linear import make_basis
 
 # One value or many.
 Values: TypeAlias = Numbers | float

@@ -7,7 +7,7 @@ from typing import TextIO
 import numpy as np
 
 from bidsapp import names
-from bidsapp.design.diagnostics import Diagnosis, condition_number, dependent_columns, design_rank
+from bidsapp.design.diagnostics import Diagnosis, condition_number, dependent_columns
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError, find_cautions
 from bidsapp.plan.forecast import forecast_plan
 from bidsapp.plan.group.make import make_group_plan
@@ -19,6 +19,7 @@ from bidsapp.records.maps import Contrast
 from bidsapp.records.model import SHORT_NAMES
 from bidsapp.records.plan import CombineFit, GroupPlan, ParticipantPlan, RunFit, Within
 from bidsapp.settings.parts import Settings
+from bidsapp.stats.linear import find_rank
 
 
 def show_plans(settings: Settings, stream: TextIO | None = None) -> int:
@@ -119,7 +120,7 @@ def describe_run_fit(fit: RunFit) -> Document:
 def describe_fit(fit: Fit, n_rows: int) -> Document:
     """Return the design of a fit and its contrasts as plain values."""
     matrix, columns = fit.design.matrix, fit.design.columns
-    rank, diagnosis = design_rank(matrix), Diagnosis(matrix)
+    rank, diagnosis = find_rank(matrix), Diagnosis(matrix)
     level = "run" if isinstance(fit, RunFit) else fit.level if isinstance(fit, CombineFit) else "dataset"
     described: Document = {
         "node": fit.node,

@@ -8,6 +8,7 @@ from bidsapp.design.contrasts import make_contrasts
 from bidsapp.design.diagnostics import Diagnosis
 from bidsapp.records.maps import Design
 from bidsapp.records.model import ContrastRule
+from bidsapp.stats.linear import find_null_space, find_rank
 
 
 @pytest.fixture
@@ -43,8 +44,7 @@ def test_what_can_not_be_estimated_has_no_efficiency(matrix):
 
 def test_a_design_is_decomposed_once_for_all_its_contrasts(matrix, monkeypatch):
     decomposed = []
-    null_space = diagnostics._null_space
-    monkeypatch.setattr(diagnostics, "_null_space", lambda x: decomposed.append(x) or null_space(x))
+    monkeypatch.setattr(diagnostics, "find_null_space", lambda x: decomposed.append(x) or find_null_space(x))
     twice = np.column_stack([matrix, matrix[:, 0]])
     names = ("a", "b", "c", "intercept", "again")
     rules = [ContrastRule(name, (name,), ((1.0,),), "t", "") for name in names]
@@ -61,7 +61,7 @@ def test_units_of_a_column_make_no_other_one_zero(matrix, size):
     weights = np.array([[1.0, -1, 0, 0, 0]])
     assert Diagnosis(large).inestimable_reason(weights) is None
     assert Diagnosis(large).efficiency(weights) == pytest.approx(Diagnosis(plain).efficiency(weights))
-    assert diagnostics.design_rank(large) == 5
+    assert find_rank(large) == 5
 
 
 def test_rounding_error_is_a_column_of_zeros(matrix):

@@ -15,6 +15,7 @@ from bidsapp.inference.permutation import permute
 from bidsapp.job.workers import connect, group_workers, threads_of_a_test
 from bidsapp.records.maps import Contrast, Geometry, GroupDesign, InferenceOptions
 from bidsapp.settings.parts import Control, Settings
+from bidsapp.stats import blocks
 from bidsapp.stats.group import estimators as group_estimators
 
 distributed = pytest.importorskip("distributed")
@@ -85,7 +86,7 @@ def test_workers_killed_at_work_change_no_byte(settings, cluster, n_killed):
 
 @pytest.mark.parametrize("estimator", ["ols", "reml", "huber"])
 def test_blocks_of_voxels_on_a_cluster_give_the_same_bytes(settings, rng, monkeypatch, estimator):
-    monkeypatch.setattr(group_estimators, "BLOCK_NUMBERS", 12 * 50)
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 12 * 50)
     effects, variances = rng.standard_normal((12, 333)), rng.uniform(0.5, 2.0, (12, 333))
     effects[3, 40:90] = np.nan
     design = GroupDesign(np.ones((12, 1)), (Contrast("mean", "t", ("mean",), np.ones((1, 1))),))

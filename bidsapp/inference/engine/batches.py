@@ -26,10 +26,11 @@ from bidsapp.inference.pvalues import TIE
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.statistic import Batch, Space
-from bidsapp.inference.voxels.linear import STRETCH, LinearTest
+from bidsapp.inference.voxels.linear import LinearTest
 from bidsapp.inference.voxels.test import VoxelTest
 from bidsapp.records.arrays import Labels, Map, Maps, Matrix, Numbers
 from bidsapp.records.maps import InferenceOptions
+from bidsapp.stats.blocks import STRETCH, cut
 
 # The maxima of each statistic (n,) by its name, and how many shuffles reach each point (n_points,).
 Followed: TypeAlias = tuple[dict[str, Numbers], Labels | None]
@@ -105,8 +106,7 @@ def needs_of(statistics: Iterable[str]) -> set[str]:
 
 def batches(job: Job, start: int = 0, *, finer: bool = False) -> list[slice]:
     """Return the slices of shuffles that are followed together; ``finer`` to look often whether to stop."""
-    size = min(job.batch, FINER) if finer else job.batch
-    return [slice(i, min(i + size, job.n_followed)) for i in range(start, job.n_followed, size)]
+    return cut(job.n_followed, min(job.batch, FINER) if finer else job.batch, start)
 
 
 def follow_each(job: Job, parts: Sequence[slice]) -> Iterator[tuple[slice, Followed]]:
@@ -238,8 +238,7 @@ def _clusters_of_events(
 
 def _map(job: Job, which: slice, pool: ThreadPoolExecutor) -> Followed:
     """Follow a batch by whole maps."""
-    pieces = [slice(i, min(i + WHOLE, which.stop)) for i in range(which.start, which.stop, WHOLE)]
-    results = list(pool.map(lambda piece: _map_piece(job, piece), pieces))
+    results = list(pool.map(lambda piece: _map_piece(job, piece), cut(which.stop, WHOLE, which.start)))
     maxima = {name: np.concatenate([m[name] for m, _ in results]) for name in job.statistics}
     counted = [counts for _, counts in results if counts is not None]
     return maxima, np.sum(counted, axis=0) if counted else None

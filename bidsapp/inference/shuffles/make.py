@@ -21,15 +21,13 @@ from bidsapp.inference.shuffles.arrangements import (
     make_units,
     members_of,
 )
-from bidsapp.inference.shuffles.partition import Partition
+from bidsapp.inference.shuffles.partition import SAME_SPAN, Partition
 from bidsapp.inference.shuffles.schemes import choose_scheme
 from bidsapp.records.arrays import Labels, Mask, Matrix, Numbers
 from bidsapp.records.maps import InferenceOptions
 
 # Enumerated arrangements beyond this are never needed: nobody asks for so many shuffles.
 MAX_ENUMERATED = 5_000_000
-# Squared cosines are below 1 by no more than this where vectors lie in a space.
-SAME_SPAN = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)

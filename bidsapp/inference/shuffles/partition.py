@@ -10,7 +10,17 @@ import numpy as np
 
 from bidsapp.errors import ModelError
 from bidsapp.records.arrays import Matrix
-from bidsapp.stats.linear import RANK_TOLERANCE, reduce_rows
+from bidsapp.stats.linear import (
+    RANK_TOLERANCE,
+    find_rank,
+    is_estimable,
+    orthonormalise,
+    reduce_rows,
+    scale_columns,
+)
+
+# Squared cosines (cosines) are below 1 by no more than this where directions lie in a space.
+SAME_SPAN = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,30 +68,29 @@ def partition_design(matrix: Matrix, weights: Matrix) -> Partition:
     ModelError
         When the contrast cannot be estimated or no degrees of freedom remain.
     """
-    matrix = np.asarray(matrix, float)
     # Columns of length 1, or the intercept beside a scan date in seconds would pass for rounding.
-    lengths = np.linalg.norm(matrix, axis=0)
-    lengths[lengths == 0] = 1.0
-    matrix = matrix / lengths
-    weights = _independent_rows(np.atleast_2d(np.asarray(weights, float)) / lengths)
-    rank = np.linalg.matrix_rank(matrix, tol=RANK_TOLERANCE * np.linalg.norm(matrix, 2))
+    matrix, lengths = scale_columns(np.asarray(matrix, float))
+    weights = reduce_rows(np.atleast_2d(np.asarray(weights, float)) / lengths)
+    if not len(weights):
+        raise ModelError("the contrast has only zero weights.")
+    rank = find_rank(matrix)
     dof = len(matrix) - rank
     if dof < 1:
         raise ModelError(
             f"the group design has {len(matrix)} rows and rank {rank}: no degrees of freedom remain. "
             "Add subjects or leave out columns."
         )
-    pseudo_inverse = np.linalg.pinv(matrix, rcond=RANK_TOLERANCE)
-    if not np.allclose(weights @ pseudo_inverse @ matrix, weights, atol=1e-7 * np.abs(weights).max()):
+    if not is_estimable(matrix, weights):
         raise ModelError("the contrast cannot be estimated from this design. Change its weights.")
+    pseudo_inverse = np.linalg.pinv(matrix, rcond=RANK_TOLERANCE)
     covariance = pseudo_inverse @ pseudo_inverse.T
     columns = matrix @ covariance @ weights.T @ np.linalg.inv(weights @ covariance @ weights.T)
-    effect = _orthonormal(columns)
+    effect = orthonormalise(columns)
     if effect.shape[1] == 1:
         effect = effect * np.sign(effect[:, 0] @ columns[:, 0])
-    design = _orthonormal(matrix)
-    nuisance = _orthonormal(design - effect @ (effect.T @ design), scale=1.0)
-    return Partition(effect, nuisance[:, : rank - effect.shape[1]], columns, int(dof))
+    design = orthonormalise(matrix)
+    nuisance = np.linalg.svd(design - effect @ (effect.T @ design), full_matrices=False)[0]
+    return Partition(effect, nuisance[:, : rank - effect.shape[1]], columns, dof)
 
 
 def drop_fixed(nuisance: Matrix, fixed: Matrix) -> Matrix:
@@ -92,24 +101,7 @@ def drop_fixed(nuisance: Matrix, fixed: Matrix) -> Matrix:
     """
     if nuisance.shape[1] == 0 or fixed.shape[1] == 0:
         return nuisance
-    shared = _orthonormal(fixed)
-    _, cosines, directions = np.linalg.svd(shared.T @ nuisance)
-    n_shared = int(np.count_nonzero(cosines > 1 - 1e-9))
+    _, cosines, directions = np.linalg.svd(orthonormalise(fixed).T @ nuisance)
+    n_shared = np.count_nonzero(cosines > 1 - SAME_SPAN)
     changing: Matrix = nuisance @ directions[n_shared:].T
     return changing
-
-
-def _independent_rows(weights: Matrix) -> Matrix:
-    """Return rows that span the same contrast, as many as its rank."""
-    rows = reduce_rows(weights[np.any(weights, axis=1)])
-    if not len(rows):
-        raise ModelError("the contrast has only zero weights.")
-    return rows
-
-
-def _orthonormal(columns: Matrix, scale: float | None = None) -> Matrix:
-    """Return an orthonormal basis of the column space; values small against ``scale`` count as zero."""
-    if columns.shape[1] == 0:
-        return columns
-    left, values, _ = np.linalg.svd(columns, full_matrices=False)
-    return left[:, values > RANK_TOLERANCE * 10 * (values[0] if scale is None else scale)]

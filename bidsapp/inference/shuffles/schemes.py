@@ -14,6 +14,7 @@ from bidsapp.inference.shuffles.arrangements import SAME_ROW, members_of
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.records.arrays import Labels, Matrix
 from bidsapp.records.maps import InferenceOptions
+from bidsapp.stats.linear import orthonormalise
 
 # A regressor whose sums are below this share of its largest value sums to zero.
 ZERO_SUM = 1e-6
@@ -128,7 +129,6 @@ def _is_testable_within(partition: Partition, blocks: Labels) -> bool:
     """Return whether the effect can still be told from the design when each block has a column of its own."""
     columns = (np.asarray(blocks)[:, None] == np.unique(blocks)).astype(float)
     others = np.hstack([partition.nuisance, columns / np.linalg.norm(columns, axis=0)])
-    left, values, _ = np.linalg.svd(others, full_matrices=False)
-    basis = left[:, values > NOTHING_LEFT]
+    basis = orthonormalise(others)
     rest = partition.effect - basis @ (basis.T @ partition.effect)
     return bool(np.linalg.svd(rest, compute_uv=False).min() > NOTHING_LEFT)

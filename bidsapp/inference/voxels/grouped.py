@@ -18,9 +18,10 @@ from scipy import special
 from bidsapp.errors import SettingsError
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
-from bidsapp.inference.voxels.linear import SMALLEST_REST, STRETCH, LinearTest
+from bidsapp.inference.voxels.linear import SMALLEST_REST, LinearTest
 from bidsapp.inference.voxels.null_fit import fit_under_null
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+from bidsapp.stats.blocks import STRETCH, cut
 from bidsapp.stats.distributions import f_to_z, t_to_z
 from bidsapp.stats.group.variance_groups import NOTHING
 
@@ -103,11 +104,11 @@ class GroupedTest(FollowedAsZ):
         weights, in_group = weights.reshape(-1, len(self.data)), in_group.reshape(-1, len(self.data))
         statistic, dof = np.zeros(shape), np.ones(shape)
         about = about_groups(self.partition.basis, self.groups)
-        for start in range(0, shape[1], STRETCH):
-            data = self.data[:, start : start + STRETCH]
+        for points in cut(shape[1], STRETCH):
+            data = self.data[:, points]
             projected = (weights @ data).reshape(shape[0], len(about[1]), -1, data.shape[1])
             squares = (in_group @ np.square(data)).reshape(shape[0], len(about[1]), -1)
-            fill_grouped(projected, squares, about, self.partition.n_rows, (statistic, dof), start)
+            fill_grouped(projected, squares, about, self.partition.n_rows, (statistic, dof), points.start)
         return statistic, dof
 
     def maps(self, shuffles: Shuffles, which: slice) -> Maps:

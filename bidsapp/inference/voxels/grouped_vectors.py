@@ -15,10 +15,11 @@ import numpy as np
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.inference.voxels.grouped import FollowedAsZ, check_freedom, invert, meet_groups
-from bidsapp.inference.voxels.linear import SMALLEST_REST, STRETCH
+from bidsapp.inference.voxels.linear import SMALLEST_REST
 from bidsapp.inference.voxels.null_fit import fit_under_null
 from bidsapp.inference.voxels.wilks import residuals_of_maps
 from bidsapp.records.arrays import Labels, Maps, Mask, Matrix, Numbers
+from bidsapp.stats.blocks import STRETCH, cut
 from bidsapp.stats.distributions import f_to_z
 from bidsapp.stats.group.repeated_measures import own_columns
 
@@ -67,8 +68,8 @@ class GroupedVectorsTest(FollowedAsZ):
         if (in_group == in_group[0]).all():
             in_group = in_group[:1]
         results = np.zeros((len(weights), n_points)), np.ones((len(weights), n_points))
-        for start in range(0, n_points, STRETCH):
-            data = self.data[:, :, start : start + STRETCH]
+        for points in cut(n_points, STRETCH):
+            data = self.data[:, :, points]
             products = (data[:, :, None] * data[:, None]).reshape(n_subjects, -1)
             squares = in_group.reshape(-1, n_subjects) @ products
             projected = weights.reshape(-1, n_subjects) @ data.reshape(n_subjects, -1)
@@ -77,7 +78,7 @@ class GroupedVectorsTest(FollowedAsZ):
                 squares.reshape(*in_group.shape[:2], n_maps, n_maps, -1),
                 about,
                 results,
-                start,
+                points.start,
             )
         return results
 

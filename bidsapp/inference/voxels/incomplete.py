@@ -21,7 +21,7 @@ from bidsapp.inference.shuffles.partition import Partition, drop_fixed, partitio
 from bidsapp.inference.voxels.test import VoxelTest
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix
 from bidsapp.records.maps import InferenceOptions
-from bidsapp.stats.group.estimators import find_patterns
+from bidsapp.stats.blocks import find_patterns
 
 # ``prepare(effects, partition, nuisance, options)``.
 Prepare: TypeAlias = Callable[[Maps, Partition, Matrix, InferenceOptions], VoxelTest]

@@ -16,6 +16,7 @@ from bidsapp.inference.fast.screening import GROUP
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+from bidsapp.stats.blocks import STRETCH, cut
 from bidsapp.stats.distributions import f_to_z, t_to_z
 
 # A residual below this share of the data is rounding: the voxel is constant.
@@ -24,8 +25,6 @@ CONSTANT = 1e-10
 SMALLEST_REST = 1e-14
 # Beyond this share of explained over residual squares w is 1.
 LARGEST_RATIO = 1e300
-# Points prepared together.
-STRETCH = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,9 +126,9 @@ class LinearTest:
         weights = self.weights(shuffles, which)
         n_shuffles, n_weights, n_subjects = weights.shape
         maps = np.empty((n_shuffles, self.data.shape[1]))
-        for start in range(0, maps.shape[1], STRETCH):
-            product = weights.reshape(-1, n_subjects) @ self.data[:, start : start + STRETCH]
-            fill_statistic(product.reshape(n_shuffles, n_weights, -1), self.dof, maps, start)
+        for points in cut(maps.shape[1], STRETCH):
+            product = weights.reshape(-1, n_subjects) @ self.data[:, points]
+            fill_statistic(product.reshape(n_shuffles, n_weights, -1), self.dof, maps, points.start)
         return maps
 
 
@@ -181,8 +180,7 @@ def prepare_linear_test(
     """Return the test of a partition on data of shape (n_subjects, n_points)."""
     data: Maps = np.empty(effects.shape)
     usable = np.empty(data.shape[1], bool)
-    for start in range(0, data.shape[1], STRETCH):
-        points = slice(start, start + STRETCH)
+    for points in cut(data.shape[1], STRETCH):
         data[:, points], usable[points] = _standardise(effects[:, points], partition)
     return LinearTest(partition, nuisance, data, usable, direction)
 

@@ -9,8 +9,8 @@ together, whose distance from the others is then lost to the shuffles, and extre
 
 import numpy as np
 
-from bidsapp.inference.voxels.linear import STRETCH
 from bidsapp.records.arrays import Labels, Maps, Matrix, Numbers
+from bidsapp.stats.blocks import STRETCH, cut
 from bidsapp.stats.group.variance_groups import NOTHING
 
 # Fits of the nuisance, the first by least squares; more change no size.
@@ -38,8 +38,7 @@ def fit_under_null(data: Maps, nuisance: Matrix, groups: Labels) -> Maps:
     if not nuisance.shape[1]:
         return data
     fitted = np.empty_like(data)
-    for start in range(0, data.shape[2], STRETCH):
-        points = slice(start, start + STRETCH)
+    for points in cut(data.shape[2], STRETCH):
         fitted[..., points] = _fit(data[..., points], nuisance, groups)
     return fitted
 

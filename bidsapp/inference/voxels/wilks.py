@@ -14,8 +14,9 @@ from scipy import special
 from bidsapp.errors import ModelError
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
-from bidsapp.inference.voxels.linear import CONSTANT, SMALLEST_REST, STRETCH
+from bidsapp.inference.voxels.linear import CONSTANT, SMALLEST_REST
 from bidsapp.records.arrays import Map, Maps, Mask, Matrix, Numbers
+from bidsapp.stats.blocks import STRETCH, cut
 from bidsapp.stats.distributions import f_to_z
 from bidsapp.stats.group.repeated_measures import rao_f
 
@@ -59,12 +60,12 @@ class WilksTest:
         """Return the F of some shuffles, shape (n, n_points)."""
         weights = shuffles.apply(np.hstack([self.partition.effect, self.nuisance]), which)
         log_lambda = np.zeros((len(weights), self.data.shape[2]))
-        for start in range(0, log_lambda.shape[1], STRETCH):
-            data = self.data[:, :, start : start + STRETCH]
+        for points in cut(log_lambda.shape[1], STRETCH):
+            data = self.data[:, :, points]
             found = (weights.reshape(-1, len(data)) @ data.reshape(len(data), -1)).reshape(
                 *weights.shape[:2], *data.shape[1:]
             )
-            fill_log_lambda(found, self.partition.n_rows, log_lambda, start)
+            fill_log_lambda(found, self.partition.n_rows, log_lambda, points.start)
         return self._rao(log_lambda)[0]
 
     def _rao(self, log_lambda: Maps) -> tuple[Maps, tuple[float, float]]:

@@ -9,7 +9,6 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.group.matrix import GroupDesign, make_group_design
 from bidsapp.design.transformers.variables import aliases, level_name, near_name
 from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, SettingsError, in_lines
@@ -56,6 +55,7 @@ from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, Model, Nod
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.settings.parts import Settings
 from bidsapp.stats.distributions import check_one_sided_p
+from bidsapp.stats.linear import find_rank
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
 # A fit with the values of GroupBy that are columns of the participants.
@@ -304,7 +304,7 @@ def _plan_fit(
     made, contrast = design_of_group(node, group)
     subjects = [_subject(group[row]) for row in made.kept]
     where = ", ".join([node.name, contrast or "all contrasts", *group_in_words(values, groups)])
-    rank = design_rank(made.design.matrix) if len(subjects) else 0
+    rank = find_rank(made.design.matrix) if len(subjects) else 0
     excluded = {_subject(group[row]): reason for row, reason in made.excluded.items()}
     if len(subjects) <= rank or not subjects:
         left = f"{len(subjects)} inputs are left" + (f" (left out: {_said(excluded)})" if excluded else "")

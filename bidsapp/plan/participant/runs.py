@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match, without_absent
-from bidsapp.design.diagnostics import design_rank
 from bidsapp.design.run import RunDesign, make_run_design
 from bidsapp.errors import AppError, Caution, InputError, ModelError
 from bidsapp.inputs.tables.event_times import check_times
@@ -22,6 +21,7 @@ from bidsapp.records.documents import Document
 from bidsapp.records.maps import Design, RecordingFile, Run
 from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, ContrastRule, Node
 from bidsapp.records.plan import RunFit
+from bidsapp.stats.linear import find_rank
 
 ALWAYS_TOGETHER = ("subject",)
 
@@ -195,7 +195,7 @@ def make_run_fit(node: Node, prepared: Prepared, columns: Sequence[str], missing
     """
     design = join_designs(prepared)
     label = " + ".join(run.label for run in prepared.runs)
-    rank, n_kept = design_rank(design.matrix[prepared.keep]), int(prepared.keep.sum())
+    rank, n_kept = find_rank(design.matrix[prepared.keep]), int(prepared.keep.sum())
     if rank >= n_kept:
         raise InputError(
             f"{label}: the design has {n_kept} volumes and rank {rank}: nothing is left to "

@@ -4,7 +4,7 @@ An estimator is a function of complete data, ``fit(effects, variances, design) -
 missing, where, and what to do about it is settled here, once for all of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from bidsapp.errors import ModelError
 from bidsapp.records.arrays import Labels, Maps, Numbers
 from bidsapp.records.maps import Contrast, GroupDesign, GroupEstimate
+from bidsapp.stats.blocks import cut_blocks, find_patterns
 from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
 from bidsapp.stats.group.mixed_effects import fit_dl, fit_fixed, fit_flame1, fit_reml
 from bidsapp.stats.group.ols import Fit, fit_ols
@@ -42,8 +43,6 @@ FITS: dict[str, Estimator] = {
     "sandwich": fit_sandwich,
 }
 FITS_BY_GROUP: dict[str, Estimator] = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
-# Numbers of a block in double precision: 32 MB, so that a fit of any number of inputs stays small.
-BLOCK_NUMBERS = 2**22
 
 
 def fit_group(
@@ -92,8 +91,7 @@ def fit_group(
     n_voxels = effects.shape[1]
     results = [_empty(contrast, n_voxels) for contrast in reduced.contrasts]
     counts = np.zeros(n_voxels)
-    step = max(1, BLOCK_NUMBERS // len(effects))
-    blocks = [slice(start, start + step) for start in range(0, n_voxels, step)]
+    blocks = cut_blocks(n_voxels, len(effects))
     # A tuple travels with its task to a worker of a cluster, and again when that worker dies.
     data = ((effects[:, block], None if weighing is None else weighing[:, block]) for block in blocks)
     jobs = (delayed(_fit_block)(fit, pair, reduced, min_inputs) for pair in data)
@@ -102,35 +100,6 @@ def fit_group(
         for voxels, found in fits:
             _store(results, found, block.start + voxels)
     return [_finish(result, tail, counts) for result in results]
-
-
-def find_patterns(
-    present: NDArray[np.bool_], min_inputs: int, counts: Labels | None = None
-) -> Iterator[tuple[Labels, Labels]]:
-    """Yield each set of inputs that some voxels have in common, with those voxels.
-
-    Parameters
-    ----------
-    present : ndarray of bool, shape (n_inputs, n_voxels)
-    min_inputs : int
-        Voxels with fewer inputs are left out.
-    counts : ndarray, shape (n_voxels,), optional
-        What is counted in place of the inputs.
-
-    Yields
-    ------
-    tuple of ndarray
-        The inputs (indices) and the voxels (indices); a voxel occurs once.
-    """
-    counts = present.sum(axis=0) if counts is None else counts
-    enough = np.flatnonzero(counts >= max(min_inputs, 1))
-    packed = np.ascontiguousarray(np.packbits(present[:, enough], axis=0).T)
-    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    ends = np.cumsum(np.bincount(inverse, minlength=len(first)))
-    for index, members in enumerate(np.split(order, ends[:-1]) if len(first) else []):
-        yield np.flatnonzero(present[:, enough[first[index]]]), enough[members]
 
 
 def _fit_block(

@@ -12,13 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidsapp.records.arrays import Maps, Matrix
-from bidsapp.stats.group.estimators import find_patterns
+from bidsapp.stats.blocks import cut_blocks, find_patterns
 from bidsapp.stats.group.mixed_effects import estimate_dersimonian_laird
 from bidsapp.stats.group.robust import HUBER_LIMIT, NORMAL_MAD
 from bidsapp.stats.group.tau2 import estimate_tau2
-
-# Numbers of a block in double precision, 32 MB.
-BLOCK_NUMBERS = 2**22
 
 
 def make_flip_scores(effects: Maps, variances: Maps | None, estimator: str) -> NDArray[np.float32]:
@@ -34,9 +31,7 @@ def make_flip_scores(effects: Maps, variances: Maps | None, estimator: str) -> N
     estimator : {"reml", "flame1", "dl", "fixed", "huber", "sandwich"}
     """
     scores = np.full(effects.shape, np.nan, np.float32)
-    step = max(1, BLOCK_NUMBERS // len(effects))
-    for start in range(0, effects.shape[1], step):
-        block = slice(start, start + step)
+    for block in cut_blocks(effects.shape[1], len(effects)):
         values = np.asarray(effects[:, block], float)
         spread = np.ones(values.shape) if variances is None else np.asarray(variances[:, block], float)
         known = np.isfinite(values) & np.isfinite(spread) & (spread > 0)

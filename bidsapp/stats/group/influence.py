@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.records.arrays import Maps, Matrix, Numbers
-from bidsapp.stats.linear import find_rank
-from bidsapp.stats.weighted_solve import make_basis
+from bidsapp.stats.blocks import cut_blocks
+from bidsapp.stats.linear import find_rank, make_basis
 
 # An input whose leverage is within this of 1 is fitted perfectly and can be left out of nothing.
 FULL_LEVERAGE = 1e-9
@@ -23,8 +23,6 @@ LARGE_COOK = 4.0
 LARGE_RMS = 1.5
 BEYOND_LEVERAGE = 2.0
 UNLIKE, ALIKE = 0.5, 0.2
-# Numbers of a block in double precision.
-BLOCK_NUMBERS = 2**21
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +64,11 @@ def measure_influence(effects: Maps, matrix: Matrix) -> Influence:
     Influence
         NaN for an input that the design fits perfectly, or where no voxel has all inputs.
     """
-    n_inputs, n_voxels = effects.shape
     basis, _ = make_basis(matrix)
     leverage = np.einsum("ir,ir->i", basis, basis)
-    sums = np.zeros((9, n_inputs))
-    step = max(1, BLOCK_NUMBERS // n_inputs)
-    for start in range(0, n_voxels, step):
-        values = np.asarray(effects[:, start : start + step], float)
+    sums = np.zeros((9, len(effects)))
+    for block in cut_blocks(effects.shape[1], 2 * len(effects)):
+        values = np.asarray(effects[:, block], float)
         values = values[:, np.isfinite(values).all(axis=0)]
         sums += _sum_block(values, basis, leverage, find_rank(matrix))
     return _summarise(sums, leverage)

@@ -21,12 +21,12 @@ from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.ols import Fit, f_from, t_from
 from bidsapp.stats.group.tau2 import estimate_tau2, estimate_tau2_by_group, project, project_groups
 from bidsapp.stats.group.variance_groups import NOTHING, bound_error, find_freedom, fit_with_bound
-from bidsapp.stats.linear import unless_perfect
-from bidsapp.stats.weighted_solve import (
+from bidsapp.stats.linear import (
     carry_covariance,
     invert_all,
     make_basis,
     solve_weighted,
+    unless_perfect,
     weighted_gram,
 )
 

@@ -15,18 +15,16 @@ from operator import add
 
 import numpy as np
 
-from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix, Numbers
+from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix, Numbers
 from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.distributions import f_to_z, z_to_log_p
 from bidsapp.stats.group.ols import f_from
-from bidsapp.stats.linear import find_rank, invert_gram, unless_perfect
-from bidsapp.stats.weighted_solve import make_basis
+from bidsapp.stats.linear import find_rank, find_regular, invert_gram, make_basis, unless_perfect
 
 # A difference below this part of its terms is rounding.
 ROUNDING = 1e-14
-# A correlation matrix with an eigenvalue below this is that of dependent rows.
-SINGULAR = 1e-10
-# Directions of weights shorter than this part of the longest are rounding.
+# Directions of weights that were computed, not given, are rounding below this part of the longest: looser
+# than the rank of a design (``stats.linear``), for an inverse was among what they were computed by.
 SAME = 1e-8
 
 
@@ -255,13 +253,6 @@ def rao_f(log_lambda: Map, n_rows: int, n_between: int, nu: int) -> tuple[Map, t
     root = np.sqrt((size**2 - 4) / (squares - 5)) if squares > 5 else 1.0
     dof = (nu - (n_rows - n_between + 1) / 2) * root - (size - 2) / 2
     return np.expm1(-log_lambda / root) * (dof / size), (float(size), float(dof))
-
-
-def find_regular(matrices: Matrices) -> Mask:
-    """Return where symmetric matrices, (n_voxels, n, n) with ones on the diagonal, can be inverted."""
-    good: Mask = np.all(np.isfinite(matrices), axis=(1, 2))
-    good[good] = np.linalg.eigvalsh(matrices[good])[:, 0] > SINGULAR
-    return good
 
 
 def fit_greenhouse_geisser(scores: Matrices, matrix: Matrix, between: Numbers) -> WithinTest:

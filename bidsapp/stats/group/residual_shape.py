@@ -4,12 +4,10 @@ import numpy as np
 from scipy import special
 
 from bidsapp.records.arrays import Map, Maps, Matrix, Numbers
+from bidsapp.stats.blocks import cut_blocks
 from bidsapp.stats.group.variance_groups import NOTHING
-from bidsapp.stats.linear import PERFECT_FIT
-from bidsapp.stats.weighted_solve import make_basis
+from bidsapp.stats.linear import PERFECT_FIT, make_basis
 
-# Numbers of a block in double precision.
-BLOCK_NUMBERS = 2**21
 # Mean logarithm of a chi-square variable of one degree of freedom.
 MEAN_LOG = special.digamma(0.5) + np.log(2.0)
 
@@ -35,9 +33,8 @@ def measure_errors(effects: Maps, matrix: Matrix) -> tuple[Numbers, float]:
     share = 1.0 - np.einsum("ir,ir->i", basis, basis)
     known = share > NOTHING
     logs, skewness, count = np.zeros(len(effects)), 0.0, 0
-    step = max(1, BLOCK_NUMBERS // len(effects))
-    for start in range(0, effects.shape[1] if known.any() else 0, step):
-        values = np.asarray(effects[:, start : start + step], float)
+    for block in cut_blocks(effects.shape[1], 2 * len(effects)) if known.any() else ():
+        values = np.asarray(effects[:, block], float)
         values = values[:, np.isfinite(values).all(axis=0)]
         residuals = values - basis @ (basis.T @ values)
         least = PERFECT_FIT * np.square(values).sum(axis=0)

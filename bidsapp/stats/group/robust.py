@@ -11,8 +11,7 @@ import numpy as np
 from bidsapp.records.arrays import Map, Maps, Matrix
 from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.ols import Fit, f_from, t_from
-from bidsapp.stats.linear import PERFECT_FIT
-from bidsapp.stats.weighted_solve import make_basis, solve_weighted
+from bidsapp.stats.linear import PERFECT_FIT, make_basis, solve_weighted
 
 # 95 % efficiency where the errors are normal (Huber 1981).
 HUBER_LIMIT = 1.345

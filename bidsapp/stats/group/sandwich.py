@@ -13,8 +13,7 @@ from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix
 from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.ols import Fit, f_from, t_from
 from bidsapp.stats.group.variance_groups import NOTHING, find_freedom, sum_by_group
-from bidsapp.stats.linear import sum_squares, unless_perfect
-from bidsapp.stats.weighted_solve import invert_all, make_basis
+from bidsapp.stats.linear import invert_all, make_basis, sum_squares, unless_perfect
 
 # Eigenvalues of I - H_ii below this are those of a subject that the design fits perfectly.
 EIGENVALUE_TOLERANCE = 1e-10

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix
-from bidsapp.stats.weighted_solve import invert_all, weighted_gram
+from bidsapp.stats.blocks import cut_blocks
+from bidsapp.stats.linear import invert_all, weighted_gram
 
 MAX_ITERATIONS = 1000
 # Scoring for groups goes to a flat maximum in ever smaller steps; after so many, Newton's go there.
@@ -22,8 +23,8 @@ TOLERANCE = 1e-11
 # The grid on which the highest maximum is looked for: 0, then geometric steps of about 2.
 GRID_START = 1e-4
 GRID_SIZE = 14
-# Numbers of the arrays in the loop, so that they stay in the processor's cache.
-BLOCK_NUMBERS = 2**17
+# Numbers of the arrays in the loop, so that they stay in the processor's cache: 1 MB.
+LOOP_NUMBERS = 2**17
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,7 @@ def estimate_tau2(effects: Maps, variances: Maps, basis: Matrix) -> Map:
         Orthonormal columns.
     """
     tau2 = np.empty(effects.shape[1])
-    step = max(1, BLOCK_NUMBERS // len(effects))
-    for start in range(0, len(tau2), step):
-        block = slice(start, start + step)
+    for block in cut_blocks(len(tau2), len(effects), block_numbers=LOOP_NUMBERS):
         tau2[block] = _search(effects[:, block], variances[:, block], basis)
     return tau2
 

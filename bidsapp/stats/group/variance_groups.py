@@ -17,8 +17,7 @@ from scipy import special
 from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix, Numbers
 from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.ols import Fit, f_from, t_from
-from bidsapp.stats.linear import sum_squares, unless_perfect
-from bidsapp.stats.weighted_solve import invert_all, make_basis
+from bidsapp.stats.linear import invert_all, make_basis, sum_squares, unless_perfect
 
 # Residual degrees of freedom, or squared weights against their sum, below this are rounding.
 NOTHING = 1e-9

@@ -13,10 +13,10 @@ import numpy as np
 
 from bidsapp.errors import InputError
 from bidsapp.records.arrays import Mask, Matrix
+from bidsapp.stats.linear import make_basis
 
-# A direction of the design with a smaller part of the largest singular value (columns scaled to length 1)
-# counts as collinear.
-RANK_TOLERANCE = 1e-10
+# A constant of which less than this is left beside the design is in its span, but for rounding.
+IN_SPAN = 1e-8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +30,6 @@ class TimeModel:
         that Q'D_1Q is diagonal.
     to_basis : ndarray, shape (n_columns, rank)
         Parameters of the design's columns = to_basis @ parameters of the basis.
-    estimable : ndarray, shape (n_columns, n_columns)
-        Projection on the contrasts that the design can estimate.
     keep : ndarray of bool, shape (n_volumes,)
         False in the dropped volumes, whose values count nowhere.
     baseline : ndarray of bool, shape (n_volumes,)
@@ -48,7 +46,6 @@ class TimeModel:
 
     basis: Matrix
     to_basis: Matrix
-    estimable: Matrix
     keep: Mask
     baseline: Mask
     dof: int
@@ -113,21 +110,17 @@ def make_time_model(matrix: Matrix, keep: Mask | None = None, starts: Sequence[i
     n_volumes, n_columns = matrix.shape
     keep = np.ones(n_volumes, bool) if keep is None else np.asarray(keep, bool)
     full = np.column_stack([matrix, np.eye(n_volumes)[:, ~keep]])
-    length = np.linalg.norm(full, axis=0)
-    length[length == 0] = 1.0
-    left, singular, right = np.linalg.svd(full / length, full_matrices=False)
-    rank = int(np.count_nonzero(singular > RANK_TOLERANCE * singular.max(initial=0.0)))
+    basis, to_basis = make_basis(full)
+    basis, rank = np.ascontiguousarray(basis), basis.shape[1]
     if rank >= n_volumes:
         raise InputError(
             f"The design has {n_columns} regressors of rank {rank} for {n_volumes} volumes "
             f"({np.count_nonzero(~keep)} dropped): nothing is left to estimate the noise from. "
             "Use fewer confounds or drop fewer volumes."
         )
-    basis = left[:, :rank]
     model = TimeModel(
         basis=basis,
-        to_basis=(right[:rank] / singular[:rank, None] / length).T[:n_columns],
-        estimable=_row_space(matrix),
+        to_basis=to_basis[:n_columns],
         keep=keep,
         baseline=_find_baseline(full, keep),
         dof=n_volumes - rank,
@@ -145,7 +138,7 @@ def make_time_model(matrix: Matrix, keep: Mask | None = None, starts: Sequence[i
         model,
         basis=basis,
         to_basis=model.to_basis @ rotation,
-        has_constant=bool((np.linalg.norm(rest, axis=0) < 1e-8 * np.sqrt(n_volumes)).all()),
+        has_constant=bool((np.linalg.norm(rest, axis=0) < IN_SPAN * np.sqrt(n_volumes)).all()),
     )
 
 
@@ -165,15 +158,3 @@ def lagged(series: Matrix, k: int) -> Matrix:
     result[k:] += series[:-k]
     result[:-k] += series[k:]
     return result
-
-
-def _row_space(matrix: Matrix) -> Matrix:
-    """Return the projection on the row space of a design, its columns first scaled to length 1."""
-    length = np.linalg.norm(matrix, axis=0)
-    length[length == 0] = 1.0
-    _, singular, right = np.linalg.svd(matrix / length, full_matrices=False)
-    right = right[singular > RANK_TOLERANCE * singular.max(initial=0.0)]
-    # Rows of the design are rows of the scaled one times length: scale back and make orthonormal again.
-    rows, _ = np.linalg.qr((right * length).T)
-    projection: Matrix = rows @ rows.T
-    return projection

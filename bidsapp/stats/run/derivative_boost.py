@@ -11,7 +11,7 @@ import numpy as np
 
 from bidsapp.records.arrays import Map, Maps, Matrix, Numbers
 from bidsapp.records.maps import Contrast, Estimate
-from bidsapp.stats.run.glm import FittedRun, assess_variance, check_estimable, estimate_t
+from bidsapp.stats.run.glm import FittedRun, assess_variance, estimate_t
 
 DERIVATIVES = ("derivative", "dispersion")
 
@@ -23,7 +23,7 @@ def estimate_boosted_t(fitted: FittedRun, contrast: Contrast, matrix: Matrix) ->
     ----------
     fitted : FittedRun
     contrast : Contrast
-        Of one row, over the columns of the responses.
+        Of one row, over the columns of the responses, which the design can estimate.
     matrix : ndarray, shape (n_volumes, n_columns)
         The design, for the lengths of its columns.
 
@@ -36,7 +36,6 @@ def estimate_boosted_t(fitted: FittedRun, contrast: Contrast, matrix: Matrix) ->
     families = [_find_family(contrast.columns, index) for index in np.flatnonzero(weights).tolist()]
     if all(len(family) == 1 for family in families):
         return estimate_t(fitted, contrast)
-    check_estimable(fitted.model, contrast)
     lengths = np.linalg.norm(matrix, axis=0)
     columns = [index for family in families for index in family]
     rows = fitted.model.to_basis[columns]

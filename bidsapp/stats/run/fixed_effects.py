@@ -4,20 +4,19 @@ The model over inputs is b = M g + e with independent e of known covariance; an 
 above is a contrast of g. Inputs are rows of ``matrix``; a column of ones averages them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix, Numbers
+from bidsapp.records.arrays import Map, Maps, Mask, Matrices, Matrix, Numbers
 from bidsapp.records.maps import Estimate, JointEstimate
-from bidsapp.stats.linear import sum_squares, unless_perfect
+from bidsapp.stats.blocks import find_patterns
+from bidsapp.stats.linear import find_rank, find_regular, is_estimable, sum_squares, unless_perfect
 
 # Effect, variance and degrees of freedom of a combination, and what each input carries into it.
 Combined: TypeAlias = tuple[Map, Map, float | Map, Maps]
-# Smallest eigenvalue of the correlations of an input's rows at which its covariance can be inverted.
-SMALLEST_EIGENVALUE = 1e-10
 
 
 def combine_estimates(
@@ -82,7 +81,7 @@ def combine_with_shares(
     combined, total, pooled = (np.full(effect.shape[1], np.nan) for _ in range(3))
     shares = np.zeros(effect.shape)
     for pattern, voxels in find_patterns(valid):
-        if not can_estimate(matrix[pattern], weights):
+        if not is_estimable(matrix[pattern], weights[None]):
             continue
         part = np.ix_(pattern, voxels)
         inputs = effect[part], variance[part], dof[part]
@@ -113,30 +112,26 @@ def combine_joint_estimates(
     first = estimates[0]
     if len(estimates) == 1:
         return JointEstimate(name or first.contrast, first.effect, first.covariance, first.dof)
-    n_rows, n_voxels = first.effect.shape
-    effect, covariance = np.full((n_rows, n_voxels), np.nan), np.full((n_rows, n_rows, n_voxels), np.nan)
-    pooled = np.full(n_voxels, np.nan)
-    for pattern, voxels in find_patterns(np.stack([_is_usable(e) for e in estimates])):
-        if pattern.size == 0:
-            continue
-        used = [estimates[i] for i in pattern]
-        effects = np.stack([e.effect[:, voxels].T for e in used])
-        covariances = np.stack([np.moveaxis(e.covariance[:, :, voxels], -1, 0) for e in used])
-        dof = np.stack([np.broadcast_to(e.dof, n_voxels)[voxels] for e in used]).astype(float)
-        shares, total, pooled[voxels] = _combine_rows(covariances, dof, method)
-        effect[:, voxels] = np.einsum("ivrs,ivs->rv", shares, effects)
+    effects = np.stack([e.effect.T for e in estimates])
+    covariances = np.stack([np.moveaxis(e.covariance, -1, 0) for e in estimates])
+    dof = np.stack([np.broadcast_to(e.dof, effects.shape[1]) for e in estimates]).astype(float)
+    effect, covariance = np.full(first.effect.shape, np.nan), np.full(first.covariance.shape, np.nan)
+    pooled = np.full(effects.shape[1], np.nan)
+    for pattern, voxels in find_patterns(_are_usable(effects, covariances)):
+        part = np.ix_(pattern, voxels)
+        shares, total, pooled[voxels] = _combine_rows(covariances[part], dof[part], method)
+        effect[:, voxels] = np.einsum("ivrs,ivs->rv", shares, effects[part])
         covariance[:, :, voxels] = np.moveaxis(total, 0, -1)
     return JointEstimate(name or first.contrast, effect, covariance, pooled)
 
 
-def _is_usable(estimate: JointEstimate) -> Mask:
-    """Return where a joint estimate has effects and a covariance that can be inverted, (n_voxels,)."""
-    covariance = np.moveaxis(np.asarray(estimate.covariance, float), -1, 0)
-    sizes = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
-    usable: Mask = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(estimate.effect).all(axis=0)
-    usable &= (sizes > 0).all(axis=1)
-    correlations = covariance[usable] / (sizes[usable, :, None] * sizes[usable, None, :])
-    usable[usable] = np.linalg.eigvalsh(correlations)[:, 0] > SMALLEST_EIGENVALUE
+def _are_usable(effects: Maps, covariances: Matrices) -> Mask:
+    """Return where inputs have effects and covariances that can be inverted, shape (n_inputs, n_voxels)."""
+    sizes = np.sqrt(np.maximum(np.diagonal(covariances, axis1=-2, axis2=-1), 0.0))
+    usable: Mask = np.all(np.isfinite(covariances), axis=(-2, -1)) & np.all(np.isfinite(effects), axis=-1)
+    usable &= np.all(sizes > 0, axis=-1)
+    sizes = sizes[usable]
+    usable[usable] = find_regular(covariances[usable] / (sizes[:, :, None] * sizes[:, None, :]))
     return usable
 
 
@@ -178,22 +173,6 @@ def _design(n_inputs: int, matrix: Matrix | None, weights: Numbers | None) -> tu
     return matrix, np.asarray(weights, float).ravel()
 
 
-def find_patterns(valid: NDArray[np.bool_]) -> Iterator[tuple[Labels, Labels]]:
-    """Yield every set of inputs that share voxels, as indices of inputs and of voxels."""
-    packed, inverse = np.unique(valid, axis=1, return_inverse=True)
-    inverse = inverse.ravel()
-    for number, column in enumerate(packed.T):
-        yield np.flatnonzero(column), np.flatnonzero(inverse == number)
-
-
-def can_estimate(matrix: Matrix, weights: Numbers) -> bool:
-    """Whether inputs with these rows of the design can estimate a contrast of its columns."""
-    if len(matrix) == 0:
-        return False
-    rest = weights - weights @ np.linalg.pinv(matrix) @ matrix
-    return bool(np.abs(rest).max() < 1e-8 * np.abs(weights).max())
-
-
 def _combine_by_precision(
     effect: Maps, variance: Maps, dof: Maps, matrix: Matrix, weights: Numbers
 ) -> Combined:
@@ -222,7 +201,7 @@ def _combine_by_residuals(
     """Return effect, variance and dof of least squares over the inputs, and the weight of each."""
     inverse = np.linalg.pinv(matrix)
     share = weights @ inverse
-    left = len(matrix) - np.linalg.matrix_rank(matrix)
+    left = len(matrix) - find_rank(matrix)
     rest = effect - matrix @ (inverse @ effect)
     squares = unless_perfect(sum_squares(rest), sum_squares(effect))
     return share @ effect, share @ share * squares / max(left, 1), float(left), share[:, None]

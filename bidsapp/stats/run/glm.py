@@ -14,9 +14,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsapp.errors import ModelError
 from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix
 from bidsapp.records.maps import Contrast, Estimate, JointEstimate
+from bidsapp.stats.linear import reduce_rows
 from bidsapp.stats.noise import whitening
 from bidsapp.stats.noise.autocorrelation import CHUNK, PERFECT_FIT, Noise, Smoother, estimate_noise
 from bidsapp.stats.noise.autoregression import to_coefficients
@@ -27,8 +27,6 @@ from bidsapp.stats.run.sums import SeriesSums
 
 # A bin and some of its voxels.
 Job: TypeAlias = tuple[int, Labels]
-# Relative length by which a contrast may leave the row space of the design, from rounding.
-ESTIMABLE_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,14 +155,7 @@ def make_residuals(
 
 
 def estimate_t(fitted: FittedRun, contrast: Contrast) -> Estimate:
-    """Return the estimate of a contrast of one row.
-
-    Raises
-    ------
-    ModelError
-        Where the design cannot estimate it.
-    """
-    check_estimable(fitted.model, contrast)
+    """Return the estimate of a contrast of one row, which the design can estimate."""
     weights = (np.atleast_2d(contrast.weights) @ fitted.model.to_basis)[0]
     dof: float | Map = fitted.dof
     if fitted.noise.likelihood is None:
@@ -191,8 +182,7 @@ def assess_variance(fitted: FittedRun, rows: Matrix, directions: Maps) -> tuple[
 
 
 def estimate_f(fitted: FittedRun, contrast: Contrast) -> JointEstimate:
-    """Return the joint estimate of a contrast, its rows reduced to independent ones."""
-    check_estimable(fitted.model, contrast)
+    """Return the joint estimate of a contrast, which the design can estimate, of its independent rows."""
     rows = reduce_rows(np.atleast_2d(contrast.weights)) @ fitted.model.to_basis
     effect = rows @ fitted.parameters.T
     dof: float | Map = fitted.dof
@@ -210,29 +200,6 @@ def correlate_contrasts(fitted: FittedRun, contrasts: Sequence[Contrast]) -> Mat
     covariances = rows @ fitted.covariances @ rows.T
     deviations = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
     return covariances / deviations[:, :, None] / deviations[:, None, :]
-
-
-def reduce_rows(weights: Matrix) -> Matrix:
-    """Return independent rows that test the same: those given where they are independent."""
-    left, singular, right = np.linalg.svd(weights, full_matrices=False)
-    rank = int(np.count_nonzero(singular > 1e-10 * singular.max(initial=0.0)))
-    return weights if rank == len(weights) else singular[:rank, None] * right[:rank]
-
-
-def check_estimable(model: TimeModel, contrast: Contrast) -> None:
-    """Raise ModelError where a design cannot estimate a contrast, naming the columns at fault."""
-    weights = np.atleast_2d(np.asarray(contrast.weights, float))
-    rest = weights - weights @ model.estimable
-    length = np.abs(weights).max(initial=0.0)
-    if length == 0:
-        raise ModelError(f"Contrast {contrast.name!r} has no weight other than zero.")
-    at_fault = np.abs(rest).max(axis=0) > ESTIMABLE_TOLERANCE * length
-    if at_fault.any():
-        names = [name for name, wrong in zip(contrast.columns, at_fault, strict=True) if wrong]
-        raise ModelError(
-            f"Contrast {contrast.name!r} cannot be estimated: the design does not tell {', '.join(names)} "
-            "apart (collinear or empty columns). Remove one, or weigh them so that their common part cancels."
-        )
 
 
 def _members(bins: Labels) -> Iterator[Job]:

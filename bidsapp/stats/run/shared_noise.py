@@ -14,12 +14,11 @@ import numpy as np
 
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix
 from bidsapp.records.maps import Contrast, Estimate, JointEstimate
-from bidsapp.stats.run.fixed_effects import can_estimate, find_patterns
+from bidsapp.stats.blocks import cut_blocks, find_patterns
+from bidsapp.stats.linear import RANK_TOLERANCE, is_estimable
 
-# Doubles that the covariances of one chunk of voxels may take.
-CHUNK_DOUBLES = 2**21
-# Below this part of the largest eigenvalue, contrasts of a run are linear combinations of each other.
-DEPENDENT = 1e-9
+# Arrays of the size of a covariance of the inputs that a voxel needs at a time.
+COPIES = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,13 +147,12 @@ def combine_dependent(
     effect, dof = np.full((n_rows, n_voxels), np.nan), np.full(n_voxels, np.nan)
     covariance = np.full((n_rows, n_rows, n_voxels), np.nan)
     carried = np.zeros((n_inputs, n_voxels))
-    step = max(1, CHUNK_DOUBLES // (8 * n_inputs**2))
     for pattern, members in find_patterns(valid):
-        if not all(can_estimate(matrix[pattern], row) for row in weights):
+        if not is_estimable(matrix[pattern], weights):
             continue
         own = [parts[index] for index in pattern]
-        for start in range(0, len(members), step):
-            voxels = members[start : start + step]
+        for block in cut_blocks(len(members), COPIES * n_inputs**2):
+            voxels = members[block]
             found = _combine_chunk(own, matrix[pattern], weights, method, voxels)
             share, covariance[:, :, voxels], dof[voxels], carried[np.ix_(pattern, voxels)] = found
             effect[:, voxels] = np.einsum("vpi,iv->pv", share, effects[np.ix_(pattern, voxels)])
@@ -243,8 +241,8 @@ def _invert(covariance: Matrices) -> Matrices:
     scale = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     standard = covariance / scale[:, :, None] / scale[:, None, :]
     smallest = np.linalg.eigvalsh(standard[0])[0]
-    if smallest > DEPENDENT:
+    if smallest > RANK_TOLERANCE:
         inverse = np.linalg.inv(standard)
     else:
-        inverse = np.linalg.pinv(standard, rcond=DEPENDENT, hermitian=True)
+        inverse = np.linalg.pinv(standard, rcond=RANK_TOLERANCE, hermitian=True)
     return inverse / scale[:, :, None] / scale[:, None, :]

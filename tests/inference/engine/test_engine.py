@@ -8,8 +8,8 @@ import pytest
 from bidsapp.inference.engine import batches as engine
 from bidsapp.inference.engine.batches import batches
 from bidsapp.inference.permutation import permute
-from bidsapp.inference.voxels.linear import STRETCH
 from bidsapp.records.maps import Geometry, InferenceOptions
+from bidsapp.stats.blocks import STRETCH
 
 
 @pytest.mark.parametrize("unit", [1, 7])

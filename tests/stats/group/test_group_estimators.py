@@ -6,8 +6,9 @@ from scipy import stats
 
 from bidsapp.errors import ModelError
 from bidsapp.records.maps import Contrast, GroupDesign
-from bidsapp.stats.group import estimators as group_estimators
-from bidsapp.stats.group.estimators import FITS_BY_GROUP, find_patterns, fit_group
+from bidsapp.stats import blocks
+from bidsapp.stats.blocks import find_patterns
+from bidsapp.stats.group.estimators import FITS_BY_GROUP, fit_group
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
 
@@ -184,10 +185,10 @@ def test_blocks_of_voxels_do_not_change_a_bit(effects, three_groups, monkeypatch
     effects[2, ::3] = np.nan
     design = make_design(three_groups, ("t", [1, -1, 0, 0]))
     (whole,) = fit_group(effects, None, design, min_inputs=8)
-    monkeypatch.setattr(group_estimators, "BLOCK_NUMBERS", 12 * 7)
-    (blocks,) = fit_group(effects, None, design, min_inputs=8)
-    np.testing.assert_allclose(blocks.statistic, whole.statistic, rtol=1e-12)
-    np.testing.assert_array_equal(blocks.dof, whole.dof)
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 12 * 7)
+    (parts,) = fit_group(effects, None, design, min_inputs=8)
+    np.testing.assert_allclose(parts.statistic, whole.statistic, rtol=1e-12)
+    np.testing.assert_array_equal(parts.dof, whole.dof)
 
 
 def test_one_sided_p_values_add_to_one(effects):

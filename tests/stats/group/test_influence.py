@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from bidsapp.stats.group import influence as module
-from bidsapp.stats.group.influence import flag_outliers, measure_influence
+from bidsapp.stats import blocks
+from bidsapp.stats.group.influence import Influence, flag_outliers, measure_influence
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def test_correlation_is_with_the_mean_of_the_others(effects):
 
 def test_blocks_change_nothing(effects, matrix, monkeypatch):
     whole = measure_influence(effects, matrix)
-    monkeypatch.setattr(module, "BLOCK_NUMBERS", 14 * 7)
-    blocks = measure_influence(effects, matrix)
-    np.testing.assert_allclose(blocks.correlation, whole.correlation, rtol=1e-9)
-    np.testing.assert_allclose(blocks.cooks_distance, whole.cooks_distance, rtol=1e-9)
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 14 * 14)
+    in_blocks = measure_influence(effects, matrix)
+    np.testing.assert_allclose(in_blocks.correlation, whole.correlation, rtol=1e-9)
+    np.testing.assert_allclose(in_blocks.cooks_distance, whole.cooks_distance, rtol=1e-9)
 
 
 def test_voxels_with_missing_inputs_are_left_out(effects, matrix):
@@ -71,7 +71,7 @@ def test_nobody_is_flagged_in_ordinary_data(effects):
 
 def test_values_that_no_input_has_flag_nobody():
     nothing = np.full(3, np.nan)
-    few = module.Influence(np.ones(3), np.full(3, np.inf), nothing, nothing, nothing)
+    few = Influence(np.ones(3), np.full(3, np.inf), nothing, nothing, nothing)
     assert flag_outliers(few) == ["", "", ""]
 
 
@@ -90,7 +90,7 @@ SPREAD = np.array([-0.1, -0.05, 0.0, 0.05, 0.1] * 2)
 
 def flags_of_the_last(*, cook=0.1, rms=1.0, correlation=0.8, leverage=1 / 11, usual=0.8, wide=1.0):
     """Return the flags of the last of 11 inputs; the others have ordinary values, of a scaled MAD of .074."""
-    made = module.Influence(
+    made = Influence(
         np.append(np.full(10, (1 - leverage) / 10), leverage),
         np.append(0.1 * np.exp(SPREAD), cook),
         np.append(1.0 + wide * SPREAD, rms),

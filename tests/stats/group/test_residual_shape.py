@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from bidsapp.stats.group import residual_shape
+from bidsapp.stats import blocks
 from bidsapp.stats.group.residual_shape import measure_errors
 
 MATRIX = np.column_stack([np.ones(17), np.arange(17) % 2, np.arange(17.0)])
@@ -22,7 +22,7 @@ def expected_of(effects, matrix):
 @pytest.mark.parametrize("block", [None, 17, 5 * 17 + 3])
 def test_variances_and_skewness_are_their_formulas(rng, monkeypatch, block):
     if block:
-        monkeypatch.setattr(residual_shape, "BLOCK_NUMBERS", block)
+        monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 2 * block)
     effects = rng.gamma(2.0, size=(17, 40)) * np.where(INDEX, 3.0, 1.0)[:, None]
     variances, skewness = measure_errors(effects, MATRIX)
     expected = expected_of(effects, MATRIX)

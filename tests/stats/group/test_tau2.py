@@ -52,7 +52,7 @@ def test_blocks_do_not_change_the_estimates(rng, monkeypatch):
     effects = rng.normal(0, 1, (8, 50))
     basis = np.full((8, 1), 8**-0.5)
     whole = estimate_tau2(effects, variances, basis)
-    monkeypatch.setattr(module, "BLOCK_NUMBERS", 8 * 7)
+    monkeypatch.setattr(module, "LOOP_NUMBERS", 8 * 7)
     np.testing.assert_allclose(estimate_tau2(effects, variances, basis), whole, rtol=1e-9, atol=1e-12)
 
 

@@ -176,7 +176,7 @@ def test_an_input_that_has_no_part_in_a_contrast_carries_nothing(rng):
 def test_chunks_do_not_change_the_result(two_runs, monkeypatch):
     estimates, parts, _ = two_runs
     whole, _ = combine_dependent(estimates, parts, MATRIX, make_contrast(1.0, 0.0, 1.0))
-    monkeypatch.setattr("bidsapp.stats.run.shared_noise.CHUNK_DOUBLES", 1)
+    monkeypatch.setattr("bidsapp.stats.blocks.BLOCK_NUMBERS", 1)
     cut, _ = combine_dependent(estimates, parts, MATRIX, make_contrast(1.0, 0.0, 1.0))
     np.testing.assert_array_equal(whole.variance, cut.variance)
 
