@@ -21,6 +21,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_OK, SettingsError
+from bidsapp.model.strategy import MOTION
 from bidsapp.records.arrays import Maps, Mask, Matrix
 from bidsapp.records.documents import Document
 
@@ -36,7 +37,6 @@ REGIONS = (
     ((28, -44, -10), 10, (0.3, 1.8)),  # right parahippocampal: houses
     ((0, 52, -6), 12, (-0.6, -0.6)),  # medial prefrontal: below baseline
 )
-MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 NOISE_PERCENT, AUTOCORRELATION = 1.2, 0.35
 # A rotation of one radian moves the cortex by about 50 mm (Power et al. 2012).
 HEAD_RADIUS_MM = 50

@@ -21,6 +21,8 @@ MAX_LINES = 6
 MAX_FAULTS_SHOWN = 20
 # So many names are told where another was meant.
 MAX_NAMES = 12
+# Characters of a name that are compared with others: the time grows with their square.
+MAX_SEARCHED = 80
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_NOT_BIDS = 16
@@ -104,15 +106,44 @@ def in_lines(faults: Sequence[str]) -> str:
     return "\n".join([*faults[:MAX_FAULTS_SHOWN], *([f"... and {more} more faults."] if more > 0 else [])])
 
 
-def did_you_mean(name: object, known: Iterable[object]) -> str:
-    """Return the end of a sentence: the near matches of a name, or else what is known, the first of many."""
+def near_names(
+    name: object, known: Iterable[object], *, n: int = 1, cutoff: float = 0.6, fold: bool = False
+) -> list[str]:
+    """Return the known names that are nearest to a name; with ``fold`` capitals are no difference."""
+    plain = str.casefold if fold else str
+    spelled = {plain(word): word for word in reversed(list(map(str, known)))}
+    found = difflib.get_close_matches(plain(str(name)[:MAX_SEARCHED]), spelled, n=n, cutoff=cutoff)
+    return [spelled[word] for word in found]
+
+
+def did_you_mean(
+    name: object, known: Iterable[object], otherwise: str = "", begin: str = "Did you mean"
+) -> str:
+    """Return a question after the known name that is nearest, or what to say where none is near."""
+    near = near_names(name, known)
+    return f"{begin} {near[0]!r}?" if near else otherwise
+
+
+def near_or_there(name: object, known: Iterable[object]) -> str:
+    """Return a sentence: the nearest of the names, in any case, or which there are."""
     words = list(map(str, known))
-    # Capitals are no difference: ONSET is near onset.
-    spelled = {word.casefold(): word for word in reversed(words)}
-    near = [spelled[key] for key in difflib.get_close_matches(str(name).casefold(), spelled, n=3, cutoff=0.6)]
+    near = near_names(name, words, fold=True)
+    return f"Did you mean {near[0]!r}?" if near else tell_names(words)
+
+
+def near_or_known(name: object, known: Iterable[object]) -> str:
+    """Return the end of a sentence: the near matches of a name, in any case, or else what is known."""
+    words = list(map(str, known))
+    near = near_names(name, words, n=3, fold=True)
     if near:
         return f"; did you mean {' or '.join(map(repr, near))}?"
     return f"; known are {first_names(words)}" if words else "."
+
+
+def some_names(names: Iterable[object], most: int = 6) -> str:
+    """Return names, and how many more there are than the first of them."""
+    words = list(map(str, names))
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
 def first_names(names: Iterable[object]) -> str:

@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "bidsapp"
 GROUND = ("version", "vocabulary", "errors", "names", "records", "settings")
 BASE = set(GROUND)
 ALLOWED = {part: set(GROUND[:place]) for place, part in enumerate(GROUND)} | {
-    "demo": {"errors", "records"},
+    "demo": {"errors", "model.strategy", "records"},
     "stats": BASE,
     "inference": BASE | {"stats"},
     # A model file may be a link to content that was not fetched, as any file of a dataset.

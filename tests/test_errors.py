@@ -4,7 +4,16 @@ import pytest
 
 from bidsapp.design.contrasts import near_match
 from bidsapp.design.formula import make_formula_columns
-from bidsapp.errors import MAX_FAULTS_SHOWN, MAX_NAMES, ModelError, did_you_mean, in_lines, tell_names
+from bidsapp.errors import (
+    MAX_FAULTS_SHOWN,
+    MAX_NAMES,
+    ModelError,
+    did_you_mean,
+    in_lines,
+    near_or_known,
+    some_names,
+    tell_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,11 +35,23 @@ def test_a_formula_without_variables_says_that_there_are_none():
 
 
 def test_hints_are_the_end_of_a_sentence_whatever_is_known():
-    assert did_you_mean("x", []) == "."
-    assert did_you_mean("agee", ["age"]) == "; did you mean 'age'?"
-    assert did_you_mean("x", ["age"]) == "; known are age."
-    assert did_you_mean("x", ["a", *map(str, range(MAX_NAMES))]).endswith(", 10, ...")
+    assert near_or_known("x", []) == "."
+    assert near_or_known("agee", ["age"]) == "; did you mean 'age'?"
+    assert near_or_known("AGE", ["age"]) == "; did you mean 'age'?"
+    assert near_or_known("x", ["age"]) == "; known are age."
+    assert near_or_known("x", ["a", *map(str, range(MAX_NAMES))]).endswith(", 10, ...")
     assert near_match("x", ["intercept"]) == "There are none."
+
+
+def test_a_question_names_the_nearest_or_says_something_else():
+    assert did_you_mean("agee", ["edge", "age"]) == "Did you mean 'age'?"
+    assert did_you_mean("agee", ["age"], begin=", did you mean") == ", did you mean 'age'?"
+    assert did_you_mean("x", ["age"], "There is age.") == "There is age."
+
+
+def test_names_beyond_the_first_are_counted():
+    assert some_names(["a", 1], 2) == "a, 1"
+    assert some_names("abc", 2) == "a, b and 1 more"
 
 
 def test_many_faults_are_counted():

@@ -4,7 +4,6 @@ The only place that exits, prints or configures logging. The flags are made from
 """
 
 import argparse
-import difflib
 import importlib
 import json
 import logging
@@ -19,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 from bidsapp import errors
-from bidsapp.errors import AppError, SettingsError
+from bidsapp.errors import AppError, SettingsError, did_you_mean
 from bidsapp.settings.parts import (
     PARTS,
     Control,
@@ -418,8 +417,7 @@ READERS: dict[str, Callable[[Any, Details], object]] = {
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {matches[0]!r}?" if matches else "."
+    return did_you_mean(word, known, ".", ", did you mean")
 
 
 # Messages

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from bidsapp.design.diagnostics import Diagnosis
-from bidsapp.design.transformers.variables import aliases, near_name
+from bidsapp.design.transformers.variables import aliases
+from bidsapp.errors import near_or_there
 from bidsapp.model.wildcards import is_wildcard, match_names
 from bidsapp.records.arrays import Matrix
 from bidsapp.records.maps import Contrast, Design
@@ -101,7 +102,7 @@ def find_column(name: str, columns: Collection[str]) -> str | None:
 
 def near_match(name: str, names: Iterable[str]) -> str:
     """Return a hint: the nearest of the columns but the intercept, or which there are."""
-    return near_name(name, [other for other in names if other != INTERCEPT])
+    return near_or_there(name, [other for other in names if other != INTERCEPT])
 
 
 def _weights(rule: ContrastRule, columns: Sequence[str]) -> tuple[Matrix, list[str]]:

@@ -1,10 +1,11 @@
 """What can be known of a design before any data is read: conditioning, reasons, inflation of variance."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
+from bidsapp.errors import some_names
 from bidsapp.records.arrays import Mask, Matrix, Numbers
 from bidsapp.stats.linear import RANK_TOLERANCE, are_directions, are_told, find_null_space, scale_columns
 
@@ -57,7 +58,7 @@ class Diagnosis:
         """
         zero = np.array(self.columns)[~self._kept & np.any(weights, axis=0)]
         if len(zero):
-            return f"{_listed(zero)} {'is' if len(zero) == 1 else 'are'} zero at every volume or input"
+            return f"{some_names(zero)} {'is' if len(zero) == 1 else 'are'} zero at every volume or input"
         rows = weights[:, self._kept] / self._scale
         if are_told(rows, self._null).all():
             return None
@@ -65,7 +66,7 @@ class Diagnosis:
         direction = self._null @ shares[np.abs(shares).max(axis=1).argmax()]
         involved = np.abs(direction) > SHARE_TOLERANCE * np.abs(direction).max()
         names = np.array(self.columns)[self._kept][involved]
-        return f"it can not be told apart: {_listed(names)} depend on each other"
+        return f"it can not be told apart: {some_names(names)} depend on each other"
 
     def variance_inflation(self, weights: Matrix) -> float:
         """Return how much the correlation between columns inflates the variance of a contrast.
@@ -125,8 +126,3 @@ def _components(null: Matrix, involved: Mask, names: Sequence[str]) -> list[tupl
         left -= group
         groups.append(tuple(names[index] for index in sorted(group)))
     return groups
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = [str(name) for name in names]
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

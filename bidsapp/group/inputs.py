@@ -1,11 +1,12 @@
 """What the maps that enter a group model say of themselves: copies, other units, another scale."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
+from bidsapp.errors import some_names
 from bidsapp.records.maps import EffectStack, EstimateFile
 from bidsapp.records.plan import DatasetFit
 
@@ -14,8 +15,6 @@ Pairs: TypeAlias = Sequence[tuple[DatasetFit, EffectStack]]
 
 # Effects of people differ in scale by less than this, those in other units (percent, thousands) by more.
 SCALE_RATIO = 5.0
-# A sentence names no more inputs.
-MAX_NAMED = 6
 
 
 def check_inputs(fits: Sequence[DatasetFit], stacks: Sequence[EffectStack]) -> list[str]:
@@ -42,8 +41,8 @@ def find_copies(pairs: Pairs) -> list[str]:
             if len(entries) > 1:
                 found.setdefault(tuple(map(_name, entries)), []).append(entries)
     return [
-        f"Identical maps of {_listed(dict.fromkeys(names))}{_of_contrasts(alike)}: "
-        f"{_listed(str(entry.effect) for entry in alike[0])}. If one is a copy, make it again or leave it "
+        f"Identical maps of {some_names(dict.fromkeys(names))}{_of_contrasts(alike)}: "
+        f"{some_names(entry.effect for entry in alike[0])}. If one is a copy, make it again or leave it "
         "out (--exclude-participant-label): it counts as another "
         f"{'person' if len(set(names)) > 1 else 'map'}."
         for names, alike in found.items()
@@ -58,7 +57,7 @@ def find_other_units(fits: Sequence[DatasetFit]) -> list[str]:
     units.pop(None, None)
     if len(units) < 2:
         return []
-    said = "; ".join(f"{unit}: {_listed(names)}" for unit, names in units.items())
+    said = "; ".join(f"{unit}: {some_names(names)}" for unit, names in units.items())
     return [
         f"The inputs have different units ({said}), and their effects are averaged as they are. Make all of "
         "them in the same unit (--scaling), or leave some out."
@@ -79,7 +78,7 @@ def find_other_scales(pairs: Pairs) -> list[str]:
                     found.setdefault(_name(entry), (entry, ratio))
     if not found:
         return []
-    said = _listed(f"{name} {ratio:.3g} times ({entry.effect})" for name, (entry, ratio) in found.items())
+    said = some_names(f"{name} {ratio:.3g} times ({entry.effect})" for name, (entry, ratio) in found.items())
     return [
         f"The effects of some inputs have another scale than those of the others, by their median size: "
         f"{said}. Look whether their unit or scaling is another one; make them again, or leave them out "
@@ -98,10 +97,4 @@ def _name(entry: EstimateFile) -> str:
 
 def _of_contrasts(alike: Sequence[Sequence[EstimateFile]]) -> str:
     names = list(dict.fromkeys(entry.key.contrast for entries in alike for entry in entries))
-    return f" ({_listed(names)})"
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
+    return f" ({some_names(names)})"

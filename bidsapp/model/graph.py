@@ -1,8 +1,8 @@
 """The graph of a model: edges between nodes, checked to be a tree of levels, and an order to compute in."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
+from bidsapp.errors import did_you_mean, near_names, some_names
 from bidsapp.model.faults import Faults
 from bidsapp.model.json_text import JsonPath
 from bidsapp.model.schema import EdgeShape
@@ -82,7 +82,7 @@ def _check_levels(by_name: dict[str, Node], edges: Sequence[Edge], faults: Fault
 def _check_variable(key: str, target: Node | None, path: JsonPath, faults: Faults) -> None:
     """Note a variable of a Filter that no estimate can have; Dataset nodes know columns of participants."""
     columns = target is None or target.level == "Dataset"
-    near = difflib.get_close_matches(key[:80], VARIABLES, n=1, cutoff=0.85 if columns else 0.6)
+    near = near_names(key, VARIABLES, cutoff=0.85 if columns else 0.6)
     if key not in VARIABLES and near:
         faults.add(path, f"{key[:80]!r}: did you mean {near[0]!r}?")
     elif key not in VARIABLES and not columns:
@@ -91,11 +91,9 @@ def _check_variable(key: str, target: Node | None, path: JsonPath, faults: Fault
 
 def _check_known(name: str, names: Sequence[str], path: JsonPath, faults: Faults) -> None:
     if name not in names:
-        near = difflib.get_close_matches(name[:200], names, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"The nodes are {_listed(names)}."
+        hint = did_you_mean(name, names, f"The nodes are {_listed(names)}.")
         faults.add(path, f"no node is named {name[:200]!r}. {hint}")
 
 
-def _listed(names: Iterable[str]) -> str:
-    names = [repr(name) for name in names]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _listed(names: Collection[str]) -> str:
+    return some_names(map(repr, names), 5)

@@ -1,10 +1,10 @@
 """Read the instructions of a node: which transformer, with which arguments."""
 
-import difflib
 import json
 from collections.abc import Sequence
 from typing import Any
 
+from bidsapp.errors import did_you_mean
 from bidsapp.model.faults import Faults
 from bidsapp.model.json_text import JsonPath
 from bidsapp.model.notes import Notes
@@ -92,10 +92,9 @@ def _instruction(
 ) -> Instruction | None:
     name, known = table.get("Name"), TRANSFORMER_SETS[transformer]
     if not isinstance(name, str) or name not in known:
-        near = difflib.get_close_matches(str(name)[:80], known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(known)}."
-        hint = f" It is one of {MATLAB_SET}." if str(name) in TRANSFORMER_SETS[MATLAB_SET] else hint
-        faults.add([*path, "Name"], f"there is no transformer {name!r:.60} in {transformer}.{hint}")
+        hint = did_you_mean(name, known, f"There are {', '.join(known)}.")
+        hint = f"It is one of {MATLAB_SET}." if str(name) in TRANSFORMER_SETS[MATLAB_SET] else hint
+        faults.add([*path, "Name"], f"there is no transformer {name!r:.60} in {transformer}. {hint}")
         return None
     arguments = {key: value for key, value in table.items() if key not in ("Name", "Description")}
     _check_keys(name, arguments, known[name], path, faults)
@@ -143,8 +142,7 @@ def _read_rules(value: Any, path: JsonPath, faults: Faults) -> list[tuple[Any, A
 def _check_keys(name: str, arguments: Document, known: Sequence[str], path: JsonPath, faults: Faults) -> None:
     for key in arguments:
         if key not in known:
-            near = difflib.get_close_matches(key[:80], known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known)}."
+            hint = did_you_mean(key, known, f"It takes {', '.join(known)}.")
             faults.add([*path, key], f"{name} has no such argument. {hint}")
     needed = [key for key in ("Input", *REQUIRED_ARGUMENTS.get(name, ())) if key in known]
     for key in needed:

@@ -1,12 +1,12 @@
 """Turn the shape of a node into its record, checking what its parts mean."""
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+from bidsapp.errors import did_you_mean, near_names, some_names
 from bidsapp.model.faults import Faults
 from bidsapp.model.instructions import make_instructions, read_delays
 from bidsapp.model.json_text import JsonPath
@@ -32,6 +32,7 @@ GROUPINGS = (*SHORT_NAMES, "contrast")
 # Patterns are compared with every condition; names are searched for a near match only so far.
 MAX_PATTERNS, MAX_CONDITIONS = 100, 2000
 MAX_SEARCHED, MAX_UNKNOWN = 200, 12
+MAX_LISTED = 8
 
 
 def make_node(shape: NodeShape, path: JsonPath, faults: Faults, notes: Notes) -> Node:
@@ -86,7 +87,7 @@ def _drop_repeats(
         once: dict[str, Any] = {}
         for name, item in zip(names, written, strict=True):
             once.setdefault(name, item)
-        words = f"{node}: {path[-1]} has {_listed(doubled)} more than once: taken once"
+        words = f"{node}: {path[-1]} has {some_names(doubled, MAX_LISTED)} more than once: taken once"
         notes.correct(path, list(once.values()), words)
 
 
@@ -108,13 +109,11 @@ def _response(
     name, parameters = _spell_response(shape, path, notes)
     delays = _read_delays(name, parameters, path, notes)
     if name not in HRF_MODELS:
-        near = difflib.get_close_matches(name[:80], HRF_MODELS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, HRF_MODELS, begin=" Did you mean")
         faults.add([*path, "Model"], f"is {shape.Model!r:.60}; there are {', '.join(HRF_MODELS)}.{hint}")
     elif parameters:
-        faults.add(
-            [*path, "Parameters"], f"{_listed(parameters)}: the response {name!r} takes no such parameter."
-        )
+        listed = some_names(parameters, MAX_LISTED)
+        faults.add([*path, "Parameters"], f"{listed}: the response {name!r} takes no such parameter.")
     if name == "fir" and delays is None:
         faults.add(
             [*path, "Parameters"], "the model 'fir' needs fir_delays, a list of whole numbers of volumes."
@@ -149,7 +148,7 @@ def _spell_response(shape: ResponseShape, path: JsonPath, notes: Notes) -> tuple
     if name in ("doublegamma", "double gamma", "canonical"):
         name = "spm"
         if parameters:
-            unread = f"; its Parameters ({_listed(parameters)}) are not used"
+            unread = f"; its Parameters ({some_names(parameters, MAX_LISTED)}) are not used"
             notes.correct([*path, "Parameters"], {}, f"the HRF {shape.Model!r} is read as 'spm'{unread}")
             parameters = {}
     if name in HRF_MODELS and name != shape.Model:
@@ -217,7 +216,7 @@ def _check_grouping(shape: NodeShape, path: JsonPath, faults: Faults) -> None:
     known = tuple(SHORT_NAMES) if shape.Level == "Run" else GROUPINGS
     for index, name in enumerate(shape.GroupBy):
         check_name(name, [*path, index], faults)
-        near = difflib.get_close_matches(name[:80], known, n=1, cutoff=0.6 if shape.Level == "Run" else 0.85)
+        near = near_names(name, known, cutoff=0.6 if shape.Level == "Run" else 0.85)
         if name not in known and near:
             faults.add([*path, index], f"{name!r}: did you mean {near[0]!r}?")
         elif name not in known and shape.Level == "Run":
@@ -259,12 +258,10 @@ def _check_conditions(node: Node, path: JsonPath, faults: Faults) -> None:
     items = ((name, [*here, i]) for conditions, here in contrasts for i, name in enumerate(conditions))
     unknown = ((name, here) for name, here in items if name not in known)
     for name, here in islice(unknown, MAX_UNKNOWN):
-        near = difflib.get_close_matches(name, node.x[:MAX_SEARCHED], n=1, cutoff=0.75)
-        if _may_be_level(name, node) and not near:
-            continue
-        near = near or difflib.get_close_matches(name, node.x[:MAX_SEARCHED], n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" X has {_listed(node.x)}."
-        faults.add(here, f"{1 if name == INTERCEPT else repr(name)} is not in X.{hint}")
+        x = node.x[:MAX_SEARCHED]
+        if not _may_be_level(name, node) or near_names(name, x, cutoff=0.75):
+            hint = did_you_mean(name, x, f"X has {some_names(node.x, MAX_LISTED)}.")
+            faults.add(here, f"{1 if name == INTERCEPT else repr(name)} is not in X. {hint}")
 
 
 class _Columns:
@@ -296,8 +293,3 @@ def _origins(name: str) -> set[str]:
 def _may_be_level(name: str, node: Node) -> bool:
     """Whether a condition may be a level of a column of X without its name, which only the data can tell."""
     return node.level != "Run" and "." not in name and name != INTERCEPT and set(node.x) != {INTERCEPT}
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -1,6 +1,5 @@
 """Read a BIDS Stats Model: strictly, with the line and path of every fault, all faults together."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError, ModelNote
+from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError, ModelNote, did_you_mean
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.model.drafts import drop_private, is_unfilled
 from bidsapp.model.faults import Faults
@@ -178,8 +177,7 @@ def _explain(fault: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         under = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
         known = KEYS.get(under, ())
-        near = difflib.get_close_matches(str(path[-1])[:MAX_NAME], known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}."
+        hint = did_you_mean(path[-1], known, f"known keys are {', '.join(known)}.", "did you mean")
         return f"unknown key; {hint}"
     if kind == "missing":
         return "is missing."
@@ -201,8 +199,7 @@ def _explain_choice(value: Any, allowed: str, *, is_type: bool) -> str:
     if is_type and plain in OTHER_TYPES:
         hint = OTHER_TYPES[plain]
     else:
-        near = difflib.get_close_matches(str(value)[:MAX_NAME], re.findall(r"'(\w+)'", allowed), n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(value, re.findall(r"'(\w+)'", allowed))
     return f"is {_short(value)}, but must be {allowed}. {hint}".rstrip()
 
 
@@ -233,8 +230,8 @@ def _make_input(entities: Document | None, faults: Faults) -> dict[str, tuple[st
     for key, values in (entities or {}).items():
         values = values if isinstance(values, list) else [values]
         if key not in (*SHORT_NAMES, "contrast"):
-            near = difflib.get_close_matches(key[:MAX_NAME].lower(), SHORT_NAMES, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SHORT_NAMES)}."
+            there = f"there are {', '.join(SHORT_NAMES)}."
+            hint = did_you_mean(key.lower(), SHORT_NAMES, there, "did you mean")
             faults.add(["Input", key], f"is no entity; {hint}")
         elif not all(map(_is_label, values)):
             faults.add(["Input", key], "must be a list of labels.")

@@ -1,10 +1,9 @@
 """The Software block of a node: what of it is ours, and what other programs would read."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from bidsapp.errors import SettingsError
+from bidsapp.errors import SettingsError, did_you_mean, near_names, some_names
 from bidsapp.model.faults import Faults
 from bidsapp.model.json_text import JsonPath
 from bidsapp.model.modulations import has_unread, read_modulations
@@ -76,7 +75,7 @@ def _set_aside(node: Document, software: Document, notes: Notes) -> None:
 
 
 def _is_near(name: str) -> bool:
-    return bool(difflib.get_close_matches(name.lower()[:20], [NAME.lower()], cutoff=0.8))
+    return bool(near_names(name, [NAME], cutoff=0.8, fold=True))
 
 
 def check_software(shape: NodeShape, path: JsonPath, faults: Faults) -> None:
@@ -96,16 +95,12 @@ def check_software(shape: NodeShape, path: JsonPath, faults: Faults) -> None:
 
 
 def _listed(value: Any) -> str:
-    keys = list(value) if isinstance(value, dict) else [str(value)[:40]]
-    return ", ".join(keys[:MAX_LISTED]) + (
-        f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
-    )
+    return some_names(value if isinstance(value, dict) else [str(value)[:40]], MAX_LISTED)
 
 
 def _check_key(key: str, value: Any, level: str, path: JsonPath, faults: Faults) -> None:
     if key not in OURS:
-        near = difflib.get_close_matches(key[:40], OURS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(OURS)}."
+        hint = did_you_mean(key, OURS, f"there are {', '.join(OURS)}.", "did you mean")
         faults.add(path, f"unknown key; {hint}")
         return
     levels, values = OURS[key]

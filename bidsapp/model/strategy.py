@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from bidsapp.errors import SettingsError, did_you_mean
+from bidsapp.errors import SettingsError, near_or_known
 
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 MOTION_SUFFIXES = {
@@ -69,7 +69,7 @@ def _split(word: str) -> tuple[str, str | None]:
         rest = word.removeprefix(name)
         if rest != word and re.fullmatch(r"\[?[\d.,\s]*\]?", rest):
             return name, rest.strip("[] ") or None
-    raise SettingsError(f"--confounds: unknown strategy {word!r}{did_you_mean(word, KNOWN)}")
+    raise SettingsError(f"--confounds: unknown strategy {word!r}{near_or_known(word, KNOWN)}")
 
 
 def _thresholds(word: str, numbers: str | None) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from bidsapp.design.diagnostics import Diagnosis
 from bidsapp.errors import about, find_cautions
 from bidsapp.inputs.dataset.anatomy import find_anatomy
 from bidsapp.inputs.images.read import intersect_masks
-from bidsapp.inputs.tables.motion import read_motion
+from bidsapp.inputs.tables.confounds import read_motion
 from bidsapp.job.threads import map_in_threads
 from bidsapp.outputs.describe import describe_dof, describe_run
 from bidsapp.outputs.estimates import write_estimate, write_fit_maps

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from bidsapp.inputs.images.series import FWHM_PER_SIGMA
+from bidsapp.inputs.images.resampling import FWHM_PER_SIGMA
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
 from bidsapp.records.maps import Geometry
 from bidsapp.stats.noise.models import SMOOTHING_LEVELS

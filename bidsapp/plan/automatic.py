@@ -21,6 +21,9 @@ from bidsapp.settings.parts import ModelOptions
 
 # Columns of the events -> their levels.
 Levels: TypeAlias = Mapping[str, Collection[str]]
+# What --model says for it.
+AUTO = "auto"
+# So many regressors, and their contrasts, are still looked at one by one.
 MAX_CONDITIONS = 60
 # With more conditions, all pairs would be more contrasts than anybody looks at.
 MAX_PAIRED = 4

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bidsapp.errors import InputError
+from bidsapp.errors import InputError, some_names
 from bidsapp.model.strategy import parse_strategy
-from bidsapp.plan.automatic import check_hrf
+from bidsapp.plan.automatic import AUTO, check_hrf
 from bidsapp.plan.nodes import Entry
 from bidsapp.records.documents import Document
 from bidsapp.records.model import Model
@@ -39,7 +39,6 @@ MADE_WITH = {
 }
 # Those that differ between contrasts.
 OF_CONTRAST = ("ConditionList", "Weights")
-AUTO = "auto"
 MAX_NAMED = 12
 WAYS_OUT = (
     "Run the participant level again with the same settings for all, name the participants to analyse "
@@ -115,8 +114,9 @@ def _differences(entries: Sequence[Entry]) -> list[str]:
                 values.setdefault(_shown(value), {})[f"sub-{entry.key.entity('sub')}"] = None
         if len(values) > 1:
             most = max(values, key=lambda value: len(values[value]))
-            others = [f"{value} in {_some(list(who))}" for value, who in values.items() if value != most]
-            found.append(f"{words} {most} in {len(values[most])} participants, {', '.join(others)}")
+            n_most = len(values.pop(most))
+            others = [f"{value} in {some_names(who, MAX_NAMED)}" for value, who in values.items()]
+            found.append(f"{words} {most} in {n_most} participants, {', '.join(others)}")
     return found
 
 
@@ -150,8 +150,3 @@ def _shown(value: Any) -> str:
     return (
         f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
     )
-
-
-def _some(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - MAX_NAMED} more" if len(labels) > MAX_NAMED else ""
-    return ", ".join(labels[:MAX_NAMED]) + more

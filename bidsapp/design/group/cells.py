@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from bidsapp.design.group.contrasts import Row, make_f, make_t, read_weights
-from bidsapp.design.transformers.variables import near_name
-from bidsapp.errors import SettingsError, tell_names
+from bidsapp.errors import SettingsError, near_or_there, tell_names
 from bidsapp.records.arrays import Matrix
 from bidsapp.records.documents import Document
 
@@ -29,7 +28,7 @@ def find_cells(parts: Parts, known: "Known") -> Cells:
             if name not in known.contrasts:
                 raise SettingsError(
                     f"--group-design paired: there is no contrast {name!r}. "
-                    f"{near_name(name, known.contrasts)}"
+                    f"{near_or_there(name, known.contrasts)}"
                 )
         return {name: (name,) for name in parts["paired"]}
     factors = read_factors(parts["repeated-measures"])

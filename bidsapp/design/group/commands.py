@@ -25,8 +25,8 @@ from bidsapp.design.group.contrasts import (
     split_expression,
     with_intercept,
 )
-from bidsapp.design.transformers.variables import is_number, near_name
-from bidsapp.errors import SettingsError
+from bidsapp.design.transformers.variables import is_number
+from bidsapp.errors import SettingsError, near_or_there
 from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT
 
@@ -231,7 +231,7 @@ def _column(name: str, known: Known) -> list[Cell]:
     if name in ("0", "1", INTERCEPT):
         raise SettingsError(f"--group-design: {name!r} is the name of a mean in models. Rename the column.")
     if name not in known.columns:
-        hint = near_name(name, known.columns)
+        hint = near_or_there(name, known.columns)
         raise SettingsError(f"--group-design: participants.tsv has no column {name!r}. {hint}")
     return known.columns[name]
 

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from bidsapp.design.transformers.variables import Values, as_values, level_name, near_name
-from bidsapp.errors import ModelError, tell_names
+from bidsapp.design.transformers.variables import Values, as_values, level_name
+from bidsapp.errors import ModelError, near_or_there, tell_names
 from bidsapp.records.arrays import Mask
 
 MAX_LENGTH = 500
@@ -63,7 +63,7 @@ def evaluate_query(text: str, columns: Mapping[str, Values]) -> Mask:
         result = _run(_evaluate_rows, tree.body, {key: columns[name] for key, name in names.items()}, text)
     except UnknownNameError as error:
         raise ModelError(
-            f"{text!r}: there is no column {str(error)!r}. {near_name(str(error), columns)}"
+            f"{text!r}: there is no column {str(error)!r}. {near_or_there(str(error), columns)}"
         ) from error
     n_rows = len(next(iter(columns.values())))
     return np.broadcast_to(np.asarray(result, bool), (n_rows,))

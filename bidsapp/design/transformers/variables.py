@@ -4,25 +4,21 @@ A variable is either sparse (events: onset, duration, amplitude) or dense (one v
 an input of a higher node). An event whose value is missing is not an event of that variable.
 """
 
-import difflib
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bidsapp.errors import ModelError, tell_names
+from bidsapp.errors import ModelError
 from bidsapp.model.wildcards import is_wildcard, match_names
 from bidsapp.records.arrays import Labels, Mask, Numbers
 
 # No model needs more; transformations that copy or split everything would go on doubling them.
 MAX_VARIABLES = 5000
-# Characters of a name that are compared with others.
-MAX_SEARCHED = 80
-
 
 # Floats, or objects (texts, None where missing), shape (n_rows,).
 Values: TypeAlias = NDArray[Any]
@@ -227,17 +223,6 @@ def aliases(name: str) -> list[str]:
     elif re.fullmatch(r"C\(.*\)\[.*\]", name):
         found += [name.replace("[", "[T."), re.sub(r"^C\((.*)\)\[(.*)\]$", r"\1.\2", name)]
     return found
-
-
-def near_name(name: str, names: Collection[str]) -> str:
-    """Return a hint: the name that is nearest, in any case, or what there is."""
-    lower: dict[str, str] = {}
-    for other in names:
-        lower.setdefault(str(other).lower(), other)
-    near = difflib.get_close_matches(str(name)[:MAX_SEARCHED].lower(), lower, n=1)
-    if near:
-        return f"Did you mean {lower[near[0]]!r}?"
-    return tell_names(names)
 
 
 def level_name(value: object) -> str:

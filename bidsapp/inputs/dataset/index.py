@@ -13,9 +13,10 @@ from pathlib import Path
 
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
-from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError, did_you_mean
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError, near_or_known
 from bidsapp.inputs.fetched import check_fetched, is_named
 from bidsapp.records.documents import Document
+from bidsapp.records.model import LONG_NAMES
 
 # pybids indexes every file it meets (14-20 s for 100 subjects of fMRIPrep); these are never asked for.
 IGNORED = (
@@ -27,15 +28,8 @@ IGNORED = (
 # Entities that count: their labels are equal when the numbers are.
 INDICES = ("run", "echo")
 KINDS = ("bold", "mask", "events", "confounds", "effect", "variance")
-# pybids' long names, by which filter files name entities.
-LONG_NAMES = {
-    "sub": "subject",
-    "ses": "session",
-    "acq": "acquisition",
-    "ce": "ceagent",
-    "rec": "reconstruction",
-    "dir": "direction",
-}
+# The entities that pybids knows by their long names alone, which filter files may name by the short ones.
+PYBIDS_NAMES = {key: LONG_NAMES[key] for key in ("sub", "ses", "acq", "ce", "rec", "dir")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +142,10 @@ def read_filters(path: Path | None) -> dict[str, Document]:
     filters: dict[str, Document] = {}
     for kind, wanted in read_json(path).items():
         if kind not in KINDS:
-            raise SettingsError(f"{path}: unknown kind of file {kind!r}{did_you_mean(kind, KINDS)}")
+            raise SettingsError(f"{path}: unknown kind of file {kind!r}{near_or_known(kind, KINDS)}")
         if not isinstance(wanted, dict):
             raise SettingsError(f"{path}: {kind!r} must hold an object of entities and values.")
-        filters[kind] = {str(LONG_NAMES.get(key, key)): _query_value(value) for key, value in wanted.items()}
+        filters[kind] = {str(PYBIDS_NAMES.get(key, key)): _query_value(item) for key, item in wanted.items()}
     return filters
 
 

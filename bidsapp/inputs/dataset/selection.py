@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeAlias
 
-from bidsapp.errors import EXIT_NOTHING_SELECTED, InputError, SettingsError, did_you_mean
+from bidsapp.errors import EXIT_NOTHING_SELECTED, InputError, SettingsError, near_or_known, some_names
 from bidsapp.inputs.dataset.index import IndexedFile, same_label
 from bidsapp.settings.parts import Selection
 
@@ -14,8 +14,9 @@ NATIVE_SPACES = ("native", "T1w", "T2w", "anat", "individual", "orig", "func", "
 NO_SPACE = "native"
 # Words for "no space entity" that users know from fMRIPrep's --output-spaces.
 WORDS_FOR_NO_SPACE = ("native", "func", "bold", "run", "boldref", "sbref", "scanner")
-
 WORDS_FOR_NO_RESOLUTION = ("none", "native")
+# Subjects that a note names, of those with images of one resolution.
+MAX_NAMED = 5
 # The parts of a text: numbers, before all else, with their spelling.
 NaturalKey: TypeAlias = list[tuple[int, int, str]]
 
@@ -76,7 +77,7 @@ def unknown_labels(
     """Return the error about labels that do not exist."""
     names = ", ".join(f"{entity}-{label}" for label in missing)
     known = ", ".join(there) if there else "none"
-    hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
+    hint = near_or_known(missing[0], there) if len(missing) == 1 else ""
     if not hint.startswith("; did"):
         hint = f"; there are: {known}."
     return InputError(f"No {what} of {names}{hint}", exit_code=EXIT_NOTHING_SELECTED)
@@ -147,6 +148,6 @@ def choose_resolution(
     raise SettingsError(f"There are images of several resolutions: {shown}. Choose one with --res.")
 
 
-def _subjects(files: Iterable[IndexedFile], most: int = 5) -> str:
+def _subjects(files: Iterable[IndexedFile]) -> str:
     labels = sorted({file.entities.get("sub", "") for file in files}, key=natural_key)
-    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
+    return some_names(labels, MAX_NAMED)

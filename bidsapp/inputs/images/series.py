@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.fetched import check_fetched
+from bidsapp.inputs.images.resampling import FWHM_PER_SIGMA
 from bidsapp.records.arrays import Labels, Map, Maps, Mask
 from bidsapp.records.maps import Geometry
 
-FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
 # The Gaussian is cut at this many standard deviations, as scipy's filter and nilearn do.
 KERNEL_REACH = 4.0
 # Positions in mm (and mm per voxel) that two affines may differ by and still be the same grid.

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bidsapp.errors import Caution, InputError, did_you_mean
+from bidsapp.errors import Caution, InputError, near_or_known
 from bidsapp.inputs.tables.read import read_header, read_table
 from bidsapp.model.strategy import MOTION, MOTION_SUFFIXES, NAMED, NUMBERED, Strategy, parse_strategy
 from bidsapp.records.arrays import Numbers
@@ -34,6 +34,8 @@ OLD_NAMES = {
     "framewise_displacement": "FramewiseDisplacement",
     "std_dvars": "stdDVARS",
 }
+# Head motion that a report shows, whether the model uses it or not.
+SHOWN_MOTION = ("framewise_displacement", *MOTION)
 # fMRIPrep 1.x keeps six of each; later versions as many as explain half of the variance.
 DEFAULT_COMPONENTS = 6
 
@@ -75,7 +77,7 @@ def _spelled(wanted: str, columns: Sequence[str], part: str) -> str:
         if name in columns:
             return name
     raise InputError(
-        f"the confounds file has no column {wanted!r}, which {part} needs{did_you_mean(wanted, columns)} "
+        f"the confounds file has no column {wanted!r}, which {part} needs{near_or_known(wanted, columns)} "
         "Choose another --confounds strategy, or run a later version of fMRIPrep."
     )
 
@@ -150,7 +152,7 @@ def expand_patterns(
         elif any(mark in pattern for mark in "*?"):
             chosen += [name for name in columns if fnmatchcase(name, pattern)]
         else:
-            raise InputError(f"{where} has no column {pattern!r}{did_you_mean(pattern, columns)}")
+            raise InputError(f"{where} has no column {pattern!r}{near_or_known(pattern, columns)}")
     return list(dict.fromkeys(chosen))
 
 
@@ -198,6 +200,24 @@ def find_outliers(path: Path, strategy: Strategy, n_volumes: int | None = None) 
     with np.errstate(invalid="ignore"):
         above = table.to_numpy() > np.array(strategy.scrub)
     return tuple(int(volume) for volume in np.flatnonzero(above.any(axis=1)))
+
+
+def read_motion(path: Path | None) -> dict[str, list[float | None]]:
+    """Return the motion columns of a confounds file as lists by today's names, None where n/a.
+
+    Raises
+    ------
+    InputError
+        A value that is no number.
+    """
+    if path is None:
+        return {}
+    names = {OLD_NAMES[name]: name for name in SHOWN_MOTION} | {name: name for name in SHOWN_MOTION}
+    table = read_numbers(path, [name for name in read_header(path) if name in names])
+    return {
+        names[name]: [None if np.isnan(value) else value for value in table[name].tolist()]
+        for name in table.columns
+    }
 
 
 def read_numbers(path: Path, names: Sequence[str], n_volumes: int | None = None) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bidsapp.errors import Caution, InputError, did_you_mean
+from bidsapp.errors import Caution, InputError, near_or_known
 from bidsapp.inputs.tables.read import read_table, spell
 from bidsapp.records.arrays import Numbers
 
@@ -121,7 +121,7 @@ def _check_columns(table: pd.DataFrame, where: str) -> None:
     for name in REQUIRED:
         if name in names:
             continue
-        raise InputError(f"{where} has no column {name!r}{did_you_mean(name, names)}")
+        raise InputError(f"{where} has no column {name!r}{near_or_known(name, names)}")
 
 
 def _numbers(table: pd.DataFrame, name: str, where: str) -> Numbers:

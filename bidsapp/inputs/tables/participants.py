@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from bidsapp.errors import Caution, InputError, did_you_mean
+from bidsapp.errors import Caution, InputError, near_or_known
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables.read import read_table, spell_levels
 
@@ -115,7 +115,7 @@ def _by_number(labels: Iterable[str]) -> dict[int, list[str]]:
 def _read_indexed(path: Path) -> pd.DataFrame:
     table = read_table(path)
     if IDENTIFIER not in table.columns:
-        hint = did_you_mean(IDENTIFIER, table.columns)
+        hint = near_or_known(IDENTIFIER, table.columns)
         raise InputError(f"{path} has no column {IDENTIFIER!r}{hint} Its first column must be of that name.")
     table = table[table[IDENTIFIER].notna()]
     labels = [re.sub("^sub-", "", value, flags=re.IGNORECASE) for value in table[IDENTIFIER]]

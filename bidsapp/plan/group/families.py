@@ -1,10 +1,9 @@
 """Which contrasts of a group model form a family, over which errors are controlled together."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bidsapp.errors import SettingsError, tell_names
+from bidsapp.errors import SettingsError, near_names, tell_names
 from bidsapp.names import make_label
 from bidsapp.records.plan import DatasetFit
 
@@ -45,7 +44,7 @@ def _find(word: str, known: dict[str, None]) -> list[str]:
     parts = [word] if word in labels else [part.strip() for part in word.split(",") if part.strip()]
     for part in parts:
         if part not in labels:
-            near = difflib.get_close_matches(part, labels, n=1, cutoff=0.4)
+            near = near_names(part, labels, cutoff=0.4)
             hint = f", did you mean {labels[near[0]]!r}?" if near else "."
             raise SettingsError(
                 f"--across-contrasts: no group model tests a contrast {part!r}{hint} {tell_names(known)}"

@@ -10,8 +10,16 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.design.group.matrix import GroupDesign, make_group_design
-from bidsapp.design.transformers.variables import aliases, level_name, near_name
-from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, ModelError, SettingsError, in_lines
+from bidsapp.design.transformers.variables import aliases, level_name
+from bidsapp.errors import (
+    EXIT_NO_INPUT,
+    Caution,
+    InputError,
+    ModelError,
+    SettingsError,
+    in_lines,
+    near_or_there,
+)
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.tables.participants import match_labels
@@ -256,7 +264,7 @@ def nothing_enters(model: Model, node: Node, flows: Sequence[Flow[Entry]]) -> st
     said = "; ".join(f"{key}: {', '.join(values)}" for key, values in rules)
     asked = f" (Filter {said})" if rules else ""
     hints = [
-        f" {key} {value!r}: {near_name(value, sorted({str(flow.labels.get(key)) for flow in flows}))}"
+        f" {key} {value!r}: {near_or_there(value, sorted({str(flow.labels.get(key)) for flow in flows}))}"
         for key, values in rules
         for value in values
         if key != "contrast" and flows and not any(passes(flow, {key: [value]}) for flow in flows)

@@ -8,12 +8,11 @@ from bidsapp.design.group.commands import Known, make_group_document
 from bidsapp.errors import ModelError, SettingsError
 from bidsapp.model.read import parse_model, read_model
 from bidsapp.names import check_labels
+from bidsapp.plan.automatic import AUTO
 from bidsapp.plan.group.people import People, label_of
 from bidsapp.records.maps import EstimateFile
 from bidsapp.records.model import Model
 from bidsapp.settings.parts import GroupOptions, Settings
-
-AUTO = "auto"
 
 
 def find_group_models(

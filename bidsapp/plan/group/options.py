@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bidsapp.design.transformers.variables import is_number, near_name
-from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, SettingsError, tell_names
+from bidsapp.design.transformers.variables import is_number
+from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, SettingsError, near_or_there, tell_names
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.images.group_masks import GREY_MATTER
 from bidsapp.inputs.tables.exclusions import read_exclusions
@@ -100,7 +100,8 @@ def read_column(fit: DatasetFit, people: People, column: str, flag: str) -> tupl
     """Return the value of a participants column for every row of a fit, as text."""
     if not any(column in row for row in people.values()):
         known = dict.fromkeys(name for row in people.values() for name in row)
-        raise SettingsError(f"{flag}: no column {column!r} in participants.tsv. {near_name(column, known)}")
+        hint = near_or_there(column, known)
+        raise SettingsError(f"{flag}: no column {column!r} in participants.tsv. {hint}")
     values = [people.get(subject.removeprefix("sub-"), {}).get(column) for subject in fit.subjects]
     missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if value is None]
     if missing:

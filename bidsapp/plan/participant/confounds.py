@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.design.run import find_confounds
-from bidsapp.errors import InputError, did_you_mean
+from bidsapp.errors import InputError, near_or_known
 from bidsapp.inputs.dataset.index import read_json
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables.confounds import (
@@ -103,7 +103,7 @@ def find_absent(prepared: Sequence["Prepared"]) -> dict[int, str]:
                 alike = [name for name in read_header(run.confounds) if name.casefold() in lower]
                 faults[number] = (
                     f"{run.label}: {run.confounds} has no column {', '.join(map(repr, absent))}, which "
-                    f"other runs have and the model names{did_you_mean(absent[0], alike)} Run the "
+                    f"other runs have and the model names{near_or_known(absent[0], alike)} Run the "
                     "preprocessing of this run again, or leave the column out of the model."
                 )
     return faults

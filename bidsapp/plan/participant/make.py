@@ -27,7 +27,7 @@ from bidsapp.inputs.dataset.open import Dataset, open_dataset
 from bidsapp.inputs.dataset.runs import Fault
 from bidsapp.inputs.tables.events import TRIAL_TYPE
 from bidsapp.model.read import read_model
-from bidsapp.plan.automatic import FEW_LEVELS, SameLabelsError, make_automatic_models
+from bidsapp.plan.automatic import AUTO, FEW_LEVELS, SameLabelsError, make_automatic_models
 from bidsapp.plan.group.foresee import check_dataset_nodes
 from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import Fit, check_outputs, same_value
@@ -58,7 +58,6 @@ from bidsapp.records.model import SHORT_NAMES, Model, Node
 from bidsapp.records.plan import CombineFit, ParticipantPlan, RunFit, SubjectPlan
 from bidsapp.settings.parts import Selection, Settings
 
-AUTO = "auto"
 # Subject label -> fits of its runs.
 Fits: TypeAlias = Mapping[str, Sequence[RunFit]]
 # What has entities: a run, or an image by its name.

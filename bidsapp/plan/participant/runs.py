@@ -8,7 +8,7 @@ import pandas as pd
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match, without_absent
 from bidsapp.design.run import RunDesign, make_run_design
-from bidsapp.errors import AppError, Caution, InputError, ModelError
+from bidsapp.errors import AppError, Caution, InputError, ModelError, some_names
 from bidsapp.inputs.tables.event_times import check_times
 from bidsapp.inputs.tables.events import read_events
 from bidsapp.inputs.tables.read import read_header
@@ -24,6 +24,8 @@ from bidsapp.records.plan import RunFit
 from bidsapp.stats.linear import find_rank
 
 ALWAYS_TOGETHER = ("subject",)
+# Runs that a note names, of all that it is about.
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,17 +251,10 @@ def note_rare_conditions(fits: Sequence[RunFit]) -> list[Caution]:
         for condition in dict.fromkeys(name for row in rows for name in row):
             there = [fit.label for fit, row in zip(fits, rows, strict=True) if condition in row]
             if len(there) < len(fits):
-                notes.append(
-                    Caution(
-                        f"{len(there)} of {len(fits)} runs have {condition} ({_some(there)}): in the others "
-                        f"{test} tests the other conditions, and contrasts that need it are not made"
-                    )
-                )
+                have = f"{len(there)} of {len(fits)} runs have {condition} ({some_names(there, MAX_NAMED)})"
+                lack = f"{test} tests the other conditions, and contrasts that need it are not made"
+                notes.append(Caution(f"{have}: in the others {lack}"))
     return notes
-
-
-def _some(labels: Sequence[str], most: int = 3) -> str:
-    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
 
 
 def join_designs(prepared: Prepared) -> Design:

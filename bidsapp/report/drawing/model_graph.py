@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from bidsapp.errors import some_names
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing import svg
 
@@ -116,7 +117,7 @@ def _labels(graph: Document) -> dict[str, list[str]]:
         lines = labels.setdefault(edge["destination"], [])
         sources = {other["source"] for other in graph["edges"] if other["destination"] == edge["destination"]}
         counted = [] if edge["estimates"] is None else [_counted(edge["estimates"])]
-        rules = [f"{key} {_some(values)}" for key, values in edge["filter"].items()]
+        rules = [f"{key} {some_names(values, MAX_VALUES)}" for key, values in edge["filter"].items()]
         said = [*counted, *rules]
         if len(sources) > 1 and said:
             said[0] = f"{said[0]} of {edge['source']}"
@@ -144,11 +145,6 @@ def _beside(places: Mapping[str, Box], name: str, lines: Sequence[str], graph: D
         )
         for index, words in enumerate(lines)
     )
-
-
-def _some(values: Sequence[object]) -> str:
-    more = f" and {len(values) - MAX_VALUES} more" if len(values) > MAX_VALUES else ""
-    return ", ".join(map(str, values[:MAX_VALUES])) + more
 
 
 def _arrow_head() -> str:
