@@ -102,7 +102,7 @@ def run(settings: Settings) -> int:
     elif settings.control.dry_run:
         codes = [_stage("plan").show_plans(settings)]
     else:
-        with work_folder(settings) as folder:
+        with work_folder(settings.control.work_dir or settings.output_dir) as folder:
             codes = [_stage(f"{level}.stage").run_stage(settings, folder) for level in settings.levels]
     return max(codes)
 

@@ -10,8 +10,8 @@ from bidsapp.group.main_threshold import choose_main, order_thresholds
 from bidsapp.group.write import GroupResult
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.plan.group.options import read_conjunctions
-from bidsapp.records.maps import Contrast, Evidence, Geometry, GroupEstimate
-from bidsapp.settings.parts import Settings
+from bidsapp.records.maps import Contrast, Evidence, Geometry, GroupEstimate, InferenceOptions
+from bidsapp.settings.parts import GroupOptions
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.stats.group.conjunction import conjoin
 
@@ -23,12 +23,13 @@ class Conjunctions:
 
     Parameters
     ----------
-    settings : Settings
+    group : GroupOptions
+    options : InferenceOptions
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._wanted = read_conjunctions(settings.group.conjunction)
+    def __init__(self, group: GroupOptions, options: InferenceOptions) -> None:
+        self._declared, self._options = group.main_threshold, options
+        self._wanted = read_conjunctions(group.conjunction)
         self._results: dict[str, GroupResult] = {}
 
     def add(self, result: GroupResult) -> None:
@@ -49,7 +50,7 @@ class Conjunctions:
             np.all([part.stack.geometry.mask for part in parts], axis=0), first.stack.geometry.affine
         )
         maps = [part.stack.geometry.volume(part.estimate.z)[geometry.mask] for part in parts]
-        tail = self._settings.group.tail
+        tail = self._options.tail
         z, p = conjoin(np.stack(maps), tail=tail)
         evidence = Evidence(
             test="z",
@@ -59,11 +60,11 @@ class Conjunctions:
             dof=(1.0, np.inf),
             tail=tail,
             geometry=geometry,
-            cluster_forming_p=self._settings.permutation.cluster_forming_p,
-            connectivity=self._settings.permutation.connectivity,
+            cluster_forming_p=self._options.cluster_forming_p,
+            connectivity=self._options.connectivity,
         )
-        thresholds = [make(evidence, self._settings.group.alpha) for make in THRESHOLDS.values()]
-        main = choose_main(self._settings, shuffled=False, is_conjunction=True)
+        thresholds = [make(evidence, self._options.alpha) for make in THRESHOLDS.values()]
+        main = choose_main(self._declared, is_conjunction=True)
         thresholds = order_thresholds(thresholds, main)
         unknown = np.full(z.shape, np.nan)
         estimate = GroupEstimate(name, "z", unknown, None, z, z, p, np.full(z.shape, np.inf), 1)

@@ -7,8 +7,7 @@ import pandas as pd
 
 from bidsapp.group.shuffling import make_evidence
 from bidsapp.inference.thresholds.discoveries import region_proportions
-from bidsapp.records.maps import Geometry, GroupEstimate
-from bidsapp.settings.parts import Settings
+from bidsapp.records.maps import Geometry, GroupEstimate, InferenceOptions
 from bidsapp.tables.atlas import Atlas
 
 COLUMNS = {
@@ -27,7 +26,7 @@ COLUMNS = {
 
 
 def make_discoveries(
-    estimate: GroupEstimate, geometry: Geometry, atlases: Iterable[Atlas], settings: Settings
+    estimate: GroupEstimate, geometry: Geometry, atlases: Iterable[Atlas], options: InferenceOptions
 ) -> pd.DataFrame:
     """Return a row for every region of every atlas that has a voxel in the mask.
 
@@ -36,15 +35,15 @@ def make_discoveries(
     estimate : GroupEstimate
     geometry : Geometry
     atlases : list of Atlas
-    settings : Settings
+    options : InferenceOptions
     """
-    evidence = make_evidence(estimate, None, geometry, settings)
+    evidence = make_evidence(estimate, None, geometry, options)
     positions = geometry.coordinates()
     rows = []
     for atlas in atlases:
         # 0 is outside for region_proportions, and a region for some atlases.
         regions = atlas.regions_at(positions) + 1
-        shares = region_proportions(evidence, settings.group.alpha, regions)
+        shares = region_proportions(evidence, options.alpha, regions)
         for region, found in shares.items():
             counts = {"n_voxels": int(np.count_nonzero(regions == region))}
             named = {f"tdp_{sign}": share for sign, share in found.items()}

@@ -13,7 +13,7 @@ from bidsapp.plan.group.options import count_needed
 from bidsapp.records.arrays import Maps, Matrix
 from bidsapp.records.maps import SCORE_T, Contrast, EffectStack, GroupDesign, GroupEstimate
 from bidsapp.records.plan import DatasetFit
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import GroupOptions
 from bidsapp.stats.group.effect_sizes import partial_r2, standardise
 from bidsapp.stats.group.estimators import fit_group
 from bidsapp.stats.group.flip_scores import make_flip_scores
@@ -104,12 +104,11 @@ def _test_in_words(test: SubjectTest) -> str:
     return words if test.design.variance_groups is None else f"{words}, {BY_GROUP}"
 
 
-def read_inputs(fit: DatasetFit, settings: Settings) -> EffectStack:
+def read_inputs(fit: DatasetFit, options: GroupOptions) -> EffectStack:
     """Return the stack of a fit's inputs, on one grid, inside the mask, smoothed.
 
     Where maps are made within subjects (``fit.within``), the stack is that of the cells.
     """
-    options = settings.group
     n_subjects = len(set(fit.subjects))
     needed = count_needed(options.min_subjects, n_subjects)
     # Of several rows a subject may have one; the maps of a contrast within subjects it has all.
@@ -121,22 +120,22 @@ def read_inputs(fit: DatasetFit, settings: Settings) -> EffectStack:
     return restrict_stack(stack, options.mask, resample=options.resample)
 
 
-def fit_inputs(fit: DatasetFit, stack: EffectStack, settings: Settings) -> FittedGroup:
-    """Return the FittedGroup of a fit."""
+def fit_inputs(fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, flips: bool) -> FittedGroup:
+    """Return the FittedGroup of a fit, with scores whose signs can be flipped where that is wanted."""
     if fit.within is None:
-        return _fit_rows(fit, stack, settings)
+        return _fit_rows(fit, stack, options, flips=flips)
     n_cells = len(fit.within.cells)
     weights = fit.within.weights
     # Tests of several rows depend on what the rows span, not on how a contrast writes it.
     rows = orthonormalise_rows(weights) if len(weights) > 1 else weights
     scores = score_cells(rows, stack.effect, n_cells)
     if len(scores) > 1:
-        return _fit_vectors(fit, stack, scores, settings)
+        return _fit_vectors(fit, stack, scores, options)
     variance = None
-    if ESTIMATORS[settings.group.group_estimator].needs_variances and stack.variance is not None:
+    if ESTIMATORS[options.group_estimator].needs_variances and stack.variance is not None:
         variance = score_variances(weights, stack.variance, n_cells)
     collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=variance)
-    return _fit_rows(fit, collapsed, settings)
+    return _fit_rows(fit, collapsed, options, flips=flips)
 
 
 def score_variances(weights: Matrix, variance: Maps, n_cells: int) -> Maps:
@@ -157,8 +156,7 @@ def score_variances(weights: Matrix, variance: Maps, n_cells: int) -> Maps:
     return total
 
 
-def _fit_rows(fit: DatasetFit, stack: EffectStack, settings: Settings) -> FittedGroup:
-    options = settings.group
+def _fit_rows(fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, flips: bool) -> FittedGroup:
     estimator, warnings = choose_estimator(fit, options.group_estimator)
     design = make_design(fit)
     needed = count_needed(options.min_subjects, len(set(fit.subjects)))
@@ -172,8 +170,8 @@ def _fit_rows(fit: DatasetFit, stack: EffectStack, settings: Settings) -> Fitted
     if estimator == "ols":
         return FittedGroup(stack, design, estimates, estimator, warnings)
     reason = why_not_shuffled(design, estimator)
-    flips = settings.permutation.n_permutations and not reason
-    scores = make_flip_scores(stack.effect, stack.variance, estimator) if flips else None
+    is_flipped = flips and not reason
+    scores = make_flip_scores(stack.effect, stack.variance, estimator) if is_flipped else None
     return FittedGroup(stack, design, estimates, estimator, warnings, reason, scores)
 
 
@@ -200,10 +198,10 @@ def why_not_shuffled(design: GroupDesign, estimator: str) -> str:
     return "" if estimator == "ols" or is_one_sample(design) else ONLY_FLIPS.format(estimator)
 
 
-def _fit_vectors(fit: DatasetFit, stack: EffectStack, scores: Maps, settings: Settings) -> FittedGroup:
+def _fit_vectors(fit: DatasetFit, stack: EffectStack, scores: Maps, options: GroupOptions) -> FittedGroup:
     """Return the multivariate test of several rows within subjects."""
     design = make_design(fit)
-    wanted = settings.group.group_estimator
+    wanted = options.group_estimator
     warnings = [] if wanted == "ols" else [f"{fit.contrast}: {MULTIVARIATE_IS_OLS.format(wanted)}"]
     if design.variance_groups is not None:
         groups = design.variance_groups
@@ -211,7 +209,7 @@ def _fit_vectors(fit: DatasetFit, stack: EffectStack, scores: Maps, settings: Se
         freedom = min(len(part) - find_rank(part) for part in parts)
         if freedom < FEW_A_ROW * len(scores):
             warnings.append(f"{fit.contrast}: {FEW_IN_GROUP.format(freedom, len(scores))}")
-    needed = count_needed(settings.group.min_subjects, scores.shape[1])
+    needed = count_needed(options.min_subjects, scores.shape[1])
     estimates = fit_vectors(scores, design, needed)
     return FittedGroup(stack, design, estimates, "ols", warnings, scores=scores.transpose(1, 0, 2))
 

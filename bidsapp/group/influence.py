@@ -14,7 +14,6 @@ from bidsapp.outputs.tables import write_table
 from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import EffectStack
 from bidsapp.records.plan import DatasetFit
-from bidsapp.settings.parts import Settings
 from bidsapp.stats.group.influence import flag_outliers, measure_influence
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ DESCRIPTIONS = {
 }
 
 
-def write_influence(fit: DatasetFit, fitted: FittedGroup, settings: Settings) -> dict[str, str]:
+def write_influence(fit: DatasetFit, fitted: FittedGroup, output_dir: Path) -> dict[str, str]:
     """Write the table of a fit, warn of flagged inputs, and return its part of the contrasts' records.
 
     A fit whose inputs are not its rows (several maps a subject and contrast) has no table.
@@ -53,7 +52,7 @@ def write_influence(fit: DatasetFit, fitted: FittedGroup, settings: Settings) ->
             "correlation": measures.correlation,
             "coverage": np.nan if stack.shares is None else _by_row(stack.shares, len(flags)),
             "mean_variance": _mean_variances(stack),
-            "mean_fd": [_mean_displacement(subject, settings.output_dir) for subject in fit.subjects],
+            "mean_fd": [_mean_displacement(subject, output_dir) for subject in fit.subjects],
             "flag": flags,
         }
     )
@@ -62,7 +61,7 @@ def write_influence(fit: DatasetFit, fitted: FittedGroup, settings: Settings) ->
     )
     path = names.table_path(fit.entities, "influence", node=fit.node, contrast=fit.contrast or "all")
     columns = {name: {"Description": text} for name, text in DESCRIPTIONS.items()}
-    write_table(settings.output_dir / path, frame, columns)
+    write_table(output_dir / path, frame, columns)
     return {"influence": path}
 
 

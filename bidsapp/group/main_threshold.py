@@ -4,7 +4,7 @@ Decided from settings and designs before any map is read, so that no result can 
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bidsapp.errors import AppError, SettingsError
@@ -12,9 +12,9 @@ from bidsapp.group.fit import choose_estimator, make_design, why_not_shuffled
 from bidsapp.group.repeated import find_tests
 from bidsapp.group.shuffling import blocks_of_rows, options_of_design, why_no_fields
 from bidsapp.inference.permutation import lay_out
-from bidsapp.records.maps import Contrast, Threshold
+from bidsapp.records.maps import Contrast, InferenceOptions, Threshold
 from bidsapp.records.plan import DatasetFit, GroupPlan
-from bidsapp.settings.parts import MAIN_THRESHOLDS, Settings
+from bidsapp.settings.parts import MAIN_THRESHOLDS, GroupOptions
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 logger = logging.getLogger(__name__)
@@ -39,21 +39,23 @@ class MainThreshold:
     words: str
 
 
-def choose_main(settings: Settings, *, shuffled: bool, is_conjunction: bool = False) -> MainThreshold:
+def choose_main(
+    declared: str | None, statistics: Collection[str] = (), *, is_conjunction: bool = False
+) -> MainThreshold:
     """Return the `MainThreshold` of a contrast.
 
     Parameters
     ----------
-    settings : Settings
-    shuffled : bool
-        Whether the contrast is tested by shuffling.
+    declared : str or None
+        As ``--main-threshold`` has it.
+    statistics : tuple of str
+        Those that the contrast is tested by, by shuffling.
     is_conjunction : bool
         A conjunction is never shuffled: where that was declared, it has the default.
     """
-    wanted = declared_method(settings)
+    wanted = method_of(declared)
     if wanted and not (is_conjunction and THRESHOLDS[wanted].needs):
-        return MainThreshold(wanted, True, f"declared with --main-threshold {settings.group.main_threshold}")
-    statistics = settings.permutation.statistics if shuffled else ()
+        return MainThreshold(wanted, True, f"declared with --main-threshold {declared}")
     method = next(name for name, row in THRESHOLDS.items() if row.statistic in (None, *statistics))
     why = "a conjunction cannot have the declared one" if wanted else "not declared"
     order = ", ".join(MAIN_THRESHOLDS)
@@ -65,25 +67,24 @@ def order_thresholds(thresholds: Iterable[Threshold], main: MainThreshold) -> li
     return sorted(thresholds, key=lambda one: (one.name != main.method, bool(one.reason)))
 
 
-def declared_method(settings: Settings) -> str | None:
+def method_of(declared: str | None) -> str | None:
     """Return the threshold that the user named, as in ``THRESHOLDS``, or None."""
-    wanted = settings.group.main_threshold
-    return None if wanted is None else MAIN_THRESHOLDS.get(wanted, wanted)
+    return None if declared is None else MAIN_THRESHOLDS.get(declared, declared)
 
 
-def check_main_threshold(plan: GroupPlan, settings: Settings) -> None:
+def check_main_threshold(plan: GroupPlan, group: GroupOptions, options: InferenceOptions) -> None:
     """Refuse a declared main threshold that no hypothesis of a model can have; warn of those that cannot.
 
     Raises
     ------
     SettingsError
     """
-    if not declared_method(settings):
+    if not group.main_threshold:
         return
-    flag = f"--main-threshold {settings.group.main_threshold}"
+    flag = f"--main-threshold {group.main_threshold}"
     for model in plan.models:
         pairs = [(fit, contrast) for fit in model.fits for contrast in fit.contrasts]
-        reasons = {contrast.name: find_obstacle(fit, contrast, settings) for fit, contrast in pairs}
+        reasons = {contrast.name: find_obstacle(fit, contrast, group, options) for fit, contrast in pairs}
         hypotheses = [contrast.name for fit, contrast in pairs if contrast.name not in fit.descriptive]
         if all(reasons[name] for name in hypotheses):
             raise SettingsError(f"{flag}: {model.node}, {hypotheses[0]}: {reasons[hypotheses[0]]}")
@@ -91,9 +92,9 @@ def check_main_threshold(plan: GroupPlan, settings: Settings) -> None:
             logger.warning("%s: %s has no main threshold: %s", flag, name, reasons[name])
 
 
-def find_obstacle(fit: DatasetFit, contrast: Contrast, settings: Settings) -> str:
+def find_obstacle(fit: DatasetFit, contrast: Contrast, group: GroupOptions, options: InferenceOptions) -> str:
     """Return why a contrast cannot have the declared main threshold; empty where it can."""
-    method, n_maps = declared_method(settings), fit.n_scores
+    method, n_maps = method_of(group.main_threshold), fit.n_scores
     if method is None:
         return ""
     design = make_design(fit)
@@ -101,14 +102,14 @@ def find_obstacle(fit: DatasetFit, contrast: Contrast, settings: Settings) -> st
         return why_no_fields(design.matrix, n_maps)
     if THRESHOLDS[method].needs != "shuffles":
         return ""
-    estimator, _ = choose_estimator(fit, settings.group.group_estimator)
+    estimator, _ = choose_estimator(fit, group.group_estimator)
     reason = "" if n_maps > 1 else why_not_shuffled(design, estimator)
     if reason:
         return reason + "."
     if estimator == "ols" and design.has_repeats and fit.within is None:
         test = find_tests(design)[fit.contrasts.index(contrast)]
         design, contrast, n_maps = test.design, test.contrast, test.n_maps
-    options = options_of_design(design, blocks_of_rows(fit, design), settings)
+    options = options_of_design(design, blocks_of_rows(fit, design), options)
     try:
         lay_out(design.matrix, contrast.weights, options, n_maps=n_maps)
     except AppError as error:

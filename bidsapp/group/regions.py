@@ -1,6 +1,7 @@
 """Region-of-interest analysis of a group fit: one table for each atlas."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from bidsapp.records.arrays import Maps
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import GroupEstimate
 from bidsapp.records.plan import DatasetFit
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import GroupOptions
 from bidsapp.stats.distributions import p_to_t
 from bidsapp.stats.group.effect_sizes import standardise
 from bidsapp.stats.group.estimators import fit_group
@@ -48,15 +49,19 @@ REGION_VARIANCE = (
 )
 
 
-def write_regions(fit: DatasetFit, fitted: FittedGroup, settings: Settings) -> list[Document]:
+def write_regions(
+    fit: DatasetFit, fitted: FittedGroup, options: GroupOptions, output_dir: Path
+) -> list[Document]:
     """Write the table of every atlas that ``--roi`` names; return what the record says of them."""
-    found = [read_regions(spec, fitted.stack.geometry) for spec in settings.group.roi]
-    return [_write_atlas(fit, fitted, regions, settings) for regions in found]
+    found = [read_regions(spec, fitted.stack.geometry) for spec in options.roi]
+    return [_write_atlas(fit, fitted, regions, options.tail, output_dir) for regions in found]
 
 
-def _write_atlas(fit: DatasetFit, fitted: FittedGroup, regions: Regions, settings: Settings) -> Document:
+def _write_atlas(
+    fit: DatasetFit, fitted: FittedGroup, regions: Regions, tail: str, output_dir: Path
+) -> Document:
     data = average_data(fitted, regions)
-    estimates = fit_regions(fitted, data, settings.group.tail)
+    estimates = fit_regions(fitted, data, tail)
     subjects = pd.DataFrame(data.effects.T, columns=list(fit.design.rows)) if data.effects.ndim == 2 else None
     frames = [pd.concat([describe_regions(regions, estimate), subjects], axis=1) for estimate in estimates]
     place = {"node": fit.node, "contrast": fit.contrast or "all"}
@@ -65,7 +70,7 @@ def _write_atlas(fit: DatasetFit, fitted: FittedGroup, regions: Regions, setting
     descriptions |= {"Atlas": regions.title, "EstimationMethod": estimator_in_words(fitted)}
     if data.variances is not None:
         descriptions["RegionVariance"] = REGION_VARIANCE
-    write_table(settings.output_dir / table, pd.concat(frames, ignore_index=True), descriptions)
+    write_table(output_dir / table, pd.concat(frames, ignore_index=True), descriptions)
     return {"atlas": regions.key, "title": regions.title, "contrast": fit.contrast, "table": table}
 
 

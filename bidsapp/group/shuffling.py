@@ -15,8 +15,6 @@ from bidsapp.inference.across import correct_across
 from bidsapp.inference.engine.following import State
 from bidsapp.inference.field_theory import estimate_smoothness
 from bidsapp.inference.permutation import permute
-from bidsapp.job.environment import find_memory_gb
-from bidsapp.job.workers import threads_of_a_test
 from bidsapp.outputs.files import replacing
 from bidsapp.plan.memory import used_gb
 from bidsapp.records.arrays import Labels, Map, Maps, Matrix
@@ -31,7 +29,7 @@ from bidsapp.records.maps import (
     Smoothness,
 )
 from bidsapp.records.plan import DatasetFit
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import GroupOptions, PermutationOptions
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.stats.linear import find_rank
 
@@ -97,7 +95,12 @@ class ShuffleMonitor:
 
 
 def shuffle_contrast(
-    effects: Maps, design: GroupDesign, contrast: Contrast, place: Place, settings: Settings
+    effects: Maps,
+    design: GroupDesign,
+    contrast: Contrast,
+    place: Place,
+    options: InferenceOptions,
+    output_dir: Path,
 ) -> Inference:
     """Return the permutation inference of a contrast.
 
@@ -110,12 +113,15 @@ def shuffle_contrast(
     place : tuple
         The geometry, the entities of the outputs, the node, and the exchangeability blocks of the rows or
         None.
-    settings : Settings
+    options : InferenceOptions
+        Of all contrasts; the memory is that of the whole process.
+    output_dir : Path
     """
     geometry, entities, node, blocks = place
-    path = settings.output_dir / names.shuffle_state_path(entities, node, contrast.name)
+    path = output_dir / names.shuffle_state_path(entities, node, contrast.name)
     monitor = ShuffleMonitor(path, f"{node} {contrast.name}")
-    options = options_of_design(design, blocks, settings)
+    options = options_of_design(design, blocks, options)
+    options = replace(options, memory_gb=options.memory_gb - used_gb())
     inference = permute(effects, design.matrix, contrast.weights, geometry, options, monitor=monitor)
     monitor.finish()
     logger.info("%s: %s", contrast.name, describe_shuffles(inference))
@@ -167,25 +173,25 @@ def blocks_of_rows(fit: DatasetFit, design: GroupDesign) -> Labels | None:
     return design.clusters if design.has_repeats else None
 
 
-def options_of_design(design: GroupDesign, blocks: Labels | None, settings: Settings) -> InferenceOptions:
+def options_of_design(
+    design: GroupDesign, blocks: Labels | None, options: InferenceOptions
+) -> InferenceOptions:
     """Return the options of the permutation engine for a design."""
-    options = make_options(settings, blocks, design.variance_groups)
-    if options.block_mode == "auto" and design.has_repeats:
-        return replace(options, block_mode="dependent")
-    return options
+    depends = options.block_mode == "auto" and design.has_repeats
+    mode = "dependent" if depends else options.block_mode
+    return replace(options, blocks=blocks, block_mode=mode, variance_groups=design.variance_groups)
 
 
 def make_options(
-    settings: Settings, blocks: Labels | None = None, variance_groups: Labels | None = None
+    chosen: PermutationOptions, group: GroupOptions, n_threads: int = 1, memory_gb: float = np.inf
 ) -> InferenceOptions:
     """Return the options of the permutation engine that the settings ask for."""
-    chosen = settings.permutation
     surface = chosen.tfce_preset == "surface"
     return InferenceOptions(
         n_shuffles=chosen.n_permutations,
         seed=chosen.seed,
-        alpha=settings.group.alpha,
-        tail=settings.group.tail,
+        alpha=group.alpha,
+        tail=group.tail,
         statistics=tuple(chosen.statistics),
         cluster_forming_p=chosen.cluster_forming_p,
         connectivity=chosen.connectivity,
@@ -195,13 +201,11 @@ def make_options(
         mass=chosen.cluster_mass,
         scale=chosen.cluster_scale,
         scheme=chosen.shuffle_scheme,
-        blocks=blocks,
         block_mode=chosen.block_mode,
-        variance_groups=variance_groups,
         tail_approximation=chosen.tail_approximation,
         stop_when_decided=chosen.stop_when_decided,
-        n_threads=threads_of_a_test(settings),
-        memory_gb=find_memory_gb(settings.control.mem_gb) - used_gb(),
+        n_threads=n_threads,
+        memory_gb=memory_gb,
     )
 
 
@@ -209,12 +213,12 @@ def make_evidence(
     estimate: GroupEstimate,
     inference: Inference | None,
     geometry: Geometry,
-    settings: Settings,
+    options: InferenceOptions,
     smoothness: Smoothness | None = None,
 ) -> Evidence:
     """Return the maps of a contrast that thresholds are applied to."""
     signed = estimate.test == "t"
-    tail = settings.group.tail if signed else "positive"
+    tail = options.tail if signed else "positive"
     finite = estimate.dof[np.isfinite(estimate.dof)]
     same = len(finite) and np.ptp(finite) == 0
     return Evidence(
@@ -226,8 +230,8 @@ def make_evidence(
         tail=tail,
         geometry=geometry,
         inference=inference,
-        cluster_forming_p=settings.permutation.cluster_forming_p,
-        connectivity=settings.permutation.connectivity,
+        cluster_forming_p=options.cluster_forming_p,
+        connectivity=options.connectivity,
         smoothness=smoothness,
     )
 

@@ -21,6 +21,7 @@ from bidsapp.group.shuffling import (
     find_smoothness,
     leave_out,
     make_evidence,
+    make_options,
     mark_statistic,
     shuffle_contrast,
 )
@@ -28,10 +29,11 @@ from bidsapp.group.warnings import warn_of_data
 from bidsapp.group.write import ContrastWriter, GroupResult, write_fit, write_shared
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.inputs.estimates import MAKE_AGAIN
+from bidsapp.job.environment import find_memory_gb
 from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Progress
 from bidsapp.job.resume import Stopwatch, common_record, describe_call, make_fingerprint
-from bidsapp.job.workers import group_workers
+from bidsapp.job.workers import group_workers, threads_of_a_test
 from bidsapp.outputs.earlier import (
     drop_record,
     is_finished,
@@ -44,7 +46,7 @@ from bidsapp.outputs.files import write_json
 from bidsapp.plan import make_group_plan
 from bidsapp.plan.group.options import gather_notes
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import Contrast, Threshold
+from bidsapp.records.maps import Contrast, InferenceOptions, Threshold
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.report.pages import write_group_report, write_overview
 from bidsapp.settings.parts import Settings
@@ -60,7 +62,7 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
     """Run the group stage and return its exit code."""
     failures = []
     if not settings.control.reports_only:
-        with group_workers(settings):
+        with group_workers(settings.control.dask_scheduler):
             failures = run_models(make_group_plan(settings), settings)
     try:
         write_group_report(settings.output_dir)
@@ -78,13 +80,15 @@ def run_models(plan: GroupPlan, settings: Settings) -> list[str]:
     log_notes(logger, plan.notes)
     for spec in settings.group.roi:
         read_atlas(spec)  # A name that is wrong ends the stage before an image is read.
-    check_main_threshold(plan, settings)
+    n_threads, memory_gb = threads_of_a_test(settings.control), find_memory_gb(settings.control.mem_gb)
+    options = make_options(settings.permutation, settings.group, n_threads, memory_gb)
+    check_main_threshold(plan, settings.group, options)
     prepare_output(plan, settings.output_dir)
     progress = Progress(len(plan.models), "group model")
     failures = []
     for model in plan.models:
         try:
-            line, faults = run_model(model, plan, settings)
+            line, faults = run_model(model, plan, settings, options)
         except AppError as error:
             line, faults = f"{model.node}: failed", [str(error)]
         failures += [f"{model.node}: {fault}" for fault in faults]
@@ -93,7 +97,9 @@ def run_models(plan: GroupPlan, settings: Settings) -> list[str]:
     return failures
 
 
-def run_model(model: DatasetModel, plan: GroupPlan, settings: Settings) -> tuple[str, list[str]]:
+def run_model(
+    model: DatasetModel, plan: GroupPlan, settings: Settings, options: InferenceOptions
+) -> tuple[str, list[str]]:
     """Run the fits of one Dataset node and write its record; return the progress line and what failed."""
     path = settings.output_dir / names.group_record_path(model.entities, model.node)
     parts = [part for fit in model.fits for part in parts_of(fit)]
@@ -104,7 +110,7 @@ def run_model(model: DatasetModel, plan: GroupPlan, settings: Settings) -> tuple
         return f"{model.node}: finished before, nothing changed", []
     before = take_record(path)
     with Stopwatch() as watch:
-        content, failures = fit_model(model, settings)
+        content, failures = fit_model(model, settings, options)
     n_removed = remove_outdated(settings.output_dir, before, content, GROUP)
     if n_removed:
         logger.info("%s: %d files of an earlier analysis are removed", model.node, n_removed)
@@ -124,7 +130,9 @@ def _warn(record: Document) -> None:
         logger.warning("%s", warning)
 
 
-def fit_model(model: DatasetModel, settings: Settings) -> tuple[Document, list[str]]:
+def fit_model(
+    model: DatasetModel, settings: Settings, options: InferenceOptions
+) -> tuple[Document, list[str]]:
     """Fit, test and write everything of a Dataset node.
 
     Returns
@@ -138,25 +146,27 @@ def fit_model(model: DatasetModel, settings: Settings) -> tuple[Document, list[s
     fits, stacks = [], []
     failures: list[str] = []
     estimators: dict[str, list[str]] = {}
-    conjunctions = Conjunctions(settings)
-    for fit, fitted, shuffled in shuffle_fits(model, settings, failures):
+    group, output_dir = settings.group, settings.output_dir
+    conjunctions = Conjunctions(group, options)
+    for fit, fitted, shuffled in shuffle_fits(model, settings, options, failures):
         fits.append(replace(fit, notes=(*fit.notes, *fitted.stack.notes)))
         stacks.append(without_maps(fitted.stack))
         estimators.setdefault(estimator_in_words(fitted), []).append(fit.contrast or "all contrasts")
-        write_fit(fit, fitted.stack, settings)
-        shared = write_influence(fit, fitted, settings)
+        write_fit(fit, fitted.stack, output_dir)
+        shared = write_influence(fit, fitted, output_dir)
         warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
-        for result in analyse(fit, fitted, shuffled, settings):
-            contrasts.append(ContrastWriter(result, settings).write() | shared)
+        for result in analyse(fit, fitted, shuffled, group.main_threshold, options):
+            contrasts.append(ContrastWriter(result, group, options, output_dir).write() | shared)
             warnings += result.warnings
             conjunctions.add(result)
-        regions += write_regions(fit, fitted, settings)
-    contrasts += [ContrastWriter(result, settings).write() for result in conjunctions.conjoin()]
+        regions += write_regions(fit, fitted, group, output_dir)
+    for result in conjunctions.conjoin():
+        contrasts.append(ContrastWriter(result, group, options, output_dir).write())
     done = replace(model, fits=tuple(fits))
     warnings = [*gather_notes(done), *warnings, *check_inputs(done.fits, stacks)]
     content = {"contrasts": contrasts, "warnings": gather(warnings, contrasts), "regions": regions}
     if fits:
-        content |= write_shared(done, stacks, settings, estimator=join_estimators(estimators))
+        content |= write_shared(done, stacks, output_dir, estimator=join_estimators(estimators))
     return content, failures
 
 
@@ -167,7 +177,9 @@ def join_estimators(estimators: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(f"{words} ({', '.join(names)})" for words, names in estimators.items())
 
 
-def shuffle_fits(model: DatasetModel, settings: Settings, failures: list[str]) -> Iterator[Fitted]:
+def shuffle_fits(
+    model: DatasetModel, settings: Settings, options: InferenceOptions, failures: list[str]
+) -> Iterator[Fitted]:
     """Yield every fit of a model, what came out of it, and the `Shuffled` of its contrasts.
 
     They come one after another, or, where p-values are corrected over several contrasts, when the last
@@ -175,7 +187,7 @@ def shuffle_fits(model: DatasetModel, settings: Settings, failures: list[str]) -
     Why a fit cannot be made is added to ``failures``.
     """
     done: Iterable[Fitted] = (
-        (fit, fitted, shuffle_all(fit, fitted, settings))
+        (fit, fitted, shuffle_all(fit, fitted, options, settings.output_dir))
         for fit, fitted in fit_each(model.fits, settings, failures)
     )
     if any(fit.family for fit in model.fits):
@@ -191,12 +203,13 @@ def fit_each(
     """Yield every fit whose inputs can be read with what came out of it; add the others to ``failures``."""
     for fit in fits:
         try:
-            stack = read_inputs(fit, settings)
+            stack = read_inputs(fit, settings.group)
         except InputError as error:
             again = "" if settings.selection.estimates else f" {MAKE_AGAIN}"
             failures.append(f"{fit.contrast or 'all contrasts'}: {error}{again}")
             continue
-        fitted = fit_inputs(fit, stack, settings)
+        flips = settings.permutation.n_permutations > 0
+        fitted = fit_inputs(fit, stack, settings.group, flips=flips)
         logger.info("%s: %s", fit.contrast or "all contrasts", estimator_in_words(fitted))
         yield fit, fitted
 
@@ -206,7 +219,11 @@ def _pair(fit: DatasetFit, shuffled: Sequence[Shuffled]) -> Iterator[tuple[Contr
 
 
 def analyse(
-    fit: DatasetFit, fitted: FittedGroup, shuffled: Sequence[Shuffled], settings: Settings
+    fit: DatasetFit,
+    fitted: FittedGroup,
+    shuffled: Sequence[Shuffled],
+    declared: str | None,
+    options: InferenceOptions,
 ) -> Iterator[GroupResult]:
     """Yield the result of every contrast of a fit."""
     stack = fitted.stack
@@ -217,9 +234,9 @@ def analyse(
         inference = one.inference
         if smoothness is None or fitted.tests:
             smoothness = find_smoothness(*fitted.errors_of(index), stack.geometry)
-        evidence = make_evidence(estimate, inference, stack.geometry, settings, smoothness)
-        thresholds = [make(evidence, settings.group.alpha) for make in THRESHOLDS.values()]
-        main = choose_main(settings, shuffled=inference is not None)
+        evidence = make_evidence(estimate, inference, stack.geometry, options, smoothness)
+        thresholds = [make(evidence, options.alpha) for make in THRESHOLDS.values()]
+        main = choose_main(declared, () if inference is None else options.statistics)
         thresholds = order_thresholds(thresholds, main)
         said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
         words = estimator_in_words(fitted, index)
@@ -249,13 +266,17 @@ def gather(warnings: Iterable[str], contrasts: Iterable[Document]) -> list[str]:
     return [": ".join(filter(None, (", ".join(filter(None, where)), text))) for text, where in found.items()]
 
 
-def shuffle_all(fit: DatasetFit, fitted: FittedGroup, settings: Settings) -> list[Shuffled]:
+def shuffle_all(
+    fit: DatasetFit, fitted: FittedGroup, options: InferenceOptions, output_dir: Path
+) -> list[Shuffled]:
     """Return the `Shuffled` of every contrast of a fit."""
-    return [_shuffle(index, fit, fitted, settings) for index in range(len(fit.contrasts))]
+    return [_shuffle(index, fit, fitted, options, output_dir) for index in range(len(fit.contrasts))]
 
 
-def _shuffle(index: int, fit: DatasetFit, fitted: FittedGroup, settings: Settings) -> Shuffled:
-    if not settings.permutation.n_permutations:
+def _shuffle(
+    index: int, fit: DatasetFit, fitted: FittedGroup, options: InferenceOptions, output_dir: Path
+) -> Shuffled:
+    if not options.n_shuffles:
         return Shuffled()
     if fitted.no_shuffling:
         return Shuffled(refusal=f"Not shuffled: {fitted.no_shuffling}.")
@@ -263,7 +284,7 @@ def _shuffle(index: int, fit: DatasetFit, fitted: FittedGroup, settings: Setting
     data = leave_out(data, fitted.estimates[index].statistic)
     place = (fitted.stack.geometry, fit.entities, fit.node, blocks_of_rows(fit, design))
     try:
-        inference = shuffle_contrast(data, design, contrast, place, settings)
+        inference = shuffle_contrast(data, design, contrast, place, options, output_dir)
     except AppError as error:
         # The other contrasts may have more subjects, and the maps of this one are right.
         return Shuffled(refusal=f"{contrast.name}: {error}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,10 +34,11 @@ from bidsapp.records.maps import (
     Geometry,
     GroupEstimate,
     Inference,
+    InferenceOptions,
     Threshold,
 )
 from bidsapp.records.plan import DatasetFit, DatasetModel
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import GroupOptions
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.version import __version__
 from bidsapp.vocabulary.statistics import STATISTICS
@@ -69,11 +71,15 @@ class ContrastWriter:
     Parameters
     ----------
     result : GroupResult
-    settings : Settings
+    group : GroupOptions
+    options : InferenceOptions
+    output_dir : Path
     """
 
-    def __init__(self, result: GroupResult, settings: Settings) -> None:
-        self._result, self._settings, self._out = result, settings, settings.output_dir
+    def __init__(
+        self, result: GroupResult, group: GroupOptions, options: InferenceOptions, output_dir: Path
+    ) -> None:
+        self._result, self._group, self._options, self._out = result, group, options, output_dir
         self._where = {"node": result.fit.node, "contrast": result.contrast.name}
         self._maps = collect_maps(result)
         # A conjunction weighs nothing.
@@ -81,7 +87,7 @@ class ContrastWriter:
         self._estimand = describe_estimand(result.fit, result.contrast) if weighs else None
         # What was decided at the participant level. This level has a version of its own.
         self._made_with = shared_facts(result.fit.inputs) | {"TaskGLMVersion": __version__}
-        self._tables = TableWriter(result, self._maps, settings)
+        self._tables = TableWriter(result, self._maps, group, options.connectivity, output_dir)
 
     def write(self) -> Document:
         """Write everything and return the contrast's part of the record (see docs/records.md)."""
@@ -133,9 +139,9 @@ class ContrastWriter:
             "DegreesOfFreedom": _common_dof(result.estimate),
             "MainThreshold": result.main.method,
             "MainThresholdDeclared": result.main.declared,
-            "AlternativeHypothesis": TAILS[self._settings.group.tail] if is_signed else "upper tail",
+            "AlternativeHypothesis": TAILS[self._group.tail] if is_signed else "upper tail",
             "NumberOfSubjects": len(set(result.stack.labels)),
-            "GroupSmoothingFWHM": self._settings.group.group_smoothing_fwhm,
+            "GroupSmoothingFWHM": self._group.group_smoothing_fwhm,
             **self._made_with,
         }
         write_described_map(
@@ -198,8 +204,8 @@ class ContrastWriter:
         result = self._result
         if not is_template(result.fit.entities):
             return {}
-        atlases = read_atlases(self._settings.group.atlas)
-        frame = make_discoveries(result.estimate, result.stack.geometry, atlases, self._settings)
+        atlases = read_atlases(self._group.atlas)
+        frame = make_discoveries(result.estimate, result.stack.geometry, atlases, self._options)
         if not len(frame):
             return {}
         path = names.table_path(result.fit.entities, "discoveries", **self._where)
@@ -232,12 +238,12 @@ class ContrastWriter:
             "method": threshold.name,
             "title": threshold.description,
             "alpha": threshold.alpha,
-            "tail": self._settings.group.tail,
+            "tail": self._group.tail,
             "statistic": statistic,
             "cutoff": float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
             "scale": threshold.scale,
             "forming": self._forming(threshold),
-            "forming_p": self._settings.permutation.cluster_forming_p if words.is_formed else None,
+            "forming_p": self._options.cluster_forming_p if words.is_formed else None,
             "reason": threshold.reason,
             "warnings": list(threshold.warnings),
             "n_voxels": int(np.count_nonzero(threshold.surviving)),
@@ -254,7 +260,7 @@ class ContrastWriter:
 
 
 def write_shared(
-    model: DatasetModel, stacks: Sequence[EffectStack], settings: Settings, *, estimator: str
+    model: DatasetModel, stacks: Sequence[EffectStack], output_dir: Path, *, estimator: str
 ) -> Document:
     """Write what all contrasts of a Dataset node share and return the record's part.
 
@@ -266,11 +272,11 @@ def write_shared(
     model : DatasetModel
     stacks : list of EffectStack
         Of each fit; the effects are not used.
-    settings : Settings
+    output_dir : Path
     estimator : str
         In words.
     """
-    out, entities = settings.output_dir, model.entities
+    out, entities = output_dir, model.entities
     fit = max(model.fits, key=lambda fit: len(fit.subjects))
     affine = stacks[0].geometry.affine
     geometry = Geometry(np.any([stack.geometry.mask for stack in stacks], axis=0), affine)
@@ -302,14 +308,14 @@ def group_design_path(fit: DatasetFit) -> str:
     return names.design_path(fit.entities, node=fit.node, contrast=fit.contrast)
 
 
-def write_fit(fit: DatasetFit, stack: EffectStack, settings: Settings) -> None:
+def write_fit(fit: DatasetFit, stack: EffectStack, output_dir: Path) -> None:
     """Write the design of a fit and its coverage."""
     descriptions = {name: {"Description": "Column of the group design"} for name in fit.design.columns}
-    write_design(settings.output_dir / group_design_path(fit), fit.design, descriptions)
-    write_coverage(fit, stack, settings)
+    write_design(output_dir / group_design_path(fit), fit.design, descriptions)
+    write_coverage(fit, stack, output_dir)
 
 
-def write_coverage(fit: DatasetFit, stack: EffectStack, settings: Settings) -> None:
+def write_coverage(fit: DatasetFit, stack: EffectStack, output_dir: Path) -> None:
     """Write how many inputs have data in each voxel, over all voxels that any has, where that was counted."""
     coverage = stack.coverage
     if coverage is None:
@@ -321,9 +327,7 @@ def write_coverage(fit: DatasetFit, stack: EffectStack, settings: Settings) -> N
         "NumberOfSubjects": len(set(stack.labels)),
     }
     sidecar = map_sidecar("coverage", NodeName=fit.node, **fields)
-    write_described_map(
-        settings.output_dir, path, coverage[everywhere.mask].astype(np.float32), everywhere, sidecar
-    )
+    write_described_map(output_dir, path, coverage[everywhere.mask].astype(np.float32), everywhere, sidecar)
 
 
 def _coverage_path(fit: DatasetFit) -> str:

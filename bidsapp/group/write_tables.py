@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from bidsapp.records.arrays import Labels, Map
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import EffectStack, Inference, Threshold
 from bidsapp.records.plan import DatasetFit
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import GroupOptions
 from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
 from bidsapp.tables.clusters import describe_columns, make_cluster_table
 from bidsapp.tables.peaks import make_peak_effects
@@ -47,17 +48,27 @@ class TableWriter:
     ----------
     result : GroupResult
     maps : dict of str to ndarray, shape (n_points,)
-    settings : Settings
+    options : GroupOptions
+    connectivity : int
+        Of clusters.
+    output_dir : Path
     """
 
-    def __init__(self, result: "GroupResult", maps: Mapping[str, Map], settings: Settings) -> None:
-        self._result, self._settings = result, settings
+    def __init__(
+        self,
+        result: "GroupResult",
+        maps: Mapping[str, Map],
+        options: GroupOptions,
+        connectivity: int,
+        output_dir: Path,
+    ) -> None:
+        self._result, self._connectivity, self._out = result, connectivity, output_dir
         self._where = {"node": result.fit.node, "contrast": result.contrast.name}
         self._listed = {name: maps[name] for name in LISTED if name in maps}
         self._maps = maps
-        discoveries = find_discoveries(result.estimate.p, settings.group.alpha)
+        discoveries = find_discoveries(result.estimate.p, options.alpha)
         self._measures = {"tdp": discoveries.proportion}
-        self._atlases = read_atlases(settings.group.atlas) if is_template(result.fit.entities) else []
+        self._atlases = read_atlases(options.atlas) if is_template(result.fit.entities) else []
 
     def write(self, threshold: Threshold, statistic: str) -> tuple[dict[str, str | None], int]:
         """Write the tables of a threshold; return their paths by what they hold, and the clusters' number."""
@@ -68,9 +79,8 @@ class TableWriter:
         own = THRESHOLDS[threshold.name].column
         if own and threshold.adjusted is not None:
             listed[own] = threshold.adjusted
-        connectivity = self._settings.permutation.connectivity
         table = make_cluster_table(
-            listed, threshold.surviving, geometry, measures=self._measures, connectivity=connectivity
+            listed, threshold.surviving, geometry, measures=self._measures, connectivity=self._connectivity
         )
         if not len(table.clusters):
             return {"clusters": None, "peaks": None}, 0
@@ -103,11 +113,11 @@ class TableWriter:
         self, kind: str, frame: pd.DataFrame, descriptions: Document, threshold: Threshold
     ) -> str:
         path = names.table_path(self._result.fit.entities, kind, desc=threshold.name, **self._where)
-        write_table(self._settings.output_dir / path, frame, descriptions)
+        write_table(self._out / path, frame, descriptions)
         return path
 
     def _write_labels(self, labels: Labels, threshold: Threshold) -> str:
-        entities, folder = self._result.fit.entities, self._settings.output_dir
+        entities, folder = self._result.fit.entities, self._out
         path = names.clusters_label_path(entities, desc=threshold.name, **self._where)
         write_labels(folder / path, labels, self._result.stack.geometry, space=entities.get("space"))
         write_json(folder / names.sidecar_path(path), {"Description": threshold.description})

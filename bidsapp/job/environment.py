@@ -17,7 +17,6 @@ from types import FrameType
 from typing import NoReturn
 
 from bidsapp.outputs.files import make_folder
-from bidsapp.settings.parts import Settings
 
 WORK_PREFIX = ".taskglm-work-"
 LOCK = "lock"
@@ -73,15 +72,14 @@ def _cgroup_value(name: str) -> list[str]:
 
 
 @contextmanager
-def work_folder(settings: Settings) -> Iterator[Path]:
-    """Give a work folder, point every library's temporary files and caches to it, remove it at the end.
+def work_folder(parent: Path) -> Iterator[Path]:
+    """Give a work folder in another, point all temporary files and caches to it, remove it at the end.
 
     Nothing outside the output and work folders is written, but outside the image the user's cache of
     compiled kernels: the root may be read-only, HOME unset. The end comes also by SIGTERM, which schedulers
     and container engines send before they kill.
     """
-    parent = settings.control.work_dir or settings.output_dir
-    is_new = not Path(parent).exists()
+    is_new = not parent.exists()
     make_folder(parent)
     remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{platform.node()}-", dir=parent))

@@ -10,7 +10,7 @@ from joblib import parallel_config
 
 from bidsapp.errors import EXIT_NO_INPUT, SettingsError
 from bidsapp.job.environment import count_cpus
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import Control
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -23,12 +23,12 @@ SECONDS_TO_WAIT_FOR_WORKERS = 3600
 
 
 @contextmanager
-def group_workers(settings: Settings) -> Iterator[None]:
+def group_workers(scheduler: str | None) -> Iterator[None]:
     """Let joblib's loops over shuffles and voxel blocks run on the cluster of ``--dask-scheduler``."""
-    if not settings.control.dask_scheduler:
+    if not scheduler:
         yield
         return
-    client = connect(settings.control.dask_scheduler)
+    client = connect(scheduler)
     import dask
 
     with (
@@ -37,7 +37,7 @@ def group_workers(settings: Settings) -> Iterator[None]:
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}),
         parallel_config(backend=_make_backend(client)),
     ):
-        address = getattr(client.scheduler, "address", settings.control.dask_scheduler)
+        address = getattr(client.scheduler, "address", scheduler)
         logger.info("Dask cluster at %s: %d workers", address, len(client.ncores()))
         yield
 
@@ -78,9 +78,9 @@ def connect(scheduler: str) -> "Client":
         raise SettingsError(f"--dask-scheduler {scheduler}: no scheduler answers there ({error}).") from error
 
 
-def threads_of_a_test(settings: Settings) -> int:
+def threads_of_a_test(control: Control) -> int:
     """Return how many threads follow a batch: Dask's workers have one task a thread already."""
-    return 1 if settings.control.dask_scheduler else count_cpus(settings.control.n_cpus)
+    return 1 if control.dask_scheduler else count_cpus(control.n_cpus)
 
 
 def _is_address(text: str) -> bool:

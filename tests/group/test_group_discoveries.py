@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bidsapp.group.discoveries import COLUMNS, make_discoveries
-from bidsapp.records.maps import Geometry, GroupEstimate
-from bidsapp.settings.parts import Settings
+from bidsapp.records.maps import Geometry, GroupEstimate, InferenceOptions
 
 
 class Halves:
@@ -27,23 +26,22 @@ def estimate_of(z, test="t"):
     return GroupEstimate("words", test, z, None, z, z, p, np.full(len(z), 20.0), 1)
 
 
-def table(z, geometry, tmp_path, test="t"):
+def table(z, geometry, test="t"):
     centred = Geometry(geometry.mask, np.array([[2.0, 0, 0, -5], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]]))
-    settings = Settings(tmp_path, tmp_path / "out", ("group",))
-    return make_discoveries(estimate_of(z, test), centred, [Halves()], settings)
+    return make_discoveries(estimate_of(z, test), centred, [Halves()], InferenceOptions())
 
 
-def test_the_active_half_is_found_with_its_sign(geometry, tmp_path):
+def test_the_active_half_is_found_with_its_sign(geometry):
     z = np.zeros(120)
     z[:60] = -8.0
-    found = table(z, geometry, tmp_path).set_index("region")
+    found = table(z, geometry).set_index("region")
     assert found.loc["left", "tdp_negative"] == 1.0
     assert found.loc["left", "tdp_positive"] == 0.0
     assert found.loc["right", "tdp_negative"] == 0.0
     assert list(found["n_voxels"]) == [60, 60]
 
 
-def test_an_f_test_has_one_column(geometry, tmp_path):
-    found = table(np.full(120, 8.0), geometry, tmp_path, test="F")
+def test_an_f_test_has_one_column(geometry):
+    found = table(np.full(120, 8.0), geometry, test="F")
     assert list(found["tdp"]) == [1.0, 1.0]
     assert set(found.columns) < set(COLUMNS)

@@ -9,14 +9,9 @@ import pytest
 from bidsapp.cli import main as cli
 from bidsapp.group.main_threshold import choose_main, order_thresholds
 from bidsapp.inference.thresholds import THRESHOLDS
-from bidsapp.settings.parts import MAIN_THRESHOLDS, GroupOptions, PermutationOptions, Settings
+from bidsapp.settings.parts import MAIN_THRESHOLDS
 
 SHAPE, N_SUBJECTS = (8, 8, 6), 7
-
-
-def settings(main=None, statistics=("height", "tfce"), n=500):
-    group, shuffles = GroupOptions(main_threshold=main), PermutationOptions(n, statistics=statistics)
-    return Settings("in", "out", ("group",), group=group, permutation=shuffles)
 
 
 def test_the_names_are_those_of_the_thresholds_in_their_order():
@@ -24,32 +19,32 @@ def test_the_names_are_those_of_the_thresholds_in_their_order():
 
 
 @pytest.mark.parametrize(
-    ("statistics", "shuffled", "method"),
+    ("statistics", "method"),
     [
-        (("height", "tfce"), True, "maxTFCE"),
-        (("height", "extent"), True, "maxSize"),
-        (("height", "mass", "extent"), True, "maxMass"),
-        (("height",), True, "maxT"),
-        (("height", "tfce"), False, "fdrBH"),
+        (("height", "tfce"), "maxTFCE"),
+        (("height", "extent"), "maxSize"),
+        (("height", "mass", "extent"), "maxMass"),
+        (("height",), "maxT"),
+        ((), "fdrBH"),
     ],
 )
-def test_the_default_is_the_first_that_the_settings_allow(statistics, shuffled, method):
-    main = choose_main(settings(statistics=statistics), shuffled=shuffled)
+def test_the_default_is_the_first_that_the_settings_allow(statistics, method):
+    main = choose_main(None, statistics)
     assert (main.method, main.declared) == (method, False)
     assert main.words.startswith("not declared: by default")
 
 
 @pytest.mark.parametrize("name", [*MAIN_THRESHOLDS, *MAIN_THRESHOLDS.values()])
-@pytest.mark.parametrize("shuffled", [True, False])
-def test_a_declared_one_stays_whatever_could_be_had(name, shuffled):
-    main = choose_main(settings(name), shuffled=shuffled)
+@pytest.mark.parametrize("statistics", [("height", "tfce"), ()])
+def test_a_declared_one_stays_whatever_could_be_had(name, statistics):
+    main = choose_main(name, statistics)
     assert (main.method, main.declared) == (MAIN_THRESHOLDS.get(name, name), True)
     assert name in main.words
 
 
 def test_a_conjunction_has_the_default_where_the_declared_one_goes_by_shuffles():
-    assert choose_main(settings("height"), shuffled=False, is_conjunction=True).method == "fdrBH"
-    assert choose_main(settings("holm"), shuffled=False, is_conjunction=True).declared
+    assert choose_main("height", is_conjunction=True).method == "fdrBH"
+    assert choose_main("holm", is_conjunction=True).declared
 
 
 def test_the_main_one_is_shown_first_and_those_not_computed_last():
@@ -57,9 +52,7 @@ def test_the_main_one_is_shown_first_and_those_not_computed_last():
         def __init__(self, name, reason=""):
             self.name, self.reason = name, reason
 
-    found = order_thresholds(
-        [One("maxTFCE", "no"), One("holm"), One("ari")], choose_main(settings("ari"), shuffled=True)
-    )
+    found = order_thresholds([One("maxTFCE", "no"), One("holm"), One("ari")], choose_main("ari", ("tfce",)))
     assert [one.name for one in found] == ["ari", "holm", "maxTFCE"]
 
 

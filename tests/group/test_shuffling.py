@@ -8,16 +8,11 @@ from bidsapp.group import shuffling as group_inference
 from bidsapp.group.shuffling import ShuffleMonitor, blocks_of_rows, find_smoothness, make_options
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.records.maps import Geometry, GroupDesign, InferenceOptions
-from bidsapp.settings.parts import PermutationOptions, Settings
+from bidsapp.settings.parts import GroupOptions, PermutationOptions
 
 
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(tmp_path, tmp_path / "out", ("group",))
-
-
-def test_defaults_of_the_command_line_are_those_of_the_engine(settings):
-    ours, engine = make_options(settings), InferenceOptions()
+def test_defaults_of_the_command_line_are_those_of_the_engine():
+    ours, engine = make_options(PermutationOptions(), GroupOptions()), InferenceOptions()
     same = ("n_shuffles", "alpha", "tail", "statistics", "cluster_forming_p", "connectivity", "tfce_powers")
     same += ("tfce_steps", "mass", "scale", "scheme", "block_mode", "tail_approximation", "stop_when_decided")
     assert {name: getattr(ours, name) for name in same} == {name: getattr(engine, name) for name in same}

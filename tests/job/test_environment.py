@@ -7,22 +7,20 @@ import shutil
 import signal
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bidsapp.job import environment
 from bidsapp.job.environment import WORK_PREFIX, count_cpus, find_memory_gb, work_folder
-from bidsapp.settings.parts import Control, Settings
 
 # What makes a function a compiled one.
 KERNEL = re.compile(r"^@(numba\.njit|compiled|vectorised|intrinsic)", re.M)
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return Settings(tmp_path / "in", tmp_path / "out", ("participant",))
+def output_dir(tmp_path):
+    return tmp_path / "out"
 
 
 def test_what_is_asked_for_is_used():
@@ -39,59 +37,57 @@ def test_memory_follows_the_job(monkeypatch):
     assert find_memory_gb() == pytest.approx(0.9 * 100 * 2**20 / 1e9)
 
 
-def test_temporary_files_go_to_the_work_folder_and_it_is_removed(settings):
-    with work_folder(settings) as folder:
+def test_temporary_files_go_to_the_work_folder_and_it_is_removed(output_dir):
+    with work_folder(output_dir) as folder:
         assert Path(tempfile.gettempdir()) == folder
-        assert os.environ["JOBLIB_TEMP_FOLDER"].startswith(str(settings.output_dir))
-    assert not settings.output_dir.exists()
+        assert os.environ["JOBLIB_TEMP_FOLDER"].startswith(str(output_dir))
+    assert not output_dir.exists()
 
 
-def test_the_work_folder_is_made_where_the_user_says(settings, tmp_path):
-    elsewhere = replace(settings, control=Control(work_dir=tmp_path / "work"))
-    with work_folder(elsewhere) as folder:
-        assert folder.parent == tmp_path / "work"
-    assert not settings.output_dir.exists()
+def test_the_work_folder_is_made_where_the_user_says(tmp_path):
+    with work_folder(tmp_path / "work" / "here") as folder:
+        assert folder.parent == tmp_path / "work" / "here"
 
 
-def test_the_environment_is_as_before(settings):
+def test_the_environment_is_as_before(output_dir):
     before = dict(os.environ)
-    with work_folder(settings):
+    with work_folder(output_dir):
         pass
     assert dict(os.environ) == before
 
 
-def test_the_folder_of_a_killed_process_is_removed(settings):
-    abandoned = settings.output_dir / f"{WORK_PREFIX}{platform.node()}-x"
+def test_the_folder_of_a_killed_process_is_removed(output_dir):
+    abandoned = output_dir / f"{WORK_PREFIX}{platform.node()}-x"
     abandoned.mkdir(parents=True)
     (abandoned / "lock").touch()
-    with work_folder(settings):
+    with work_folder(output_dir):
         assert not abandoned.exists()
 
 
-def test_the_folder_of_a_living_process_is_kept(settings):
-    with work_folder(settings) as first, work_folder(settings) as second:
+def test_the_folder_of_a_living_process_is_kept(output_dir):
+    with work_folder(output_dir) as first, work_folder(output_dir) as second:
         assert first.is_dir()
         assert second.is_dir()
 
 
-def test_folders_of_other_machines_are_kept(settings):
-    other = settings.output_dir / f"{WORK_PREFIX}elsewhere-x"
+def test_folders_of_other_machines_are_kept(output_dir):
+    other = output_dir / f"{WORK_PREFIX}elsewhere-x"
     other.mkdir(parents=True)
     (other / "lock").touch()
-    with work_folder(settings):
+    with work_folder(output_dir):
         assert other.is_dir()
 
 
-def be_terminated(settings):
-    with work_folder(settings):
+def be_terminated(output_dir):
+    with work_folder(output_dir):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
 
-def test_a_termination_signal_removes_the_work_folder(settings):
+def test_a_termination_signal_removes_the_work_folder(output_dir):
     with pytest.raises(KeyboardInterrupt):
-        be_terminated(settings)
-    assert not settings.output_dir.exists()
+        be_terminated(output_dir)
+    assert not output_dir.exists()
 
 
 @pytest.fixture
@@ -103,10 +99,10 @@ def no_image(tmp_path, monkeypatch):
     return tmp_path / "cache" / "taskglm"
 
 
-def test_compiled_kernels_are_kept_for_the_user(settings, no_image):
+def test_compiled_kernels_are_kept_for_the_user(output_dir, no_image):
     folders = []
     for _ in range(2):
-        with work_folder(settings):
+        with work_folder(output_dir):
             folders.append(Path(os.environ["NUMBA_CACHE_DIR"]))
     assert folders[0] == folders[1]
     assert folders[0].parent == no_image
@@ -114,15 +110,15 @@ def test_compiled_kernels_are_kept_for_the_user(settings, no_image):
     assert folders[0].stat().st_mode & 0o077 == 0
 
 
-def test_kernels_of_other_sources_are_kept_apart_and_old_ones_removed(settings, no_image, monkeypatch):
-    with work_folder(settings):
+def test_kernels_of_other_sources_are_kept_apart_and_old_ones_removed(output_dir, no_image, monkeypatch):
+    with work_folder(output_dir):
         before = Path(os.environ["NUMBA_CACHE_DIR"])
     monkeypatch.setattr(environment, "digest_of_sources", lambda: "other")
-    with work_folder(settings):
+    with work_folder(output_dir):
         assert Path(os.environ["NUMBA_CACHE_DIR"]) == no_image / "kernels-other"
     assert before.is_dir()
     os.utime(before, (0, 0))
-    with work_folder(settings):
+    with work_folder(output_dir):
         assert not before.exists()
 
 
@@ -139,7 +135,7 @@ def test_a_change_of_any_kernel_is_another_cache(tmp_path):
 
 
 @pytest.mark.parametrize("case", ["no HOME", "unwritable", "the image"])
-def test_without_a_cache_of_the_user_the_work_folder_has_the_kernels(settings, no_image, monkeypatch, case):
+def test_without_a_cache_of_the_user_the_work_folder_has_the_kernels(output_dir, no_image, monkeypatch, case):
     if case == "no HOME":
         monkeypatch.delenv("XDG_CACHE_HOME")
         monkeypatch.setattr(Path, "home", _no_home)
@@ -148,7 +144,7 @@ def test_without_a_cache_of_the_user_the_work_folder_has_the_kernels(settings, n
     else:
         monkeypatch.setattr(environment, "PREPARED_CACHES", Path(os.sep))
         monkeypatch.setattr(environment, "find_processor_level", lambda: None)
-    with work_folder(settings) as folder:
+    with work_folder(output_dir) as folder:
         assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
 
 
@@ -167,16 +163,16 @@ def prepared(tmp_path, monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
 
 
-def test_prepared_caches_of_the_processor_are_used(settings, prepared):
-    with work_folder(settings) as folder:
+def test_prepared_caches_of_the_processor_are_used(output_dir, prepared):
+    with work_folder(output_dir) as folder:
         assert {path.name for path in folder.iterdir()} == {"lock", "x86-64-v3"}
         assert os.environ["NUMBA_CPU_NAME"] == "x86-64-v3"
         assert os.environ["NUMBA_CPU_FEATURES"] == ""
 
 
-def test_a_cache_that_the_user_chose_is_left_alone(settings, prepared, monkeypatch, tmp_path):
+def test_a_cache_that_the_user_chose_is_left_alone(output_dir, prepared, monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
-    with work_folder(settings):
+    with work_folder(output_dir):
         assert "NUMBA_CPU_NAME" not in os.environ
 
 

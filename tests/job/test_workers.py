@@ -4,8 +4,6 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from bidsapp.errors import EXIT_NO_INPUT, EXIT_USAGE, SettingsError
 from bidsapp.inference.permutation import permute
 from bidsapp.job.workers import connect, group_workers, threads_of_a_test
 from bidsapp.records.maps import Contrast, Geometry, GroupDesign, InferenceOptions
-from bidsapp.settings.parts import Control, Settings
+from bidsapp.settings.parts import Control
 from bidsapp.stats import blocks
 from bidsapp.stats.group import estimators as group_estimators
 
@@ -31,12 +29,6 @@ def cluster():
         n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
     ) as local:
         yield local
-
-
-@pytest.fixture
-def settings(cluster):
-    control = Control(dask_scheduler=cluster.scheduler_address)
-    return replace(Settings(Path("in"), Path("out"), ("group",)), control=control)
 
 
 def shuffle():
@@ -65,18 +57,18 @@ def kill_workers_at_work(cluster, n_workers):
     return killed
 
 
-def test_a_cluster_gives_the_same_bytes(settings):
+def test_a_cluster_gives_the_same_bytes(cluster):
     here = shuffle()
-    with group_workers(settings):
+    with group_workers(cluster.scheduler_address):
         there = shuffle()
 
     assert_same_bytes(here, there)
 
 
 @pytest.mark.parametrize("n_killed", [1, 2])
-def test_workers_killed_at_work_change_no_byte(settings, cluster, n_killed):
+def test_workers_killed_at_work_change_no_byte(cluster, n_killed):
     here = shuffle()
-    with group_workers(settings), ThreadPoolExecutor(1) as other:
+    with group_workers(cluster.scheduler_address), ThreadPoolExecutor(1) as other:
         killed = other.submit(kill_workers_at_work, cluster, n_killed)
         there = shuffle()
 
@@ -85,7 +77,7 @@ def test_workers_killed_at_work_change_no_byte(settings, cluster, n_killed):
 
 
 @pytest.mark.parametrize("estimator", ["ols", "reml", "huber"])
-def test_blocks_of_voxels_on_a_cluster_give_the_same_bytes(settings, rng, monkeypatch, estimator):
+def test_blocks_of_voxels_on_a_cluster_give_the_same_bytes(cluster, rng, monkeypatch, estimator):
     monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 12 * 50)
     effects, variances = rng.standard_normal((12, 333)), rng.uniform(0.5, 2.0, (12, 333))
     effects[3, 40:90] = np.nan
@@ -93,7 +85,7 @@ def test_blocks_of_voxels_on_a_cluster_give_the_same_bytes(settings, rng, monkey
     arguments = {"estimator": estimator, "min_inputs": 10}
 
     (here,) = group_estimators.fit_group(effects, variances, design, **arguments)
-    with group_workers(settings):
+    with group_workers(cluster.scheduler_address):
         (there,) = group_estimators.fit_group(effects, variances, design, **arguments)
 
     assert np.isfinite(here.z).all()
@@ -104,12 +96,12 @@ def test_blocks_of_voxels_on_a_cluster_give_the_same_bytes(settings, rng, monkey
     }
 
 
-def test_a_worker_of_a_cluster_has_one_thread_a_batch(settings):
-    assert threads_of_a_test(settings) == 1
+def test_a_worker_of_a_cluster_has_one_thread_a_batch(cluster):
+    assert threads_of_a_test(Control(dask_scheduler=cluster.scheduler_address)) == 1
 
 
 def test_without_a_cluster_nothing_changes():
-    with group_workers(Settings(Path("in"), Path("out"), ("group",))) as nothing:
+    with group_workers(None) as nothing:
         assert nothing is None
 
 
