@@ -118,9 +118,9 @@ def plan_all(folder, labels=()):
     from bidsapp.settings.parts import Selection, Settings
 
     selection = Selection(participant_label=labels, space="MNI152NLin2009cAsym")
-    settings = Settings(folder, folder / "out", ("participant",), selection)
+    settings = Settings(folder, folder / "out", ("participant",), selection=selection)
     plan = make_participant_plan(settings)
-    json.dumps(describe_participant_plan(plan, settings))
+    json.dumps(describe_participant_plan(plan, settings.run))
     return sum(len(subject.runs) for subject in plan.subjects)
 
 

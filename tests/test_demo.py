@@ -10,11 +10,11 @@ import pytest
 
 from bidsapp.demo import CONDITIONS, REGIONS, main, make_demo
 from bidsapp.inputs.dataset.open import open_dataset
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import Selection
 
 
-def test_dataset_reader_finds_every_run(tiny_dataset, tmp_path):
-    dataset = open_dataset(Settings(tiny_dataset, tmp_path, ("participant",)))
+def test_dataset_reader_finds_every_run(tiny_dataset):
+    dataset = open_dataset(tiny_dataset, Selection())
     assert len(dataset.runs) == 8
     assert dataset.faults == ()
     assert {run.start_time for run in dataset.runs} == {1.0}

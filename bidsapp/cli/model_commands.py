@@ -31,7 +31,7 @@ from bidsapp.plan.text import plan_text
 from bidsapp.records.model import Node
 from bidsapp.records.plan import ParticipantPlan
 from bidsapp.report.drawing.model_graph import draw_model_graph
-from bidsapp.settings.parts import ModelOptions, Selection, Settings
+from bidsapp.settings.parts import ModelOptions, RunOptions, Selection, Settings
 
 
 def check(arguments: Namespace) -> int:
@@ -65,8 +65,8 @@ def graph(arguments: Namespace) -> int:
     model = read_model(arguments.file)
     flows = None
     if arguments.bids_dir:
-        plan, settings = _plan_on_dataset(arguments)
-        people, _ = find_people(settings, lambda: asks_participants(model))
+        plan = _plan_on_dataset(arguments)
+        people, _ = find_people(Path(arguments.bids_dir), (), lambda: asks_participants(model))
         flows = planned_flows(plan, people)
     _write(draw_model_graph(describe_graph(model, flows)).file(), arguments.output)
     return EXIT_OK
@@ -82,12 +82,12 @@ def migrate(arguments: Namespace) -> int:
 
 
 def _check_on_dataset(arguments: Namespace) -> None:
-    plan, settings = _plan_on_dataset(arguments)
-    print(plan_text("participant", describe_participant_plan(plan, settings)))
+    plan = describe_participant_plan(_plan_on_dataset(arguments), RunOptions())
+    print(plan_text("participant", plan))
 
 
-def _plan_on_dataset(arguments: Namespace) -> tuple[ParticipantPlan, Settings]:
-    """Return the plan of a model file on a dataset, and the settings."""
+def _plan_on_dataset(arguments: Namespace) -> ParticipantPlan:
+    """Return the plan of a model file on a dataset."""
     settings = Settings(
         Path(arguments.bids_dir),
         Path(arguments.bids_dir),
@@ -95,7 +95,7 @@ def _plan_on_dataset(arguments: Namespace) -> tuple[ParticipantPlan, Settings]:
         selection=Selection(derivatives=tuple(arguments.derivatives)),
         model=ModelOptions(model=arguments.file),
     )
-    return make_participant_plan(settings), settings
+    return make_participant_plan(settings)
 
 
 def new(arguments: Namespace) -> int:

@@ -29,7 +29,7 @@ from bidsapp.inputs.dataset.selection import (
 from bidsapp.inputs.fetched import is_named
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateFile, EstimateKey
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import Selection
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ VOLUMES = (".nii.gz", ".nii")
 MAP_ENTITIES = ("node", "contrast", "stat", "desc", "label")
 
 
-def find_estimates(settings: Settings) -> tuple[EstimateFile, ...]:
+def find_estimates(selection: Selection, bids_dir: Path, output_dir: Path) -> tuple[EstimateFile, ...]:
     """Return the estimates of single subjects, sorted: in ``selection.estimates``, else in the output folder.
 
     All levels and nodes are returned (a subject's runs and their combination); no image is read.
@@ -51,8 +51,7 @@ def find_estimates(settings: Settings) -> tuple[EstimateFile, ...]:
     InputError, SettingsError, in_lines
         No folder or map, no such label, a native space, several resolutions and none chosen.
     """
-    selection = settings.selection
-    roots = [Path(str(path)).expanduser() for path in selection.estimates] or [Path(settings.output_dir)]
+    roots = [Path(str(path)).expanduser() for path in selection.estimates] or [output_dir]
     filters = read_filters(selection.bids_filter_file)
     pairs = {}
     for root in roots:
@@ -70,7 +69,7 @@ def find_estimates(settings: Settings) -> tuple[EstimateFile, ...]:
             "--bids-filter-file (effect, variance).",
             exit_code=EXIT_NO_INPUT,
         )
-    files = _select([file for file, _ in pairs.values()], settings)
+    files = _select([file for file, _ in pairs.values()], selection, bids_dir)
     sidecars = _read_sidecars(files, "" if selection.estimates else MAKE_AGAIN)
     estimates = [_describe(file, pairs[file.path][1], sidecars[file.path]) for file in files]
     return tuple(sorted(estimates, key=_order))
@@ -113,16 +112,15 @@ def _existing(path: Path, stat: str) -> Path | None:
     return other if is_named(other) else None
 
 
-def _select(files: list[IndexedFile], settings: Settings) -> list[IndexedFile]:
+def _select(files: list[IndexedFile], selection: Selection, bids_dir: Path) -> list[IndexedFile]:
     """Return the files with the labels, space and resolution asked for."""
-    selection = settings.selection
     labels = {
         "sub": selection.participant_label,
         "ses": selection.session_label,
         "task": selection.task_label,
         "run": selection.run_label,
     }
-    files = _without_excluded(files, settings)
+    files = _without_excluded(files, selection, bids_dir)
     for entity, wanted in labels.items():
         files = keep_labels(files, entity, wanted, what=MAPS)
     if not files:
@@ -148,12 +146,12 @@ def _map_identity(file: IndexedFile) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in sorted(file.entities.items()) if pair[0] not in ("res", "desc"))
 
 
-def _without_excluded(files: list[IndexedFile], settings: Settings) -> list[IndexedFile]:
+def _without_excluded(files: list[IndexedFile], selection: Selection, bids_dir: Path) -> list[IndexedFile]:
     """Return the files without those of excluded participants, who need not have any."""
-    excluded = settings.selection.exclude_participant_label
+    excluded = selection.exclude_participant_label
     there = {file.entities["sub"] for file in files}
     absent = set(excluded) - there
-    known = there | known_participants(settings, absent) if absent else there
+    known = there | known_participants(bids_dir, selection, absent) if absent else there
     missing = [label for label in excluded if label not in known]
     if missing:
         raise unknown_labels("sub", missing, sorted(known, key=natural_key), "participant")

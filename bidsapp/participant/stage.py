@@ -32,7 +32,7 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
     cautions = find_cautions(note for subject in plan.subjects for note in subject.notes)
     log_notes(logger, [note for note in cautions if note not in plan.notes])
     if not settings.selection.participant_label:
-        found = find_leftovers(labels_with_maps(settings.output_dir), settings)
+        found = find_leftovers(labels_with_maps(settings.output_dir), settings.bids_dir, settings.selection)
         for note in describe_leftovers(found):
             logger.warning("%s", note)
     for note in warn_of_noise_models(plan, settings.run.noise_model):

@@ -1,11 +1,12 @@
 """Results in the output folder of participants that the dataset does not hold any more."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from bidsapp.inputs.dataset.roots import labels_at, labels_without_bold
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.records.documents import Document
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import Selection
 
 GONE = "in neither the dataset nor its derivatives any more"
 NOT_PREPROCESSED = "without preprocessed data any more"
@@ -14,7 +15,10 @@ EXCLUDED = "excluded now"
 
 
 def find_leftovers(
-    labels: Collection[str], settings: Settings, people: Mapping[str, Document] | None = None
+    labels: Collection[str],
+    bids_dir: Path,
+    selection: Selection,
+    people: Mapping[str, Document] | None = None,
 ) -> dict[str, str]:
     """Return which participants with results are not of the dataset, or are excluded in this call.
 
@@ -22,7 +26,8 @@ def find_leftovers(
     ----------
     labels : collection of str
         Of the participants with results.
-    settings : Settings
+    bids_dir : Path
+    selection : Selection
     people : dict, optional
         Label -> row of participants.tsv; a table that lists less than half of the labels says nothing.
 
@@ -31,12 +36,12 @@ def find_leftovers(
     dict of str to str
         Label -> why; without participants that the call names.
     """
-    raw, derived = labels_at(settings)
-    known, unprocessed = people or {}, labels_without_bold(labels, settings)
+    raw, derived = labels_at(bids_dir, selection)
+    known, unprocessed = people or {}, labels_without_bold(labels, bids_dir, selection)
     listed = 2 * len(known.keys() & set(labels)) >= len(labels)
     found = {}
-    for label in sorted(set(labels) - set(settings.selection.participant_label), key=natural_key):
-        if label in settings.selection.exclude_participant_label:
+    for label in sorted(set(labels) - set(selection.participant_label), key=natural_key):
+        if label in selection.exclude_participant_label:
             found[label] = EXCLUDED
         elif (raw or derived) and label not in raw | derived:
             found[label] = GONE

@@ -18,7 +18,7 @@ from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast
 from bidsapp.records.model import SHORT_NAMES
 from bidsapp.records.plan import CombineFit, GroupPlan, ParticipantPlan, RunFit, Within
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import RunOptions, Settings
 from bidsapp.stats.linear import find_rank
 
 
@@ -30,7 +30,7 @@ def show_plans(settings: Settings, stream: TextIO | None = None) -> int:
     for level in settings.levels:
         if level == "participant":
             plan = make_participant_plan(settings)
-            plans[level] = describe_participant_plan(plan, settings)
+            plans[level] = describe_participant_plan(plan, settings.run)
             code = EXIT_FAILURE if any(subject.problems for subject in plan.subjects) else code
         elif len(settings.levels) == 1:
             plans[level] = describe_group_plan(make_group_plan(settings))
@@ -52,7 +52,7 @@ def _group_plan_if_ready(settings: Settings) -> Document:
         return {"notes": [f"The group level is planned when the participant level has run: {error}"]}
 
 
-def describe_participant_plan(plan: ParticipantPlan, settings: Settings) -> Document:
+def describe_participant_plan(plan: ParticipantPlan, options: RunOptions) -> Document:
     """Return a participant plan as plain numbers, texts and lists."""
     return {
         "model": ", ".join(model.name for model in plan.documents),
@@ -69,7 +69,7 @@ def describe_participant_plan(plan: ParticipantPlan, settings: Settings) -> Docu
             for subject in plan.subjects
         ],
         "missing": missing_table(plan),
-        "forecast": forecast_plan(plan.subjects, settings.run),
+        "forecast": forecast_plan(plan.subjects, options),
     }
 
 

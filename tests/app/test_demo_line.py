@@ -11,7 +11,7 @@ from bidsapp.cli.main import main
 from bidsapp.demo import REGIONS
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.images.stacks import read_stack
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import Selection
 
 CONTRAST = "faceMinusHouse"
 STEM = f"task-viewing_space-MNI152NLin2009cAsym_node-datasetLevel_contrast-{CONTRAST}"
@@ -68,7 +68,7 @@ def test_voxels_without_an_effect_are_found_at_the_nominal_rate(results):
 
 
 def test_estimates_of_the_participant_level_are_read_back(results, tiny_dataset):
-    files = find_estimates(Settings(tiny_dataset, results, ("group",)))
+    files = find_estimates(Selection(), tiny_dataset, results)
     chosen = [f for f in files if f.key.contrast == CONTRAST and f.key.level == "subject"]
     stack = read_stack(chosen)
     assert stack.labels == ("sub-01", "sub-02", "sub-03", "sub-04")

@@ -9,7 +9,7 @@ from bidsapp.inputs.dataset.occurrences import find_levels
 from bidsapp.inputs.dataset.open import open_dataset
 from bidsapp.inputs.tables.events import has_times
 from bidsapp.plan import make_participant_plan
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import Selection, Settings
 
 
 def move_events(dataset, keep=()):
@@ -50,7 +50,7 @@ def test_events_files_come_first(dataset):
     beside = dataset / "sub-01" / "beh" / "sub-01_task-t_run-1_beh.tsv"
     beside.parent.mkdir()
     beside.write_text("onset\tduration\ttrial_type\n1\t1\telse\n")
-    runs = open_dataset(settings(dataset)).runs
+    runs = open_dataset(dataset, Selection()).runs
     assert [run.events.name.rpartition("_")[2] for run in runs] == ["events.tsv"] * 2 + ["beh.tsv"] * 2
     assert runs[0].events.parent == func
     levels, _ = find_levels((dataset,), ["t"])
@@ -62,7 +62,7 @@ def test_table_without_times_is_no_events_file(dataset):
     for path in dataset.rglob("*_beh.tsv"):
         pd.DataFrame({"trial": [1, 2], "response_time": [0.5, 0.6]}).to_csv(path, sep="\t", index=False)
     with pytest.raises(InputError, match="No events file for any run"):
-        open_dataset(settings(dataset))
+        open_dataset(dataset, Selection())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Effect and variance maps of subjects, found and read as one stack."""
 
 import json
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -11,7 +10,7 @@ from bidsapp.errors import InputError, SettingsError
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.images import stacks
 from bidsapp.inputs.images.stacks import read_stack
-from bidsapp.settings.parts import Selection, Settings
+from bidsapp.settings.parts import Selection
 
 SHAPE = (4, 5, 6)
 
@@ -21,8 +20,8 @@ def save(path, values, affine=None):
     nib.save(nib.Nifti1Image(np.asarray(values, np.float32), np.eye(4) if affine is None else affine), path)
 
 
-def settings(folder, **selection):
-    return Settings(folder, folder / "out", ("group",), Selection(estimates=(str(folder),), **selection))
+def find(folder, **selection):
+    return find_estimates(Selection(estimates=(str(folder),), **selection), folder, folder / "out")
 
 
 @pytest.fixture
@@ -41,13 +40,13 @@ def path_of(maps, subject, stat="effect"):
 
 
 def test_sidecars_name_the_estimate(maps):
-    first = find_estimates(settings(maps))[0]
+    first = find(maps)[0]
     assert (first.key.contrast, first.key.node, first.key.level) == ("a - b", "subject level", "subject")
     assert first.dof == 50
 
 
 def test_subjects_are_in_natural_order(maps):
-    assert [file.key.entity("sub") for file in find_estimates(settings(maps))] == ["01", "02", "10"]
+    assert [file.key.entity("sub") for file in find(maps)] == ["01", "02", "10"]
 
 
 def test_group_maps_are_not_inputs(maps):
@@ -55,13 +54,13 @@ def test_group_maps_are_not_inputs(maps):
         maps / "group/task-x_space-MNI152NLin6Asym_contrast-aMinusB_stat-effect_statmap.nii.gz",
         np.ones(SHAPE),
     )
-    assert len(find_estimates(settings(maps))) == 3
+    assert len(find(maps)) == 3
 
 
 def test_fitlins_folders_name_the_node(tmp_path):
     name = "node-subjectLevel/sub-01/sub-01_contrast-a_stat-effect_statmap.nii.gz"
     save(tmp_path / name, np.ones(SHAPE))
-    assert find_estimates(settings(tmp_path))[0].key.node == "subjectLevel"
+    assert find(tmp_path)[0].key.node == "subjectLevel"
 
 
 def test_other_names_are_found_with_a_filter_file(tmp_path):
@@ -69,14 +68,14 @@ def test_other_names_are_found_with_a_filter_file(tmp_path):
         save(tmp_path / f"sub-01/sub-01_desc-famous_{suffix}.nii.gz", np.full(SHAPE, value))
     filters = tmp_path / "filter.json"
     filters.write_text(json.dumps({"effect": {"suffix": "effect"}, "variance": {"suffix": "variance"}}))
-    files = find_estimates(settings(tmp_path, bids_filter_file=filters))
+    files = find(tmp_path, bids_filter_file=filters)
     stack = read_stack(files)
     assert files[0].key.contrast == "famous"
     assert (stack.effect[0, 0], stack.variance[0, 0]) == (2.0, 3.0)
 
 
 def test_stack_holds_the_values_of_every_file(maps):
-    files = find_estimates(settings(maps))
+    files = find(maps)
     stack = read_stack(files)
     expected = [nib.load(file.effect).get_fdata().ravel() for file in files]
     np.testing.assert_allclose(stack.effect, expected, rtol=1e-6)
@@ -85,7 +84,7 @@ def test_stack_holds_the_values_of_every_file(maps):
 
 def test_values_are_the_same_when_inputs_are_put_together(maps, monkeypatch):
     path_of(maps, "02", "variance").unlink()
-    files = find_estimates(settings(maps))
+    files = find(maps)
     before = read_stack(files)
     monkeypatch.setattr(stacks, "TOGETHER", 2)
     after = read_stack(files)
@@ -94,35 +93,35 @@ def test_values_are_the_same_when_inputs_are_put_together(maps, monkeypatch):
 
 
 def test_effect_and_variance_on_another_grid_are_resampled_when_asked(maps):
-    before = read_stack(find_estimates(settings(maps)))
+    before = read_stack(find(maps))
     shifted = np.eye(4)
     shifted[:3, 3] = -1
     for stat in ("effect", "variance"):
         path = path_of(maps, "10", stat)
         save(path, np.pad(nib.load(path).get_fdata(), 1), shifted)
-    after = read_stack(find_estimates(settings(maps)), resample=True)
+    after = read_stack(find(maps), resample=True)
     np.testing.assert_allclose(after.effect, before.effect, rtol=1e-5)
     np.testing.assert_allclose(after.variance, before.variance, rtol=1e-5)
 
 
 @pytest.mark.parametrize("stat", ["effect", "variance"])
 def test_map_with_axes_of_length_one_is_read_and_a_series_is_refused_by_name(maps, stat):
-    before, path = read_stack(find_estimates(settings(maps))), path_of(maps, "02", stat)
+    before, path = read_stack(find(maps)), path_of(maps, "02", stat)
     values = nib.load(path).get_fdata()
     save(path, values[..., None])
-    after = read_stack(find_estimates(settings(maps)))
+    after = read_stack(find(maps))
     np.testing.assert_array_equal(after.effect, before.effect)
     np.testing.assert_array_equal(after.variance, before.variance)
     save(path, np.stack([values] * 3, axis=-1))
     with pytest.raises(InputError, match=rf"sub-02: {path} holds 3 volumes where one is needed"):
-        read_stack(find_estimates(settings(maps)))
+        read_stack(find(maps))
 
 
 def test_geometry_is_the_intersection_and_coverage_counts_the_inputs(maps):
     values = np.ones(SHAPE)
     values[0, 0, :3] = np.nan
     save(path_of(maps, "02"), values)
-    stack = read_stack(find_estimates(settings(maps)))
+    stack = read_stack(find(maps))
     assert stack.geometry.n_points == np.prod(SHAPE) - 3
     np.testing.assert_array_equal(stack.coverage[0, 0], [2, 2, 2, 3, 3, 3])
 
@@ -131,7 +130,7 @@ def test_smaller_share_keeps_voxels_that_some_inputs_lack_as_nan(maps):
     values = np.ones(SHAPE)
     values[0, 0, :3] = np.nan
     save(path_of(maps, "02"), values)
-    stack = read_stack(find_estimates(settings(maps)), minimum_share=0.6)
+    stack = read_stack(find(maps), minimum_share=0.6)
     np.testing.assert_array_equal(np.isnan(stack.effect).sum(axis=1), [0, 3, 0])
 
 
@@ -139,7 +138,7 @@ def test_zero_effect_without_variance_is_no_data(tmp_path):
     values = np.ones(SHAPE)
     values[1] = 0
     save(tmp_path / "sub-01/sub-01_contrast-a_stat-effect_statmap.nii.gz", values)
-    assert read_stack(find_estimates(settings(tmp_path))).geometry.n_points == np.prod(SHAPE) - 30
+    assert read_stack(find(tmp_path)).geometry.n_points == np.prod(SHAPE) - 30
 
 
 def test_zero_effect_beside_a_variance_of_zero_is_no_data(maps):
@@ -147,52 +146,52 @@ def test_zero_effect_beside_a_variance_of_zero_is_no_data(maps):
     values[1] = variance[1:3] = 0
     save(path_of(maps, "01"), values)
     save(path_of(maps, "01", "variance"), variance)
-    assert read_stack(find_estimates(settings(maps))).geometry.n_points == np.prod(SHAPE) - 30
+    assert read_stack(find(maps)).geometry.n_points == np.prod(SHAPE) - 30
 
 
 def test_zero_effect_with_positive_variance_is_data(maps):
     save(path_of(maps, "01"), np.zeros(SHAPE))
-    assert read_stack(find_estimates(settings(maps))).geometry.n_points == np.prod(SHAPE)
+    assert read_stack(find(maps)).geometry.n_points == np.prod(SHAPE)
 
 
 def test_variance_that_is_not_positive_is_unknown(maps):
     values = np.ones(SHAPE)
     values[0, 0] = [0, -1, np.inf, np.nan, 1, 1]
     save(path_of(maps, "01", "variance"), values)
-    stack = read_stack(find_estimates(settings(maps)))
+    stack = read_stack(find(maps))
     np.testing.assert_array_equal(np.isnan(stack.variance[0, :6]), [1, 1, 1, 1, 0, 0])
 
 
 def test_stack_without_variance_maps_has_none(maps):
     for path in maps.rglob("*variance*"):
         path.unlink()
-    assert read_stack(find_estimates(settings(maps))).variance is None
+    assert read_stack(find(maps)).variance is None
 
 
 def test_map_on_another_grid_is_named(maps):
     for stat in ("effect", "variance"):
         save(path_of(maps, "10", stat), np.ones((4, 5, 7)))
     with pytest.raises(InputError, match=r"sub-10_.*another grid.*4 x 5 x 7 voxels instead of 4 x 5 x 6"):
-        read_stack(find_estimates(settings(maps)))
+        read_stack(find(maps))
 
 
 def test_variance_on_another_grid_than_its_effect_is_named(maps):
     save(path_of(maps, "10", "variance"), np.ones((4, 5, 7)))
     with pytest.raises(InputError, match=r"sub-10_.*stat-variance.*another grid than its effect map"):
-        read_stack(find_estimates(settings(maps)))
+        read_stack(find(maps))
 
 
 def test_truncated_map_is_named(maps):
     path = path_of(maps, "10")
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match=r"sub-10_.*truncated or corrupt"):
-        read_stack(find_estimates(settings(maps)))
+        read_stack(find(maps))
 
 
 def test_map_without_data_is_named(maps):
     save(path_of(maps, "10"), np.full(SHAPE, np.nan))
     with pytest.raises(InputError, match=r"sub-10_.*every voxel is 0 or NaN"):
-        read_stack(find_estimates(settings(maps)))
+        read_stack(find(maps))
 
 
 def test_inputs_without_a_common_voxel_are_refused(maps):
@@ -203,13 +202,13 @@ def test_inputs_without_a_common_voxel_are_refused(maps):
     values[0, 0, 1:3] = 1
     save(path_of(maps, "02"), values)
     with pytest.raises(InputError, match=r"sub-01_.* with 1 voxels"):
-        read_stack(find_estimates(settings(maps)))
+        read_stack(find(maps))
 
 
 def test_native_space_is_refused(tmp_path):
     save(tmp_path / "sub-01/sub-01_space-T1w_contrast-a_stat-effect_statmap.nii.gz", np.ones(SHAPE))
     with pytest.raises(SettingsError, match="T1w, which differs between participants"):
-        find_estimates(settings(tmp_path))
+        find(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +220,7 @@ def test_native_space_is_refused(tmp_path):
 )
 def test_space_and_resolution_that_no_map_has_are_told_of_maps(maps, selection, said):
     with pytest.raises(SettingsError) as caught:
-        find_estimates(settings(maps, **selection))
+        find(maps, **selection)
     assert said in str(caught.value)
 
 
@@ -230,24 +229,22 @@ def test_maps_in_the_space_of_a_cohort_are_found(tmp_path, chosen):
     for subject in ("01", "02"):
         stem = f"sub-{subject}_space-MNIInfant_cohort-1_contrast-a_stat-effect_statmap.nii.gz"
         save(tmp_path / f"sub-{subject}" / stem, np.ones(SHAPE))
-    assert len(find_estimates(settings(tmp_path, space=chosen))) == 2
+    assert len(find(tmp_path, space=chosen)) == 2
 
 
 def test_folder_without_maps_is_refused_with_code_66(tmp_path):
     with pytest.raises(InputError, match="Run the participant level first") as caught:
-        find_estimates(settings(tmp_path))
+        find(tmp_path)
     assert caught.value.exit_code == 66
 
 
 def test_unknown_participant_is_refused_with_code_18(maps):
     with pytest.raises(InputError, match="No effect maps of sub-3") as caught:
-        find_estimates(settings(maps, participant_label=("3",)))
+        find(maps, participant_label=("3",))
     assert caught.value.exit_code == 18
 
 
 def test_maps_of_another_program_are_read(reference):
-    selection = Selection(estimates=(str(reference / "data/words-contrast-maps"),))
-    files = find_estimates(Settings(Path("unused"), Path("unused"), ("group",), selection))
-    stack = read_stack(files)
+    stack = read_stack(find(reference / "data/words-contrast-maps"))
     assert stack.effect.shape == (14, 50256)
     assert np.isfinite(stack.effect).all()

@@ -23,7 +23,7 @@ from bidsapp.inputs.tables.events import read_events
 from bidsapp.inputs.tables.participants import read_participants
 from bidsapp.inputs.tables.read import read_table
 from bidsapp.model.strategy import parse_strategy
-from bidsapp.settings.parts import Selection, Settings
+from bidsapp.settings.parts import Selection
 
 quick = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 few = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -155,6 +155,7 @@ def test_any_folder_is_opened_or_refused(listing, description):
             (root / place).mkdir(parents=True, exist_ok=True)
             (root / place / f"{stem}_{suffix}").write_bytes(content)
         selection = Selection(estimates=(folder,))
-        for call in (open_dataset, lambda options: read_stack(find_estimates(options))):
-            with contextlib.suppress(AppError):
-                call(Settings(root, root / "out", ("participant",), selection))
+        with contextlib.suppress(AppError):
+            open_dataset(root, selection)
+        with contextlib.suppress(AppError):
+            read_stack(find_estimates(selection, root, root / "out"))

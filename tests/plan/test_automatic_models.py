@@ -34,10 +34,10 @@ def two_tasks(tmp_path, monkeypatch):
         (path / f"sub-02_ses-{session}_task-stroop_events.tsv").write_text(events)
     dataset = replace(faces, runs=faces.runs + stroop.runs)
 
-    def opened(settings, **_):
-        labels = settings.selection.participant_label
+    def opened(_, selection, **__):
+        labels = selection.participant_label
         runs = [run for run in dataset.runs if not labels or run.entities["sub"] in labels]
-        tasks = settings.selection.task_label
+        tasks = selection.task_label
         runs = [run for run in runs if not tasks or run.entities["task"] in tasks]
         return replace(dataset, runs=tuple(runs))
 
@@ -112,7 +112,7 @@ def test_group_follows_the_models_of_all_tasks(two_tasks, tmp_path, monkeypatch)
     settings = Settings(two_tasks, out, ("group",))
     prepare_output(plan, settings.output_dir)
     assert all((out / model_path(model.name)).is_file() for model in plan.documents)
-    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: estimates_of(plan, two_tasks))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda *_: estimates_of(plan, two_tasks))
     monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: (make_participants(), []))
     group = make_group_plan(settings)
     fits = [fit for model in group.models for fit in model.fits]
@@ -128,7 +128,7 @@ def test_group_follows_the_models_of_all_tasks(two_tasks, tmp_path, monkeypatch)
 def test_group_without_the_models_tests_the_mean_of_each_task(two_tasks, tmp_path, monkeypatch):
     plan = plan_of(two_tasks, tmp_path)
     of_subjects = [entry for entry in estimates_of(plan, two_tasks) if "run" not in dict(entry.key.entities)]
-    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: tuple(of_subjects))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda *_: tuple(of_subjects))
     monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: ({}, []))
     group = make_group_plan(Settings(two_tasks, tmp_path / "elsewhere", ("group",)))
     fits = [fit for model in group.models for fit in model.fits]

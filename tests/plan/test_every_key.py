@@ -162,7 +162,7 @@ def outcome(tmp_path, monkeypatch):
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         try:
             plan = make_participant_plan(settings)
-            monkeypatch.setattr(group_plan, "find_estimates", lambda _: estimates_of(plan, tmp_path))
+            monkeypatch.setattr(group_plan, "find_estimates", lambda *_: estimates_of(plan, tmp_path))
             has_group = any(node.level == "Dataset" for node in plan.model.nodes)
             return describe(plan, make_group_plan(settings) if has_group else None)
         except AppError as error:

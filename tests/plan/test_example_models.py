@@ -31,7 +31,9 @@ def plans(tmp_path, monkeypatch):
         monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", lambda *_, **__: dataset)
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         plan = make_participant_plan(settings)
-        monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: estimates_of(plan, tmp_path))
+        monkeypatch.setattr(
+            bidsapp.plan.group.make, "find_estimates", lambda *_: estimates_of(plan, tmp_path)
+        )
         monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: (make_participants(), []))
         return plan, make_group_plan(settings)
 

@@ -101,9 +101,7 @@ def test_subject_without_a_variance_group_is_named(fit):
 def test_excluded_estimates_are_left_out_with_a_reason(tmp_path):
     (tmp_path / "exclude.json").write_text('{"01": "moved"}')
     entries = [SimpleNamespace(key=SimpleNamespace(entities=(("sub", label),))) for label in ("01", "02")]
-    selection = SimpleNamespace(estimates=())
-    settings = SimpleNamespace(output_dir=tmp_path, bids_dir=Path("nowhere"), selection=selection)
-    kept, excluded = exclude_listed(entries, settings)
+    kept, excluded = exclude_listed(entries, [tmp_path, Path("nowhere")])
     assert kept == (entries[1],)
     assert excluded == {"sub-01": "excluded: moved"}
 

@@ -54,7 +54,7 @@ def plans(tmp_path, monkeypatch):
         monkeypatch.setattr(bidsapp.plan.participant.make, "open_dataset", lambda *_, **__: dataset)
         settings = Settings(tmp_path, tmp_path, ("participant",), model=ModelOptions(model=str(path)))
         plan = make_participant_plan(settings)
-        monkeypatch.setattr(group_plan, "find_estimates", lambda _: estimates_of(plan, tmp_path))
+        monkeypatch.setattr(group_plan, "find_estimates", lambda *_: estimates_of(plan, tmp_path))
         monkeypatch.setattr(group_plan, "find_people", lambda *_: (people or make_participants(), []))
         group = any(node.level == "Dataset" for node in plan.model.nodes)
         return plan, make_group_plan(settings) if group else None

@@ -106,7 +106,7 @@ def plan_published(path, folder, monkeypatch):
     if all(node.level != "Dataset" for node in plan.model.nodes):
         return plan, None
     subjects = tuple(subject.subject for subject in plan.subjects)
-    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda _: estimates_of(plan, folder))
+    monkeypatch.setattr(bidsapp.plan.group.make, "find_estimates", lambda *_: estimates_of(plan, folder))
     monkeypatch.setattr(bidsapp.plan.group.make, "find_people", lambda *_: (make_participants(subjects), []))
     return plan, make_group_plan(settings)
 

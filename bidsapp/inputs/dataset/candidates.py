@@ -16,7 +16,7 @@ from bidsapp.inputs.dataset.selection import (
     natural_key,
     space_of,
 )
-from bidsapp.settings.parts import Selection, Settings
+from bidsapp.settings.parts import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +73,21 @@ def _expected_events(file: IndexedFile) -> str:
 
 
 def of_one_grid(
-    candidates: Sequence[Candidate], settings: Settings
+    candidates: Sequence[Candidate], selection: Selection, *, for_group: bool
 ) -> tuple[list[Candidate], list[str], list[Fault]]:
     """Return the images in the chosen space and resolution, combined echoes preferred, notes and faults."""
-    space, note = choose_space([candidate.file for candidate in candidates], settings.selection.space)
-    if "group" in settings.levels and is_native(space):
+    space, note = choose_space([candidate.file for candidate in candidates], selection.space)
+    if for_group and is_native(space):
         raise SettingsError(
             f"Space {space} differs between participants, so a group cannot be analysed in it. Choose a "
             "standard space with --space, or run the participant level alone."
         )
     chosen = [candidate for candidate in candidates if space_of(candidate.file) == space]
-    files, resolution = choose_resolution([c.file for c in chosen], settings.selection.res, identity)
+    files, resolution = choose_resolution([c.file for c in chosen], selection.res, identity)
     kept = {id(file) for file in files}
     chosen = [candidate for candidate in chosen if id(candidate.file) in kept]
     notes = [note, resolution] if resolution else [note]
-    chosen, faults = _combined_echoes(chosen, "bold" in read_filters(settings.selection.bids_filter_file))
+    chosen, faults = _combined_echoes(chosen, "bold" in read_filters(selection.bids_filter_file))
     chosen, doubled = _one_each(chosen)
     return chosen, notes, [*faults, *doubled]
 

@@ -28,7 +28,7 @@ from bidsapp.inputs.dataset.selection import natural_key, space_of, unknown_labe
 from bidsapp.inputs.dataset.timing import find_doubtful_times
 from bidsapp.inputs.tables.participants import find_participants
 from bidsapp.records.maps import Run
-from bidsapp.settings.parts import Selection, Settings
+from bidsapp.settings.parts import Selection
 
 LABELS = "A label is of letters and digits; an underscore ends it. Rename folders and files."
 
@@ -58,14 +58,19 @@ class Dataset:
     unusable: dict[str, str]
 
 
-def open_dataset(settings: Settings, *, needs_events: bool = True) -> Dataset:
+def open_dataset(
+    bids_dir: Path, selection: Selection, *, needs_events: bool = True, for_group: bool = False
+) -> Dataset:
     """Index the dataset and return its runs; no image data is read.
 
     Parameters
     ----------
-    settings : Settings
+    bids_dir : Path
+    selection : Selection
     needs_events : bool
         Whether runs without events are left out, or are a fault beside others of their task.
+    for_group : bool
+        Whether a group is analysed too, which a native space does not allow.
 
     Raises
     ------
@@ -73,12 +78,11 @@ def open_dataset(settings: Settings, *, needs_events: bool = True) -> Dataset:
         Nothing can be analysed: no such folder or label, no preprocessed BOLD, several resolutions and
         none chosen. Faults of single runs are collected in `Dataset.faults`.
     """
-    selection = settings.selection
-    raw, derivatives = find_roots(settings.bids_dir, selection.derivatives)
+    raw, derivatives = find_roots(bids_dir, selection.derivatives)
     subjects, absent = choose_subjects(raw, derivatives, selection)
-    files = {name: _index(root, name, subjects, settings) for name, root in derivatives.items()}
+    files = {name: _index(root, name, subjects, selection) for name, root in derivatives.items()}
     same = [name for name, root in derivatives.items() if root == raw]
-    raw_files = files[same[0]] if same else _index(raw, "raw", subjects, settings)
+    raw_files = files[same[0]] if same else _index(raw, "raw", subjects, selection)
     candidates = [Candidate(bold, found) for found in files.values() for bold in found.bold]
     candidates = [candidate for candidate in candidates if _is_of(candidate.file, subjects)]
     if not candidates:
@@ -88,7 +92,7 @@ def open_dataset(settings: Settings, *, needs_events: bool = True) -> Dataset:
     left_out: list[str] = []
     if needs_events:
         candidates, left_out = with_events(candidates, raw_files, selection)
-    chosen, notes, outside = of_one_grid(candidates, settings)
+    chosen, notes, outside = of_one_grid(candidates, selection, for_group=for_group)
     runs, faults = _make_runs(chosen, raw_files, needs_events)
     faults = [*outside, *faults, *without_space(candidates, chosen, ", ".join(notes))]
     unusable, idle = _unusable(subjects, runs, faults, everything)
@@ -139,8 +143,7 @@ def choose_subjects(
     return [label for label in wanted if label in there], [label for label in wanted if label not in there]
 
 
-def _index(root: Path, name: str, subjects: Sequence[str], settings: Settings) -> Files:
-    selection = settings.selection
+def _index(root: Path, name: str, subjects: Sequence[str], selection: Selection) -> Files:
     database = selection.bids_database_dir and Path(selection.bids_database_dir) / name
     layout = index_folder(root, subjects, database)
     try:

@@ -9,7 +9,7 @@ from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsErr
 from bidsapp.inputs.dataset.index import read_description
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.inputs.tables.participants import find_participants, read_participants
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import Selection
 
 PREPROCESSED = ("*_desc-preproc_bold.nii*", "*_preproc.nii*")
 # Whatever a derivative calls its images: a filter file may ask for them, and surfaces are refused by name.
@@ -54,36 +54,36 @@ def find_roots(bids_dir: Path, derivatives: Iterable[str]) -> tuple[Path, dict[s
     )
 
 
-def labels_at(settings: Settings) -> tuple[set[str], set[str]]:
+def labels_at(bids_dir: Path, selection: Selection) -> tuple[set[str], set[str]]:
     """Return the labels of the raw dataset, and those of its derivatives; empty where they are not at hand.
 
     A group may be analysed where only its participants' results are.
     """
     try:
-        raw, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
+        raw, derivatives = find_roots(bids_dir, selection.derivatives)
     except InputError:
-        return set(subject_labels(settings.bids_dir)), set()
+        return set(subject_labels(bids_dir)), set()
     derived = {label for root in derivatives.values() for label in subject_labels(root)}
     return set(subject_labels(raw)), derived
 
 
-def labels_without_bold(labels: Iterable[str], settings: Settings) -> set[str]:
+def labels_without_bold(labels: Iterable[str], bids_dir: Path, selection: Selection) -> set[str]:
     """Return the labels that no derivative has BOLD images of; none where there are no derivatives."""
     try:
-        _, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
+        _, derivatives = find_roots(bids_dir, selection.derivatives)
     except InputError:
         return set()
     roots = derivatives.values()
     return {label for label in labels if not any(_holds(root, ANY_BOLD, escape(label)) for root in roots)}
 
 
-def known_participants(settings: Settings, wanted: Iterable[str]) -> set[str]:
+def known_participants(bids_dir: Path, selection: Selection, wanted: Iterable[str]) -> set[str]:
     """Return the labels of everybody that the dataset and its derivatives know.
 
     Where they lack one of those wanted, those of participants.tsv, too.
     """
-    known = set().union(*labels_at(settings))
-    path = None if known >= set(wanted) else find_participants(settings.bids_dir)
+    known = set().union(*labels_at(bids_dir, selection))
+    path = None if known >= set(wanted) else find_participants(bids_dir)
     return known | set(read_participants(path).index) if path else known
 
 

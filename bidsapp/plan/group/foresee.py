@@ -6,6 +6,7 @@ looks for in vain there is told then, not after hours of fitting.
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from bidsapp.errors import Caution, ModelError
 from bidsapp.plan.group.make import (
@@ -23,7 +24,6 @@ from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateKey
 from bidsapp.records.model import Model, Node
 from bidsapp.records.plan import SubjectPlan
-from bidsapp.settings.parts import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Expected:
 def check_dataset_nodes(
     model: Model,
     subjects: Iterable[SubjectPlan],
-    settings: Settings,
+    bids_dir: Path,
+    estimates: Iterable[str],
     of_others: Callable[[], Collection[str]] = frozenset,
 ) -> list[Caution]:
     """Look for the names of the Dataset nodes in participants.tsv, as the group level will.
@@ -46,6 +47,9 @@ def check_dataset_nodes(
 
     Parameters
     ----------
+    bids_dir : Path
+    estimates : list of str
+        Folders of maps that the group level is given.
     of_others : callable, optional
         Gives the conditions and levels of the whole dataset; asked where a name is missing here.
 
@@ -62,7 +66,7 @@ def check_dataset_nodes(
     nodes = [node for node in model.nodes if node.level == "Dataset" and _is_more_than_means(model, node)]
     if not nodes:
         return []
-    people, notes = find_people(settings, lambda: asks_participants(model))
+    people, notes = find_people(bids_dir, estimates, lambda: asks_participants(model))
     if not people:
         return notes
     names = known_names(model)

@@ -1,8 +1,9 @@
 """Plan the group stage: which estimates enter which group model, its design, who is left out and why."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,7 +27,7 @@ from bidsapp.inputs.tables.participants import match_labels
 from bidsapp.names import make_label
 from bidsapp.plan.graph import describe_graph
 from bidsapp.plan.group.families import add_family
-from bidsapp.plan.group.models import find_group_models
+from bidsapp.plan.group.models import find_automatic, find_group_models
 from bidsapp.plan.group.options import (
     add_blocks,
     add_notes,
@@ -86,14 +87,22 @@ def make_group_plan(settings: Settings) -> GroupPlan:
     InputError, ModelError, SettingsError
         Every fault that the user can fix.
     """
-    check_declared(settings)
-    entries, excluded = exclude_listed(find_estimates(settings), settings)
-    people, unread = find_people(settings, lambda: _needs_people(settings, entries))
+    check_declared(settings.group.main_threshold, settings.permutation)
+    bids_dir, output_dir, selection = settings.bids_dir, settings.output_dir, settings.selection
+    found = find_estimates(selection, bids_dir, output_dir)
+    entries, excluded = exclude_listed(found, [output_dir, bids_dir, *map(Path, selection.estimates)])
+    paths = [] if selection.estimates else find_automatic(output_dir, selection.task_label)
+    find_models = partial(find_group_models, settings.group, settings.model, paths, entries)
+    named = settings.group.variance_groups or settings.permutation.exchangeability_blocks
+    people, unread = find_people(
+        bids_dir, selection.estimates, lambda: bool(named) or _needs_people(find_models)
+    )
     people, unmatched = match_labels(people, map(label_of, entries))
     notes: list[str] = [*unmatched, *unread]
-    models, fits = find_group_models(settings, entries, people), []
+    models, fits = find_models(people), []
+    missing, estimator = settings.model.missing_condition, settings.group.group_estimator
     for model in models:
-        made, more = plan_model(model, entries, people, settings)
+        made, more = plan_model(model, entries, people, missing, estimator)
         notes += more
         for fit, group_by in made:
             fit.excluded.update(without_row(fit, people) | excluded)
@@ -105,25 +114,23 @@ def make_group_plan(settings: Settings) -> GroupPlan:
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
     check_outputs(fit for fit, _ in fits)
     check_options([fit for fit, _ in fits], settings.group)
-    fits = _noted(fits, entries, people, settings)
+    labels = set(map(label_of, entries))
+    leftovers = {} if selection.estimates else find_leftovers(labels, bids_dir, selection, people)
+    fits = _noted(fits, leftovers, allowed=settings.group.allow_mixed_settings)
     members = add_family([fit for fit, _ in fits], settings.permutation.across_contrasts)
     fits = [(fit, group_by) for fit, (_, group_by) in zip(members, fits, strict=True)]
     check_one_sided_p(settings.permutation.cluster_forming_p, "--cluster-forming-p")
     return GroupPlan(
         documents=tuple(models),
         models=_by_record(fits),
-        links={"raw": Path(settings.bids_dir)},
+        links={"raw": bids_dir},
         notes=tuple(dict.fromkeys([*(note for model in models for note in model.notes), *notes])),
     )
 
 
-def _noted(
-    fits: Sequence[Grouped], entries: Sequence[EstimateFile], people: People, settings: Settings
-) -> list[Grouped]:
+def _noted(fits: Sequence[Grouped], leftovers: Mapping[str, str], *, allowed: bool) -> list[Grouped]:
     """Return the fits with what must be said of where their maps come from."""
-    labels = set(map(label_of, entries))
-    leftovers = {} if settings.selection.estimates else find_leftovers(labels, settings, people)
-    checked = check_mixtures([fit for fit, _ in fits], allowed=settings.group.allow_mixed_settings)
+    checked = check_mixtures([fit for fit, _ in fits], allowed=allowed)
     noted = []
     for fit in checked:
         own = {label: why for label, why in leftovers.items() if f"sub-{label}" in fit.subjects}
@@ -132,7 +139,7 @@ def _noted(
 
 
 def plan_model(
-    model: Model, entries: Sequence[EstimateFile], people: People, settings: Settings
+    model: Model, entries: Sequence[EstimateFile], people: People, missing: str, estimator: str
 ) -> tuple[list[Grouped], list[str]]:
     """Return the fits of a model's Dataset nodes, each with the values of GroupBy, and notes."""
     names = known_names(model)
@@ -146,18 +153,16 @@ def plan_model(
     fits: list[Grouped] = []
     notes: list[str] = []
     for node in nodes:
-        made, more = plan_node(model, node, flows, settings)
+        made, more = plan_node(model, node, flows, missing, estimator)
         fits += [(replace(fit, graph=graph), group_by) for fit, group_by in made]
         notes += more
     return fits, notes
 
 
-def _needs_people(settings: Settings, entries: Sequence[EstimateFile]) -> bool:
-    """Whether the models or the settings name a column of participants."""
-    if settings.group.variance_groups or settings.permutation.exchangeability_blocks:
-        return True
+def _needs_people(find_models: Callable[[], list[Model]]) -> bool:
+    """Whether the models name a column of participants."""
     try:
-        models = find_group_models(settings, entries)
+        models = find_models()
     except SettingsError:
         # Words of --group-design that mean nothing without the columns.
         return True
@@ -202,7 +207,7 @@ def make_flow(entry: E, people: People, names: Mapping[str, str]) -> Flow[E]:
 
 
 def plan_node(
-    model: Model, node: Node, flows: Sequence[Flow[EstimateFile]], settings: Settings
+    model: Model, node: Node, flows: Sequence[Flow[EstimateFile]], missing: str, estimator: str
 ) -> tuple[list[Grouped], list[str]]:
     """Return the fits of a Dataset node, and notes on what could not be fitted."""
     if "subject" in node.group_by:
@@ -217,7 +222,7 @@ def plan_node(
     notes += [f"{node.name}: {name} is left out: {reason}" for name, reason in unplaced.items()]
     for values, group in groups:
         group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
-        fit = _plan_fit(node, values, group, groups, levels, settings)
+        fit = _plan_fit(node, (values, group), groups, levels, missing, estimator)
         if isinstance(fit, str):
             notes.append(Caution(fit))
             continue
@@ -302,13 +307,14 @@ def _of_one_step(flows: Sequence[Flow[E]]) -> list[Flow[E]]:
 
 def _plan_fit(
     node: Node,
-    values: Document,
-    group: Sequence[Flow[MapOrCells]],
+    chosen: Group[MapOrCells],
     groups: Sequence[Group[MapOrCells]],
     levels: Collection[str],
-    settings: Settings,
+    missing: str,
+    estimator: str,
 ) -> DatasetFit | str:
-    """Return the fit of one group, or why there is none."""
+    """Return the fit of one of a node's groups, or why there is none."""
+    values, group = chosen
     made, contrast = design_of_group(node, group)
     subjects = [_subject(group[row]) for row in made.kept]
     where = ", ".join([node.name, contrast or "all contrasts", *group_in_words(values, groups)])
@@ -317,13 +323,13 @@ def _plan_fit(
     if len(subjects) <= rank or not subjects:
         left = f"{len(subjects)} inputs are left" + (f" (left out: {_said(excluded)})" if excluded else "")
         return f"{where}: {left}, the design has rank {rank}; more inputs than that are needed."
-    contrasts, own, skipped = make_outputs(node, made, contrast, settings.model.missing_condition, levels)
+    contrasts, own, skipped = make_outputs(node, made, contrast, missing, levels)
     if not contrasts:
         return f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
-    _check_repeats(node, made.design, subjects, contrasts, settings.group.group_estimator)
+    _check_repeats(node, made.design, subjects, contrasts, estimator)
     design, contrasts = spell_columns(made.design, contrasts, node.x)
     items = [group[row].item for row in made.kept]
-    _check_covariance(node, items, settings.group.group_estimator)
+    _check_covariance(node, items, estimator)
     entities = output_entities(node, group, varying_entities(groups))
     entities = {key: value for key, value in entities.items() if key != "sub"}
     return DatasetFit(

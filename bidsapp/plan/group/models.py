@@ -12,29 +12,32 @@ from bidsapp.plan.automatic import AUTO
 from bidsapp.plan.group.people import People, label_of
 from bidsapp.records.maps import EstimateFile
 from bidsapp.records.model import Model
-from bidsapp.settings.parts import GroupOptions, Settings
+from bidsapp.settings.parts import GroupOptions, ModelOptions
 
 
 def find_group_models(
-    settings: Settings, entries: Sequence[EstimateFile] = (), people: People | None = None
+    options: GroupOptions,
+    chosen: ModelOptions,
+    automatic: Sequence[Path],
+    entries: Sequence[EstimateFile] = (),
+    people: People | None = None,
 ) -> list[Model]:
     """Return the models of the group stage, one unless the participant stage made one for each task.
 
     With ``--group-design`` it is made from these words, the estimates' contrasts and the participants.
 
-    With ``--model auto`` they are those that the participant stage wrote into ``code/``, or, where there
-    are none (estimates of another program), a one-sample model of every contrast.
+    With ``--model auto`` they are the ``automatic`` ones that the participant stage wrote into ``code/``, or,
+    where there are none (estimates of another program), a one-sample model of every contrast.
     """
-    if settings.group.group_design:
-        return [command_model(settings.group, entries, people or {})]
-    if settings.group.group_contrast:
+    if options.group_design:
+        return [command_model(options, entries, people or {})]
+    if options.group_contrast:
         raise SettingsError("--group-contrast needs --group-design; a model file names its own contrasts.")
-    if settings.group.weights != "equal":
+    if options.weights != "equal":
         raise SettingsError("--weights needs --group-design; a model file weighs its own contrasts.")
-    if settings.model.model != AUTO:
-        return [read_model(settings.model.model, invalid_contrasts=settings.model.invalid_contrasts)]
-    found = [] if settings.selection.estimates else _automatic_models(Path(settings.output_dir), settings)
-    return [read_model(path, markup_is_text=True) for path in found] or [one_sample_model()]
+    if chosen.model != AUTO:
+        return [read_model(chosen.model, invalid_contrasts=chosen.invalid_contrasts)]
+    return [read_model(path, markup_is_text=True) for path in automatic] or [one_sample_model()]
 
 
 def command_model(options: GroupOptions, entries: Sequence[EstimateFile], people: People) -> Model:
@@ -94,9 +97,9 @@ def one_sample_model() -> Model:
     return parse_model(json.dumps(document), "the one-sample model")
 
 
-def _automatic_models(output_dir: Path, settings: Settings) -> list[Path]:
+def find_automatic(output_dir: Path, tasks: Sequence[str]) -> list[Path]:
+    """Return the models that the participant stage made, of some tasks or of all."""
     paths = sorted((output_dir / "code").glob("model-*Auto_smdl.json"))
-    tasks = settings.selection.task_label
     return [
         path
         for path in paths

@@ -17,7 +17,7 @@ from bidsapp.names import check_labels
 from bidsapp.plan.group.people import People
 from bidsapp.records.maps import EstimateFile
 from bidsapp.records.plan import DatasetFit, DatasetModel
-from bidsapp.settings.parts import GroupOptions, Settings
+from bidsapp.settings.parts import GroupOptions, PermutationOptions
 from bidsapp.stats.linear import find_redundant_columns
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -28,14 +28,10 @@ MOST_DEVIATIONS = 6
 
 
 def exclude_listed(
-    entries: Iterable[EstimateFile], settings: Settings
+    entries: Iterable[EstimateFile], folders: Iterable[Path]
 ) -> tuple[tuple[EstimateFile, ...], dict[str, str]]:
-    """Return the estimates that no ``exclude.json`` leaves out, and subject -> reason for those left out.
-
-    The file is looked for in the output folder, the BIDS folder and the folders of estimates.
-    """
-    folders = map(Path, settings.selection.estimates)
-    rules = read_exclusions(settings.output_dir, settings.bids_dir, *folders)
+    """Return the estimates that no ``exclude.json`` of some folders leaves out, and why the others are."""
+    rules = read_exclusions(*folders)
     kept: list[EstimateFile] = []
     excluded: dict[str, str] = {}
     for entry in entries:
@@ -239,9 +235,8 @@ def count_needed(text: str, n_inputs: int) -> int:
     return min(max(needed, 1), n_inputs)
 
 
-def check_declared(settings: Settings) -> None:
+def check_declared(wanted: str | None, chosen: PermutationOptions) -> None:
     """Raise SettingsError for a main threshold that the other settings do not give."""
-    wanted, chosen = settings.group.main_threshold, settings.permutation
     row = next((row for row in THRESHOLDS.values() if wanted in (row.flag, row.name)), None)
     if row is None or row.needs != "shuffles":
         return

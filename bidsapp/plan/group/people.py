@@ -1,6 +1,6 @@
 """What the participants table says at the group level, and whether a model needs it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,18 +9,21 @@ from bidsapp.inputs.tables.participants import find_participants, read_participa
 from bidsapp.plan.nodes import Entry
 from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Model, Node
-from bidsapp.settings.parts import Settings
 
 # Subject label -> columns of participants.tsv and phenotype tables.
 People: TypeAlias = Mapping[str, Document]
 
 
-def find_people(settings: Settings, is_needed: Callable[[], bool]) -> tuple[People, list[Caution]]:
+def find_people(
+    bids_dir: Path, estimates: Iterable[str], is_needed: Callable[[], bool]
+) -> tuple[People, list[Caution]]:
     """Return subject label -> columns of participants.tsv and phenotype tables, and notes.
 
     Parameters
     ----------
-    settings : Settings
+    bids_dir : Path
+    estimates : list of str
+        Folders of maps, whose table may stand for that of the dataset.
     is_needed : callable
         Whether anything goes by these columns; asked where the table cannot be read.
 
@@ -35,7 +38,7 @@ def find_people(settings: Settings, is_needed: Callable[[], bool]) -> tuple[Peop
     InputError
         A table that is needed cannot be read.
     """
-    path = find_participants(settings.bids_dir, *(Path(str(p)) for p in settings.selection.estimates))
+    path = find_participants(bids_dir, *map(Path, estimates))
     if path is None:
         return {}, []
     try:

@@ -52,11 +52,11 @@ from bidsapp.plan.participant.runs import (
     note_rare_conditions,
     prepare,
 )
-from bidsapp.plan.participant.tables import level_tables
+from bidsapp.plan.participant.tables import Tables, level_tables
 from bidsapp.records.maps import Run
 from bidsapp.records.model import SHORT_NAMES, Model, Node
 from bidsapp.records.plan import CombineFit, ParticipantPlan, RunFit, SubjectPlan
-from bidsapp.settings.parts import Selection, Settings
+from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
 # Subject label -> fits of its runs.
 Fits: TypeAlias = Mapping[str, Sequence[RunFit]]
@@ -74,20 +74,29 @@ def make_participant_plan(settings: Settings) -> ParticipantPlan:
     InputError, ModelError, SettingsError
         Every fault of the command, the model or the whole dataset, all together.
     """
-    if settings.model.model != AUTO:
-        model = read_model(settings.model.model, invalid_contrasts=settings.model.invalid_contrasts)
-        dataset = open_dataset(_for_model(settings, model), needs_events=needs_events(model))
+    plan = _plan(settings)
+    if settings.run.derivative_boost:
+        _check_boost(plan)
+    return plan
+
+
+def _plan(settings: Settings) -> ParticipantPlan:
+    options, selection, bids_dir = settings.model, settings.selection, settings.bids_dir
+    find = partial(open_dataset, bids_dir, for_group="group" in settings.levels)
+    if options.model != AUTO:
+        model = read_model(options.model, invalid_contrasts=options.invalid_contrasts)
+        dataset = find(_for_model(selection, model), needs_events=needs_events(model))
         _check_runs(dataset)
-        return _plan_model(model, dataset, settings)
-    dataset = open_dataset(settings)
+        return _plan_model(model, dataset, options, selection, bids_dir)
+    dataset = find(selection)
     _check_runs(dataset)
     tasks = _tasks(dataset)
-    models, refused = automatic_models(dataset, settings)
+    models, refused = automatic_models(dataset, options, selection)
     plans = []
     for model in models:
         (task,) = model.input["task"]
         try:
-            plans.append(_plan_model(model, _of_task(dataset, task), settings))
+            plans.append(_plan_model(model, _of_task(dataset, task), options, selection, bids_dir))
         except AppError as error:
             refused[task] = error
     if any(not isinstance(error, InputError) for error in refused.values()) or not plans:
@@ -120,7 +129,9 @@ def needs_events(model: Model) -> bool:
     return bool(node.transformations or node.hrf or any(TRIAL_TYPE in word for word in node.x))
 
 
-def automatic_models(dataset: Dataset, settings: Settings) -> tuple[list[Model], dict[str, AppError]]:
+def automatic_models(
+    dataset: Dataset, options: ModelOptions, selection: Selection
+) -> tuple[list[Model], dict[str, AppError]]:
     """Return one model for each task of the runs, and the errors of tasks without readable events.
 
     They are made from what the whole dataset holds, so that every participant, analysed alone or with
@@ -134,9 +145,9 @@ def automatic_models(dataset: Dataset, settings: Settings) -> tuple[list[Model],
         if faults and not levels[task]:
             del levels[task]
             refused[task] = InputError(in_lines(faults))
-    sessions = {task: several_sessions(roots, task, settings.selection) for task in levels}
+    sessions = {task: several_sessions(roots, task, selection) for task in levels}
     try:
-        return make_automatic_models(levels, settings.model, sessions), refused
+        return make_automatic_models(levels, options, sessions), refused
     except SameLabelsError as error:
         where = [find_holders(roots, error.task, TRIAL_TYPE, name) for name in error.pair]
         raise SameLabelsError(error.task, *error.pair, where) from error
@@ -176,7 +187,9 @@ def _join(plans: Sequence[ParticipantPlan], faults: Iterable[Fault]) -> Particip
     )
 
 
-def _plan_model(model: Model, dataset: Dataset, settings: Settings) -> ParticipantPlan:
+def _plan_model(
+    model: Model, dataset: Dataset, options: ModelOptions, selection: Selection, bids_dir: Path
+) -> ParticipantPlan:
     """Return the plan of one model.
 
     A fault of a run ends that run; only where none is left, or the model is at fault, an error is raised.
@@ -187,7 +200,7 @@ def _plan_model(model: Model, dataset: Dataset, settings: Settings) -> Participa
             f"The model {model.name!r} begins at the {node.level} level: nothing is left to do at the "
             "participant level. Run the group level, with --estimates."
         )
-    runs, more = choose_runs(model, list(dataset.runs), settings.selection.participant_label)
+    runs, more = choose_runs(model, list(dataset.runs), selection.participant_label)
     notes = [*dataset.notes, *more, *model.notes]
     prepared, faults = _prepare_all(node, runs, notes)
     faults = [*_faults_of_input(dataset.faults, model), *faults]
@@ -199,8 +212,9 @@ def _plan_model(model: Model, dataset: Dataset, settings: Settings) -> Participa
     notes = [note for note in notes if note in remarks or note not in model.notes]
     model = replace(model, nodes=(node, *model.nodes[1:]), notes=remarks)
     notes += [*left_out, *find_respellings(node, prepared), *find_idle_queries(prepared)]
-    subjects, notes = _plan_subjects(model, prepared, dataset, settings, notes, faults)
-    notes += check_dataset_nodes(model, subjects, settings, _ask_others(model, dataset, settings))
+    of_others = _ask_others(model, dataset, selection)
+    subjects, more = _plan_subjects(model, prepared, dataset, options, of_others, faults)
+    notes += [*more, *check_dataset_nodes(model, subjects, bids_dir, selection.estimates, of_others)]
     return ParticipantPlan(
         documents=(model,),
         subjects=subjects,
@@ -217,12 +231,9 @@ def reasons_of(dataset: Dataset) -> list[str]:
     ]
 
 
-def _for_model(settings: Settings, model: Model) -> Settings:
-    """Return the settings, restricted to the tasks of the model where the user names none."""
-    tasks = model.input.get("task", ()) if model else ()
-    if settings.selection.task_label or not tasks:
-        return settings
-    return replace(settings, selection=replace(settings.selection, task_label=tuple(tasks)))
+def _for_model(selection: Selection, model: Model) -> Selection:
+    """Return the selection, restricted to the tasks of the model where the user names none."""
+    return replace(selection, task_label=selection.task_label or tuple(model.input.get("task", ())))
 
 
 def choose_runs(
@@ -337,14 +348,15 @@ def _plan_subjects(
     model: Model,
     prepared: Sequence[Prepared],
     dataset: Dataset,
-    settings: Settings,
-    notes: list[str],
-    faults: list[Fault],
+    options: ModelOptions,
+    of_others: Callable[[], frozenset[str]],
+    faults: Iterable[Fault],
 ) -> tuple[tuple[SubjectPlan, ...], list[str]]:
-    node, missing_condition = model.nodes[0], settings.model.missing_condition
+    """Return the plans of all subjects, in their order, and notes."""
+    node, missing_condition = model.nodes[0], options.missing_condition
     columns = tuple(dict.fromkeys(name for fit in prepared for made in fit.made for name in made.x_columns))
     fits: dict[str, list[RunFit]] = {}
-    faults, made_with = list(faults), describe_model_facts(model, settings.model)
+    faults, made_with = list(faults), describe_model_facts(model, options)
     for group in prepared:
         try:
             fit = replace(make_run_fit(node, group, columns, missing_condition), made_with=made_with)
@@ -353,34 +365,34 @@ def _plan_subjects(
             faults.append(_fault(error, group.runs))
     if not fits:
         _raise_all([*faults, *reasons_of(dataset)])
-    notes = [*notes, *note_rare_conditions([fit for own in fits.values() for fit in own])]
+    notes = note_rare_conditions([fit for own in fits.values() for fit in own])
     _raise_all(_never_made(node, columns, fits))
     if missing_condition == "error":
         _raise_all(_lost_contrasts(fits))
     problems = {subject: [reason] for subject, reason in dataset.unusable.items()}
     for fault in faults:
         problems.setdefault(fault.entities["sub"], []).append(str(fault))
-    subjects, notes = _combine_all(model, fits, problems, dataset, settings, notes)
+    tables = level_tables(dataset.raw)
+    subjects, more = _combine_all(model, fits, problems, tables, missing_condition, of_others)
     check_outputs(fit for one in subjects for fit in chain[Fit](one.runs, one.combinations))
-    return subjects, [*notes, *find_idle_filters(model, subjects), *_empty_nodes(model, subjects)]
+    return subjects, [*notes, *more, *find_idle_filters(model, subjects), *_empty_nodes(model, subjects)]
 
 
 def _combine_all(
     model: Model,
     fits: Fits,
     problems: Mapping[str, list[str]],
-    dataset: Dataset,
-    settings: Settings,
-    notes: list[str],
+    tables: Tables,
+    missing_condition: str,
+    of_others: Callable[[], frozenset[str]],
 ) -> tuple[tuple[SubjectPlan, ...], list[str]]:
-    """Return the plans of all subjects, in their order, and all notes."""
-    subjects, refused, tables = [], [], level_tables(dataset.raw)
-    of_others = _ask_others(model, dataset, settings)
+    subjects, refused = [], []
+    notes: list[str] = []
     elsewhere = find_names([fit for own in fits.values() for fit in own], tables)
     for subject in sorted({*fits, *problems}):
         run_fits, own = fits.get(subject, []), problems.get(subject, [])
         try:
-            combine = partial(plan_combinations, model, run_fits, settings.model.missing_condition, tables)
+            combine = partial(plan_combinations, model, run_fits, missing_condition, tables)
             try:
                 combined, more, said = combine(elsewhere)
             except ModelError:
@@ -388,9 +400,8 @@ def _combine_all(
         except Exception as error:  # of one subject, whatever it is: the others go on
             combined, more, said = [], [f"sub-{subject}: {in_words(error)}"], []
             refused.append(error)
-        _check_boost(combined, settings)
         combined, mixed = of_one_grid(run_fits, combined)
-        notes = [*notes, *said, *repeats_at_group(model, [*run_fits, *combined])]
+        notes += [*said, *repeats_at_group(model, [*run_fits, *combined])]
         run_fits = [replace(fit, notes=(*fit.notes, *find_cautions(model.notes))) for fit in run_fits]
         remarks = [
             note if note in model.notes else about(fit.label, note)
@@ -407,13 +418,13 @@ def _combine_all(
     return tuple(subjects), notes
 
 
-def _ask_others(model: Model, dataset: Dataset, settings: Settings) -> Callable[[], frozenset[str]]:
+def _ask_others(model: Model, dataset: Dataset, selection: Selection) -> Callable[[], frozenset[str]]:
     """Return what gives the conditions and levels of a whole dataset, whoever is analysed now."""
 
     @cache
     def of_others() -> frozenset[str]:
         roots = (dataset.raw, *dataset.derivatives.values())
-        images, _ = choose_runs(model, find_images(roots, settings.selection))
+        images, _ = choose_runs(model, find_images(roots, selection))
         levels, _ = find_levels(roots, {image.entities.get("task", "") for image in images})
         tables = level_tables(dataset.raw)
         return name_levels([image.entities for image in images], tables).union(_names_of(levels))
@@ -459,9 +470,9 @@ def _without_contrast(run_fits: Sequence[RunFit]) -> list[str]:
     return [f"no run can make any contrast ({', '.join(reasons)})."]
 
 
-def _check_boost(combined: Iterable[CombineFit], settings: Settings) -> None:
+def _check_boost(plan: ParticipantPlan) -> None:
     """Refuse to combine boosted effects of one run: nobody knows how they vary together."""
-    for fit in combined if settings.run.derivative_boost else ():
+    for fit in [fit for subject in plan.subjects for fit in subject.combinations]:
         if fit.shares_runs:
             raise SettingsError(
                 f"--derivative-boost: {fit.node!r} combines several contrasts of one run, whose covariance "

@@ -8,7 +8,7 @@ import pytest
 
 from bidsapp.errors import InputError, SettingsError
 from bidsapp.inputs.dataset.open import open_dataset
-from bidsapp.settings.parts import Selection, Settings
+from bidsapp.settings.parts import Selection
 
 SPACE = "space-MNI152NLin2009cAsym"
 
@@ -21,7 +21,7 @@ def dataset(tiny_dataset, tmp_path):
 
 
 def read(folder, levels=("participant",), **selection):
-    return open_dataset(Settings(Path(folder), Path("out"), levels, Selection(**selection)))
+    return open_dataset(Path(folder), Selection(**selection), for_group="group" in levels)
 
 
 def labels(dataset):

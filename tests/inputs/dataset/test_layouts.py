@@ -19,11 +19,11 @@ from makers.layouts import RAW_ONLY, SKELETONS
 from bidsapp.errors import AppError
 from bidsapp.inputs.dataset.open import open_dataset
 from bidsapp.inputs.tables.events import read_events
-from bidsapp.settings.parts import Selection, Settings
+from bidsapp.settings.parts import Selection
 
 
 def read(folder, **selection):
-    return open_dataset(Settings(Path(folder), Path("out"), ("participant",), Selection(**selection)))
+    return open_dataset(Path(folder), Selection(**selection))
 
 
 def refusal(folder, **selection):
