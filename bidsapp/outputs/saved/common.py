@@ -1,7 +1,7 @@
 """What the records of both stages have in common.
 
-A field that a file lacks has its default, so that records of earlier versions are read. `Maybe` fields are
-left out of the file where they are None; every other is always there.
+A field that a file lacks has its default, so that records of earlier versions are read. ``Maybe`` fields are
+left out of the file where they are None; every other is always there. The texts make docs/records.md.
 """
 
 from typing import Annotated, TypeAlias, TypeVar
@@ -19,51 +19,74 @@ Weights: TypeAlias = dict[str, float] | list[dict[str, float]]
 # Of F the numerator's and the denominator's; None where they differ between voxels.
 Dof: TypeAlias = float | list[int | float | None] | None
 
-# The texts below the fields are for docs/records.md.
-CONFIG = ConfigDict(use_attribute_docstrings=True, defer_build=True)
+# Of a class its validator is built when it is needed: reading takes that of the whole record alone.
+CONFIG = ConfigDict(defer_build=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class ModelRecord:
-    """The model of an analysis; several names and paths are joined by ", "."""
+    """The model of an analysis; several names and paths are joined by ", ".
+
+    Attributes
+    ----------
+    name
+        Its name.
+    path
+        ``code/model-..._smdl.json``.
+    automatic
+        Whether the app made it.
+    notes
+        What of it was read otherwise than written, with the lines of its file.
+    """
 
     name: str
-    """Its name"""
     path: str
-    """`code/model-..._smdl.json`"""
     automatic: bool
-    """Whether the app made it"""
     notes: tuple[str, ...] = ()
-    """What of it was read otherwise than written, with the lines of its file"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Record:
-    """What both kinds have in common."""
+    """What both kinds have in common.
+
+    Attributes
+    ----------
+    schema
+        Always 1.
+    kind
+        ``participant`` or ``group``.
+    fingerprint
+        Digest of inputs and settings, compared before finished work is skipped.
+    started
+        ISO 8601, UTC.
+    finished
+        The same.
+    seconds
+        How long it took.
+    settings
+        The settings that this stage goes by, one object a part: ``selection``, ``model``, ``control``, of
+        participants ``run``, of groups ``group`` and ``permutation``.
+    versions
+        Of the app (``taskglm``), ``python`` and the packages that results may depend on.
+    model
+        The model.
+    command
+        The command line as one string.
+    status
+        ``complete``, ``partial`` (some runs or contrasts failed) or ``failed``.
+    """
 
     schema: int
-    """1"""
     kind: str
-    """`participant` or `group`"""
     fingerprint: str
-    """Digest of inputs and settings, compared before finished work is skipped"""
     started: str
-    """ISO 8601, UTC"""
     finished: str
-    """The same"""
     seconds: float
-    """How long it took"""
     settings: Document
-    """The settings that this stage goes by, one object a part: `selection`, `model`, `control`, of
-    participants `run`, of groups `group` and `permutation`"""
     versions: dict[str, str]
-    """Of the app (`taskglm`), `python` and the packages that results may depend on"""
     model: ModelRecord
-    """The model"""
     command: Maybe[str] = None
-    """The command line as one string"""
     status: str
-    """`complete`, `partial` (some runs or contrasts failed) or `failed`"""
 
 
 def rows_of(weights: Weights) -> list[dict[str, float]]:
