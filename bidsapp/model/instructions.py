@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bidsapp.errors import did_you_mean
-from bidsapp.model.faults import Faults
-from bidsapp.model.json_text import JsonPath
-from bidsapp.model.notes import Notes
+from bidsapp.model.faults import Spot
 from bidsapp.model.schema import TransformationsShape
 from bidsapp.model.text import check_name, read_boolean
 from bidsapp.records.documents import Document
@@ -41,43 +39,38 @@ MAX_RATE_HZ = 1000.0
 TEXTS = ("Query", "Sep", "OutputPrefix", "OutputSuffix")
 
 
-def make_instructions(
-    shape: TransformationsShape | None, path: JsonPath, faults: Faults, notes: Notes
-) -> tuple[Instruction, ...]:
+def make_instructions(shape: TransformationsShape | None, spot: Spot) -> tuple[Instruction, ...]:
     """Return the instructions of a Transformations block; another program's set is a fault."""
     if shape is None:
         return ()
     if shape.Transformer not in TRANSFORMER_SETS:
-        faults.add(
-            [*path, "Transformer"],
+        spot.at("Transformer").fault(
             f"{shape.Transformer!r:.60} is no known set of transformers. There are "
             f"{' and '.join(TRANSFORMER_SETS)} (also called bidspm, cpp_spm).",
         )
         return ()
     if len(shape.Instructions) > MAX_INSTRUCTIONS:
-        faults.add([*path, "Instructions"], f"has more than {MAX_INSTRUCTIONS} steps.")
+        spot.at("Instructions").fault(f"has more than {MAX_INSTRUCTIONS} steps.")
         return ()
     lists = [value for table in shape.Instructions for value in table.values() if isinstance(value, list)]
     n_names = sum(map(len, lists))
     if n_names > MAX_NAMES:
-        faults.add(
-            [*path, "Instructions"], f"name {n_names:,} variables; at most {MAX_NAMES:,} are accepted."
-        )
+        spot.at("Instructions").fault(f"name {n_names:,} variables; at most {MAX_NAMES:,} are accepted.")
         return ()
     steps = [
-        _instruction(table, shape.Transformer, [*path, "Instructions", index], faults, notes)
+        _instruction(table, shape.Transformer, spot.at("Instructions", index))
         for index, table in enumerate(shape.Instructions)
     ]
     return tuple(step for step in steps if step is not None)
 
 
-def read_delays(delays: Any, path: JsonPath, faults: Faults) -> tuple[int, ...]:
+def read_delays(delays: Any, spot: Spot) -> tuple[int, ...]:
     """Return FIR delays in volumes as whole numbers."""
     if delays is None:
         return ()
     whole = isinstance(delays, list) and all(map(_is_count, delays))
     if not whole or len(set(delays)) != len(delays) or not 0 < len(delays) <= MAX_FIR_DELAYS:
-        faults.add(path, "the delays must be different whole numbers of volumes, 0 or more.")
+        spot.fault("the delays must be different whole numbers of volumes, 0 or more.")
         return ()
     return tuple(int(delay) for delay in delays)
 
@@ -87,46 +80,43 @@ def _is_count(value: Any) -> bool:
     return number and 0 <= value < 1000 and value == int(value)
 
 
-def _instruction(
-    table: Document, transformer: str, path: JsonPath, faults: Faults, notes: Notes
-) -> Instruction | None:
+def _instruction(table: Document, transformer: str, spot: Spot) -> Instruction | None:
     name, known = table.get("Name"), TRANSFORMER_SETS[transformer]
     if not isinstance(name, str) or name not in known:
         hint = did_you_mean(name, known, f"There are {', '.join(known)}.")
         hint = f"It is one of {MATLAB_SET}." if str(name) in TRANSFORMER_SETS[MATLAB_SET] else hint
-        faults.add([*path, "Name"], f"there is no transformer {name!r:.60} in {transformer}. {hint}")
+        spot.at("Name").fault(f"there is no transformer {name!r:.60} in {transformer}. {hint}")
         return None
     arguments = {key: value for key, value in table.items() if key not in ("Name", "Description")}
-    _check_keys(name, arguments, known[name], path, faults)
+    _check_keys(name, arguments, known[name], spot)
     for key, value in arguments.items():
-        arguments[key] = read = _argument(name, key, value, [*path, key], faults)
+        arguments[key] = read = _argument(name, key, value, spot.at(key))
         if isinstance(value, str) and isinstance(read, (str, bool)) and read != value:
-            notes.correct([*path, key], read, f"{key} {value!r} is read as {json.dumps(read)}")
-    _check_values(name, arguments, path, faults)
+            spot.at(key).correct(read, f"{key} {value!r} is read as {json.dumps(read)}")
+    _check_values(name, arguments, spot)
     if name == "Convolve":
-        arguments["FIRDelays"] = read_delays(arguments.get("FIRDelays"), [*path, "FIRDelays"], faults)
-    where = f"{path[0]}[{path[1]}].Transformations.Instructions[{path[-1]}]"
+        arguments["FIRDelays"] = read_delays(arguments.get("FIRDelays"), spot.at("FIRDelays"))
     if name == "Replace" and transformer == MATLAB_SET:
-        arguments["Replace"] = _read_rules(arguments["Replace"], [*path, "Replace"], faults)
+        arguments["Replace"] = _read_rules(arguments["Replace"], spot.at("Replace"))
     elif name == "Replace" and not isinstance(arguments["Replace"], dict):
-        faults.add([*path, "Replace"], "must be an object that maps old values to new ones.")
+        spot.at("Replace").fault("must be an object that maps old values to new ones.")
     elif name == "Replace" and arguments.get("Attribute") == "all":
-        faults.add([*path, "Attribute"], "must be one of value, onset, duration.")
-    return Instruction(name, arguments, where, transformer)
+        spot.at("Attribute").fault("must be one of value, onset, duration.")
+    return Instruction(name, arguments, spot.where, transformer)
 
 
-def _argument(name: str, key: str, value: Any, path: JsonPath, faults: Faults) -> Any:
+def _argument(name: str, key: str, value: Any, spot: Spot) -> Any:
     """Return the value of an argument in the form that the transformers take."""
     if key in NAMES:
-        return _names(value, path, faults)
+        return _names(value, spot)
     if key in CHOICES:
-        return _choice(value, CHOICES[key], path, faults)
+        return _choice(value, CHOICES[key], spot)
     if key in BOOLEANS.get(name, ()):
-        return _boolean(value, path, faults)
+        return _boolean(value, spot)
     return value
 
 
-def _read_rules(value: Any, path: JsonPath, faults: Faults) -> list[tuple[Any, Any]]:
+def _read_rules(value: Any, spot: Spot) -> list[tuple[Any, Any]]:
     """Return the rules of a Replace as (old, new), from objects with key and value or from pybids' table."""
     if isinstance(value, dict) and set(value) != {"key", "value"}:
         return list(value.items())
@@ -135,55 +125,55 @@ def _read_rules(value: Any, path: JsonPath, faults: Faults) -> list[tuple[Any, A
         pairs = [(rule["key"], rule["value"]) for rule in rules]
         if all(isinstance(item, (str, int, float)) for pair in pairs for item in pair):
             return pairs
-    faults.add(path, "must be a list of objects with key and value, each a text or a number.")
+    spot.fault("must be a list of objects with key and value, each a text or a number.")
     return []
 
 
-def _check_keys(name: str, arguments: Document, known: Sequence[str], path: JsonPath, faults: Faults) -> None:
+def _check_keys(name: str, arguments: Document, known: Sequence[str], spot: Spot) -> None:
     for key in arguments:
         if key not in known:
             hint = did_you_mean(key, known, f"It takes {', '.join(known)}.")
-            faults.add([*path, key], f"{name} has no such argument. {hint}")
+            spot.at(key).fault(f"{name} has no such argument. {hint}")
     needed = [key for key in ("Input", *REQUIRED_ARGUMENTS.get(name, ())) if key in known]
     for key in needed:
         if arguments.get(key) in (None, [], ""):
-            faults.add(path, f"{name} needs {key}.")
+            spot.fault(f"{name} needs {key}.")
             arguments[key] = []
 
 
-def _choice(value: Any, allowed: Sequence[str | None], path: JsonPath, faults: Faults) -> Any:
+def _choice(value: Any, allowed: Sequence[str | None], spot: Spot) -> Any:
     value = value.lower() if isinstance(value, str) else value
     if value not in allowed:
-        faults.add(path, f"is {value!r:.40}, but must be one of {', '.join(map(str, allowed))}.")
+        spot.fault(f"is {value!r:.40}, but must be one of {', '.join(map(str, allowed))}.")
     return value
 
 
-def _boolean(value: Any, path: JsonPath, faults: Faults) -> bool | None:
+def _boolean(value: Any, spot: Spot) -> bool | None:
     boolean = read_boolean(value)
     if boolean is None:
-        faults.add(path, "must be true or false.")
+        spot.fault("must be true or false.")
     return boolean
 
 
-def _check_values(name: str, arguments: Document, path: JsonPath, faults: Faults) -> None:
+def _check_values(name: str, arguments: Document, spot: Spot) -> None:
     """Check the arguments that are numbers, texts and tables."""
     for key in NUMBERS:
         value = arguments.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > MAX_NUMBER:
-            faults.add([*path, key], "must be a number.")
+            spot.at(key).fault("must be a number.")
     rate = arguments.get("SamplingRate")
     number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
     if rate not in (None, "TR") and not (number and 1 / MAX_RATE_HZ <= rate <= MAX_RATE_HZ):
-        faults.add([*path, "SamplingRate"], f'must be "TR", or a number of Hz up to {MAX_RATE_HZ:g}.')
+        spot.at("SamplingRate").fault(f'must be "TR", or a number of Hz up to {MAX_RATE_HZ:g}.')
     for key in TEXTS:
         value = arguments.get(key, "")
         if not isinstance(value, str) or len(value) > MAX_TEXT:
-            faults.add([*path, key], "must be a text.")
+            spot.at(key).fault("must be a text.")
     if arguments.get("Value", []) != [] and not _is_number_or_text(arguments["Value"]):
-        faults.add([*path, "Value"], "must be a number.")
+        spot.at("Value").fault("must be a number.")
     weights = arguments.get("Weights", [])
     if not isinstance(weights, list) or not all(isinstance(w, (int, float)) for w in weights):
-        faults.add([*path, "Weights"], "must be a list of numbers.")
+        spot.at("Weights").fault("must be a list of numbers.")
 
 
 def _is_number_or_text(value: Any) -> bool:
@@ -194,13 +184,13 @@ def _is_number_or_text(value: Any) -> bool:
         return False
 
 
-def _names(value: Any, path: JsonPath, faults: Faults) -> tuple[str, ...]:
+def _names(value: Any, spot: Spot) -> tuple[str, ...]:
     """Return a text or a list of texts as a tuple."""
     items = value if isinstance(value, list) else [value]
     for index, item in enumerate(items):
-        here = [*path, index] if isinstance(value, list) else path
+        here = spot.at(index) if isinstance(value, list) else spot
         if isinstance(item, str):
-            check_name(item, here, faults)
+            check_name(item, here)
         else:
-            faults.add(here, "must be the name of a variable.")
+            here.fault("must be the name of a variable.")
     return tuple(item for item in items if isinstance(item, str))

@@ -7,10 +7,8 @@ from itertools import islice
 from typing import Any
 
 from bidsapp.errors import did_you_mean, near_names, some_names
-from bidsapp.model.faults import Faults
+from bidsapp.model.faults import Spot
 from bidsapp.model.instructions import make_instructions, read_delays
-from bidsapp.model.json_text import JsonPath
-from bidsapp.model.notes import Notes
 from bidsapp.model.respelled import respell_conditions
 from bidsapp.model.schema import ContrastShape, DummyShape, ModelShape, NodeShape, OptionsShape, ResponseShape
 from bidsapp.model.software import check_software
@@ -35,111 +33,99 @@ MAX_SEARCHED, MAX_UNKNOWN = 200, 12
 MAX_LISTED = 8
 
 
-def make_node(shape: NodeShape, path: JsonPath, faults: Faults, notes: Notes) -> Node:
-    """Return the record of a node; faults and notes are added to their lists."""
-    check_name(shape.Name, [*path, "Name"], faults)
-    x = read_columns(shape.Model.X, [*path, "Model", "X"], faults)
+def make_node(shape: NodeShape, spot: Spot) -> Node:
+    """Return the record of a node; faults and notes of it are kept by its place."""
+    check_name(shape.Name, spot.at("Name"))
+    x = read_columns(shape.Model.X, spot.at("Model", "X"))
     if not x:
-        faults.add([*path, "Model", "X"], "is empty; name a column, or 1 for the intercept.")
-    _drop_repeats(shape.Name, x, shape.Model.X, [*path, "Model", "X"], notes)
-    _drop_repeats(shape.Name, shape.GroupBy, shape.GroupBy, [*path, "GroupBy"], notes)
+        spot.at("Model", "X").fault("is empty; name a column, or 1 for the intercept.")
+    _drop_repeats(shape.Name, x, shape.Model.X, spot.at("Model", "X"))
+    _drop_repeats(shape.Name, shape.GroupBy, shape.GroupBy, spot.at("GroupBy"))
     n_patterns = sum(map(is_wildcard, x))
     if n_patterns > MAX_PATTERNS:
-        faults.add(
-            [*path, "Model", "X"], f"has {n_patterns:,} wildcards; at most {MAX_PATTERNS} are accepted."
-        )
-    hrf = _response(shape.Model.HRF, [*path, "Model", "HRF"], faults, notes)
-    _check_grouping(shape, [*path, "GroupBy"], faults)
-    _check_formula(shape.Model.Formula, [*path, "Model", "Formula"], faults)
-    check_software(shape, [*path, "Model", "Software"], faults)
+        spot.at("Model", "X").fault(f"has {n_patterns:,} wildcards; at most {MAX_PATTERNS} are accepted.")
+    hrf = _response(shape.Model.HRF, spot.at("Model", "HRF"))
+    _check_grouping(shape, spot.at("GroupBy"))
+    _check_formula(shape.Model.Formula, spot.at("Model", "Formula"))
+    check_software(shape, spot.at("Model", "Software"))
     if shape.Level != "Run":
-        _refuse_run_keys(shape.Model, [*path, "Model"], faults)
+        _refuse_run_keys(shape.Model, spot.at("Model"))
     node = Node(
         level=shape.Level,
         name=shape.Name,
         group_by=tuple(dict.fromkeys(shape.GroupBy)),
         x=tuple(dict.fromkeys(x)),
         type=shape.Model.Type,
-        transformations=make_instructions(shape.Transformations, [*path, "Transformations"], faults, notes),
+        transformations=make_instructions(shape.Transformations, spot.at("Transformations")),
         formula=shape.Model.Formula,
         hrf=hrf,
-        options=_settings(shape.Model.Options, [*path, "Model", "Options"], faults),
+        options=_settings(shape.Model.Options, spot.at("Model", "Options")),
         software=shape.Model.Software or {},
-        contrasts=_contrasts(shape.Contrasts or (), [*path, "Contrasts"], faults),
-        dummy=_dummy(shape.DummyContrasts, [*path, "DummyContrasts", "Contrasts"], faults),
-        where=f"{path[0]}[{path[1]}]",
+        contrasts=_contrasts(shape.Contrasts or (), spot.at("Contrasts")),
+        dummy=_dummy(shape.DummyContrasts, spot.at("DummyContrasts", "Contrasts")),
+        where=spot.where,
     )
     tests = [rule.test for rule in node.contrasts] + ([node.dummy.test] if node.dummy else [])
     if "pass" in tests:
-        notes.append_at(path, f"{shape.Name}: the test 'pass' is read as 't': maps of t are written as well")
+        spot.note(f"{shape.Name}: the test 'pass' is read as 't': maps of t are written as well")
     if not node.formula and n_patterns <= MAX_PATTERNS:
-        node = respell_conditions(node, _Columns(node.x), path, faults, notes)
-    _check_conditions(node, path, faults)
+        node = respell_conditions(node, _Columns(node.x), spot)
+    _check_conditions(node, spot)
     return node
 
 
-def _drop_repeats(
-    node: str, names: Sequence[str], written: Sequence[Any], path: JsonPath, notes: Notes
-) -> None:
+def _drop_repeats(node: str, names: Sequence[str], written: Sequence[Any], spot: Spot) -> None:
     """Write a list of names without those that stand there more than once, with a note."""
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled and len(names) == len(written):
         once: dict[str, Any] = {}
         for name, item in zip(names, written, strict=True):
             once.setdefault(name, item)
-        words = f"{node}: {path[-1]} has {some_names(doubled, MAX_LISTED)} more than once: taken once"
-        notes.correct(path, list(once.values()), words)
+        words = f"{node}: {spot.path[-1]} has {some_names(doubled, MAX_LISTED)} more than once: taken once"
+        spot.correct(list(once.values()), words)
 
 
-def _refuse_run_keys(shape: ModelShape, path: JsonPath, faults: Faults) -> None:
+def _refuse_run_keys(shape: ModelShape, spot: Spot) -> None:
     """Refuse what only runs have: series to filter, events to convolve, images to mask."""
     options = shape.Options.model_dump(exclude_none=True, exclude={"Description"}) if shape.Options else {}
     asked = [["Options", key] for key, value in options.items() if value not in ("none", [], {})]
     for where in [*asked, *([["HRF"]] if shape.HRF else [])]:
-        faults.add(
-            [*path, *where], "belongs to a Run node; nothing reads it here. Move it there, or remove it."
-        )
+        spot.at(*where).fault("belongs to a Run node; nothing reads it here. Move it there, or remove it.")
 
 
-def _response(
-    shape: ResponseShape | None, path: JsonPath, faults: Faults, notes: Notes
-) -> ResponseRule | None:
+def _response(shape: ResponseShape | None, spot: Spot) -> ResponseRule | None:
     if shape is None:
         return None
-    name, parameters = _spell_response(shape, path, notes)
-    delays = _read_delays(name, parameters, path, notes)
+    name, parameters = _spell_response(shape, spot)
+    delays = _read_delays(name, parameters, spot)
     if name not in HRF_MODELS:
         hint = did_you_mean(name, HRF_MODELS, begin=" Did you mean")
-        faults.add([*path, "Model"], f"is {shape.Model!r:.60}; there are {', '.join(HRF_MODELS)}.{hint}")
+        spot.at("Model").fault(f"is {shape.Model!r:.60}; there are {', '.join(HRF_MODELS)}.{hint}")
     elif parameters:
         listed = some_names(parameters, MAX_LISTED)
-        faults.add([*path, "Parameters"], f"{listed}: the response {name!r} takes no such parameter.")
+        spot.at("Parameters").fault(f"{listed}: the response {name!r} takes no such parameter.")
     if name == "fir" and delays is None:
-        faults.add(
-            [*path, "Parameters"], "the model 'fir' needs fir_delays, a list of whole numbers of volumes."
-        )
+        spot.at("Parameters").fault("the model 'fir' needs fir_delays, a list of whole numbers of volumes.")
     if len(shape.Variables) > MAX_CONDITIONS or sum(map(is_wildcard, shape.Variables)) > MAX_PATTERNS:
-        faults.add(
-            [*path, "Variables"], f"has more than {MAX_CONDITIONS:,} names or {MAX_PATTERNS} wildcards."
-        )
+        spot.at("Variables").fault(f"has more than {MAX_CONDITIONS:,} names or {MAX_PATTERNS} wildcards.")
         return None
     for index, variable in enumerate(shape.Variables):
-        check_name(variable, [*path, "Variables", index], faults)
-    return ResponseRule(tuple(shape.Variables), name, read_delays(delays, [*path, "Parameters"], faults))
+        check_name(variable, spot.at("Variables", index))
+    return ResponseRule(tuple(shape.Variables), name, read_delays(delays, spot.at("Parameters")))
 
 
-def _read_delays(name: str, parameters: dict[str, Any], path: JsonPath, notes: Notes) -> Any:
+def _read_delays(name: str, parameters: dict[str, Any], spot: Spot) -> Any:
     """Take the delays out of the parameters of a response; only those of fir count."""
     given = [key for key in ("fir_delays", "FIRDelays") if key in parameters]
     delays = next((parameters.pop(key) for key in given), None)
     if given and name in HRF_MODELS and name != "fir":
         words = f"{given[0]} are of the model 'fir' alone: not used"
-        notes.correct([*path, "Parameters"], dict(parameters), words)
+        spot.at("Parameters").correct(dict(parameters), words)
         return None
     return delays
 
 
-def _spell_response(shape: ResponseShape, path: JsonPath, notes: Notes) -> tuple[str, dict[str, Any]]:
+def _spell_response(shape: ResponseShape, spot: Spot) -> tuple[str, dict[str, Any]]:
     """Return the name of a response as HRF_MODELS spells it, where it has one, and its parameters."""
     parts = [part.strip().lower() for part in shape.Model.replace("_", " ").split("+")]
     name = " + ".join(part.removesuffix("s") if part.startswith("derivative") else part for part in parts)
@@ -149,38 +135,37 @@ def _spell_response(shape: ResponseShape, path: JsonPath, notes: Notes) -> tuple
         name = "spm"
         if parameters:
             unread = f"; its Parameters ({some_names(parameters, MAX_LISTED)}) are not used"
-            notes.correct([*path, "Parameters"], {}, f"the HRF {shape.Model!r} is read as 'spm'{unread}")
+            spot.at("Parameters").correct({}, f"the HRF {shape.Model!r} is read as 'spm'{unread}")
             parameters = {}
     if name in HRF_MODELS and name != shape.Model:
-        notes.correct([*path, "Model"], name, f"the HRF {shape.Model!r} is read as {name!r}{unread}")
+        spot.at("Model").correct(name, f"the HRF {shape.Model!r} is read as {name!r}{unread}")
     return name, parameters
 
 
-def _settings(shape: OptionsShape | None, path: JsonPath, faults: Faults) -> ModelSettings:
+def _settings(shape: OptionsShape | None, spot: Spot) -> ModelSettings:
     if shape is None:
         return ModelSettings()
     for key in ("HighPassFilterCutoffHz", "LowPassFilterCutoffHz"):
         value = getattr(shape, key)
         if value is not None and not 0 < value < 100:
             hint = f" Is it a period? Then write {1 / value:.4g}." if value >= 100 else ""
-            faults.add([*path, key], f"is {value:g}; it must be a frequency in Hz above 0.{hint}")
+            spot.at(key).fault(f"is {value:g}; it must be a frequency in Hz above 0.{hint}")
     high, low = shape.HighPassFilterCutoffHz, shape.LowPassFilterCutoffHz
     if high is not None and low is not None and high >= low:
-        faults.add(path, f"the high-pass cut-off {high:g} Hz is not below the low-pass cut-off {low:g} Hz.")
+        spot.fault(f"the high-pass cut-off {high:g} Hz is not below the low-pass cut-off {low:g} Hz.")
     if shape.ReplaceVariables not in (None, "none", [], {}):
-        faults.add(
-            [*path, "ReplaceVariables"],
-            "is not supported: a column is the same in every voxel. Leave it out, and its columns out of X.",
+        spot.at("ReplaceVariables").fault(
+            "is not supported: a column is the same in every voxel. Leave it out, and its columns out of X."
         )
     return ModelSettings(high, low, shape.Mask, shape.Aggregate or "none")
 
 
-def _contrasts(shapes: Iterable[ContrastShape], path: JsonPath, faults: Faults) -> tuple[ContrastRule, ...]:
+def _contrasts(shapes: Iterable[ContrastShape], spot: Spot) -> tuple[ContrastRule, ...]:
     rules: list[ContrastRule] = []
     labels: dict[str, str] = {}
     for index, shape in enumerate(shapes):
-        here = [*path, index]
-        check_name(shape.Name, [*here, "Name"], faults)
+        here = spot.at(index)
+        check_name(shape.Name, here.at("Name"))
         label = make_label(shape.Name)
         if label in labels:
             other = labels[label]
@@ -189,79 +174,72 @@ def _contrasts(shapes: Iterable[ContrastShape], path: JsonPath, faults: Faults) 
                 if other == shape.Name
                 else (f"{shape.Name!r} and {other!r} give the same file name label {label!r}.")
             )
-            faults.add([*here, "Name"], f"{message} Rename one.")
+            here.at("Name").fault(f"{message} Rename one.")
         labels[label] = shape.Name
-        conditions = read_columns(shape.ConditionList, [*here, "ConditionList"], faults)
+        conditions = read_columns(shape.ConditionList, here.at("ConditionList"))
         if len(set(conditions)) < len(conditions):
-            faults.add([*here, "ConditionList"], "names a condition twice.")
-        weights = read_weights(
-            shape.Weights, shape.Test, len(shape.ConditionList), [*here, "Weights"], faults
-        )
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in here).lstrip(".")
-        rules.append(ContrastRule(shape.Name, conditions, weights, shape.Test, where))
+            here.at("ConditionList").fault("names a condition twice.")
+        weights = read_weights(shape.Weights, shape.Test, len(shape.ConditionList), here.at("Weights"))
+        rules.append(ContrastRule(shape.Name, conditions, weights, shape.Test, here.where))
     return tuple(rules)
 
 
-def _dummy(shape: DummyShape | None, path: JsonPath, faults: Faults) -> DummyRule | None:
+def _dummy(shape: DummyShape | None, spot: Spot) -> DummyRule | None:
     if shape is None:
         return None
-    names = None if shape.Contrasts is None else read_columns(shape.Contrasts, path, faults)
+    names = None if shape.Contrasts is None else read_columns(shape.Contrasts, spot)
     if sum(map(is_wildcard, names or ())) > MAX_PATTERNS:
-        faults.add(path, f"has more than {MAX_PATTERNS} wildcards.")
+        spot.fault(f"has more than {MAX_PATTERNS} wildcards.")
     return DummyRule(shape.Test, names)
 
 
-def _check_grouping(shape: NodeShape, path: JsonPath, faults: Faults) -> None:
+def _check_grouping(shape: NodeShape, spot: Spot) -> None:
     """Note names that are misspelt entities, and at Run nodes all that are no entities of a file."""
     known = tuple(SHORT_NAMES) if shape.Level == "Run" else GROUPINGS
     for index, name in enumerate(shape.GroupBy):
-        check_name(name, [*path, index], faults)
+        check_name(name, spot.at(index))
         near = near_names(name, known, cutoff=0.6 if shape.Level == "Run" else 0.85)
         if name not in known and near:
-            faults.add([*path, index], f"{name!r}: did you mean {near[0]!r}?")
+            spot.at(index).fault(f"{name!r}: did you mean {near[0]!r}?")
         elif name not in known and shape.Level == "Run":
-            faults.add(
-                [*path, index], f"{name!r} is no entity, which runs are grouped by: {', '.join(known)}."
-            )
+            spot.at(index).fault(f"{name!r} is no entity, which runs are grouped by: {', '.join(known)}.")
 
 
-def _check_formula(formula: str | None, path: JsonPath, faults: Faults) -> None:
+def _check_formula(formula: str | None, spot: Spot) -> None:
     if formula is None:
         return
     if len(formula) > 2000:
-        faults.add(path, "is longer than 2,000 characters.")
+        spot.fault("is longer than 2,000 characters.")
     elif not re.search(r"(?<![\w.])[01](?![\w.])", formula):
-        faults.add(
-            path, "has neither 0 nor 1; say whether the model has an intercept ('1 + ...' or '0 + ...')."
-        )
+        spot.fault("has neither 0 nor 1; say whether the model has an intercept ('1 + ...' or '0 + ...').")
 
 
-def _check_conditions(node: Node, path: JsonPath, faults: Faults) -> None:
+def _check_conditions(node: Node, spot: Spot) -> None:
     """Note conditions that no column of X can be, as far as X tells without the data."""
     if node.formula or sum(map(is_wildcard, node.x)) > MAX_PATTERNS:
         return
     contrasts = [
-        (rule.conditions, [*path, "Contrasts", i, "ConditionList"]) for i, rule in enumerate(node.contrasts)
+        (rule.conditions, spot.at("Contrasts", i, "ConditionList")) for i, rule in enumerate(node.contrasts)
     ]
     if node.dummy and node.dummy.contrasts:
-        contrasts.append((node.dummy.contrasts, [*path, "DummyContrasts", "Contrasts"]))
+        contrasts.append((node.dummy.contrasts, spot.at("DummyContrasts", "Contrasts")))
     n_conditions = sum(len(conditions) for conditions, _ in contrasts)
     if n_conditions > MAX_CONDITIONS:
         message = f"name {n_conditions:,} conditions; at most {MAX_CONDITIONS:,} are accepted."
-        faults.add([*path, "Contrasts"], message)
+        spot.at("Contrasts").fault(message)
         return
     known = _Columns(node.x)
     patterns = [name for name in (node.dummy.contrasts or () if node.dummy else ()) if is_wildcard(name)]
     for pattern in patterns[:MAX_PATTERNS]:
         # A dummy contrast is made for whatever a pattern matches.
         known.seen[pattern] = pattern in known or bool(match_names(pattern, node.x))
-    items = ((name, [*here, i]) for conditions, here in contrasts for i, name in enumerate(conditions))
+    items = ((name, here.at(i)) for conditions, here in contrasts for i, name in enumerate(conditions))
     unknown = ((name, here) for name, here in items if name not in known)
     for name, here in islice(unknown, MAX_UNKNOWN):
         x = node.x[:MAX_SEARCHED]
         if not _may_be_level(name, node) or near_names(name, x, cutoff=0.75):
             hint = did_you_mean(name, x, f"X has {some_names(node.x, MAX_LISTED)}.")
-            faults.add(here, f"{1 if name == INTERCEPT else repr(name)} is not in X. {hint}")
+            here.fault(f"{1 if name == INTERCEPT else repr(name)} is not in X. {hint}")
 
 
 class _Columns:

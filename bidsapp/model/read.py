@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from bidsapp.errors import EXIT_NO_INPUT, InputError, ModelError, ModelNote, did_you_mean
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.model.drafts import drop_private, is_unfilled
-from bidsapp.model.faults import Faults
+from bidsapp.model.faults import Faults, Spot
 from bidsapp.model.graph import make_edges, sort_nodes
 from bidsapp.model.invalid_contrasts import drop_contrasts
 from bidsapp.model.json_text import (
@@ -120,16 +120,17 @@ def _read_parts(
     """Return the shape of a model in today's form, its nodes in order, its edges and its input."""
     document = drop_private(document)
     _check_filled(document, faults)
-    shape = _check_shape(document, faults)
+    shape, spot = _check_shape(document, faults), Spot(faults, notes)
     if not VERSIONS.fullmatch(shape.BIDSModelVersion):
-        faults.add(["BIDSModelVersion"], f"{shape.BIDSModelVersion[:40]!r} is not a version; write '1.0.0'.")
-    check_name(shape.Name, ["Name"], faults)
-    nodes = [make_node(node, ["Nodes", index], faults, notes) for index, node in enumerate(shape.Nodes)]
+        version = shape.BIDSModelVersion[:40]
+        spot.at("BIDSModelVersion").fault(f"{version!r} is not a version; write '1.0.0'.")
+    check_name(shape.Name, spot.at("Name"))
+    nodes = [make_node(node, spot.at("Nodes", index)) for index, node in enumerate(shape.Nodes)]
     _check_unique(nodes, faults)
-    edges = make_edges(shape.Edges, nodes, faults)
-    entities = _make_input(shape.Input, faults)
+    edges = make_edges(shape.Edges, nodes, spot.at("Edges"))
+    entities = _make_input(shape.Input, spot.at("Input"))
     faults.raise_any()
-    ordered = sort_nodes(nodes, edges, faults)
+    ordered = sort_nodes(nodes, edges, spot.at("Edges"))
     faults.raise_any()
     return shape, ordered, edges, entities
 
@@ -224,7 +225,7 @@ def _check_unique(nodes: Sequence[Node], faults: Faults) -> None:
         faults.add(["Nodes", index, "Name"], f"{node.name!r} {why}. Rename one.")
 
 
-def _make_input(entities: Document | None, faults: Faults) -> dict[str, tuple[str, ...]]:
+def _make_input(entities: Document | None, spot: Spot) -> dict[str, tuple[str, ...]]:
     """Return entity (long name) -> labels, without the prefixes of file names."""
     table = {}
     for key, values in (entities or {}).items():
@@ -232,9 +233,9 @@ def _make_input(entities: Document | None, faults: Faults) -> dict[str, tuple[st
         if key not in (*SHORT_NAMES, "contrast"):
             there = f"there are {', '.join(SHORT_NAMES)}."
             hint = did_you_mean(key.lower(), SHORT_NAMES, there, "did you mean")
-            faults.add(["Input", key], f"is no entity; {hint}")
+            spot.at(key).fault(f"is no entity; {hint}")
         elif not all(map(_is_label, values)):
-            faults.add(["Input", key], "must be a list of labels.")
+            spot.at(key).fault("must be a list of labels.")
         else:
             values = [int(value) if isinstance(value, float) else value for value in values]
             table[key] = tuple(str(value).removeprefix(f"{SHORT_NAMES.get(key)}-") for value in values)

@@ -4,9 +4,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bidsapp.model.faults import Faults
+from bidsapp.model.faults import Spot
 from bidsapp.model.json_text import JsonPath
-from bidsapp.model.notes import Notes
 from bidsapp.model.wildcards import is_wildcard
 from bidsapp.records.model import INTERCEPT, Node
 
@@ -14,9 +13,7 @@ from bidsapp.records.model import INTERCEPT, Node
 MAX_ENDINGS = 10
 
 
-def respell_conditions(
-    node: Node, known: Container[str], path: JsonPath, faults: Faults, notes: Notes
-) -> Node:
+def respell_conditions(node: Node, known: Container[str], spot: Spot) -> Node:
     """Return a node whose contrasts name its columns as X does.
 
     Parameters
@@ -33,29 +30,27 @@ def respell_conditions(
                 continue
             near = _spellings(name, endings)
             if len(near) > 1:
-                faults.add([*where, index], f"{name!r} may be {' or '.join(map(repr, near))}. Write which.")
+                where.at(index).fault(f"{name!r} may be {' or '.join(map(repr, near))}. Write which.")
             elif near:
                 table[name] = near[0]
-                notes.correct([*where, index], near[0], f"{node.name}: {name!r} is read as {near[0]!r}")
+                where.at(index).correct(near[0], f"{node.name}: {name!r} is read as {near[0]!r}")
         found = tuple(table.get(name, name) for name in names)
         if len(set(found)) < len(found) == len(set(names)):
-            faults.add(where, "names a condition twice, in two spellings.")
+            where.fault("names a condition twice, in two spellings.")
         return found
 
     contrasts = [
-        replace(rule, conditions=respell(rule.conditions, [*path, "Contrasts", index, "ConditionList"]))
+        replace(rule, conditions=respell(rule.conditions, spot.at("Contrasts", index, "ConditionList")))
         for index, rule in enumerate(node.contrasts)
     ]
     dummy = node.dummy
     if dummy is not None and dummy.contrasts:
-        dummy = replace(dummy, contrasts=respell(dummy.contrasts, [*path, "DummyContrasts", "Contrasts"]))
+        dummy = replace(dummy, contrasts=respell(dummy.contrasts, spot.at("DummyContrasts", "Contrasts")))
     node = replace(node, contrasts=tuple(contrasts), dummy=dummy)
-    return _respell_response(node, known, endings, path, notes)
+    return _respell_response(node, known, endings, spot)
 
 
-def _respell_response(
-    node: Node, known: Container[str], endings: dict[str, list[str]], path: JsonPath, notes: Notes
-) -> Node:
+def _respell_response(node: Node, known: Container[str], endings: dict[str, list[str]], spot: Spot) -> Node:
     """Return a node whose HRF names columns as X does, but for what its Transformations make or take."""
     if node.hrf is None:
         return node
@@ -66,8 +61,8 @@ def _respell_response(
         found = _spellings(name, endings) if name not in known and name not in own else []
         if len(found) == 1:
             variables[index] = found[0]
-            where = [*path, "Model", "HRF", "Variables", index]
-            notes.correct(where, found[0], f"{node.name}: {name!r} of HRF is read as {found[0]!r}")
+            where = spot.at("Model", "HRF", "Variables", index)
+            where.correct(found[0], f"{node.name}: {name!r} of HRF is read as {found[0]!r}")
     return replace(node, hrf=replace(node.hrf, variables=tuple(variables)))
 
 

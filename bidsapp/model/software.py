@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bidsapp.errors import SettingsError, did_you_mean, near_names, some_names
-from bidsapp.model.faults import Faults
-from bidsapp.model.json_text import JsonPath
+from bidsapp.model.faults import Spot
 from bidsapp.model.modulations import has_unread, read_modulations
 from bidsapp.model.notes import Notes
 from bidsapp.model.schema import NodeShape
@@ -78,79 +77,76 @@ def _is_near(name: str) -> bool:
     return bool(near_names(name, [NAME], cutoff=0.8, fold=True))
 
 
-def check_software(shape: NodeShape, path: JsonPath, faults: Faults) -> None:
+def check_software(shape: NodeShape, spot: Spot) -> None:
     """Note faults of our keys, and of what may be meant for us."""
     software = shape.Model.Software or {}
     if has_unread(software):
-        faults.add(
-            [*path, "SPM", "ParametricModulations"],
+        spot.at("SPM", "ParametricModulations").fault(
             "only the first power of one column at the events of one condition (column.level) is read. Write "
             "the modulation as transformations (Filter and Demean, or Product and Assign) and name it in X.",
         )
     for name in software:
         if name != NAME and _is_near(name):
-            faults.add([*path, name], f"unknown program; did you mean {NAME!r}?")
+            spot.at(name).fault(f"unknown program; did you mean {NAME!r}?")
     for key, value in software.get(NAME, {}).items():
-        _check_key(key, value, shape.Level, [*path, NAME, key], faults)
+        _check_key(key, value, shape.Level, spot.at(NAME, key))
 
 
 def _listed(value: Any) -> str:
     return some_names(value if isinstance(value, dict) else [str(value)[:40]], MAX_LISTED)
 
 
-def _check_key(key: str, value: Any, level: str, path: JsonPath, faults: Faults) -> None:
+def _check_key(key: str, value: Any, level: str, spot: Spot) -> None:
     if key not in OURS:
         hint = did_you_mean(key, OURS, f"there are {', '.join(OURS)}.", "did you mean")
-        faults.add(path, f"unknown key; {hint}")
+        spot.fault(f"unknown key; {hint}")
         return
     levels, values = OURS[key]
     if level not in levels:
-        faults.add(
-            path, f"belongs to a {' or '.join(levels)} node; a {level} node does not read it. Move it."
-        )
+        spot.fault(f"belongs to a {' or '.join(levels)} node; a {level} node does not read it. Move it.")
     elif key == "Confounds":
-        _check_strategy(value, path, faults)
+        _check_strategy(value, spot)
     elif key == "SubjectContrasts":
-        _check_subject_contrasts(value, path, faults)
+        _check_subject_contrasts(value, spot)
     elif key == "Descriptive":
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            faults.add(path, "must be a list of names of contrasts.")
+            spot.fault("must be a list of names of contrasts.")
     elif value not in values:
-        faults.add(path, f"must be one of {', '.join(map(str, values))}.")
+        spot.fault(f"must be one of {', '.join(map(str, values))}.")
 
 
-def _check_subject_contrasts(items: Any, path: JsonPath, faults: Faults) -> None:
+def _check_subject_contrasts(items: Any, spot: Spot) -> None:
     """Check contrasts within subjects: a list of objects with Name, Cells and rows of Weights."""
     names: set[str] = set()
     for index, item in enumerate(items if isinstance(items, list) else [None]):
-        where = [*path, index]
+        where = spot.at(index)
         if not isinstance(item, dict) or set(item) != {"Name", "Cells", "Weights"}:
-            faults.add(where, "must be an object with Name, Cells (contrasts) and Weights (rows).")
+            where.fault("must be an object with Name, Cells (contrasts) and Weights (rows).")
             continue
-        _check_own_name(item["Name"], names, [*where, "Name"], faults)
+        _check_own_name(item["Name"], names, where.at("Name"))
         cells, rows = item["Cells"], item["Weights"]
         if not isinstance(cells, list) or not isinstance(rows, list) or not cells or not rows:
-            faults.add(where, "Cells and Weights must be lists that are not empty.")
+            where.fault("Cells and Weights must be lists that are not empty.")
         elif not all(isinstance(cell, str) for cell in cells) or len(set(cells)) < len(cells):
-            faults.add([*where, "Cells"], "must be names of contrasts, each once.")
+            where.at("Cells").fault("must be names of contrasts, each once.")
         elif any(not isinstance(row, list) or len(row) != len(cells) for row in rows):
-            faults.add([*where, "Weights"], f"every row must hold {len(cells)} numbers, one for each cell.")
+            where.at("Weights").fault(f"every row must hold {len(cells)} numbers, one for each cell.")
         elif any(read_number(weight) is None for row in rows for weight in row):
-            faults.add([*where, "Weights"], 'must hold numbers, or fractions such as "1/3".')
+            where.at("Weights").fault('must hold numbers, or fractions such as "1/3".')
 
 
-def _check_own_name(name: Any, taken: set[str], path: JsonPath, faults: Faults) -> None:
+def _check_own_name(name: Any, taken: set[str], spot: Spot) -> None:
     """Note a name that is no text, or has the file name of an earlier one; add its label to those taken."""
     if not isinstance(name, str) or not name.strip():
-        faults.add(path, "must be a text.")
+        spot.fault("must be a text.")
     elif make_label(name) in taken:
-        faults.add(path, f"{name!r:.60} has the file name of an earlier one.")
+        spot.fault(f"{name!r:.60} has the file name of an earlier one.")
     else:
         taken.add(make_label(name))
 
 
-def _check_strategy(text: Any, path: JsonPath, faults: Faults) -> None:
+def _check_strategy(text: Any, spot: Spot) -> None:
     try:
         parse_strategy(str(text))
     except SettingsError as error:
-        faults.add(path, str(error).removeprefix("--confounds: "))
+        spot.fault(str(error).removeprefix("--confounds: "))

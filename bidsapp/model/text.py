@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from bidsapp.model.faults import Faults
-from bidsapp.model.json_text import JsonPath
+from bidsapp.model.faults import Spot
 from bidsapp.records.model import INTERCEPT
 
 MAX_NAME = 200
@@ -26,73 +25,71 @@ def find_only(value: Any) -> Any:
     return value
 
 
-def check_name(name: str, path: JsonPath, faults: Faults) -> None:
+def check_name(name: str, spot: Spot) -> None:
     """Note a name that no person writes: empty, endless, with control characters, markup or a path."""
     if not name.strip():
-        faults.add(path, "is empty; give it a name.")
+        spot.fault("is empty; give it a name.")
     elif len(name) > MAX_NAME:
-        faults.add(path, f"has {len(name)} characters; at most {MAX_NAME} are accepted.")
+        spot.fault(f"has {len(name)} characters; at most {MAX_NAME} are accepted.")
     elif CONTROLS.search(name):
-        faults.add(path, f"{name!r} has control characters.")
-    elif MARKUP.search(name) and not faults.markup_is_text:
-        faults.add(path, f"{name!r} has markup; write plain text.")
+        spot.fault(f"{name!r} has control characters.")
+    elif MARKUP.search(name) and not spot.faults.markup_is_text:
+        spot.fault(f"{name!r} has markup; write plain text.")
     elif CLIMBING.search(name):
-        faults.add(path, f"{name!r} looks like a path; write plain text.")
+        spot.fault(f"{name!r} looks like a path; write plain text.")
 
 
-def read_columns(items: Sequence[Any], path: JsonPath, faults: Faults) -> tuple[str, ...]:
+def read_columns(items: Sequence[Any], spot: Spot) -> tuple[str, ...]:
     """Return the column names of a list of X or ConditionList; the number 1 is the intercept."""
     if len(items) > MAX_COLUMNS:
-        faults.add(path, f"has {len(items):,} entries; at most {MAX_COLUMNS:,} are accepted.")
+        spot.fault(f"has {len(items):,} entries; at most {MAX_COLUMNS:,} are accepted.")
         return ()
     names = []
     for index, item in enumerate(items):
         if item in (1, "1") and not isinstance(item, bool):
             names.append(INTERCEPT)
         elif isinstance(item, str):
-            check_name(item, [*path, index], faults)
+            check_name(item, spot.at(index))
             names.append(item)
         else:
-            faults.add([*path, index], f"is {item!r:.40}; a column is a name, or 1 for the intercept.")
+            spot.at(index).fault(f"is {item!r:.40}; a column is a name, or 1 for the intercept.")
     return tuple(names)
 
 
 def read_weights(
-    weights: Sequence[Any], test: str, n_conditions: int, path: JsonPath, faults: Faults
+    weights: Sequence[Any], test: str, n_conditions: int, spot: Spot
 ) -> tuple[tuple[float, ...], ...]:
     """Return weights as rows of numbers; a fault is noted where they do not fit the conditions."""
     nested = [isinstance(item, list) for item in weights]
     if any(nested) and not all(nested):
-        faults.add(path, "mixes numbers and lists.")
+        spot.fault("mixes numbers and lists.")
         return ()
     if any(nested) and test != "F" and len(weights) > 1:
-        faults.add(
-            path, f"has {len(weights)} rows; a {test} test has one. Use Test 'F', or one list of numbers."
-        )
+        spot.fault(f"has {len(weights)} rows; a {test} test has one. Use Test 'F', or one list of numbers.")
         return ()
     rows = weights if any(nested) else [weights]
     if len(rows) > MAX_COLUMNS:
-        faults.add(path, f"has {len(rows):,} rows.")
+        spot.fault(f"has {len(rows):,} rows.")
         return ()
     return tuple(
-        _read_row(row, n_conditions, [*path, index] if any(nested) else path, faults)
+        _read_row(row, n_conditions, spot.at(index) if any(nested) else spot)
         for index, row in enumerate(rows)
     )
 
 
-def _read_row(row: Sequence[Any], n_conditions: int, path: JsonPath, faults: Faults) -> tuple[float, ...]:
+def _read_row(row: Sequence[Any], n_conditions: int, spot: Spot) -> tuple[float, ...]:
     if len(row) != n_conditions:
-        faults.add(path, f"has {len(row)} weights for {n_conditions} conditions. Give one weight for each.")
+        spot.fault(f"has {len(row)} weights for {n_conditions} conditions. Give one weight for each.")
         return ()
     numbers = []
     for index, item in enumerate(row):
         number = read_number(item)
         if number is None:
-            faults.add([*path, index], f'is {item!r:.40}; a weight is a number or a fraction such as "1/3".')
+            spot.at(index).fault(f'is {item!r:.40}; a weight is a number or a fraction such as "1/3".')
         else:
             numbers.append(number)
     if len(numbers) == len(row) and not any(numbers):
-        faults.add(path, "has only zeros; such a contrast tests nothing.")
+        spot.fault("has only zeros; such a contrast tests nothing.")
     return tuple(numbers)
 
 

@@ -2,14 +2,18 @@
 
 import pytest
 
+from bidsapp.model.faults import Faults, Spot
 from bidsapp.model.instructions import _check_values, read_delays
+from bidsapp.model.notes import Notes
 
 
-class Faults(list):
-    """Keeps where faults are, and their texts."""
+def make_spot(*path):
+    return Spot(Faults("model", "{}"), Notes({}), path)
 
-    def add(self, path, text):
-        self.append((path, text))
+
+def faults_of(spot):
+    """Where faults are, and their texts."""
+    return [(path, text) for path, _, text in spot.faults.found]
 
 
 @pytest.mark.parametrize(
@@ -18,24 +22,26 @@ class Faults(list):
     ids=lambda delays: f"{len(delays)} delays",
 )
 def test_delays_are_different_whole_numbers(delays):
-    faults = Faults()
-    found = read_delays(delays, ["FIRDelays"], faults)
+    spot = make_spot("FIRDelays")
+    found = read_delays(delays, spot)
     assert found == tuple(delays)
     assert all(type(delay) is int for delay in found)
-    assert not faults
+    assert not faults_of(spot)
 
 
 @pytest.mark.parametrize(
     "delays", [[], [-1], [0.5], [1000], [1, 1], [True], ["1"], list(range(101)), 3, "0", {"0": 1}], ids=str
 )
 def test_other_delays_are_faults(delays):
-    faults = Faults()
-    assert read_delays(delays, ["FIRDelays"], faults) == ()
-    assert faults == [(["FIRDelays"], "the delays must be different whole numbers of volumes, 0 or more.")]
+    spot = make_spot("FIRDelays")
+    assert read_delays(delays, spot) == ()
+    assert faults_of(spot) == [
+        (("FIRDelays",), "the delays must be different whole numbers of volumes, 0 or more.")
+    ]
 
 
 def test_without_delays_there_are_none():
-    assert read_delays(None, [], None) == ()
+    assert read_delays(None, make_spot()) == ()
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,6 @@ def test_without_delays_there_are_none():
 def test_values_at_the_ends_of_what_they_may_be(key, right, wrong):
     for values, n_faults in ((right, 0), (wrong, 1)):
         for value in values:
-            faults = Faults()
-            _check_values("Scale", {key: value}, ["here"], faults)
-            assert [path for path, _ in faults] == [["here", key]] * n_faults, value
+            spot = make_spot("here")
+            _check_values("Scale", {key: value}, spot)
+            assert [path for path, _ in faults_of(spot)] == [("here", key)] * n_faults, value
