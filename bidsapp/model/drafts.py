@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from bidsapp.model.notes import Notes
 from bidsapp.model.schema import DocumentShape
+from bidsapp.model.text import is_plain_number, list_at, objects, table_at
 from bidsapp.records.documents import Document
 from bidsapp.records.model import LONG_NAMES, SHORT_NAMES
 
@@ -22,6 +23,7 @@ RUN_KEYS = ("HRF", "Options")
 # A bare "intercept" is a column of that name as well, which is read where names are.
 OLD_INTERCEPT = re.compile(r"@(?i:intercept)|Intercept|INTERCEPT")
 RESPONSE_KEYS = ("HRF_variables", "HRFVariables")
+ENTITY_NAMES = {name: name for name in (*SHORT_NAMES, "contrast")} | LONG_NAMES
 
 
 def drop_private(value: Any) -> Any:
@@ -33,43 +35,36 @@ def drop_private(value: Any) -> Any:
 
 def read_input(document: Document, notes: Notes) -> None:
     """Give the entities of Input their long names in small letters; other keys stay, to be refused."""
-    entities: Any = document.get("Input")
-    names = {name: name for name in (*SHORT_NAMES, "contrast")} | LONG_NAMES
-    for key in list(entities) if isinstance(entities, dict) else ():
-        name = names.get(key.lower(), key)
-        if name not in entities:
-            notes.rename(entities, key, name)
+    _spell_entities(table_at(document, "Input"), notes)
+
+
+def _spell_entities(table: Document, notes: Notes) -> None:
+    for key in list(table):
+        name = ENTITY_NAMES.get(key.lower(), key)
+        if name not in table:
+            notes.rename(table, key, name)
 
 
 def read_entities(document: Document, notes: Notes) -> None:
     """Give the entities of GroupBy, and of Filters of edges, their long names in small letters."""
-    names = {name: name for name in (*SHORT_NAMES, "contrast")} | LONG_NAMES
-    for node in (node for node in _listed(document.get("Nodes")) if isinstance(node, dict)):
-        groups: Any = node.get("GroupBy")
-        for index, group in enumerate(_listed(groups)):
-            name = names.get(group.lower(), group) if isinstance(group, str) else group
+    for node in objects(document.get("Nodes")):
+        groups = list_at(node, "GroupBy")
+        for index, group in enumerate(groups):
+            name = ENTITY_NAMES.get(group.lower(), group) if isinstance(group, str) else group
             if name != group:
                 groups[index] = name
                 notes.append(f"GroupBy {group!r} is read as {name!r}", node, "GroupBy")
-    for edge in (edge for edge in _listed(document.get("Edges")) if isinstance(edge, dict)):
-        rules: Any = edge.get("Filter")
-        for key in list(rules) if isinstance(rules, dict) else ():
-            name = names.get(key.lower(), key)
-            if name not in rules:
-                notes.rename(rules, key, name)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    for edge in objects(document.get("Edges")):
+        _spell_entities(table_at(edge, "Filter"), notes)
 
 
 def read_lists(document: Document, notes: Notes) -> None:
     """Put single values into lists where lists belong; MATLAB writes a list of one without its brackets."""
     found: list[Found] = []
     _list_fields(document, DocumentShape, "", found)
-    entities: Any = document.get("Input")
-    for key, value in entities.items() if isinstance(entities, dict) else ():
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+    entities = table_at(document, "Input")
+    for key, value in entities.items():
+        if isinstance(value, str) or is_plain_number(value):
             entities[key] = [value]
             found.append((f"Input.{key}", entities, key))
     shown = ", ".join(here for here, *_ in found)
@@ -119,14 +114,10 @@ def _is_shape(kind: Any) -> TypeGuard[type[BaseModel]]:
 def read_intercepts(nodes: list[Document], notes: Notes) -> None:
     """Write 1 for the intercepts of older models of pybids, ``Intercept`` and ``@intercept``."""
     for node in nodes:
-        model, rules = node.get("Model"), node.get("Contrasts")
-        tables = [
-            (model, "X"),
-            *((rule, "ConditionList") for rule in (rules if isinstance(rules, list) else ())),
-        ]
-        for table, key in tables:
-            words: Any = table.get(key) if isinstance(table, dict) else None
-            for index, word in enumerate(words if isinstance(words, list) else ()):
+        rules = objects(node.get("Contrasts"))
+        for table, key in [(table_at(node, "Model"), "X"), *((rule, "ConditionList") for rule in rules)]:
+            words = list_at(table, key)
+            for index, word in enumerate(words):
                 if isinstance(word, str) and OLD_INTERCEPT.fullmatch(word):
                     words[index] = 1
                     notes.append(f"{word!r} is read as the intercept, 1", table, key)
@@ -134,15 +125,14 @@ def read_intercepts(nodes: list[Document], notes: Notes) -> None:
 
 def drop_templates(node: Document, notes: Notes) -> None:
     """Leave out the parts of a template that nobody filled in."""
-    model = node.get("Model")
-    options = model.get("Options") if isinstance(model, dict) else None
+    model, options = table_at(node, "Model"), table_at(node, "Model", "Options")
     places = [(node, "Transformations"), (model, "Software"), (model, "Mask"), (model, "HRF")]
     places += [(options, key) for key in ("Mask", *SECONDS)]
     if node.get("Level") != "Run":
         places.append((model, "X"))
     dropped = []
     for table, key in places:
-        if isinstance(table, dict) and key in table and _is_blank(table[key]):
+        if key in table and _is_blank(table[key]):
             del table[key]
             dropped.append(key)
     dropped += _drop_blank_steps(node) + _drop_blank_contrasts(node)
@@ -152,11 +142,10 @@ def drop_templates(node: Document, notes: Notes) -> None:
 
 
 def _drop_blank_steps(node: Document) -> list[str]:
-    steps: Any = node.get("Transformations")
-    steps = steps.get("Instructions") if isinstance(steps, dict) else steps
+    steps = list_at(node, "Transformations") or list_at(node, "Transformations", "Instructions")
     dropped = []
-    for step in list(steps) if isinstance(steps, list) else ():
-        names = [step[key] for key in ("Input", "Inputs") if key in step] if isinstance(step, dict) else []
+    for step in objects(steps):
+        names = [step[key] for key in ("Input", "Inputs") if key in step]
         if names and names[0] != [] and _is_blank(names):
             steps.remove(step)
             dropped.append(f"the input of {step.get('Name', 'a transformation')}")
@@ -164,10 +153,9 @@ def _drop_blank_steps(node: Document) -> list[str]:
 
 
 def _drop_blank_contrasts(node: Document) -> list[str]:
-    contrasts: Any = node.get("Contrasts")
-    dummy, dropped = node.get("DummyContrasts"), []
-    for item in list(contrasts) if isinstance(contrasts, list) else ():
-        if isinstance(item, dict) and item and _is_blank(item, ignoring="Test"):
+    contrasts, dummy, dropped = list_at(node, "Contrasts"), node.get("DummyContrasts"), []
+    for item in objects(contrasts):
+        if item and _is_blank(item, ignoring="Test"):
             contrasts.remove(item)
             dropped.append("a contrast")
     listed = dummy.get("Contrasts") if isinstance(dummy, dict) else dummy
@@ -211,11 +199,8 @@ def place_run_keys(nodes: list[Document], notes: Notes) -> None:
 
 def _responds_to(model: Document, run: Document) -> bool:
     """Whether a higher node has the response of a Run node's columns, which has none of its own."""
-    response, x = model.get("HRF"), run.get("X")
-    names = response.get("Variables") if isinstance(response, dict) else None
-    if not isinstance(names, list) or not isinstance(x, list) or not names:
-        return False
-    return all(name in x for name in names) and not any(run.get(key) for key in RUN_KEYS)
+    names, x = list_at(model, "HRF", "Variables"), list_at(run, "X")
+    return bool(names) and all(name in x for name in names) and not any(run.get(key) for key in RUN_KEYS)
 
 
 def _is_repeated(value: Any, key: str, of_runs: list[Document]) -> bool:
@@ -229,18 +214,15 @@ def _is_repeated(value: Any, key: str, of_runs: list[Document]) -> bool:
 
 def is_unfilled(node: Document) -> bool:
     """Return whether a node is a template: its X, or what it convolves, has names that are empty texts."""
-    model = node.get("Model")
-    response = model.get("HRF") if isinstance(model, dict) else None
-    lists = [model.get("X") if isinstance(model, dict) else None]
-    lists.append(response.get("Variables") if isinstance(response, dict) else None)
-    return any(item == "" or item == " " for names in lists if isinstance(names, list) for item in names)
+    names = [*list_at(node, "Model", "X"), *list_at(node, "Model", "HRF", "Variables")]
+    return any(item in ("", " ") for item in names)
 
 
 def read_version(document: Document, notes: Notes) -> None:
     """Read a version that is a number or begins with v."""
     version = document.get("BIDSModelVersion")
     plain = version.removeprefix("v") if isinstance(version, str) else version
-    if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+    if is_plain_number(plain):
         plain = str(plain)
     if plain != version:
         document["BIDSModelVersion"] = plain
@@ -260,11 +242,10 @@ def read_older_keys(node: Document, notes: Notes) -> None:
     if "Mask" in model and "Mask" not in (model.get("Options") or {}):
         model.setdefault("Options", {})["Mask"] = model.pop("Mask")
         notes.append("Model.Mask is read as Model.Options.Mask", model, "Mask")
-    options: Any = model.get("Options")
-    for key in SECONDS if isinstance(options, dict) else ():
+    options = table_at(model, "Options")
+    for key in SECONDS:
         seconds = options.get(key)
-        usable = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
-        if usable and "HighPassFilterCutoffHz" not in options:
+        if is_plain_number(seconds) and seconds > 0 and "HighPassFilterCutoffHz" not in options:
             del options[key]
             options["HighPassFilterCutoffHz"] = 1.0 / seconds
             words = f"{key} {seconds:g} is read as HighPassFilterCutoffHz {1.0 / seconds:.6g}"
@@ -276,12 +257,8 @@ def read_edges(document: Document, notes: Notes) -> None:
     if document.get("Edges") == []:
         notes.append("Edges is empty: as if absent", document, "Edges")
         del document["Edges"]
-    edges, nodes = document.get("Edges"), document.get("Nodes")
-    listed = nodes if isinstance(nodes, list) else []
-    by_name = {str(node.get("Name")): node for node in listed if isinstance(node, dict)}
-    for edge in edges if isinstance(edges, list) else ():
-        if not isinstance(edge, dict):
-            continue
+    by_name = {str(node.get("Name")): node for node in objects(document.get("Nodes"))}
+    for edge in objects(document.get("Edges")):
         for old in list(edge):
             new = OLDER_KEYS.get(str(old).lower())
             if new and new not in edge:

@@ -6,10 +6,10 @@ those are passed on. Both are written into the model in today's form.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from bidsapp.model.notes import Notes
 from bidsapp.model.subject_tests import find_tested, is_column, make_subject_test, own_contrasts
+from bidsapp.model.text import list_at, objects, table_at
 from bidsapp.model.wildcards import is_wildcard
 from bidsapp.records.documents import Document
 
@@ -59,9 +59,9 @@ def _read_repeated_x(node: Document, run: Document, nodes: list[Document], notes
 
 def _write_out_dummies(node: Document, columns: list[str], nodes: list[Document], notes: Notes) -> None:
     """Make contrasts of the dummy contrasts of a node that name columns of the runs which do not come in."""
-    dummy: Any = node.get("DummyContrasts")
-    wanted: Any = dummy.get("Contrasts") if isinstance(dummy, dict) else None
-    absent = [name for name in wanted or () if name in columns and not _may_come_in(name, nodes, node)]
+    dummy = table_at(node, "DummyContrasts")
+    wanted = list_at(dummy, "Contrasts")
+    absent = [name for name in wanted if name in columns and not _may_come_in(name, nodes, node)]
     if not absent:
         return
     dummy["Contrasts"] = [name for name in wanted if name not in absent]
@@ -73,12 +73,9 @@ def _write_out_dummies(node: Document, columns: list[str], nodes: list[Document]
 
 def _name_incoming(node: Document, notes: Notes) -> None:
     """Give a node without runs below it the estimates that its contrasts name as columns."""
-    rules = [rule for rule in node.get("Contrasts") or () if isinstance(rule, dict)]
-    lists = [rule.get("ConditionList") for rule in rules]
-    names = list(dict.fromkeys(str(item) for one in lists if isinstance(one, list) for item in one))
-    dummy = node.get("DummyContrasts")
-    wanted: Any = dummy.get("Contrasts") if isinstance(dummy, dict) else None
-    names += [item for item in wanted if item not in names] if isinstance(wanted, list) else []
+    lists = [list_at(rule, "ConditionList") for rule in list_at(node, "Contrasts")]
+    names = list(dict.fromkeys(str(item) for one in lists for item in one))
+    names += [item for item in list_at(node, "DummyContrasts", "Contrasts") if item not in names]
     if names and not any(name in map(str, INTERCEPTS) for name in names):
         node["Model"]["X"] = names
         node["GroupBy"] = [name for name in node["GroupBy"] if name != "contrast"]
@@ -134,8 +131,7 @@ def _move_tests(
         for cell in made:
             _add_contrast(run, notes.adopt(cell, rule))
         cells += made
-        software = node["Model"]["Software"] = node["Model"].get("Software") or {}
-        software.setdefault("TaskGLM", {}).setdefault("SubjectContrasts", []).append(notes.adopt(item, rule))
+        _own_software(node).setdefault("SubjectContrasts", []).append(notes.adopt(item, rule))
         what = f"F test {item['Name']!r} of {node['Name']!r} is about several estimates of each subject"
         parts = f"({', '.join(item['Cells'])}), made in each run and combined"
         how = "Hotelling's T2 over subjects tests them together"
@@ -152,8 +148,7 @@ def _pass_on(node: Document, moved: list[Document], names: list[str], notes: Not
         node["GroupBy"].append("contrast")
         notes.append(f"{node['Name']!r} is grouped by contrast too, for its contrasts come from below", node)
     if any(rule["Test"] == "F" for rule in moved):
-        software = node["Model"]["Software"] = node["Model"].get("Software") or {}
-        software.setdefault("TaskGLM", {}).setdefault("JointF", True)
+        _own_software(node).setdefault("JointF", True)
     dummy = node.get("DummyContrasts")
     if not isinstance(dummy, dict):
         node["DummyContrasts"] = notes.adopt({"Contrasts": names, "Test": "t"}, node)
@@ -161,12 +156,19 @@ def _pass_on(node: Document, moved: list[Document], names: list[str], notes: Not
         dummy["Contrasts"] = [*dummy["Contrasts"], *names]
 
 
+def _own_software(node: Document) -> Document:
+    """Return what the Software of a node says to TaskGLM, to be added to."""
+    software = node["Model"]["Software"] = node["Model"].get("Software") or {}
+    own: Document = software.setdefault("TaskGLM", {})
+    return own
+
+
 def _over_columns(rule: Document, run: Document) -> Document | None:
     """Return a contrast over the columns of a run, or None where it names something else."""
-    conditions, weights = rule.get("ConditionList"), rule.get("Weights")
-    if not (isinstance(conditions, list) and isinstance(weights, list) and isinstance(rule.get("Name"), str)):
+    conditions, weights = list_at(rule, "ConditionList"), rule.get("Weights")
+    if not (conditions and isinstance(weights, list) and isinstance(rule.get("Name"), str)):
         return None
-    if not conditions or any(item in INTERCEPTS or not isinstance(item, str) for item in conditions):
+    if any(item in INTERCEPTS or not isinstance(item, str) for item in conditions):
         return None
     own = own_contrasts(run)
     if all(is_column(item, run) for item in conditions):
@@ -189,7 +191,7 @@ def _edges(document: Document, nodes: list[Document]) -> list[Document]:
         names = [node["Name"] for node in nodes]
         pairs = zip(names, names[1:], strict=False)
         document["Edges"] = [{"Source": source, "Destination": target} for source, target in pairs]
-    return [edge for edge in document["Edges"] if isinstance(edge, dict)]
+    return objects(document["Edges"])
 
 
 def _nodes_between(document: Document, nodes: list[Document], node: Document) -> list[Document]:
@@ -216,16 +218,16 @@ def _let_pass(
     elif isinstance(dummy.get("Contrasts"), list) and node["Model"]["X"] in ([1], ["1"]):
         dummy["Contrasts"] = [*dummy["Contrasts"], *names]
     for edge in _edges(document, nodes):
-        wanted = edge.get("Filter", {}).get("contrast") if isinstance(edge.get("Filter"), dict) else None
-        if edge.get("Destination") == node["Name"] and isinstance(wanted, list):
+        wanted = list_at(edge, "Filter", "contrast")
+        if edge.get("Destination") == node["Name"]:
             wanted += [name for name in names if name not in wanted]
 
 
 def _filter_dummies(document: Document, nodes: list[Document], node: Document, notes: Notes) -> None:
     """Turn dummy contrasts that name incoming contrasts into a filter of the edges that lead here."""
-    dummy: Any = node.get("DummyContrasts")
-    wanted = dummy.get("Contrasts") if isinstance(dummy, dict) else None
-    if not isinstance(wanted, list) or not wanted or any(item in INTERCEPTS for item in wanted):
+    dummy = table_at(node, "DummyContrasts")
+    wanted = list_at(dummy, "Contrasts")
+    if not wanted or any(item in INTERCEPTS for item in wanted):
         return
     # What cannot come in stays, to be refused as a column that X does not have.
     if not all(_may_come_in(str(item), nodes, node) for item in wanted):

@@ -7,7 +7,7 @@ from typing import Any
 from bidsapp.errors import did_you_mean
 from bidsapp.model.faults import Spot
 from bidsapp.model.schema import TransformationsShape
-from bidsapp.model.text import check_name, read_boolean
+from bidsapp.model.text import check_name, is_plain_number, read_boolean
 from bidsapp.records.documents import Document
 from bidsapp.records.model import MATLAB_SET, REQUIRED_ARGUMENTS, TRANSFORMER_SETS, Instruction
 
@@ -76,8 +76,7 @@ def read_delays(delays: Any, spot: Spot) -> tuple[int, ...]:
 
 
 def _is_count(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0 <= value < 1000 and value == int(value)
+    return is_plain_number(value) and 0 <= value < 1000 and value == int(value)
 
 
 def _instruction(table: Document, transformer: str, spot: Spot) -> Instruction | None:
@@ -110,9 +109,13 @@ def _argument(name: str, key: str, value: Any, spot: Spot) -> Any:
     if key in NAMES:
         return _names(value, spot)
     if key in CHOICES:
-        return _choice(value, CHOICES[key], spot)
-    if key in BOOLEANS.get(name, ()):
-        return _boolean(value, spot)
+        value = value.lower() if isinstance(value, str) else value
+        if value not in CHOICES[key]:
+            spot.fault(f"is {value!r:.40}, but must be one of {', '.join(map(str, CHOICES[key]))}.")
+    elif key in BOOLEANS.get(name, ()):
+        value = read_boolean(value)
+        if value is None:
+            spot.fault("must be true or false.")
     return value
 
 
@@ -141,29 +144,14 @@ def _check_keys(name: str, arguments: Document, known: Sequence[str], spot: Spot
             arguments[key] = []
 
 
-def _choice(value: Any, allowed: Sequence[str | None], spot: Spot) -> Any:
-    value = value.lower() if isinstance(value, str) else value
-    if value not in allowed:
-        spot.fault(f"is {value!r:.40}, but must be one of {', '.join(map(str, allowed))}.")
-    return value
-
-
-def _boolean(value: Any, spot: Spot) -> bool | None:
-    boolean = read_boolean(value)
-    if boolean is None:
-        spot.fault("must be true or false.")
-    return boolean
-
-
 def _check_values(name: str, arguments: Document, spot: Spot) -> None:
     """Check the arguments that are numbers, texts and tables."""
     for key in NUMBERS:
         value = arguments.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > MAX_NUMBER:
+        if not is_plain_number(value) or abs(value) > MAX_NUMBER:
             spot.at(key).fault("must be a number.")
     rate = arguments.get("SamplingRate")
-    number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
-    if rate not in (None, "TR") and not (number and 1 / MAX_RATE_HZ <= rate <= MAX_RATE_HZ):
+    if rate not in (None, "TR") and not (is_plain_number(rate) and 1 / MAX_RATE_HZ <= rate <= MAX_RATE_HZ):
         spot.at("SamplingRate").fault(f'must be "TR", or a number of Hz up to {MAX_RATE_HZ:g}.')
     for key in TEXTS:
         value = arguments.get(key, "")

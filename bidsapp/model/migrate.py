@@ -26,7 +26,7 @@ from bidsapp.model.notes import Notes
 from bidsapp.model.remarks import state_meanings
 from bidsapp.model.schema import KEYS
 from bidsapp.model.software import read_software
-from bidsapp.model.text import find_only, read_boolean
+from bidsapp.model.text import find_only, list_at, objects, read_boolean, table_at
 from bidsapp.records.documents import Document
 from bidsapp.records.model import LEVELS, MATLAB_SET, PYBIDS_SET, TRANSFORMER_SETS, TRANSFORMERS
 
@@ -72,10 +72,10 @@ def migrate(document: Document, notes: Notes, name: str = "model") -> None:
     if isinstance(document.get("Nodes"), dict):
         notes.append("Nodes is one object: read as a list of one", document, "Nodes")
         document["Nodes"] = notes.adopt([document["Nodes"]], document, "Nodes")
-    for edge in _objects(document.get("Edges")):
+    for edge in objects(document.get("Edges")):
         _rename_keys(edge, "Edges", notes)
     read_edges(document, notes)
-    nodes = _objects(document.get("Nodes"))
+    nodes = objects(document.get("Nodes"))
     for node in nodes:
         _migrate_node(node, notes)
     place_run_keys(nodes, notes)
@@ -156,7 +156,7 @@ def _migrate_contrasts(node: Document, notes: Notes) -> None:
         if {} in contrasts:
             contrasts[:] = [contrast for contrast in contrasts if contrast != {}]
             notes.append("an empty contrast {} was left out", contrasts)
-        for contrast in _objects(contrasts):
+        for contrast in objects(contrasts):
             _rename_keys(contrast, "Contrasts", notes)
             _migrate_test(contrast, notes)
             if isinstance(contrast.get("Name"), int):
@@ -214,9 +214,8 @@ def _migrate_automatic(node: Document, notes: Notes) -> None:
 def _migrate_test(contrast: Document, notes: Notes) -> None:
     test = contrast.get("Test")
     if test is None:
-        weights = contrast.get("Weights")
-        rows = isinstance(weights, list) and weights and isinstance(weights[0], list)
-        contrast["Test"] = "F" if rows else "t"
+        rows = list_at(contrast, "Weights")
+        contrast["Test"] = "F" if rows and isinstance(rows[0], list) else "t"
         notes.append(f"a contrast has no Test: read as {contrast['Test']!r}", contrast)
     elif test in ("skip", "FEMA", "T", "f", "Skip", "Pass"):
         contrast["Test"] = {"skip": "pass", "Skip": "pass", "Pass": "pass", "f": "F"}.get(test, "t")
@@ -225,7 +224,7 @@ def _migrate_test(contrast: Document, notes: Notes) -> None:
 
 def _tests_are_fixed_effects(node: Document) -> bool:
     """Return whether every contrast of a node has the test FEMA."""
-    rules = [*_objects(node.get("Contrasts")), node.get("DummyContrasts")]
+    rules = [*objects(node.get("Contrasts")), node.get("DummyContrasts")]
     tests = [rule.values() for rule in rules if isinstance(rule, dict) and rule]
     return bool(tests) and all("FEMA" in values for values in tests)
 
@@ -251,7 +250,7 @@ def _migrate_transformations(node: Document, notes: Notes) -> None:
             notes.append(f"Transformer {name!r} is read as {name.lower()!r}", steps, "Transformer")
         known = TRANSFORMER_SETS.get(str(steps.get("Transformer")), TRANSFORMERS)
         listed = steps.get("Instructions")
-        for instruction in _objects([listed] if isinstance(listed, dict) else listed):
+        for instruction in objects([listed] if isinstance(listed, dict) else listed):
             _migrate_instruction(instruction, known, notes)
 
 
@@ -289,8 +288,7 @@ def _migrate_steps(document: Document, nodes: list[Document], notes: Notes) -> N
     document["Nodes"] = nodes
     _name_nodes(nodes, notes)
     for source, node in zip(nodes, nodes[1:], strict=False):
-        dummy = node.get("DummyContrasts")
-        wanted = dummy.pop("Contrasts", None) if isinstance(dummy, dict) else None
+        wanted = table_at(node, "DummyContrasts").pop("Contrasts", None)
         edge = {"Source": source.get("Name"), "Destination": node.get("Name")}
         if isinstance(wanted, list):
             edge["Filter"] = {"contrast": wanted}
@@ -302,8 +300,7 @@ def _migrate_steps(document: Document, nodes: list[Document], notes: Notes) -> N
 def _split_by_session(nodes: list[Document], notes: Notes) -> None:
     """Turn a step that only splits one contrast by one column into a factor of the step that follows it."""
     for step, following in zip(nodes, nodes[1:], strict=False):
-        steps = step.get("Transformations")
-        splits = _objects(steps.get("Instructions")) if isinstance(steps, dict) else []
+        splits = objects(list_at(step, "Transformations", "Instructions"))
         if step.get("Level") != "Session" or len(splits) != 1 or "DummyContrasts" in step:
             continue
         contrast, by = (find_only(splits[0].get(key)) for key in ("Input", "By"))
@@ -314,7 +311,7 @@ def _split_by_session(nodes: list[Document], notes: Notes) -> None:
             "Instructions": [{"Name": "Factor", "Input": [by]}],
         }
         _replace_prefix(following.get("Model"), f"{contrast}.", f"{by}.")
-        for rule in _objects(following.get("Contrasts")):
+        for rule in objects(following.get("Contrasts")):
             _replace_prefix(rule, f"{contrast}.", f"{by}.")
         notes.append(f"the step that splits {contrast!r} by {by!r} is read as a Factor of {by!r}", step)
         step.clear()
@@ -322,17 +319,11 @@ def _split_by_session(nodes: list[Document], notes: Notes) -> None:
 
 def _replace_prefix(table: Any, old: str, new: str) -> None:
     """Rename the columns of a model's X or a contrast's ConditionList that begin with a prefix."""
-    for key in ("X", "ConditionList") if isinstance(table, dict) else ():
-        if isinstance(table.get(key), list):
-            table[key] = [
-                new + name.removeprefix(old) if isinstance(name, str) and name.startswith(old) else name
-                for name in table[key]
-            ]
-
-
-def _objects(value: Any) -> list[Document]:
-    """Return the objects of a list; nothing where the value is no list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    for key in ("X", "ConditionList"):
+        names = list_at(table, key)
+        for index, name in enumerate(names):
+            if isinstance(name, str) and name.startswith(old):
+                names[index] = new + name.removeprefix(old)
 
 
 def _name_nodes(nodes: list[Document], notes: Notes) -> None:

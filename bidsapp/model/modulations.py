@@ -7,7 +7,7 @@ PolynomialExpansion.
 from typing import Any
 
 from bidsapp.model.notes import Notes
-from bidsapp.model.text import find_only
+from bidsapp.model.text import find_only, table_at
 from bidsapp.records.documents import Document
 
 KEYS = {"Name", "Conditions", "Values", "PolynomialExpansion"}
@@ -20,8 +20,8 @@ def read_modulations(node: Document, notes: Notes) -> None:
     A column has the values at the events of one condition, minus their mean there. What has another
     meaning stays in its place, to be refused by `has_unread`.
     """
-    block = node["Model"]["Software"].get(PROGRAM)
-    items = block.get(BLOCK) if isinstance(block, dict) else None
+    block = table_at(node, "Model", "Software", PROGRAM)
+    items = block.get(BLOCK)
     items = [items] if isinstance(items, dict) else items
     if not isinstance(items, list) or not items or not all(map(_is_simple, items)) or not _has_lists(node):
         return
@@ -36,8 +36,7 @@ def read_modulations(node: Document, notes: Notes) -> None:
 
 def has_unread(software: Document) -> bool:
     """Whether there are modulations that could not be read."""
-    block = software.get(PROGRAM)
-    return isinstance(block, dict) and BLOCK in block
+    return BLOCK in table_at(software, PROGRAM)
 
 
 def _is_simple(item: Any) -> bool:
@@ -51,9 +50,8 @@ def _is_simple(item: Any) -> bool:
 
 def _has_lists(node: Document) -> bool:
     """Whether a node has the lists that columns are added to; another one is refused later."""
-    model, steps = node["Model"], node.get("Transformations")
-    response = model.get("HRF")
-    lists = [model.get("X"), response.get("Variables") if isinstance(response, dict) else None]
+    steps = node.get("Transformations")
+    lists = [node["Model"].get("X"), table_at(node, "Model", "HRF").get("Variables")]
     lists.append(steps.get("Instructions") if isinstance(steps, dict) else [])
     return all(isinstance(item, list) for item in lists)
 

@@ -25,7 +25,7 @@ from bidsapp.model.migrate import migrate
 from bidsapp.model.nodes import make_node
 from bidsapp.model.notes import Notes
 from bidsapp.model.schema import KEYS, DocumentShape
-from bidsapp.model.text import MAX_NAME, check_name
+from bidsapp.model.text import MAX_NAME, check_name, list_at
 from bidsapp.names import make_label
 from bidsapp.records.documents import Document
 from bidsapp.records.model import SHORT_NAMES, Edge, Model, Node
@@ -153,8 +153,7 @@ def _check_outline(document: Any, faults: Faults) -> None:
 
 def _check_filled(document: Document, faults: Faults) -> None:
     """Refuse a template in one line, before its empty names are refused one by one."""
-    nodes = document.get("Nodes")
-    for index, node in enumerate(nodes if isinstance(nodes, list) else ()):
+    for index, node in enumerate(list_at(document, "Nodes")):
         if isinstance(node, dict) and is_unfilled(node):
             faults.add(["Nodes", index, "Model"], "is a template that is not filled in: it has empty names.")
     faults.raise_any()

@@ -6,6 +6,7 @@ Each is noted, and written into the model in today's form, so that who reads tha
 from collections import Counter
 
 from bidsapp.model.notes import Notes
+from bidsapp.model.text import list_at, objects
 from bidsapp.records.documents import Document
 from bidsapp.records.model import NO_NAMES
 
@@ -21,7 +22,7 @@ def state_meanings(nodes: list[Document], notes: Notes) -> None:
     nodes : list of dict
         Those of a model in today's form.
     """
-    rules = [(node, rule) for node in nodes for rule in _rules_of(node)]
+    rules = [(node, rule) for node in nodes for rule in objects(node.get("Contrasts"))]
     names = Counter(rule["Name"] for _, rule in rules if isinstance(rule.get("Name"), str))
     for node in nodes:
         _state_fixed_effects(node, notes)
@@ -31,11 +32,6 @@ def state_meanings(nodes: list[Document], notes: Notes) -> None:
         # What has the name of an incoming contrast keeps it.
         if node.get("Level") != "Run" and _is_named_mean(rule) and names[rule["Name"]] == 1:
             _state_name(node, rule, notes)
-
-
-def _rules_of(node: Document) -> list[Document]:
-    rules = node.get("Contrasts")
-    return [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
 
 
 def _state_fixed_effects(node: Document, notes: Notes) -> None:
@@ -69,8 +65,7 @@ def _state_name(node: Document, rule: Document, notes: Notes) -> None:
 
 def _is_named_mean(rule: Document) -> bool:
     """Whether a contrast is the mean of what comes in, with a name that says more than that."""
-    conditions, weights = rule.get("ConditionList"), rule.get("Weights")
-    on_one = isinstance(conditions, list) and list(map(str, conditions)) == ["1"]
+    weights, on_one = rule.get("Weights"), list(map(str, list_at(rule, "ConditionList"))) == ["1"]
     named = isinstance(rule.get("Name"), str) and rule["Name"] not in NO_NAMES
     return on_one and weights in ([1], [[1]], ["1"], [["1"]]) and rule.get("Test") != "F" and named
 
@@ -90,9 +85,7 @@ def _state_sum(node: Document, rule: Document, notes: Notes) -> None:
 
 def _is_sum(rule: Document) -> bool:
     """Whether a t contrast adds up conditions: a weight of 1 for each of several."""
-    conditions, weights = rule.get("ConditionList"), rule.get("Weights")
-    if not isinstance(conditions, list) or not isinstance(weights, list):
-        return False
+    conditions, weights = list_at(rule, "ConditionList"), list_at(rule, "Weights")
     row = weights[0] if len(weights) == 1 and isinstance(weights[0], list) else weights
     ones = all(str(weight) in ("1", "1.0") for weight in row)
     return rule.get("Test") != "F" and len(row) == len(conditions) >= FEWEST_SUMMED and ones

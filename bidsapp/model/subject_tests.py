@@ -6,7 +6,7 @@ Its rows are made in each run and combined, as any contrast, and the node tests 
 
 from collections.abc import Callable
 
-from bidsapp.model.text import read_number
+from bidsapp.model.text import list_at, read_number
 from bidsapp.model.wildcards import is_wildcard, match_name
 from bidsapp.records.documents import Document
 
@@ -74,10 +74,12 @@ def make_subject_test(
 
 def _read_rows(rule: Document) -> list[dict[str, float]] | None:
     """Return the rows of a contrast as condition -> weight, without zeros; None where one is at fault."""
-    conditions, weights = rule.get("ConditionList"), rule.get("Weights")
-    if not (isinstance(conditions, list) and isinstance(weights, list) and isinstance(rule.get("Name"), str)):
-        return None
-    if not conditions or not weights or not all(isinstance(name, str) for name in conditions):
+    conditions, weights = list_at(rule, "ConditionList"), list_at(rule, "Weights")
+    if (
+        not conditions
+        or not weights
+        or not all(isinstance(name, str) for name in [rule.get("Name"), *conditions])
+    ):
         return None
     rows = []
     for row in weights if all(isinstance(item, list) for item in weights) else [weights]:

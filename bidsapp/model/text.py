@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeGuard
 
 from bidsapp.model.faults import Spot
+from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT
 
 MAX_NAME = 200
@@ -16,6 +17,30 @@ MARKUP = re.compile(
     r"<\s*[/!]?\s*[a-zA-Z][^<>]*>|<\s*(script|iframe|img|svg|object|embed|style|link)\b", re.I
 )
 CLIMBING = re.compile(r"\.\.[/\\]|[/\\]\.\.")
+
+
+def objects(value: Any) -> list[Document]:
+    """Return the objects of a list; nothing where the value is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def table_at(value: Any, *keys: str) -> Document:
+    """Return the object under keys, one inside the other; an empty one where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def list_at(value: Any, *keys: str) -> list[Any]:
+    """Return the list under keys, one inside the other; an empty one where there is none."""
+    *outer, last = keys
+    found = table_at(value, *outer).get(last)
+    return found if isinstance(found, list) else []
+
+
+def is_plain_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number, which true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def find_only(value: Any) -> Any:
