@@ -7,7 +7,7 @@ from pathlib import Path
 from write_records import make_page
 
 from bidsapp.cli.descriptor import make_descriptor
-from bidsapp.cli.main import make_parser
+from bidsapp.cli.parser import make_parser
 from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text
 
 HEAD = """# Usage

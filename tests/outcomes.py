@@ -13,7 +13,8 @@ from unittest.mock import patch
 import nibabel as nib
 import numpy as np
 
-from bidsapp.cli.main import main, make_settings, parse_arguments
+from bidsapp.cli.main import main, make_settings
+from bidsapp.cli.parser import parse_arguments
 
 # Entities of which results differ without being of another kind.
 PLACES = re.compile(r"(?:^|_)(?:sub|ses|task|run|space|res|node|contrast|seg)-[^_.]+")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bidsapp.cli.main import make_parser
+from bidsapp.cli.parser import make_parser
 
 ROOT = Path(__file__).parents[1]
 

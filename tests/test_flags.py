@@ -29,7 +29,8 @@ from outcomes import FOLLOWING, assert_matched, changed_kinds, kind_of
 from recomputed import find_differences, sidecars_of_residuals
 from sidecar_rows import COMMON, OF_GROUPS, OF_SUBJECTS, QUANTITIES, base_of, find_contexts, find_faults
 
-from bidsapp.cli.main import main, make_parser
+from bidsapp.cli.main import main
+from bidsapp.cli.parser import make_parser
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_FAILURE, EXIT_OK
 from bidsapp.job import workers
 

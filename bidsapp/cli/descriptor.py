@@ -1,13 +1,12 @@
 """The Boutiques descriptor of the command line, made from its parser."""
 
-import re
 from argparse import Action, ArgumentParser
-from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
 
 from bidsapp import errors
+from bidsapp.cli.parser import LEVELS
 from bidsapp.records.documents import Document
+from bidsapp.settings.declare import Details, choices_of, kind_of
 from bidsapp.settings.parts import PARTS
 from bidsapp.version import __version__
 
@@ -62,9 +61,10 @@ def make_descriptor(parser: ArgumentParser) -> Document:
 
 def _describe_input(action: Action) -> Document:
     positional = not action.option_strings
-    declared = {setting.name: setting.metadata for part in PARTS.values() for setting in fields(part)}
-    details: Mapping[str, Any] = declared.get(action.dest, {})
-    kind = details.get("kind", "path" if positional or action.dest == "config_file" else "text")
+    declared = {setting.name: setting for part in PARTS.values() for setting in fields(part)}
+    setting = declared.get(action.dest)
+    details: Details = setting.metadata if setting else {}
+    kind = kind_of(setting) if setting else "path" if positional or action.dest == "config_file" else "text"
     entry = {
         "id": action.dest,
         "name": action.dest.replace("_", " "),
@@ -79,7 +79,9 @@ def _describe_input(action: Action) -> Document:
         entry |= {"list": True, "min-list-entries": 1}
     if kind == "int":
         entry["integer"] = True
-    return entry | _describe_range(details) | _describe_choices(action)
+    limits = _describe_range(details) if entry["type"] == "Number" else {}
+    choices = choices_of(setting) if setting else LEVELS if action.dest == "analysis_level" else ()
+    return entry | limits | ({"value-choices": [str(choice) for choice in choices]} if choices else {})
 
 
 def _type_of(action: Action, kind: str) -> str:
@@ -88,13 +90,8 @@ def _type_of(action: Action, kind: str) -> str:
     return KIND_TYPES.get(kind, "String")
 
 
-def _describe_range(details: Mapping[str, Any]) -> Document:
+def _describe_range(details: Details) -> Document:
     if "between" in details:
         low, high = details["between"]
         return {"minimum": low, "exclusive-minimum": True, "maximum": high, "exclusive-maximum": True}
     return {"minimum": details["least"]} if "least" in details else {}
-
-
-def _describe_choices(action: Action) -> Document:
-    found = re.fullmatch(r"\{(.*)\}", str(action.metavar or ""))
-    return {"value-choices": found[1].split(",")} if found else {}

@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from bidsapp.cli.main import make_part
 from bidsapp.errors import (
     EXIT_CANNOT_CREATE,
     EXIT_NO_INPUT,
@@ -106,7 +105,7 @@ def new(arguments: Namespace) -> int:
     roots = _find_roots(bids_dir)
     task = _choose_task(roots, arguments.task)
     asked = {name: getattr(arguments, name) for name in ("contrast", "confounds", "hrf_model", "high_pass")}
-    options = make_part(ModelOptions, {name: value for name, value in asked.items() if value is not None})
+    options = ModelOptions(**{name: value for name, value in asked.items() if value is not None})
     sessions = len(find_sessions(roots, task)) > 1
     levels, faults = find_levels(roots, [task])
     if faults and not levels:

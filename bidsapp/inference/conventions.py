@@ -10,7 +10,7 @@ from bidsapp.inference.voxels.test import VoxelTest
 from bidsapp.records.arrays import Maps
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Geometry, Inference, InferenceOptions
-from bidsapp.stats.distributions import check_one_sided_p
+from bidsapp.settings.parts import PermutationOptions
 from bidsapp.vocabulary.statistics import STATISTICS
 
 # How sidecars name the statistic of a voxel where its letter does not say it all.
@@ -51,10 +51,7 @@ def conventions_of(inference: Inference, name: str | None) -> Document:
 
 def check_options(options: InferenceOptions) -> None:
     """Raise SettingsError for options that cannot be meant."""
-    check_one_sided_p(options.cluster_forming_p, "--cluster-forming-p")
-    unknown = set(options.statistics) - set(STATISTICS)
-    if unknown:
-        raise SettingsError(f"unknown statistic {sorted(unknown)}; known are {', '.join(STATISTICS)}.")
+    PermutationOptions(cluster_forming_p=options.cluster_forming_p, statistics=options.statistics)
     if options.n_shuffles < 2:
         raise SettingsError("permutation inference needs at least 2 shuffles.")
 

@@ -1,15 +1,16 @@
 """Every choice a user has, as frozen dataclasses with the defaults.
 
-A field is declared once, with its default and its help; the command line, the configuration file, the
-saved settings and the descriptors are made from these declarations (``cli/main.py``). The flag of a field is
-its name with dashes: ``n_permutations`` is ``--n-permutations`` (``--n_permutations`` works too).
+A field is declared once, with its type, default, range and help; the command line, the configuration file,
+the saved settings and the descriptors are made from these declarations (``declare.py``). The flag of a field
+is its name with dashes: ``n_permutations`` is ``--n-permutations`` (``--n_permutations`` works too).
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeAlias, TypeVar, get_type_hints
+from typing import Literal, get_type_hints
 
+from bidsapp.settings.declare import Part, as_percent, as_z, option
 from bidsapp.vocabulary.estimators import ESTIMATORS
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
@@ -17,22 +18,10 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 # The thresholds of the group level by the names that flags give them, in the order in which they are shown
 # and a main one is sought, and the names of their files.
 MAIN_THRESHOLDS = {row.flag: row.name for row in THRESHOLDS.values()}
-Value = TypeVar("Value")
-
-
-def option(default: Value, text: str, **details: object) -> Value:
-    """Declare a setting: its default, its help text and how its flag reads a value.
-
-    ``details``: ``kind`` ("text", "int", "float", "path", "flag", "labels" for lists by spaces or commas
-    whose ``prefix-`` is optional, "list", "paths", "words", "names" for words that may be left out,
-    "memory"), ``aliases``, ``choices``, ``metavar``, ``prefix``; of numbers ``least`` (allowed) and
-    ``between`` (both not allowed).
-    """
-    return field(default=default, metadata={"help": text, "kind": "text", **details})
 
 
 @dataclass(frozen=True)
-class Selection:
+class Selection(Part):
     """Which files are analysed."""
 
     participant_label: tuple[str, ...] = option(
@@ -65,12 +54,10 @@ class Selection:
         prefix="res",
     )
     bids_filter_file: Path | None = option(
-        None,
-        "JSON file of pybids filters by kind of file: bold, mask, events, confounds, effect, variance.",
-        kind="path",
+        None, "JSON file of pybids filters by kind of file: bold, mask, events, confounds, effect, variance."
     )
     bids_database_dir: Path | None = option(
-        None, "Folder of a pybids database to use, made when absent.", kind="path", level="participant"
+        None, "Folder of a pybids database to use, made when absent.", level="participant"
     )
     derivatives: tuple[str, ...] = option(
         (),
@@ -87,7 +74,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class ModelOptions:
+class ModelOptions(Part):
     """Which model is fitted; all but ``model`` describe the automatic one."""
 
     model: str = option(
@@ -110,23 +97,20 @@ class ModelOptions:
     high_pass: float = option(
         128.0,
         "Automatic model: period of the high-pass filter in seconds (0: none).",
-        kind="float",
         least=0,
         metavar="SECONDS",
         level="participant",
     )
     hrf_model: str = option("spm", "Automatic model: haemodynamic response.", level="participant")
-    missing_condition: str = option(
+    missing_condition: Literal["drop", "error", "zero"] = option(
         "drop",
         "When a run lacks a condition: drop the contrasts that need it in that run, stop with an error, "
         "or count the condition as zero.",
-        choices=("drop", "error", "zero"),
     )
-    invalid_contrasts: str = option(
+    invalid_contrasts: Literal["error", "drop"] = option(
         "error",
         "When a contrast of the model can never be made (a name that nothing has, weights that do not fit): "
         "stop with an error, or drop it with a warning and make the others.",
-        choices=("error", "drop"),
     )
 
 
@@ -140,7 +124,7 @@ NOISE_MODELS = (
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Part):
     """How a run is fitted."""
 
     noise_model: str = option(
@@ -151,15 +135,12 @@ class RunOptions:
         "ar1, nilearn's estimator; ols, white.",
         choices=NOISE_MODELS,
     )
-    scaling: str = option(
-        "percent",
-        "Unit of the effects: percent of the voxel's mean, or none (the images' own).",
-        choices=("percent", "none"),
+    scaling: Literal["percent", "none"] = option(
+        "percent", "Unit of the effects: percent of the voxel's mean, or none (the images' own)."
     )
     smoothing_fwhm: float = option(
         6.0,
         "Full width at half maximum of the smoothing of the BOLD images in mm (0: none).",
-        kind="float",
         least=0,
         metavar="MM",
     )
@@ -167,31 +148,26 @@ class RunOptions:
         0.0,
         "Smoothing of the map of noise coefficients in mm (0: none), over voxels of like mean intensity: not "
         "across the edges of tissue.",
-        kind="float",
         least=0,
         metavar="MM",
     )
-    fixed_effects: str = option(
+    fixed_effects: Literal["precision", "equal"] = option(
         "precision",
         "How the runs of a subject are combined: weighted by the precision of their estimates, or equally.",
-        choices=("precision", "equal"),
     )
     derivative_boost: bool = option(
-        False,
-        "Let t contrasts of conditions compare amplitudes that count derivative columns in.",
-        kind="flag",
+        False, "Let t contrasts of conditions compare amplitudes that count derivative columns in."
     )
-    residuals: bool = option(False, "Write the residual series of every run.", kind="flag")
+    residuals: bool = option(False, "Write the residual series of every run.")
 
 
 @dataclass(frozen=True)
-class GroupOptions:
+class GroupOptions(Part):
     """How the group is analysed."""
 
     group_smoothing_fwhm: float = option(
         0.0,
         "Smoothing of the subjects' effect maps in mm before the group level (0: none).",
-        kind="float",
         least=0,
         metavar="MM",
     )
@@ -213,18 +189,16 @@ class GroupOptions:
         kind="repeat",
         metavar="NAME=EXPRESSION",
     )
-    error_term: str = option(
+    error_term: Literal["partitioned", "pooled"] = option(
         "partitioned",
         "Repeated measures: partitioned (one map a subject and contrast; several rows by a multivariate "
         "test), or pooled (one model of all cells with a column a subject; several rows by one F with "
         "Greenhouse-Geisser's degrees of freedom).",
-        choices=("partitioned", "pooled"),
     )
-    weights: str = option(
+    weights: Literal["equal", "size"] = option(
         "equal",
         "With --group-design: how an effect within subjects is averaged over groups: equal (every group "
         "counts the same, as in type III tests) or size (every subject does).",
-        choices=("equal", "size"),
     )
     conjunction: tuple[str, ...] = option(
         (),
@@ -249,13 +223,13 @@ class GroupOptions:
     min_subjects: str = option(
         "all",
         "Analyse voxels with data of at least so many inputs: a number, or a fraction below 1.",
+        kind="share",
         metavar="N|FRACTION",
     )
     allow_mixed_settings: bool = option(
         False,
         "Analyse maps together that were made with different settings (smoothing, noise model, model, ...); "
         "they are refused otherwise.",
-        kind="flag",
     )
     mask: str | None = option(
         None,
@@ -263,7 +237,7 @@ class GroupOptions:
         metavar="FILE|grey-matter",
     )
     resample: bool = option(
-        False, "Resample maps and masks that are on another grid to that of the first map.", kind="flag"
+        False, "Resample maps and masks that are on another grid to that of the first map."
     )
     roi: tuple[str, ...] = option(
         (),
@@ -272,8 +246,8 @@ class GroupOptions:
         kind="repeat",
         metavar="ATLAS|IMAGE[,LABELS.tsv]",
     )
-    alpha: float = option(0.05, "Error rate of every corrected threshold.", kind="float", between=(0, 1))
-    tail: str = option("two", "Alternative hypothesis.", choices=("two", "positive", "negative"))
+    alpha: float = option(0.05, "Error rate of every corrected threshold.", between=(0, 1), hint=as_percent)
+    tail: Literal["two", "positive", "negative"] = option("two", "Alternative hypothesis.")
     main_threshold: str | None = option(
         None,
         f"Threshold that findings, pictures and tables go by: {', '.join(MAIN_THRESHOLDS)} (default: the "
@@ -291,23 +265,21 @@ class GroupOptions:
 
 
 @dataclass(frozen=True)
-class PermutationOptions:
+class PermutationOptions(Part):
     """Permutation inference."""
 
     n_permutations: int = option(
-        1000,
-        "Number of shuffles, the observed one among them (0: none; fewer where fewer exist).",
-        kind="int",
-        least=0,
+        1000, "Number of shuffles, the observed one among them (0: none; fewer where fewer exist).", least=0
     )
     cluster_forming_p: float = option(
-        0.001, "Cluster-forming threshold, as the one-sided uncorrected p-value.", kind="float"
+        0.001, "Cluster-forming threshold, as the one-sided uncorrected p-value.", between=(0, 0.5), hint=as_z
     )
-    seed: int = option(0, "Seed of the random numbers.", kind="int", least=0, aliases=("--random-seed",))
+    seed: int = option(0, "Seed of the random numbers.", least=0, aliases=("--random-seed",))
     statistics: tuple[str, ...] = option(
         tuple(STATISTICS),
         "Statistics whose maximum over the map is followed: height, extent, mass (of clusters), tfce.",
         kind="list",
+        choices=tuple(STATISTICS),
         aliases=("--permutation-statistics",),
         metavar="STATISTIC",
     )
@@ -317,49 +289,41 @@ class PermutationOptions:
         "or that are shuffled whole (PALM's -eb).",
         metavar="COLUMN",
     )
-    block_mode: str = option(
+    block_mode: Literal["auto", "within", "whole"] = option(
         "auto",
         "within: rows change places, or signs, in their block (sites); whole: blocks of one size change "
         "places, or signs, as a whole (families); auto: within, unless the effect lies between the blocks.",
-        choices=("auto", "within", "whole"),
     )
-    shuffle_scheme: str = option(
+    shuffle_scheme: Literal["auto", "sign-flip", "permutation", "both"] = option(
         "auto",
         "How rows are shuffled; auto: sign flips for effects on a mean or between variance groups, else "
         "permutations.",
-        choices=("auto", "sign-flip", "permutation", "both"),
     )
-    connectivity: int = option(
+    connectivity: Literal[6, 18, 26] = option(
         26,
         "Neighbours that make a cluster, everywhere: voxels that share a face (6), an edge (18), a corner "
         "(26). TFCE has 6.",
         kind="int",
-        choices=(6, 18, 26),
     )
-    cluster_mass: str = option(
+    cluster_mass: Literal["excess", "raw"] = option(
         "excess",
         "Mass of a cluster: the sum of the statistic above the threshold, or raw: the whole statistic.",
-        choices=("excess", "raw"),
     )
-    cluster_scale: str = option(
-        "t", "What cluster mass and TFCE of t tests are computed on (F, v, G: z).", choices=("t", "z")
+    cluster_scale: Literal["t", "z"] = option(
+        "t", "What cluster mass and TFCE of t tests are computed on (F, v, G: z)."
     )
-    tfce_preset: str = option(
-        "volume", "Powers of TFCE: volume (E 0.5, H 2) or surface (E 1, H 2).", choices=("volume", "surface")
+    tfce_preset: Literal["volume", "surface"] = option(
+        "volume", "Powers of TFCE: volume (E 0.5, H 2) or surface (E 1, H 2)."
     )
     tfce_steps: int = option(
-        0,
-        "TFCE by so many steps of each map's maximum, as PALM does with 100 (0: exact).",
-        kind="int",
-        least=0,
+        0, "TFCE by so many steps of each map's maximum, as PALM does with 100 (0: exact).", least=0
     )
-    tail_approximation: str = option(
+    tail_approximation: Literal["none", "gpd", "gamma"] = option(
         "none",
         "Corrected p beyond what shuffles can count: a generalised Pareto tail, or a gamma distribution.",
-        choices=("none", "gpd", "gamma"),
     )
     stop_when_decided: bool = option(
-        False, "Stop shuffling once hardly a corrected p can cross alpha any more.", kind="flag"
+        False, "Stop shuffling once hardly a corrected p can cross alpha any more."
     )
     across_contrasts: tuple[str, ...] = option(
         (),
@@ -372,22 +336,20 @@ class PermutationOptions:
 
 
 @dataclass(frozen=True)
-class Control:
+class Control(Part):
     """How the app runs; nothing here changes a result."""
 
     work_dir: Path | None = option(
-        None,
-        "Folder for temporary files (default: inside OUTPUT_DIR, removed at the end).",
-        kind="path",
-        aliases=("-w",),
+        None, "Folder for temporary files (default: inside OUTPUT_DIR, removed at the end).", aliases=("-w",)
     )
     n_cpus: int = option(
-        0, "Processors to use (0: all that the job may use).", kind="int", aliases=("--nprocs", "--nthreads")
+        0, "Processors to use (0: all that the job may use).", least=0, aliases=("--nprocs", "--nthreads")
     )
     mem_gb: float = option(
         0.0,
         "Memory to stay below in GB; a unit may be given (0: all that the job may use).",
         kind="memory",
+        least=0,
         aliases=("--mem",),
     )
     dask_scheduler: str | None = option(
@@ -397,28 +359,20 @@ class Control:
         metavar="ADDRESS|FILE",
         level="group",
     )
-    dry_run: str | None = option(
-        None,
-        "Print the plan, as text or json, and stop.",
-        choices=("text", "json"),
-    )
-    list_participants: str | None = option(
+    dry_run: Literal["text", "json"] | None = option(None, "Print the plan, as text or json, and stop.")
+    list_participants: Literal["all", "unfinished"] | None = option(
         None,
         "Print the labels of the participants, one a line, and stop; =unfinished leaves out those with "
         "complete results of the same settings.",
-        choices=("all", "unfinished"),
     )
-    reports_only: bool = option(False, "Only rebuild the reports from the maps.", kind="flag")
+    reports_only: bool = option(False, "Only rebuild the reports from the maps.")
     stop_on_first_crash: bool = option(
-        False, "Stop at the first participant that fails.", kind="flag", level="participant"
+        False, "Stop at the first participant that fails.", level="participant"
     )
     skip_bids_validation: bool = option(
-        False,
-        "Accepted for compatibility; the app checks what it reads.",
-        kind="flag",
-        aliases=("--skip-bids-validator",),
+        False, "Accepted for compatibility; the app checks what it reads.", aliases=("--skip-bids-validator",)
     )
-    notrack: bool = option(False, "Accepted for compatibility; nothing is ever sent.", kind="flag")
+    notrack: bool = option(False, "Accepted for compatibility; nothing is ever sent.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -444,7 +398,6 @@ class Settings(Choices):
 
 # The parts that one level alone reads.
 LEVEL_OF_PART = {"run": "participant", "group": "group", "permutation": "group"}
-Part: TypeAlias = Selection | ModelOptions | RunOptions | GroupOptions | PermutationOptions | Control
 PARTS: dict[str, type[Part]] = get_type_hints(Choices)
 
 

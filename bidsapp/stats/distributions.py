@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from bidsapp.errors import SettingsError
-
 Values: TypeAlias = NDArray[np.floating]
 # Below this log probability the direct tail functions come near the smallest normal double (log 2.2e-308)
 # and lose digits; there the continued fraction in log space takes over.
@@ -19,14 +17,6 @@ SMALLEST_DIRECT = -650.0
 # The continued fraction needs about sqrt(max(a, b)) steps; the limit serves a million degrees of freedom.
 MAX_STEPS = 5000
 STEP_TOLERANCE = 1e-15
-
-
-def check_one_sided_p(p: float, name: str) -> None:
-    """Raise SettingsError where a number cannot be meant as a one-sided p-value; z and t often are given."""
-    if 0 < p < 0.5:
-        return
-    hint = f" {p:g} looks like a z or t value; as a p-value it is {special.ndtr(-p):.2g}." if p > 1 else ""
-    raise SettingsError(f"{name} is a p-value between 0 and 0.5, not {p:g}.{hint}")
 
 
 def t_to_z(t: ArrayLike, dof: ArrayLike) -> Values:

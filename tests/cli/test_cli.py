@@ -12,7 +12,8 @@ import pytest
 
 from bidsapp import errors
 from bidsapp.cli import main as cli
-from bidsapp.cli.main import main, make_parser, make_settings, parse_arguments
+from bidsapp.cli.main import main, make_settings
+from bidsapp.cli.parser import make_parser, parse_arguments
 from bidsapp.errors import SettingsError
 from bidsapp.settings.parts import PARTS, GroupOptions, PermutationOptions, RunOptions, find_unread
 from bidsapp.version import __version__

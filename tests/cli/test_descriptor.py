@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bidsapp.cli.descriptor import make_descriptor
-from bidsapp.cli.main import main, make_parser, make_settings, parse_arguments
+from bidsapp.cli.main import main, make_settings
+from bidsapp.cli.parser import make_parser, parse_arguments
 from bidsapp.settings.parts import Settings
 
 ROOT = Path(__file__).parents[2]

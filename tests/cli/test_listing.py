@@ -75,7 +75,8 @@ def test_choices_narrow_the_list(bids_dir, tmp_path, capsys, options, expected):
 def test_complete_results_of_the_same_settings_are_left_out(
     bids_dir, tmp_path, capsys, status, options, expected
 ):
-    from bidsapp.cli.main import make_settings, parse_arguments
+    from bidsapp.cli.main import make_settings
+    from bidsapp.cli.parser import parse_arguments
 
     out = tmp_path / "out"
     settings = make_settings(parse_arguments([str(bids_dir), str(out), "participant"]))

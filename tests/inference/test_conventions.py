@@ -140,5 +140,5 @@ def test_options_without_sense_are_refused():
     check_options(InferenceOptions(n_shuffles=2))
     with pytest.raises(SettingsError, match="at least 2 shuffles"):
         check_options(InferenceOptions(n_shuffles=1))
-    with pytest.raises(SettingsError, match=r"unknown statistic \['peak'\]; known are height, extent"):
+    with pytest.raises(SettingsError, match=r"'peak' is not one of height, extent"):
         check_options(InferenceOptions(statistics=("height", "peak")))

@@ -52,7 +52,7 @@ def test_needed_inputs_are_a_number_or_a_fraction(text, needed):
 @pytest.mark.parametrize("text", ["many", "0", "-1", "nan"])
 def test_needed_inputs_without_sense_are_refused(text):
     with pytest.raises(SettingsError, match="--min-subjects"):
-        count_needed(text, 21)
+        GroupOptions(min_subjects=text)
 
 
 def test_a_factor_level_with_one_subject_is_named():

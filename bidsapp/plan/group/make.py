@@ -63,7 +63,6 @@ from bidsapp.records.maps import Contrast, Design, EstimateFile
 from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, Model, Node
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.settings.parts import Settings
-from bidsapp.stats.distributions import check_one_sided_p
 from bidsapp.stats.linear import find_rank
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
@@ -119,7 +118,6 @@ def make_group_plan(settings: Settings) -> GroupPlan:
     fits = _noted(fits, leftovers, allowed=settings.group.allow_mixed_settings)
     members = add_family([fit for fit, _ in fits], settings.permutation.across_contrasts)
     fits = [(fit, group_by) for fit, (_, group_by) in zip(members, fits, strict=True)]
-    check_one_sided_p(settings.permutation.cluster_forming_p, "--cluster-forming-p")
     return GroupPlan(
         documents=tuple(models),
         models=_by_record(fits),

@@ -217,20 +217,10 @@ def read_conjunctions(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def count_needed(text: str, n_inputs: int) -> int:
-    """Return how many inputs a voxel needs: ``all``, a number, or a fraction below 1.
-
-    Raises
-    ------
-    SettingsError
-    """
+    """Return how many inputs a voxel needs: ``all``, a number, or a fraction below 1."""
     if text == "all":
         return n_inputs
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise SettingsError(f"--min-subjects: {text!r} is neither all nor a number above 0.")
+    value = float(text)
     needed = math.ceil(value * n_inputs - 1e-9) if value < 1 else int(value)
     return min(max(needed, 1), n_inputs)
 
@@ -258,7 +248,6 @@ def check_options(fits: Sequence[DatasetFit], options: GroupOptions) -> None:
     ------
     InputError, SettingsError
     """
-    count_needed(options.min_subjects, 1)
     largest = max(len(fit.subjects) for fit in fits)
     if options.min_subjects != "all" and float(options.min_subjects) > largest:
         raise SettingsError(
