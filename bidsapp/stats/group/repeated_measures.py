@@ -108,9 +108,9 @@ def collapse_contrast(matrix: Matrix, weights: Matrix, subjects: Labels) -> Coll
     counts = np.unique(subjects, return_counts=True)[1]
     if np.ptp(counts):
         return None
-    rows = matrix[order].reshape(len(counts), counts[0], -1)
+    rows = matrix[order].reshape(len(counts), -1, matrix.shape[1])
     effective = (np.atleast_2d(weights) @ invert_gram(matrix) @ matrix[order].T).reshape(-1, *rows.shape[:2])
-    within = _row_basis(effective.reshape(-1, counts[0]))
+    within = _row_basis(effective.reshape(-1, rows.shape[1]))
     between = _row_basis(effective.transpose(0, 2, 1).reshape(-1, len(counts)))
     if min(len(within), len(between)) > 1:
         return None

@@ -7,6 +7,7 @@ from scipy import stats
 
 from bidsapp.records.maps import GroupDesign
 from bidsapp.stats.group.repeated_measures import (
+    collapse_contrast,
     fit_greenhouse_geisser,
     fit_unequal_covariances,
     fit_wilks,
@@ -220,3 +221,38 @@ def test_covariate_of_one_row_and_one_group_is_its_t(rng):
     found = fit_unequal_covariances(scores, GroupDesign(matrix, (), np.ones(12, int)), np.array([0.0, 1.0]))
     expected = fit_wilks(scores, matrix, np.array([0.0, 1.0]))
     np.testing.assert_allclose(found.p, expected.p, rtol=1e-8)
+
+
+# Three cells of each subject, in one order; subjects take turns.
+SUBJECTS = np.array([4, 0, 2, 2, 1, 3, 0, 4, 1, 3, 0, 1, 2, 3, 4, 5, 5, 5])
+CELLS = np.array([np.sum(SUBJECTS[:row] == subject) for row, subject in enumerate(SUBJECTS)])
+GROUPS = np.array([0, 1, 2, 0, 1, 2])[SUBJECTS]
+# Means of cells (columns) by group (threes of columns).
+MEANS = (3 * GROUPS[:, None] + CELLS[:, None] == np.arange(9)).astype(float)
+MEAN, GAP, STEPS = np.ones((1, 3)) / 3, np.array([[1.0, 0, -1]]), np.array([[1.0, -1, 0], [0, 1, -1]])
+
+
+@pytest.mark.parametrize(
+    ("between", "within"),
+    [(MEAN, GAP), (GAP, MEAN), (GAP, GAP), (STEPS, MEAN), (STEPS, GAP), (MEAN, STEPS), (GAP, STEPS)],
+)
+def test_a_collapsed_contrast_weighs_the_inputs_as_the_whole_does(between, within):
+    weights = np.kron(between, within)
+    found = collapse_contrast(MEANS, weights, SUBJECTS)
+    assert len(found.within) == len(within)
+    pairs = np.einsum("bn,qk->bqnk", found.between @ found.matrix.T, found.within)
+    ours = np.empty((len(weights), len(SUBJECTS)))
+    ours[:, np.argsort(SUBJECTS, kind="stable")] = pairs.reshape(len(weights), -1)
+    expected = weights @ np.linalg.pinv(MEANS)
+    if len(within) == 1:
+        np.testing.assert_allclose(ours, expected, atol=1e-12)
+    # The same hypothesis: the rows span the same.
+    np.testing.assert_allclose(*(np.linalg.pinv(rows) @ rows for rows in (ours, expected)), atol=1e-12)
+
+
+def test_a_contrast_that_does_not_collapse_is_left_whole(rng):
+    assert collapse_contrast(MEANS, np.kron(STEPS, STEPS), SUBJECTS) is None
+    # A visit less; and visits at times of each subject's own.
+    assert collapse_contrast(MEANS[1:], np.kron(MEAN, GAP), SUBJECTS[1:]) is None
+    slope = np.column_stack([np.ones(len(SUBJECTS)), rng.normal(size=len(SUBJECTS))])
+    assert collapse_contrast(slope, np.array([0.0, 1.0]), SUBJECTS) is None

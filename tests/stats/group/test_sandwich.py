@@ -102,3 +102,11 @@ def test_f_of_a_balanced_design_is_hotellings(rng):
 def test_design_without_clusters_is_refused(rng):
     with pytest.raises(ModelError, match="which inputs come from one subject"):
         fit(rng.normal(size=(6, 2)), np.ones((6, 1)), "t", [1], None)
+
+
+def test_degrees_of_freedom_of_one_group_are_those_of_the_design(unbalanced, rng):
+    """No variance is estimated for them: they are one number, whatever the spread of a voxel."""
+    effects, X, clusters = unbalanced
+    found = fit(effects * np.geomspace(1e-3, 1e3, 12), X[:, :2], "t", [0, 1], clusters)
+    assert np.unique(found.dof).size == 1
+    assert 1 < found.dof[0] < 8
