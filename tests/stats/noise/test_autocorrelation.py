@@ -15,6 +15,7 @@ from bidsapp.stats.noise.models import (
     expected_size,
     most_lags,
     parse_noise_model,
+    warn_of_size,
 )
 from bidsapp.stats.noise.time_model import make_time_model
 from bidsapp.stats.run.sums import accumulate, join_sums
@@ -198,3 +199,15 @@ def test_expected_sizes_lie_between_those_measured_and_stay_beyond_the_ends():
     middle = expected_size("ar1-reml", np.sqrt(0.5 * 0.8))
     assert middle == pytest.approx((expected_size("ar1-reml", 0.5) + expected_size("ar1-reml", 0.8)) / 2)
     assert expected_size("auto", 0.5) == 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "repetition_time", "share"),
+    [("ar1-reml", 2.0, None), ("ar1-reml", 1.5, 8), ("ar1", 2.0, 10), ("ols", 0.8, 21)]
+    + [("auto", 0.4, None), ("ar4", 0.4, None)],
+)
+def test_a_model_that_gives_too_many_false_positives_is_said_to(name, repetition_time, share):
+    found = warn_of_size(name, repetition_time)
+    assert (found is None) == (share is None)
+    if share is not None:
+        assert f"{name} is too simple at a repetition time of {repetition_time:g} s: about {share} %" in found

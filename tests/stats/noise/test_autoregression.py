@@ -7,6 +7,7 @@ from bidsapp.stats.noise.autocorrelation import estimate_noise
 from bidsapp.stats.noise.autoregression import (
     curve_of_log_determinant,
     fill_stages,
+    find_centres,
     find_nearest,
     make_autocovariance,
     make_bins,
@@ -101,6 +102,18 @@ def test_bins_are_near_their_points(rng):
     centres, bins = make_bins(values, n_bins=200)
     assert len(centres) <= 200
     assert np.sqrt(np.mean(np.square(centres[bins] - values))) < 0.35
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_centres_of_clumps_are_their_means(rng, weighed):
+    clumps = np.arange(5)[:, None, None] + 0.01 * rng.normal(size=(5, 20, 2))
+    weights = rng.random((5, 20)) if weighed else None
+    found = find_centres(clumps.reshape(100, 2), 5, None if weights is None else weights.ravel())
+    expected = [
+        np.average(clump, axis=0, weights=w)
+        for clump, w in zip(clumps, weights if weighed else [None] * 5, strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_centres_follow_their_points_and_do_not_jump():

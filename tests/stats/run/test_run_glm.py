@@ -13,7 +13,7 @@ from bidsapp.stats.noise import whitening
 from bidsapp.stats.noise.models import count_lags
 from bidsapp.stats.noise.time_model import lagged, make_time_model
 from bidsapp.stats.noise.uncertainty import weigh_t
-from bidsapp.stats.run.glm import estimate_f, estimate_t, fit_run_glm, make_residuals
+from bidsapp.stats.run.glm import correlate_contrasts, estimate_f, estimate_t, fit_run_glm, make_residuals
 from bidsapp.stats.run.maps import joint_f
 from bidsapp.stats.run.sums import accumulate, join_sums
 
@@ -130,6 +130,29 @@ def test_effect_of_the_constant_is_the_baseline_without_scaling(series, matrix):
     fitted = fit(series, matrix, "ols", scaling="none")
     expected = np.linalg.lstsq(matrix, series)[0][-1]
     np.testing.assert_allclose(estimate_t(fitted, contrast(np.eye(8)[-1])).effect, expected, rtol=RELATIVE)
+
+
+@pytest.mark.parametrize("noise_model", ["ols", "ar1-reml", "ar3"])
+def test_r_square_and_correlations_of_contrasts_are_by_the_noise_of_the_bin(series, matrix, noise_model):
+    """Which more voxels than there are bins share."""
+    fitted = fit(series, matrix, noise_model, scaling="none")
+    contrasts = [contrast(difference(8)), contrast(np.eye(8)[0]), contrast(np.arange(8))]
+    rows = np.concatenate([one.weights for one in contrasts])
+    correlations = correlate_contrasts(fitted, contrasts)
+    sizes = np.bincount(fitted.noise.bins)
+    for voxel in np.flatnonzero(sizes[fitted.noise.bins] > 1)[:5]:
+        bin_ = fitted.noise.bins[voxel]
+        precision = whitening.make_precision(fitted.noise.coefficients[bin_])
+        covariance = np.linalg.inv(precision_matrix(precision, N_VOLUMES))
+        y = series[:, voxel]
+        rest, about = (
+            gls(y, part, covariance)[2] * (N_VOLUMES - part.shape[1]) for part in (matrix, matrix[:, 7:])
+        )
+        np.testing.assert_allclose(fitted.r_square[voxel], 1 - rest / about, rtol=1e-6)
+        expected = rows @ gls(y, matrix, covariance)[1] @ rows.T
+        deviations = np.sqrt(np.diag(expected))
+        expected /= np.outer(deviations, deviations)
+        np.testing.assert_allclose(correlations[bin_], expected, rtol=RELATIVE)
 
 
 def test_dropped_volumes_equal_the_covariance_of_the_kept_times(series, matrix):
