@@ -95,6 +95,22 @@ def test_several_resolutions_and_none_chosen_are_refused_listing_them(dataset):
     assert {run.entities["res"] for run in read(dataset, res="2").runs} == {"2"}
 
 
+def test_the_only_resolution_is_noted(dataset):
+    assert not any("resolution" in note for note in read(dataset).notes)
+    for path in derivative_of(dataset).rglob(f"*{SPACE}*"):
+        path.rename(path.with_name(path.name.replace(SPACE, f"{SPACE}_res-2")))
+    assert "resolution 2" in read(dataset).notes
+
+
+def test_without_any_events_the_file_of_the_first_run_is_named(dataset):
+    for path in dataset.rglob("*_events.tsv"):
+        path.unlink()
+    said = r"of task viewing \(for example sub-01_task-viewing_run-1_events\.tsv\)"
+    with pytest.raises(InputError, match=said) as caught:
+        read(dataset)
+    assert caught.value.exit_code == 66
+
+
 def test_several_spaces_without_the_default_are_refused_listing_them(dataset):
     copy_series(dataset, SPACE, "space-MNI152NLin6Asym")
     for path in derivative_of(dataset).rglob(f"*{SPACE}*"):

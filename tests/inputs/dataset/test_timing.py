@@ -1,9 +1,12 @@
 """When the volumes of a run were acquired."""
 
+from pathlib import Path
+
 import pytest
 
 from bidsapp.errors import InputError, find_cautions
-from bidsapp.inputs.dataset.timing import read_timing
+from bidsapp.inputs.dataset.timing import find_doubtful_times, read_timing
+from bidsapp.records.maps import Run
 
 
 def test_sidecar_repetition_time_wins_over_the_header_with_a_note():
@@ -71,3 +74,35 @@ def test_a_start_outside_the_first_volume_is_a_warning(start, said):
     notes = read_timing({"RepetitionTime": 2.0, "StartTime": start}, 2.0, "sec").notes
     assert [said in note for note in notes] == ([True] if said else [])
     assert find_cautions(notes) == list(notes)
+
+
+def make_run(repetition_time, sidecar, **entities):
+    metadata = {"RepetitionTime": repetition_time} if sidecar else {}
+    files = Path("bold"), Path("mask"), None, None
+    return Run(entities, *files, repetition_time, 0.0, "", 80, metadata)
+
+
+@pytest.mark.parametrize(
+    ("times", "doubtful"),
+    [
+        # What a sidecar gives, s; what a header gives, h.
+        ("s2 s2 h1", {2: "its image header says 1 s, other runs of the task have 2 s"}),
+        ("s2 s2 h2.001", {}),
+        ("s2 s2.5 h1 h2.5", {2: "says 1 s, other runs of the task have 2, 2.5 s"}),
+        ("s2 s1", {}),
+        ("h2 h2 h1", {2: "says 1 s, other runs of the task have 2 s"}),
+        ("h2 h1", {}),
+        ("h2 h2 h1 h1", {}),
+    ],
+)
+def test_a_time_of_the_header_that_other_runs_do_not_have_is_doubtful(times, doubtful):
+    runs = [make_run(float(time[1:]), time[0] == "s", task="x") for time in times.split()]
+    found = find_doubtful_times(runs)
+    assert list(found) == list(doubtful)
+    assert all(said in found[number] for number, said in doubtful.items())
+
+
+@pytest.mark.parametrize("key", ["task", "acq"])
+def test_runs_of_other_tasks_and_acquisitions_say_nothing_of_a_time(key):
+    runs = [make_run(2.0, True, task="x"), make_run(1.0, False, **{"task": "x"} | {key: "y"})]
+    assert find_doubtful_times(runs) == {}

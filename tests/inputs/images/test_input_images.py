@@ -1,5 +1,7 @@
 """Masks, maps and headers."""
 
+import gzip
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -29,9 +31,10 @@ def test_mask_is_where_values_are_neither_zero_nor_nan(tmp_path):
     assert np.argwhere(mask).tolist() == [[0, 0, 0], [0, 0, 2]]
 
 
-def test_map_gives_the_values_of_the_points(tmp_path, geometry, rng):
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_map_gives_the_values_of_the_points(tmp_path, geometry, rng, name):
     values = rng.standard_normal(SHAPE).astype(np.float32)
-    found = read_map(save(tmp_path / "x.nii.gz", values), geometry)
+    found = read_map(save(tmp_path / name, values), geometry)
     np.testing.assert_array_equal(found, values[geometry.mask])
     assert found.dtype == np.float32
 
@@ -96,6 +99,11 @@ def test_header_is_read_without_the_data(tmp_path):
     assert (header.shape, header.time_step, header.time_unit) == ((*SHAPE, 7), 1500.0, "msec")
 
 
+def test_header_of_a_volume_has_no_time_step(tmp_path):
+    header = read_header(save(tmp_path / "x.nii", np.ones(SHAPE, np.float32)))
+    assert (header.shape, header.time_step) == (SHAPE, 0.0)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(None, "is not an image|No such file"), (b"", "is empty"), (b"text", "is not an image")],
@@ -124,6 +132,16 @@ def test_truncated_volume_is_named(tmp_path, rng):
     path = save(tmp_path / "m.nii.gz", rng.standard_normal((20, 20, 20)).astype(np.float32))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=r"m\.nii\.gz is truncated or corrupt"):
+        read_mask(path)
+
+
+def test_volume_with_a_wrong_checksum_is_named(tmp_path):
+    """All its values can be unpacked; one of them is another."""
+    path = save(tmp_path / "m.nii.gz", np.ones((20, 20, 20), np.float32))
+    content = bytearray(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=0))
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"m\.nii\.gz is truncated or corrupt \(CRC check failed"):
         read_mask(path)
 
 

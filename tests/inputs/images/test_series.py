@@ -142,3 +142,38 @@ def test_a_wrong_checksum_is_found(tmp_path, geometry, values):
     path.write_bytes(content)
     with pytest.raises(InputError, match="is damaged"):
         read_all(open_series(path, geometry))
+
+
+def test_what_a_series_lacks_is_noted(tmp_path, geometry, values):
+    """Volumes of one value, or of none in most of the mask; voxels without a value in any other volume."""
+    points = np.argwhere(geometry.mask)
+    values[..., 1] = 0.0
+    values[(*points[: int(0.6 * len(points))].T, 3)] = np.nan
+    values[(*points[5], 4)] = np.nan
+    values[(*points[70], 5)] = np.inf
+    series = open_series(save(tmp_path / "bold.nii.gz", values, "f4"), geometry)
+    read_all(series)
+    assert sorted(series.gaps.volumes) == [1, 3]
+    assert np.flatnonzero(series.gaps.points).tolist() == [5, 70]
+
+
+def test_dropped_volumes_lack_nothing(tmp_path, geometry, values):
+    values[..., 1] = np.nan
+    values[(*np.argwhere(geometry.mask)[5], 4)] = np.nan
+    path = save(tmp_path / "bold.nii.gz", values, "f4")
+    series = open_series(path, geometry, dropped=[1, 4])
+    read_all(series)
+    assert (series.gaps.volumes, series.gaps.points.any()) == ([], False)
+
+
+def test_a_volume_of_few_voxels_may_have_one_value(tmp_path, values):
+    mask = np.zeros(SHAPE, bool)
+    mask[4, 5, :10] = True
+    values[..., 2] = 7.0
+    path, found = save(tmp_path / "bold.nii.gz", values, "f4"), []
+    for n_voxels in (10, 9):
+        mask[4, 5, n_voxels:] = False
+        series = open_series(path, Geometry(mask.copy(), AFFINE))
+        read_all(series)
+        found.append(series.gaps.volumes)
+    assert found == [[2], []]
