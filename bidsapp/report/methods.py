@@ -8,7 +8,6 @@ several: ``[@a; @b]``.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from math import inf
 from pathlib import PurePath
 from typing import TypeAlias
 
@@ -16,12 +15,16 @@ from bidsapp.records.documents import Document
 from bidsapp.records.maps import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
+from bidsapp.settings.config import read_saved
+from bidsapp.settings.parts import Choices
+from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 PERCENT = (
     "Effects are in percent of each voxel's mean signal, for a regressor of height 1: responses have an area "
     "of 1, so that is the change that a long event would end in, not the peak of a short one."
 )
+SCALING = {"percent": PERCENT, "none": "Effects are in the units of the images."}
 MODES = {"within": " within {}", "whole": " of whole {}"}
 SCHEMES = {"sign-flip": "sign flips", "permutation": "permutations", "both": "permutations with sign flips"}
 COMBINED = {
@@ -42,7 +45,10 @@ REGIONS = {
 }
 TOUCHING = {6: "share a face", 18: "share a face or an edge", 26: "touch (faces, edges or corners)"}
 STOPPED = "Shuffling stopped once more shuffles would hardly have changed a decision."
+MASS = {"excess": "statistic above the threshold", "raw": "whole statistic"}
+POWERS = {"volume": "extent 0.5 and height 2", "surface": "extent 1 and height 2"}
 APPROXIMATED = {
+    "none": "",
     "gpd": "p-values below 0.1 are from a generalised Pareto distribution fitted to the tail of each null.",
     "gamma": "p-values are from a gamma distribution fitted to each null.",
 }
@@ -96,7 +102,7 @@ def say_software(record: Document) -> str:
 
 def say_smoothing(record: Document) -> str:
     """Say how the images of the runs were smoothed."""
-    kernel = _kernel(record, "run", "smoothing_fwhm")
+    kernel = _kernel(_chosen(record).run.smoothing_fwhm)
     return f"The images were smoothed with {kernel}." if kernel else "The images were not smoothed."
 
 
@@ -115,16 +121,14 @@ def say_runs(record: Document) -> str:
 
 def say_regressors(record: Document) -> str:
     """Say where the regressors and the drifts came from."""
-    model, source = _options(record, "model"), record["model"]
+    model, source = _chosen(record).model, record["model"]
     if not source.get("automatic"):
         return f"The regressors are those of the BIDS Stats Model {source['name']} ({source['path']})."
-    period = model.get("high_pass") or 0
-    drift = f"cosines down to a period of {short(period)} s modelled slow drifts"
-    hrf = model.get("hrf_model", "spm")
-    cite = " [@friston1998]" if hrf.startswith("spm") else ""
+    drift = f"cosines down to a period of {short(model.high_pass)} s modelled slow drifts"
+    cite = " [@friston1998]" if model.hrf_model.startswith("spm") else ""
     return (
-        f"There was one regressor a condition, convolved with the {hrf} haemodynamic response function"
-        f"{cite}; {drift if period else 'slow drifts were not modelled'}."
+        f"There was one regressor a condition, convolved with the {model.hrf_model} haemodynamic response "
+        f"function{cite}; {drift if model.high_pass else 'slow drifts were not modelled'}."
     )
 
 
@@ -143,7 +147,7 @@ def say_confounds(record: Document) -> str:
 
 def say_censoring(record: Document) -> str:
     """Say how many volumes were censored; a strategy that censors is named even where it found none."""
-    runs, strategy = record["runs"], _options(record, "model").get("confounds") or ""
+    runs, strategy = record["runs"], _chosen(record).model.confounds
     n_censored = sum(len(run.get("censored", ())) for run in runs)
     censors = "scrub" in strategy and record["model"].get("automatic")
     if not n_censored and not censors:
@@ -155,17 +159,16 @@ def say_censoring(record: Document) -> str:
 
 def say_boost(record: Document) -> str:
     """Say that amplitudes count derivatives in; an automatic model may have none to count."""
-    response = _options(record, "model").get("hrf_model", "derivative")
-    has_none = record["model"].get("automatic") and "derivative" not in response
-    if has_none or not _options(record, "run").get("derivative_boost"):
+    chosen = _chosen(record)
+    has_none = record["model"].get("automatic") and "derivative" not in chosen.model.hrf_model
+    if has_none or not chosen.run.derivative_boost:
         return ""
     return "Amplitudes joined each response with its derivatives (derivative boost)."
 
 
 def say_scaling(record: Document) -> str:
     """Say the unit of the effects."""
-    scaling = _options(record, "run").get("scaling")
-    return {"percent": PERCENT, "none": "Effects are in the units of the images."}.get(scaling or "", "")
+    return SCALING[_chosen(record).run.scaling]
 
 
 def say_combination(record: Document) -> str:
@@ -191,7 +194,7 @@ def say_group_model(record: Document) -> str:
 
 def say_group_smoothing(record: Document) -> str:
     """Say how maps were smoothed before the group model."""
-    kernel = _kernel(record, "group", "group_smoothing_fwhm")
+    kernel = _kernel(_chosen(record).group.group_smoothing_fwhm)
     return f"Before, the subjects' maps were smoothed with {kernel}." if kernel else ""
 
 
@@ -212,7 +215,7 @@ def say_fewer_subjects(record: Document) -> str:
 
 def say_coverage(record: Document) -> str:
     """Say which voxels were analysed."""
-    needed = _options(record, "group").get("min_subjects", "all")
+    needed = _chosen(record).group.min_subjects
     if needed == "all":
         return "Voxels with data of all subjects of a contrast were analysed."
     share = f"{needed} subjects" if float(needed) >= 1 else f"a share of {needed} of the subjects"
@@ -227,7 +230,7 @@ def say_coverage(record: Document) -> str:
 
 def say_mask(record: Document) -> str:
     """Say what the search was confined to."""
-    mask = _options(record, "group").get("mask")
+    mask = _chosen(record).group.mask
     if mask == "grey-matter":
         return "They were confined to grey matter (MNI152 template of nilearn above 0.2 [@abraham2014])."
     return f"They were confined to the mask {PurePath(mask).name}." if mask else ""
@@ -304,39 +307,28 @@ def say_scores(record: Document) -> str:
 
 def say_approximation(record: Document) -> str:
     """Say that p is from a fitted curve."""
-    name = _options(record, "permutation").get("tail_approximation")
-    return APPROXIMATED.get(name or "", "") if _shuffled(record) else ""
+    return APPROXIMATED[_chosen(record).permutation.tail_approximation] if _shuffled(record) else ""
 
 
 def say_stopping(record: Document) -> str:
     """Say that shuffling stopped early."""
-    options = _options(record, "permutation")
-    asked = options.get("n_permutations", inf) if options.get("stop_when_decided") else 0
+    options = _chosen(record).permutation
+    asked = options.n_permutations if options.stop_when_decided else 0
     found = [c["permutation"] for c in _shuffled(record)]
     return STOPPED if any(one["n_shuffles"] < asked and not one["exact"] for one in found) else ""
 
 
-def say_mass(record: Document) -> str:
-    """Say what the mass of a cluster is."""
-    if "maxMass" not in _rules(record):
-        return ""
-    options = _options(record, "permutation")
-    mass = "whole statistic" if options.get("cluster_mass") == "raw" else "statistic above the threshold"
-    return f"The mass of a cluster is the sum of the {mass}, of {_scale(record)}."
-
-
-def say_enhancement(record: Document) -> str:
-    """Say the conventions of threshold-free cluster enhancement."""
-    if "maxTFCE" not in _rules(record):
-        return ""
-    options = _options(record, "permutation")
-    powers = "extent 1 and height 2" if options.get("tfce_preset") == "surface" else "extent 0.5 and height 2"
-    steps = options.get("tfce_steps")
-    by = f", summed over {steps} steps of each map's maximum" if steps else ", as the exact integral"
-    return (
-        f"Threshold-free cluster enhancement has the powers {powers} and 6 neighbours{by}, of "
-        f"{_scale(record)}."
-    )
+def say_statistics(record: Document) -> str:
+    """Say the conventions of the statistics of the map, of those that have some."""
+    options, rules = _chosen(record).permutation, _rules(record)
+    steps = options.tfce_steps
+    fields = {
+        "mass": MASS[options.cluster_mass],
+        "powers": POWERS[options.tfce_preset],
+        "by": f"summed over {steps} steps of each map's maximum" if steps else "as the exact integral",
+    }
+    used = [row.says for row in STATISTICS.values() if row.says and row.threshold in rules]
+    return " ".join(says.format(**fields, scale=_scale(record)) for says in used)
 
 
 def say_family(record: Document) -> str:
@@ -348,7 +340,7 @@ def say_family(record: Document) -> str:
     said = [family for family in families if family[:1].isdigit()]
     if said:
         return f"Family-wise errors by shuffling are over {'; '.join(said)}. {_alone(contrasts)}".strip()
-    if _options(record, "permutation").get("across_contrasts") and shuffled:
+    if _chosen(record).permutation.across_contrasts and shuffled:
         return "Family-wise errors by shuffling are over all contrasts together."
     return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
 
@@ -364,7 +356,7 @@ def _alone(contrasts: Iterable[Document]) -> str:
 
 def say_clusters(record: Document) -> str:
     """Say what clusters, peaks and coordinates of the tables are."""
-    connectivity = _options(record, "permutation").get("connectivity", 26)
+    connectivity = _chosen(record).permutation.connectivity
     return (
         f"Clusters are sets of surviving voxels of one sign that {TOUCHING[connectivity]}, numbered by "
         "size; peaks are local extremes at least 8 mm apart. Coordinates are in mm of the space "
@@ -412,21 +404,18 @@ INFERENCE = (
     say_scores,
     say_approximation,
     say_stopping,
-    say_mass,
-    say_enhancement,
+    say_statistics,
     say_family,
 )
 TABLES = (say_clusters, say_labels)
 
 
-def _options(record: Document, part: str) -> Document:
-    options: Document = record["settings"].get(part, {})
-    return options
+def _chosen(record: Document) -> Choices:
+    return read_saved(record["settings"])
 
 
-def _kernel(record: Document, part: str, name: str) -> str:
+def _kernel(fwhm: float) -> str:
     """Return a smoothing in words; empty where there was none."""
-    fwhm = _options(record, part).get(name) or 0
     return f"a Gaussian kernel of {short(fwhm)} mm (full width at half maximum)" if fwhm else ""
 
 
@@ -472,8 +461,8 @@ def _rule(rule: Document) -> str:
 
 def _permutation(permutation: Document, record: Document) -> str:
     number, name = permutation["n_shuffles"], str(permutation["scheme"])
-    column = _options(record, "permutation").get("exchangeability_blocks")
-    groups = _options(record, "group").get("variance_groups")
+    chosen = _chosen(record)
+    column, groups = chosen.permutation.exchangeability_blocks, chosen.group.variance_groups
     blocks = f"blocks ({column})" if column else f"variance groups ({groups})" if groups else "subjects"
     scheme = SCHEMES.get(name, name) + MODES.get(permutation.get("mode") or "", "").format(blocks)
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"

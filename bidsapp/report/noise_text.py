@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.scale import short
+from bidsapp.settings.config import read_saved
 
 SIMPLE = {
     "ols": "Serial correlation was not modelled (ordinary least squares).",
@@ -59,7 +60,7 @@ def _say_corrected(noise: Sequence[Document]) -> str:
 
 def say_noise_smoothing(record: Document) -> str:
     """Say how noise coefficients were smoothed; white noise has none."""
-    fwhm = record["settings"].get("run", {}).get("noise_smoothing_fwhm") or 0
+    fwhm = read_saved(record["settings"]).run.noise_smoothing_fwhm
     if not fwhm or {run["noise_model"] for run in record["runs"]} == {"ols"}:
         return ""
     known = [(run.get("noise") or {}).get("share") for run in record["runs"]]

@@ -31,6 +31,8 @@ class StatisticWords:
         The work that the methods text cites.
     conventions : tuple of str
         Fields of sidecars that are about this statistic alone.
+    says : str
+        What the methods text says of its conventions.
     """
 
     name: str
@@ -44,6 +46,7 @@ class StatisticWords:
     scale: str | None
     cites: str
     conventions: tuple[str, ...] = ()
+    says: str = ""
 
 
 _ROWS = (
@@ -83,6 +86,7 @@ _ROWS = (
         scale="mass",
         cites="nichols2002",
         conventions=("ClusterMass",),
+        says="The mass of a cluster is the sum of the {mass}, of {scale}.",
     ),
     StatisticWords(
         "tfce",
@@ -96,6 +100,7 @@ _ROWS = (
         scale="tfce",
         cites="smith2009",
         conventions=("TFCE", "TFCEScale", "TFCEConnectivity", "TFCEExtentPower", "TFCEHeightPower"),
+        says="Threshold-free cluster enhancement has the powers {powers} and 6 neighbours, {by}, of {scale}.",
     ),
 )
 STATISTICS = {row.name: row for row in _ROWS}

@@ -112,7 +112,8 @@ def test_runs_are_combined_in_the_words_of_their_method():
 
 
 def test_smoothed_coefficients_and_boosted_amplitudes_are_said():
-    text = participant_text([[]], noise_smoothing_fwhm=8.0, derivative_boost=True, scaling="percent")
+    model = {"hrf_model": "spm+derivative"}
+    text = participant_text([[]], model=model, noise_smoothing_fwhm=8.0, derivative_boost=True)
     assert "coefficients were smoothed with 8 mm" in text
     assert "derivative boost" in text
     assert "regressor of height 1" in text

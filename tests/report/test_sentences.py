@@ -1,8 +1,13 @@
 """Every sentence of the methods text against the settings and the record; one without a row here fails."""
 
+import ast
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
-from bidsapp.report import methods
+from bidsapp.report import methods, noise_text
+from bidsapp.settings.parts import GroupOptions, ModelOptions, PermutationOptions, RunOptions
 
 RULE = {"title": "voxel height, 0.05", "alpha": 0.05, "tail": "two", "reason": ""}
 DRAWN = {
@@ -258,7 +263,7 @@ SENTENCES = {
         (shuffled(stop_when_decided=True, n_permutations=500), ""),
         (shuffled(stop_when_decided=False, n_permutations=8000), ""),
     ],
-    "say_mass": [
+    "say_statistics": [
         (group(), ""),
         (shuffled(), ["statistic above the threshold, of t."]),
         (
@@ -271,9 +276,6 @@ SENTENCES = {
             group(*(contrast(one, DRAWN | {"scale": one}, rule("maxMass")) for one in "tz")),
             ["of t (other statistics as z)."],
         ),
-    ],
-    "say_enhancement": [
-        (group(), ""),
         (shuffled(), ["extent 0.5 and height 2", "exact integral, of t."]),
         (shuffled(tfce_preset="surface", tfce_steps=100), ["extent 1 and height 2", "100 steps"]),
         (group(contrast("a", ALL | {"scale": "z"}, rule("maxTFCE"), test="F")), ["of z."]),
@@ -299,6 +301,17 @@ SENTENCES = {
     ],
     "say_labels": [(group(), ""), (group(atlases=[("AAL", "A (2002)")]), ["AAL (A (2002))"])],
 }
+# What the text says by what the record has of it, or does not speak of: nothing that a reader must know.
+NOT_READ = {
+    # of the models, whose designs and contrasts are described
+    "contrast", "missing_condition", "invalid_contrasts", "group_design", "group_contrast", "weights",
+    "error_term", "conjunction",
+    # by the noise, the method, the estimator, the thresholds and the shuffles of the record
+    "noise_model", "fixed_effects", "group_estimator", "alpha", "tail", "main_threshold", "cluster_forming_p",
+    "statistics", "seed", "block_mode", "shuffle_scheme", "cluster_scale",
+    # by titles of atlases, tables and files
+    "roi", "atlas", "residuals", "resample", "allow_mixed_settings",
+}  # fmt: skip
 PARTS = ("SOFTWARE", "RUN_LEVEL", "COMBINATION", "GROUP_MODEL", "INFERENCE", "TABLES")
 
 
@@ -306,6 +319,13 @@ def test_every_sentence_has_a_row():
     said = [say.__name__ for part in PARTS for say in getattr(methods, part)]
     assert said == list(SENTENCES)
     assert {name for name in vars(methods) if name.startswith("say_")} == set(SENTENCES)
+
+
+def test_every_setting_of_a_result_is_read_or_known_not_to_be():
+    trees = [ast.parse(Path(module.__file__).read_text()) for module in (methods, noise_text)]
+    read = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    parts = (ModelOptions, RunOptions, GroupOptions, PermutationOptions)
+    assert {setting.name for part in parts for setting in fields(part)} - read == NOT_READ
 
 
 @pytest.mark.parametrize(
