@@ -11,7 +11,7 @@ Exit codes follow the BIDS execution specification; see README.
 import difflib
 import logging
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -156,6 +156,13 @@ def tell_names(names: Iterable[object]) -> str:
     """Return a sentence with the names that there are, the first of many, or that there are none."""
     names = list(names)
     return f"There are: {first_names(names)}" if names else "There are none."
+
+
+def by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return reason -> the names that have it, of name -> reason."""
+    return {
+        why: [name for name in reasons if reasons[name] == why] for why in dict.fromkeys(reasons.values())
+    }
 
 
 def about(label: str, note: str) -> str:

@@ -7,7 +7,8 @@ from typing import TypeAlias
 from bidsapp.names import make_label
 from bidsapp.plan.group.within import subject_contrasts
 from bidsapp.plan.nodes import Entry, Flow, passes
-from bidsapp.plan.participant.combine import flows_of, flows_of_run
+from bidsapp.plan.participant.combine import flows_of
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateKey
 from bidsapp.records.model import INTERCEPT, Edge, Model, Node
@@ -34,7 +35,8 @@ def describe_graph(model: Model, flows: Iterable[PlannedOrMade] | None = None) -
         ``estimates`` how many effects it makes (None where they are not counted); ``edges``: source,
         destination, filter, and in ``estimates`` how many pass.
     """
-    made = None if flows is None else _by_node(flows)
+    # F tests end where they are made, and do not count.
+    made = None if flows is None else collect((_node_of(flow), flow) for flow in flows if flow.test != "F")
     return {
         "name": model.name,
         "nodes": [_describe_node(node, made) for node in model.nodes],
@@ -50,23 +52,16 @@ def planned_flows(plan: ParticipantPlan, people: Mapping[str, Document]) -> list
     people : dict of str to dict
         Subject label to its columns.
     """
-    made = []
-    for subject in plan.subjects:
-        flows = [flow for fit in subject.runs for flow in flows_of_run(fit)]
-        flows += [flow for fit in subject.combinations for flow in flows_of(fit)]
-        row = people.get(subject.subject, {})
-        made += [replace(flow, labels={**row, **flow.labels}) for flow in flows]
-    return made
+    return [
+        replace(flow, labels=people.get(subject.subject, {}) | flow.labels)
+        for subject in plan.subjects
+        for flow in flows_of(*subject.fits)
+    ]
 
 
-def _by_node(flows: Iterable[PlannedOrMade]) -> Made:
-    """Return label of a node -> its flows (F tests end where they are made, and do not count)."""
-    made: Made = {}
-    for flow in flows:
-        if flow.test != "F":
-            key = flow.item if isinstance(flow.item, EstimateKey) else flow.item.key
-            made.setdefault(make_label(key.node), []).append(flow)
-    return made
+def _node_of(flow: PlannedOrMade) -> str:
+    key = flow.item if isinstance(flow.item, EstimateKey) else flow.item.key
+    return make_label(key.node)
 
 
 def _describe_node(node: Node, made: Made | None) -> Document:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from bidsapp.errors import by_reason
 from bidsapp.inputs.dataset.roots import labels_at, labels_without_bold
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.records.documents import Document
@@ -54,10 +55,7 @@ def find_leftovers(
 
 def describe_leftovers(found: Mapping[str, str]) -> list[str]:
     """Return a note for each reason, from label -> why."""
-    reasons: dict[str, list[str]] = {}
-    for label, why in found.items():
-        reasons.setdefault(why, []).append(label)
-    return [_in_words(why, labels) for why, labels in reasons.items()]
+    return [_in_words(why, labels) for why, labels in by_reason(found).items()]
 
 
 def _in_words(reason: str, labels: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from bidsapp.errors import InputError, some_names
 from bidsapp.model.strategy import parse_strategy
 from bidsapp.plan.automatic import AUTO, check_hrf
 from bidsapp.plan.nodes import Entry
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.model import Model
 from bidsapp.records.plan import DatasetFit
@@ -97,9 +98,7 @@ def check_mixtures(fits: Sequence[DatasetFit], *, allowed: bool) -> list[Dataset
 
 def find_mixtures(entries: Sequence[Entry]) -> list[str]:
     """Return the settings in which estimates of one contrast differ, each with who has which, in words."""
-    by_contrast: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_contrast.setdefault(entry.key.contrast, []).append(entry)
+    by_contrast = collect((entry.key.contrast, entry) for entry in entries)
     found = [text for group in by_contrast.values() for text in _differences(group)]
     return list(dict.fromkeys(found))
 

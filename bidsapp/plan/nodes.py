@@ -11,6 +11,7 @@ from bidsapp.design.group.matrix import GroupDesign
 from bidsapp.design.transformers.variables import aliases, level_name
 from bidsapp.errors import ModelError
 from bidsapp.names import check_labels, make_label, map_path
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Design, EstimateKey
 from bidsapp.records.model import (
@@ -129,7 +130,7 @@ def is_absent(value: object) -> bool:
 
 def wants_joint_f(node: Node) -> bool:
     """Whether a node joins the F contrasts of its inputs."""
-    return bool(node.software.get("TaskGLM", {}).get("JointF")) and node.level in ("Session", "Subject")
+    return bool(node.own.get("JointF")) and node.level in ("Session", "Subject")
 
 
 def passes(flow: AnyFlow, rule: Mapping[str, Iterable[str]]) -> bool:
@@ -172,10 +173,9 @@ def group_flows(node: Node, flows: Sequence[Flow[T]], always: Sequence[str] = ()
                 f"{node.where}.GroupBy: {name!r} is neither an entity nor a column here. "
                 f"{near_match(name, known)}"
             )
-    groups: dict[tuple[tuple[tuple[str, Any], ...], bool], list[Flow[T]]] = {}
-    for flow in flows:
-        values = tuple((name, flow.labels.get(name)) for name in names)
-        groups.setdefault((values, flow.test == "F"), []).append(flow)
+    groups = collect(
+        ((tuple((name, flow.labels.get(name)) for name in names), flow.test == "F"), flow) for flow in flows
+    )
     return [(dict(values), members) for (values, _), members in groups.items()]
 
 
@@ -327,8 +327,7 @@ def _is_elsewhere(name: str, columns: Sequence[str], elsewhere: Collection[str])
 
 def _weigh_groups(rule: ContrastRule, node: Node, design: Design) -> ContrastRule:
     """Return a rule; an average over groups weighs them by the subjects they have here, if so asked."""
-    by_size = node.software.get("TaskGLM", {}).get("GroupWeights") == "size"
-    if rule.name != MEAN_OVER_GROUPS or not by_size:
+    if rule.name != MEAN_OVER_GROUPS or node.own.get("GroupWeights") != "size":
         return rule
     sizes = design.matrix[:, [design.columns.index(name) for name in rule.conditions]].sum(axis=0)
     return replace(rule, weights=(tuple((sizes / sizes.sum()).tolist()),))

@@ -17,7 +17,7 @@ from bidsapp.plan.text import plan_text
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast
 from bidsapp.records.model import SHORT_NAMES
-from bidsapp.records.plan import CombineFit, GroupPlan, ParticipantPlan, RunFit, Within
+from bidsapp.records.plan import GroupPlan, ParticipantPlan, RunFit, Within
 from bidsapp.settings.parts import RunOptions, Settings
 from bidsapp.stats.linear import find_rank
 
@@ -121,10 +121,9 @@ def describe_fit(fit: Fit, n_rows: int) -> Document:
     """Return the design of a fit and its contrasts as plain values."""
     matrix, columns = fit.design.matrix, fit.design.columns
     rank, diagnosis = find_rank(matrix), Diagnosis(matrix)
-    level = "run" if isinstance(fit, RunFit) else fit.level if isinstance(fit, CombineFit) else "dataset"
     described: Document = {
         "node": fit.node,
-        "level": level,
+        "level": fit.level,
         "entities": fit.entities,
         "columns": list(columns),
         "n_rows": n_rows,

@@ -4,6 +4,7 @@ Voxels ("points") are always the last axis of an array; maps become volumes only
 ``report``. Arrays in a record are never written to after creation.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -53,8 +54,13 @@ class Run:
     @property
     def label(self) -> str:
         """The run in words, as messages name it: ``sub-01 task-stroop run-2``."""
-        shown = ("sub", "ses", "task", "acq", "dir", "run", "echo")
-        return " ".join(f"{key}-{self.entities[key]}" for key in shown if key in self.entities)
+        return run_label(self.entities)
+
+
+def run_label(entities: Mapping[str, str]) -> str:
+    """Return the run of these entities in words."""
+    shown = ("sub", "ses", "task", "acq", "dir", "run", "echo")
+    return " ".join(f"{key}-{entities[key]}" for key in shown if key in entities)
 
 
 @dataclass(frozen=True, slots=True)

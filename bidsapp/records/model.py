@@ -4,6 +4,7 @@ A model is read by ``inputs.model`` and never changed afterwards. ``INTERCEPT`` 
 that a model writes as the number 1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bidsapp.records.documents import Document
@@ -33,6 +34,13 @@ SHORT_NAMES = {
     "hemisphere": "hemi",
 }
 LONG_NAMES = {short: name for name, short in SHORT_NAMES.items()}
+
+
+def long_names(entities: Mapping[str, str]) -> dict[str, str]:
+    """Return entities by their long names."""
+    return {LONG_NAMES.get(key, key): value for key, value in entities.items()}
+
+
 HRF_MODELS = (
     "spm",
     "spm + derivative",
@@ -192,6 +200,11 @@ class Node:
     dummy: DummyRule | None = None
     where: str = ""
     invalid_contrasts: str = "error"
+
+    @property
+    def own(self) -> Document:
+        """What its Software says to TaskGLM."""
+        return self.software.get("TaskGLM", {})
 
 
 @dataclass(frozen=True, slots=True)

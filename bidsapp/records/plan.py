@@ -63,6 +63,11 @@ class RunFit:
     aggregate: str = "none"
 
     @property
+    def level(self) -> str:
+        """The level of its estimates."""
+        return "run"
+
+    @property
     def label(self) -> str:
         """The runs in words."""
         return " + ".join(run.label for run in self.runs)
@@ -138,6 +143,11 @@ class SubjectPlan:
     combinations: tuple[CombineFit, ...]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> tuple[RunFit | CombineFit, ...]:
+        """All fits, in an order in which inputs come first."""
+        return self.runs + self.combinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +239,8 @@ class DatasetFit:
         The contrasts whose errors are controlled together with those of the node's other fits.
     factors : dict of str to list of str
         Columns of the participants with a few levels, and the level of each row.
+    group_by : dict of str to str
+        The values of the participants columns that the node groups by.
     """
 
     node: str
@@ -252,6 +264,12 @@ class DatasetFit:
     descriptive: tuple[str, ...] = ()
     family: tuple[str, ...] = ()
     factors: dict[str, list[str]] = field(default_factory=dict)
+    group_by: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def level(self) -> str:
+        """The level of its node."""
+        return "dataset"
 
     @property
     def n_scores(self) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError
-from bidsapp.inputs.dataset.candidates import Candidate, by_labels, of_one_grid, with_events, without_space
+from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, by_reason
+from bidsapp.inputs.dataset.candidates import Candidate, Choice, by_labels, of_one_grid, with_events
 from bidsapp.inputs.dataset.index import (
     IndexedFile,
     close_index,
@@ -18,11 +18,12 @@ from bidsapp.inputs.dataset.roots import find_roots, subject_labels
 from bidsapp.inputs.dataset.runs import (
     Fault,
     Files,
+    events_name,
+    fault_of,
     find_events,
     find_files,
     make_run,
     run_entities,
-    run_label,
 )
 from bidsapp.inputs.dataset.selection import natural_key, space_of, unknown_labels
 from bidsapp.inputs.dataset.timing import find_doubtful_times
@@ -83,42 +84,45 @@ def open_dataset(
     files = {name: _index(root, name, subjects, selection) for name, root in derivatives.items()}
     same = [name for name, root in derivatives.items() if root == raw]
     raw_files = files[same[0]] if same else _index(raw, "raw", subjects, selection)
-    candidates = [Candidate(bold, found) for found in files.values() for bold in found.bold]
-    candidates = [candidate for candidate in candidates if _is_of(candidate.file, subjects)]
-    if not candidates:
+    found = _find_images(files.values(), subjects)
+    if not found.images:
         raise _no_volumes(derivatives, files, subjects)
-    everything = [candidate.file for candidate in candidates]
-    candidates = by_labels(candidates, selection)
+    choice = by_labels(found, selection)
+    choice = with_events(choice, raw_files, selection) if needs_events else choice
+    choice = of_one_grid(choice, selection, for_group=for_group)
+    runs, faults = _make_runs(choice.images, raw_files, needs_events)
+    faults = [*choice.faults, *faults, *choice.lost]
+    unusable, idle = _unusable(subjects, runs, faults, found.images)
     left_out: list[str] = []
-    if needs_events:
-        candidates, left_out = with_events(candidates, raw_files, selection)
-    chosen, notes, outside = of_one_grid(candidates, selection, for_group=for_group)
-    runs, faults = _make_runs(chosen, raw_files, needs_events)
-    faults = [*outside, *faults, *without_space(candidates, chosen, ", ".join(notes))]
-    unusable, idle = _unusable(subjects, runs, faults, everything)
     if selection.participant_label:
-        unusable |= idle
+        unusable |= idle | {label: "no preprocessed data." for label in absent}
     else:
-        left_out += [f"participants left out, {reason}: {who}" for reason, who in _by_reason(idle).items()]
-    if selection.participant_label:
-        unusable |= {label: "no preprocessed data." for label in absent}
-    elif absent:
-        left_out.append(f"participants without preprocessed data, left out: {', '.join(absent)}")
+        left_out += [
+            f"participants left out, {why}: {', '.join(who)}" for why, who in by_reason(idle).items()
+        ]
+        if absent:
+            left_out.append(f"participants without preprocessed data, left out: {', '.join(absent)}")
     return Dataset(
         runs=tuple(runs),
         participants=find_participants(raw, *derivatives.values()),
         raw=raw,
         derivatives={name: root for name, root in derivatives.items() if files[name].bold},
-        notes=(*notes, *left_out),
+        notes=(*choice.notes, *left_out),
         faults=tuple(fault for fault in faults if fault.entities.get("sub") not in unusable),
         unusable=unusable,
     )
 
 
-def _is_of(file: IndexedFile, subjects: Collection[str]) -> bool:
-    """Whether a file is of one of the subjects, by its name and its folder."""
-    subject = file.entities.get("sub")
-    return subject in subjects and f"sub-{subject}" in file.path.parts
+def _find_images(derivatives: Iterable[Files], subjects: Collection[str]) -> Choice:
+    """Return the images that are of one of the subjects, by their names and their folders."""
+    return Choice(
+        tuple(
+            Candidate(bold.path, bold.entities, bold.suffix, bold.extension, files)
+            for files in derivatives
+            for bold in files.bold
+            if bold.entities.get("sub") in subjects and f"sub-{bold.entities['sub']}" in bold.path.parts
+        )
+    )
 
 
 def choose_subjects(
@@ -175,21 +179,20 @@ def _no_volumes(
 
 
 def _make_runs(
-    candidates: Iterable[Candidate], raw_files: Files, needs_events: bool
+    images: Iterable[Candidate], raw_files: Files, needs_events: bool
 ) -> tuple[list[Run], list[Fault]]:
     """Return the runs that can be analysed, and the faults of the others."""
     runs, faults = [], []
-    for candidate in candidates:
-        entities = run_entities(candidate.file)
-        events = find_events(candidate.file, (raw_files, candidate.files))
+    for image in images:
+        events = find_events(image, (raw_files, image.files))
         try:
-            _check_name(candidate.file)
-            path = _only_events(events, entities) if events or needs_events else None
-            runs.append(make_run(candidate.file, candidate.files, raw_files, path))
+            _check_name(image)
+            path = _only_events(events, image.entities) if events or needs_events else None
+            runs.append(make_run(image, image.files, raw_files, path))
         except InputError as error:
-            faults.append(Fault(f"{run_label(entities)} {error}", entities))
+            faults.append(fault_of(run_entities(image), str(error)))
     doubtful = find_doubtful_times(runs)
-    faults += [Fault(f"{runs[n].label} {words}", runs[n].entities) for n, words in doubtful.items()]
+    faults += [fault_of(runs[number].entities, words) for number, words in doubtful.items()]
     return [run for number, run in enumerate(runs) if number not in doubtful], faults
 
 
@@ -205,12 +208,9 @@ def _only_events(found: Sequence[IndexedFile], entities: Mapping[str, str]) -> P
     if found:
         paths = ", ".join(str(file.path) for file in found)
         raise InputError(f"has several events files that apply equally: {paths}. Keep one.")
-    name = "_".join(
-        f"{key}-{entities[key]}" for key in ("sub", "ses", "task", "acq", "dir", "run") if key in entities
-    )
     raise InputError(
-        f"has no events file (expected {name}_events.tsv in the raw dataset). Add it, or leave the run out "
-        "with --run-label, --task-label or the model's Input."
+        f"has no events file (expected {events_name(entities)} in the raw dataset). Add it, or leave the run "
+        "out with --run-label, --task-label or the model's Input."
     )
 
 
@@ -244,11 +244,3 @@ def _what_is_there(files: Iterable[IndexedFile]) -> str:
     there = {tuple(f"{k}-{file.entities[k]}" for k in keys if k in file.entities) for file in files}
     shown = ", ".join(" ".join(labels) for labels in sorted(there))
     return f"no run of what is analysed ({shown} only)" if there else "no preprocessed BOLD"
-
-
-def _by_reason(reasons: Mapping[str, str]) -> dict[str, str]:
-    """Return reason -> labels in words."""
-    who: dict[str, list[str]] = {}
-    for subject, reason in reasons.items():
-        who.setdefault(reason, []).append(subject)
-    return {reason: ", ".join(labels) for reason, labels in who.items()}

@@ -1,6 +1,5 @@
 """From a preprocessed BOLD image to a `Run`: the files that belong to it, and its timing."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,23 @@ from numpy.typing import ArrayLike
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.dataset.folders import walk_files
-from bidsapp.inputs.dataset.index import IndexedFile, find, inherited_metadata, most_specific, parse_name
+from bidsapp.inputs.dataset.index import (
+    INDICES,
+    IndexedFile,
+    find,
+    inherited_metadata,
+    most_specific,
+    parse_name,
+)
 from bidsapp.inputs.dataset.selection import space_of
 from bidsapp.inputs.dataset.timing import read_timing
 from bidsapp.inputs.images.read import Header, check_grid, read_header
 from bidsapp.inputs.tables.events import BEHAVIOUR, has_times
 from bidsapp.inputs.tables.recordings import SUFFIXES, find_recordings
 from bidsapp.names import ENTITY_ORDER
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import Geometry, Run
+from bidsapp.records.maps import Geometry, Run, run_label
 
 VOLUMES = (".nii.gz", ".nii")
 SURFACES = (".func.gii", ".dtseries.nii", ".gii")
@@ -94,10 +101,7 @@ def find_files(layout: BIDSLayout, filters: Mapping[str, Document]) -> Files:
 
 
 def _by_subject(files: Iterable[IndexedFile]) -> BySubject:
-    table: BySubject = defaultdict(list)
-    for file in files:
-        table[file.entities.get("sub")].append(file)
-    return dict(table)
+    return collect((file.entities.get("sub"), file) for file in files)
 
 
 def of_subject(table: BySubject, subject: str | None) -> list[IndexedFile]:
@@ -108,7 +112,7 @@ def of_subject(table: BySubject, subject: str | None) -> list[IndexedFile]:
 def identity(file: IndexedFile) -> tuple[tuple[str, str], ...]:
     """Return what tells runs apart: all entities but space, resolution and the like, run-01 as run-1."""
     return tuple(
-        (key, str(int(label)) if key in ("run", "echo") and label.isdecimal() else label)
+        (key, str(int(label)) if key in INDICES and label.isdecimal() else label)
         for key, label in file.entities.items()
         if key not in VERSION_ENTITIES
     )
@@ -119,10 +123,15 @@ def run_entities(file: IndexedFile) -> dict[str, str]:
     return {key: label for key, label in file.entities.items() if key not in ("desc", "label")}
 
 
-def run_label(entities: Mapping[str, str]) -> str:
-    """Return a run in words, as `Run.label`."""
-    shown = ("sub", "ses", "task", "acq", "dir", "run", "echo")
-    return " ".join(f"{key}-{entities[key]}" for key in shown if key in entities)
+def fault_of(entities: Mapping[str, str], words: str) -> Fault:
+    """Return the fault of a run of which something is said."""
+    return Fault(f"{run_label(entities)} {words}", entities)
+
+
+def events_name(entities: Mapping[str, str]) -> str:
+    """Return the name that the events file of a run is expected to have."""
+    shown = ("sub", "ses", "task", "acq", "dir", "run")
+    return "_".join([*(f"{key}-{entities[key]}" for key in shown if key in entities), "events.tsv"])
 
 
 def find_events(bold: IndexedFile, sources: Sequence[Files]) -> list[IndexedFile]:

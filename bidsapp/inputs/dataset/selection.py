@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from bidsapp.errors import EXIT_NOTHING_SELECTED, InputError, SettingsError, near_or_known, some_names
 from bidsapp.inputs.dataset.index import IndexedFile, same_label
+from bidsapp.records.collect import collect
 from bidsapp.settings.parts import Selection
 
 DEFAULT_SPACE = "MNI152NLin2009cAsym"
@@ -19,6 +20,7 @@ WORDS_FOR_NO_RESOLUTION = ("none", "native")
 MAX_NAMED = 5
 # The parts of a text: numbers, before all else, with their spelling.
 NaturalKey: TypeAlias = list[tuple[int, int, str]]
+File = TypeVar("File", bound=IndexedFile)
 
 
 def is_native(space: str | None) -> bool:
@@ -40,8 +42,8 @@ def natural_key(text: str) -> NaturalKey:
 
 
 def keep_labels(
-    files: list[IndexedFile], entity: str, labels: Sequence[str], what: str = "preprocessed BOLD"
-) -> list[IndexedFile]:
+    files: list[File], entity: str, labels: Sequence[str], what: str = "preprocessed BOLD"
+) -> list[File]:
     """Return the files with one of these labels (all files when there are none).
 
     Raises
@@ -63,7 +65,7 @@ def keep_labels(
     ]
 
 
-def keep_selected(files: list[IndexedFile], selection: Selection) -> list[IndexedFile]:
+def keep_selected(files: list[File], selection: Selection) -> list[File]:
     """Return the files with the sessions, tasks and runs asked for, as `keep_labels`."""
     labels = {"ses": selection.session_label, "task": selection.task_label, "run": selection.run_label}
     for entity, wanted in labels.items():
@@ -84,7 +86,7 @@ def unknown_labels(
 
 
 def choose_space(
-    files: list[IndexedFile], wanted: str | None, what: str = "preprocessed BOLD"
+    files: Iterable[IndexedFile], wanted: str | None, what: str = "preprocessed BOLD"
 ) -> tuple[str, str]:
     """Return the space to analyse and a note about the choice."""
     spaces = sorted({space_of(file) for file in files})
@@ -107,11 +109,11 @@ def choose_space(
 
 
 def choose_resolution(
-    files: list[IndexedFile],
+    files: list[File],
     wanted: str | None,
     identity: Callable[[IndexedFile], Hashable],
     what: str = "preprocessed BOLD",
-) -> tuple[list[IndexedFile], str]:
+) -> tuple[list[File], str]:
     """Return the files of the resolution to analyse and a note about the choice.
 
     Batches of one study may be named differently: where every run has one image only, it is taken, whatever
@@ -127,9 +129,8 @@ def choose_resolution(
     what : str
         How messages name the files.
     """
-    by_label: dict[str, list[IndexedFile]] = {}
-    for file in sorted(files, key=lambda file: natural_key(file.entities.get("res", ""))):
-        by_label.setdefault(file.entities.get("res", ""), []).append(file)
+    by_label = collect((file.entities.get("res", ""), file) for file in files)
+    by_label = {label: by_label[label] for label in sorted(by_label, key=natural_key)}
     shown = ", ".join(label or "none (images without res)" for label in by_label)
     if wanted:
         label = "" if wanted in WORDS_FOR_NO_RESOLUTION and wanted not in by_label else wanted

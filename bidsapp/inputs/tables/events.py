@@ -26,14 +26,12 @@ BEHAVIOUR = "_beh.tsv"
 TRIAL_TYPE = "trial_type"
 
 
-def read_events(path: Path, label: str = "") -> pd.DataFrame:
+def read_events(path: Path) -> pd.DataFrame:
     """Return the events of a run as text, None where a value is missing.
 
     Parameters
     ----------
     path : Path
-    label : str
-        The run in words, for messages.
 
     Returns
     -------
@@ -43,23 +41,21 @@ def read_events(path: Path, label: str = "") -> pd.DataFrame:
     Raises
     ------
     InputError
-        Naming run, file, column and line.
+        Naming file, column and line.
     """
-    try:
-        table = read_table(path)
-    except InputError as error:
-        raise InputError(f"{label}: {error}" if label else str(error), exit_code=error.exit_code) from error
-    where = f"{label}: {path}" if label else str(path)
+    table = read_table(path)
     if table.empty and not len(table.columns):
         return _noted(
             pd.DataFrame(columns=list(REQUIRED), dtype=object), [Caution("the events file is empty")]
         )
-    _check_columns(table, where)
-    onset = _numbers(table, "onset", where)
-    duration = _numbers(table, "duration", where)
+    absent = [name for name in REQUIRED if name not in table.columns]
+    if absent:
+        raise InputError(f"{path} has no column {absent[0]!r}{near_or_known(absent[0], table.columns)}")
+    onset = _numbers(table, "onset", path)
+    duration = _numbers(table, "duration", path)
     if (duration < 0).any():
         line = int(np.flatnonzero(duration < 0)[0]) + 2
-        raise InputError(f"{where}, column duration, line {line}: a duration is negative. Correct it.")
+        raise InputError(f"{path}, column duration, line {line}: a duration is negative. Correct it.")
     for name in table.columns.difference(list(REQUIRED)):
         table[name] = pd.Series([spell(value) for value in table[name]], dtype=object)
     notes = [
@@ -116,22 +112,14 @@ def _repeats(table: pd.DataFrame) -> list[Caution]:
     ]
 
 
-def _check_columns(table: pd.DataFrame, where: str) -> None:
-    names = list(table.columns)
-    for name in REQUIRED:
-        if name in names:
-            continue
-        raise InputError(f"{where} has no column {name!r}{near_or_known(name, names)}")
-
-
-def _numbers(table: pd.DataFrame, name: str, where: str) -> Numbers:
+def _numbers(table: pd.DataFrame, name: str, path: Path) -> Numbers:
     """Return a column as numbers, NaN where a value is missing."""
     values = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
     wrong = np.flatnonzero((np.isnan(values) & table[name].notna().to_numpy()) | np.isinf(values))
     if wrong.size:
         row = int(wrong[0])
         raise InputError(
-            f"{where}, column {name}, line {row + 2}: {table[name].iloc[row]!r} is not a number of seconds. "
+            f"{path}, column {name}, line {row + 2}: {table[name].iloc[row]!r} is not a number of seconds. "
             "Correct it, or write n/a."
         )
     return values

@@ -19,7 +19,7 @@ from bidsapp.plan.group.make import (
 from bidsapp.plan.group.people import People, asks_participants, find_people, names_columns
 from bidsapp.plan.group.within import collapse_flows
 from bidsapp.plan.nodes import Entry, Flow, find_levels, group_flows, leave_out_unplaced, make_outputs
-from bidsapp.plan.participant.combine import flows_of, flows_of_run
+from bidsapp.plan.participant.combine import flows_of
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateKey
 from bidsapp.records.model import Model, Node
@@ -82,12 +82,10 @@ def _is_more_than_means(model: Model, node: Node) -> bool:
 
 def _expected_keys(subjects: Iterable[SubjectPlan], people: People) -> list[EstimateKey]:
     """Return the keys of what the planned subjects make, and as many for the others of the table."""
-    keys: dict[str, list[EstimateKey]] = {}
-    for subject in subjects:
-        made = [flow for fit in subject.runs for flow in flows_of_run(fit)]
-        made += [flow for fit in subject.combinations for flow in flows_of(fit)]
-        if made:
-            keys[subject.subject] = [flow.item for flow in made if flow.test != "F"]
+    made = {subject.subject: flows_of(*subject.fits) for subject in subjects}
+    keys = {
+        label: [flow.item for flow in flows if flow.test != "F"] for label, flows in made.items() if flows
+    }
     pattern = next(iter(keys.values()), [])
     for label in people:
         keys.setdefault(label, [_of_subject(key, label) for key in pattern])

@@ -58,16 +58,15 @@ from bidsapp.plan.nodes import (
     passes,
     varying_entities,
 )
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Design, EstimateFile
-from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, Model, Node
+from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Model, Node, long_names
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.settings.parts import Settings
 from bidsapp.stats.linear import find_rank
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
-# A fit with the values of GroupBy that are columns of the participants.
-Grouped: TypeAlias = tuple[DatasetFit, dict[str, str]]
 MapOrCells: TypeAlias = Row[EstimateFile]
 MAX_LEVELS = 20
 APART = (
@@ -76,6 +75,10 @@ APART = (
 )
 # How far a fit of a subject's indicator may be from it, from rounding.
 OWN_MEAN_TOLERANCE = 1e-6
+
+
+class RefusedError(Exception):
+    """Why a group of a node is not fitted, while its other groups are."""
 
 
 def make_group_plan(settings: Settings) -> GroupPlan:
@@ -103,43 +106,40 @@ def make_group_plan(settings: Settings) -> GroupPlan:
     for model in models:
         made, more = plan_model(model, entries, people, missing, estimator)
         notes += more
-        for fit, group_by in made:
+        for fit in made:
             fit.excluded.update(without_row(fit, people) | excluded)
             fit = add_variance_groups(add_notes(fit, people), people, settings.group.variance_groups)
             fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
-            fits.append((replace(fit, factors=find_factors(fit, people)), group_by))
+            fits.append(replace(fit, factors=find_factors(fit, people)))
     if not fits:
         reasons = in_lines(notes) or "no estimate passes to a Dataset node."
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
-    check_outputs(fit for fit, _ in fits)
-    check_options([fit for fit, _ in fits], settings.group)
+    check_outputs(fits)
+    check_options(fits, settings.group)
     labels = set(map(label_of, entries))
     leftovers = {} if selection.estimates else find_leftovers(labels, bids_dir, selection, people)
     fits = _noted(fits, leftovers, allowed=settings.group.allow_mixed_settings)
-    members = add_family([fit for fit, _ in fits], settings.permutation.across_contrasts)
-    fits = [(fit, group_by) for fit, (_, group_by) in zip(members, fits, strict=True)]
     return GroupPlan(
         documents=tuple(models),
-        models=_by_record(fits),
+        models=_by_record(add_family(fits, settings.permutation.across_contrasts)),
         links={"raw": bids_dir},
         notes=tuple(dict.fromkeys([*(note for model in models for note in model.notes), *notes])),
     )
 
 
-def _noted(fits: Sequence[Grouped], leftovers: Mapping[str, str], *, allowed: bool) -> list[Grouped]:
+def _noted(fits: Sequence[DatasetFit], leftovers: Mapping[str, str], *, allowed: bool) -> list[DatasetFit]:
     """Return the fits with what must be said of where their maps come from."""
-    checked = check_mixtures([fit for fit, _ in fits], allowed=allowed)
     noted = []
-    for fit in checked:
+    for fit in check_mixtures(fits, allowed=allowed):
         own = {label: why for label, why in leftovers.items() if f"sub-{label}" in fit.subjects}
         noted.append(replace(fit, notes=(*fit.notes, *describe_leftovers(own))))
-    return [(fit, group_by) for fit, (_, group_by) in zip(noted, fits, strict=True)]
+    return noted
 
 
 def plan_model(
     model: Model, entries: Sequence[EstimateFile], people: People, missing: str, estimator: str
-) -> tuple[list[Grouped], list[str]]:
-    """Return the fits of a model's Dataset nodes, each with the values of GroupBy, and notes."""
+) -> tuple[list[DatasetFit], list[str]]:
+    """Return the fits of a model's Dataset nodes, and notes."""
     names = known_names(model)
     flows = flows_of_input(model, [make_flow(entry, people, names) for entry in entries])
     nodes = [node for node in model.nodes if node.level == "Dataset"]
@@ -148,11 +148,11 @@ def plan_model(
             f"The model {model.name!r} has no Dataset node: there is nothing to do at the group level."
         )
     graph = describe_graph(model, flows)
-    fits: list[Grouped] = []
+    fits: list[DatasetFit] = []
     notes: list[str] = []
     for node in nodes:
         made, more = plan_node(model, node, flows, missing, estimator)
-        fits += [(replace(fit, graph=graph), group_by) for fit, group_by in made]
+        fits += [replace(fit, graph=graph) for fit in made]
         notes += more
     return fits, notes
 
@@ -195,18 +195,18 @@ def flows_of_input(model: Model, flows: Sequence[Flow[E]]) -> list[Flow[E]]:
 
 def make_flow(entry: E, people: People, names: Mapping[str, str]) -> Flow[E]:
     """Return an estimate as what flows into a Dataset node."""
-    entities = dict(entry.key.entities)
     row = people.get(label_of(entry), {})
-    labels = {LONG_NAMES.get(key, key): value for key, value in entities.items()}
     contrast = names.get(make_label(entry.key.contrast), entry.key.contrast)
     columns = {name: None for person in people.values() for name in person}
     said = {key: value for key, value in entry.metadata.items() if isinstance(value, (str, int, float))}
-    return Flow(entry, "t", {**said, **columns, **row, **labels, "contrast": contrast})
+    return Flow(
+        entry, "t", {**said, **columns, **row, **long_names(dict(entry.key.entities)), "contrast": contrast}
+    )
 
 
 def plan_node(
     model: Model, node: Node, flows: Sequence[Flow[EstimateFile]], missing: str, estimator: str
-) -> tuple[list[Grouped], list[str]]:
+) -> tuple[list[DatasetFit], list[str]]:
     """Return the fits of a Dataset node, and notes on what could not be fitted."""
     if "subject" in node.group_by:
         raise ModelError(f"{node.where}.GroupBy: a Dataset node can not group by subject.")
@@ -220,17 +220,17 @@ def plan_node(
     notes += [f"{node.name}: {name} is left out: {reason}" for name, reason in unplaced.items()]
     for values, group in groups:
         group = sorted(group, key=lambda flow: (natural_key(_subject(flow)), str(flow.labels["contrast"])))
-        fit = _plan_fit(node, (values, group), groups, levels, missing, estimator)
-        if isinstance(fit, str):
-            notes.append(Caution(fit))
+        try:
+            fit = _plan_fit(node, (values, group), groups, levels, missing, estimator)
+        except RefusedError as why:
+            notes.append(Caution(why))
             continue
-        absent = [name for name in everyone if name not in {_subject(flow) for flow in group}]
-        own = _own_values(values)
-        if not own:
-            for name in absent:
+        there = set(map(_subject, group))
+        for name in everyone if not fit.group_by else ():
+            if name not in there:
                 fit.excluded[name] = _why_absent(name, values, groups)
         fit.excluded.update(lacking.get(fit.contrast or "", {}) | unplaced)
-        fits.append((fit, own))
+        fits.append(fit)
     return fits, notes
 
 
@@ -289,14 +289,10 @@ def entering_flows(model: Model, node: Node, flows: Sequence[Flow[E]]) -> tuple[
 
 def _of_one_step(flows: Sequence[Flow[E]]) -> list[Flow[E]]:
     """Return the estimates of the last step, where a folder holds those of several."""
-    nodes: dict[str, list[Flow[E]]] = {}
-    for flow in flows:
-        nodes.setdefault(flow.item.key.node, []).append(flow)
-    whole = {
-        node: group for node, group in nodes.items() if not any(flow.labels.get("run") for flow in group)
-    }
+    nodes = collect((flow.item.key.node, flow) for flow in flows)
+    whole = [group for group in nodes.values() if not any(flow.labels.get("run") for flow in group)]
     if len(whole) == 1 or len(nodes) == 1:
-        return next(iter((whole or nodes).values()))
+        return next(iter(whole or nodes.values()))
     raise ModelError(
         f"The estimates come from several nodes ({', '.join(str(name) for name in nodes)}), and the "
         "model begins at the Dataset level. Give the model that made them, or other --estimates."
@@ -310,8 +306,14 @@ def _plan_fit(
     levels: Collection[str],
     missing: str,
     estimator: str,
-) -> DatasetFit | str:
-    """Return the fit of one of a node's groups, or why there is none."""
+) -> DatasetFit:
+    """Return the fit of one of a node's groups.
+
+    Raises
+    ------
+    RefusedError
+        Too few inputs are left, or no contrast can be made.
+    """
     values, group = chosen
     made, contrast = design_of_group(node, group)
     subjects = [_subject(group[row]) for row in made.kept]
@@ -320,18 +322,18 @@ def _plan_fit(
     excluded = {_subject(group[row]): reason for row, reason in made.excluded.items()}
     if len(subjects) <= rank or not subjects:
         left = f"{len(subjects)} inputs are left" + (f" (left out: {_said(excluded)})" if excluded else "")
-        return f"{where}: {left}, the design has rank {rank}; more inputs than that are needed."
+        raise RefusedError(f"{where}: {left}, the design has rank {rank}; more inputs than that are needed.")
     contrasts, own, skipped = make_outputs(node, made, contrast, missing, levels)
     if not contrasts:
-        return f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}."
+        raise RefusedError(f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}.")
     _check_repeats(node, made.design, subjects, contrasts, estimator)
     design, contrasts = spell_columns(made.design, contrasts, node.x)
     items = [group[row].item for row in made.kept]
     _check_covariance(node, items, estimator)
-    entities = output_entities(node, group, varying_entities(groups))
-    entities = {key: value for key, value in entities.items() if key != "sub"}
+    entities, group_by = output_entities(node, group, varying_entities(groups)), _own_values(values)
+    entities.pop("sub", None)
     return DatasetFit(
-        node=" ".join([node.name, *_own_values(values).values()]),
+        node=" ".join([node.name, *group_by.values()]),
         entities=entities,
         contrast=contrast,
         subjects=tuple(subjects),
@@ -346,7 +348,8 @@ def _plan_fit(
         formula=f"effect {_formula(node)}",
         skipped=skipped,
         notes=made.notes,
-        descriptive=tuple(name for name, rule in own.items() if rule in _descriptive(node)),
+        descriptive=tuple(name for name, rule in own.items() if rule in node.own.get("Descriptive", ())),
+        group_by=group_by,
     )
 
 
@@ -400,11 +403,6 @@ def _with_levels(name: str, column: pd.Series) -> list[str]:
     levels = [value for value in column.dropna().unique() if isinstance(value, str)]
     own = name not in SHORT_NAMES and name != "contrast" and len(levels) <= MAX_LEVELS
     return [name, *(f"{name}.{level}" for level in levels if own)]
-
-
-def _descriptive(node: Node) -> Collection[str]:
-    named: Collection[str] = node.software.get("TaskGLM", {}).get("Descriptive", ())
-    return named
 
 
 def _own_values(values: Document) -> dict[str, str]:
@@ -480,15 +478,12 @@ def _formula(node: Node) -> str:
     return "~ " + " + ".join(words if "1" in words else ["0", *words])
 
 
-def _by_record(fits: Sequence[Grouped]) -> tuple[DatasetModel, ...]:
+def _by_record(fits: Sequence[DatasetFit]) -> tuple[DatasetModel, ...]:
     """Put together the fits that share a record: node, entities and group."""
-    models: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[dict[str, str], list[DatasetFit]]] = {}
-    for fit, group_by in fits:
-        key = (fit.node, tuple(fit.entities.items()))
-        models.setdefault(key, (group_by, []))[1].append(fit)
+    models = collect(((fit.node, tuple(fit.entities.items())), fit) for fit in fits)
     return tuple(
-        DatasetModel(node, dict(entities), group_by, tuple(members))
-        for (node, entities), (group_by, members) in models.items()
+        DatasetModel(node, dict(entities), members[0].group_by, tuple(members))
+        for (node, entities), members in models.items()
     )
 
 

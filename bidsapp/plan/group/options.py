@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from bidsapp.design.transformers.variables import is_number
-from bidsapp.errors import EXIT_NO_INPUT, Caution, InputError, SettingsError, near_or_there, tell_names
+from bidsapp.errors import (
+    EXIT_NO_INPUT,
+    Caution,
+    InputError,
+    SettingsError,
+    by_reason,
+    near_or_there,
+    tell_names,
+)
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.images.group_masks import GREY_MATTER
 from bidsapp.inputs.tables.exclusions import read_exclusions
@@ -176,12 +184,9 @@ def gather_notes(model: DatasetModel) -> list[str]:
     """Return who is left out of the fits of a DatasetModel, and their notes, the same words only once."""
     contrasts: dict[str, list[str]] = {}
     for fit in model.fits:
-        reasons: dict[str, list[str]] = {}
-        for subject, reason in fit.excluded.items():
-            reasons.setdefault(reason, []).append(subject)
         said = [
             f"{', '.join(who)} {'is' if len(who) == 1 else 'are'} left out: {reason}."
-            for reason, who in reasons.items()
+            for reason, who in by_reason(fit.excluded).items()
         ]
         said += [
             f"{name.removeprefix(f'{fit.contrast} ')} is not made: {reason}."

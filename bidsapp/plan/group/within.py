@@ -44,8 +44,7 @@ def subject_contrasts(node: Node) -> dict[str, Within]:
     Cells without a weight are left out, so that a subject who lacks one of them is not; so are rows that
     the others make up.
     """
-    wanted = node.software.get("TaskGLM", {}).get("SubjectContrasts", ())
-    return {item["Name"]: _within(item, node) for item in wanted}
+    return {item["Name"]: _within(item, node) for item in node.own.get("SubjectContrasts", ())}
 
 
 def _within(item: Document, node: Node) -> Within:

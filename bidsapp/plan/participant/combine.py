@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from bidsapp.design.contrasts import near_match
@@ -24,30 +24,34 @@ from bidsapp.plan.nodes import (
     output_entities,
     passes,
     varying_entities,
-    wants_joint_f,
 )
 from bidsapp.plan.participant.tables import Tables
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Design, EstimateKey
-from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, Model, Node
+from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Model, Node, long_names
 from bidsapp.records.plan import CombineFit, RunFit, SubjectPlan
 
 KeyFlow: TypeAlias = Flow[EstimateKey]
 MIDDLE = ("Session", "Subject")
 
 
-def flows_of_run(fit: RunFit) -> list[KeyFlow]:
-    """Return the estimates of a run fit as flows."""
-    flows = []
-    for contrast in fit.contrasts:
-        key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
-        flows.append(Flow(key, contrast.test, labels_of(fit.entities, contrast.name)))
-    return flows
+def flows_of(*fits: RunFit | CombineFit) -> list[KeyFlow]:
+    """Return the estimates of fits as flows."""
+    return [
+        Flow(
+            EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items())),
+            contrast.test,
+            labels_of(fit.entities, contrast.name),
+        )
+        for fit in fits
+        for contrast in fit.contrasts
+    ]
 
 
 def labels_of(entities: Mapping[str, str], contrast: str) -> Document:
     """Return what a flow of these entities can be asked for."""
-    return {LONG_NAMES.get(key, key): value for key, value in entities.items()} | {"contrast": contrast}
+    return long_names(entities) | {"contrast": contrast}
 
 
 def plan_combinations(
@@ -80,9 +84,7 @@ def plan_combinations(
     ------
     ModelError
     """
-    made: dict[str, list[KeyFlow]] = {}
-    for run_fit in run_fits:
-        made.setdefault(run_fit.node, []).extend(flows_of_run(run_fit))
+    made = collect((flow.item.node, flow) for flow in flows_of(*run_fits))
     fits: list[CombineFit] = []
     problems: list[str] = []
     notes: list[str] = []
@@ -111,7 +113,7 @@ def _with_origins(fits: Sequence[CombineFit], run_fits: Sequence[RunFit], model:
     ModelError
         Inputs that share a run at a node that knows nothing of their covariance.
     """
-    origins = {flow.item: {run_fit.label} for run_fit in run_fits for flow in flows_of_run(run_fit)}
+    origins = {flow.item: {run_fit.label} for run_fit in run_fits for flow in flows_of(run_fit)}
     for fit in fits:
         runs = set[str]().union(*(origins[key] for key in fit.inputs))
         origins.update((flow.item, runs) for flow in flows_of(fit))
@@ -155,29 +157,15 @@ def of_one_grid(
     return kept, list(dict.fromkeys(problems))
 
 
-def flows_of(fit: CombineFit) -> list[KeyFlow]:
-    """Return the estimates of a combination as flows."""
-    return [
-        Flow(
-            EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items())),
-            contrast.test,
-            labels_of(fit.entities, contrast.name),
-        )
-        for contrast in fit.contrasts
-    ]
-
-
 def find_idle_filters(model: Model, subjects: Iterable[SubjectPlan]) -> list[Caution]:
     """Return cautions on the values of Filters that no planned estimate has.
 
     Participants are not all planned at once, and their table is looked at by the group level.
     """
     made: dict[str, list[AnyFlow]] = {}
-    for subject in subjects:
-        for fit in chain[RunFit | CombineFit](subject.runs, subject.combinations):
-            flows = flows_of(fit) if isinstance(fit, CombineFit) else flows_of_run(fit)
-            lost = [Flow(None, "t", labels_of(fit.entities, name)) for name in fit.skipped]
-            made.setdefault(fit.node, []).extend([*flows, *lost])
+    for fit in [fit for subject in subjects for fit in subject.fits]:
+        lost = [Flow(None, "t", labels_of(fit.entities, name)) for name in fit.skipped]
+        made.setdefault(fit.node, []).extend([*flows_of(fit), *lost])
     cautions = []
     for edge in model.edges:
         planned = made.get(edge.source, [])
@@ -201,10 +189,7 @@ def repeats_at_group(model: Model, fits: Iterable[RunFit | CombineFit]) -> list[
     fits : sequence of RunFit and CombineFit
         Those of one subject.
     """
-    made: dict[str, list[KeyFlow]] = {}
-    for fit in fits:
-        flows = flows_of(fit) if isinstance(fit, CombineFit) else flows_of_run(fit)
-        made.setdefault(fit.node, []).extend(flows)
+    made = collect((flow.item.node, flow) for flow in flows_of(*fits))
     warnings = []
     for node in model.nodes:
         if node.level != "Dataset" or node.x != (INTERCEPT,) or node.formula:
@@ -249,7 +234,8 @@ def _plan_group(
         "level": node.level.lower(),
         "entities": entities,
         "contrast": contrast,
-        "method": _method(node),
+        # Both types of a node mean fixed effects unless it says "ols".
+        "method": node.own.get("SubjectLevel", "fixed"),
     }
     if members[0].test == "F":
         return _joint_fit(node, members, contrast, common)
@@ -280,7 +266,7 @@ def _joint_fit(node: Node, members: Sequence[KeyFlow], contrast: str | None, com
     """Return the fit that joins an F contrast of the inputs."""
     if node.x != (INTERCEPT,) or contrast is None:
         raise ModelError(f"{node.where}: JointF needs X [1], and 'contrast' in GroupBy.")
-    matrix = pd.DataFrame({INTERCEPT: [1.0] * len(members)}).to_numpy()
+    matrix = np.ones((len(members), 1))
     design = Design(matrix, (INTERCEPT,), tuple(_row_name(flow) for flow in members))
     joined = Contrast(contrast, "F", (INTERCEPT,), matrix[:1])
     return CombineFit(
@@ -292,15 +278,6 @@ def _joint_fit(node: Node, members: Sequence[KeyFlow], contrast: str | None, com
     )
 
 
-def _method(node: Node) -> str:
-    """Return how estimates are combined; both types of a node mean fixed effects unless it says "ols"."""
-    method: str = node.software.get("TaskGLM", {}).get("SubjectLevel", "fixed")
-    return method
-
-
 def _row_name(flow: KeyFlow) -> str:
     shown = [key for key in ("session", "task", "run") if flow.labels.get(key)]
     return " ".join([*(f"{key}-{flow.labels[key]}" for key in shown), flow.labels["contrast"]])
-
-
-__all__ = ["plan_combinations", "wants_joint_f"]

@@ -53,7 +53,7 @@ def choose_confounds(node: Node, run: Run) -> Chosen:
     """
     keep: Mask = np.ones(run.n_volumes, bool)
     selected: Sequence[str] = ()
-    strategy = node.software.get("TaskGLM", {}).get("Confounds")
+    strategy = node.own.get("Confounds")
     if run.confounds is None:
         if strategy and parse_strategy(strategy).text != "none":
             raise InputError(f"has no confounds file, which the confound strategy {strategy!r} needs.")

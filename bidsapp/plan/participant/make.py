@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -17,6 +16,7 @@ from bidsapp.errors import (
     ModelError,
     SettingsError,
     about,
+    by_reason,
     find_cautions,
     in_lines,
     in_words,
@@ -30,7 +30,7 @@ from bidsapp.model.read import read_model
 from bidsapp.plan.automatic import AUTO, FEW_LEVELS, SameLabelsError, make_automatic_models
 from bidsapp.plan.group.foresee import check_dataset_nodes
 from bidsapp.plan.mixtures import describe_model_facts
-from bidsapp.plan.nodes import Fit, check_outputs, same_value
+from bidsapp.plan.nodes import check_outputs, same_value
 from bidsapp.plan.participant.combine import (
     MIDDLE,
     find_idle_filters,
@@ -374,7 +374,7 @@ def _plan_subjects(
         problems.setdefault(fault.entities["sub"], []).append(str(fault))
     tables = level_tables(dataset.raw)
     subjects, more = _combine_all(model, fits, problems, tables, missing_condition, of_others)
-    check_outputs(fit for one in subjects for fit in chain[Fit](one.runs, one.combinations))
+    check_outputs(fit for one in subjects for fit in one.fits)
     return subjects, [*notes, *more, *find_idle_filters(model, subjects), *_empty_nodes(model, subjects)]
 
 
@@ -456,10 +456,9 @@ def _lost_in_combinations(subject: str, combined: Iterable[CombineFit]) -> list[
 
 def _not_made(skipped: Mapping[str, str]) -> list[Caution]:
     """Return a caution on the contrasts that can not be made, one a reason."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in skipped.items():
-        reasons.setdefault(reason, []).append(name)
-    return [Caution(f"not made: {', '.join(names)}: {reason}") for reason, names in reasons.items()]
+    return [
+        Caution(f"not made: {', '.join(names)}: {reason}") for reason, names in by_reason(skipped).items()
+    ]
 
 
 def _without_contrast(run_fits: Sequence[RunFit]) -> list[str]:

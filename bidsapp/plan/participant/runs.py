@@ -8,7 +8,7 @@ import pandas as pd
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match, without_absent
 from bidsapp.design.run import RunDesign, make_run_design
-from bidsapp.errors import AppError, Caution, InputError, ModelError, some_names
+from bidsapp.errors import AppError, Caution, InputError, some_names
 from bidsapp.inputs.tables.event_times import check_times
 from bidsapp.inputs.tables.events import read_events
 from bidsapp.inputs.tables.read import read_header
@@ -17,13 +17,13 @@ from bidsapp.plan.participant.invalid import NameFault
 from bidsapp.plan.participant.masks import with_model_mask
 from bidsapp.plan.participant.recordings import choose_recordings
 from bidsapp.records.arrays import Mask, Numbers
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Design, RecordingFile, Run
-from bidsapp.records.model import INTERCEPT, LONG_NAMES, SHORT_NAMES, ContrastRule, Node
+from bidsapp.records.model import INTERCEPT, SHORT_NAMES, ContrastRule, Node, long_names
 from bidsapp.records.plan import RunFit
 from bidsapp.stats.linear import find_rank
 
-ALWAYS_TOGETHER = ("subject",)
 # Runs that a note names, of all that it is about.
 MAX_NAMED = 3
 
@@ -49,11 +49,8 @@ def group_runs(node: Node, runs: Sequence[Run]) -> tuple[list[tuple[Run, ...]], 
         notes.append(f"{node.where}.GroupBy lacks 'subject': a Run node never joins subjects")
     if "run" in node.group_by:
         return [(run,) for run in runs], notes
-    names = [*ALWAYS_TOGETHER, *(SHORT_NAMES.get(name, name) for name in node.group_by)]
-    names = ["sub" if name == "subject" else name for name in names]
-    groups: dict[tuple[str | None, ...], list[Run]] = {}
-    for run in runs:
-        groups.setdefault(tuple(run.entities.get(name) for name in names), []).append(run)
+    names = ["sub", *(SHORT_NAMES.get(name, name) for name in node.group_by)]
+    groups = collect((tuple(run.entities.get(name) for name in names), run) for run in runs)
     if any(len(group) > 1 for group in groups.values()):
         notes.append(
             f"{node.where}.GroupBy lacks 'run': the runs of each group are joined in one model, with "
@@ -97,11 +94,12 @@ def _design_of(
     if run.n_volumes < 2:
         raise InputError(f"has {run.n_volumes} volumes; a run level model needs more.")
     frame_times = run.start_time + run.repetition_time * np.arange(run.n_volumes)
-    labels = {LONG_NAMES.get(key, key): value for key, value in run.entities.items()}
     chosen = choose_confounds(node, run)
     known = {str(name) for table in (events, chosen.table) if table is not None for name in table.columns}
     recorded = choose_recordings(chosen.node, run, frame_times, known)
-    made = make_run_design(chosen.node, events, chosen.table, frame_times, labels, recorded.table)
+    made = make_run_design(
+        chosen.node, events, chosen.table, frame_times, long_names(run.entities), recorded.table
+    )
     # A recording without names matters only where a name is not found.
     notes = (*chosen.notes, *recorded.notes, *(recorded.nameless if made.missing else ()), *made.notes)
     return replace(made, notes=notes), chosen.keep, recorded.files
@@ -205,7 +203,7 @@ def make_run_fit(node: Node, prepared: Prepared, columns: Sequence[str], missing
         )
     kept = Design(design.matrix[prepared.keep], design.columns)
     rules = expand_rules(node, columns)
-    if node.software.get("TaskGLM", {}).get("PartialF"):
+    if node.own.get("PartialF"):
         rules = [without_absent(rule, kept.columns) for rule in rules]
     contrasts, skipped = make_contrasts(rules, kept, missing_condition)
     first = prepared.made[0]
@@ -326,6 +324,3 @@ def _events_used(prepared: Prepared) -> tuple[Document, ...]:
                 }
             )
     return tuple(used)
-
-
-__all__ = ["ModelError", "check_missing", "group_runs", "make_run_fit", "prepare"]

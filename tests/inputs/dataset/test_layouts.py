@@ -132,7 +132,7 @@ def test_derived_layout_is_read_whole(derived, name, n_runs, n_tasks):
 @pytest.mark.parametrize("name", ["ds003", "ds007", "ds102", "ds109", "genetics_ukbb", "ds114"])
 def test_events_of_a_derived_layout_are_read(derived, name):
     for run in read(derived(name)).runs:
-        table = read_events(run.events, run.label)
+        table = read_events(run.events)
         assert {"onset", "duration"} <= set(table.columns)
 
 

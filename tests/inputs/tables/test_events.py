@@ -70,9 +70,9 @@ def test_byte_order_mark_is_no_part_of_the_first_name(write):
         ("onset\tduration\tonset\n1\t2\t3\n", "several columns 'onset'"),
     ],
 )
-def test_fault_names_run_file_and_place(write, text, message):
-    with pytest.raises(InputError, match=rf"sub-01 task-x: .*_events.tsv.*{message}"):
-        read_events(write(text), "sub-01 task-x")
+def test_fault_names_file_and_place(write, text, message):
+    with pytest.raises(InputError, match=rf"_events.tsv.*{message}"):
+        read_events(write(text))
 
 
 def test_other_encoding_is_refused_naming_the_file(write):

@@ -1,17 +1,16 @@
 """Contrasts within subjects of a model file."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from bidsapp.errors import ModelError
 from bidsapp.plan.group.within import subject_contrasts
+from bidsapp.records.model import Node
 
 
 def node_with(cells, weights):
     item = {"Name": "x", "Cells": cells, "Weights": weights}
-    return SimpleNamespace(software={"TaskGLM": {"SubjectContrasts": [item]}}, where="Nodes[0]")
+    return Node("Dataset", "n", (), (), software={"TaskGLM": {"SubjectContrasts": [item]}}, where="Nodes[0]")
 
 
 def test_cells_without_weight_and_dependent_rows_are_left_out():
