@@ -38,7 +38,7 @@ from bidsapp.stats.distributions import t_to_z
 from bidsapp.stats.group.estimators import fit_group
 from bidsapp.stats.noise.models import count_lags
 from bidsapp.stats.noise.time_model import make_time_model
-from bidsapp.stats.run.fixed_effects import combine_estimates
+from bidsapp.stats.run.fixed_effects import combine_with_shares
 from bidsapp.stats.run.glm import estimate_f, estimate_t, fit_run_glm
 from bidsapp.stats.run.maps import joint_f
 from bidsapp.stats.run.sums import accumulate, join_sums
@@ -160,7 +160,7 @@ def test_group(setting, estimator):
 def test_fixed(setting, n_runs):
     """Fixed effects over runs."""
     estimates = draw_estimates(setting, n_runs)
-    return test(combine_estimates(estimates, np.ones((n_runs, 1)), np.ones(1)))
+    return test(combine_with_shares(estimates, np.ones((n_runs, 1)), np.ones(1))[0])
 
 
 def known_deviation(process, matrix):

@@ -22,6 +22,11 @@ def cut(n: int, size: int, start: int = 0) -> list[slice]:
     return [slice(first, min(first + size, n)) for first in range(start, n, size)]
 
 
+def members_of(groups: Labels) -> list[Labels]:
+    """Return the rows of each group, in the order of its numbers."""
+    return [np.flatnonzero(groups == group) for group in np.unique(groups)]
+
+
 def find_patterns(
     present: Mask, min_inputs: int = 1, counts: Labels | None = None
 ) -> Iterator[tuple[Labels, Labels]]:

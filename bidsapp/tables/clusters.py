@@ -11,9 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from bidsapp.inference.statistics.clusters import find_clusters, label_clusters
 from bidsapp.records.arrays import Labels, Map, Mask, Matrix
 from bidsapp.records.maps import Geometry
 
@@ -100,10 +99,12 @@ def make_cluster_table(
     statistic = np.asarray(next(iter(maps.values())), float)
     points = np.flatnonzero(surviving & np.isfinite(statistic) & (statistic != 0))
     local = _subset(geometry, points)
-    members = _label_by_size(statistic[points], local, connectivity)
+    values, neighbours = statistic[points], local.neighbours(connectivity)
+    lowest = np.abs(values).min(initial=np.inf)
+    members = find_clusters(values, lowest, neighbours, two_tailed=True, offset=0.0).labels
     labels = np.zeros(len(statistic), np.int32)
     labels[points] = members
-    peaks = _find_peaks(statistic[points], members, local, min_distance_mm)
+    peaks = _find_peaks(values, members, local, min_distance_mm)
     tables = _Tables(maps, geometry, labels, local.coordinates())
     clusters = tables.clusters(peaks, points, measures or {})
     return ClusterTable(clusters, tables.peaks(peaks, points), labels)
@@ -122,30 +123,6 @@ def _subset(geometry: Geometry, points: Labels) -> Geometry:
     return Geometry(geometry.volume(chosen, fill=False), geometry.affine)
 
 
-def _label_by_size(values: Map, geometry: Geometry, connectivity: int) -> Labels:
-    """Return the cluster number of each point, from the largest; ties by height, then by position."""
-    raw = _components(np.sign(values), geometry.neighbours(connectivity))
-    sizes = np.bincount(raw)
-    heights = np.zeros(len(sizes))
-    np.maximum.at(heights, raw, np.abs(values))
-    order = np.lexsort((np.arange(len(sizes)), -heights, -sizes))
-    rank = np.empty(len(sizes), np.int32)
-    rank[order] = np.arange(1, len(sizes) + 1)
-    return rank[raw]
-
-
-def _components(values: NDArray[Any], neighbours: Labels) -> Labels:
-    """Return the connected component of each point, where only neighbours of equal value are joined."""
-    rows = np.repeat(np.arange(len(values)), neighbours.shape[1])
-    columns = neighbours.ravel()
-    joined = columns >= 0
-    rows, columns = rows[joined], columns[joined]
-    same = values[rows] == values[columns]
-    shape = (len(values), len(values))
-    graph = coo_array((np.ones(same.sum(), bool), (rows[same], columns[same])), shape)
-    return connected_components(graph, directed=False)[1]
-
-
 def _find_peaks(values: Map, members: Labels, geometry: Geometry, min_distance_mm: float) -> Labels:
     """Return the indices of the peaks, by cluster, then by height.
 
@@ -156,8 +133,9 @@ def _find_peaks(values: Map, members: Labels, geometry: Geometry, min_distance_m
     same = (neighbours >= 0) & (members[neighbours] == members[:, None])
     highest = np.where(same, height[neighbours], -np.inf).max(axis=1, initial=-np.inf)
     # Touching points of equal height form a plateau; it is a peak when nothing around it is higher.
-    plateau = _components(members + 1j * height, neighbours)
-    above = np.full(plateau.max(initial=-1) + 1, -np.inf)
+    kinds = np.unique(members + 1j * height, return_inverse=True)[1] + 1
+    plateau = label_clusters(kinds, neighbours)
+    above = np.full(plateau.max(initial=0) + 1, -np.inf)
     np.maximum.at(above, plateau, highest)
     candidates = np.flatnonzero(above[plateau] <= height)
     positions = geometry.coordinates()

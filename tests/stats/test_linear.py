@@ -20,7 +20,7 @@ from bidsapp.stats.linear import (
     weighted_gram,
 )
 from bidsapp.stats.noise.time_model import make_time_model
-from bidsapp.stats.run.fixed_effects import combine_estimates
+from bidsapp.stats.run.fixed_effects import combine_with_shares
 
 OVERPARAMETRISED = np.column_stack([np.ones(6), np.repeat([1.0, 0.0], 3), np.repeat([0.0, 1.0], 3)])
 
@@ -52,7 +52,7 @@ DISAGREED = {
 def test_plan_fits_smoothness_and_shuffles_count_the_same_rank(matrix, rank):
     n_rows, weights = len(matrix), np.eye(matrix.shape[1])[:1]
     group = fit_ols(DRAWN[1][:, None], None, GroupDesign(matrix, (Contrast("mean", "t", (), weights),)))
-    by_residuals = combine_estimates(
+    by_residuals, _ = combine_with_shares(
         [Estimate("", np.array([y]), np.ones(1), 9.0) for y in DRAWN[1]], matrix, weights[0], method="ols"
     )
     partition = partition_design(matrix, weights)

@@ -9,8 +9,9 @@ from nilearn.datasets import load_sample_motor_activation_image
 from nilearn.image import load_img
 from nilearn.reporting import get_clusters_table
 from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
-from scipy.ndimage import center_of_mass
+from scipy.ndimage import center_of_mass, generate_binary_structure, label
 
+from bidsapp.inference.statistics.clusters import find_clusters
 from bidsapp.records.maps import Geometry
 from bidsapp.tables.clusters import COLUMNS, describe_columns, make_cluster_table
 
@@ -55,6 +56,29 @@ def test_touching_clusters_of_opposite_sign_stay_apart():
     volume = np.zeros((6, 6, 6))
     volume[1:3], volume[3:5] = 1.0, -1.0
     assert len(table_of(volume).clusters) == 2
+
+
+@pytest.mark.parametrize("connectivity", [6, 18, 26])
+def test_tables_number_clusters_as_the_inference_does(rng, connectivity):
+    """Also where sizes and heights are the same: many small clusters, of few heights and both signs."""
+    structure = generate_binary_structure(3, {6: 1, 18: 2, 26: 3}[connectivity])
+    for _ in range(20):
+        volume = rng.choice([0.0, 0.0, 0.0, 1.0, -1.0, 2.0, -2.0], size=(9, 8, 7))
+        geometry, values = make_geometry(volume.shape), volume.ravel()
+        found = table_of(volume, connectivity=connectivity).labels
+        neighbours = geometry.neighbours(connectivity)
+        np.testing.assert_array_equal(
+            found, find_clusters(values, 0.5, neighbours, two_tailed=True, offset=0.0).labels
+        )
+        parts = []
+        for sign in (1, -1):
+            labels, count = label(sign * volume > 0.5, structure)
+            parts += [np.flatnonzero(labels == k + 1) for k in range(count)]
+        parts.sort(key=lambda points: (-len(points), -np.abs(values[points]).max(), points[0]))
+        expected = np.zeros(volume.size, int)
+        for number, points in enumerate(parts, 1):
+            expected[points] = number
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_numbers_do_not_depend_on_the_sign_of_the_map(two_clusters):

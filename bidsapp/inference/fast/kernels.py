@@ -22,12 +22,13 @@ def find_root(forest: Labels, point: int) -> int:
 
 
 @compiled
-def label_components(above: Mask, neighbours: Labels) -> Labels:
-    """Return the component of each point, numbered from 1 by their first point; 0 where not above.
+def label_components(kinds: Labels | Mask, neighbours: Labels) -> Labels:
+    """Return the component of each point, numbered from 1 by their first point; 0 where its kind is.
 
     Parameters
     ----------
-    above : ndarray of bool, shape (n_points,)
+    kinds : ndarray of int or bool, shape (n_points,)
+        Points of different kinds do not join.
     neighbours : ndarray of int32, shape (n_points, k)
     """
     n_points, n_neighbours = neighbours.shape
@@ -35,8 +36,9 @@ def label_components(above: Mask, neighbours: Labels) -> Labels:
     stack = np.empty(n_points, np.int32)
     n_components = 0
     for start in range(n_points):
-        if not above[start] or labels[start]:
+        if not kinds[start] or labels[start]:
             continue
+        # Depth first: the stack holds points of the component whose neighbours were not looked at.
         n_components += 1
         labels[start] = n_components
         stack[0] = start
@@ -46,7 +48,7 @@ def label_components(above: Mask, neighbours: Labels) -> Labels:
             point = stack[depth]
             for k in range(n_neighbours):
                 other = neighbours[point, k]
-                if other >= 0 and above[other] and not labels[other]:
+                if other >= 0 and kinds[other] == kinds[start] and not labels[other]:
                     labels[other] = n_components
                     stack[depth] = other
                     depth += 1

@@ -8,6 +8,7 @@ from math import comb, factorial
 import numpy as np
 
 from bidsapp.records.arrays import Labels, Matrix
+from bidsapp.stats.blocks import members_of
 
 # Rows of the design that differ by less than this (relative to the largest) can be exchanged unnoticed.
 SAME_ROW = 1e-8
@@ -142,12 +143,6 @@ def _candidates(stream: np.random.Generator, units: Units, scheme: str) -> tuple
     if scheme != "permutation":
         sign = np.where(numbers[:, -n_units:] < 0.5, -1, 1).astype(np.int8)
     return order, sign
-
-
-def members_of(blocks: Labels) -> list[Labels]:
-    """Return the rows of each block."""
-    blocks = np.asarray(blocks)
-    return [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
 
 
 def row_codes(columns: Matrix) -> Labels:

@@ -19,12 +19,12 @@ from bidsapp.inference.shuffles.arrangements import (
     draw_some,
     enumerate_all,
     make_units,
-    members_of,
 )
 from bidsapp.inference.shuffles.partition import SAME_SPAN, Partition
 from bidsapp.inference.shuffles.schemes import choose_scheme
 from bidsapp.records.arrays import Labels, Mask, Matrix, Numbers
 from bidsapp.records.maps import InferenceOptions
+from bidsapp.stats.blocks import members_of
 
 # Enumerated arrangements beyond this are never needed: nobody asks for so many shuffles.
 MAX_ENUMERATED = 5_000_000

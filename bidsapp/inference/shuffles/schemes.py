@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.inference.shuffles.arrangements import SAME_ROW, members_of
+from bidsapp.inference.shuffles.arrangements import SAME_ROW
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.records.arrays import Labels, Matrix
 from bidsapp.records.maps import InferenceOptions
+from bidsapp.stats.blocks import members_of
 from bidsapp.stats.linear import orthonormalise
 
 # A regressor whose sums are below this share of its largest value sums to zero.

@@ -27,9 +27,9 @@ class Clusters:
     peak: Labels
 
 
-def label_clusters(above: Mask, neighbours: Labels) -> Labels:
-    """Return the cluster of each point, numbered from 1 by their first point; 0 where not above."""
-    return label_components(np.ascontiguousarray(above, bool), neighbours)
+def label_clusters(kinds: Labels | Mask, neighbours: Labels) -> Labels:
+    """Return the cluster of each point, numbered from 1 by their first point; 0 where its kind is."""
+    return label_components(np.ascontiguousarray(kinds, np.int32), neighbours)
 
 
 def find_clusters(
@@ -45,11 +45,8 @@ def find_clusters(
         Taken off every absolute value before it is added to the mass of its cluster.
     """
     statistic = np.nan_to_num(statistic, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    labels = label_clusters(statistic >= cutoff, neighbours)
-    if two_tailed:
-        negative = label_clusters(statistic <= -cutoff, neighbours)
-        labels = np.where(negative > 0, negative + labels.max(initial=0), labels)
-    return _from_the_largest(labels, statistic, offset)
+    signs = np.where(statistic >= cutoff, 1, np.where(two_tailed & (statistic <= -cutoff), -1, 0))
+    return _from_the_largest(label_clusters(signs, neighbours), statistic, offset)
 
 
 def _from_the_largest(labels: Labels, statistic: Map, offset: float) -> Clusters:

@@ -86,7 +86,13 @@ def fit_group(
     _check(effects, variances, design, estimator)
     check_contrasts(design)
     fit = (FITS if design.variance_groups is None else FITS_BY_GROUP)[estimator]
-    reduced = replace(design, contrasts=tuple(_reduce(contrast) for contrast in design.contrasts))
+    reduced = replace(
+        design,
+        contrasts=tuple(
+            replace(one, weights=reduce_rows(np.atleast_2d(np.asarray(one.weights, float))))
+            for one in design.contrasts
+        ),
+    )
     weighing = variances if ESTIMATORS[estimator].needs_variances else None
     n_voxels = effects.shape[1]
     results = [_empty(contrast, n_voxels) for contrast in reduced.contrasts]
@@ -107,7 +113,9 @@ def _fit_block(
 ) -> tuple[Labels, list[tuple[Labels, dict[int, Fit]]]]:
     """Return how many subjects every voxel of a block has, and its fits: (voxels, as of `_fit_pattern`)."""
     values, spread = np.asarray(data[0], float), None if data[1] is None else np.asarray(data[1], float)
-    present = _present(values, spread)
+    present = np.isfinite(values)
+    if spread is not None:
+        present &= np.isfinite(spread) & (spread > 0)
     counts = _count_subjects(present, design)
     enough = (len(present),) if needed is None else (needed, counts)
     with threadpool_limits(1):  # more threads would round sums otherwise
@@ -145,17 +153,6 @@ def _check(effects: Maps, variances: Maps | None, design: GroupDesign, estimator
             f"{n_inputs} inputs leave no residual to a model with {rank} independent columns. Drop some."
         )
         raise ModelError(message)
-
-
-def _reduce(contrast: Contrast) -> Contrast:
-    return replace(contrast, weights=reduce_rows(np.atleast_2d(np.asarray(contrast.weights, float))))
-
-
-def _present(values: Maps, spread: Maps | None) -> NDArray[np.bool_]:
-    present = np.isfinite(values)
-    if spread is not None:
-        present &= np.isfinite(spread) & (spread > 0)
-    return present
 
 
 def _fit_pattern(

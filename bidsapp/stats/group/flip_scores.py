@@ -7,15 +7,19 @@ mixed-effects statistic). A score is weight times effect; a robust one is the cl
 """
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsapp.records.arrays import Maps, Matrix
+from bidsapp.records.arrays import Maps
 from bidsapp.stats.blocks import cut_blocks, find_patterns
-from bidsapp.stats.group.mixed_effects import estimate_dersimonian_laird
+from bidsapp.stats.group.mixed_effects import Tau2, estimate_dersimonian_laird
 from bidsapp.stats.group.robust import HUBER_LIMIT, NORMAL_MAD
 from bidsapp.stats.group.tau2 import estimate_tau2
+
+# Scores from effects and variances, all (n_inputs, n_voxels).
+Score: TypeAlias = Callable[[Maps, Maps], Maps]
 
 
 def make_flip_scores(effects: Maps, variances: Maps | None, estimator: str) -> NDArray[np.float32]:
@@ -41,19 +45,6 @@ def make_flip_scores(effects: Maps, variances: Maps | None, estimator: str) -> N
     return scores
 
 
-def _mixed(effects: Maps, variances: Maps) -> Maps:
-    return _weigh(effects, variances + estimate_tau2(effects, variances, _no_columns(effects)))
-
-
-def _moments(effects: Maps, variances: Maps) -> Maps:
-    return _weigh(effects, variances + estimate_dersimonian_laird(effects, variances, _no_columns(effects)))
-
-
-def _no_columns(effects: Maps) -> Matrix:
-    """Return the basis of the null, which has no mean to estimate."""
-    return np.zeros((len(effects), 0))
-
-
 def _weigh(effects: Maps, spread: Maps) -> Maps:
     """Return effects times weights of mean 1: where all variances are alike the scores are the effects."""
     weights = 1.0 / spread
@@ -67,15 +58,18 @@ def _clip(effects: Maps, variances: Maps) -> Maps:
     return np.clip(effects, -limit, limit)
 
 
-def _as_they_are(effects: Maps, variances: Maps) -> Maps:
-    return effects
+def _weigh_by(tau2: Tau2) -> Score:
+    """Return the score with weights of an estimated tau2; the null has no mean to estimate, so no column."""
+    return lambda effects, variances: _weigh(
+        effects, variances + tau2(effects, variances, np.zeros((len(effects), 0)))
+    )
 
 
-SCORES: dict[str, Callable[[Maps, Maps], Maps]] = {
-    "reml": _mixed,
-    "flame1": _mixed,
-    "dl": _moments,
+SCORES: dict[str, Score] = {
+    "reml": _weigh_by(estimate_tau2),
+    "flame1": _weigh_by(estimate_tau2),
+    "dl": _weigh_by(estimate_dersimonian_laird),
     "fixed": _weigh,
     "huber": _clip,
-    "sandwich": _as_they_are,
+    "sandwich": lambda effects, variances: effects,
 }

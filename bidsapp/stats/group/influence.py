@@ -9,7 +9,7 @@ import numpy as np
 
 from bidsapp.records.arrays import Maps, Matrix, Numbers
 from bidsapp.stats.blocks import cut_blocks
-from bidsapp.stats.linear import find_rank, make_basis
+from bidsapp.stats.linear import PERFECT_FIT, find_rank, make_basis, sum_squares
 
 # An input whose leverage is within this of 1 is fitted perfectly and can be left out of nothing.
 FULL_LEVERAGE = 1e-9
@@ -114,8 +114,8 @@ def _middle(values: Numbers) -> float:
 def _sum_block(values: Maps, basis: Matrix, leverage: Numbers, rank: int) -> Matrix:
     """Return sums over voxels: count, Cook, squared and large residuals, and five moments of two maps."""
     residuals = values - basis @ (basis.T @ values)
-    squares = np.einsum("iv,iv->v", residuals, residuals)
-    good = squares > 1e-20 * np.einsum("iv,iv->v", values, values)
+    squares = sum_squares(residuals)
+    good = squares > PERFECT_FIT * sum_squares(values)
     values, residuals, squares = values[:, good], residuals[:, good], squares[good]
     kept = np.where(1.0 - leverage > FULL_LEVERAGE, 1.0 - leverage, np.nan)[:, None]
     dof = len(values) - rank

@@ -18,7 +18,8 @@ from scipy import special
 
 from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix
 from bidsapp.records.maps import GroupDesign
-from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.blocks import members_of
+from bidsapp.stats.group.ols import Fit, make_fit
 from bidsapp.stats.group.tau2 import estimate_tau2, estimate_tau2_by_group, project, project_groups
 from bidsapp.stats.group.variance_groups import NOTHING, bound_error, find_freedom, fit_with_bound
 from bidsapp.stats.linear import (
@@ -30,8 +31,8 @@ from bidsapp.stats.linear import (
     weighted_gram,
 )
 
-# What estimates tau2, shape (n_voxels,), and names it among the maps, from effects, variances and the basis.
-Tau2: TypeAlias = Callable[[Maps, Maps, Matrix], tuple[Map, dict[str, Map]]]
+# What estimates tau2, shape (n_voxels,), from effects, variances and the basis.
+Tau2: TypeAlias = Callable[[Maps, Maps, Matrix], Map]
 # What scales the covariance, shape (n_voxels,), from weights, effects, fitted effects and their dof.
 Scale: TypeAlias = Callable[[Maps, Maps, Maps, int], Map]
 
@@ -52,45 +53,43 @@ def fit_reml(effects: Maps, variances: Maps, design: GroupDesign) -> list[Fit]:
         NaN where the residuals are zero. Maps: tau2 (with groups: tau2_1, tau2_2, ...), isquared (percent),
         cochranq and its p-value, pcochranq.
     """
-    if design.variance_groups is not None:
-        return _fit_groups(effects, variances, design, _knapp_hartung)
-    return _fit(effects, variances, design, tau2=_reml, scale=_knapp_hartung)
+    return _fit(effects, variances, design, tau2=estimate_tau2, scale=_knapp_hartung)
 
 
 def fit_flame1(effects: Maps, variances: Maps, design: GroupDesign) -> list[Fit]:
     """Return the Fit of every contrast as FLAME 1: REML tau2 and t(N - p) (Woolrich et al. 2004)."""
-    if design.variance_groups is not None:
-        return _fit_groups(effects, variances, design, _unscaled)
-    return _fit(effects, variances, design, tau2=_reml, scale=_unscaled)
+    return _fit(effects, variances, design, tau2=estimate_tau2, scale=_unscaled)
 
 
 def fit_dl(effects: Maps, variances: Maps, design: GroupDesign) -> list[Fit]:
     """Return the Fit of every contrast with tau2 by moments (DerSimonian and Laird 1986)."""
-    return _fit(effects, variances, design, tau2=_dersimonian_laird, scale=_knapp_hartung)
+    return _fit(effects, variances, design, tau2=estimate_dersimonian_laird, scale=_knapp_hartung)
 
 
 def fit_fixed(effects: Maps, variances: Maps, design: GroupDesign) -> list[Fit]:
     """Return the fixed-effects Fit of every contrast: tau2 is 0, the variances are taken as known."""
-    return _fit(effects, variances, design, tau2=_zero, scale=None)
+    return _fit(effects, variances, design, tau2=None, scale=None)
 
 
 def _fit(
-    effects: Maps, variances: Maps, design: GroupDesign, *, tau2: Tau2, scale: Scale | None
+    effects: Maps, variances: Maps, design: GroupDesign, *, tau2: Tau2 | None, scale: Scale | None
 ) -> list[Fit]:
+    if design.variance_groups is not None and scale is not None:
+        return _fit_groups(effects, variances, design, scale)
     basis, to_basis = make_basis(design.matrix)
     dof = len(effects) - basis.shape[1]
-    spread, maps = tau2(effects, variances, basis)
+    spread = np.zeros(effects.shape[1]) if tau2 is None else tau2(effects, variances, basis)
     weights = 1.0 / (variances + spread)
     coefficients, inverse = solve_weighted(basis, effects, weights)
     if scale is not None:
         inverse = inverse * scale(weights, effects, basis @ coefficients, dof)[:, None, None]
+    maps = {} if tau2 is None else {"tau2": spread}
     maps |= _heterogeneity(effects, variances, basis, spread)
     fits = []
     for contrast in design.contrasts:
         rows = np.atleast_2d(contrast.weights) @ to_basis
-        effect, covariance = rows @ coefficients, carry_covariance(rows, inverse)
-        statistic = t_from(effect, covariance) if contrast.test == "t" else f_from(effect, covariance)
-        fits.append(Fit(effect, covariance, statistic, np.inf if scale is None else dof, maps))
+        found = rows @ coefficients, carry_covariance(rows, inverse)
+        fits.append(make_fit(contrast.test, *found, np.inf if scale is None else dof, maps))
     return fits
 
 
@@ -102,7 +101,7 @@ def _fit_groups(effects: Maps, variances: Maps, design: GroupDesign, scale: Scal
     basis, to_basis = make_basis(design.matrix)
     assert design.variance_groups is not None
     values, index = np.unique(design.variance_groups, return_inverse=True)
-    members = [np.flatnonzero(index == group) for group in range(len(values))]
+    members = members_of(index)
     if find_freedom(basis, index).min() < NOTHING:
         tau2 = np.full((len(values), effects.shape[1]), np.nan)
     else:
@@ -164,26 +163,12 @@ def _unscaled(weights: Maps, effects: Maps, fitted: Maps, dof: int) -> Map:
     return np.ones(weights.shape[1])
 
 
-def _reml(effects: Maps, variances: Maps, basis: Matrix) -> tuple[Map, dict[str, Map]]:
-    tau2 = estimate_tau2(effects, variances, basis)
-    return tau2, {"tau2": tau2}
-
-
-def _dersimonian_laird(effects: Maps, variances: Maps, basis: Matrix) -> tuple[Map, dict[str, Map]]:
-    tau2 = estimate_dersimonian_laird(effects, variances, basis)
-    return tau2, {"tau2": tau2}
-
-
 def estimate_dersimonian_laird(effects: Maps, variances: Maps, basis: Matrix) -> Map:
     """Return tau2 by moments, shape (n_voxels,), for a design with this orthonormal basis."""
     state = project(effects, variances, basis)
     dof = len(effects) - basis.shape[1]
     tau2: Map = np.maximum(0.0, (state.q - dof) / state.trace)
     return tau2
-
-
-def _zero(effects: Maps, variances: Maps, basis: Matrix) -> tuple[Map, dict[str, Map]]:
-    return np.zeros(effects.shape[1]), {}
 
 
 def _heterogeneity(effects: Maps, variances: Maps, basis: Matrix, spread: Map | Maps) -> dict[str, Map]:

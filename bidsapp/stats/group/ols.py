@@ -27,6 +27,14 @@ class Fit:
     maps: dict[str, Map] = field(default_factory=dict)
 
 
+def make_fit(
+    test: str, effect: Maps, covariance: Matrices, dof: float | Map, maps: dict[str, Map] | None = None
+) -> Fit:
+    """Return the Fit of an effect and its covariance: t of one row, F of more."""
+    statistic = effect[0] / np.sqrt(covariance[0, 0]) if test == "t" else f_from(effect, covariance)
+    return Fit(effect, covariance, statistic, dof, maps or {})
+
+
 def fit_ols(effects: Maps, variances: Maps | None, design: GroupDesign) -> list[Fit]:
     """Return the least-squares Fit of every contrast.
 
@@ -52,9 +60,13 @@ def fit_ols(effects: Maps, variances: Maps | None, design: GroupDesign) -> list[
         effect = weights @ coefficients
         unscaled = weights @ inverse @ weights.T
         covariance = unscaled[:, :, None] * residual_variance
-        maps = {"unit_error": np.sqrt(unscaled[0, 0])} if contrast.test == "t" else {}
-        statistic = _statistic(contrast.test, effect, unscaled, residual_variance)
-        fits.append(Fit(effect, covariance, statistic, dof, maps))
+        if contrast.test == "t":
+            maps = {"unit_error": np.sqrt(unscaled[0, 0])}
+            fits.append(make_fit("t", effect, covariance, dof, maps))
+            continue
+        # One matrix for all voxels: solved once.
+        wald = np.einsum("rv,rv->v", effect, np.linalg.solve(unscaled, effect))
+        fits.append(Fit(effect, covariance, wald / (len(effect) * residual_variance), dof))
     return fits
 
 
@@ -71,12 +83,6 @@ def solve_ols(effects: Maps, matrix: Matrix) -> tuple[Maps, Map, Matrix]:
     return coefficients, squares / (dof if dof > 0 else np.nan), inverse
 
 
-def t_from(effect: Maps, covariance: Matrices) -> Map:
-    """Return t, shape (n_voxels,), of an effect with one row and its covariance."""
-    t: Map = effect[0] / np.sqrt(covariance[0, 0])
-    return t
-
-
 def f_from(effect: Maps, covariance: Matrices) -> Map:
     """Return F, shape (n_voxels,): the Wald statistic over its number of rows.
 
@@ -88,10 +94,3 @@ def f_from(effect: Maps, covariance: Matrices) -> Map:
     solved = np.linalg.solve(np.moveaxis(covariance[:, :, known], -1, 0), effect[:, known].T[:, :, None])
     wald[known] = np.einsum("rv,vr->v", effect[:, known], solved[:, :, 0])
     return wald / len(effect)
-
-
-def _statistic(test: str, effect: Maps, unscaled: Matrix, residual_variance: Map) -> Map:
-    if test == "t":
-        return t_from(effect, unscaled[:, :, None] * residual_variance)
-    wald: Map = np.einsum("rv,rv->v", effect, np.linalg.solve(unscaled, effect))
-    return wald / (len(effect) * residual_variance)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bidsapp.records.arrays import Map, Maps, Matrix
 from bidsapp.records.maps import GroupDesign
-from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.group.ols import Fit, make_fit
 from bidsapp.stats.linear import PERFECT_FIT, make_basis, solve_weighted
 
 # 95 % efficiency where the errors are normal (Huber 1981).
@@ -45,8 +45,7 @@ def fit_huber(effects: Maps, variances: Maps | None, design: GroupDesign) -> lis
         rows = np.atleast_2d(contrast.weights) @ to_basis
         effect = rows @ coefficients
         carried = (rows @ rows.T)[:, :, None] * covariance
-        statistic = t_from(effect, carried) if contrast.test == "t" else f_from(effect, carried)
-        fits.append(Fit(effect, carried, statistic, dof, {"robustweight": weights.min(axis=0)}))
+        fits.append(make_fit(contrast.test, effect, carried, dof, {"robustweight": weights.min(axis=0)}))
     return fits
 
 

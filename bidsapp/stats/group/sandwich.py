@@ -7,11 +7,14 @@ independent errors whose variance is that of the subject's group: two groups wit
 test. With one variance for all, degrees of freedom would be too many where the smaller group varies more.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix
 from bidsapp.records.maps import GroupDesign
-from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.blocks import members_of
+from bidsapp.stats.group.ols import Fit, make_fit
 from bidsapp.stats.group.variance_groups import NOTHING, find_freedom, sum_by_group
 from bidsapp.stats.linear import invert_all, make_basis, sum_squares, unless_perfect
 
@@ -40,7 +43,7 @@ def fit_sandwich(effects: Maps, variances: Maps | None, design: GroupDesign) -> 
     residuals = effects - basis @ coefficients
     residuals[:, np.isnan(unless_perfect(sum_squares(residuals), sum_squares(effects)))] = np.nan
     assert design.clusters is not None
-    adjusted = [_adjust(basis, rows) for rows in _find_clusters(design.clusters)]
+    adjusted = [_adjust(basis, rows) for rows in members_of(design.clusters)]
     working = _working_variances(residuals, basis, _find_groups(design.matrix, design.clusters))
     fits = []
     for contrast in design.contrasts:
@@ -76,10 +79,6 @@ def _working_variances(residuals: Maps, basis: Matrix, index: Labels) -> tuple[M
     return sum_by_group(np.square(residuals), index) / freedom[:, None], index
 
 
-def _find_clusters(clusters: Labels) -> list[Labels]:
-    return [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
-
-
 def _adjust(basis: Matrix, rows: Labels) -> Matrix:
     """Return A_i X_i of one subject in the rows of the design, zero elsewhere."""
     part = basis[rows]
@@ -95,12 +94,13 @@ def _fit(test: str, effect: Maps, scores: Matrices, errors: tuple[Maps, Matrix, 
     residuals, basis, variances, index = errors
     covariance = _covariance(scores, residuals)
     freedom = _degrees_of_freedom(scores, basis, variances, index)
+    fit = make_fit(test, effect, covariance, freedom)
     if test == "t":
-        return Fit(effect, covariance, t_from(effect, covariance), freedom)
-    n_rows = len(effect)
-    dof = freedom - n_rows + 1
+        return fit
+    # Hotelling's T2 of eta degrees of freedom as F.
+    dof = freedom - len(effect) + 1
     dof = np.where(dof > 0, dof, np.nan)
-    return Fit(effect, covariance, dof / freedom * f_from(effect, covariance), dof)
+    return replace(fit, statistic=dof / freedom * fit.statistic, dof=dof)
 
 
 def _covariance(scores: Matrices, residuals: Maps) -> Matrices:

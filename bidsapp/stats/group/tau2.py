@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix
-from bidsapp.stats.blocks import cut_blocks
-from bidsapp.stats.linear import invert_all, weighted_gram
+from bidsapp.stats.blocks import cut_blocks, members_of
+from bidsapp.stats.linear import invert_all, solve_weighted, weighted_gram
 
 MAX_ITERATIONS = 1000
 # Scoring for groups goes to a flat maximum in ever smaller steps; after so many, Newton's go there.
@@ -44,8 +44,7 @@ def project(effects: Maps, spread: Maps, basis: Matrix) -> Projection:
     """Return the Projection at weights 1 / spread, shape (n_inputs, n_voxels)."""
     weights = 1.0 / spread
     squares = weights * weights
-    inverse = invert_all(weighted_gram(basis, weights))
-    coefficients = np.einsum("vij,jv->iv", inverse, basis.T @ (weights * effects))
+    coefficients, inverse = solve_weighted(basis, effects, weights)
     residuals = effects - basis @ coefficients
     turned = inverse @ weighted_gram(basis, squares)
     cubes = weighted_gram(basis, squares * weights)
@@ -169,7 +168,7 @@ def estimate_tau2_by_group(effects: Maps, variances: Maps, basis: Matrix, groups
     groups : ndarray of int, shape (n_inputs,)
         0, 1, ...
     """
-    members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+    members = members_of(groups)
     tau2 = np.tile(start_tau2(effects, variances, basis), (len(members), 1))
     result = np.full(tau2.shape, np.nan)
     active = np.arange(effects.shape[1])
@@ -257,8 +256,7 @@ def project_groups(
         tr P_g P_h.
     """
     weights = 1.0 / spread
-    inverse = invert_all(weighted_gram(basis, weights))
-    coefficients = np.einsum("vij,jv->iv", inverse, basis.T @ (weights * effects))
+    coefficients, inverse = solve_weighted(basis, effects, weights)
     turned_residuals = np.square(weights * (effects - basis @ coefficients))
     squares = weights * weights
     score, turned, diagonal = [], [], []

@@ -10,13 +10,15 @@ goes with the residuals: a large t or F has a large error below it, and extremes
 degrees of freedom allow for it (`find_dependence`).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix, Numbers
 from bidsapp.records.maps import GroupDesign
-from bidsapp.stats.group.ols import Fit, f_from, t_from
+from bidsapp.stats.group.ols import Fit, make_fit
 from bidsapp.stats.linear import invert_all, make_basis, sum_squares, unless_perfect
 
 # Residual degrees of freedom, or squared weights against their sum, below this are rounding.
@@ -180,7 +182,6 @@ def fit_with_bound(
     bound = (traces + 2.0 * products) / (n_rows * (n_rows + 2))
     slope = 0.5 * (special.chdtri(n_rows, ALPHA) - n_rows + 2)
     dof = 1.0 / np.maximum(bound - shared / slope, np.minimum(bound, SMALLEST_BOUND))
-    if test == "t":
-        return Fit(effect, covariance, t_from(effect, covariance), dof, maps or {})
+    fit = make_fit(test, effect, covariance, dof, maps)
     scale = 1.0 + 2.0 * (n_rows * products - traces) / (n_rows * (n_rows + 2))
-    return Fit(effect, covariance, f_from(effect, covariance) / scale, dof, maps or {})
+    return fit if test == "t" else replace(fit, statistic=fit.statistic / scale)

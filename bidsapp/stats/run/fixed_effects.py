@@ -19,15 +19,15 @@ from bidsapp.stats.linear import find_rank, find_regular, is_estimable, sum_squa
 Combined: TypeAlias = tuple[Map, Map, float | Map, Maps]
 
 
-def combine_estimates(
+def combine_with_shares(
     estimates: Sequence[Estimate],
     matrix: Matrix | None = None,
     weights: Numbers | None = None,
     *,
     method: str = "precision",
     name: str | None = None,
-) -> Estimate:
-    """Return one estimate from the estimates of many inputs.
+) -> tuple[Estimate, Maps]:
+    """Return one estimate from the estimates of many inputs, and what each input carries into it.
 
     Parameters
     ----------
@@ -42,34 +42,22 @@ def combine_estimates(
 
     Returns
     -------
-    Estimate
+    combined : Estimate
         Variance: 1 / sum of precisions (precision), made larger for weights that are estimated (Meier 1953,
         Biometrics 9:59-73); the propagated one (equal). Degrees of freedom by Satterthwaite from those of
         the inputs. A voxel uses the inputs that have it; NaN where they cannot estimate the contrast, and
         with ols where they do not differ, but for rounding of their effects.
+    carried : ndarray, shape (n_inputs, n_voxels)
+        The weight of each input, times the root of what enlarges its part of the variance: the sum of its
+        squares times the inputs' variances is the variance.
 
     Notes
     -----
     A single input weighted 1 comes back as it is.
     """
-    return combine_with_shares(estimates, matrix, weights, method=method, name=name)[0]
-
-
-def combine_with_shares(
-    estimates: Sequence[Estimate],
-    matrix: Matrix | None = None,
-    weights: Numbers | None = None,
-    *,
-    method: str = "precision",
-    name: str | None = None,
-) -> tuple[Estimate, Maps]:
-    """Return what `combine_estimates` does, and what each input carries into it, shape (n_inputs, n_voxels).
-
-    That is its weight, times the root of what enlarges its part of the variance: the sum of its squares
-    times the inputs' variances is the variance.
-    """
     first = estimates[0]
-    matrix, weights = _design(len(estimates), matrix, weights)
+    matrix = np.ones((len(estimates), 1)) if matrix is None else np.asarray(matrix, float)
+    weights = np.eye(matrix.shape[1])[0] if weights is None else np.ravel(weights).astype(float)
     combine = METHODS[method]
     if len(estimates) == 1 and matrix.size == 1 and matrix[0, 0] * weights[0] == 1.0:
         whole = Estimate(name or first.contrast, first.effect, first.variance, first.dof)
@@ -164,13 +152,6 @@ def _combine_rows(
     if method != "equal":
         total = total + np.sum(4.0 * (unit - shares) @ pieces / dof[..., None, None], axis=0)
     return shares, total, pooled
-
-
-def _design(n_inputs: int, matrix: Matrix | None, weights: Numbers | None) -> tuple[Matrix, Numbers]:
-    matrix = np.ones((n_inputs, 1)) if matrix is None else np.asarray(matrix, float)
-    if weights is None:
-        weights = np.eye(matrix.shape[1])[0]
-    return matrix, np.asarray(weights, float).ravel()
 
 
 def _combine_by_precision(

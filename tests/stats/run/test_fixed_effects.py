@@ -9,10 +9,14 @@ from scipy import stats
 from bidsapp.records.maps import Contrast, Estimate, JointEstimate
 from bidsapp.stats.distributions import t_to_z, z_to_log_p
 from bidsapp.stats.noise.time_model import make_time_model
-from bidsapp.stats.run.fixed_effects import combine_estimates, combine_joint_estimates, combine_with_shares
+from bidsapp.stats.run.fixed_effects import combine_joint_estimates, combine_with_shares
 from bidsapp.stats.run.glm import estimate_f, estimate_t, fit_run_glm
 from bidsapp.stats.run.maps import joint_f, make_f_maps
 from bidsapp.stats.run.sums import accumulate
+
+
+def combine_estimates(*inputs, **options):
+    return combine_with_shares(*inputs, **options)[0]
 
 
 @pytest.fixture
