@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bidsapp.inference.conventions import FOLLOWED_AS_Z
 from bidsapp.inference.tails import find_cutoff, p_from_tail
+from bidsapp.inference.voxels.test import distribution_of
 from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import ClusterInference, Inference, StatisticInference
-from bidsapp.stats.distributions import f_to_z, t_to_z
+from bidsapp.stats.distributions import to_z
 
 MAXIMUM, HOLM = "maximum over contrasts in each shuffle", "Bonferroni-Holm over contrasts"
 # Statistics whose values can be compared between contrasts of different tests: heights as z, and sizes.
@@ -115,9 +115,7 @@ def _size(inference: Inference, name: str) -> Numbers:
 
 def _on_scale(inference: Inference, name: str, values: Numbers) -> Numbers:
     """Return values of a statistic so that contrasts can be compared: heights as z."""
-    if name != "height" or inference.test in FOLLOWED_AS_Z:
-        return values
-    return t_to_z(values, inference.dof[1]) if inference.test == "t" else f_to_z(values, *inference.dof)
+    return to_z(values, distribution_of(inference.test), inference.dof) if name == "height" else values
 
 
 def _clusters(inference: Inference, statistics: Mapping[str, StatisticInference]) -> ClusterInference | None:

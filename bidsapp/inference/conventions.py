@@ -21,8 +21,6 @@ STATISTIC_WORDS = {
     "Wilks": "Wilks' lambda, as Rao's F",
     "T2 by group": "T2 with covariances by group, as F, followed as z",
 }
-FOLLOWED_AS_Z = ("v", "G", "T2 by group")
-
 
 FOLLOWED = tuple(STATISTICS)
 FORMED = tuple(name for name, words in STATISTICS.items() if words.needs == "clusters")

@@ -1,6 +1,6 @@
-"""Random-field theory: corrected p-values of peaks, clusters and their number, as SPM computes them.
+"""Random-field theory: expected numbers of clusters and p-values of their size, as SPM computes them.
 
-Worsley 1996 (EC densities, table II), Friston 1994 and 1996 (cluster size and set level), Kiebel 1999
+Worsley 1996 (EC densities, table II), Friston 1994 (cluster size), Kiebel 1999
 (smoothness from residuals). A resel is a block of one full width at half maximum along every axis.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
 from bidsapp.records.maps import Geometry, Smoothness
@@ -41,11 +41,6 @@ def expected_clusters(u: Values, test: str, dof: tuple[float, float], resels: Nu
     return np.tensordot(resels, ec_densities(u, test, dof), axes=1)
 
 
-def peak_p(u: Values, test: str, dof: tuple[float, float], resels: Numbers) -> Numbers:
-    """Return the corrected p of a peak of height u."""
-    return -np.expm1(-expected_clusters(u, test, dof, resels))
-
-
 def cluster_p(
     size_resels: Values, u: float, test: str, dof: tuple[float, float], resels: Numbers
 ) -> tuple[Numbers, Numbers]:
@@ -58,15 +53,6 @@ def cluster_p(
     beta = (special.gamma(dimension / 2 + 1) / mean_size) ** (2 / dimension)
     p = np.exp(-beta * np.asarray(size_resels, float) ** (2 / dimension))
     return p, -np.expm1(-(expected + np.finfo(float).eps) * p)
-
-
-def set_p(
-    n_clusters: int, size_resels: Values, u: float, test: str, dof: tuple[float, float], resels: Numbers
-) -> Values:
-    """Return the p of at least so many clusters of at least a size above u."""
-    p, _ = cluster_p(size_resels, u, test, dof, resels)
-    expected = expected_clusters(u, test, dof, resels) * p
-    return stats.poisson.sf(n_clusters - 1, expected)
 
 
 def estimate_smoothness(effects: Maps, matrix: Matrix, geometry: Geometry, dof: float) -> Smoothness:

@@ -5,8 +5,7 @@ every shuffle, is the null against which each point's own value is compared. The
 name; it hands each what it needs.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,8 +13,7 @@ import numpy as np
 from bidsapp.inference.conventions import check_options, describe_conventions, make_space
 from bidsapp.inference.engine.batches import make_job
 from bidsapp.inference.engine.budget import check_memory
-from bidsapp.inference.engine.following import Monitor, follow_all
-from bidsapp.inference.pvalues import p_from_counts
+from bidsapp.inference.engine.following import AllFollowed, Monitor, follow_all
 from bidsapp.inference.shuffles.make import (
     Shuffles,
     check_attainable,
@@ -27,7 +25,7 @@ from bidsapp.inference.shuffles.partition import Partition, drop_fixed, partitio
 from bidsapp.inference.shuffles.schemes import Scheme, choose_scheme
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.clusters import Clusters, find_clusters
-from bidsapp.inference.statistics.statistic import Space, Statistic
+from bidsapp.inference.statistics.statistic import Space
 from bidsapp.inference.tails import find_cutoff, p_from_tail
 from bidsapp.inference.voxels.grouped import prepare_grouped_test
 from bidsapp.inference.voxels.grouped_vectors import prepare_grouped_vectors_test
@@ -77,48 +75,22 @@ def permute(
     """
     check_memory(effects, options)
     layout = lay_out(matrix, weights, options, n_maps=np.shape(effects)[1] if np.ndim(effects) == 3 else 1)
-    scheme, shuffles, options = layout.scheme, layout.shuffles, layout.scheme.options
     whole, test, left_out = prepare_test(effects, (matrix, weights), layout)
-    notes = [*layout.notes, left_out]
-    observed = np.where(test.usable, test.maps(shuffles, slice(0, 1))[0], np.nan)
-    space = make_space(test, geometry, options)
-    enhanced = {name: _enhance(STATISTICS[name], observed, space) for name in options.statistics}
-    sizes = {name: np.abs(found) if space.two_tailed else found for name, found in enhanced.items()}
-    job = make_job(test, shuffles, space, options, observed)
-    nulls, counts, n_shuffles = follow_all(job, options, sizes, monitor)
-    if n_shuffles < len(shuffles):
-        notes.append(
-            f"Shuffling stopped after {n_shuffles} of {len(shuffles)}: hardly a corrected p can cross alpha "
+    shown = _observe(test, layout, geometry)
+    shuffles, options = layout.shuffles, layout.scheme.options
+    job = make_job(test, shuffles, shown.space, options, shown.statistic)
+    followed = follow_all(job, options, shown.sizes, monitor)
+    stopped = ""
+    if followed[2] < len(shuffles):
+        stopped = (
+            f"Shuffling stopped after {followed[2]} of {len(shuffles)}: hardly a corrected p can cross alpha "
             "any more."
         )
-    return Inference(
-        test=test.name,
-        dof=test.dof,
-        statistic=np.where(test.usable, test.observed(shuffles), np.nan),
-        options=options,
-        scheme=shuffles.scheme,
-        n_shuffles=n_shuffles,
-        n_distinct=shuffles.n_distinct,
-        exact=shuffles.exact and n_shuffles == len(shuffles),
-        smallest_p=layout.smallest_p,
-        p=None if counts is None else np.where(test.usable, p_from_counts(counts, n_shuffles), np.nan),
-        statistics={
-            name: StatisticInference(
-                name,
-                test.direction * enhanced[name],
-                _corrected(sizes[name], observed, null, options),
-                null,
-                find_cutoff(
-                    null, partial(p_from_tail, null=null, method=options.tail_approximation), options.alpha
-                ),
-            )
-            for name, null in nulls.items()
-        },
-        clusters=_observed_clusters(observed, test, space, nulls, options),
-        warnings=tuple(filter(None, notes)),
-        shuffles_digest=shuffles.digest(),
-        conventions=describe_conventions(test, shuffles, space, options)
-        | {"SchemeReason": scheme.reason, "IncompleteVoxels": int(np.sum(test.usable > whole.usable))},
+    return replace(
+        _compare(test, layout, shown, followed),
+        warnings=tuple(filter(None, [*layout.notes, left_out, stopped])),
+        conventions=describe_conventions(test, shuffles, shown.space, options)
+        | {"SchemeReason": layout.scheme.reason, "IncompleteVoxels": int(np.sum(test.usable > whole.usable))},
     )
 
 
@@ -199,46 +171,79 @@ def _prepare(effects: Maps, partition: Partition, nuisance: Matrix, options: Inf
     groups = options.variance_groups
     if groups is not None and len(np.unique(groups)) == 1:
         groups = None
-    if np.ndim(effects) == 3 and groups is None:
-        return prepare_wilks_test(effects, partition, nuisance)
-    if np.ndim(effects) == 3 and groups is not None:
+    if np.ndim(effects) == 3:
+        if groups is None:
+            return prepare_wilks_test(effects, partition, nuisance)
         return prepare_grouped_vectors_test(effects, partition, groups)
     test = prepare_linear_test(effects, partition, nuisance, direction=direction)
     return test if groups is None else prepare_grouped_test(test, groups)
 
 
-def _enhance(statistic: Statistic, observed: Map, space: Space) -> Map:
-    """Return the observed map of a statistic, signed; the voxel's own statistic with NaN as it is."""
-    if statistic.words.needs == "height":
-        return observed
-    spatial = np.nan_to_num(space.scale(observed))
-    return statistic.enhance(spatial, _clusters(spatial, space), space)
+@dataclass(frozen=True, slots=True, eq=False)
+class Observed:
+    """The observed map (n_points,), its clusters, and the map of every statistic by its name, signed."""
+
+    space: Space
+    statistic: Map
+    clusters: Clusters
+    enhanced: dict[str, Map]
+
+    @property
+    def sizes(self) -> dict[str, Map]:
+        """What is compared with the null: in both tails, how far from 0."""
+        return {name: np.abs(one) if self.space.two_tailed else one for name, one in self.enhanced.items()}
 
 
-def _clusters(spatial: Map, space: Space) -> Clusters:
-    return find_clusters(
+def _observe(test: VoxelTest, layout: Layout, geometry: Geometry) -> Observed:
+    """Return what the data show as they are; NaN where there is no test."""
+    space = make_space(test, geometry, layout.scheme.options)
+    statistic = np.where(test.usable, test.maps(layout.shuffles, slice(0, 1))[0], np.nan)
+    spatial = np.nan_to_num(space.scale(statistic))
+    clusters = find_clusters(
         spatial, space.cutoff, space.neighbours, two_tailed=space.two_tailed, offset=space.offset
     )
-
-
-def _corrected(size: Map, observed: Map, null: Numbers, options: InferenceOptions) -> Map:
-    """Return corrected p; NaN where there is no test."""
-    p = p_from_tail(size, null, options.tail_approximation)
-    return np.where(np.isfinite(observed), p, np.nan)
-
-
-def _observed_clusters(
-    observed: Map, test: VoxelTest, space: Space, nulls: Mapping[str, Numbers], options: InferenceOptions
-) -> ClusterInference | None:
-    """Return the clusters of the observed map with their corrected p."""
-    if not {"extent", "mass"} & set(nulls):
-        return None
-    found = _clusters(np.nan_to_num(space.scale(observed)), space)
-    values = {"extent": found.size.astype(float), "mass": found.mass}
-    p = {
-        name: p_from_tail(values[name], nulls[name], options.tail_approximation)
-        for name in values
-        if name in nulls
+    chosen = [STATISTICS[name] for name in layout.scheme.options.statistics]
+    # The voxel's own statistic stays as it is, with NaN, and in its own units.
+    enhanced = {
+        one.words.name: statistic if one.words.needs == "height" else one.enhance(spatial, clusters, space)
+        for one in chosen
     }
+    return Observed(space, statistic, clusters, enhanced)
+
+
+def _compare(test: VoxelTest, layout: Layout, shown: Observed, followed: AllFollowed) -> Inference:
+    """Return the p-values of what was observed."""
+    (nulls, counts, n_shuffles), shuffles, options = followed, layout.shuffles, layout.scheme.options
+
+    def p_of(values: Numbers, name: str) -> Numbers:
+        return p_from_tail(values, nulls[name], options.tail_approximation)
+
+    found, sizes = shown.clusters, shown.sizes
+    of_clusters = {"extent": found.size.astype(float), "mass": found.mass}
+    p = {name: p_of(values, name) for name, values in of_clusters.items() if name in nulls}
     sign = found.sign * test.direction
-    return ClusterInference(found.labels, sign, found.size, found.mass, found.peak, p, space.cutoff)
+    clusters = ClusterInference(found.labels, sign, found.size, found.mass, found.peak, p, shown.space.cutoff)
+    return Inference(
+        test=test.name,
+        dof=test.dof,
+        statistic=np.where(test.usable, test.observed(shuffles), np.nan),
+        options=options,
+        scheme=shuffles.scheme,
+        n_shuffles=n_shuffles,
+        n_distinct=shuffles.n_distinct,
+        exact=shuffles.exact and n_shuffles == len(shuffles),
+        smallest_p=layout.smallest_p,
+        p=None if counts is None else np.where(test.usable, counts / n_shuffles, np.nan),
+        statistics={
+            name: StatisticInference(
+                name,
+                test.direction * shown.enhanced[name],
+                np.where(np.isfinite(shown.statistic), p_of(sizes[name], name), np.nan),
+                null,
+                find_cutoff(null, partial(p_of, name=name), options.alpha),
+            )
+            for name, null in nulls.items()
+        },
+        clusters=clusters if p else None,
+        shuffles_digest=shuffles.digest(),
+    )

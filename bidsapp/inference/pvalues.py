@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from bidsapp.records.arrays import Labels, Numbers
+from bidsapp.records.arrays import Numbers
 
 # Shuffles that differ from the observed value by less than this share are ties, which count as reaching
 # it: the same arrangement computed twice may differ in its last digits.
@@ -27,11 +27,6 @@ def p_from_null(observed: Numbers, null: Numbers) -> Numbers:
     return np.where(np.isnan(observed), np.nan, p)
 
 
-def p_from_counts(counts: Labels, n_shuffles: int) -> Numbers:
-    """Return p-values from how many shuffles, the observed one among them, reached each value."""
-    return counts / n_shuffles
-
-
 def p_interval(p: Numbers | float, n_shuffles: int, level: float = 0.95) -> tuple[Numbers, Numbers]:
     """Return the Clopper-Pearson interval around p-values from random shuffles.
 
@@ -43,8 +38,3 @@ def p_interval(p: Numbers | float, n_shuffles: int, level: float = 0.95) -> tupl
     lower = np.where(hits > 0, stats.beta.ppf(tail, np.maximum(hits, 1), n - hits + 1), 0.0)
     upper = np.where(hits < n, stats.beta.isf(tail, hits + 1, np.maximum(n - hits, 1)), 1.0)
     return lower, upper
-
-
-def log10_p(p: Numbers) -> Numbers:
-    """Return -log10 of p-values."""
-    return -np.log10(p)

@@ -33,6 +33,20 @@ def f_to_z(f: ArrayLike, dof_numerator: ArrayLike, dof: ArrayLike) -> Values:
     return np.where(is_upper, 1.0, -1.0) * log_p_to_z(np.where(is_upper, log_upper, log_lower))
 
 
+def to_z(statistic: Values, test: str, dof: tuple[float, float]) -> Values:
+    """Return z-values of the same p as t or F with degrees of freedom (numerator, residual); z as it is."""
+    if test == "z":
+        return statistic
+    return t_to_z(statistic, dof[1]) if test == "t" else f_to_z(statistic, *dof)
+
+
+def find_height(p: float, test: str, dof: tuple[float, float]) -> float:
+    """Return the t, F or z with an upper-tail p."""
+    if test == "F":
+        return float(special.fdtri(*dof, 1 - p))
+    return float(-special.stdtrit(dof[1], p) if test == "t" else -special.ndtri(p))
+
+
 def z_to_log_p(z: ArrayLike, *, tail: str = "two") -> Values:
     """Return the natural logarithm of the p-values of z.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bidsapp.inference.engine.budget import WHOLE, count_screened, count_threads
-from bidsapp.inference.fast.kernels import cluster_maxima_of_maps, cluster_maxima_of_points
+from bidsapp.inference.fast.kernels import find_cluster_maxima
 from bidsapp.inference.fast.screening import screen_points
 from bidsapp.inference.fast.simd import BLOCK
 from bidsapp.inference.pvalues import TIE
@@ -229,9 +229,8 @@ def _clusters_of_events(
     point = np.ascontiguousarray(point[order], np.int32)
 
     def look(part: slice) -> Matrix:
-        return cluster_maxima_of_points(
-            starts[part.start : part.stop + 1], point, heights, job.space.neighbours, job.space.offset
-        )
+        own = starts[part.start : part.stop + 1]
+        return find_cluster_maxima(own, point, heights, job.space.neighbours, job.space.offset)
 
     return np.concatenate(list(pool.map(look, _cut(n_shuffles, job.n_threads, 1))))
 
@@ -254,9 +253,11 @@ def _map_piece(job: Job, piece: slice) -> Followed:
     if job.needs != {"height"}:
         spatial = space.scale(maps)
     if "clusters" in job.needs:
-        clusters = cluster_maxima_of_maps(
-            spatial, space.cutoff, space.two_tailed, space.neighbours, space.offset
-        )
+        above = (np.abs(spatial) if space.two_tailed else spatial) >= space.cutoff
+        shuffle, point = np.nonzero(above)
+        starts = np.searchsorted(shuffle, np.arange(len(maps) + 1))
+        found = starts, point.astype(np.int32), spatial[above]
+        clusters = find_cluster_maxima(*found, space.neighbours, space.offset)
     batch = Batch(size.max(axis=1), clusters, spatial)
     return {name: STATISTICS[name].maxima(batch, space) for name in job.statistics}, counts
 

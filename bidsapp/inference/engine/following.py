@@ -13,6 +13,8 @@ from bidsapp.records.maps import InferenceOptions
 
 # What is saved of an interrupted call, by name.
 State: TypeAlias = Mapping[str, NDArray[Any]]
+# The null maxima of each statistic, how many shuffles reach each point, and the number of shuffles.
+AllFollowed: TypeAlias = tuple[dict[str, Numbers], Labels | None, int]
 
 # Early stopping: no decision on fewer shuffles, and at this confidence that p stays on its side of alpha.
 FEWEST_DECIDED, DECIDED = 200, 0.999
@@ -33,8 +35,8 @@ class Monitor(Protocol):
 
 def follow_all(
     job: Job, options: InferenceOptions, observed: Mapping[str, Numbers], monitor: Monitor | None
-) -> tuple[dict[str, Numbers], Labels | None, int]:
-    """Return the null maxima of each statistic, the exceedance counts and the number of shuffles."""
+) -> AllFollowed:
+    """Return what all shuffles give, or those before the answer was clear."""
     # Of all data: as long as a batch of shuffles, so once.
     digest = job.digest() if monitor is not None else ""
     done, nulls, counts = _resume(job, monitor, digest)

@@ -7,7 +7,7 @@ Every loop walks the neighbour table (n_points, k) of ``Geometry.neighbours`` an
 import numba
 import numpy as np
 
-from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+from bidsapp.records.arrays import Labels, Map, Mask, Matrix, Numbers
 
 compiled = numba.njit(cache=True, nogil=True)
 
@@ -102,33 +102,6 @@ def largest_clusters(
 
 
 @compiled
-def cluster_maxima_of_maps(
-    maps: Maps, cutoff: float, two_tailed: bool, neighbours: Labels, offset: float
-) -> Matrix:
-    """Return the largest cluster size and mass of each map, shape (n_maps, 2).
-
-    Points at or above the cutoff form clusters; with two tails those at or below minus the cutoff, too.
-    """
-    n_maps, n_points = maps.shape
-    maxima = np.zeros((n_maps, 2))
-    forest = np.full(n_points, -1, np.int32)
-    points = np.empty(n_points, np.int32)
-    heights = np.empty(n_points, np.float64)
-    for j in range(n_maps):
-        n_above = 0
-        for point in range(n_points):
-            height = maps[j, point]
-            if height >= cutoff or (two_tailed and height <= -cutoff):
-                points[n_above] = point
-                heights[n_above] = height
-                n_above += 1
-        largest, heaviest = largest_clusters(points[:n_above], heights[:n_above], neighbours, forest, offset)
-        maxima[j, 0] = largest
-        maxima[j, 1] = heaviest
-    return maxima
-
-
-@compiled
 def enhance_sweep(
     values: Map, order: Labels, neighbours: Labels, extent_power: float, height_power: float
 ) -> Map:
@@ -197,7 +170,7 @@ def _collect(
 
 
 @compiled
-def cluster_maxima_of_points(
+def find_cluster_maxima(
     starts: Labels, points: Labels, heights: Numbers, neighbours: Labels, offset: float
 ) -> Matrix:
     """Return the largest cluster size and mass of each map, shape (n_maps, 2).

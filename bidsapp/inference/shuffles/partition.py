@@ -32,15 +32,12 @@ class Partition:
     effect : ndarray, shape (n_subjects, n_rows)
         For one row the sign is such that a positive coefficient is a positive effect.
     nuisance : ndarray, shape (n_subjects, n_nuisance)
-    effect_columns : ndarray, shape (n_subjects, n_rows)
-        X itself: its coefficients are the contrast's effects.
     dof : int
         Residual degrees of freedom of the whole design.
     """
 
     effect: Matrix
     nuisance: Matrix
-    effect_columns: Matrix
     dof: int
 
     @property
@@ -90,7 +87,7 @@ def partition_design(matrix: Matrix, weights: Matrix) -> Partition:
         effect = effect * np.sign(effect[:, 0] @ columns[:, 0])
     design = orthonormalise(matrix)
     nuisance = np.linalg.svd(design - effect @ (effect.T @ design), full_matrices=False)[0]
-    return Partition(effect, nuisance[:, : rank - effect.shape[1]], columns, dof)
+    return Partition(effect, nuisance[:, : rank - effect.shape[1]], dof)
 
 
 def drop_fixed(nuisance: Matrix, fixed: Matrix) -> Matrix:

@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
-from scipy import special
 
 from bidsapp.inference.field_theory import cluster_p, expected_clusters
 from bidsapp.inference.statistics.clusters import find_clusters
 from bidsapp.inference.thresholds.surviving import make_threshold, not_available, words_for_tail
 from bidsapp.records.arrays import Map, Numbers
 from bidsapp.records.maps import Evidence, Smoothness, Threshold
+from bidsapp.stats.distributions import find_height
 
 # The test, its degrees of freedom and the resels of the search volume.
 Field: TypeAlias = tuple[str, tuple[float, float], Numbers]
@@ -47,7 +47,7 @@ def random_field_cluster(evidence: Evidence, alpha: float) -> Threshold:
     if smoothness is None:
         return not_available("rftSize", words, evidence, alpha, UNKNOWN)
     _, (test, dof, resels), n_tails = _field(evidence, smoothness)
-    cutoff = _cutoff(p, test, dof)
+    cutoff = find_height(p, test, dof)
     signed = evidence.statistic if test == evidence.test else evidence.z
     signed = -signed if evidence.tail == "negative" else signed
     neighbours = evidence.geometry.neighbours(evidence.connectivity)
@@ -87,12 +87,6 @@ def _field(evidence: Evidence, smoothness: Smoothness) -> tuple[Map, Field, int]
     heights = {"two": np.abs(values), "positive": values, "negative": -values}[evidence.tail]
     n_tails = 2 if evidence.tail == "two" else 1
     return heights, (test, evidence.dof, smoothness.resels), n_tails
-
-
-def _cutoff(p: float, test: str, dof: tuple[float, float]) -> float:
-    if test == "F":
-        return float(special.fdtri(*dof, 1 - p))
-    return float(-special.stdtrit(dof[1], p) if test == "t" else -special.ndtri(p))
 
 
 def _with_warnings(threshold: Threshold, smoothness: Smoothness, notes: tuple[str, ...]) -> Threshold:

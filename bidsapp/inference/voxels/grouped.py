@@ -7,20 +7,19 @@ degrees of freedom differ between voxels and shuffles; so every map, also that o
 the z-value of the same parametric p.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numba
 import numpy as np
-from scipy import special
 
 from bidsapp.errors import SettingsError
 from bidsapp.inference.shuffles.make import Shuffles
-from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.inference.voxels.linear import SMALLEST_REST, LinearTest
 from bidsapp.inference.voxels.null_fit import fit_under_null
-from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+from bidsapp.inference.voxels.test import VoxelTest
+from bidsapp.records.arrays import Labels, Map, Maps, Matrix, Numbers
 from bidsapp.stats.blocks import STRETCH, cut
 from bidsapp.stats.distributions import f_to_z, t_to_z
 from bidsapp.stats.group.variance_groups import NOTHING
@@ -31,16 +30,14 @@ About: TypeAlias = tuple[Numbers, Numbers]
 compiled = numba.njit(cache=True, nogil=True)
 
 
-class FollowedAsZ(ABC):
-    """Tests whose degrees of freedom differ between voxels and shuffles, so that their maps are z-values."""
+@dataclass(frozen=True, slots=True, eq=False)
+class FollowedAsZ(VoxelTest):
+    """Tests of groups whose maps are z-values; ``groups`` are numbers from 0, shape (n_subjects,).
 
-    __slots__ = ()
-    partition: Partition
+    ``data`` are residuals as of `fit_under_null`, and ``nuisance`` is the whole of it.
+    """
 
-    @property
-    def nuisance(self) -> Matrix:
-        """The whole nuisance."""
-        return self.partition.nuisance
+    groups: Labels
 
     @abstractmethod
     def statistics(self, shuffles: Shuffles, which: slice) -> tuple[Maps, Maps]:
@@ -51,49 +48,11 @@ class FollowedAsZ(ABC):
         first: Map = self.statistics(shuffles, slice(0, 1))[0][0]
         return first
 
-    def cutoff(self, p: float) -> float:
-        """Return z with an upper-tail p."""
-        return float(-special.ndtri(p))
 
-    def z(self, statistic: Maps) -> Maps:
-        """Return z-values: the maps are z already."""
-        return statistic
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class GroupedTest(FollowedAsZ):
-    """A contrast with data and variance groups, ready to be shuffled.
+    """v or G of one value a subject."""
 
-    Attributes
-    ----------
-    groups : ndarray of int, shape (n_subjects,)
-        Numbers from 0.
-    data : ndarray of float64, shape (n_subjects, n_points)
-        Residuals on the nuisance, as of `fit_under_null`; zero where the test cannot be made.
-    usable : ndarray of bool, shape (n_points,)
-    direction : {1, -1}
-    """
-
-    partition: Partition
-    groups: Labels
-    data: Maps
-    usable: Mask
-    direction: int
-
-    @property
-    def name(self) -> str:
-        """What the statistic is called."""
-        return "v" if self.partition.n_rows == 1 else "G"
-
-    @property
-    def dof(self) -> tuple[float, float]:
-        """Numerator degrees of freedom; those of the residuals differ between voxels."""
-        return float(self.partition.n_rows), float("nan")
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether the statistic has two tails."""
-        return self.name == "v"
+    __slots__ = ()
 
     def statistics(self, shuffles: Shuffles, which: slice) -> tuple[Maps, Maps]:
         """Return v or G and its residual degrees of freedom under some shuffles, each (n, n_points)."""
@@ -112,7 +71,7 @@ class GroupedTest(FollowedAsZ):
         return statistic, dof
 
     def maps(self, shuffles: Shuffles, which: slice) -> Maps:
-        """Return z-values of some shuffles, shape (n, n_points)."""
+        """Return z-values of v or G."""
         statistic, dof = self.statistics(shuffles, which)
         if self.name == "v":
             return self.direction * t_to_z(statistic, dof)
@@ -136,7 +95,9 @@ def prepare_grouped_test(test: LinearTest, groups: Labels) -> GroupedTest:
     n_rows = test.partition.n_rows
     check_freedom(names, grams[:, :n_rows, :n_rows], freedom)
     data = fit_under_null(test.data[:, None], test.partition.nuisance, index)[:, 0]
-    return GroupedTest(test.partition, index, data, test.usable, test.direction)
+    name, dof = "v" if n_rows == 1 else "G", (float(n_rows), np.nan)
+    nuisance = test.partition.nuisance
+    return GroupedTest(name, test.partition, nuisance, data, test.usable, dof, test.direction, index)
 
 
 def check_freedom(names: Labels, grams: Numbers, freedom: Numbers) -> None:

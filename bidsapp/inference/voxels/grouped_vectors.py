@@ -6,7 +6,6 @@ the sum of what each group adds to its covariance, as F with the degrees of free
 and shuffles; so every map is followed as the z-value of the same parametric p.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numba
@@ -18,7 +17,7 @@ from bidsapp.inference.voxels.grouped import FollowedAsZ, check_freedom, invert,
 from bidsapp.inference.voxels.linear import SMALLEST_REST
 from bidsapp.inference.voxels.null_fit import fit_under_null
 from bidsapp.inference.voxels.wilks import residuals_of_maps
-from bidsapp.records.arrays import Labels, Maps, Mask, Matrix, Numbers
+from bidsapp.records.arrays import Labels, Maps, Matrix, Numbers
 from bidsapp.stats.blocks import STRETCH, cut
 from bidsapp.stats.distributions import f_to_z
 from bidsapp.stats.group.repeated_measures import own_columns
@@ -31,33 +30,10 @@ compiled = numba.njit(cache=True, nogil=True)
 FEWEST_DOF = 1.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class GroupedVectorsTest(FollowedAsZ):
-    """A contrast between subjects of several maps each, with a covariance for each group.
+    """T2 of several maps a subject, from orthonormal rows, with a covariance for each group."""
 
-    Attributes
-    ----------
-    groups : ndarray of int, shape (n_subjects,)
-        Numbers from 0.
-    data : ndarray of float64, shape (n_subjects, n_maps, n_points)
-        Residuals on the nuisance, as of `fit_under_null`; zero where the test cannot be made. The maps
-        come from orthonormal rows.
-    usable : ndarray of bool, shape (n_points,)
-    """
-
-    partition: Partition
-    groups: Labels
-    data: Maps
-    usable: Mask
-    direction: int = 1
-
-    name = "T2 by group"
-    is_signed = False
-
-    @property
-    def dof(self) -> tuple[float, float]:
-        """Numerator degrees of freedom; those of the residuals differ between voxels."""
-        return float(self.partition.n_rows * self.data.shape[1]), float("nan")
+    __slots__ = ()
 
     def statistics(self, shuffles: Shuffles, which: slice) -> tuple[Maps, Maps]:
         """Return F and its residual degrees of freedom under some shuffles, each (n, n_points)."""
@@ -83,7 +59,7 @@ class GroupedVectorsTest(FollowedAsZ):
         return results
 
     def maps(self, shuffles: Shuffles, which: slice) -> Maps:
-        """Return z-values of some shuffles, shape (n, n_points)."""
+        """Return z-values of T2."""
         statistic, dof = self.statistics(shuffles, which)
         return f_to_z(statistic, self.dof[0], dof)
 
@@ -105,7 +81,8 @@ def prepare_grouped_vectors_test(effects: Maps, partition: Partition, groups: La
     length = np.sqrt(np.square(data).sum(axis=(0, 1)))
     data *= np.where(usable, 1.0 / np.where(usable, length, 1.0), 0.0)
     data = fit_under_null(data, partition.nuisance, index)
-    return GroupedVectorsTest(partition, index, data, usable)
+    dof = float(partition.n_rows * data.shape[1]), np.nan
+    return GroupedVectorsTest("T2 by group", partition, partition.nuisance, data, usable, dof, 1, index)
 
 
 def _about_groups(partition: Partition, groups: Labels) -> tuple[Matrix, About]:

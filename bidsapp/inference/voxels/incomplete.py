@@ -14,11 +14,10 @@ import numpy as np
 from scipy import special
 
 from bidsapp.errors import AppError
-from bidsapp.inference.conventions import FOLLOWED_AS_Z
 from bidsapp.inference.shuffles.arrangements import row_codes
 from bidsapp.inference.shuffles.make import Shuffles, fixed_directions
 from bidsapp.inference.shuffles.partition import Partition, drop_fixed, partition_design
-from bidsapp.inference.voxels.test import VoxelTest
+from bidsapp.inference.voxels.test import FOLLOWED_AS_Z, VoxelTest
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix
 from bidsapp.records.maps import InferenceOptions
 from bidsapp.stats.blocks import find_patterns
@@ -52,8 +51,8 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class IncompleteTest:
-    """A test whose points have different subjects, ready to be shuffled.
+class IncompleteTest(VoxelTest):
+    """A test whose points have different subjects; all but ``usable`` is that of the points with all.
 
     Attributes
     ----------
@@ -64,57 +63,12 @@ class IncompleteTest:
         Of the shuffles; rows of the design that are alike have changed places at random.
     arranged : ndarray of int, shape (n_subjects,)
         The rows, block after block.
-    usable : ndarray of bool, shape (n_points,)
     """
 
     whole: VoxelTest
     parts: tuple[Part, ...]
     orders: Labels
     arranged: Labels
-    usable: Mask
-
-    @property
-    def name(self) -> str:
-        """What the statistic is called."""
-        return self.whole.name
-
-    @property
-    def dof(self) -> tuple[float, float]:
-        """Those of the points with all subjects."""
-        return self.whole.dof
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether the statistic has two tails."""
-        return self.whole.is_signed
-
-    @property
-    def direction(self) -> int:
-        """1, or -1 where the sign is turned."""
-        return self.whole.direction
-
-    @property
-    def partition(self) -> Partition:
-        """That of all subjects."""
-        return self.whole.partition
-
-    @property
-    def nuisance(self) -> Matrix:
-        """That of all subjects."""
-        return self.whole.nuisance
-
-    @property
-    def data(self) -> Maps:
-        """Those of all points."""
-        return self.whole.data
-
-    def cutoff(self, p: float) -> float:
-        """Return the statistic with an upper-tail p."""
-        return self.whole.cutoff(p)
-
-    def z(self, statistic: Maps) -> Maps:
-        """Return z-values of the same p."""
-        return self.whole.z(statistic)
 
     def maps(self, shuffles: Shuffles, which: slice) -> Maps:
         """Return the statistic of some shuffles, shape (n, n_points)."""
@@ -200,7 +154,8 @@ def add_incomplete(
         return test, ""
     blocks = np.zeros(len(present), int) if options.blocks is None else np.asarray(options.blocks)
     orders = _mix_like_rows(shuffles, test.partition, options, blocks)
-    return IncompleteTest(test, tuple(parts), orders, np.argsort(blocks, kind="stable"), usable), ""
+    whole = test.name, test.partition, test.nuisance, data, usable, test.dof, test.direction
+    return IncompleteTest(*whole, test, tuple(parts), orders, np.argsort(blocks, kind="stable")), ""
 
 
 def _prepare_part(

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from scipy import special
 
 from bidsapp.inference.fast.screening import GROUP
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
-from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
+from bidsapp.inference.voxels.test import VoxelTest
+from bidsapp.records.arrays import Labels, Maps, Mask, Matrix, Numbers
 from bidsapp.stats.blocks import STRETCH, cut
-from bidsapp.stats.distributions import f_to_z, t_to_z
 
 # A residual below this share of the data is rounding: the voxel is constant.
 CONSTANT = 1e-10
@@ -28,40 +27,8 @@ LARGEST_RATIO = 1e300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LinearTest:
-    """A contrast with data, ready to be shuffled.
-
-    Attributes
-    ----------
-    nuisance : ndarray, shape (n_subjects, n)
-        Without the directions that shuffles do not change.
-    data : ndarray of float64, shape (n_subjects, n_points)
-        Residuals on the nuisance, of length 1; zero where the test cannot be made.
-    usable : ndarray of bool, shape (n_points,)
-    direction : {1, -1}
-        -1 turns the sign of a t test, for the negative tail.
-    """
-
-    partition: Partition
-    nuisance: Matrix
-    data: Maps
-    usable: Mask
-    direction: int
-
-    @property
-    def name(self) -> str:
-        """What the statistic is called."""
-        return "t" if self.partition.n_rows == 1 else "F"
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether the statistic has two tails."""
-        return self.partition.n_rows == 1
-
-    @property
-    def dof(self) -> tuple[float, float]:
-        """Numerator and residual degrees of freedom."""
-        return float(self.partition.n_rows), float(self.partition.dof)
+class LinearTest(VoxelTest):
+    """t or F; ``data`` are of length 1, and ``nuisance`` lacks the directions that shuffles do not change."""
 
     def weights(self, shuffles: Shuffles, which: slice) -> Numbers:
         """Return the shuffled basis, shape (n, n_rows + n_nuisance, n_subjects)."""
@@ -106,23 +73,8 @@ class LinearTest:
         ratio = np.minimum(np.square(statistic) if n_rows == 1 else statistic * n_rows, LARGEST_RATIO)
         return np.copysign(np.sqrt(ratio / (dof + ratio)), statistic)
 
-    def z(self, statistic: Maps) -> Maps:
-        """Return z-values of the same p; F below its median is negative."""
-        n_rows, dof = self.dof
-        return t_to_z(statistic, dof) if self.name == "t" else f_to_z(statistic, n_rows, dof)
-
-    def observed(self, shuffles: Shuffles) -> Map:
-        """Return the observed t or F, shape (n_points,)."""
-        first: Map = self.maps(shuffles, slice(0, 1))[0]
-        return self.direction * first
-
-    def cutoff(self, p: float) -> float:
-        """Return the statistic with an upper-tail p."""
-        n_rows, dof = self.dof
-        return float(-special.stdtrit(dof, p) if n_rows == 1 else special.fdtri(n_rows, dof, 1 - p))
-
     def maps(self, shuffles: Shuffles, which: slice) -> Maps:
-        """Return the statistic of some shuffles, shape (n, n_points); t has a sign."""
+        """Return t, with its sign, or F."""
         weights = self.weights(shuffles, which)
         n_shuffles, n_weights, n_subjects = weights.shape
         maps = np.empty((n_shuffles, self.data.shape[1]))
@@ -182,7 +134,8 @@ def prepare_linear_test(
     usable = np.empty(data.shape[1], bool)
     for points in cut(data.shape[1], STRETCH):
         data[:, points], usable[points] = _standardise(effects[:, points], partition)
-    return LinearTest(partition, nuisance, data, usable, direction)
+    name, dof = "t" if partition.n_rows == 1 else "F", (float(partition.n_rows), float(partition.dof))
+    return LinearTest(name, partition, nuisance, data, usable, dof, direction)
 
 
 def _standardise(effects: Maps, partition: Partition) -> tuple[Maps, Mask]:

@@ -5,59 +5,28 @@ With data whitened by these, b the coefficients of the effect (one column a map)
 lambda is ``|1 - a'a - b'b| / |1 - a'a|``. With one effect it is Hotelling's T2.
 """
 
-from dataclasses import dataclass
-
 import numba
 import numpy as np
-from scipy import special
 
 from bidsapp.errors import ModelError
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.inference.voxels.linear import CONSTANT, SMALLEST_REST
-from bidsapp.records.arrays import Map, Maps, Mask, Matrix, Numbers
+from bidsapp.inference.voxels.test import VoxelTest
+from bidsapp.records.arrays import Maps, Mask, Matrix, Numbers
 from bidsapp.stats.blocks import STRETCH, cut
-from bidsapp.stats.distributions import f_to_z
 from bidsapp.stats.group.repeated_measures import rao_f
 
 compiled = numba.njit(cache=True, nogil=True)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WilksTest:
-    """A contrast between subjects of several maps each, ready to be shuffled.
+class WilksTest(VoxelTest):
+    """Rao's F of lambda; ``data`` are whitened, and ``nuisance`` lacks what shuffles do not change."""
 
-    The statistic is Rao's F of lambda.
-
-    Attributes
-    ----------
-    nuisance : ndarray, shape (n_subjects, n)
-        Without the directions that shuffles do not change.
-    data : ndarray of float64, shape (n_subjects, n_maps, n_points)
-        Residuals on the nuisance, whitened; zero where the test cannot be made.
-    usable : ndarray of bool, shape (n_points,)
-    """
-
-    partition: Partition
-    nuisance: Matrix
-    data: Maps
-    usable: Mask
-    direction: int = 1
-
-    is_signed = False
-
-    @property
-    def name(self) -> str:
-        """What the statistic is called."""
-        return "T2" if self.partition.n_rows == 1 else "Wilks"
-
-    @property
-    def dof(self) -> tuple[float, float]:
-        """Numerator and residual degrees of freedom of the F."""
-        return self._rao(np.zeros(1))[1]
+    __slots__ = ()
 
     def maps(self, shuffles: Shuffles, which: slice) -> Maps:
-        """Return the F of some shuffles, shape (n, n_points)."""
+        """Return the F of some shuffles."""
         weights = shuffles.apply(np.hstack([self.partition.effect, self.nuisance]), which)
         log_lambda = np.zeros((len(weights), self.data.shape[2]))
         for points in cut(log_lambda.shape[1], STRETCH):
@@ -66,23 +35,8 @@ class WilksTest:
                 *weights.shape[:2], *data.shape[1:]
             )
             fill_log_lambda(found, self.partition.n_rows, log_lambda, points.start)
-        return self._rao(log_lambda)[0]
-
-    def _rao(self, log_lambda: Maps) -> tuple[Maps, tuple[float, float]]:
-        return rao_f(log_lambda, self.data.shape[1], self.partition.n_rows, self.partition.dof)
-
-    def observed(self, shuffles: Shuffles) -> Map:
-        """Return the observed F, shape (n_points,)."""
-        first: Map = self.maps(shuffles, slice(0, 1))[0]
-        return first
-
-    def cutoff(self, p: float) -> float:
-        """Return F with an upper-tail p."""
-        return float(special.fdtri(*self.dof, 1 - p))
-
-    def z(self, statistic: Maps) -> Maps:
-        """Return z-values of the same p."""
-        return f_to_z(statistic, *self.dof)
+        n_maps, n_rows = self.data.shape[1], self.partition.n_rows
+        return rao_f(log_lambda, n_maps, n_rows, self.partition.dof)[0]
 
 
 @compiled
@@ -133,7 +87,9 @@ def prepare_wilks_test(effects: Maps, partition: Partition, nuisance: Matrix) ->
     whitened = np.linalg.solve(np.linalg.cholesky(products), data.transpose(2, 1, 0))
     data = np.ascontiguousarray(whitened.transpose(2, 1, 0))
     data[:, :, ~usable] = 0.0
-    return WilksTest(partition, nuisance, data, usable)
+    _, dof = rao_f(np.zeros(1), n_maps, partition.n_rows, partition.dof)
+    name = "T2" if partition.n_rows == 1 else "Wilks"
+    return WilksTest(name, partition, nuisance, data, usable, dof, 1)
 
 
 def residuals_of_maps(effects: Maps, partition: Partition) -> tuple[Maps, Mask]:

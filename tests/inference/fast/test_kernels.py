@@ -63,15 +63,11 @@ def test_sizes_and_masses_are_those_of_the_components(space, maps, two_tailed, c
         max(((np.abs(one[mask]) - offset).sum() for _, mask in each), default=0.0)
         for one, each in zip(maps, parts, strict=True)
     ]
-    found = kernels.cluster_maxima_of_maps(maps, cutoff, two_tailed, space.neighbours, offset)
-    np.testing.assert_array_equal(found[:, 0], sizes)
-    np.testing.assert_allclose(found[:, 1], masses, rtol=1e-12, atol=1e-12)
-
     above = [np.flatnonzero((one >= cutoff) | (two_tailed & (one <= -cutoff))) for one in maps]
     starts = np.cumsum([0, *map(len, above)])
     points = np.concatenate(above).astype(np.int32)
     heights = np.concatenate([one[chosen] for one, chosen in zip(maps, above, strict=True)])
-    found = kernels.cluster_maxima_of_points(starts, points, heights, space.neighbours, offset)
+    found = kernels.find_cluster_maxima(starts, points, heights, space.neighbours, offset)
     np.testing.assert_array_equal(found[:, 0], sizes)
     np.testing.assert_allclose(found[:, 1], masses, rtol=1e-12, atol=1e-12)
 
