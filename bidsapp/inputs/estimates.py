@@ -168,7 +168,7 @@ def _describe(file: IndexedFile, variance: Path | None, metadata: Document) -> E
         contrast=str(metadata.get("ContrastName") or contrast),
         entities=tuple((name, label) for name, label in labels.items() if name not in MAP_ENTITIES),
     )
-    dof = metadata.get("DegreesOfFreedom")
+    dof: object = metadata.get("DegreesOfFreedom")
     return EstimateFile(
         key=key,
         effect=file.path,

@@ -16,7 +16,7 @@ from bidsapp.model.read import parse_model
 from bidsapp.model.strategy import MOTION, MOTION_SUFFIXES, parse_strategy
 from bidsapp.names import is_plain, make_label
 from bidsapp.records.documents import Document
-from bidsapp.records.model import HRF_MODELS, INTERCEPT, Model
+from bidsapp.records.model import HRF_MODELS, Model
 from bidsapp.settings.parts import ModelOptions
 
 # Columns of the events -> their levels.
@@ -106,7 +106,7 @@ def make_automatic_model(
     if "onset" not in levels:
         raise InputError(f"task-{task} has no events file with an onset column, which --model auto needs.")
     columns, steps = _conditions(levels, task)
-    hrf = check_hrf(options.hrf_model)
+    hrf, group_by = check_hrf(options.hrf_model), ["session", "contrast"] if sessions else ["contrast"]
     document = {
         "Name": f"{task} auto",
         "BIDSModelVersion": "1.0.0",
@@ -114,8 +114,8 @@ def make_automatic_model(
         "Input": {"task": [task]},
         "Nodes": [
             _run_node(columns, steps, hrf, options),
-            _subject_node(sessions),
-            _dataset_node(sessions),
+            mean_node("Subject", ["subject", *group_by], Type="meta", Software={"TaskGLM": {"JointF": True}}),
+            mean_node("Dataset", group_by),
         ],
     }
     name = f"the automatic model of task-{task}"
@@ -318,24 +318,12 @@ def _read_contrast(text: str, columns: Mapping[str, str]) -> tuple[str, dict[str
     return name.strip(), joined
 
 
-def _subject_node(sessions: bool) -> Document:
+def mean_node(level: str, group_by: Sequence[str], **model: object) -> Document:
+    """Return a node that averages what comes in."""
     return {
-        "Level": "Subject",
-        "Name": "subjectLevel",
-        "GroupBy": ["subject", "session", "contrast"] if sessions else ["subject", "contrast"],
-        "Model": {"Type": "meta", "X": [1], "Software": {"TaskGLM": {"JointF": True}}},
+        "Level": level,
+        "Name": f"{level.lower()}Level",
+        "GroupBy": group_by,
+        "Model": {"Type": "glm", "X": [1], **model},
         "DummyContrasts": {"Test": "t"},
     }
-
-
-def _dataset_node(sessions: bool) -> Document:
-    return {
-        "Level": "Dataset",
-        "Name": "datasetLevel",
-        "GroupBy": ["session", "contrast"] if sessions else ["contrast"],
-        "Model": {"Type": "glm", "X": [1]},
-        "DummyContrasts": {"Test": "t"},
-    }
-
-
-__all__ = ["F_NAME", "INTERCEPT", "make_automatic_model", "make_contrast_list", "minus_name"]

@@ -1,12 +1,8 @@
 """A forecast of what the participant stage will cost, from headers, one mask a grid, and designs."""
 
 from collections.abc import Sequence
-from math import prod
 
-from bidsapp.errors import AppError
-from bidsapp.inputs.images.read import read_header, read_mask
-from bidsapp.plan.memory import forecast_gb
-from bidsapp.records.maps import Run
+from bidsapp.plan.memory import find_largest, forecast_gb, read_sizes
 from bidsapp.records.plan import SubjectPlan
 from bidsapp.settings.parts import RunOptions
 
@@ -27,26 +23,14 @@ def forecast_plan(subjects: Sequence[SubjectPlan], options: RunOptions) -> dict[
     seconds = SECONDS_TO_START
     for subject in subjects:
         for fit in subject.runs:
-            n_grid, n_voxels = _sizes(fit.runs[0], sizes)
+            n_grid, n_voxels = read_sizes(fit.runs[0], sizes)
             n_volumes, n_columns = fit.design.matrix.shape
             seconds += n_volumes * (n_grid * SECONDS_PER_VALUE + n_voxels * n_columns * SECONDS_PER_PRODUCT)
             seconds += len(fit.contrasts) * (SECONDS_PER_ESTIMATE + n_voxels * SECONDS_PER_POINT)
-        n_voxels = max((_sizes(fit.runs[0], sizes)[1] for fit in subject.runs), default=0)
+        n_voxels = max((read_sizes(fit.runs[0], sizes)[1] for fit in subject.runs), default=0)
         n_combined = sum(len(fit.contrasts) for fit in subject.combinations)
         seconds += n_combined * (SECONDS_PER_ESTIMATE + n_voxels * SECONDS_PER_POINT)
-    largest = max(subjects, key=lambda subject: sum(fit.design.matrix.size for fit in subject.runs))
     return {
         "seconds": round(seconds, 1),
-        "memory_gb": round(forecast_gb(largest, options, 1, 1), 3),
+        "memory_gb": round(forecast_gb(find_largest(subjects), options, 1, 1), 3),
     }
-
-
-def _sizes(run: Run, known: dict[tuple[int, ...], int]) -> tuple[int, int]:
-    """Return the voxels of a run's grid and of its mask; one mask stands for all of the same grid."""
-    try:
-        shape = read_header(run.bold).shape[:3]
-        if shape not in known:
-            known[shape] = read_mask(run.mask).n_points
-    except AppError:
-        return 0, 0
-    return prod(shape), known[shape]

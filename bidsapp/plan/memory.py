@@ -4,11 +4,13 @@ import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from bidsapp.errors import AppError
 from bidsapp.inputs.images.read import read_header, read_mask
 from bidsapp.inputs.images.series import BLOCK_VOLUMES
+from bidsapp.records.maps import Run
 from bidsapp.records.plan import RunFit, SubjectPlan
 from bidsapp.settings.parts import RunOptions
 from bidsapp.stats.noise.models import SMOOTHING_LEVELS, WATCHED_VOXELS, count_lags, parse_noise_model
@@ -49,7 +51,7 @@ def share_out(subjects: Sequence[SubjectPlan], options: RunOptions, n_cpus: int,
     """Return the shares: first subjects side by side, then runs, then threads, as the memory allows."""
     if not subjects:
         return Shares(1, 1, n_cpus, 0.0)
-    largest = max(subjects, key=lambda subject: sum(fit.design.matrix.size for fit in subject.runs))
+    largest = find_largest(subjects)
     alone = forecast_gb(largest, options, 1, 1)
     n_subjects = max(1, min(n_cpus, len(subjects), int(limit_gb / alone)))
     threads = n_cpus // n_subjects
@@ -66,6 +68,28 @@ def forecast_gb(subject: SubjectPlan, options: RunOptions, n_runs: int, n_thread
     kept = sum(held for _, held in needs)
     peaks = sorted((peak for peak, _ in needs), reverse=True)
     return BASE_GB + (sum(peaks[:n_runs]) + kept) / 1e9
+
+
+def find_largest(subjects: Sequence[SubjectPlan]) -> SubjectPlan:
+    """Return the subject with the largest designs."""
+    return max(subjects, key=lambda subject: sum(fit.design.matrix.size for fit in subject.runs))
+
+
+def read_sizes(run: Run, known: dict[tuple[int, ...], int]) -> tuple[int, int]:
+    """Return the voxels of a run's grid and of its mask, 0 where they cannot be read.
+
+    Parameters
+    ----------
+    known : dict
+        Shape of a grid -> voxels of its mask: one mask stands for all of the same grid.
+    """
+    try:
+        shape = read_header(run.bold).shape[:3]
+        if shape not in known:
+            known[shape] = read_mask(run.mask).n_points
+    except AppError:
+        return 0, 0
+    return prod(shape), known[shape]
 
 
 def peak_gb() -> float:
@@ -85,12 +109,8 @@ def used_gb() -> float:
 
 def _fit_bytes(fit: RunFit, options: RunOptions, n_threads: int) -> tuple[int, int]:
     """Return the bytes of one fit at its peak, and of the estimates that it leaves."""
-    try:
-        n_voxels = read_mask(fit.runs[0].mask).n_points
-        grid = 1
-        for size in read_header(fit.runs[0].bold).shape[:3]:
-            grid *= size
-    except AppError:
+    grid, n_voxels = read_sizes(fit.runs[0], {})
+    if not grid:
         return 0, 0
     rank = fit.design.matrix.shape[1] + int((~fit.keep).sum())
     times = [run.repetition_time for run in fit.runs]

@@ -157,6 +157,11 @@ def same_value(first: object, second: object) -> bool:
     return one == other
 
 
+def is_among(label: object, values: Iterable[object]) -> bool:
+    """Whether a label is the same as one of these."""
+    return any(same_value(label, value) for value in values)
+
+
 def group_flows(node: Node, flows: Sequence[Flow[T]], always: Sequence[str] = ()) -> list[Group[T]]:
     """Return the groups of a node: a list of (values of GroupBy, flows), in the order met.
 

@@ -5,11 +5,13 @@ are the same when their numbers are (``run-01`` and ``run-1``).
 """
 
 import json
+import math
 import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
@@ -128,6 +130,11 @@ def read_json(path: Path) -> Document:
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold a JSON object ({{...}}), not a {type(content).__name__}.")
     return content
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether a value of a JSON file is a number, and a finite one."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def read_filters(path: Path | None) -> dict[str, Document]:

@@ -7,7 +7,6 @@ from typing import Self, TypeAlias
 
 import numpy as np
 from bids.layout import BIDSLayout
-from numpy.typing import ArrayLike
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.dataset.folders import walk_files
@@ -21,13 +20,13 @@ from bidsapp.inputs.dataset.index import (
 )
 from bidsapp.inputs.dataset.selection import space_of
 from bidsapp.inputs.dataset.timing import read_timing
-from bidsapp.inputs.images.read import Header, check_grid, read_header
+from bidsapp.inputs.images.read import Header, check_grid, read_header, whole_grid
 from bidsapp.inputs.tables.events import BEHAVIOUR, has_times
 from bidsapp.inputs.tables.recordings import SUFFIXES, find_recordings
 from bidsapp.names import ENTITY_ORDER
 from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import Geometry, Run, run_label
+from bidsapp.records.maps import Run, run_label
 
 VOLUMES = (".nii.gz", ".nii")
 SURFACES = (".func.gii", ".dtseries.nii", ".gii")
@@ -243,11 +242,6 @@ def check_same_grid(runs: Sequence[Run]) -> None:
     known = [(run.bold, *run.grid) for run in runs if run.grid is not None]
     for bold, shape, affine in known[1:]:
         check_grid(bold, shape, affine, whole_grid(*known[0][1:]), reference=str(known[0][0]))
-
-
-def whole_grid(shape: Sequence[int], affine: ArrayLike) -> Geometry:
-    """Return the geometry of all voxels of a grid."""
-    return Geometry(np.broadcast_to(np.True_, shape[:3]), np.asarray(affine, float))
 
 
 def _find_confounds(bold: IndexedFile, files: Files) -> Path | None:

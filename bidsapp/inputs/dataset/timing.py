@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bidsapp.errors import Caution, InputError
+from bidsapp.inputs.dataset.index import is_finite
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Run
 
@@ -95,9 +97,9 @@ def find_doubtful_times(runs: Sequence[Run]) -> dict[int, str]:
     dict of int to str
         Position in ``runs`` -> the fault, without the name of the run.
     """
-    alike: dict[tuple[str | None, ...], list[int]] = {}
-    for number, run in enumerate(runs):
-        alike.setdefault(tuple(run.entities.get(key) for key in ("task", "acq")), []).append(number)
+    alike = collect(
+        ((run.entities.get("task"), run.entities.get("acq")), number) for number, run in enumerate(runs)
+    )
     faults = {}
     for numbers in alike.values():
         from_header = [n for n in numbers if runs[n].metadata.get("RepetitionTime") is None]
@@ -137,12 +139,7 @@ def _start_time(metadata: Document, repetition_time: float) -> tuple[float, str]
 
 
 def _checked_number(name: str, value: object) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or value != value
-        or abs(value) == float("inf")
-    ):
+    if not is_finite(value):
         raise InputError(
             f"has {name} {value!r} in its sidecar, which is not a number of seconds. Correct it."
         )

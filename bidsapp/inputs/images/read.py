@@ -108,6 +108,11 @@ def check_grid(
         )
 
 
+def whole_grid(shape: Sequence[int], affine: ArrayLike) -> Geometry:
+    """Return the geometry of all voxels of a grid."""
+    return Geometry(np.broadcast_to(np.True_, shape[:3]), np.asarray(affine, float))
+
+
 def intersect_masks(geometries: Sequence[Geometry], paths: Sequence[Path | str]) -> Geometry:
     """Return the geometry of the voxels that all masks share; InputError names one on another grid."""
     first = geometries[0]

@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.fetched import check_fetched
+from bidsapp.inputs.images.read import AFFINE_TOLERANCE_MM
 from bidsapp.inputs.images.resampling import FWHM_PER_SIGMA
 from bidsapp.records.arrays import Labels, Map, Maps, Mask
 from bidsapp.records.maps import Geometry
 
 # The Gaussian is cut at this many standard deviations, as scipy's filter and nilearn do.
 KERNEL_REACH = 4.0
-# Positions in mm (and mm per voxel) that two affines may differ by and still be the same grid.
-AFFINE_TOLERANCE = 1e-3
 # Volumes that are held at once; the 4-D series never is.
 BLOCK_VOLUMES = 32
 # A volume with a smaller part of its mask is of no use; a voxel without a value in a better one is left out.
@@ -331,7 +330,7 @@ def _check(image: nib.Nifti1Image, geometry: Geometry, path: Path) -> None:
     if image.header.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path} holds {image.header.get_data_dtype()} values; expected real numbers.")
     same = image.shape[:3] == geometry.mask.shape and np.allclose(
-        image.affine, geometry.affine, rtol=0, atol=AFFINE_TOLERANCE
+        image.affine, geometry.affine, rtol=0, atol=AFFINE_TOLERANCE_MM
     )
     if not same:
         raise InputError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidsapp.errors import InputError, in_lines
-from bidsapp.inputs.images.read import check_grid, read_header, read_volume
+from bidsapp.inputs.images.read import check_grid, read_header, read_volume, whole_grid
 from bidsapp.inputs.images.resampling import resample_map
 from bidsapp.records.arrays import Labels, Matrix
 from bidsapp.records.maps import EffectStack, EstimateFile, Geometry
@@ -85,7 +85,7 @@ def _read_rows(
 ) -> tuple[list[Row], list[tuple[str, np.floating]], Geometry, Labels]:
     """Return the data of every input, its digest and scale, the grid, and the coverage of each voxel."""
     first = read_header(files[0].effect)
-    grid = _grid_of(first.shape[:3], first.affine)
+    grid = whole_grid(first.shape[:3], first.affine)
     rows: list[Row] = []
     marks, coverage = [], np.zeros(grid.mask.shape, np.int32)
     for file in files:
@@ -122,14 +122,10 @@ def _all_faults(files: Sequence[EstimateFile], resample: bool) -> InputError | N
     common = max(grids.values(), key=len, default=[])
     for file, shape, affine in (entry for grid in grids.values() for entry in grid if not resample):
         try:
-            check_grid(file.effect, shape, affine, _grid_of(*common[0][1:]), reference="most of the maps")
+            check_grid(file.effect, shape, affine, whole_grid(*common[0][1:]), reference="most of the maps")
         except InputError as error:
             faults.append(f"{_label(file)}: {error}")
     return InputError(in_lines(faults)) if faults else None
-
-
-def _grid_of(shape: Shape, affine: Matrix) -> Geometry:
-    return Geometry(np.broadcast_to(np.True_, shape), affine)
 
 
 def _label(file: EstimateFile) -> str:
@@ -231,7 +227,7 @@ def _read_own_grid(file: EstimateFile) -> tuple[Volume, Volume | None, Matrix]:
         return _with_data(file, effect), None, affine
     variance, other = read_volume(file.variance)
     check_grid(
-        file.variance, variance.shape, other, _grid_of(effect.shape, affine), reference="its effect map"
+        file.variance, variance.shape, other, whole_grid(effect.shape, affine), reference="its effect map"
     )
     variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
     effect[(effect == 0) & np.isnan(variance)] = np.nan

@@ -15,6 +15,7 @@ import pandas as pd
 from bidsapp.errors import Caution, InputError, near_or_known
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables.read import read_table, spell_levels
+from bidsapp.records.collect import collect
 
 IDENTIFIER = "participant_id"
 Row = TypeVar("Row")
@@ -22,11 +23,7 @@ Row = TypeVar("Row")
 
 def find_participants(*roots: Path) -> Path | None:
     """Return the participants.tsv of the first folder that has one, or None."""
-    for root in roots:
-        path = Path(root) / "participants.tsv"
-        if is_named(path):
-            return path
-    return None
+    return next(filter(is_named, (Path(root) / "participants.tsv" for root in roots)), None)
 
 
 def read_participants(path: Path) -> pd.DataFrame:
@@ -105,11 +102,7 @@ def match_labels(people: Mapping[str, Row], labels: Iterable[str]) -> tuple[Mapp
 
 def _by_number(labels: Iterable[str]) -> dict[int, list[str]]:
     """Return the labels that are numbers, by their number."""
-    found: dict[int, list[str]] = {}
-    for label in labels:
-        if label.isdecimal():
-            found.setdefault(int(label), []).append(label)
-    return found
+    return collect((int(label), label) for label in labels if label.isdecimal())
 
 
 def _read_indexed(path: Path) -> pd.DataFrame:

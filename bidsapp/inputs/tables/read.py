@@ -12,6 +12,7 @@ import pandas as pd
 
 from bidsapp.errors import EXIT_NO_INPUT, InputError
 from bidsapp.inputs.fetched import check_fetched
+from bidsapp.records.collect import collect
 
 # The only list of words for a missing value, of every table. Others ("None", "null", ".") are values.
 MISSING = frozenset(("n/a", "N/A", "na", "NA", "nan", "NaN", ""))
@@ -90,9 +91,8 @@ def spell(value: Cell) -> Cell:
 
 def spell_levels(values: Iterable[str | None]) -> dict[str, str]:
     """Return value -> spelling, one for values that are the same number: "1" of "01", "1" and "1.0"."""
-    numbers: dict[float | str, list[str]] = {}
-    for value in {spell(value) for value in values if value is not None}:
-        numbers.setdefault(_number(value), []).append(value)
+    spelled = {spell(value) for value in values if value is not None}
+    numbers = collect((_number(value), value) for value in spelled)
     shortest = {number: min(found, key=lambda text: (len(text), text)) for number, found in numbers.items()}
     return {value: shortest[_number(spell(value))] for value in values if value is not None}
 

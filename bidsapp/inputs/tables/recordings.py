@@ -4,21 +4,20 @@ The table has no header: its sidecar names the columns and says when the recordi
 was sampled. ``n/a`` is missing.
 """
 
-import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.dataset.index import IndexedFile, inherited_metadata, most_specific
+from bidsapp.inputs.dataset.index import IndexedFile, inherited_metadata, is_finite, most_specific
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.tables.read import MISSING
 from bidsapp.records.arrays import Numbers
+from bidsapp.records.collect import collect
 from bidsapp.records.maps import RecordingFile
 
 SUFFIXES = ("physio", "stim")
@@ -53,10 +52,9 @@ def find_recordings(files: Iterable[IndexedFile], entities: dict[str, str]) -> t
     files : iterable of IndexedFile
         Tables and sidecars.
     """
-    kinds: dict[tuple[str, str | None], list[IndexedFile]] = {}
-    for file in files:
-        if file.extension != ".json":
-            kinds.setdefault((file.suffix, file.entities.get("recording")), []).append(file)
+    kinds = collect(
+        ((file.suffix, file.entities.get("recording")), file) for file in files if file.extension != ".json"
+    )
     found = []
     for (suffix, label), members in sorted(kinds.items(), key=str):
         sidecars = [file for file in files if file.extension == ".json" and file.suffix == suffix]
@@ -85,16 +83,12 @@ def describe_recording(file: RecordingFile) -> Recording:
     """
     rate, start = (file.metadata.get(key) for key in ("SamplingFrequency", "StartTime"))
     where = f"{file.path}: in its JSON sidecar"
-    if not _is_number(rate) or rate <= 0:
+    if not is_finite(rate) or rate <= 0:
         raise InputError(f"{where}, SamplingFrequency is {rate!r}. Write the samples a second.")
-    if start is not None and not _is_number(start):
+    if start is not None and not is_finite(start):
         raise InputError(f"{where}, StartTime is {start!r}. Write the seconds from the first volume.")
     notes = () if start is not None else (f"{file.path.name}: no StartTime in its sidecar, taken as 0",)
     return Recording(file.path, columns_of(file), float(rate), float(start or 0), notes)
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def read_recording(recording: Recording, columns: list[str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from bidsapp.design.group.commands import Known, make_group_document
 from bidsapp.errors import ModelError, SettingsError
 from bidsapp.model.read import parse_model, read_model
 from bidsapp.names import check_labels
-from bidsapp.plan.automatic import AUTO
+from bidsapp.plan.automatic import AUTO, mean_node
 from bidsapp.plan.group.people import People, label_of
 from bidsapp.records.maps import EstimateFile
 from bidsapp.records.model import Model
@@ -84,15 +84,7 @@ def one_sample_model() -> Model:
         "Name": "one sample",
         "BIDSModelVersion": "1.0.0",
         "Description": "Made by TaskGLM: the mean of every contrast over subjects.",
-        "Nodes": [
-            {
-                "Level": "Dataset",
-                "Name": "datasetLevel",
-                "GroupBy": ["contrast", "session", "task"],
-                "Model": {"Type": "glm", "X": [1]},
-                "DummyContrasts": {"Test": "t"},
-            }
-        ],
+        "Nodes": [mean_node("Dataset", ["contrast", "session", "task"])],
     }
     return parse_model(json.dumps(document), "the one-sample model")
 

@@ -30,7 +30,7 @@ from bidsapp.model.read import read_model
 from bidsapp.plan.automatic import AUTO, FEW_LEVELS, SameLabelsError, make_automatic_models
 from bidsapp.plan.group.foresee import check_dataset_nodes
 from bidsapp.plan.mixtures import describe_model_facts
-from bidsapp.plan.nodes import check_outputs, same_value
+from bidsapp.plan.nodes import check_outputs, is_among
 from bidsapp.plan.participant.combine import (
     MIDDLE,
     find_idle_filters,
@@ -156,7 +156,7 @@ def automatic_models(
 def several_sessions(roots: Sequence[Path], task: str, selection: Selection) -> bool:
     """Whether a task has several sessions, of those asked for, in the whole dataset."""
     found, wanted = find_sessions(roots, task), selection.session_label
-    return sum(not wanted or any(same_value(label, one) for one in wanted) for label in found) > 1
+    return sum(not wanted or is_among(label, wanted) for label in found) > 1
 
 
 def _of_task(dataset: Dataset, task: str) -> Dataset:
@@ -254,10 +254,8 @@ def choose_runs(
                     f"the model's Input names {name} {', '.join(labels[:10])}; no file here has a {name}"
                 )
             continue
-        absent = [label for label in labels if not any(same_value(label, value) for value in there)]
-        chosen = [
-            run for run in runs if any(same_value(label, run.entities.get(short, "")) for label in labels)
-        ]
+        absent = [label for label in labels if not is_among(label, there)]
+        chosen = [run for run in runs if is_among(run.entities.get(short, ""), labels)]
         if not chosen:
             raise InputError(
                 f"The model's Input is for {name} {', '.join(labels[:10])}; the runs found have {name} "
@@ -281,7 +279,7 @@ def _faults_of_input(faults: Iterable[Fault], model: Model) -> list[Fault]:
         fault
         for fault in faults
         if all(
-            name not in fault.entities or any(same_value(label, fault.entities[name]) for label in labels)
+            name not in fault.entities or is_among(fault.entities[name], labels)
             for name, labels in wanted.items()
         )
     ]

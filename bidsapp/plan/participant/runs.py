@@ -10,7 +10,7 @@ from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, 
 from bidsapp.design.run import RunDesign, make_run_design
 from bidsapp.errors import AppError, Caution, InputError, some_names
 from bidsapp.inputs.tables.event_times import check_times
-from bidsapp.inputs.tables.events import read_events
+from bidsapp.inputs.tables.events import REQUIRED, TRIAL_TYPE, read_events
 from bidsapp.inputs.tables.read import read_header
 from bidsapp.plan.participant.confounds import choose_confounds
 from bidsapp.plan.participant.invalid import NameFault
@@ -19,7 +19,7 @@ from bidsapp.plan.participant.recordings import choose_recordings
 from bidsapp.records.arrays import Mask, Numbers
 from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import Design, RecordingFile, Run
+from bidsapp.records.maps import Design, Run
 from bidsapp.records.model import INTERCEPT, SHORT_NAMES, ContrastRule, Node, long_names
 from bidsapp.records.plan import RunFit
 from bidsapp.stats.linear import find_rank
@@ -67,30 +67,19 @@ def prepare(node: Node, runs: Sequence[Run]) -> Prepared:
     AppError
         The message names the run.
     """
-    made, events, keep, used = [], [], [], []
+    prepared = []
     for run in runs:
         try:
-            table = read_events(run.events) if run.events else None
-            design, kept, recordings = _design_of(node, run, table)
-            remarks = [*run.notes, *_notes_on_events(table, run, design), *design.notes]
+            prepared.append(_prepare_one(node, run))
         except AppError as error:
             raise type(error)(f"{run.label}: {error}") from error
-        made.append(replace(design, notes=tuple(remarks)))
-        events.append(table)
-        keep.append(kept)
-        used.append(replace(run, recordings=recordings))
-    return Prepared(tuple(used), tuple(made), tuple(events), np.concatenate(keep))
+    used, made, events, keep = zip(*prepared, strict=True)
+    return Prepared(used, made, events, np.concatenate(keep))
 
 
-def _notes_on_events(table: pd.DataFrame | None, run: Run, design: RunDesign) -> list[str]:
-    if table is None:
-        return []
-    return [*table.attrs["notes"], *(check_times(table, run) if len(table) and design.conditions else ())]
-
-
-def _design_of(
-    node: Node, run: Run, events: pd.DataFrame | None
-) -> tuple[RunDesign, Mask, tuple[RecordingFile, ...]]:
+def _prepare_one(node: Node, run: Run) -> tuple[Run, RunDesign, pd.DataFrame | None, Mask]:
+    """Return a run with the recordings that it uses, its design, its events and the volumes to keep."""
+    events = read_events(run.events) if run.events else None
     if run.n_volumes < 2:
         raise InputError(f"has {run.n_volumes} volumes; a run level model needs more.")
     frame_times = run.start_time + run.repetition_time * np.arange(run.n_volumes)
@@ -100,9 +89,13 @@ def _design_of(
     made = make_run_design(
         chosen.node, events, chosen.table, frame_times, long_names(run.entities), recorded.table
     )
+    notes = list(run.notes)
+    if events is not None:
+        notes += events.attrs["notes"]
+        notes += check_times(events, run) if len(events) and made.conditions else ()
     # A recording without names matters only where a name is not found.
-    notes = (*chosen.notes, *recorded.notes, *(recorded.nameless if made.missing else ()), *made.notes)
-    return replace(made, notes=notes), chosen.keep, recorded.files
+    notes += [*chosen.notes, *recorded.notes, *(recorded.nameless if made.missing else ()), *made.notes]
+    return replace(run, recordings=recorded.files), replace(made, notes=tuple(notes)), events, chosen.keep
 
 
 def check_missing(
@@ -293,34 +286,18 @@ def describe_columns(columns: Iterable[str], prepared: Prepared) -> dict[str, st
     conditions = {name for made in prepared.made for name in made.conditions}
     confounds = {*_prefixed_confounds(prepared), *(name for made in prepared.made for name in made.confounds)}
     recorded = {name for made in prepared.made for name in made.recorded}
-    described = {}
-    for name in columns:
-        if name in recorded:
-            described[name] = "from a recording, at the volumes"
-        elif name in conditions:
-            described[name] = "made from the events"
-        elif name in confounds:
-            described[name] = "confound"
-        elif name.startswith(INTERCEPT):
-            described[name] = "intercept"
-        else:
-            described[name] = "filter"
-    return described
+    known = dict.fromkeys(confounds, "confound") | dict.fromkeys(conditions, "made from the events")
+    known |= dict.fromkeys(recorded, "from a recording, at the volumes")
+    return {
+        name: known.get(name, "intercept" if name.startswith(INTERCEPT) else "filter") for name in columns
+    }
 
 
 def _events_used(prepared: Prepared) -> tuple[Document, ...]:
     used: list[Document] = []
-    for table in prepared.events:
-        if table is None:
-            continue
-        kinds = table["trial_type"] if "trial_type" in table else pd.Series(["event"] * len(table))
-        times = (pd.to_numeric(table[name], errors="coerce") for name in ("onset", "duration"))
-        for onset, duration, kind in zip(*times, kinds, strict=True):
-            used.append(
-                {
-                    "onset": None if pd.isna(onset) else float(onset),
-                    "duration": None if pd.isna(duration) else float(duration),
-                    "trial_type": None if pd.isna(kind) else str(kind),
-                }
-            )
+    for events in prepared.events:
+        if events is not None:
+            times = {name: pd.to_numeric(events[name]).astype(float) for name in REQUIRED}
+            table = pd.DataFrame(times | {TRIAL_TYPE: events.get(TRIAL_TYPE, "event")}).astype(object)
+            used += table.where(table.notna(), None).to_dict("records")
     return tuple(used)

@@ -7,9 +7,9 @@ import numpy as np
 from bidsapp.outputs.saved.participant import EventRecord
 from bidsapp.records.arrays import Matrix, Numbers
 from bidsapp.report.drawing import svg
-from bidsapp.report.drawing.colours import GREYS, code_range, opaque
-from bidsapp.report.drawing.png import png_address
-from bidsapp.report.drawing.scale import round_ticks, short
+from bidsapp.report.drawing.colours import GREYS, code_columns, opaque
+from bidsapp.report.drawing.png import PIXELATED, picture
+from bidsapp.report.drawing.scale import Scale, round_ticks, short
 
 # Okabe and Ito's colours, told apart with any colour vision; each trace has a name beside it, too.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#e69f00")
@@ -86,17 +86,14 @@ def draw_against_expected(
 
 def draw_carpet(times: Numbers, matrix: Matrix, columns: Sequence[str], *, alt: str) -> svg.Figure:
     """Return the design over time: one row a regressor, each scaled by itself, grey where it is constant."""
-    low, high = matrix.min(axis=0), matrix.max(axis=0)
-    flat = high == low
-    scaled = np.where(flat, 0.5, (matrix - low) / np.where(flat, 1.0, high - low))
     row = 13.0 if len(columns) <= 40 else max(520.0 / len(columns), 3.0)
     depth = row * len(columns)
     frame = Frame((times[0], times[-1]), (0, 1), depth + TOP + BOTTOM)
     half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.5
     left, right = frame.x(times[0] - half), frame.x(times[-1] + half)
-    address = png_address(code_range(scaled, 0, 1).T, opaque(GREYS))
-    picture = svg.image(left, TOP, right - left, depth, address, style="image-rendering:pixelated")
-    parts = [picture, *frame.time_axis("time (s)")]
+    pixels = code_columns(matrix, flat=0.5).T
+    cells = picture(left, TOP, right - left, depth, pixels, opaque(GREYS), style=PIXELATED)
+    parts = [cells, *frame.time_axis("time (s)")]
     for i, name in enumerate(columns if row >= 8 else ()):
         parts.append(svg.text(right + 6, TOP + (i + 0.5) * row + 3, svg.cut(name, 20), size=9))
     return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
@@ -137,15 +134,10 @@ class Frame:
         margins: tuple[float, float, float] = (RIGHT, TOP, BOTTOM),
     ) -> None:
         pad = 0.04 * (up[1] - up[0])
-        self.left, self.right = across
         self.low, self.high = up[0] - pad, up[1] + pad
         right, self.top, below = margins
         self.end, self.height, self.depth = width - right, height, height - below - self.top
-
-    def x(self, value: float) -> float:
-        """Return the place of a value on the horizontal axis."""
-        share = (value - self.left) / ((self.right - self.left) or 1.0)
-        return LEFT + share * (self.end - LEFT)
+        self.x = Scale(*across, LEFT, self.end)
 
     def y(self, value: float) -> float:
         """Return the place of a value on the vertical axis."""
@@ -170,10 +162,7 @@ class Frame:
     def time_axis(self, name: str) -> list[str]:
         """Return the horizontal axis with its ticks and name."""
         base = self.top + self.depth
-        parts = [svg.line(LEFT, base, self.end, base)]
-        for tick in round_ticks(self.left, self.right, 8):
-            parts.append(svg.line(self.x(tick), base, self.x(tick), base + 4))
-            parts.append(svg.text(self.x(tick), base + 14, short(tick), size=9, anchor="middle"))
+        parts = [svg.line(LEFT, base, self.end, base), *self.x.draw_ticks(8, base, 14)]
         below = self.height - base
         if below > BOTTOM:
             place, down, anchor = (LEFT + self.end) / 2, below - 8, "middle"

@@ -9,9 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsapp.records.arrays import Numbers
+from bidsapp.records.arrays import Matrix, Numbers
 
-POSITIVE_HEX, NEGATIVE_HEX = "#d9590f", "#2a7bc8"
 # On dark slices the strongest values are the brightest; on a transparent ground the darkest.
 SLICES = ("#c9efff", "#5cb8ff", "#2a7de0", "#1b4fa8", "#b03a06", "#e8690b", "#ffa62b", "#ffe9a8")
 DIVERGING = ("#123f85", "#3f97e8", "#b9d9f5", "#f7f7f7", "#f9d3ad", "#ee7f1a", "#8f2500")
@@ -55,10 +54,11 @@ def code_signed(values: Numbers, limit: float) -> Bytes:
     return (128 + np.clip(scaled, -1, 1) * 127).round().astype("u1")
 
 
-def code_range(values: Numbers, low: float, high: float) -> Bytes:
-    """Return values from low to high as bytes 0 to 255; not a number is low."""
-    scaled: Numbers = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1.0)
-    return (np.clip(scaled, 0, 1) * 255).round().astype("u1")
+def code_columns(matrix: Matrix, flat: float) -> Bytes:
+    """Return each column as bytes from its smallest to its largest value; ``flat`` where it has only one."""
+    low, high = matrix.min(axis=0), matrix.max(axis=0)
+    scaled = np.where(high == low, flat, (matrix - low) / np.where(high == low, 1.0, high - low))
+    return (np.nan_to_num(scaled) * 255).round().astype("u1")
 
 
 def slice_palette() -> Bytes:
@@ -73,8 +73,3 @@ def code_slice(background: Numbers, overlay: Numbers, limit: float) -> Bytes:
     share = np.clip(np.abs(overlay) / limit, 0, 1) * (N_SIGNED - 1)
     signed = np.where(overlay > 0, N_GREYS + N_SIGNED + share, N_GREYS + N_SIGNED - 1 - share)
     return np.where(overlay != 0, signed.round(), grey).astype("u1")
-
-
-def signed_slice_palette() -> Bytes:
-    """Return the overlay colours of slices as a palette from the most negative to the most positive."""
-    return opaque(SLICES)

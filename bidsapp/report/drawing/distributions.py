@@ -9,10 +9,16 @@ import numpy as np
 from bidsapp.records.arrays import Numbers
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.charts import SERIES
-from bidsapp.report.drawing.scale import round_ticks, short
+from bidsapp.report.drawing.scale import Scale, short
 
+# Enough to see the shape of a hundred shuffles and of ten thousand.
 N_BINS = 30
+# More dots have no titles of their own, which would make a page slow.
 MAX_NAMED_DOTS = 60
+# Of the histogram: its size, the room at both sides, and above it for the words of the marks.
+NULL_WIDTH, NULL_DEPTH, NULL_TOP, MARGIN = 400.0, 110.0, 24.0, 16.0
+# Of the dots: the width, the room above for the title, and the height of a group.
+STRIP_WIDTH, STRIP_TOP, LANE = 470.0, 22, 44.0
 # Subjects with their effects; the mean and its interval.
 Group: TypeAlias = tuple[Sequence[tuple[str, float]], tuple[float, float, float]]
 
@@ -25,39 +31,31 @@ def draw_null(
     low, high = min(values.min(), observed), max(values.max(), observed)
     edges = np.linspace(low, high if high > low else low + 1, N_BINS + 1)
     counts = np.histogram(values, edges)[0]
-    width, depth, left, top = 400.0, 110.0, 16.0, 24.0
-
-    def x(value: float) -> float:
-        return float(left + (value - edges[0]) / (edges[-1] - edges[0]) * (width - 2 * left))
-
+    x, base = Scale(edges[0], edges[-1], MARGIN, NULL_WIDTH - MARGIN), NULL_TOP + NULL_DEPTH
     bars = "".join(
-        f"M{svg.number(x(a))} {svg.number(top + depth)}v-{svg.number(depth * n / counts.max())}"
-        f"H{svg.number(x(b) - 0.6)}V{svg.number(top + depth)}z"
+        f"M{svg.number(x(a))} {svg.number(base)}v-{svg.number(NULL_DEPTH * n / counts.max())}"
+        f"H{svg.number(x(b) - 0.6)}V{svg.number(base)}z"
         for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)
         if n
     )
-    parts = [svg.tag("path", d=bars, fill=svg.FAINT)]
-    parts.append(svg.line(left, top + depth, width - left, top + depth))
-    for tick in round_ticks(edges[0], edges[-1], 6):
-        parts.append(svg.line(x(tick), top + depth, x(tick), top + depth + 4))
-        parts.append(svg.text(x(tick), top + depth + 15, short(tick), size=9, anchor="middle"))
-    parts.append(svg.text(width / 2, top + depth + 29, name, size=10, anchor="middle", fill=svg.FAINT))
-    marks = [(observed, "observed", SERIES[1], 22.0)]
-    marks += [(cutoff, "cut-off", svg.INK, 11.0)] if cutoff is not None else []
-    for value, words, colour, y in marks:
-        dash = "4 3" if words == "cut-off" else None
-        parts.append(
-            svg.line(
-                x(value), y, x(value), top + depth, stroke=colour, stroke_width=1.6, stroke_dasharray=dash
-            )
-        )
-        # Beside its line, away from the other one where there is room.
-        other = max(v for v, *_ in marks)
-        ends = x(value) > width * (0.22 if value < other else 0.78)
-        anchor, shift = ("end", -4) if ends else ("start", 4)
-        words = f"{words} {short(value)}"
-        parts.append(svg.text(x(value) + shift, y, words, size=10, anchor=anchor, fill=colour))
-    return svg.Figure("".join(parts), width, top + depth + 34, alt, {})
+    parts = [svg.tag("path", d=bars, fill=svg.FAINT), svg.line(x.start, base, x.end, base)]
+    parts += x.draw_ticks(6, base, 15)
+    parts.append(svg.text(NULL_WIDTH / 2, base + 29, name, size=10, anchor="middle", fill=svg.FAINT))
+    # The words of each mark stand at its own height, before its line unless that is near the left edge: those
+    # of the larger one only where it is near the right edge, so that both have room.
+    last = observed if cutoff is None else max(observed, cutoff)
+    for value, words, colour, y, dash in (
+        (observed, "observed", SERIES[1], 22.0, None),
+        (cutoff, "cut-off", svg.INK, 11.0, "4 3"),
+    ):
+        if value is not None:
+            before = x(value) > NULL_WIDTH * (0.22 if value < last else 0.78)
+            anchor, shift = ("end", -4) if before else ("start", 4)
+            look: dict[str, svg.Value] = {"stroke": colour, "stroke_width": 1.6, "stroke_dasharray": dash}
+            parts.append(svg.line(x(value), y, x(value), base, **look))
+            words = f"{words} {short(value)}"
+            parts.append(svg.text(x(value) + shift, y, words, size=10, anchor=anchor, fill=colour))
+    return svg.Figure("".join(parts), NULL_WIDTH, base + 34, alt, {})
 
 
 def draw_strip(groups: Mapping[str, Group], *, unit: str, title: str, alt: str) -> svg.Figure:
@@ -71,30 +69,22 @@ def draw_strip(groups: Mapping[str, Group], *, unit: str, title: str, alt: str) 
     values = [v for rows, _ in groups.values() for _, v in rows] + [0.0]
     values += [v for _, summary in groups.values() for v in summary if np.isfinite(v)]
     low, high = min(values), max(values)
-    pad = 0.06 * ((high - low) or 1.0)
-    width, lane = 470.0, 44.0
     left = max(max(len(svg.cut(g, 18)) for g in groups) * 5.8 + 14, 20.0)
-    height = 22 + lane * len(groups) + 32
-
-    def x(value: float) -> float:
-        return left + (value - low + pad) / (high - low + 2 * pad) * (width - left - 14)
-
-    base = 22 + lane * len(groups)
+    x = Scale(low, high, left, STRIP_WIDTH - 14, pad=0.06 * ((high - low) or 1.0))
+    base = STRIP_TOP + LANE * len(groups)
     parts = [svg.text(left, 12, title, size=10.5, font_weight="600")]
-    for tick in round_ticks(low - pad, high + pad, 6):
+    for tick in x.ticks(6):
         strong = {"stroke": svg.INK, "stroke_width": 0.9} if tick == 0 else {"stroke_width": 0.4}
         parts.append(svg.line(x(tick), 20, x(tick), base, **strong))
         parts.append(svg.text(x(tick), base + 12, short(tick), size=9, anchor="middle"))
-    parts.append(
-        svg.text((left + width - 14) / 2, base + 25, unit, size=9.5, anchor="middle", fill=svg.FAINT)
-    )
+    parts.append(svg.text((left + x.end) / 2, base + 25, unit, size=9.5, anchor="middle", fill=svg.FAINT))
     for i, (group, (rows, summary)) in enumerate(groups.items()):
-        middle = 22 + lane * (i + 0.5)
+        middle = STRIP_TOP + LANE * (i + 0.5)
         parts.append(svg.text(left - 8, middle + 3, svg.cut(group, 18), size=9.5, anchor="end"))
         parts.append(_dots([(name, x(v)) for name, v in rows], middle, SERIES[i % len(SERIES)]))
         mean, start, end = (x(v) if np.isfinite(v) else np.nan for v in summary)
         parts.append(_interval(mean, start, end, middle + 13))
-    return svg.Figure("".join(parts), width, height, alt, {})
+    return svg.Figure("".join(parts), STRIP_WIDTH, base + 32, alt, {})
 
 
 def _dots(places: Sequence[tuple[str, float]], middle: float, colour: str) -> str:
@@ -124,10 +114,8 @@ def _interval(mean: float, low: float, high: float, y: float) -> str:
 
 def draw_spark(value: float, low: float, high: float, *, alt: str) -> svg.Figure:
     """Return a bar from zero to a value, for a cell of a table; low and high are those of the column."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    span = (high - low) or 1.0
-    start, end = sorted(((0 - low) / span * 60, (value - low) / span * 60))
+    x = Scale(min(low, 0.0), max(high, 0.0), 0.0, 60.0)
+    zero, (start, end) = x(0), sorted((x(0), x(value)))
     colour = SERIES[0] if value >= 0 else SERIES[1]
     bar = svg.rectangle(start, 2, max(end - start, 0.8), 8, fill=colour, opacity=0.75)
-    zero = (0 - low) / span * 60
     return svg.Figure(bar + svg.line(zero, 0, zero, 12, stroke_width=0.7), 60.0, 12.0, alt, {})

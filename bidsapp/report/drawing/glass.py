@@ -15,7 +15,7 @@ from bidsapp.records.arrays import Matrix, Numbers
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.colours import Bytes, code_signed, glass_palette
-from bidsapp.report.drawing.png import png_address
+from bidsapp.report.drawing.png import picture
 from bidsapp.report.drawing.scale import colour_bar
 
 # The four views: nilearn's drawing and its fit to MNI space (nilearn.plotting.glass_brain: scale and shift
@@ -96,11 +96,10 @@ def _draw_view(view: str, values: Numbers, affine: Matrix, colours: tuple[float,
     left = start[across] - step[across] / 2 - SPAN[across][0]
     top = SPAN[up][1] - (start[up] + step[up] * (values.shape[up] - 0.5))
     wide, tall = step[across] * values.shape[across], step[up] * values.shape[up]
-    picture = svg.image(left, top, wide, tall, png_address(pixels, colours[1]))
+    drawing = picture(left, top, wide, tall, pixels, colours[1])
     width, height = _extent(view)
-    use = svg.tag("use", href=f"#outline-{VIEWS[view][0]}")
+    drawing += svg.tag("use", href=f"#outline-{VIEWS[view][0]}")
     words = svg.text(width / 2, height + 9, TITLES[view], size=9, anchor="middle", fill=svg.FAINT)
-    drawing = picture + use
     if view == "l":
         drawing = f'<g transform="translate({svg.number(width)} 0) scale(-1 1)">{drawing}</g>'
     return drawing + words, width

@@ -7,8 +7,8 @@ import numpy as np
 
 from bidsapp.records.arrays import Matrix
 from bidsapp.report.drawing import svg
-from bidsapp.report.drawing.colours import DIVERGING, GREYS, Bytes, code_range, code_signed, opaque
-from bidsapp.report.drawing.png import png_address
+from bidsapp.report.drawing.colours import DIVERGING, GREYS, Bytes, code_columns, code_signed, opaque
+from bidsapp.report.drawing.png import PIXELATED, picture
 from bidsapp.report.drawing.scale import colour_bar, short
 
 CELL, MAX_NAME = 16.0, 34
@@ -20,12 +20,9 @@ def draw_design(
     matrix: Matrix, columns: Sequence[str], *, alt: str, rows: Sequence[str] = (), height: float | None = None
 ) -> svg.Figure:
     """Return a design matrix: each column scaled by itself, dark is low and light is high."""
-    low, high = matrix.min(axis=0), matrix.max(axis=0)
-    flat = high == low
-    scaled = np.where(flat, 1.0, (matrix - low) / np.where(flat, 1.0, high - low))
     tall = height or min(max(len(matrix) * 1.2, 120), 360)
     grid = _Grid(tuple(columns), tuple(rows), CELL, tall / len(matrix))
-    return grid.draw(code_range(scaled, 0, 1), opaque(GREYS), len(matrix), alt)
+    return grid.draw(code_columns(matrix, flat=1.0), opaque(GREYS), len(matrix), alt)
 
 
 def draw_contrasts(weights: Matrix, columns: Sequence[str], names: Sequence[str], *, alt: str) -> svg.Figure:
@@ -65,9 +62,7 @@ class _Grid:
 
     def draw(self, pixels: Bytes, palette: Bytes, n_rows: int, alt: str, more: str = "") -> svg.Figure:
         wide, tall = len(self.columns) * self.wide, n_rows * self.tall
-        cells = svg.image(
-            self.left, self.top, wide, tall, png_address(pixels, palette), style="image-rendering:pixelated"
-        )
+        cells = picture(self.left, self.top, wide, tall, pixels, palette, style=PIXELATED)
         frame = svg.rectangle(
             self.left, self.top, wide, tall, fill="none", stroke=svg.FAINT, stroke_width=0.6
         )

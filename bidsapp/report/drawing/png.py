@@ -6,7 +6,11 @@ import zlib
 
 import numpy as np
 
+from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.colours import Bytes
+
+# What keeps the edges of cells sharp where a picture is stretched.
+PIXELATED = "image-rendering:pixelated"
 
 
 def encode_png(pixels: Bytes, palette: Bytes) -> bytes:
@@ -35,6 +39,13 @@ def encode_png(pixels: Bytes, palette: Bytes) -> bytes:
 def png_address(pixels: Bytes, palette: Bytes) -> str:
     """Return a PNG as a ``data:`` address."""
     return "data:image/png;base64," + base64.b64encode(encode_png(pixels, palette)).decode()
+
+
+def picture(
+    x: float, y: float, width: float, height: float, pixels: Bytes, palette: Bytes, **look: svg.Value
+) -> str:
+    """Return pixels as an SVG image stretched over a box."""
+    return svg.image(x, y, width, height, png_address(pixels, palette), **look)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -1,12 +1,41 @@
-"""Axes: round ticks, colour bars."""
+"""Axes: places of values, round ticks, colour bars."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.colours import Bytes
-from bidsapp.report.drawing.png import png_address
+from bidsapp.report.drawing.png import picture
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Places of values from low to high between two ends of an axis, with room for ``pad`` beyond both."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    pad: float = 0.0
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a value."""
+        span = (self.high - self.low + 2 * self.pad) or 1.0
+        return float(self.start + (value - self.low + self.pad) / span * (self.end - self.start))
+
+    def ticks(self, n: int) -> list[float]:
+        """Return about n round numbers on the axis."""
+        return round_ticks(self.low - self.pad, self.high + self.pad, n)
+
+    def draw_ticks(self, n: int, base: float, down: float) -> list[str]:
+        """Return about n ticks below a horizontal axis at ``base``, their numbers so far below it."""
+        parts = []
+        for tick in self.ticks(n):
+            parts.append(svg.line(self(tick), base, self(tick), base + 4))
+            parts.append(svg.text(self(tick), base + down, short(tick), size=9, anchor="middle"))
+        return parts
 
 
 def round_ticks(low: float, high: float, n: int = 5) -> list[float]:
@@ -42,7 +71,7 @@ def colour_bar(
     low = low if signed else 0.0
     coded = np.arange(255, -1 if signed else 127, -1).astype("u1")
     parts = [
-        svg.image(0, 0, 7, height, png_address(coded[:, None], palette)),
+        picture(0, 0, 7, height, coded[:, None], palette),
         svg.rectangle(0, 0, 7, height, fill="none", stroke=svg.FAINT, stroke_width=0.5),
     ]
     ticks = [low, 0.0, high] if low < 0 < high else [low, high]

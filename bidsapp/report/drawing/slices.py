@@ -6,12 +6,12 @@ from typing import TypeAlias
 import numpy as np
 
 from bidsapp.outputs.results import Volume
-from bidsapp.records.arrays import Mask, Matrix, Numbers
+from bidsapp.records.arrays import Matrix, Numbers
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.background import Background
-from bidsapp.report.drawing.colours import code_slice, opaque, signed_slice_palette, slice_palette
+from bidsapp.report.drawing.colours import SLICES, code_slice, opaque, slice_palette
 from bidsapp.report.drawing.glass import upright
-from bidsapp.report.drawing.png import png_address
+from bidsapp.report.drawing.png import picture
 from bidsapp.report.drawing.scale import colour_bar
 
 # Axes (across, up) of the sagittal, coronal and axial slice.
@@ -67,13 +67,14 @@ class Slicer:
     def slice(self, axis: str, at: float, cross: Sequence[float] | None = None) -> Panel:
         """Return a panel (SVG, width, height) of the slice at a position in mm along an axis."""
         across, up = PLANES[axis]
-        places = self._places("xyz".index(axis), at)
+        along = "xyz".index(axis)
+        places = self._places(along, at)
         low = places[across][0], places[up][0]
-        below = _nearest(self.background.values, self.background.affine, places)
-        above = _nearest(self.values, self.affine, places)
+        below = _nearest(self.background.values, self.background.affine, places, along)
+        above = _nearest(self.values, self.affine, places, along)
         pixels = code_slice(below, above, self.limit).T[::-1]
         height, width = pixels.shape[0] * self.step, pixels.shape[1] * self.step
-        parts = [svg.image(0, 0, width, height, png_address(pixels, self.palette))]
+        parts = [picture(0, 0, width, height, pixels, self.palette)]
         if cross is not None:
             x, y = cross[across] - low[0], height - (cross[up] - low[1])
             parts += _cross_hair(x, y, width, height)
@@ -105,9 +106,9 @@ def _cross_hair(x: float, y: float, width: float, height: float) -> list[str]:
 
 
 def draw_map_mosaic(
-    volume: Volume, cuts: Sequence[float], *, low: float, high: float, colours: Sequence[str], alt: str
+    volume: Volume, cuts: Sequence[float], *, high: float, colours: Sequence[str], alt: str
 ) -> svg.Figure:
-    """Return axial slices of a map of model fit by itself (tSNR, R squared, ...), on black."""
+    """Return axial slices of a map from 0 to ``high`` by itself (tSNR, R squared, ...), on black."""
     values, affine = upright(np.nan_to_num(volume.values), volume.affine)
     palette = opaque(colours)
     palette[0] = (0, 0, 0, 255)
@@ -115,12 +116,12 @@ def draw_map_mosaic(
     for cut in cuts:
         k = int(np.clip(np.rint((cut - affine[2, 3]) / affine[2, 2]), 0, values.shape[2] - 1))
         piece = values[:, :, k]
-        scaled = np.clip((piece - low) / max(high - low, 1e-12), 0, 1)
+        scaled = np.clip(piece / max(high, 1e-12), 0, 1)
         pixels = np.where(piece != 0, 1 + scaled * 254, 0).round().astype("u1").T[::-1]
         width, height = values.shape[0] * affine[0, 0], values.shape[1] * affine[1, 1]
         words = svg.text(4, height - 4, f"z = {cut:.0f}".replace("-", "−"), size=15, fill=WHITE)
-        panels.append((svg.image(0, 0, width, height, png_address(pixels, palette)) + words, width, height))
-    bar, bar_width = colour_bar(palette, low, high, height=BAR)
+        panels.append((picture(0, 0, width, height, pixels, palette) + words, width, height))
+    bar, bar_width = colour_bar(palette, 0.0, high, height=BAR)
     return _assemble(panels, bar, bar_width, alt, 118.0)
 
 
@@ -134,27 +135,18 @@ def choose_cuts(volume: Volume, n: int) -> list[float]:
     return [float(affine[2, 3] + affine[2, 2] * k) for k in dict.fromkeys(at)]
 
 
-def _nearest(values: Numbers, affine: Matrix, places: Sequence[Numbers]) -> Numbers:
-    """Return the values of the nearest voxels at all combinations of positions, 0 outside the grid."""
+def _nearest(values: Numbers, affine: Matrix, places: Sequence[Numbers], along: int) -> Numbers:
+    """Return the values of the nearest voxels at all positions, one along an axis; 0 outside the grid."""
     voxels = [np.floor((p - affine[i, 3]) / affine[i, i] + 0.5).astype(int) for i, p in enumerate(places)]
     inside = [(v >= 0) & (v < n) for v, n in zip(voxels, values.shape, strict=True)]
     chosen = values[np.ix_(*(np.where(ok, v, 0) for v, ok in zip(voxels, inside, strict=True)))]
-    return np.squeeze(np.where(_all(inside), chosen, 0), axis=_only(places))
-
-
-def _all(inside: Sequence[Mask]) -> Mask:
     x, y, z = inside
-    return x[:, None, None] & y[None, :, None] & z[None, None, :]
-
-
-def _only(places: Sequence[Numbers]) -> int:
-    """Return the axis with one position."""
-    return next(i for i, p in enumerate(places) if len(p) == 1)
+    return np.squeeze(np.where(x[:, None, None] & y[:, None] & z, chosen, 0), axis=along)
 
 
 def _row(panels: Sequence[Panel], alt: str, slicer: "Slicer", size: float | None = None) -> svg.Figure:
-    palette, limit = signed_slice_palette(), slicer.limit
-    bar, width = colour_bar(palette, -limit, limit, height=BAR, signed=slicer.signed)
+    limit = slicer.limit
+    bar, width = colour_bar(opaque(SLICES), -limit, limit, height=BAR, signed=slicer.signed)
     return _assemble(panels, bar, width, alt, size)
 
 

@@ -15,9 +15,9 @@ from scipy.ndimage import map_coordinates
 from bidsapp.outputs.results import Volume
 from bidsapp.records.arrays import Labels, Mask, Matrix, Numbers
 from bidsapp.report.drawing import svg
-from bidsapp.report.drawing.colours import Bytes, code_slice, signed_slice_palette, slice_palette
+from bidsapp.report.drawing.colours import SLICES, Bytes, code_slice, opaque, slice_palette
 from bidsapp.report.drawing.glass import upright
-from bidsapp.report.drawing.png import png_address
+from bidsapp.report.drawing.png import picture
 from bidsapp.report.drawing.scale import colour_bar
 
 # Side of the brain, name, and the direction of the eye: +1 from the right, -1 from the left.
@@ -46,14 +46,14 @@ def draw_surface(volume: Volume, *, limit: float, alt: str, signed: bool = True)
         raster = _view(*view)
         shown = raster.look_up(sampled[view[0]])
         pixels = np.where(raster.seen, code_slice(raster.shade, shown, limit), 0)
-        address = png_address(pixels[::-1].astype("u1"), _palette())
-        parts.append(svg.image(x, height - raster.height, raster.width, raster.height, address))
+        top, size = height - raster.height, (raster.width, raster.height)
+        parts.append(picture(x, top, *size, pixels[::-1].astype("u1"), _palette()))
         words = f"{view[0]}, {view[1]}"
         parts.append(
             svg.text(x + raster.width / 2, height + 9, words, size=8, anchor="middle", fill=svg.FAINT)
         )
         x += raster.width + GAP
-    bar, width = colour_bar(signed_slice_palette(), -limit, limit, height=BAR, signed=signed)
+    bar, width = colour_bar(opaque(SLICES), -limit, limit, height=BAR, signed=signed)
     parts.append(svg.group(bar, x + 4, (height - BAR) / 2))
     return svg.Figure("".join(parts), x + width + 4, height + 13, alt, {})
 

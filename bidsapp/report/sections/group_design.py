@@ -83,7 +83,5 @@ def _coverage(results: GroupResults, book: FigureBook) -> Markup | None:
     volume = results.read_map(path)
     n = sum(s.used for s in results.record.subjects)
     alt = f"Number of subjects with data at each voxel, axial slices, from 0 to {n}"
-    drawing = draw_map_mosaic(
-        volume, choose_cuts(volume, 7), low=0.0, high=float(n), colours=SEQUENTIAL, alt=alt
-    )
+    drawing = draw_map_mosaic(volume, choose_cuts(volume, 7), high=float(n), colours=SEQUENTIAL, alt=alt)
     return book.add(drawing, _path(results, "coverage"), "keep")

@@ -163,9 +163,7 @@ def _fit_maps(results: SubjectResults, book: FigureBook, run: RunRecord) -> list
         inside = volume.values[np.isfinite(volume.values) & (volume.values != 0)]
         high = float(np.percentile(inside, 98)) if len(inside) else 1.0
         alt = f"{title} of {run.label}, axial slices, from 0 to {high:.3g}"
-        drawing = draw_map_mosaic(
-            volume, choose_cuts(volume, 7), low=0.0, high=high, colours=SEQUENTIAL, alt=alt
-        )
+        drawing = draw_map_mosaic(volume, choose_cuts(volume, 7), high=high, colours=SEQUENTIAL, alt=alt)
         median = float(np.median(inside)) if len(inside) else None
         maps.append(
             {
