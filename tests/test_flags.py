@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+from documents import contrast, factor, higher_node, make_document, run_node, transformations, write_model
 from flag_rows import (
     FURTHER_GROUPS,
     FURTHER_RUNS,
@@ -50,21 +51,12 @@ def model(tmp_path_factory):
     """Return a model file of both conditions, combined over runs."""
     x = ["trial_type.face", "trial_type.house", "trans_x", 1]
     convolve = {"Name": "Convolve", "Input": x[:2], "Model": "spm"}
-    one = {"Name": "face", "ConditionList": x[:1], "Weights": [1], "Test": "t"}
-    other = {"Name": "house", "ConditionList": x[1:2], "Weights": [1], "Test": "t"}
-    both = {"Name": "any", "ConditionList": x[:2], "Weights": [[1, 0], [0, 1]], "Test": "F"}
-    run = {"Level": "Run", "Name": "runLevel", "GroupBy": ["run", "subject"], "Contrasts": [one, other, both]}
-    run["Transformations"] = {
-        "Transformer": "pybids-transforms-v1",
-        "Instructions": [{"Name": "Factor", "Input": ["trial_type"]}, convolve],
-    }
-    run["Model"] = {"Type": "glm", "X": x}
-    subject = {"Level": "Subject", "Name": "subjectLevel", "GroupBy": ["subject", "contrast"]}
-    subject |= {"Model": {"Type": "meta", "X": [1]}, "DummyContrasts": {"Test": "t"}}
-    content = {"Name": "own", "BIDSModelVersion": "1.0.0", "Input": {"task": ["viewing"]}}
-    path = tmp_path_factory.mktemp("model") / "model_smdl.json"
-    path.write_text(json.dumps(content | {"Nodes": [run, subject]}))
-    return path
+    rules = [contrast("face", x[:1], [1]), contrast("house", x[1:2], [1])]
+    rules.append(contrast("any", x[:2], [[1, 0], [0, 1]], "F"))
+    run = run_node(x, Name="runLevel", Transformations=transformations(factor(), convolve), Contrasts=rules)
+    subject = higher_node("Subject", Name="subjectLevel", Model={"Type": "meta"})
+    document = make_document(run, subject, Name="own", Input={"task": ["viewing"]})
+    return write_model(document, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
@@ -169,12 +161,11 @@ def choices(tmp_path_factory):
     folder = tmp_path_factory.mktemp("choices")
     make_choices(folder)
     (folder / "filter.json").write_text('{"bold": {"run": "1"}}')
-    run = {"Level": "Run", "Name": "r", "GroupBy": ["run", "session", "task", "subject"]}
-    run["Model"] = {"Type": "glm", "X": [1, "trans_x"]}
-    run["Contrasts"] = [{"Name": "motion", "ConditionList": ["trans_x"], "Weights": [1], "Test": "t"}]
-    model = {"Name": "m", "BIDSModelVersion": "1.0.0", "Input": {"task": ["x", "y"]}, "Nodes": [run]}
+    groups, rules = ["run", "session", "task", "subject"], [contrast("motion", ["trans_x"], [1])]
+    run = run_node([1, "trans_x"], Name="r", GroupBy=groups, Contrasts=rules)
+    model = make_document(run, Input={"task": ["x", "y"]})
     (folder / "model.json").write_text(json.dumps(model))
-    run["Contrasts"].append({"Name": "no", "ConditionList": ["never"], "Weights": [1], "Test": "t"})
+    run["Contrasts"].append(contrast("no", ["never"], [1]))
     (folder / "invalid.json").write_text(json.dumps(model))
     return folder
 

@@ -5,13 +5,13 @@ each event) + white noise of deviation 1; a subject's own effect of a is 1.0 + 0
 from seed 0 in a fixed order, so that values of one subject do not change with the number of subjects.
 """
 
-import copy
 import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from documents import make_document, write_model
 
 from bidsapp.cli.main import main
 from bidsapp.plan import make_participant_plan
@@ -131,35 +131,9 @@ DATASET = {
 }
 
 
-def contrast(name, conditions, weights, test="t"):
-    """Return a contrast of a model."""
-    return {"Name": name, "ConditionList": list(conditions), "Weights": list(weights), "Test": test}
-
-
-def make_node(node, **changes):
-    """Return a copy of a node with other keys; None takes a key away, a dict goes into one."""
-    node = copy.deepcopy(node)
-    for key, value in changes.items():
-        if value is None:
-            node.pop(key, None)
-        elif key == "Model":
-            node["Model"] |= value
-        else:
-            node[key] = value
-    return node
-
-
 def make_model(*nodes, **changes):
     """Return a model document of these nodes, one after the other unless ``Edges`` says otherwise."""
-    document = {"Name": "m", "BIDSModelVersion": "1.0.0", "Input": {"task": ["t"]}, "Nodes": list(nodes)}
-    return document | changes
-
-
-def write_model(document, folder):
-    """Write a model and return its path."""
-    path = Path(folder) / "model-m_smdl.json"
-    path.write_text(json.dumps(document, indent=1))
-    return path
+    return make_document(*nodes, **({"Input": {"task": ["t"]}} | changes))
 
 
 def kept_index(dataset):

@@ -6,6 +6,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+from documents import make_document, run_node, write_model
 
 from bidsapp.cli.main import main
 
@@ -22,28 +23,14 @@ def dataset(tiny_dataset, tmp_path_factory):
         :, None, None
     ]
     nib.save(nib.Nifti1Image(labels.astype(np.int16), mask.affine), func / f"{STEM}_desc-halves_dseg.nii.gz")
-    document = {
-        "Name": "halves",
-        "BIDSModelVersion": "1.0.0",
-        "Input": {"task": ["viewing"], "run": [1]},
-        "Nodes": [
-            {
-                "Level": "Run",
-                "Name": "run",
-                "GroupBy": ["run", "subject"],
-                "Model": {
-                    "Type": "glm",
-                    "X": ["trial_type.face", 1],
-                    "HRF": {"Variables": ["trial_type.face"], "Model": "spm"},
-                    "Options": {"Mask": {"desc": ["halves"], "suffix": ["dseg"]}, "Aggregate": "mean"},
-                },
-                "DummyContrasts": {"Contrasts": ["trial_type.face"], "Test": "t"},
-            }
-        ],
+    more = {
+        "HRF": {"Variables": ["trial_type.face"], "Model": "spm"},
+        "Options": {"Mask": {"desc": ["halves"], "suffix": ["dseg"]}, "Aggregate": "mean"},
     }
-    path = folder.parent / "model-halves_smdl.json"
-    path.write_text(json.dumps(document))
-    return folder, path, labels
+    dummy = {"Contrasts": ["trial_type.face"], "Test": "t"}
+    node = run_node(["trial_type.face", 1], Model=more, DummyContrasts=dummy)
+    document = make_document(node, Input={"task": ["viewing"], "run": [1]})
+    return folder, write_model(document, folder.parent), labels
 
 
 @pytest.fixture(scope="module")

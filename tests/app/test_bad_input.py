@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from documents import factor_and_convolve
+from documents import contrast, factor_and_convolve, make_document, run_node, write_model
 
 from bidsapp.cli.main import main
 
@@ -55,25 +55,10 @@ def edit_confounds(dataset, subject, run, change):
     change(pd.read_csv(path, sep="\t", na_values="n/a")).to_csv(path, sep="\t", index=False, na_rep="n/a")
 
 
-def write_model(dataset, condition, **wanted):
-    model = {
-        "Name": "m",
-        "Input": wanted,
-        "BIDSModelVersion": "1.0.0",
-        "Nodes": [
-            {
-                "Level": "Run",
-                "Name": "runs",
-                "GroupBy": ["run", "subject"],
-                "Transformations": factor_and_convolve(),
-                "Model": {"Type": "glm", "X": ["trial_type.*", 1]},
-                "Contrasts": [{"Name": "c", "ConditionList": [condition], "Weights": [1], "Test": "t"}],
-            }
-        ],
-    }
-    path = dataset.parent / "model_smdl.json"
-    path.write_text(json.dumps(model))
-    return path
+def write_model_of(dataset, condition, **wanted):
+    rules = [contrast("c", [condition], [1])]
+    node = run_node(["trial_type.*", 1], Name="runs", Transformations=factor_and_convolve(), Contrasts=rules)
+    return write_model(make_document(node, Input=wanted), dataset.parent)
 
 
 def test_unknown_participant(call, out):
@@ -245,7 +230,7 @@ def test_output_folder_of_another_program(call, out):
 
 
 def test_model_with_a_condition_that_does_not_exist(call, dataset, out):
-    code, said = call("--model", write_model(dataset, "trial_type.hause"))
+    code, said = call("--model", write_model_of(dataset, "trial_type.hause"))
     assert code == 65
     assert "trial_type.hause" in said
     assert "Did you mean 'trial_type.house'" in said
@@ -254,9 +239,9 @@ def test_model_with_a_condition_that_does_not_exist(call, dataset, out):
 
 def test_fault_of_a_run_that_the_model_leaves_out_does_not_count(call, dataset):
     raw_events(dataset, "02", "2").unlink()
-    code, _ = call("--model", write_model(dataset, "trial_type.house", run=["1"]), "--dry-run")
+    code, _ = call("--model", write_model_of(dataset, "trial_type.house", run=["1"]), "--dry-run")
     assert code == 0
-    code, said = call("--model", write_model(dataset, "trial_type.house", run=["2"]), "--dry-run")
+    code, said = call("--model", write_model_of(dataset, "trial_type.house", run=["2"]), "--dry-run")
     assert code == 1
     assert "sub-02 task-viewing run-2 has no events file" in said
 

@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from documents import higher_node, make_document, write_model
 from effect_maps import write_effect_maps
 from scipy import ndimage, stats
 
@@ -149,11 +150,8 @@ def test_estimators_that_weigh_add_the_variances_of_a_pair_of_other_runs(maps, t
     for path in folder.glob("sub-*/*_contrast-stop_*"):
         path.rename(path.with_name(path.name.replace("task-x", "task-y")))
     item = {"Name": "difference", "Cells": ["stop", "go"], "Weights": [[1, -1]]}
-    design = {"Type": "glm", "X": [1], "Software": {"TaskGLM": {"SubjectContrasts": [item]}}}
-    node = {"Level": "Dataset", "Name": "both", "GroupBy": ["contrast"], "Model": design}
-    node["DummyContrasts"] = {"Test": "t"}
-    model = tmp_path / "model-both_smdl.json"
-    model.write_text(json.dumps({"Name": "both", "BIDSModelVersion": "1.0.0", "Nodes": [node]}))
+    design = {"Software": {"TaskGLM": {"SubjectContrasts": [item]}}}
+    model = write_model(make_document(higher_node("Dataset", Name="both", Model=design)), tmp_path)
     assert run(folder, tmp_path / "out", "--model", model, "--group-estimator", "fixed") == 0
     differences = (stacked(folder, "stop") - stacked(folder, "go"))[:, 8, 8, 8]
     names = [f"sub-*/*_contrast-{name}_stat-variance_statmap.nii.gz" for name in ("stop", "go")]
@@ -182,22 +180,9 @@ def test_subject_without_a_covariate_is_named_in_log_and_report(maps, tmp_path, 
 
 def test_model_without_earlier_nodes_takes_the_maps_that_its_input_names(maps, tmp_path):
     chosen = [f"{number:02d}" for number in range(3, 11)]
-    model = {
-        "Name": "chosen",
-        "BIDSModelVersion": "1.0.0",
-        "Input": {"task": ["x"], "space": ["MNI152NLin2009cAsym"], "contrast": ["stop"], "subject": chosen},
-        "Nodes": [
-            {
-                "Level": "Dataset",
-                "Name": "group",
-                "GroupBy": ["contrast"],
-                "Model": {"Type": "glm", "X": [1]},
-                "DummyContrasts": {"Test": "t"},
-            }
-        ],
-    }
-    (tmp_path / "model.json").write_text(json.dumps(model))
-    assert run(maps, tmp_path / "out", "--model", tmp_path / "model.json") == 0
+    wanted = {"task": ["x"], "space": ["MNI152NLin2009cAsym"], "contrast": ["stop"], "subject": chosen}
+    model = write_model(make_document(higher_node("Dataset", Name="group"), Input=wanted), tmp_path)
+    assert run(maps, tmp_path / "out", "--model", model) == 0
     record = record_of(tmp_path / "out")
     assert [one["name"] for one in record["contrasts"]] == ["stop"]
     assert [one["label"] for one in record["subjects"] if one["used"]] == [f"sub-{label}" for label in chosen]

@@ -1,9 +1,8 @@
 """What participants.tsv says of participants with estimates: matched, or told in words."""
 
-import json
-
 import pandas as pd
 import pytest
+from documents import higher_node, make_document, write_model
 
 from bidsapp.cli.main import main
 
@@ -126,10 +125,8 @@ def unreadable(request, tiny_dataset, results, tmp_path, capsys):
 
     def run(*arguments, node=None):
         if node:
-            content = {"Level": "Dataset", "Name": "all", "GroupBy": node["GroupBy"]}
-            content |= {"Model": {"Type": "glm", "X": node["X"]}, "DummyContrasts": {"Test": "t"}}
-            path = tmp_path / "model_smdl.json"
-            path.write_text(json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [content]}))
+            content = higher_node("Dataset", node["X"], Name="all", GroupBy=node["GroupBy"])
+            path = write_model(make_document(content), tmp_path)
             arguments = (*arguments, "--model", str(path))
         code = main([str(folder), str(results), "group", "--dry-run", *arguments])
         said = capsys.readouterr()
@@ -240,16 +237,7 @@ def test_a_column_of_another_number_is_a_covariate(plan):
 @pytest.fixture
 def model(tmp_path):
     """Return a model with the age in X, whatever its values are."""
-    node = {
-        "Level": "Dataset",
-        "Name": "datasetLevel",
-        "GroupBy": ["contrast"],
-        "Model": {"Type": "glm", "X": [1, "age"]},
-        "DummyContrasts": {"Test": "t"},
-    }
-    path = tmp_path / "model_smdl.json"
-    path.write_text(json.dumps({"Name": "ages", "BIDSModelVersion": "1.0.0", "Nodes": [node]}))
-    return path
+    return write_model(make_document(higher_node("Dataset", [1, "age"], Name="datasetLevel")), tmp_path)
 
 
 def test_a_model_makes_no_factor_of_numbers_with_a_text_among_them(plan, model):

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from documents import make_document, write_model
 from effect_maps import run_group, write_effect_maps
 from oracles import wilks
 from scipy import stats
@@ -277,8 +278,7 @@ def run_rows(folder, contrasts, people, x, asked, *words):
             for name, row in asked.items()
         ],
     }
-    model = folder / "m_smdl.json"
-    model.write_text(json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [node]}))
+    model = write_model(make_document(node), folder)
     words = ("--model", model, "--statistics", "height", *words)
     return run_group(maps, folder / "out", *words, shuffles=100)
 

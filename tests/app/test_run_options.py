@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from documents import contrast, factor, make_document, run_node, transformations, write_model
 
 from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_OK
@@ -99,27 +100,14 @@ def test_joint_f_over_a_finite_impulse_response(analyse, tmp_path):
     names = [f"trial_type.face_delay_{delay}" for delay in DELAYS]
     convolved = ["trial_type.face", "trial_type.house"]
     hrf = {"Variables": convolved, "Model": "fir", "Parameters": {"fir_delays": list(DELAYS)}}
-    contrast = {"Name": "anyFace", "ConditionList": names, "Weights": np.eye(3).tolist(), "Test": "F"}
-    model = {
-        "Name": "fir",
-        "BIDSModelVersion": "1.0.0",
-        "Input": {"task": ["viewing"]},
-        "Nodes": [
-            {
-                "Level": "Run",
-                "Name": "runLevel",
-                "GroupBy": ["run", "subject"],
-                "Transformations": {
-                    "Transformer": "pybids-transforms-v1",
-                    "Instructions": [{"Name": "Factor", "Input": ["trial_type"]}],
-                },
-                "Model": {"Type": "glm", "X": [*convolved, "trans_?", 1], "HRF": hrf},
-                "Contrasts": [contrast],
-            }
-        ],
-    }
-    path = tmp_path / "model-fir_smdl.json"
-    path.write_text(json.dumps(model))
+    node = run_node(
+        [*convolved, "trans_?", 1],
+        Name="runLevel",
+        Transformations=transformations(factor()),
+        Model={"HRF": hrf},
+        Contrasts=[contrast("anyFace", names, np.eye(3).tolist(), "F")],
+    )
+    path = write_model(make_document(node, Input={"task": ["viewing"]}), tmp_path)
     out, record = analyse("--model", str(path), "--noise-model", "ols", "--scaling", "none")
     design, mask, series = read_run(out, record)
     matrix = design.to_numpy()

@@ -4,6 +4,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from documents import make_document, run_node, transformations
 from nilearn.glm.first_level import make_first_level_design_matrix
 
 from bidsapp.design.run import make_run_design
@@ -15,20 +16,8 @@ FRAME_TIMES = np.arange(150) * 2.0 + 0.93
 
 
 def node_of(x, steps=(), **model):
-    document = {
-        "Name": "m",
-        "BIDSModelVersion": "1.0.0",
-        "Nodes": [
-            {
-                "Level": "Run",
-                "Name": "run",
-                "GroupBy": ["run", "subject"],
-                "Transformations": {"Transformer": "pybids-transforms-v1", "Instructions": list(steps)},
-                "Model": {"Type": "glm", "X": list(x), **model},
-            }
-        ],
-    }
-    return parse_model(json.dumps(document)).nodes[0]
+    node = run_node(x, Transformations=transformations(*steps), Model=model)
+    return parse_model(json.dumps(make_document(node))).nodes[0]
 
 
 @pytest.fixture

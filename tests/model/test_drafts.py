@@ -4,8 +4,9 @@ import copy
 import json
 
 import pytest
+from documents import make_node
 from three_conditions import RUN as RUN_NODE
-from three_conditions import SUBJECT, make_model, make_node
+from three_conditions import SUBJECT, make_model
 
 from bidsapp.errors import ModelError
 from bidsapp.model.read import parse_model

@@ -4,8 +4,9 @@ import copy
 import json
 
 import pytest
+from documents import contrast, make_document, make_node
 from three_conditions import RUN as THREE
-from three_conditions import contrast, make_model, make_node
+from three_conditions import make_model
 
 from bidsapp.errors import ModelError
 from bidsapp.model.read import parse_model
@@ -142,7 +143,7 @@ def test_written_model_is_read_the_same_without_notes():
 def test_condition_without_its_prefix_or_in_another_case(name):
     rule = contrast("c", [name, "trial_type.b"], [1, -1])
     run = copy.deepcopy(RUN) | {"Contrasts": [rule]}
-    model = parse_model(json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [run]}))
+    model = parse_model(json.dumps(make_document(run)))
     assert model.nodes[0].contrasts[0].conditions == ("trial_type.a", "trial_type.b")
     assert any(f"{name!r} is read as 'trial_type.a'" in note for note in model.notes)
 
@@ -152,7 +153,7 @@ def test_condition_that_may_be_two_columns_is_refused_with_both():
     run["Model"]["X"].insert(0, "response.a")
     run["Contrasts"] = [contrast("c", ["a"], [1])]
     with pytest.raises(ModelError, match=r"'a' may be 'response.a' or 'trial_type.a'"):
-        parse_model(json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [run]}))
+        parse_model(json.dumps(make_document(run)))
 
 
 def test_level_of_a_column_in_another_case():

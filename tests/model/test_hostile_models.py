@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from documents import make_document
 from three_conditions import SUBJECT
 
 from bidsapp.design.transformers.matlab import match_texts
@@ -46,10 +47,6 @@ def count_calls(work):
     return count
 
 
-def document(*nodes, **more):
-    return {"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": list(nodes), **more}
-
-
 def run_with(**changes):
     return RUN | changes
 
@@ -73,35 +70,39 @@ def diamond(n):
     edges = [{"Source": "run", "Destination": name} for name in names[:2]]
     for k in range(2, n):
         edges += [{"Source": names[2 * (k // 2) - j], "Destination": names[k]} for j in (1, 2)]
-    return document(*nodes, Edges=edges)
+    return make_document(*nodes, Edges=edges)
 
 
 HOSTILE = {
-    "conditions": lambda n: document(RUN | {"Contrasts": [contrast("c", [f"x.{k}" for k in range(n)])]}),
-    "10,000 conditions": lambda n: document(of_model(X=[f"x.{k}" for k in range(5 * n)])),
-    "conditions without prefix": lambda n: document(
+    "conditions": lambda n: make_document(RUN | {"Contrasts": [contrast("c", [f"x.{k}" for k in range(n)])]}),
+    "10,000 conditions": lambda n: make_document(of_model(X=[f"x.{k}" for k in range(5 * n)])),
+    "conditions without prefix": lambda n: make_document(
         of_model(X=[f"t.x{k}" for k in range(n)])
         | {"Contrasts": [contrast("c", [f"x{k}" for k in range(n)])]}
     ),
-    "conditions of many dots": lambda n: document(
+    "conditions of many dots": lambda n: make_document(
         of_model(X=["." * 150 + f"x{k}" for k in range(n)])
         | {"Contrasts": [contrast("c", [f"X{k}" for k in range(n)])]}
     ),
-    "contrasts": lambda n: document(RUN | {"Contrasts": [contrast(f"c{k}", ["a"]) for k in range(n)]}),
-    "wildcards": lambda n: document(of_model(X=[f"*{k}*a*" for k in range(n)])),
-    "wildcards of responses": lambda n: document(of_model(HRF={"Variables": ["*a*"] * n, "Model": "spm"})),
-    "dummy wildcards": lambda n: document(RUN | {"DummyContrasts": {"Contrasts": ["*a*"] * n, "Test": "t"}}),
-    "instructions": lambda n: document(
+    "contrasts": lambda n: make_document(RUN | {"Contrasts": [contrast(f"c{k}", ["a"]) for k in range(n)]}),
+    "wildcards": lambda n: make_document(of_model(X=[f"*{k}*a*" for k in range(n)])),
+    "wildcards of responses": lambda n: make_document(
+        of_model(HRF={"Variables": ["*a*"] * n, "Model": "spm"})
+    ),
+    "dummy wildcards": lambda n: make_document(
+        RUN | {"DummyContrasts": {"Contrasts": ["*a*"] * n, "Test": "t"}}
+    ),
+    "instructions": lambda n: make_document(
         steps(*({"Name": "Copy", "Input": ["a"], "Output": ["b"]} for _ in range(n)))
     ),
-    "names of an instruction": lambda n: document(
+    "names of an instruction": lambda n: make_document(
         steps({"Name": "Delete", "Input": [f"*a{k}*" for k in range(n)]})
     ),
-    "keys": lambda n: document(RUN, **{f"k{k}": k for k in range(n)}),
-    "comments": lambda n: document(RUN, **{f"_k{k}": k for k in range(n)}),
-    "labels": lambda n: document(RUN, Input={"subject": [f"sub-{k}" for k in range(n)]}),
-    "edges": lambda n: document(RUN, SUBJECT, Edges=[{"Source": "run", "Destination": "subject"}] * n),
-    "filters": lambda n: document(
+    "keys": lambda n: make_document(RUN, **{f"k{k}": k for k in range(n)}),
+    "comments": lambda n: make_document(RUN, **{f"_k{k}": k for k in range(n)}),
+    "labels": lambda n: make_document(RUN, Input={"subject": [f"sub-{k}" for k in range(n)]}),
+    "edges": lambda n: make_document(RUN, SUBJECT, Edges=[{"Source": "run", "Destination": "subject"}] * n),
+    "filters": lambda n: make_document(
         RUN,
         SUBJECT,
         Edges=[
@@ -109,10 +110,10 @@ HOSTILE = {
         ],
     ),
     "nested edges": lambda n: diamond(n // 20),
-    "nodes": lambda n: document(*(RUN | {"Name": f"n{k}"} for k in range(n // 20))),
-    "formula": lambda n: document(of_model(Formula="1 + " + " * ".join(f"a{k}" for k in range(n)))),
-    "software": lambda n: document(of_model(Software={f"P{k}": {"x": 1} for k in range(n)})),
-    "modulations": lambda n: document(
+    "nodes": lambda n: make_document(*(RUN | {"Name": f"n{k}"} for k in range(n // 20))),
+    "formula": lambda n: make_document(of_model(Formula="1 + " + " * ".join(f"a{k}" for k in range(n)))),
+    "software": lambda n: make_document(of_model(Software={f"P{k}": {"x": 1} for k in range(n)})),
+    "modulations": lambda n: make_document(
         of_model(
             HRF={"Variables": ["a"], "Model": "spm"},
             Software={
@@ -124,10 +125,10 @@ HOSTILE = {
             },
         )
     ),
-    "weights": lambda n: document(
+    "weights": lambda n: make_document(
         RUN | {"Contrasts": [contrast("c", ["a"]) | {"Weights": [[1]] * n, "Test": "F"}]}
     ),
-    "commas": lambda n: document(RUN, _more=[[k] for k in range(n)]),
+    "commas": lambda n: make_document(RUN, _more=[[k] for k in range(n)]),
 }
 
 
@@ -178,7 +179,7 @@ EXPLOSIONS = {
 @pytest.mark.parametrize("case", EXPLOSIONS)
 def test_transformations_that_multiply_variables_are_refused(case):
     node = run_with(Transformations={"Transformer": "pybids-transforms-v1", "Instructions": EXPLOSIONS[case]})
-    instructions = parse_model(json.dumps(document(node))).nodes[0].transformations
+    instructions = parse_model(json.dumps(make_document(node))).nodes[0].transformations
     made = namespace()
     with pytest.raises(ModelError, match=r"more than 5,000 variables|into more than 1000 parts"):
         transform(made, instructions)
@@ -198,7 +199,7 @@ QUERIES = {
 def test_a_long_query_costs_no_more_than_its_length(case, transformer):
     step = {"Name": "Filter", "Input": ["value"], "Query": QUERIES[case]}
     node = run_with(Transformations={"Transformer": transformer, "Instructions": [step]})
-    instructions = parse_model(json.dumps(document(node))).nodes[0].transformations
+    instructions = parse_model(json.dumps(make_document(node))).nodes[0].transformations
     assert count_calls(lambda: transform(namespace(), instructions)) < 20_000
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import references
+from documents import contrast, make_document, run_node, transformations
 
 from bidsapp.errors import ModelError
 from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text, make_json_schema
@@ -14,18 +15,13 @@ from bidsapp.records.model import TRANSFORMER_SETS
 
 DOCS = Path(__file__).parents[2] / "docs" / "models"
 EXAMPLES = sorted(DOCS.glob("*_smdl.json"))
-RUN = {
-    "Level": "Run",
-    "Name": "run",
-    "GroupBy": ["run", "subject"],
-    "Transformations": {
-        "Transformer": "pybids-transforms-v1",
-        "Instructions": [{"Name": "Convolve", "Input": ["trial_type.a"], "Model": "spm"}],
-    },
-    "Model": {"Type": "glm", "X": ["trial_type.a", 1], "Options": {"HighPassFilterCutoffHz": 0.01}},
-    "Contrasts": [{"Name": "a", "ConditionList": ["trial_type.a"], "Weights": ["1/2"], "Test": "t"}],
-}
-MODEL = {"Name": "m", "BIDSModelVersion": "1.0.0", "Input": {"task": ["t"]}, "Nodes": [RUN]}
+RUN = run_node(
+    ["trial_type.a", 1],
+    Transformations=transformations({"Name": "Convolve", "Input": ["trial_type.a"], "Model": "spm"}),
+    Model={"Options": {"HighPassFilterCutoffHz": 0.01}},
+    Contrasts=[contrast("a", ["trial_type.a"], ["1/2"])],
+)
+MODEL = make_document(RUN, Input={"task": ["t"]})
 # What the reader refuses, each by the path of the value that is wrong.
 WRONG = {
     ("Nodez",): [],

@@ -2,7 +2,7 @@ import copy
 import json
 
 import pytest
-from documents import factor_and_convolve
+from documents import contrast, factor_and_convolve, higher_node, make_document, run_node
 
 from bidsapp.errors import AppError, InputError, ModelError
 from bidsapp.model.read import parse_model, read_model
@@ -10,36 +10,12 @@ from bidsapp.records.model import INTERCEPT
 
 
 def document(**changes):
-    model = {
-        "Name": "stroop",
-        "BIDSModelVersion": "1.0.0",
-        "Input": {"task": ["stroop"]},
-        "Nodes": [
-            {
-                "Level": "Run",
-                "Name": "run",
-                "GroupBy": ["run", "subject"],
-                "Transformations": factor_and_convolve(),
-                "Model": {"Type": "glm", "X": ["trial_type.*", "trans_?", 1]},
-                "Contrasts": [
-                    {
-                        "Name": "conflict",
-                        "ConditionList": ["trial_type.incongruent", "trial_type.congruent"],
-                        "Weights": [1, "-1/1"[0:2]],
-                        "Test": "t",
-                    }
-                ],
-            },
-            {
-                "Level": "Subject",
-                "Name": "subject",
-                "GroupBy": ["subject", "contrast"],
-                "Model": {"Type": "meta", "X": [1]},
-                "DummyContrasts": {"Test": "t"},
-            },
-        ],
-    }
-    return {**model, **changes}
+    conflict = contrast("conflict", ["trial_type.incongruent", "trial_type.congruent"], [1, "-1"])
+    run = run_node(
+        ["trial_type.*", "trans_?", 1], Transformations=factor_and_convolve(), Contrasts=[conflict]
+    )
+    subject = higher_node("Subject", Model={"Type": "meta"})
+    return make_document(run, subject, **({"Name": "stroop", "Input": {"task": ["stroop"]}} | changes))
 
 
 def parse(model):

@@ -4,6 +4,7 @@ import json
 import pickle
 
 import pytest
+from documents import make_document
 
 from bidsapp.errors import ModelError
 from bidsapp.model.read import parse_model
@@ -99,7 +100,7 @@ def test_many_lines_are_told_in_short():
     contrast = {"Name": "c", "ConditionList": [1], "Weights": [1], "Type": "t"}
     node = {"Level": "Dataset", "Name": "d", "GroupBy": ["contrast"], "Model": {"Type": "glm", "X": [1]}}
     node["Contrasts"] = [contrast | {"Name": f"c{index}"} for index in range(20)]
-    text = json.dumps({"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [node]}, indent=1)
+    text = json.dumps(make_document(node), indent=1)
     (note,) = [note for note in parse_model(text, "m.json").notes if "Type" in note]
     assert len(note.lines) == 20
     assert note.count(",") == 7

@@ -4,16 +4,8 @@ import json
 import re
 
 import pytest
-from three_conditions import (
-    CONDITIONS,
-    DATASET,
-    RUN,
-    SUBJECT,
-    contrast,
-    make_model,
-    make_node,
-    make_three_conditions,
-)
+from documents import contrast, make_node
+from three_conditions import CONDITIONS, DATASET, RUN, SUBJECT, make_model, make_three_conditions
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, EXIT_DATA, EXIT_NO_INPUT, EXIT_NOT_BIDS, EXIT_USAGE
 from bidsapp.model.__main__ import main

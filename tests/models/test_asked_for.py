@@ -4,16 +4,8 @@ import json
 import re
 
 import pytest
-from three_conditions import (
-    CONDITIONS,
-    DATASET,
-    RUN,
-    SUBJECT,
-    column,
-    make_model,
-    make_node,
-    plan,
-)
+from documents import make_node
+from three_conditions import CONDITIONS, DATASET, RUN, SUBJECT, column, make_model, plan
 
 from bidsapp.errors import ModelError
 from bidsapp.model.read import parse_model

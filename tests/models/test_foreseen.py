@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from three_conditions import DATASET, RUN, SUBJECT, contrast, make_model, make_node, write_model
+from documents import contrast, make_node, write_model
+from three_conditions import DATASET, RUN, SUBJECT, make_model
 
 from bidsapp.errors import InputError, ModelError, find_cautions
 from bidsapp.plan import make_participant_plan

@@ -4,14 +4,8 @@ import json
 import re
 
 import pytest
-from three_conditions import (
-    CONDITIONS,
-    RUN,
-    contrast,
-    make_model,
-    make_node,
-    write_model,
-)
+from documents import contrast, make_node, write_model
+from three_conditions import CONDITIONS, RUN, make_model
 
 from bidsapp.errors import Caution, ModelError, find_cautions
 from bidsapp.model.read import parse_model

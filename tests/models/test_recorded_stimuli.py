@@ -10,9 +10,10 @@ import shutil
 
 import numpy as np
 import pytest
+from documents import make_node
 from nibabel import load
 from nilearn.glm.first_level.hemodynamic_models import compute_regressor
-from three_conditions import CONDITIONS, N_VOLUMES, RUN, TR, make_model, make_node, read_map, run_app
+from three_conditions import CONDITIONS, N_VOLUMES, RUN, TR, make_model, read_map, run_app
 
 RATE, START, SLOW, FAST = 10.0, -40.0, 0.04, 0.45
 TIMES = TR * np.arange(N_VOLUMES)

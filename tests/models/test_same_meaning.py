@@ -3,18 +3,8 @@
 import json
 
 import pytest
-from three_conditions import (
-    CONDITIONS,
-    DIGITS,
-    ESTIMATED,
-    RUN,
-    SUBJECT,
-    contrast,
-    make_model,
-    make_node,
-    read_map,
-    run_app,
-)
+from documents import contrast, make_node
+from three_conditions import CONDITIONS, DIGITS, ESTIMATED, RUN, SUBJECT, make_model, read_map, run_app
 
 A_MINUS_B, ALL = contrast("aMinusB", CONDITIONS[:2], [1, -1]), contrast("all", CONDITIONS, ["1/3"] * 3)
 # Effect and variance of sub-01, by other routes.

@@ -5,18 +5,9 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from documents import contrast, make_node
 from scipy import stats
-from three_conditions import (
-    CONDITIONS,
-    DATASET,
-    RUN,
-    SUBJECT,
-    contrast,
-    make_model,
-    make_node,
-    make_three_conditions,
-    run_app,
-)
+from three_conditions import CONDITIONS, DATASET, RUN, SUBJECT, make_model, make_three_conditions, run_app
 
 from bidsapp.names import make_label
 

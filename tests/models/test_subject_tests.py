@@ -7,19 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
+from documents import contrast, make_node, write_model
 from scipy import stats
-from three_conditions import (
-    CONDITIONS,
-    DATASET,
-    RUN,
-    SUBJECT,
-    contrast,
-    make_model,
-    make_node,
-    read_map,
-    run_app,
-    write_model,
-)
+from three_conditions import CONDITIONS, DATASET, RUN, SUBJECT, make_model, read_map, run_app
 
 from bidsapp.errors import ModelError
 from bidsapp.model.__main__ import main as model_command

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from documents import contrast, make_node, write_model
 from three_conditions import (
     CONDITIONS,
     DATASET,
@@ -10,13 +11,10 @@ from three_conditions import (
     ESTIMATED,
     RUN,
     SUBJECT,
-    contrast,
     make_model,
-    make_node,
     plan,
     read_map,
     run_app,
-    write_model,
 )
 
 from bidsapp.errors import ModelError

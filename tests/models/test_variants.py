@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from three_conditions import CONDITIONS, DATASET, RUN, SUBJECT, column, contrast, make_model, make_node, plan
+from documents import contrast, make_node
+from three_conditions import CONDITIONS, DATASET, RUN, SUBJECT, column, make_model, plan
 
 from bidsapp.errors import AppError, ModelError, find_cautions
 from bidsapp.model.read import parse_model

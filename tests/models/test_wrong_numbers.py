@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from documents import contrast, make_node, write_model
 from scipy.stats import ttest_rel
 from three_conditions import (
     CONDITIONS,
@@ -11,14 +12,11 @@ from three_conditions import (
     RUN,
     SUBJECT,
     column,
-    contrast,
     make_model,
-    make_node,
     make_three_conditions,
     plan,
     read_map,
     run_app,
-    write_model,
 )
 
 from bidsapp.errors import AppError, ModelError

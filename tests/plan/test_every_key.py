@@ -6,9 +6,10 @@ from typing import get_args
 
 import pytest
 import three_conditions
+from documents import contrast, factor, make_document, make_node, transformations
 from pydantic import BaseModel
 from synthetic import estimates_of, make_dataset, make_events, make_participants
-from three_conditions import SUBJECT, make_node
+from three_conditions import SUBJECT
 
 import bidsapp.plan.participant.make
 from bidsapp.errors import AppError, ModelError
@@ -20,11 +21,8 @@ from bidsapp.plan.group import make as group_plan
 from bidsapp.settings.parts import ModelOptions, Settings
 
 A_B = ["trial_type.a", "trial_type.b"]
-CONTRAST = {"Name": "diff", "ConditionList": A_B, "Weights": [1, -1], "Test": "t"}
-FACTOR = {
-    "Transformer": "pybids-transforms-v1",
-    "Instructions": [{"Name": "Factor", "Input": ["trial_type"]}],
-}
+CONTRAST = contrast("diff", A_B, [1, -1])
+FACTOR = transformations(factor())
 RUN = make_node(
     three_conditions.RUN,
     Transformations=FACTOR,
@@ -33,16 +31,11 @@ RUN = make_node(
     DummyContrasts={"Contrasts": ["trial_type.a"], "Test": "t"},
 )
 DATASET = make_node(three_conditions.DATASET, Model={"X": [1, "age"]})
-BASE = {
-    "Name": "m",
-    "BIDSModelVersion": "1.0.0",
-    "Input": {"task": ["task"]},
-    "Nodes": [RUN, SUBJECT, DATASET],
-    "Edges": [
-        {"Source": "run", "Destination": "subject"},
-        {"Source": "subject", "Destination": "dataset", "Filter": {"contrast": ["diff"]}},
-    ],
-}
+EDGES = [
+    {"Source": "run", "Destination": "subject"},
+    {"Source": "subject", "Destination": "dataset", "Filter": {"contrast": ["diff"]}},
+]
+BASE = make_document(RUN, SUBJECT, DATASET, Input={"task": ["task"]}, Edges=EDGES)
 RUN_MODEL, SUBJECT_MODEL, DATASET_MODEL = (("Nodes", index, "Model") for index in range(3))
 # Another value of each key of the schema, and where it stands.
 OTHERS = {

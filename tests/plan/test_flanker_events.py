@@ -1,10 +1,8 @@
 """The real flanker events, unedited: errors occur in some runs only, and columns differ between runs."""
 
-import json
-
 import pandas as pd
 import pytest
-from documents import factor_and_convolve
+from documents import contrast, factor_and_convolve, higher_node, make_document, run_node, write_model
 from makers.flanker import write_events
 from synthetic import MOTION
 
@@ -39,39 +37,13 @@ def dataset(tmp_path_factory):
 @pytest.fixture
 def model_of(tmp_path):
     def write(x, contrasts):
-        document = {
-            "Name": "flanker",
-            "BIDSModelVersion": "1.0.0",
-            "Input": {"task": ["flankertask"]},
-            "Nodes": [
-                {
-                    "Level": "Run",
-                    "Name": "run_level",
-                    "GroupBy": ["run", "subject"],
-                    "Transformations": factor_and_convolve(),
-                    "Model": {"Type": "glm", "X": [1, *x]},
-                    "Contrasts": [
-                        {
-                            "Name": name,
-                            "ConditionList": [f"trial_type.{c}" for c in weights],
-                            "Weights": list(weights.values()),
-                            "Test": "t",
-                        }
-                        for name, weights in contrasts.items()
-                    ],
-                },
-                {
-                    "Level": "Subject",
-                    "Name": "subject_level",
-                    "GroupBy": ["subject", "contrast"],
-                    "Model": {"Type": "glm", "X": [1]},
-                    "DummyContrasts": {"Test": "t"},
-                },
-            ],
-        }
-        path = tmp_path / "model-flanker_smdl.json"
-        path.write_text(json.dumps(document))
-        return path
+        rules = [
+            contrast(name, [f"trial_type.{c}" for c in weights], weights.values())
+            for name, weights in contrasts.items()
+        ]
+        run = run_node([1, *x], Name="run_level", Transformations=factor_and_convolve(), Contrasts=rules)
+        subject = higher_node("Subject", Name="subject_level")
+        return write_model(make_document(run, subject, Input={"task": ["flankertask"]}), tmp_path)
 
     return write
 

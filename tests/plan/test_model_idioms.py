@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from documents import make_document
 from synthetic import SUBJECTS, estimates_of, make_dataset, make_events, make_participants
 
 import bidsapp.plan.participant.make
@@ -45,7 +46,7 @@ def higher(level, group_by, x=(1,), **rest):
 @pytest.fixture
 def plans(tmp_path, monkeypatch):
     def make(*nodes, levels=LEVELS, columns=(), people=None, **entities):
-        document = {"Name": "m", "BIDSModelVersion": "1.0.0", "Input": {"task": "t"}, "Nodes": list(nodes)}
+        document = make_document(*nodes, Input={"task": "t"})
         if "Level" not in nodes[0]:
             document = nodes[0]
         path = tmp_path / "m_smdl.json"

@@ -1,9 +1,8 @@
 """Published layouts, and ones made like them: planned, or refused with the right reason; none crashes."""
 
-import json
-
 import numpy as np
 import pytest
+from documents import make_document, run_node, write_model
 
 from bidsapp.design.run import make_run_design
 from bidsapp.errors import InputError
@@ -77,11 +76,8 @@ def test_events_without_rows_have_no_model(layouts):
 
 
 def test_resting_state_is_planned_without_events(layouts, tmp_path):
-    path = tmp_path / "model-rest_smdl.json"
-    node = {"Level": "Run", "Name": "run", "GroupBy": ["run", "session", "subject"]}
-    node["Model"] = {"Type": "glm", "X": ["rot_?", "trans_?", 1]}
-    document = {"Name": "rest", "BIDSModelVersion": "1.0.0", "Input": {"task": ["rest"]}, "Nodes": [node]}
-    path.write_text(json.dumps(document))
+    node = run_node(["rot_?", "trans_?", 1], GroupBy=["run", "session", "subject"])
+    path = write_model(make_document(node, Input={"task": ["rest"]}), tmp_path)
     folder = layouts / "synthetic"
     plan = make_participant_plan(
         Settings(folder, tmp_path, ("participant",), model=ModelOptions(model=str(path), confounds="none"))

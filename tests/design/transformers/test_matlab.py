@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from documents import make_document, run_node, transformations
 
 from bidsapp.design.transformers.matlab import match_texts
 from bidsapp.design.transformers.transform import SETS, transform
@@ -26,15 +27,8 @@ TABLE = {
 
 
 def instructions(steps, transformer=MATLAB_SET):
-    node = {
-        "Level": "Run",
-        "Name": "run",
-        "GroupBy": ["run", "subject"],
-        "Transformations": {"Transformer": transformer, "Instructions": list(steps)},
-        "Model": {"Type": "glm", "X": [1]},
-    }
-    document = {"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [node]}
-    return parse_model(json.dumps(document)).nodes[0].transformations
+    node = run_node([1], Transformations=transformations(*steps, transformer=transformer))
+    return parse_model(json.dumps(make_document(node))).nodes[0].transformations
 
 
 def apply(*steps, table=TABLE):

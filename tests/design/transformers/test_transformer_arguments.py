@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from documents import make_document
 
 from bidsapp.design.transformers.transform import transform
 from bidsapp.design.transformers.variables import Namespace, Variable, as_values
@@ -126,7 +127,7 @@ CASES = [
 def outcome(transformer, name, arguments):
     """Return what a step makes of the columns, or why it is refused."""
     block = {"Transformer": transformer, "Instructions": [{"Name": name, **arguments}]}
-    document = {"Name": "m", "BIDSModelVersion": "1.0.0", "Nodes": [RUN | {"Transformations": block}]}
+    document = make_document(RUN | {"Transformations": block})
     rows = np.arange(len(ONSET))
     columns = {key: as_values(np.array(values, object)) for key, values in COLUMNS.items()}
     namespace = Namespace(
