@@ -253,7 +253,7 @@ def test_native_series_are_passed_over_for_standard_space(skeleton):
 def test_combined_echoes_are_preferred(skeleton):
     options = skeleton("ds210_outputs", "cuedSGT")
     dataset = read(**options)
-    assert len(dataset.runs) == 1
+    assert (len(dataset.runs), dataset.faults) == (1, ())
     assert "echo" not in dataset.runs[0].entities
 
 

@@ -10,11 +10,11 @@ from bidsapp.inputs.dataset.roots import find_roots
 BOLD = "sub-01/func/sub-01_task-x_desc-preproc_bold.nii.gz"
 
 
-def make(folder, *files, kind="raw"):
+def make(folder, *files, kind="raw", **more):
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    about = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": kind}
+    about = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": kind} | more
     (folder / "dataset_description.json").write_text(json.dumps(about))
 
 
@@ -46,3 +46,28 @@ def test_a_folder_without_any_preprocessed_image_is_told(tmp_path):
     make(tmp_path, "sub-01/func/sub-01_task-x_bold.nii.gz")
     with pytest.raises(InputError, match="No derivatives with preprocessed BOLD"):
         find_roots(tmp_path, ())
+
+
+@pytest.mark.parametrize(
+    ("link", "raw"),
+    [
+        ("../../raw data", "study/raw data"),
+        ("{}/study/raw%20data", "study/raw data"),
+        ("file://{}/study/raw%20data", "study/raw data"),
+        # Without a subject, absent, none, of another kind.
+        ("../../empty", None),
+        ("../../nowhere", None),
+        ("", None),
+        (1, None),
+    ],
+)
+@pytest.mark.parametrize(("place", "above"), [("derivatives", "study"), ("other", "study/other/prep")])
+def test_the_raw_dataset_of_a_derivative_is_where_its_link_says_else_above(tmp_path, link, raw, place, above):
+    for name in ("raw data/sub-01", "sub-01", "empty", f"{place}/prep"):
+        (tmp_path / "study" / name).mkdir(parents=True)
+    folder = tmp_path / "study" / place / "prep"
+    target = link.format(tmp_path) if isinstance(link, str) else link
+    make(folder, BOLD, kind="derivative", DatasetLinks={"raw": target})
+    found, derivatives = find_roots(folder, ())
+    assert found.resolve() == tmp_path / (raw or above)
+    assert derivatives == {"prep": folder}

@@ -63,6 +63,8 @@ def test_columns_of_the_first_fmriprep_are_known():
     [
         (VERSION_1_0, "motion12", "no column 'trans_x_derivative1', which motion12 needs"),
         (VERSION_20, "acompcor20", "12 components for acompcor20"),
+        (MOTION, "acompcor", "0 components for acompcor"),
+        (MOTION, "tcompcor", "0 components for tcompcor"),
         (MOTION, "aroma", "no ICA-AROMA columns"),
     ],
 )

@@ -90,6 +90,27 @@ def test_times_of_another_unit_are_an_error(onset, duration, text):
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("largest", "unit"),
+    [
+        (101.0, "tenths of seconds"),
+        (1000.0, "tenths of seconds"),
+        (1001.0, "hundredths of seconds"),
+        (1e4, "hundredths of seconds"),
+        (10001.0, "milliseconds"),
+        (1e5, "milliseconds"),
+        (100001.0, "microseconds"),
+        (1e8, "microseconds"),
+        (1e8 + 1, None),
+    ],
+)
+def test_the_unit_is_the_largest_in_which_the_times_fit_into_the_run(largest, unit):
+    with pytest.raises(InputError) as caught:
+        check([101.0, largest], [1.0, 1.0])
+    assert ("are they" in str(caught.value)) == (unit is not None)
+    assert unit is None or f"are they {unit}?" in str(caught.value)
+
+
 def test_half_of_the_time_with_several_events_is_the_limit():
     assert check([0.0, 4.0], [12.0, 12.0]) == []
     assert check([0.0, 4.0], [12.5, 12.0])

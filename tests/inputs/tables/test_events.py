@@ -53,6 +53,15 @@ def test_file_without_events_is_an_empty_table_with_a_note(write, text):
     assert table.attrs["notes"]
 
 
+def test_columns_of_a_file_without_events_are_kept(write):
+    table = read_events(write("onset\tduration\ttrial_type\n"))
+    assert list(table.columns) == ["onset", "duration", "trial_type"]
+    assert table.attrs["notes"] == ("the events file has no event",)
+    assert read_events(write("")).attrs["notes"] == ("the events file is empty",)
+    with pytest.raises(InputError, match="no column 'duration'"):
+        read_events(write("onset\ttrial_type\n"))
+
+
 def test_byte_order_mark_is_no_part_of_the_first_name(write):
     assert list(read_events(write("onset\tduration\n1\t2\n", "utf-8-sig")).columns) == ["onset", "duration"]
 
