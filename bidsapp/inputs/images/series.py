@@ -277,7 +277,7 @@ def open_series(
         crop=crop,
         kernels=smoothing,
         index=index,
-        n_threads=max(1, n_threads),
+        n_threads=n_threads,
         gaps=gaps,
         without=without,
         weights=weights,

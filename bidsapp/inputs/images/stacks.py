@@ -76,8 +76,8 @@ def read_stack(
 
 
 def count_share(share: float, n_inputs: int) -> int:
-    """Return how many inputs a share is, at least one."""
-    return max(1, math.ceil(share * n_inputs - 1e-9))
+    """Return how many inputs a share above 0 is."""
+    return math.ceil(share * n_inputs - 1e-9)
 
 
 def _read_rows(

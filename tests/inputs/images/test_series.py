@@ -128,6 +128,21 @@ def test_a_file_cut_off_is_named_with_the_byte(tmp_path, geometry, values, part)
         read_all(open_series(path, geometry))
 
 
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [(0.0, "volume 1 of 7"), (0.5, "volume 1 of 7"), (2.5, "volume 3 of 7"), (6.5, "volume 7 of 7")],
+)
+def test_the_volume_at_which_a_file_is_cut_off_is_named(tmp_path, geometry, values, part, said):
+    path = save(tmp_path / "bold.nii", values, "f4")
+    begin = path.stat().st_size - values.size * 4
+    byte = begin + int(part * values[..., 0].size * 4)
+    path.write_bytes(path.read_bytes()[:byte])
+    with pytest.raises(InputError) as caught:
+        read_all(open_series(path, geometry))
+    assert f"stopped at byte {byte:,} of {begin + values.size * 4:,} " in str(caught.value)
+    assert f"({said};" in str(caught.value)
+
+
 def test_a_header_cut_off_is_named(tmp_path, geometry, values):
     path = save(tmp_path / "bold.nii.gz", values, "f4")
     path.write_bytes(path.read_bytes()[:60])
@@ -140,7 +155,7 @@ def test_a_wrong_checksum_is_found(tmp_path, geometry, values):
     content = bytearray(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=0))
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is damaged"):
+    with pytest.raises(InputError, match=r"is damaged: .* \(volume 7 of 7;"):
         read_all(open_series(path, geometry))
 
 
