@@ -14,8 +14,8 @@ from bidsapp.inference.pvalues import TIE
 from bidsapp.inference.thresholds.surviving import TAILS
 from bidsapp.participant.noise_record import ORDER_RULE
 from bidsapp.records.maps import LEAST_SQUARES, SCORE_T
-from bidsapp.stats.noise.models import parse_noise_model
 from bidsapp.version import __version__
+from bidsapp.vocabulary.noise import NOISE_MODELS
 from bidsapp.vocabulary.quantities import QUANTITIES as WORDS
 from bidsapp.vocabulary.statistics import STATISTICS
 
@@ -144,7 +144,7 @@ def input_facts(field):
 
 
 def is_corrected(c):
-    return parse_noise_model(c.settings.run.noise_model)[0] == "reml"
+    return NOISE_MODELS[c.settings.run.noise_model].is_corrected
 
 
 def order(c):

@@ -10,7 +10,9 @@ import pytest
 from bidsapp.inference import statistics, thresholds
 from bidsapp.stats.group.estimators import FITS, FITS_BY_GROUP
 from bidsapp.stats.group.flip_scores import SCORES
+from bidsapp.stats.noise.autocorrelation import METHODS
 from bidsapp.vocabulary.estimators import ESTIMATORS
+from bidsapp.vocabulary.noise import NOISE_MODELS
 from bidsapp.vocabulary.quantities import QUANTITIES
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
@@ -146,6 +148,7 @@ def test_every_word_has_what_it_names_and_nothing_is_without_a_word():
     assert set(FITS) == set(ESTIMATORS)
     assert set(FITS_BY_GROUP) == {row.name for row in ESTIMATORS.values() if row.allows_variance_groups}
     assert set(SCORES) == set(ESTIMATORS) - {"ols"}
+    assert set(METHODS) == {row.method for row in NOISE_MODELS.values()}
     assert list(statistics.STATISTICS) == list(STATISTICS)
     assert list(thresholds.THRESHOLDS) == list(THRESHOLDS)
     assert {row.observed for row in STATISTICS.values()} - {None} <= set(QUANTITIES)

@@ -12,8 +12,9 @@ from bidsapp.records.documents import Document
 from bidsapp.records.maps import Estimate, Geometry, JointEstimate
 from bidsapp.records.plan import RunFit
 from bidsapp.stats.noise.check import FEWEST, check_noise, choose_sample
-from bidsapp.stats.noise.models import most_lags, name_noise_model, parse_noise_model, warn_of_size
+from bidsapp.stats.noise.models import most_lags, name_noise_model, warn_of_size
 from bidsapp.stats.run.glm import FittedRun
+from bidsapp.vocabulary.noise import NOISE_MODELS
 
 ORDER_RULE = (
     "ceil(4 s / repetition time), at most one for 6 residual dof beyond 20; at least 4, or one for 18 "
@@ -120,7 +121,7 @@ def noise_fields(noise: Document, estimate: Estimate | JointEstimate | None = No
         "NoiseModel": noise["model"],
         "NoiseOrder": noise["order"],
         "NoiseModelRequested": noise["requested"],
-        "NoiseOrderRule": ORDER_RULE if noise["requested"] == "auto" else None,
+        "NoiseOrderRule": ORDER_RULE if NOISE_MODELS[noise["requested"]].order is None else None,
         "DegreesOfFreedomMethod": (
             "Satterthwaite, restricted information" if corrected else "volumes less the rank of the design"
         ),
@@ -149,7 +150,7 @@ def _largest_left(noise: Document, group: Document) -> Any:
 
 def caution_of_noise(noise: Document, repetition_time: float) -> list[Caution]:
     """Return what the user should know of the noise model of a run."""
-    order, median = parse_noise_model(noise["requested"])[1], noise["dof"][1]
+    order, median = NOISE_MODELS[noise["requested"]].order, noise["dof"][1]
     cautions = [warn_of_size(noise["requested"], repetition_time)]
     if noise["corrected"] and median is not None and median < FEW_DOF:
         cautions.append(

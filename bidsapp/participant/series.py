@@ -25,9 +25,8 @@ from bidsapp.stats.noise.time_model import make_time_model
 from bidsapp.stats.run.aggregation import aggregate_series
 from bidsapp.stats.run.glm import FittedRun, fit_run_glm, make_residuals
 from bidsapp.stats.run.sums import SeriesSums, accumulate, join_sums
+from bidsapp.vocabulary.noise import NOISE_MODELS
 
-# This noise model is there to compare with nilearn, whose percent is of the mean over all volumes.
-LIKE_NILEARN = "ar1"
 # A run of which a larger part of the volumes holds no data is a broken file.
 MOST_EMPTY = 0.25
 # A brain mask holds most of the voxels that are as bright as brain; scalp and eyes are fewer.
@@ -216,7 +215,7 @@ def _sum_runs(
 ) -> tuple[SeriesSums, list[Gaps], list[Sample]]:
     """Return the sums over time of all runs of a fit, what the series of each lacks, and samples of them."""
     model = make_time_model(fit.design.matrix, fit.keep, [rows.start for rows in fit.rows])
-    if options.noise_model == LIKE_NILEARN:
+    if NOISE_MODELS[options.noise_model].means_all:
         model = replace(model, baseline=model.keep)
     # Runs that are fitted together share the coefficients: those of the shortest repetition time.
     repetition_time = min(run.repetition_time for run in fit.runs)

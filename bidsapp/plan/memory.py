@@ -13,7 +13,8 @@ from bidsapp.inputs.images.series import BLOCK_VOLUMES
 from bidsapp.records.maps import Run
 from bidsapp.records.plan import RunFit, SubjectPlan
 from bidsapp.settings.parts import RunOptions
-from bidsapp.stats.noise.models import SMOOTHING_LEVELS, WATCHED_VOXELS, count_lags, parse_noise_model
+from bidsapp.stats.noise.models import SMOOTHING_LEVELS, WATCHED_VOXELS, count_lags
+from bidsapp.vocabulary.noise import NOISE_MODELS
 
 # The interpreter with all libraries, compiled loops and a report, measured on Linux with the pinned packages.
 BASE_GB = 0.29
@@ -123,7 +124,7 @@ def _fit_bytes(fit: RunFit, options: RunOptions, n_threads: int) -> tuple[int, i
     fitted += _noise_bytes(options, len(fit.design.matrix), n_voxels, grid)
     rows = [len(contrast.weights) for contrast in fit.contrasts]
     # Degrees of freedom have a map where each voxel has its own.
-    with_dof = int(parse_noise_model(options.noise_model)[0] == "reml")
+    with_dof = int(NOISE_MODELS[options.noise_model].is_corrected)
     kept = n_voxels * DOUBLE * sum(n + n * n + with_dof for n in rows)
     # The first component of a region needs the whole series, once as it is and once put together.
     held = 2 * n_voxels * len(fit.design.matrix) * SINGLE if fit.aggregate == "pca" else 0

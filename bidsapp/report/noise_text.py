@@ -5,19 +5,12 @@ from collections.abc import Sequence
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.scale import short
 from bidsapp.settings.config import read_saved
+from bidsapp.vocabulary.noise import NOISE_MODELS
 
-SIMPLE = {
-    "ols": "Serial correlation was not modelled (ordinary least squares).",
-    "ar1": (
-        "Serial correlation was modelled in every voxel as a first-order autoregressive process, its "
-        "coefficient estimated from the residuals and cut to steps of 0.01 as nilearn does [@abraham2014], "
-        "and removed by prewhitening [@worsley2002]."
-    ),
-    "ar1-reml": (
-        "Serial correlation was modelled in every voxel as a first-order autoregressive process, its "
-        "coefficient estimated by restricted maximum likelihood, and removed by prewhitening [@worsley2002]."
-    ),
-}
+# What the text says of every run, where it is the same whatever was found.
+SIMPLE = {row.name: row.says for row in NOISE_MODELS.values() if row.says}
+OF_ANY_ORDER = {row.name for row in NOISE_MODELS.values() if row.order is None}
+WHITE = {row.name for row in NOISE_MODELS.values() if row.order == 0}
 
 
 def say_noise(record: Document) -> str:
@@ -41,7 +34,7 @@ def _say_corrected(noise: Sequence[Document]) -> str:
     if not noise:
         return ""
     orders = " or ".join(str(order) for order in sorted({each["order"] for each in noise}))
-    is_auto = any(each["requested"] == "auto" for each in noise)
+    is_auto = any(each["requested"] in OF_ANY_ORDER for each in noise)
     rule = " (lags up to 4 s, fewer in short runs)" if is_auto else ""
     known = [each["dof"] for each in noise if each["dof"][1] is not None]
     span = ""
@@ -61,7 +54,7 @@ def _say_corrected(noise: Sequence[Document]) -> str:
 def say_noise_smoothing(record: Document) -> str:
     """Say how noise coefficients were smoothed; white noise has none."""
     fwhm = read_saved(record["settings"]).run.noise_smoothing_fwhm
-    if not fwhm or {run["noise_model"] for run in record["runs"]} == {"ols"}:
+    if not fwhm or {run["noise_model"] for run in record["runs"]} <= WHITE:
         return ""
     known = [(run.get("noise") or {}).get("share") for run in record["runs"]]
     shares = sorted(share for share in known if share is not None)

@@ -12,6 +12,7 @@ from typing import Literal, get_type_hints
 
 from bidsapp.settings.declare import Part, as_percent, as_z, option
 from bidsapp.vocabulary.estimators import ESTIMATORS
+from bidsapp.vocabulary.noise import NOISE_MODELS
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -114,15 +115,6 @@ class ModelOptions(Part):
     )
 
 
-NOISE_MODELS = (
-    "auto",
-    *(f"ar{order}-reml" for order in range(1, 13)),
-    "ar1",
-    *(f"ar{order}" for order in range(2, 7)),
-    "ols",
-)
-
-
 @dataclass(frozen=True)
 class RunOptions(Part):
     """How a run is fitted."""
@@ -133,7 +125,7 @@ class RunOptions(Part):
         "corrected for its estimation; auto takes the order from the repetition time (lags up to 4 s), "
         "arN-reml has order N (ar2 to ar6, too). To compare: ar1-reml, first order without the correction; "
         "ar1, nilearn's estimator; ols, white.",
-        choices=NOISE_MODELS,
+        choices=tuple(NOISE_MODELS),
     )
     scaling: Literal["percent", "none"] = option(
         "percent", "Unit of the effects: percent of the voxel's mean, or none (the images' own)."

@@ -1,1 +1,1 @@
-"""Every quantity, statistic, threshold and estimator by name, with its words; imports nothing."""
+"""Every quantity, statistic, threshold, estimator and noise model by name, in words; imports nothing."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MAX_AR_ORDER = 12
+from bidsapp.vocabulary.noise import MAX_ORDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ _ROWS = (
     Quantity("ar1", "first autoregressive coefficient of the noise", "arbitrary"),
     *(
         Quantity(f"ar{k}", f"autoregressive coefficient {k} of the noise", "arbitrary")
-        for k in range(2, MAX_AR_ORDER + 1)
+        for k in range(2, MAX_ORDER + 1)
     ),
     Quantity("tsnr", "temporal signal-to-noise ratio: mean over standard deviation over time", "arbitrary"),
     Quantity("coverage", "number of inputs with data", "count"),

@@ -14,12 +14,12 @@ from bidsapp.records.arrays import Labels, Map, Maps, Matrix
 from bidsapp.stats.noise import whitening
 from bidsapp.stats.noise.autoregression import make_bins, to_coefficients
 from bidsapp.stats.noise.lagged_design import LaggedDesign, make_lagged_design
-from bidsapp.stats.noise.models import parse_noise_model
 from bidsapp.stats.noise.newton import LARGEST_PARTIAL
 from bidsapp.stats.noise.reml import REML_GRID, find_reml_bins
 from bidsapp.stats.noise.residual_sums import ResidualSums, make_residual_sums
 from bidsapp.stats.noise.restricted_likelihood import estimate_z
 from bidsapp.stats.noise.uncertainty import Uncertainty, assess_noise
+from bidsapp.vocabulary.noise import NOISE_MODELS
 
 if TYPE_CHECKING:
     from bidsapp.stats.run.sums import SeriesSums
@@ -99,18 +99,21 @@ def estimate_noise(
     ----------
     sums : SeriesSums
     name : str
-        As in ``noise.models.parse_noise_model``; the order is that of the sums.
+        As in ``vocabulary.noise``; the order is that of the sums.
     smooth : Smoother or None
         Smooths a map (n_voxels,), NaN where there is no value; applied to the coefficients of first-order
         models and to z of the others, of whose uncertainty its ``share`` is left.
     """
-    kind, _ = parse_noise_model(name)
-    if kind == "ols":
-        return _share_bins(sums, np.zeros((1, 0)), np.zeros(np.count_nonzero(sums.usable), int))
-    if kind == "nilearn":
-        return estimate_like_nilearn(sums, smooth)
-    if kind == "reml":
-        return estimate_by_likelihood(sums, smooth, n_threads)
+    return METHODS[NOISE_MODELS[name].method](sums, smooth, n_threads)
+
+
+def take_as_white(sums: "SeriesSums", _smooth: Smoother | None = None, _n_threads: int = 1) -> Noise:
+    """Return noise without any correlation."""
+    return _share_bins(sums, np.zeros((1, 0)), np.zeros(np.count_nonzero(sums.usable), int))
+
+
+def estimate_on_grid(sums: "SeriesSums", smooth: Smoother | None = None, n_threads: int = 1) -> Noise:
+    """Return AR(1) noise of the greatest restricted likelihood among some coefficients."""
     found = find_reml_bins(sums, np.flatnonzero(sums.usable), n_threads=n_threads)
     if smooth is not None:
         smoothed = _smooth_usable(sums, REML_GRID[found], smooth)
@@ -118,7 +121,7 @@ def estimate_noise(
     return _share_bins(sums, REML_GRID[:, None], found)
 
 
-def estimate_like_nilearn(sums: "SeriesSums", smooth: Smoother | None = None) -> Noise:
+def estimate_like_nilearn(sums: "SeriesSums", smooth: Smoother | None = None, _n_threads: int = 1) -> Noise:
     """Return AR(1) noise by nilearn's estimator: Yule-Walker on the residuals, cut to bins of 0.01."""
     n_volumes = sums.model.n_volumes
     none, one = residual_autocovariances(sums)
@@ -163,6 +166,14 @@ def estimate_by_likelihood(sums: "SeriesSums", smooth: Smoother | None = None, n
     share = 1.0 if smooth is None else smooth.share
     uncertainty = assess_noise(design, noise.bins, partials, centres, share=share, n_threads=n_threads)
     return replace(noise, likelihood=Likelihood(design, residuals, uncertainty, at_limit))
+
+
+METHODS: dict[str, Callable[["SeriesSums", Smoother | None, int], Noise]] = {
+    "ols": take_as_white,
+    "grid": estimate_on_grid,
+    "nilearn": estimate_like_nilearn,
+    "likelihood": estimate_by_likelihood,
+}
 
 
 def _smooth_usable(sums: "SeriesSums", values: Map, smooth: Smoother | None) -> Map:

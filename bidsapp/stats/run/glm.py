@@ -86,7 +86,7 @@ def fit_run_glm(
     Parameters
     ----------
     noise_model : str
-        See ``noise.models.parse_noise_model``; the order of ``auto`` is that of the sums.
+        See ``vocabulary.noise``; the order of ``auto`` is that of the sums.
     smooth : noise_smoothing.Smoother or None
         Smooths maps of noise coefficients, see ``autocorrelation.estimate_noise``.
     """

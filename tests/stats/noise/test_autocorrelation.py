@@ -7,18 +7,18 @@ import pytest
 from scipy.linalg import toeplitz
 
 from bidsapp.errors import SettingsError
+from bidsapp.settings.parts import RunOptions
 from bidsapp.stats.noise.autocorrelation import estimate_noise
 from bidsapp.stats.noise.models import (
-    MEASURED_SIZES,
     choose_order,
     count_lags,
     expected_size,
     most_lags,
-    parse_noise_model,
     warn_of_size,
 )
 from bidsapp.stats.noise.time_model import make_time_model
 from bidsapp.stats.run.sums import accumulate, join_sums
+from bidsapp.vocabulary.noise import NOISE_MODELS
 
 N_VOLUMES = 100
 
@@ -117,8 +117,8 @@ def test_nilearn_bins_cut_towards_zero(rng):
 
 @pytest.mark.parametrize("name", ["ar0", "ar7", "arma", "ar", "ar12", "ar13-reml", "ar0-reml", "ar-reml"])
 def test_unknown_noise_models_are_refused(name):
-    with pytest.raises(SettingsError, match="Unknown noise model"):
-        parse_noise_model(name)
+    with pytest.raises(SettingsError, match="--noise-model: .* is not one of auto, ar1-reml"):
+        RunOptions(noise_model=name)
 
 
 def test_reml_of_runs_fitted_together_has_the_greatest_restricted_likelihood(rng):
@@ -186,14 +186,14 @@ def test_expected_sizes_are_the_means_of_the_page(name):
         r"^\| ([\d.]+) \| [^|]+ \| (?:blocks|events) \|(.*)$", NOISE_PAGE.read_text(), re.MULTILINE
     )
     column = 1 + COLUMNS.index(name)
-    for time, expected in MEASURED_SIZES[parse_noise_model(name)[0]]:
+    for time, expected in NOISE_MODELS[name].sizes:
         sizes = [float(row.split("|")[column].split()[0]) for at, row in rows if float(at) == time]
         assert len(sizes) >= 2
         assert expected == pytest.approx(np.mean(sizes), abs=0.006)
 
 
 def test_expected_sizes_lie_between_those_measured_and_stay_beyond_the_ends():
-    (first, _), *_, (last, least) = MEASURED_SIZES["grid"]
+    (first, _), *_, (last, least) = NOISE_MODELS["ar1-reml"].sizes
     assert expected_size("ar1-reml", first / 2) == expected_size("ar1-reml", first)
     assert expected_size("ar1-reml", 2 * last) == least
     middle = expected_size("ar1-reml", np.sqrt(0.5 * 0.8))
