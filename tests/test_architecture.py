@@ -144,6 +144,19 @@ def test_a_plan_waits_for_no_slow_import():
     assert done.stdout.strip() == "[]"
 
 
+def test_names_of_rows_are_asked_for_where_they_are_bound_alone():
+    names = set(THRESHOLDS) | {name for name in NOISE_MODELS if name.endswith("-reml")}
+    bound = ("vocabulary", "inference/thresholds")
+    found = {
+        (str(path.relative_to(PACKAGE)), node.value)
+        for path in modules()
+        if not str(path.relative_to(PACKAGE)).startswith(bound)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in names
+    }
+    assert found == set()
+
+
 def test_every_word_has_what_it_names_and_nothing_is_without_a_word():
     assert set(FITS) == set(ESTIMATORS)
     assert set(FITS_BY_GROUP) == {row.name for row in ESTIMATORS.values() if row.allows_variance_groups}

@@ -31,7 +31,9 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 if TYPE_CHECKING:
     from bidsapp.group.write import GroupResult
 
-# Columns that readers look for in tables of TFCE, whose rows are no clusters at the cluster-forming p.
+# Columns that readers look for in tables of a statistic of whole maps, whose rows are no clusters at the
+# cluster-forming p.
+OF_MAPS = {name for name, row in STATISTICS.items() if row.needs == "maps"}
 OF_CLUSTERS = {name: row.column for name, row in STATISTICS.items() if row.needs == "clusters"}
 NO_CLUSTER = "n/a: rows are no clusters at the cluster-forming p. The table of {} has the p of these."
 EFFECT_COLUMNS = {
@@ -90,7 +92,7 @@ class TableWriter:
             for kind, frame in (("clusters", clusters), ("peaks", peaks))
         }
         about = describe_atlases(self._atlases) | _describe_own(own, threshold)
-        if threshold.name == "maxTFCE" and inference is not None:
+        if THRESHOLDS[threshold.name].statistic in OF_MAPS and inference is not None:
             elsewhere = [name for name in OF_CLUSTERS if name in inference.statistics]
             empty = dict.fromkeys((OF_CLUSTERS[name] for name in elsewhere), np.nan)
             frames["clusters"] = frames["clusters"].assign(**empty)

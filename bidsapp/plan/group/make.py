@@ -421,7 +421,8 @@ def _check_repeats(
     repeated = [name for name in dict.fromkeys(subjects) if subjects.count(name) > 1]
     if not repeated or _has_own_means(design, subjects, repeated):
         return
-    known = estimator == "sandwich" or (estimator == "ols" and _all_between(design, contrasts, subjects))
+    counts = ESTIMATORS[estimator].needs_subjects  # which inputs are of one subject
+    known = counts or (estimator == "ols" and _all_between(design, contrasts, subjects))
     rows = design.matrix[[name == repeated[0] for name in subjects]]
     if not known or np.ptp(rows, axis=0).max(initial=0.0) == 0:
         raise ModelError(
