@@ -20,16 +20,8 @@ BARE_VALUES = {"--dry-run": ("text", "json"), "--list-participants": ("all", "un
 # The same for flags that take any words.
 BARE_NAMES = {"--across-contrasts": "all"}
 LISTS = ("labels", "list", "paths", "words", "names")
-METAVARS = {
-    "labels": "LABEL",
-    "label": "LABEL",
-    "list": "NAME",
-    "paths": "PATH",
-    "path": "PATH",
-    "int": "N",
-    "float": "X",
-    "memory": "GB",
-}
+METAVARS = {"labels": "LABEL", "label": "LABEL", "list": "NAME", "paths": "PATH", "path": "PATH"}
+METAVARS |= {"int": "N", "float": "X", "memory": "GB"}
 EPILOG = """\
 Flags may be written with - or _, labels with or without their prefix, lists with spaces or commas.
 Exit codes: 0 done; 1 a participant, group model or report failed; 16 not a BIDS dataset; 17 unknown level;
@@ -41,8 +33,7 @@ Exit codes: 0 done; 1 a participant, group model or report failed; 16 not a BIDS
 def parse_arguments(argv: Sequence[str]) -> Namespace:
     """Return the parsed arguments; raise SettingsError on wrong usage."""
     parser = make_parser()
-    words = [_with_dashes(argument) for argument in _join_values(_fill_in_names(argv))]
-    arguments, others = parser.parse_known_args(words)
+    arguments, others = parser.parse_known_args(_fill_in(argv))
     if others:
         known = [flag for action in parser._actions for flag in action.option_strings]
         raise SettingsError(f"unknown argument {others[0]!r}{near(others[0], known)} See --help.")
@@ -125,49 +116,31 @@ def _add_flag(group: argparse._ArgumentGroup, setting: Setting) -> None:
 
 
 def _default_text(setting: Setting) -> str:
-    default = setting.default
-    return (
-        ""
-        if default in (None, (), False) or "(default" in setting.metadata["help"]
-        else f" (default: {default})"
-    )
+    is_told = setting.default not in (None, (), False) and "(default" not in setting.metadata["help"]
+    return f" (default: {setting.default})" if is_told else ""
 
 
-def _fill_in_names(argv: Sequence[str]) -> list[str]:
-    """Return the arguments with the value of a flag that takes words and has none.
+def _fill_in(argv: Sequence[str]) -> list[str]:
+    """Return the arguments, flags with dashes, with the values of flags that may have none.
 
-    Words behind it are its own, unless the level is among them: then they are the app's.
+    Without a value of its own, such a flag would take the analysis level that follows it. Where it takes any
+    words, those behind it are its own, unless the level is among them: then they are the app's.
     """
-    filled = []
-    for place, word in enumerate(argv):
+    words = [_with_dashes(word) for word in argv]
+    filled: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word in BARE_VALUES:
+            is_given = bool(words) and words[0] in BARE_VALUES[word]
+            word += "=" + (words.pop(0) if is_given else BARE_VALUES[word][0])
+        elif word in BARE_NAMES:
+            behind = list(takewhile(lambda other: not other.startswith("-"), words))
+            if not behind or not {*filled, *words[len(behind) :]} & set(LEVELS):
+                word += f"={BARE_NAMES[word]}"
         filled.append(word)
-        if word.replace("_", "-") not in BARE_NAMES:
-            continue
-        behind = list(takewhile(lambda other: not other.startswith("-"), argv[place + 1 :]))
-        others = [*argv[:place], *argv[place + 1 + len(behind) :]]
-        if not behind or not any(level in others for level in LEVELS):
-            filled[-1] += f"={BARE_NAMES[word.replace('_', '-')]}"
     return filled
 
 
-def _join_values(argv: Sequence[str]) -> list[str]:
-    """Return the arguments with ``--dry-run json`` as one: the value of such a flag may be left out."""
-    joined: list[str] = []
-    for word in argv:
-        flag = joined[-1].replace("_", "-") if joined else ""
-        if word in BARE_VALUES.get(flag, ()):
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
-
-
 def _with_dashes(argument: str) -> str:
-    if not re.match(r"--[A-Za-z]", argument):
-        return argument
     flag, equals, value = argument.partition("=")
-    flag = flag.replace("_", "-")
-    # Without a value of its own, such a flag would take the analysis level that follows it.
-    if not equals and flag in BARE_VALUES:
-        equals, value = "=", BARE_VALUES[flag][0]
-    return flag + equals + value
+    return flag.replace("_", "-") + equals + value if re.match(r"--[A-Za-z]", argument) else argument

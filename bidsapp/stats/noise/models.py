@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from bidsapp.vocabulary.noise import MAX_ORDER, NOISE_MODELS
 
 # Correlations of fMRI noise reach over some seconds, whatever the sampling: lags up to about 4 s make the
@@ -66,13 +68,8 @@ def expected_size(name: str, repetition_time: float) -> float:
     measured = NOISE_MODELS[name].sizes
     if not measured:
         return NOMINAL_SIZE
-    times, sizes = [time for time, _ in measured], [size for _, size in measured]
-    place = math.log(min(max(repetition_time, times[0]), times[-1]))
-    for k in range(1, len(times)):
-        if place <= math.log(times[k]):
-            low, high = math.log(times[k - 1]), math.log(times[k])
-            return sizes[k - 1] + (sizes[k] - sizes[k - 1]) * (place - low) / (high - low)
-    return sizes[-1]
+    times, sizes = zip(*measured, strict=True)
+    return float(np.interp(np.log(repetition_time), np.log(times), sizes))
 
 
 def warn_of_size(name: str, repetition_time: float) -> str | None:
