@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from bidsapp.model.faults import Spot
-from bidsapp.model.json_text import JsonPath
 from bidsapp.model.wildcards import is_wildcard
 from bidsapp.records.model import INTERCEPT, Node
 
@@ -24,7 +23,7 @@ def respell_conditions(node: Node, known: Container[str], spot: Spot) -> Node:
     endings = _endings([name for name in node.x if not is_wildcard(name) and name != INTERCEPT])
     table: dict[str, str] = {}
 
-    def respell(names: Sequence[str], where: JsonPath) -> tuple[str, ...]:
+    def respell(names: Sequence[str], where: Spot) -> tuple[str, ...]:
         for index, name in enumerate(names):
             if name in known or name in table or name == INTERCEPT:
                 continue
