@@ -71,11 +71,9 @@ def _why_not(label: str, raw: Path, derivatives: Iterable[Path], settings: Setti
 
 def _has_runs(derivative: Path, raw: Path, label: str, selection: Selection) -> bool:
     """Tell whether a subject has preprocessed BOLD of the chosen session and a chosen task with events."""
-    found = {
-        (_entity(path, "ses"), _entity(path, "task"))
-        for folder in FOLDERS
-        for path in derivative.glob(f"sub-{label}/{folder}/{BOLD}")
-    }
+    paths = (path for folder in FOLDERS for path in derivative.glob(f"sub-{label}/{folder}/{BOLD}"))
+    names = (parse_name(path).entities for path in paths)
+    found = {(entities.get("ses"), entities.get("task")) for entities in names}
     return any(
         (not selection.session_label or session in selection.session_label)
         and (not selection.task_label or task in selection.task_label)
@@ -94,11 +92,6 @@ def _has_events(root: Path, label: str, task: str | None) -> bool:
 @cache
 def _has_common_events(root: Path, task: str | None) -> bool:
     return any(True for _ in root.glob(f"*task-{task}_*events.tsv"))
-
-
-def _entity(path: Path, key: str) -> str | None:
-    parts = (part.partition("-") for part in path.name.split("_"))
-    return next((value for name, _, value in parts if name == key), None)
 
 
 def _is_complete(label: str, settings: Settings) -> bool:
