@@ -8,6 +8,7 @@ from bidsapp.model.schema import EdgeShape
 from bidsapp.records.model import LEVELS, SHORT_NAMES, Edge, Node
 
 VARIABLES = ("contrast", *SHORT_NAMES)
+# Far more than any model has; the work of checking them grows with their product.
 MAX_EDGES, MAX_VALUES = 1000, 5000
 
 

@@ -11,9 +11,13 @@ from bidsapp.model.text import check_name, is_plain_number, read_boolean
 from bidsapp.records.documents import Document
 from bidsapp.records.model import MATLAB_SET, REQUIRED_ARGUMENTS, TRANSFORMER_SETS, Instruction
 
+# Far more than any model has: steps copy and split columns, so that a hostile one could fill the memory.
 MAX_INSTRUCTIONS, MAX_NAMES = 500, 5000
+# A column for each condition and delay: a response of 200 s at a TR of 2 s has so many.
 MAX_FIR_DELAYS = 100
+# A query or a prefix; expressions are parsed in a time that grows with their length.
 MAX_TEXT = 1000
+# A double of this size keeps six decimals.
 MAX_NUMBER = 1e9
 NAMES = ("Input", "Output", "Target", "Other", "By", "GroupBy")
 BOOLEANS = {
@@ -35,6 +39,7 @@ CHOICES = {
     "Mode": ("nearest", "reflect", "constant"),
 }
 NUMBERS = ("Threshold", "Shift", "Order", "Constant")
+# Of fast physiological recordings.
 MAX_RATE_HZ = 1000.0
 TEXTS = ("Query", "Sep", "OutputPrefix", "OutputSuffix")
 

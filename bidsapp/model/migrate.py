@@ -51,7 +51,6 @@ GROUPING = {
     "Subject": ["subject", "contrast"],
     "Dataset": ["contrast"],
 }
-NODE_NAMES = {"Run": "run", "Session": "session", "Subject": "subject", "Dataset": "dataset"}
 
 
 def migrate(document: Document, notes: Notes, name: str = "model") -> None:
@@ -330,7 +329,7 @@ def _name_nodes(nodes: list[Document], notes: Notes) -> None:
     taken = {node["Name"] for node in nodes if isinstance(node.get("Name"), str)}
     for node in nodes:
         if "Name" not in node and node.get("Level") in LEVELS:
-            base = name = NODE_NAMES[node["Level"]]
+            base = name = node["Level"].lower()
             number = 1
             while name in taken:
                 number += 1

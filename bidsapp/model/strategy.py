@@ -37,6 +37,11 @@ class Strategy:
     scrub: tuple[float, float] | None
 
 
+def motion_columns(name: str) -> list[str]:
+    """Return the columns of a strategy of motion."""
+    return [f"{axis}{suffix}" for suffix in MOTION_SUFFIXES[name] for axis in MOTION]
+
+
 def parse_strategy(text: str) -> Strategy:
     """Return the strategy of a text such as ``motion24+acompcor5+scrub[0.5,1.5]``.
 

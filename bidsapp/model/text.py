@@ -9,7 +9,9 @@ from bidsapp.model.faults import Spot
 from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT
 
+# Names become parts of file names, of which file systems take 255 bytes.
 MAX_NAME = 200
+# More columns than most runs have volumes: they could not be told apart.
 MAX_COLUMNS = 2000
 # C0 and C1 controls, and the marks that reorder or hide text.
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")

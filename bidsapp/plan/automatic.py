@@ -13,7 +13,7 @@ from bidsapp.inputs.tables.events import TRIAL_TYPE
 from bidsapp.inputs.tables.read import spell_levels
 from bidsapp.model.json_text import format_json
 from bidsapp.model.read import parse_model
-from bidsapp.model.strategy import MOTION, MOTION_SUFFIXES, parse_strategy
+from bidsapp.model.strategy import MOTION_SUFFIXES, motion_columns, parse_strategy
 from bidsapp.names import is_plain, make_label
 from bidsapp.records.documents import Document
 from bidsapp.records.model import HRF_MODELS, Model
@@ -32,14 +32,6 @@ FEW_LEVELS = 20
 # The one regressor of events without a trial type, and the onset that every event is later than.
 ALL_EVENTS = "task"
 BEFORE_ALL = -1e6
-# Strategies that every derivative has the columns of, so that the model can name them.
-CONFOUND_COLUMNS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    **{
-        name: tuple(f"{axis}{suffix}" for suffix in suffixes for axis in MOTION)
-        for name, suffixes in MOTION_SUFFIXES.items()
-    },
-}
 F_NAME = "effectsOfInterest"
 # Names of fMRIPrep from 1.2 on, and before.
 NON_STEADY_COLUMNS = ("non_steady_state_outlier*", "NonSteadyStateOutlier*")
@@ -170,26 +162,16 @@ def _conditions(levels: Levels, task: str) -> tuple[dict[str, str], list[Documen
             f"task-{task} has {len(names)} trial types, too many for one regressor each. Write a model that "
             "joins them: python -m bidsapp.model new"
         )
-    check_conditions(names, task)
+    seen: dict[str, str] = {}
+    for name in names:
+        # Files would be one, where capitals do not count, of names that differ by these only.
+        other = seen.setdefault(make_label(name).lower(), name)
+        if other != name:
+            raise SameLabelsError(task, other, name)
     if not names:
         step = {"Name": "Threshold", "Input": ["onset"], "Threshold": BEFORE_ALL, "Binarize": True}
         return {ALL_EVENTS: ALL_EVENTS}, [step | {"Output": [ALL_EVENTS]}]
     return {name: f"{TRIAL_TYPE}.{name}" for name in names}, [{"Name": "Factor", "Input": [TRIAL_TYPE]}]
-
-
-def check_conditions(names: Iterable[str], task: str) -> None:
-    """Raise where the files of two conditions would have one name.
-
-    Raises
-    ------
-    SameLabelsError
-        A name that differs by capitals only counts: files would be one where capitals do not count.
-    """
-    seen: dict[str, str] = {}
-    for name in names:
-        other = seen.setdefault(make_label(name).lower(), name)
-        if other != name:
-            raise SameLabelsError(task, other, name)
 
 
 class SameLabelsError(InputError):
@@ -228,11 +210,18 @@ def _run_node(columns: Mapping[str, str], steps: list[Document], hrf: str, optio
         "Dispersion": "dispersion" in parts,
     }
     modelled = [f"{c}{suffix}" for c in columns.values() for suffix in ("", *(f"_{p}" for p in parts[1:]))]
-    x, software = _confounds(options.confounds)
-    model: Document = {"Type": "glm", "X": [*modelled, *x, *_non_steady(options.confounds), 1]}
-    if options.high_pass > 0 and "cosine" not in parse_strategy(options.confounds).parts:
+    strategy = parse_strategy(options.confounds)
+    # Strategies of motion alone, which every derivative has the columns of, are columns of X.
+    named = options.confounds in ("none", *MOTION_SUFFIXES)
+    x = [column for name in strategy.parts for column in motion_columns(name)] if named else []
+    if options.confounds != "none" and "nonsteady" not in strategy.parts:
+        # Volumes before the steady state are far off the baseline: left in they bias every effect.
+        x += NON_STEADY_COLUMNS
+    model: Document = {"Type": "glm", "X": [*modelled, *x, 1]}
+    if options.high_pass > 0 and "cosine" not in strategy.parts:
         model["Options"] = {"HighPassFilterCutoffHz": 1.0 / options.high_pass}
-    model["Software"] = {"TaskGLM": {**software, "PartialF": True}}
+    own = {} if named else {"Confounds": strategy.text}
+    model["Software"] = {"TaskGLM": {**own, "PartialF": True}}
     return {
         "Level": "Run",
         "Name": "runLevel",
@@ -241,23 +230,6 @@ def _run_node(columns: Mapping[str, str], steps: list[Document], hrf: str, optio
         "Model": model,
         "Contrasts": make_contrast_list(columns, options.contrast),
     }
-
-
-def _confounds(strategy: str) -> tuple[Sequence[str], Document]:
-    """Return the columns of X for a strategy, and what else the node says about it."""
-    parsed = parse_strategy(strategy)
-    if parsed.scrub is None and strategy in CONFOUND_COLUMNS:
-        return CONFOUND_COLUMNS[strategy], {}
-    return (), {"Confounds": parse_strategy(strategy).text}
-
-
-def _non_steady(strategy: str) -> list[str]:
-    """Return the columns of volumes before the steady state, which are far off the baseline.
-
-    Part of every strategy but ``none``: left in the data they bias every effect against the baseline.
-    """
-    parts = parse_strategy(strategy).parts
-    return [] if strategy == "none" or "nonsteady" in parts else list(NON_STEADY_COLUMNS)
 
 
 def make_contrast_list(columns: Mapping[str, str], asked: Iterable[str]) -> list[Document]:

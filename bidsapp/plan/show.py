@@ -35,21 +35,17 @@ def show_plans(settings: Settings, stream: TextIO | None = None) -> int:
         elif len(settings.levels) == 1:
             plans[level] = describe_group_plan(make_group_plan(settings))
         else:
-            plans[level] = _group_plan_if_ready(settings)
+            try:
+                plans[level] = describe_group_plan(make_group_plan(settings))
+            except InputError as error:
+                words = "The group level is planned when the participant level has run"
+                plans[level] = {"notes": [f"{words}: {error}"]}
     if settings.control.dry_run == "json":
         json.dump(plans, stream, indent=2, allow_nan=False)
         stream.write("\n")
     else:
         stream.write("\n".join(plan_text(level, described) for level, described in plans.items()))
     return code
-
-
-def _group_plan_if_ready(settings: Settings) -> Document:
-    """Return the group plan, or why it can not be made before the participant level has run."""
-    try:
-        return describe_group_plan(make_group_plan(settings))
-    except InputError as error:
-        return {"notes": [f"The group level is planned when the participant level has run: {error}"]}
 
 
 def describe_participant_plan(plan: ParticipantPlan, options: RunOptions) -> Document:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bidsapp.inputs.dataset.index import parse_name
 from bidsapp.inputs.images.read import read_volume
 from bidsapp.records.arrays import Labels, Matrix
 from bidsapp.records.maps import Run
@@ -40,10 +41,12 @@ def find_segmentation(run: Run) -> Path | None:
     ----------
     run : Run
     """
-    root, space = _find_root(run), run.entities.get("space")
+    root = _find_root(run)
     found = [path for pattern in SEGMENTATIONS for path in sorted(root.glob(pattern))] if root else []
-    wanted = [path for path in found if "_desc-" not in path.name and _space_of(path) == space]
-    return wanted[0] if wanted else None
+    for file in map(parse_name, found):
+        if "desc" not in file.entities and file.entities.get("space", "T1w") == run.entities.get("space"):
+            return file.path
+    return None
 
 
 def read_tissues(path: Path, places: Matrix) -> Labels:
@@ -67,7 +70,3 @@ def read_tissues(path: Path, places: Matrix) -> Labels:
 def _find_root(run: Run) -> Path | None:
     subject = f"sub-{run.entities['sub']}"
     return next((parent for parent in run.bold.parents if parent.name == subject), None)
-
-
-def _space_of(path: Path) -> str:
-    return next((part[6:] for part in path.name.split("_") if part.startswith("space-")), "T1w")

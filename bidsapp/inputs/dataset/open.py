@@ -186,7 +186,9 @@ def _make_runs(
     for image in images:
         events = find_events(image, (raw_files, image.files))
         try:
-            _check_name(image)
+            part = find_stray_part(image)
+            if part is not None:
+                raise InputError(f"has {part!r} in the name {image.path.name}. {LABELS}")
             path = _only_events(events, image.entities) if events or needs_events else None
             runs.append(make_run(image, image.files, raw_files, path))
         except InputError as error:
@@ -194,12 +196,6 @@ def _make_runs(
     doubtful = find_doubtful_times(runs)
     faults += [fault_of(runs[number].entities, words) for number, words in doubtful.items()]
     return [run for number, run in enumerate(runs) if number not in doubtful], faults
-
-
-def _check_name(file: IndexedFile) -> None:
-    part = find_stray_part(file)
-    if part is not None:
-        raise InputError(f"has {part!r} in the name {file.path.name}. {LABELS}")
 
 
 def _only_events(found: Sequence[IndexedFile], entities: Mapping[str, str]) -> Path:

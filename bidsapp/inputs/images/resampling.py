@@ -37,13 +37,14 @@ def resample_map(values: Numbers, affine: Matrix, geometry: Geometry) -> NDArray
 
     to_voxels = np.linalg.inv(affine) @ geometry.affine
     there = np.isfinite(values)
-    moved = [
+    total, support = (
         ndimage.affine_transform(
             array, to_voxels[:3, :3], to_voxels[:3, 3], geometry.mask.shape, order=1, mode="constant"
         )
         for array in (np.where(there, values, 0.0).astype(float), there.astype(float))
-    ]
-    return _divide(*moved)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(support >= MIN_SUPPORT, total / support, np.nan).astype(np.float32)
 
 
 def resample_labels(labels: Labels, affine: Matrix, geometry: Geometry) -> Labels:
@@ -85,8 +86,3 @@ def _smooth_rows(rows: Maps, geometry: Geometry, sigma: Numbers) -> Maps:
         # Data only where there was data: smoothing does not make brain.
         smoothed[index] = np.where(there, parts[0] / np.maximum(parts[1], 1e-12), np.nan)[geometry.mask]
     return smoothed
-
-
-def _divide(total: Numbers, support: Numbers) -> NDArray[np.float32]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(support >= MIN_SUPPORT, total / support, np.nan).astype(np.float32)

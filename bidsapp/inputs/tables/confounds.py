@@ -16,7 +16,7 @@ import pandas as pd
 
 from bidsapp.errors import Caution, InputError, near_or_known
 from bidsapp.inputs.tables.read import read_header, read_table
-from bidsapp.model.strategy import MOTION, MOTION_SUFFIXES, NAMED, NUMBERED, Strategy, parse_strategy
+from bidsapp.model.strategy import MOTION, NAMED, NUMBERED, Strategy, motion_columns, parse_strategy
 from bidsapp.records.arrays import Numbers
 from bidsapp.records.documents import Document
 
@@ -61,13 +61,11 @@ def select_confounds(columns: Sequence[str], metadata: Document, strategy: str |
     strategy = strategy if isinstance(strategy, Strategy) else parse_strategy(strategy)
     chosen = []
     for name, number in strategy.parts.items():
-        if name in MOTION_SUFFIXES:
-            wanted = [f"{axis}{suffix}" for suffix in MOTION_SUFFIXES[name] for axis in MOTION]
-            chosen += [_spelled(column, columns, name) for column in wanted]
-        elif name in NAMED:
-            chosen += [_spelled(column, columns, name) for column in NAMED[name]]
-        else:
+        if name in NUMBERED:
             chosen += _numbered(name, number, columns, metadata)
+        else:
+            wanted = NAMED[name] if name in NAMED else motion_columns(name)
+            chosen += [_spelled(column, columns, name) for column in wanted]
     return chosen
 
 
@@ -177,7 +175,9 @@ def read_confounds(path: Path, patterns: Sequence[str], n_volumes: int | None = 
     InputError
     """
     table = read_numbers(path, expand_patterns(patterns, read_header(path), str(path)), n_volumes)
-    return table.apply(lambda column: _fill_leading(column, path))
+    for name in table.columns:
+        _check_missing(table[name], path, "Leave the column out of the model")
+    return table.fillna(table.mean())
 
 
 def find_outliers(path: Path, strategy: Strategy, n_volumes: int | None = None) -> tuple[int, ...]:
@@ -259,11 +259,6 @@ def _as_numbers(column: pd.Series, path: Path) -> Numbers:
             "Correct it, or leave the column out."
         )
     return values
-
-
-def _fill_leading(column: pd.Series, path: Path) -> pd.Series:
-    _check_missing(column, path, "Leave the column out of the model")
-    return column.fillna(column.mean())
 
 
 def _check_missing(column: pd.Series, path: Path, remedy: str) -> None:

@@ -68,6 +68,7 @@ from bidsapp.stats.linear import find_rank
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
 MapOrCells: TypeAlias = Row[EstimateFile]
+# A text column with more levels is no factor, whose levels a model could have meant.
 MAX_LEVELS = 20
 APART = (
     "they are analysed apart; a Subject node over them joins them, --session-label chooses some "

@@ -4,7 +4,6 @@ Segmentations (``dseg``) count where the filter names them: Options.Aggregate ta
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.dataset.index import IndexedFile, parse_name
@@ -38,7 +37,9 @@ def with_model_mask(run: Run, mask_filter: Document | None) -> Run:
         for suffix in suffixes
         for path in run.bold.parent.glob(f"sub-{run.entities['sub']}*_{suffix}.nii*")
     )
-    found = [path for path in beside if _belongs(parse_name(path), run) and _matches(path, mask_filter)]
+    found = [
+        file.path for file in map(parse_name, beside) if _belongs(file, run) and _matches(file, mask_filter)
+    ]
     if len(found) == 1:
         return replace(run, mask=found[0])
     said = ", ".join(f"{key} {value}" for key, value in mask_filter.items())
@@ -55,11 +56,9 @@ def _belongs(file: IndexedFile, run: Run) -> bool:
     return all(file.entities.get(key, run.entities.get(key)) == run.entities.get(key) for key in SHARED)
 
 
-def _matches(path: Path, mask_filter: Document) -> bool:
-    file = parse_name(path)
+def _matches(file: IndexedFile, mask_filter: Document) -> bool:
     said = {**file.entities, "suffix": file.suffix}
-    for key, value in mask_filter.items():
-        labels = value if isinstance(value, (list, tuple)) else [value]
-        if said.get(SHORT_NAMES.get(key, key)) not in [str(label) for label in labels]:
-            return False
-    return True
+    return all(
+        said.get(SHORT_NAMES.get(key, key)) in map(str, value if isinstance(value, list) else [value])
+        for key, value in mask_filter.items()
+    )

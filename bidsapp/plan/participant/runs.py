@@ -114,25 +114,23 @@ def check_missing(
     named = list(dict.fromkeys(name for design in designs for name in design.x_columns))
     files = [run.confounds for fit in prepared for run in fit.runs if run.confounds]
     without = "" if files else " (nor a confounds file)"
-    near = [*named, *elsewhere, *(read_header(files[0]) if files else ())]
-    faults, rules = [], expand_rules(node, tuple(columns))
+    there = [*named, *elsewhere, *(read_header(files[0]) if files else ())]
+    faults, rules = [], expand_rules(node, columns)
     taken = {name for design in designs for name in design.taken}
+
+    def say(name: str, more: str = "") -> str:
+        return f"no run has {name!r}{more}. {near_match(name, there)}"
+
     for name, where in _missing_everywhere(designs).items():
-        if name in taken:
-            words = f"{where}: the Transformations leave no {name!r}."
-            faults.append(NameFault(words, tuple(rule.name for rule in rules if name in rule.conditions)))
-        elif not _occurs(name, elsewhere):
-            words = f"{where}: no run has {name!r}{without}. {near_match(name, near)}"
-            faults.append(NameFault(words, tuple(rule.name for rule in rules if name in rule.conditions)))
-    known = [*columns, *(name for design in designs for name in design.missing)]
-    for rule in rules:
-        for condition in rule.conditions:
-            if find_column(condition, known) is None and not _occurs(condition, elsewhere):
-                words = (
-                    f"{rule.where}.ConditionList (contrast {rule.name!r}): no run has {condition!r}. "
-                    f"{near_match(condition, near)}"
-                )
-                faults.append(NameFault(words, (rule.name,)))
+        if name in taken or not _occurs(name, elsewhere):
+            words = f"the Transformations leave no {name!r}." if name in taken else say(name, without)
+            needing = tuple(rule.name for rule in rules if name in rule.conditions)
+            faults.append(NameFault(f"{where}: {words}", needing))
+    known = {*columns, *(name for design in designs for name in design.missing)}
+    for rule, condition in ((one, name) for one in rules for name in one.conditions):
+        if find_column(condition, known) is None and not _occurs(condition, elsewhere):
+            where = f"{rule.where}.ConditionList (contrast {rule.name!r})"
+            faults.append(NameFault(f"{where}: {say(condition)}", (rule.name,)))
     return list(dict.fromkeys(faults))
 
 

@@ -27,6 +27,7 @@ VIEWS = {
     "z": ("top", (0.36, -71), (0.37, -107), (0, 1)),
 }
 SPAN = {0: (-76.0, 76.0), 1: (-110.0, 80.0), 2: (-73.0, 84.0)}
+# Between views, and for the words below each, in mm as all lengths here.
 GAP, LABEL = 6.0, 14.0
 TITLES = {"l": "left", "y": "from behind", "r": "right", "z": "from above"}
 

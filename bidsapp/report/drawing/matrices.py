@@ -11,6 +11,7 @@ from bidsapp.report.drawing.colours import DIVERGING, GREYS, Bytes, code_columns
 from bidsapp.report.drawing.png import PIXELATED, picture
 from bidsapp.report.drawing.scale import colour_bar, short
 
+# A cell holds two digits; longer names would take more room than the matrix.
 CELL, MAX_NAME = 16.0, 34
 # More columns than this leave no room for numbers in the cells.
 MAX_NUMBERED = 40

@@ -7,6 +7,7 @@ from bidsapp.errors import some_names
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing import svg
 
+# Of a box its width, the room to the next one and to the row below, a line of its words, and its margin.
 WIDE, GAP, RISE, LINE, PAD = 264.0, 36.0, 44.0, 15.0, 9.0
 # Of the words above a box, which stand on one side of the arrow that ends there.
 SMALL, MAX_BESIDE = 12.5, 28
