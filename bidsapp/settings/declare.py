@@ -82,7 +82,7 @@ def read_value(setting: Setting, value: object) -> object:
     """
     kind, flag = kind_of(setting), flag_of(setting.name)
     try:
-        if value is None or (isinstance(value, bool) and kind not in ("flag", "names")):
+        if value is None or (kind != "names" and isinstance(value, bool) != (kind == "flag")):
             raise ValueError(value)
         read = READERS[kind](value, {**setting.metadata, "flag": flag})
     except (ValueError, TypeError) as error:
@@ -142,12 +142,6 @@ def _read_share(value: object, details: Details) -> str:
     return text
 
 
-def _read_flag(value: object, _details: Details) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(value)
-    return value
-
-
 def _read_label(value: object, details: Details) -> str:
     return re.sub(rf"^{details.get('prefix', '')}-", "", str(value).strip(), flags=re.IGNORECASE)
 
@@ -198,7 +192,7 @@ READERS: dict[str, Callable[[Any, Details], object]] = {
     "int": _read_int,
     "float": _read_float,
     "path": lambda value, _details: Path(value),
-    "flag": _read_flag,
+    "flag": lambda value, _details: value,
     "label": _read_label,
     "labels": _read_labels,
     "list": _read_list,
