@@ -10,14 +10,13 @@ from bidsapp.design.convolution import convolve_variable, response_names, sample
 from bidsapp.design.filters import high_pass_columns, low_pass_columns
 from bidsapp.design.formula import formula_words, make_formula_columns
 from bidsapp.design.transformers.transform import transform
-from bidsapp.design.transformers.variables import Filtered, Namespace, Variable, as_values
+from bidsapp.design.transformers.variables import TIMES, Filtered, Namespace, Variable, as_values
 from bidsapp.errors import Caution, InputError, ModelError
 from bidsapp.model.wildcards import is_wildcard, match_names
 from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import Design
 from bidsapp.records.model import INTERCEPT, Node
 
-TIMES = ("onset", "duration")
 # fMRIPrep writes these columns only for runs with such volumes: that there are none is no news.
 ONLY_WHERE_NEEDED = ("non_steady_state_outlier", "nonsteadystateoutlier", "motion_outlier")
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TypeAlias
 
-from bidsapp.design.run import TIMES
 from bidsapp.design.transformers.expressions import linear_weights
+from bidsapp.design.transformers.variables import TIMES
 from bidsapp.errors import Caution, InputError, ModelError, SettingsError
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.inputs.tables.events import TRIAL_TYPE

@@ -63,10 +63,9 @@ class Atlas:
 
     def label_peaks(self, positions: Matrix) -> list[str]:
         """Return the label of each position in mm; probabilistic ones as ``62% A; 11% B``."""
-        voxels = self._voxels(positions)
         if self.percent:
-            return self._names_probable(voxels, self.percent)
-        return [self._name_single(voxel) if voxel >= 0 else NO_LABEL for voxel in voxels]
+            return self._names_probable(self._voxels(positions), self.percent)
+        return [self._name(region) for region in self.regions_at(positions)]
 
     def label_near_peaks(self, positions: Matrix) -> list[str]:
         """Return as ``label_peaks``, with ``near A (3 mm)`` where only the surroundings have a label.
@@ -83,8 +82,7 @@ class Atlas:
 
     def label_cluster(self, positions: Matrix) -> str:
         """Return the regions that the positions of a cluster lie in, as ``54% A; 30% B``."""
-        voxels = self._voxels(positions)
-        regions = np.where(voxels >= 0, self.regions[voxels], -1)
+        regions = self.regions_at(positions)
         found, counts = np.unique(regions, return_counts=True)
         percent = 100 * counts / len(regions)
         order = np.lexsort((found, -percent))
@@ -106,9 +104,6 @@ class Atlas:
     def _name(self, region: int) -> str:
         return self.names.get(int(region), NO_LABEL)
 
-    def _name_single(self, voxel: int) -> str:
-        return self._name(self.regions[voxel])
-
     def _names_probable(self, voxels: Labels, percentages: Percentages) -> list[str]:
         """Return the label of each voxel, region by region for all of them at once."""
         shares: list[list[tuple[int, str]]] = [[] for _ in voxels]
@@ -122,12 +117,12 @@ class Atlas:
 
     def _nearest(self, position: Numbers) -> str:
         around = _ball(NEAR_MM)
-        voxels = self._voxels(position + around)
-        labelled = np.flatnonzero((voxels >= 0) & (self.regions[voxels] >= 0))
+        regions = self.regions_at(position + around)
+        labelled = np.flatnonzero(regions >= 0)
         if not len(labelled):
             return NO_LABEL
         first = labelled[0]
-        return f"near {self._name_single(voxels[first])} ({np.linalg.norm(around[first]):.0f} mm)"
+        return f"near {self._name(regions[first])} ({np.linalg.norm(around[first]):.0f} mm)"
 
 
 def read_atlases(choices: Iterable[str | Path]) -> list[Atlas]:

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bidsapp.inference.statistics.clusters import find_clusters, label_clusters
 from bidsapp.records.arrays import Labels, Map, Mask, Matrix
@@ -105,9 +104,28 @@ def make_cluster_table(
     labels = np.zeros(len(statistic), np.int32)
     labels[points] = members
     peaks = _find_peaks(values, members, local, min_distance_mm)
-    tables = _Tables(maps, geometry, labels, local.coordinates())
-    clusters = tables.clusters(peaks, points, measures or {})
-    return ClusterTable(clusters, tables.peaks(peaks, points), labels)
+    at = points[peaks]
+    ids, positions = labels[at], local.coordinates()[peaks]
+    shown = {f"peak_{axis}": positions[:, i].round(3) for i, axis in enumerate("xyz")}
+    shown |= {name: np.asarray(values)[at] for name, values in maps.items()}
+    signs = np.where(statistic[at] > 0, "positive", "negative")
+    rank = np.arange(len(ids)) - np.searchsorted(ids, ids) + 1
+    listed = pd.DataFrame({"cluster_id": ids, "peak": rank, **shown, "sign": signs})
+    # One row a cluster, with the values of its highest peak.
+    ids, main = np.unique(ids, return_index=True)
+    sizes = np.bincount(labels)[ids]
+    clusters = pd.DataFrame(
+        {
+            "cluster_id": ids,
+            "sign": signs[main],
+            "n_voxels": sizes,
+            "volume_mm3": np.round(sizes * geometry.voxel_volume_mm3, 3),
+            **{name: values[main] for name, values in shown.items()},
+        }
+    )
+    for name, measure in (measures or {}).items():
+        clusters[name] = [measure(np.flatnonzero(labels == i)) for i in ids]
+    return ClusterTable(clusters, listed, labels)
 
 
 def describe_columns(frame: pd.DataFrame, more: Descriptions | None = None) -> dict[str, Mapping[str, Any]]:
@@ -169,45 +187,3 @@ def _thin_out(peaks: Labels, members: Labels, positions: Matrix, min_distance_mm
                 stay.append(int(peak))
         kept.extend(stay)
     return np.array(kept, dtype=int)
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """Makes the two data frames of one labelled map."""
-
-    maps: Mapping[str, Map]
-    geometry: Geometry
-    labels: Labels
-    positions: Matrix
-
-    def peaks(self, peaks: Labels, points: Labels) -> pd.DataFrame:
-        """Return one row a peak."""
-        ids = self.labels[points[peaks]]
-        first = np.searchsorted(ids, ids)
-        rows = {"cluster_id": ids, "peak": np.arange(len(ids)) - first + 1}
-        return pd.DataFrame({**rows, **self._at(peaks, points), "sign": self._signs(points[peaks])})
-
-    def clusters(self, peaks: Labels, points: Labels, measures: Measures) -> pd.DataFrame:
-        """Return one row a cluster, with the values of its highest peak."""
-        ids, first = np.unique(self.labels[points[peaks]], return_index=True)
-        sizes = np.bincount(self.labels)[ids]
-        main = peaks[first]
-        rows = {
-            "cluster_id": ids,
-            "sign": self._signs(points[main]),
-            "n_voxels": sizes,
-            "volume_mm3": np.round(sizes * self.geometry.voxel_volume_mm3, 3),
-        }
-        extra = {
-            name: [measure(np.flatnonzero(self.labels == i)) for i in ids]
-            for name, measure in measures.items()
-        }
-        return pd.DataFrame({**rows, **self._at(main, points), **extra})
-
-    def _at(self, peaks: Labels, points: Labels) -> dict[str, NDArray[Any]]:
-        where = {f"peak_{axis}": self.positions[peaks, i].round(3) for i, axis in enumerate("xyz")}
-        return {**where, **{name: np.asarray(values)[points[peaks]] for name, values in self.maps.items()}}
-
-    def _signs(self, points: Labels) -> NDArray[np.str_]:
-        statistic = np.asarray(next(iter(self.maps.values())))[points]
-        return np.where(statistic > 0, "positive", "negative")

@@ -76,19 +76,17 @@ def make_group_design(node: Node, table: pd.DataFrame, rows: Sequence[str]) -> G
     table = table.set_axis(list(rows))
     while True:
         columns, namespace = _columns(node, table.iloc[kept])
-        holes = {
-            position: [name for name, values in columns.items() if np.isnan(values[position])]
-            for position in range(len(kept))
-        }
-        holes = {position: names for position, names in holes.items() if names}
-        if not holes or len(holes) == len(kept):
-            break
-        for position, names in holes.items():
-            excluded[kept[position]] = f"no value for {', '.join(_sources(names))}"
-        kept = [row for position, row in enumerate(kept) if position not in holes]
-    if holes:
-        excluded.update({kept[p]: f"no value for {', '.join(_sources(n))}" for p, n in holes.items()})
-        kept, columns = [], {name: values[:0] for name, values in columns.items()}
+        for position, row in enumerate(kept):
+            holes = [name for name, values in columns.items() if np.isnan(values[position])]
+            if holes:
+                excluded[row] = f"no value for {', '.join(_sources(holes))}"
+        left = [row for row in kept if row not in excluded]
+        # Without the rows that lack a value others are centred anew; without any there is nothing to centre.
+        if left and left != kept:
+            kept = left
+            continue
+        columns, kept = {name: values[: len(left)] for name, values in columns.items()}, left
+        break
     matrix = np.column_stack(list(columns.values())) if columns else np.zeros((len(kept), 0))
     return GroupDesign(
         design=Design(matrix, tuple(columns), tuple(rows[row] for row in kept)),

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from bidsapp.design.transformers.expressions import evaluate_query
-from bidsapp.design.transformers.rearrange import MAX_PARTS, Transformer, find_pairs, select
+from bidsapp.design.transformers.rearrange import MAX_PARTS, Transformer, each, find_pairs, select
 from bidsapp.design.transformers.variables import (
+    TIMES,
     Namespace,
     Values,
     Variable,
@@ -28,7 +29,6 @@ from bidsapp.model.wildcards import match_name
 from bidsapp.records.arrays import Mask, Numbers
 from bidsapp.records.documents import Document
 
-TIMES = ("onset", "duration")
 # No part can give way to another, so that no query takes more time than its length.
 COMPARISON = re.compile(r"([^=~!<>]+)(==|~=|!=|>=|<=|>|<)([^=~!<>&|]+)")
 OPERATIONS = {
@@ -55,22 +55,13 @@ SPECIAL = re.compile(r"[\\\[\](){}+^$]")
 def operate(function: Callable[[Numbers, float], Numbers]) -> Transformer:
     """Return a transformer that joins a value to each input, in the rows of Query."""
 
-    def apply(namespace: Namespace, arguments: Document, where: str) -> None:
-        value = float(arguments["Value"])
-        for variable, target in find_pairs(namespace, arguments, where):
-            before = _numbers(variable)
-            rows = _rows(namespace, arguments.get("Query"), variable, where)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                after = np.asarray(function(before, value), float)
-            _store(namespace, variable.with_values(np.where(rows, after, before), target))
+    def change(namespace: Namespace, variable: Variable, arguments: Document, where: str) -> Variable:
+        before, rows = variable.numbers, _rows(namespace, arguments.get("Query"), variable, where)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            after = np.asarray(function(before, float(arguments["Value"])), float)
+        return variable.with_values(np.where(rows, after, before))
 
-    return apply
-
-
-def _numbers(variable: Variable) -> Numbers:
-    if variable.is_text:
-        raise ModelError(f"{variable.name!r} holds texts, not numbers.")
-    return variable.values
+    return each(change, _store)
 
 
 def _store(namespace: Namespace, variable: Variable) -> None:
@@ -93,9 +84,7 @@ def _rows(namespace: Namespace, query: str | None, variable: Variable, where: st
     """Return which rows of a variable satisfy a query; all without one."""
     if not query:
         return np.ones(len(variable.values), bool)
-    at_rows = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
-    columns = {name: other.values for name, other in at_rows.items() if other is not None}
-    found = COMPARISON.fullmatch(query)
+    columns, found = namespace.columns_at(variable), COMPARISON.fullmatch(query)
     left, sign, right = (part.strip() for part in found.groups()) if found else ("", "", "")
     if left.strip("`") in columns:
         passed = _compare(columns[left.strip("`")], sign, right.strip("'\""), query)
@@ -143,23 +132,20 @@ def _as_wildcard(pattern: str) -> str:
     return made
 
 
-def filter_rows(namespace: Namespace, arguments: Document, where: str) -> None:
-    """Leave out the values of rows that do not satisfy a query."""
-    for variable, target in find_pairs(namespace, arguments, where):
-        rows = _rows(namespace, arguments["Query"], variable, where)
-        _store(namespace, _only(variable, rows, target))
+def filter_rows(namespace: Namespace, variable: Variable, arguments: Document, where: str) -> Variable:
+    """Return a variable without the values of rows that do not satisfy a query."""
+    return _only(variable, _rows(namespace, arguments["Query"], variable, where))
 
 
-def _only(variable: Variable, rows: Mask, name: str) -> Variable:
+def _only(variable: Variable, rows: Mask, name: str | None = None) -> Variable:
     return variable.with_values(np.where(rows, variable.values, variable.nothing), name)
 
 
 def concatenate(namespace: Namespace, arguments: Document, where: str) -> None:
     """Join the texts of columns with underscores; numbers as they print shortest."""
-    found = [namespace.require(pattern, where) for pattern in arguments["Input"]]
-    if not all(found):
+    columns = namespace.require_all(arguments["Input"], where)
+    if not columns:
         return
-    columns = [namespace.variables[name] for names in found for name in names]
     first = columns[0]
     cells = [_at_rows(column, first) for column in columns]
     texts = [["NaN" if value is None else _shortest(value) for value in column.tolist()] for column in cells]
@@ -241,7 +227,7 @@ def summarize(function: Callable[[Numbers], float], suffix: str) -> Transformer:
 
     def apply(namespace: Namespace, arguments: Document, where: str) -> None:
         for variable, target in find_pairs(namespace, arguments, where):
-            values = _numbers(variable)
+            values = variable.numbers
             there = values[~np.isnan(values)] if arguments.get("OmitNan", False) else values
             number = function(there) if len(there) else np.nan
             name = target if arguments.get("Output") else f"{variable.name}{suffix}"
@@ -254,10 +240,9 @@ def join_logically(join: Callable[[list[Mask]], Mask]) -> Transformer:
     """Return a transformer of truth values: texts and numbers but 0 are true, missing values are false."""
 
     def apply(namespace: Namespace, arguments: Document, where: str) -> None:
-        found = [namespace.require(pattern, where) for pattern in arguments["Input"]]
-        if not all(found):
+        columns = namespace.require_all(arguments["Input"], where)
+        if not columns:
             return
-        columns = [namespace.variables[name] for names in found for name in names]
         truths = [_truth(_at_rows(column, columns[0])) for column in columns]
         name = arguments["Output"][0] if arguments.get("Output") else columns[0].name
         namespace.variables[name] = columns[0].with_values(join(truths).astype(float), name)
@@ -269,15 +254,13 @@ def _truth(values: Values) -> Mask:
     return ~is_missing(values) & ((values != 0) if values.dtype != object else True)
 
 
-def threshold(namespace: Namespace, arguments: Document, where: str) -> None:
+def threshold(namespace: Namespace, variable: Variable, arguments: Document, where: str) -> Variable:
     """Keep what is above (or below) a threshold, which itself does not pass; the rest is 0."""
-    cut, binarize = float(arguments.get("Threshold", 0.0)), arguments.get("Binarize", False)
-    for variable, target in find_pairs(namespace, arguments, where):
-        values = _numbers(variable)
-        compared = values if arguments.get("Signed", True) else np.abs(values)
-        passes = compared > cut if arguments.get("Above", True) else compared < cut
-        kept = np.where(passes, 1.0 if binarize else values, 0.0)
-        _store(namespace, variable.with_values(np.where(np.isnan(values), np.nan, kept), target))
+    values, cut = variable.numbers, float(arguments.get("Threshold", 0.0))
+    compared = values if arguments.get("Signed", True) else np.abs(values)
+    passes = compared > cut if arguments.get("Above", True) else compared < cut
+    kept = np.where(passes, 1.0 if arguments.get("Binarize", False) else values, 0.0)
+    return variable.with_values(np.where(np.isnan(values), np.nan, kept))
 
 
 def make_factor(namespace: Namespace, arguments: Document, where: str) -> None:
@@ -373,7 +356,7 @@ TRANSFORMERS = {
     "Concatenate": concatenate,
     "Constant": make_constant,
     "Factor": make_factor,
-    "Filter": filter_rows,
+    "Filter": each(filter_rows, _store),
     "LabelIdenticalRows": label_identical_rows,
     "Mean": summarize(lambda values: float(np.mean(values)), "_mean"),
     "MergeIdenticalRows": merge_identical_rows,
@@ -383,5 +366,5 @@ TRANSFORMERS = {
     "Select": select_columns,
     "Split": split,
     "StdDev": summarize(lambda values: float(np.std(values, ddof=1)), "_std"),
-    "Threshold": threshold,
+    "Threshold": each(threshold, _store),
 }

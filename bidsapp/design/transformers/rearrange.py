@@ -24,6 +24,9 @@ from bidsapp.records.documents import Document
 
 # A transformer changes the namespace, by the arguments of an instruction at a JSON path.
 Transformer: TypeAlias = Callable[[Namespace, Document, str], None]
+# What it makes of one variable; what puts that into the namespace.
+Change: TypeAlias = Callable[[Namespace, Variable, Document, str], Variable]
+Put: TypeAlias = Callable[[Namespace, Variable], None]
 # Levels multiply with every variable that a split is by.
 MAX_PARTS = 1000
 
@@ -45,6 +48,21 @@ def find_pairs(namespace: Namespace, arguments: Document, where: str) -> list[tu
             target = outputs[index] if outputs else name
             pairs.append((namespace.variables[name], f"{prefix}{target}{suffix}"))
     return pairs
+
+
+def each(change: Change, put: Put | None = None) -> Transformer:
+    """Return a transformer that makes a variable of each input and puts it into the place of the output."""
+
+    def apply(namespace: Namespace, arguments: Document, where: str) -> None:
+        for variable, target in find_pairs(namespace, arguments, where):
+            made = change(namespace, variable, arguments, where)
+            made = made.with_values(made.values, target)
+            if put is None:
+                namespace.variables[target] = made
+            else:
+                put(namespace, made)
+
+    return apply
 
 
 def make_factor(namespace: Namespace, arguments: Document, where: str) -> None:
@@ -136,12 +154,6 @@ def _assigned(source: Variable, target: Variable, arguments: Document, namespace
     return replace(target, values=parts["amplitude"], onset=parts["onset"], duration=parts["duration"])
 
 
-def copy_variables(namespace: Namespace, arguments: Document, where: str) -> None:
-    """Copy variables."""
-    for variable, target in find_pairs(namespace, arguments, where):
-        namespace.variables[target] = variable.with_values(variable.values, target)
-
-
 def rename(namespace: Namespace, arguments: Document, where: str) -> None:
     """Rename variables."""
     for variable, target in find_pairs(namespace, arguments, where):
@@ -213,19 +225,10 @@ def filter_events(namespace: Namespace, arguments: Document, where: str) -> None
 
 def _passing(query: str, variable: Variable, namespace: Namespace, where: str) -> Mask:
     """Return which rows of a variable satisfy a query over all variables that have the same rows."""
-    at_rows = {name: other.at_rows_of(variable) for name, other in namespace.variables.items()}
-    columns = {name: other.values for name, other in at_rows.items() if other is not None}
-    passed = evaluate_query(query, columns)
+    passed = evaluate_query(query, namespace.columns_at(variable))
     events = ~is_missing(variable.values) & (variable.values != 0)
     namespace.filtered.append((where, query, variable.name, int((passed & events).sum()), int(events.sum())))
     return passed
-
-
-def drop_missing(namespace: Namespace, arguments: Document, where: str) -> None:
-    """Remove the events without a value."""
-    for variable, target in find_pairs(namespace, arguments, where):
-        kept = variable.rows(~is_missing(variable.values))
-        namespace.variables[target] = kept.with_values(kept.values, target)
 
 
 def split(namespace: Namespace, arguments: Document, where: str) -> None:
@@ -234,9 +237,7 @@ def split(namespace: Namespace, arguments: Document, where: str) -> None:
     A part has only its own events; a variable without events is zero in the rows of other parts.
     """
     for variable, target in find_pairs(namespace, arguments, where):
-        if variable.is_text:
-            raise ModelError(f"{variable.name!r} holds texts, not numbers.")
-        made = {target: variable}
+        made = {target: variable.with_values(variable.numbers)}
         for by in dict.fromkeys(arguments["By"]):
             made = {
                 f"{name}.{by}[{level}]": _part(part, inside)
@@ -273,18 +274,16 @@ def _levels_of(namespace: Namespace, by: str, variable: Variable, where: str) ->
     return [(name, rows.get(name, nothing)) for name in level_names(whole)]
 
 
-def to_grid(namespace: Namespace, arguments: Document, where: str) -> None:
-    """Bring events onto a regular grid of times, and a dense variable to a coarser one.
+def to_grid(namespace: Namespace, variable: Variable, arguments: Document, where: str) -> Variable:
+    """Return events on a regular grid of times, and a dense variable on a coarser one.
 
     Onsets and ends are rounded to the grid, and an event lasts at least one step of it. Without a rate, or
     with "TR", nothing changes: everything is sampled at the volumes when it enters X.
     """
     rate = arguments.get("SamplingRate")
-    for variable, target in find_pairs(namespace, arguments, where):
-        if isinstance(rate, (int, float)) and namespace.frame_times is not None:
-            step = 1.0 / rate
-            variable = _on_grid(variable, step) if variable.is_sparse else _coarser(variable, step, namespace)
-        namespace.variables[target] = variable.with_values(variable.values, target)
+    if not isinstance(rate, (int, float)) or namespace.frame_times is None:
+        return variable
+    return _on_grid(variable, 1.0 / rate) if variable.is_sparse else _coarser(variable, 1.0 / rate, namespace)
 
 
 def _on_grid(variable: Variable, step: float) -> Variable:

@@ -14,7 +14,7 @@ import numpy as np
 from bidsapp.design.convolution import convolve_variable, sample_variable
 from bidsapp.design.transformers import matlab, rearrange
 from bidsapp.design.transformers.expressions import evaluate_query
-from bidsapp.design.transformers.rearrange import Transformer, find_pairs
+from bidsapp.design.transformers.rearrange import Transformer, each, find_pairs
 from bidsapp.design.transformers.variables import (
     Namespace,
     Variable,
@@ -42,21 +42,18 @@ def transform(namespace: Namespace, instructions: Iterable[Instruction]) -> None
             raise ModelError(f"{instruction.where} ({instruction.name}): {error}") from error
 
 
-def _each(function: OnValues) -> Transformer:
+def _on_values(function: OnValues) -> Transformer:
     """Return a transformer that maps the values of each input."""
-
-    def apply(namespace: Namespace, arguments: Document, where: str) -> None:
-        for variable, target in find_pairs(namespace, arguments, where):
-            if variable.is_text:
-                raise ModelError(f"{variable.name!r} holds texts, not numbers.")
-            values = _by_groups(function, variable, namespace, arguments)
-            namespace.variables[target] = variable.with_values(values, target)
-
-    return apply
+    return each(
+        lambda namespace, variable, arguments, where: variable.with_values(
+            _by_groups(function, variable, namespace, arguments)
+        )
+    )
 
 
 def _by_groups(function: OnValues, variable: Variable, namespace: Namespace, arguments: Document) -> Numbers:
     """Apply a function within the groups of GroupBy, or to all rows."""
+    values = variable.numbers
     labels = [
         [level_name(value) for value in namespace.variables[name].values.tolist()]
         for pattern in arguments.get("GroupBy", ())
@@ -64,11 +61,11 @@ def _by_groups(function: OnValues, variable: Variable, namespace: Namespace, arg
         if len(namespace.variables[name].values) == len(variable.values)
     ]
     if not labels:
-        return function(variable.values, arguments)
+        return function(values, arguments)
     groups = np.array(["\x1f".join(row) for row in zip(*labels, strict=True)])
-    result = variable.values.copy()
+    result = values.copy()
     for group in np.unique(groups):
-        result[groups == group] = function(variable.values[groups == group], arguments)
+        result[groups == group] = function(values[groups == group], arguments)
     return result
 
 
@@ -171,23 +168,21 @@ def align(variables: Sequence[Variable], namespace: Namespace) -> tuple[Variable
     Events are joined by onset, where an event that a variable does not have counts as zero; as soon as
     one variable is dense, all are sampled at the volumes.
     """
-    for variable in variables:
-        if variable.is_text:
-            raise ModelError(f"{variable.name!r} holds texts, not numbers.")
+    numbers = [variable.numbers for variable in variables]
     if any(not variable.is_sparse for variable in variables):
         sampled = [
-            sample_variable(variable, namespace.volume_times) if variable.is_sparse else variable.values
-            for variable in variables
+            sample_variable(variable, namespace.volume_times) if variable.is_sparse else values
+            for variable, values in zip(variables, numbers, strict=True)
         ]
         return Variable("", np.zeros(len(sampled[0]))), np.array(sampled)
     first, events = variables[0], [variable.events for variable in variables]
     if all(np.array_equal(onset, events[0][0]) for onset, _ in events):
-        return first, np.array([variable.values for variable in variables])
+        return first, np.array(numbers)
     onsets = np.unique(np.concatenate([onset for onset, _ in events]))
     values, durations = np.zeros((len(variables), len(onsets))), np.zeros(len(onsets))
     for index, (onset, duration) in enumerate(events):
         places = np.searchsorted(onsets, onset)
-        values[index, places] = variables[index].values
+        values[index, places] = numbers[index]
         np.maximum.at(durations, places, duration)
     return Variable("", values[0], onsets, durations), values
 
@@ -225,27 +220,27 @@ TRANSFORMERS = {
     "And": _combine(lambda values, _: np.all(np.nan_to_num(values) != 0, axis=0), True),
     "Assign": rearrange.assign,
     "Convolve": _convolve,
-    "Copy": rearrange.copy_variables,
+    "Copy": each(lambda namespace, variable, arguments, where: variable),
     "Delete": rearrange.delete,
-    "Demean": _each(_demean),
-    "DropNA": rearrange.drop_missing,
+    "Demean": _on_values(_demean),
+    "DropNA": each(lambda namespace, variable, arguments, where: variable.rows(~is_missing(variable.values))),
     "Factor": rearrange.make_factor,
     "Filter": rearrange.filter_events,
     "Group": rearrange.group,
-    "Lag": _each(_lag),
-    "Not": _each(_not),
+    "Lag": _on_values(_lag),
+    "Not": _on_values(_not),
     "Or": _combine(lambda values, _: np.any(np.nan_to_num(values) != 0, axis=0), False),
     "Orthogonalize": _orthogonalize,
     "Product": _combine(lambda values, _: np.prod(values, axis=0), True),
     "Rename": rearrange.rename,
     "Replace": rearrange.replace_values,
-    "Resample": rearrange.to_grid,
-    "Scale": _each(_scale),
+    "Resample": each(rearrange.to_grid),
+    "Scale": _on_values(_scale),
     "Select": rearrange.select,
     "Split": rearrange.split,
     "Sum": _combine(lambda values, weights: weights @ np.nan_to_num(values), False),
-    "Threshold": _each(_threshold),
-    "ToDense": rearrange.to_grid,
+    "Threshold": _on_values(_threshold),
+    "ToDense": each(rearrange.to_grid),
 }
 # What the two sets have in common means the same.
 SETS = {PYBIDS_SET: TRANSFORMERS, MATLAB_SET: TRANSFORMERS | matlab.TRANSFORMERS}

@@ -6,7 +6,7 @@ an input of a higher node). An event whose value is missing is not an event of t
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -19,6 +19,8 @@ from bidsapp.records.arrays import Labels, Mask, Numbers
 
 # No model needs more; transformations that copy or split everything would go on doubling them.
 MAX_VARIABLES = 5000
+# The columns of an events table that every event has.
+TIMES = ("onset", "duration")
 
 # Floats, or objects (texts, None where missing), shape (n_rows,).
 Values: TypeAlias = NDArray[Any]
@@ -63,6 +65,13 @@ class Variable:
     def is_text(self) -> bool:
         """Whether the values are not numbers."""
         return self.values.dtype == object
+
+    @property
+    def numbers(self) -> Numbers:
+        """The values; raise ModelError where they are not numbers."""
+        if self.is_text:
+            raise ModelError(f"{self.name!r} holds texts, not numbers.")
+        return self.values
 
     @property
     def nothing(self) -> Values:
@@ -164,6 +173,16 @@ class Namespace:
         if not names:
             self.missing.setdefault(pattern, where)
         return names
+
+    def require_all(self, patterns: Iterable[str], where: str) -> list[Variable]:
+        """Return the variables that words stand for; none where a word stands for nothing."""
+        found = [self.require(pattern, where) for pattern in patterns]
+        return [self.variables[name] for names in found for name in names] if all(found) else []
+
+    def columns_at(self, variable: Variable) -> dict[str, Values]:
+        """Return the values of all variables that have a value at each row of one, at these rows."""
+        at_rows = {name: other.at_rows_of(variable) for name, other in self.variables.items()}
+        return {name: other.values for name, other in at_rows.items() if other is not None}
 
     def make_levels(self, name: str) -> list[str]:
         """Add an indicator of every level of a column, as if the model had a Factor; return their names."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from bidsapp.design.contrasts import expand_rules
-from bidsapp.design.run import TIMES
+from bidsapp.design.transformers.variables import TIMES
 from bidsapp.errors import (
     EXIT_NOTHING_SELECTED,
     AppError,
