@@ -11,6 +11,8 @@ from bidsapp.stats.linear import RANK_TOLERANCE, are_directions, are_told, find_
 
 # Shares of a null vector below this are rounding error.
 SHARE_TOLERANCE = 1e-6
+# A column whose squares about its mean are less than this part of its squares does not vary.
+CONSTANT = 1e-12
 
 
 def condition_number(matrix: Matrix) -> float:
@@ -104,7 +106,7 @@ class Diagnosis:
         """Sums of squares of the columns, centred where they vary."""
         centred: Numbers = np.square(self.matrix - self.matrix.mean(axis=0)).sum(axis=0)
         plain: Numbers = np.square(self.matrix).sum(axis=0)
-        return np.where(centred > 1e-12 * np.maximum(plain, 1e-300), centred, plain)
+        return np.where(centred > CONSTANT * plain, centred, plain)
 
     def _covariance(self, weights: Matrix) -> Matrix:
         """Return C (X'X)^- C'."""

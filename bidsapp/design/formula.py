@@ -17,6 +17,7 @@ from bidsapp.records.model import INTERCEPT
 
 # More would multiply terms beyond any use: a*b*c*d has 16.
 MAX_PRODUCTS = 4
+# A power multiplies all terms with each other so many times.
 MAX_POWER = 3
 # Possessive: "**1" may be read in two ways, and trying both for each would never end.
 ALLOWED = re.compile(r"(?:v_\d+_|C(?=\()|[01](?![\d.])|\d(?=\s*\))|\*\*\s*\d|\^\s*\d|[\s~+:*()/-])*+")

@@ -17,7 +17,10 @@ from bidsapp.stats.linear import make_basis
 # One value or many.
 Values: TypeAlias = Numbers | float
 
+# The variance of the derivative of noise is this over its squared full width at half maximum (Worsley 1996).
 FOUR_LOG_2 = 4 * np.log(2)
+# A smaller variance between neighbours is rounding.
+LEAST_VARIANCE = 1e-12
 # Below it, F is 0 to every digit of the densities.
 SMALLEST_F = 1e-30
 
@@ -93,7 +96,7 @@ def estimate_smoothness(effects: Maps, matrix: Matrix, geometry: Geometry, dof: 
     # A residual divided by its own length is rougher than the noise (Kiebel 1999; Worsley 1996).
     variances *= (dof - 2) / (dof - 1) if dof > 2 else 1.0
     with np.errstate(divide="ignore"):
-        fwhm = np.where(variances > 0, np.sqrt(FOUR_LOG_2 / np.maximum(variances, 1e-12)), 1.0)
+        fwhm = np.where(variances > 0, np.sqrt(FOUR_LOG_2 / np.maximum(variances, LEAST_VARIANCE)), 1.0)
     return Smoothness(fwhm, count_resels(geometry.mask, fwhm), geometry.n_points)
 
 

@@ -16,6 +16,7 @@ from bidsapp.records.arrays import Numbers
 LARGEST_TAIL_P = 0.1
 # The highest quarter of the null is fitted first; while it does not fit, a tenth less each time.
 FIRST_SHARE, SHRINK, FEWEST = 0.25, 0.9, 30
+# A curve whose Cramer-von Mises p is below this does not fit.
 POOR_FIT_P = 0.05
 # A curve says nothing about events a thousand times rarer than the rarest that was seen.
 FARTHEST = 1000.0

@@ -16,6 +16,7 @@ Values: TypeAlias = NDArray[np.floating]
 SMALLEST_DIRECT = -650.0
 # The continued fraction needs about sqrt(max(a, b)) steps; the limit serves a million degrees of freedom.
 MAX_STEPS = 5000
+# A step that changes less changes no digit of a double but the last.
 STEP_TOLERANCE = 1e-15
 
 

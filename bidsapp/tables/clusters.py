@@ -20,6 +20,7 @@ Measures: TypeAlias = Mapping[str, Callable[[Labels], float]]
 # Column -> its fields in the JSON sidecar.
 Descriptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
+# Between peaks of a cluster, as in the tables of SPM and nilearn.
 MIN_DISTANCE_MM = 8.0
 COLUMNS: Descriptions = {
     "cluster_id": {"Description": "Cluster number, from the largest; the same in clusters and peaks"},

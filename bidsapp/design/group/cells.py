@@ -19,6 +19,8 @@ Parts: TypeAlias = dict[str, list[str]]
 # Contrast of the subjects -> its levels of the factors.
 Cells: TypeAlias = dict[str, tuple[str, ...]]
 WITHIN = ("paired", "repeated-measures")
+# Weights such as 1/3 add to 0 but for this.
+ROUNDING = 1e-8
 
 
 def find_cells(parts: Parts, known: "Known") -> Cells:
@@ -189,7 +191,7 @@ def make_pooled_node(parts: Parts, named: Mapping[str, str], known: "Known") -> 
 
 
 def _check_difference(name: str, rows: Iterable[Row]) -> None:
-    if any(abs(sum(row.values())) > 1e-8 for row in rows):
+    if any(abs(sum(row.values())) > ROUNDING for row in rows):
         raise SettingsError(
             f"--group-contrast {name}: the weights must add to 0 with a pooled error term, whose columns of "
             "subjects hold the mean. Use --error-term partitioned."

@@ -30,6 +30,7 @@ from bidsapp.errors import SettingsError, near_or_there
 from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT
 
+# How many names each form takes, at least and at most (None: any number).
 FORMS = {
     "one-sample": (0, 0),
     "paired": (2, 2),

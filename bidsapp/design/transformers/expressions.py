@@ -16,6 +16,7 @@ from bidsapp.design.transformers.variables import Values, as_values, level_name
 from bidsapp.errors import ModelError, near_or_there, tell_names
 from bidsapp.records.arrays import Mask
 
+# Nobody writes longer ones, and deep nesting would end the parser.
 MAX_LENGTH = 500
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 COMPARISONS = {

@@ -39,10 +39,15 @@ Events: TypeAlias = Sequence[NDArray[Any]]
 
 # No w reaches this: there are no clusters to form.
 NO_CUTOFF = 2.0
+# Points above the cutoff that there is room for at first, 3 MB; of more, the stretch is done again.
 EVENTS = 200_000
 # Batches a worker of a cluster has in hand: few enough to show progress, enough to keep it busy.
 IN_HAND = 4
+# Shuffles between two looks at whether enough were made.
 FINER = 256
+# Single precision rounds by 6e-8; roundings of a sum over n subjects add like their root. Six times that for
+# each row of weights, and a little for w itself, are not reached.
+MARGIN, MARGIN_OF_SUM = 1e-6, 4e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -271,4 +276,4 @@ def _cut(n: int, n_parts: int, unit: int) -> list[slice]:
 
 def _margin(weights: Numbers) -> float:
     """Return how far single-precision sums over the subjects may be off in w."""
-    return float(1e-6 + 4e-7 * np.sqrt(weights.shape[2]) * weights.shape[1])
+    return float(MARGIN + MARGIN_OF_SUM * np.sqrt(weights.shape[2]) * weights.shape[1])

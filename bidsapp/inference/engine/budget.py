@@ -11,7 +11,9 @@ from bidsapp.records.maps import InferenceOptions
 
 # Shuffles screened together, without and with points of clusters to remember; and whole maps at a time.
 SCREENED, SCREENED_WITH_CLUSTERS, WHOLE = 16384, 2048, 8
+# With fewer together, what each batch costs beside its shuffles would count.
 FEWEST = 64
+# Bytes.
 DOUBLE = 8
 # Doubles for each weight of a shuffle (with what makes it, and its copy in single precision), and for each
 # point above the cluster-forming threshold (where, which shuffle, how high; unsorted and sorted).

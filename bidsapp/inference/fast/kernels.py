@@ -16,6 +16,7 @@ compiled = numba.njit(cache=True, nogil=True)
 def find_root(forest: Labels, point: int) -> int:
     """Return the root of a point, halving the path on the way."""
     while forest[point] != point:
+        # Its parent's parent is an ancestor, too: later ways to the root are half as long.
         forest[point] = forest[forest[point]]
         point = forest[point]
     return point
@@ -76,6 +77,7 @@ def largest_clusters(
     parent = np.empty(n_points, np.int32)
     size = np.ones(n_points, np.int32)
     mass = np.empty(n_points, np.float64)
+    # After step i the clusters are those of the points up to i: ``forest`` knows no other point yet.
     for i in range(n_points):
         point = points[i]
         forest[point] = i
@@ -87,11 +89,13 @@ def largest_clusters(
                 continue
             mine, theirs = find_root(parent, i), find_root(parent, forest[other])
             if mine != theirs:
+                # The smaller goes below the larger, so that no way to a root is longer than log2(n).
                 if size[mine] < size[theirs]:
                     mine, theirs = theirs, mine
                 parent[theirs] = mine
                 size[mine] += size[theirs]
                 mass[mine] += mass[theirs]
+    # Roots hold the sums of their clusters; the forest is left as it was found.
     largest, heaviest = 0, 0.0
     for i in range(n_points):
         forest[points[i]] = -1
@@ -124,6 +128,8 @@ def enhance_sweep(
     gathered = np.zeros(n_points)
     level = np.zeros(n_points)
     power = height_power + 1.0
+    # After each point, what stands in ``gathered`` along its way to the root adds to what it has gained down
+    # to the root's level.
     for point in order:
         height = abs(values[point]) ** power / power
         forest[point] = point
@@ -136,10 +142,12 @@ def enhance_sweep(
             other = _root_without_halving(forest, other)
             if other == root:
                 continue
+            # Before it joins, a cluster gains what its size gives down to this height.
             gathered[other] += size[other] ** extent_power * (level[other] - height)
             level[other] = height
             if size[other] > size[root]:
                 root, other = other, root
+            # Points below ``other`` will add what the root has from before they came: taken off here.
             gathered[other] -= gathered[root]
             forest[other] = root
             size[root] += size[other]
@@ -204,6 +212,7 @@ def enhance_on_grid(
         return scores
     step = top / n_steps
     for k in range(1, n_steps + 1):
+        # Rounding must not lift the last step above the map.
         height = min(k * step, top)
         labels = label_components(values >= height, neighbours)
         sizes = np.bincount(labels)

@@ -25,6 +25,9 @@ compiled = numba.njit(cache=True, nogil=True)
 # Subjects whose signed sums are tabulated together: 2**5 rows of 64 points are 8 kB, four tables fit the
 # first-level cache.
 GROUP = 5
+# What is left beside the nuisance is at least this, in double and in single precision, or a shuffle that
+# explains a voxel completely would divide by zero.
+SMALLEST_REST, SMALLEST_REST32 = 1e-14, np.float32(1e-7)
 
 
 @compiled
@@ -47,7 +50,7 @@ def exact_w(data: Maps, point: int, weights: Matrix, n_effects: int) -> float:
                 first = coefficient
         else:
             rest -= coefficient * coefficient
-    w: float = np.sqrt(explained / max(rest, 1e-14))
+    w: float = np.sqrt(explained / max(rest, SMALLEST_REST))
     return -w if n_effects == 1 and first < 0 else w
 
 
@@ -62,10 +65,12 @@ def build_tables(block32: Maps, table: Matrix) -> None:
     for start in range(0, n_subjects, GROUP):
         first = (start // GROUP) << GROUP
         size = min(GROUP, n_subjects - start)
+        # Code 0: the sum of the group.
         table[first] = block32[start]
         for i in range(1, size):
             for v in range(BLOCK):
                 table[first, v] += block32[start + i, v]
+        # Codes with a 1 at i are those without, which are made already, less twice the subject.
         for i in range(size):
             subject = block32[start + i]
             for code in range(first, first + (1 << i)):
@@ -99,7 +104,7 @@ def combine_rows(block32: Maps, weights32: Matrix, n_effects: int, scratch: Matr
                 rest[v] -= sums[v] * sums[v]
     largest = np.float32(0.0)
     for v in range(BLOCK):
-        size = np.sqrt(explained[v] / max(rest[v], np.float32(1e-7)))
+        size = np.sqrt(explained[v] / max(rest[v], SMALLEST_REST32))
         w[v] = -size if n_effects == 1 and w[v] < 0 else size
         largest = max(largest, size)
     return largest
@@ -183,6 +188,8 @@ def _screen_block(
             largest = combine_rows(block32, weights32[j], n_effects, scratch)
         if has_goal and count_reached(w_at, reached_at, counts_at, margin32, two_tailed):
             _recount(scratch[0], block, weights[j], settings, goal)
+        # ``best`` only grows: what is below it by more than the error of single precision cannot become the
+        # maximum any more.
         if largest >= min(best[j], cutoff) - margin:
             n_events = _decide((j, start, n_events), scratch[0], block, weights[j], settings, (best, events))
     return n_events
@@ -203,6 +210,7 @@ def _decide(
     best, (shuffle, point, value) = results
     for v in range(BLOCK):
         size = abs(w[v]) if two_tailed else w[v]
+        # ``best`` has grown since the block was looked at: fewer points are left to decide.
         if size < min(best[j], cutoff) - margin:
             continue
         exact = exact_w(block, v, weights, n_effects)
@@ -226,4 +234,5 @@ def _recount(w: Numbers, block: Maps, weights: Matrix, settings: Settings, goal:
         excess = (abs(w[v]) if two_tailed else w[v]) - reached32[v]
         if abs(excess) < np.float32(margin):
             exact = exact_w(block, v, weights, n_effects)
+            # What single precision has counted already is taken off.
             counts[v] += ((abs(exact) if two_tailed else exact) >= reached[v]) - (excess >= 0)

@@ -59,6 +59,7 @@ def largest_enhanced(
         for sign in (1.0, -1.0):
             if sign < 0 and not two_tailed:
                 continue
+            # Without a branch: a point that is not above is written over by the next.
             n_above = 0
             for point in range(n_points):
                 height = sign * maps[j, point]
@@ -91,15 +92,18 @@ def _sort_down(heights: Numbers, sorting: tuple[Labels, Labels]) -> Labels:
     mask = np.uint64(BINS - 1)
     low[:] = 0
     high[:] = 0
+    # The largest height has key 0, and each number holds its key above its place; both digits are counted.
     for i in range(n):
         key = last - np.uint64(heights[i] * scale)
         order[i] = (key << np.uint64(32)) | np.uint64(i)
         low[key & mask] += 1
         high[key >> np.uint64(DIGIT)] += 1
+    # From counts to where the numbers of each digit begin.
     n_low, n_high = 0, 0
     for b in range(BINS):
         low[b], n_low = n_low, n_low + low[b]
         high[b], n_high = n_high, n_high + high[b]
+    # By the low digit first; the second pass, by the high one, keeps that order within each of its digits.
     for i in range(n):
         b = (order[i] >> np.uint64(32)) & mask
         other[low[b]] = order[i]
@@ -108,6 +112,7 @@ def _sort_down(heights: Numbers, sorting: tuple[Labels, Labels]) -> Labels:
         b = other[i] >> np.uint64(32 + DIGIT)
         order[high[b]] = other[i]
         high[b] += 1
+    # Heights of one key stand side by side in any order: each moves up past the lower ones before it.
     for i in range(1, n):
         packed = order[i]
         height = heights[packed & LOW]
@@ -141,17 +146,20 @@ def _sweep(heights: Numbers, points: Labels, neighbours: Labels, size_powers: Nu
         _fetch_ahead(i, points, neighbours, addresses)
         point, height = points[i], heights[i]
         mine, is_alone = _around(neighbours, point, labels, owner)
+        # Beside the current cluster alone, as low down nearly all are: it grows in local variables.
         if mine == current and is_alone and mine != NONE:
             current_best += size_powers[current_size] * (current_level - height)
             current_level = height
             current_size += np.uint64(1)
             labels[point] = mine
             continue
+        # Beside no cluster: a new one.
         if mine == NONE:
             n_clusters = np.uint32(n_clusters + ONE)
             labels[point] = n_clusters
             _start(n_clusters, height, lists, gains)
             continue
+        # Beside others: the current cluster may be one of them, so its numbers go back to memory first.
         if current != NONE:
             size[current], best[current], level[current] = current_size, current_best, current_level
         _lower(mine, height, size_powers, size, gains)
@@ -159,6 +167,7 @@ def _sweep(heights: Numbers, points: Labels, neighbours: Labels, size_powers: Nu
             mine = _join_all(mine, (point, height), neighbours, size_powers, state)
         labels[point] = mine
         size[mine] = np.uint32(size[mine] + ONE)
+        # The current cluster may have been handed over; the larger of it and the one that grew is kept.
         current = owner[current]
         if current == NONE or size[mine] > size[current]:
             current = mine
@@ -248,6 +257,7 @@ def _join(one: np.uint32, other: np.uint32, best: Numbers, lists: Labels) -> np.
         one, other = other, one
     best[one] = max(best[one], best[other])
     size[one] = np.uint32(size[one] + size[other])
+    # Every number that belongs to ``other``, along its list, belongs to ``one`` from now on.
     number = other
     while number != NONE:
         owner[number] = one

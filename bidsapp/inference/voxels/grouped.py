@@ -15,8 +15,9 @@ import numba
 import numpy as np
 
 from bidsapp.errors import SettingsError
+from bidsapp.inference.fast.screening import SMALLEST_REST
 from bidsapp.inference.shuffles.make import Shuffles
-from bidsapp.inference.voxels.linear import SMALLEST_REST, LinearTest
+from bidsapp.inference.voxels.linear import LinearTest
 from bidsapp.inference.voxels.null_fit import fit_under_null
 from bidsapp.inference.voxels.test import VoxelTest
 from bidsapp.records.arrays import Labels, Map, Maps, Matrix, Numbers
@@ -156,8 +157,10 @@ def fill_grouped(
     room = np.empty((n_effects, n_effects)), np.empty((n_effects, n_effects))
     for j in range(n_shuffles):
         for v in range(n_points):
+            # Data of zeros: no test, and 0 with 1 degree of freedom stays.
             if squares[j, :, v].sum() == 0.0:
                 continue
+            # Coefficients of the whole basis are the sums over the groups.
             coefficients[:] = 0.0
             for g in range(n_groups):
                 for k in range(n_basis):
@@ -175,6 +178,7 @@ def _estimate_variances(
     grams, freedom = about
     n_basis = len(coefficients)
     for g in range(len(variances)):
+        # |y - Qc|^2 of the group's rows, from y'y, Q'y and Q'Q there.
         rest = squares[g]
         for k in range(n_basis):
             fitted = 0.0
@@ -191,6 +195,7 @@ def _statistic_of(
     """Return the statistic and degrees of freedom of one point."""
     grams, freedom = about
     s = len(effect)
+    # One row: v, and Satterthwaite's degrees of freedom.
     if s == 1:
         total, bound = 0.0, 0.0
         for g in range(len(variances)):
@@ -236,6 +241,7 @@ def _share_of_group(inverse: Matrix, gram: Matrix, variance: float, turned: Matr
 def invert(matrix: Matrix) -> None:
     """Invert a positive definite matrix in place (Gauss and Jordan's elimination)."""
     s = len(matrix)
+    # Columns before p are those of the inverse, the others still those of what is left to eliminate.
     for p in range(s):
         pivot = max(matrix[p, p], SMALLEST_REST)
         matrix[p, p] = 1.0

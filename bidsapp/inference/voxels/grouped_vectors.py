@@ -11,10 +11,10 @@ from typing import TypeAlias
 import numba
 import numpy as np
 
+from bidsapp.inference.fast.screening import SMALLEST_REST
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.inference.voxels.grouped import FollowedAsZ, check_freedom, invert, meet_groups
-from bidsapp.inference.voxels.linear import SMALLEST_REST
 from bidsapp.inference.voxels.null_fit import fit_under_null
 from bidsapp.inference.voxels.wilks import residuals_of_maps
 from bidsapp.records.arrays import Labels, Maps, Matrix, Numbers
@@ -134,6 +134,7 @@ def fill_vectors(
             found, products = projected[j, :, :, v], squares[j % len(squares), :, :, :, v]
             if products.sum() == 0.0:
                 continue
+            # The covariance of a group is about its own fit: what its columns explain is taken away.
             for g in range(n_groups):
                 covariances[g] = products[g]
                 for k in range(len(owner)):
@@ -167,6 +168,7 @@ def _refer_to_f(
         _add_piece(grams[g], covariances[g], inverse)
     total = _spread(inverse) if n_effects == 1 else float(size + size**2)
     invert(inverse)
+    # With one row between, traces of the pieces themselves; with several, of their shares in the whole.
     bound = 0.0
     for g in range(len(covariances)):
         if freedom[g] == 0.0:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from bidsapp.inference.fast.screening import GROUP
+from bidsapp.inference.fast.screening import GROUP, SMALLEST_REST
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
 from bidsapp.inference.voxels.test import VoxelTest
@@ -20,8 +20,8 @@ from bidsapp.stats.blocks import STRETCH, cut
 
 # A residual below this share of the data is rounding: the voxel is constant.
 CONSTANT = 1e-10
-# Keeps t finite where a shuffle explains a voxel completely.
-SMALLEST_REST = 1e-14
+# Entries of orthonormal columns, and sums of them, that differ by less are the same.
+SAME = 1e-9
 # Beyond this share of explained over residual squares w is 1.
 LARGEST_RATIO = 1e300
 
@@ -51,7 +51,7 @@ class LinearTest(VoxelTest):
         values = self.partition.effect[:, 0] * self.direction
         low, high = values.min(), values.max()
         is_high = values > (low + high) / 2
-        two_valued = np.ptp(values[is_high]) < 1e-9 and np.ptp(values[~is_high]) < 1e-9
+        two_valued = np.ptp(values[is_high]) < SAME and np.ptp(values[~is_high]) < SAME
         if shuffles.scheme != "permutation" or not two_valued or not self._sums_to_zero():
             return nothing
         return table_rows(weights[:, 0] < (low + high) / 2), np.full(n_subjects, (high - low) / 2)
@@ -59,7 +59,7 @@ class LinearTest(VoxelTest):
     def _sums_to_zero(self) -> bool:
         ones = np.ones(len(self.data))
         nuisance = self.partition.nuisance
-        return bool(np.abs(ones - nuisance @ (nuisance.T @ ones)).max() < 1e-9)
+        return bool(np.abs(ones - nuisance @ (nuisance.T @ ones)).max() < SAME)
 
     def statistic(self, w: Maps) -> Maps:
         """Return t or F from w."""
@@ -98,6 +98,7 @@ def fill_statistic(coefficients: Numbers, dof: tuple[float, float], maps: Maps, 
     n_shuffles, n_weights, n_points = coefficients.shape
     n_rows, scale = int(dof[0]), dof[1] / dof[0]
     explained, rest = np.empty(n_points), np.empty(n_points)
+    # Effects add to what is explained, the nuisance takes from what is left: shares, of data of length 1.
     for j in range(n_shuffles):
         explained[:] = 0.0
         rest[:] = 1.0

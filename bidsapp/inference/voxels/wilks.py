@@ -9,9 +9,10 @@ import numba
 import numpy as np
 
 from bidsapp.errors import ModelError
+from bidsapp.inference.fast.screening import SMALLEST_REST
 from bidsapp.inference.shuffles.make import Shuffles
 from bidsapp.inference.shuffles.partition import Partition
-from bidsapp.inference.voxels.linear import CONSTANT, SMALLEST_REST
+from bidsapp.inference.voxels.linear import CONSTANT
 from bidsapp.inference.voxels.test import VoxelTest
 from bidsapp.records.arrays import Maps, Mask, Matrix, Numbers
 from bidsapp.stats.blocks import STRETCH, cut
@@ -52,6 +53,7 @@ def fill_log_lambda(coefficients: Numbers, n_effects: int, log_lambda: Maps, sta
     rest, kept = np.empty((n_maps, n_maps)), np.empty((n_maps, n_maps))
     for j in range(n_shuffles):
         for v in range(n_points):
+            # 1 - a'a, what the nuisance leaves, and 1 - a'a - b'b, what the effects leave of that.
             found = coefficients[j, :, :, v]
             for q in range(n_maps):
                 for r in range(q + 1):
@@ -67,6 +69,7 @@ def fill_log_lambda(coefficients: Numbers, n_effects: int, log_lambda: Maps, sta
 @compiled
 def log_determinant(matrix: Matrix) -> float:
     """Return the logarithm of the determinant of a positive matrix; its lower triangle is used up."""
+    # The pivots of an elimination multiply to the determinant.
     total = 0.0
     for k in range(len(matrix)):
         pivot = max(matrix[k, k], SMALLEST_REST)

@@ -12,6 +12,7 @@ from scipy import interpolate, special
 
 from bidsapp.records.arrays import Map
 
+# Of the intervals that are reported, as is usual.
 CONFIDENCE = 0.95
 # Nodes of the curve of confidence limits over t, evenly spaced on asinh(t); the spline through them is
 # within 1e-6 of the limits themselves (tested).
@@ -88,6 +89,7 @@ def _invert(t: Map, dof: float, level: float) -> Map:
     """Return the noncentrality at which P(T < t) is level, by bisection."""
     width = 12.0 + 12.0 * np.abs(t) / np.sqrt(2.0 * dof)
     low, high = t - width, t + width
+    # Each halves the interval: after 70 its width is below the last digit of a double.
     for _ in range(70):
         middle = 0.5 * (low + high)
         # P(T < t) falls as the noncentrality grows. Far from t it is 0 or 1, and scipy sometimes NaN.

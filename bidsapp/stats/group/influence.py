@@ -23,6 +23,8 @@ LARGE_COOK = 4.0
 LARGE_RMS = 1.5
 BEYOND_LEVERAGE = 2.0
 UNLIKE, ALIKE = 0.5, 0.2
+# The median absolute deviation of a standard normal variable, as Iglewicz and Hoaglin round it.
+SCALED_MAD = 0.6745
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def _distances(values: Numbers) -> Numbers:
     # Few subjects: Cook's distance may be infinite, and nobody may have a value.
     with np.errstate(divide="ignore", invalid="ignore"):
         from_centre = values - _middle(values)
-        scaled = from_centre / (_middle(np.abs(from_centre)) / 0.6745)
+        scaled = from_centre / (_middle(np.abs(from_centre)) / SCALED_MAD)
         return np.asarray(np.nan_to_num(scaled, nan=0.0, posinf=0.0))
 
 

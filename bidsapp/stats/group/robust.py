@@ -17,6 +17,8 @@ from bidsapp.stats.linear import PERFECT_FIT, make_basis, solve_weighted
 HUBER_LIMIT = 1.345
 # Median absolute deviation of a standard normal variable.
 NORMAL_MAD = 0.674489750196082
+# Coefficients stand still when none moves by more than this part of the scale; where they never do there is
+# no result.
 MAX_ITERATIONS = 200
 TOLERANCE = 1e-9
 

@@ -13,6 +13,7 @@ from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrices, Matrix
 from bidsapp.stats.blocks import cut_blocks, members_of
 from bidsapp.stats.linear import invert_all, solve_weighted, weighted_gram
 
+# Voxels that have not come to a maximum by then have no result.
 MAX_ITERATIONS = 1000
 # Scoring for groups goes to a flat maximum in ever smaller steps; after so many, Newton's go there.
 PATIENCE = 50
@@ -124,6 +125,7 @@ def _search(effects: Maps, variances: Maps, basis: Matrix) -> Map:
     for _ in range(MAX_ITERATIONS):
         state = project(effects, variances + tau2, basis)
         step = (state.score_square - state.trace) / state.information
+        # The sign of the score says on which side the maximum is: it stays within [low, high].
         low, high = np.where(step > 0, tau2, low), np.where(step > 0, high, tau2)
         following = _next_tau2((tau2, step), (before, step_before), (low, high))
         moved = np.abs(following - tau2)
@@ -132,6 +134,7 @@ def _search(effects: Maps, variances: Maps, basis: Matrix) -> Map:
         before, step_before, tau2 = tau2, step, following
         if done.all():
             break
+        # Voxels that are done leave the arrays: late rounds are for few.
         if done.any():
             keep = ~done
             active, effects, variances = active[keep], effects[:, keep], variances[:, keep]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 N_LAGS, LAGS_ABOVE_ORDER, PART_OF_VOLUMES = 20, 8, 6
 # Dropped volumes may leave fewer pairs at a lag: lags from there on are not looked at.
 FEWEST_PAIRS = 20
+# Of frequencies, each the mean of some ordinates: a periodogram alone is too rough to be read.
 N_BANDS = 40
 ALPHA = 0.05
 WITHIN = ndtri(1 - ALPHA / 2)

@@ -196,6 +196,7 @@ def factor(matrix: Matrix) -> bool:
 def solve(triangle: Matrix, right: Numbers, out: Numbers) -> None:
     """Write the solution of LL'x = right."""
     p = len(right)
+    # Down the rows with L, and up again with its transpose.
     for i in range(p):
         out[i] = right[i]
         for k in range(i):

@@ -18,6 +18,7 @@ from bidsapp.stats.noise.autoregression import log_determinant_slope, step_down,
 
 # A restricted likelihood may have its maximum at a unit root: partial autocorrelations end here.
 LARGEST_PARTIAL = 0.97
+# Steps that were taken, and halvings of one: a search that has not ended by then ends at its best.
 MAX_STEPS, MAX_HALVINGS = 15, 10
 # A smaller pivot of the second derivatives is no curvature.
 LEAST_PIVOT = 1e-12
@@ -100,6 +101,7 @@ def minimise(forms: Matrices, about: Matrix, dof: float, tolerance: float) -> Ma
 @vectorised
 def _search(forms: Matrices, about: Matrix, limits: tuple[float, float], lanes: Lanes, found: Matrix) -> None:
     begin(lanes, forms)
+    # Each round every lane tries one step: a lane whose search has ended begins with the next voxel.
     while lanes.counts[1] < len(forms):
         make_trials(about, lanes)
         step_down(lanes.stages, lanes.vectors[PARTIALS])
@@ -174,6 +176,7 @@ def cut(about: Matrix, lanes: Lanes, i: int) -> None:
     """Bring the partials of a trial to their limit."""
     p, partials, stages = lanes.vectors.shape[1], lanes.vectors[PARTIALS], lanes.stages
     for k in range(p):
+        # Levinson's recursion upwards: the coefficients of order k + 1 from those of k and the partial.
         last = min(max(partials[k, i], -LARGEST_PARTIAL), LARGEST_PARTIAL)
         for a in range(k):
             stages[k, a, i] = stages[k - 1, a, i] - last * stages[k - 1, k - 1 - a, i]

@@ -34,6 +34,7 @@ REML_GRID = np.round(np.arange(-0.9, 0.98 + 0.005, 0.01), 10)
 # Every fifth value is tried first, then all between the neighbours of the best: exact for a deviance
 # with one minimum, and its width (about sqrt((1 - r^2) / T)) is more than a coarse step for T below 1,000.
 COARSE = 5
+# Voxels times a table at a time: the products stay in the processor's cache.
 CHUNK = 2048
 
 

@@ -323,6 +323,7 @@ def solve_near(room: Room, process: Process) -> None:
         for i in range(CHUNK):
             room.filters[0, k, i] = room.filters[1, k, i] - room.filters[0, k, i]
             room.lags[0, k, i] = room.lags[1, k, i] - room.lags[0, k, i]
+    # At the start nothing is solved and all of the cross products is left; ``passed`` goes with ``along``.
     room.vectors[SOLUTION, :] = 0.0
     room.vectors[ALONG, :] = 0.0
     room.vectors[PASSED, :] = 0.0
@@ -405,6 +406,7 @@ def leave_fit(room: Room) -> None:
     for j in range(rank):
         for i in range(CHUNK):
             room.products[0, i] += room.vectors[SOLUTION, j, i] * room.vectors[SOLUTION, j, i]
+    # r'D_kr falls by b'(Q'D_kr + Q'D_ke), e = r - Qb: what the lag was before and is after.
     for j in range(n_lagged):
         for i in range(CHUNK):
             rest = room.lagged[j, i] - room.moved[j, i]

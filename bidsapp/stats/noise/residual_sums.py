@@ -13,6 +13,7 @@ from bidsapp.stats.noise.residual_kernels import take_fit
 if TYPE_CHECKING:
     from bidsapp.stats.run.sums import SeriesSums
 
+# Voxels at a time, a task of a thread.
 CHUNK = 4096
 
 
