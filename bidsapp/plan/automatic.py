@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TypeAlias
 
 from bidsapp.design.transformers.expressions import linear_weights
-from bidsapp.design.transformers.variables import TIMES
+from bidsapp.design.transformers.variables import TIMES, is_number
 from bidsapp.errors import Caution, InputError, ModelError, SettingsError
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.inputs.tables.events import TRIAL_TYPE
@@ -136,13 +136,8 @@ def _note_on_one_condition(levels: Levels, task: str) -> list[str]:
 
 
 def _may_be_conditions(name: str, values: Collection[str]) -> bool:
-    def is_measure(value: str) -> bool:
-        try:
-            return not float(value).is_integer()
-        except (ValueError, OverflowError):
-            return False
-
-    return name not in TIMES and 2 <= len(values) <= FEW_LEVELS and not any(map(is_measure, values))
+    measures = (value for value in values if is_number(value) and not float(value).is_integer())
+    return name not in TIMES and 2 <= len(values) <= FEW_LEVELS and not any(measures)
 
 
 def check_hrf(name: str) -> str:

@@ -58,6 +58,11 @@ class Dataset:
     faults: tuple[Fault, ...]
     unusable: dict[str, str]
 
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The raw dataset, then its derivatives."""
+        return (self.raw, *self.derivatives.values())
+
 
 def open_dataset(
     bids_dir: Path, selection: Selection, *, needs_events: bool = True, for_group: bool = False

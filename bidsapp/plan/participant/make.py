@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from bidsapp.design.contrasts import expand_rules
-from bidsapp.design.transformers.variables import TIMES
+from bidsapp.design.transformers.variables import TIMES, is_number
 from bidsapp.errors import (
     EXIT_NOTHING_SELECTED,
     AppError,
@@ -53,13 +53,12 @@ from bidsapp.plan.participant.runs import (
     prepare,
 )
 from bidsapp.plan.participant.tables import Tables, level_tables
+from bidsapp.records.collect import collect
 from bidsapp.records.maps import Run
 from bidsapp.records.model import SHORT_NAMES, Model, Node
 from bidsapp.records.plan import CombineFit, ParticipantPlan, RunFit, SubjectPlan
 from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
-# Subject label -> fits of its runs.
-Fits: TypeAlias = Mapping[str, Sequence[RunFit]]
 # What has entities: a run, or an image by its name.
 HasEntities = TypeVar("HasEntities", Run, IndexedFile)
 
@@ -137,19 +136,18 @@ def automatic_models(
     They are made from what the whole dataset holds, so that every participant, analysed alone or with
     others, gets the same.
     """
-    roots = (dataset.raw, *dataset.derivatives.values())
     levels: dict[str, dict[str, set[str]]] = {}
     refused: dict[str, AppError] = {}
     for task in _tasks(dataset):
-        levels[task], faults = find_levels(roots, [task])
+        levels[task], faults = find_levels(dataset.roots, [task])
         if faults and not levels[task]:
             del levels[task]
             refused[task] = InputError(in_lines(faults))
-    sessions = {task: several_sessions(roots, task, selection) for task in levels}
+    sessions = {task: several_sessions(dataset.roots, task, selection) for task in levels}
     try:
         return make_automatic_models(levels, options, sessions), refused
     except SameLabelsError as error:
-        where = [find_holders(roots, error.task, TRIAL_TYPE, name) for name in error.pair]
+        where = [find_holders(dataset.roots, error.task, TRIAL_TYPE, name) for name in error.pair]
         raise SameLabelsError(error.task, *error.pair, where) from error
 
 
@@ -201,8 +199,9 @@ def _plan_model(
             "participant level. Run the group level, with --estimates."
         )
     runs, more = choose_runs(model, list(dataset.runs), selection.participant_label)
-    notes = [*dataset.notes, *more, *model.notes]
-    prepared, faults = _prepare_all(node, runs, notes)
+    groups, joined = group_runs(node, runs)
+    notes = [*dataset.notes, *more, *model.notes, *joined]
+    prepared, faults = _prepare_all(node, groups)
     faults = [*_faults_of_input(dataset.faults, model), *faults]
     if not prepared:
         _raise_all([*faults, *reasons_of(dataset)])
@@ -285,10 +284,8 @@ def _faults_of_input(faults: Iterable[Fault], model: Model) -> list[Fault]:
     ]
 
 
-def _prepare_all(node: Node, runs: Sequence[Run], notes: list[str]) -> tuple[list[Prepared], list[Fault]]:
+def _prepare_all(node: Node, groups: Iterable[Sequence[Run]]) -> tuple[list[Prepared], list[Fault]]:
     """Return the designs of all runs, and the faults of those that have none."""
-    groups, more = group_runs(node, runs)
-    notes += more
     prepared: list[Prepared] = []
     faults: list[Fault] = []
     for group in groups:
@@ -303,21 +300,17 @@ def _prepare_all(node: Node, runs: Sequence[Run], notes: list[str]) -> tuple[lis
 
 def _fault(error: Exception, runs: Sequence[Run]) -> Fault:
     words = in_words(error)
-    known = isinstance(error, AppError)
-    return Fault(words if known else f"{runs[0].label}: {words}", runs[0].entities)
+    return Fault(words if isinstance(error, AppError) else f"{runs[0].label}: {words}", runs[0].entities)
 
 
 def _unknown_names(
     node: Node, prepared: Sequence[Prepared], dataset: Dataset, runs: Sequence[Run]
 ) -> list[NameFault]:
     """Return faults for names of the model that occur nowhere; events of other participants count."""
-    faults = check_missing(node, prepared)
-    if not faults:
+    if not check_missing(node, prepared):
         return []
-    roots = (dataset.raw, *dataset.derivatives.values())
-    levels, _ = find_levels(roots, {run.entities.get("task", "") for run in runs})
-    elsewhere = _names_of(levels)
-    return check_missing(node, prepared, elsewhere)
+    levels, _ = find_levels(dataset.roots, {run.entities.get("task", "") for run in runs})
+    return check_missing(node, prepared, _names_of(levels))
 
 
 def _names_of(levels: Mapping[str, Collection[str]]) -> list[str]:
@@ -326,20 +319,10 @@ def _names_of(levels: Mapping[str, Collection[str]]) -> list[str]:
     for column, values in levels.items():
         if column in TIMES:
             continue
-        texts = all(_is_text(value) for value in values)
-        names += [
-            column,
-            *(f"{column}.{value}" for value in sorted(values) if texts or len(values) <= FEW_LEVELS),
-        ]
+        names.append(column)
+        if len(values) <= FEW_LEVELS or not any(map(is_number, values)):
+            names += [f"{column}.{value}" for value in sorted(values)]
     return names
-
-
-def _is_text(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return True
-    return False
 
 
 def _plan_subjects(
@@ -353,23 +336,23 @@ def _plan_subjects(
     """Return the plans of all subjects, in their order, and notes."""
     node, missing_condition = model.nodes[0], options.missing_condition
     columns = tuple(dict.fromkeys(name for fit in prepared for made in fit.made for name in made.x_columns))
-    fits: dict[str, list[RunFit]] = {}
+    fits: list[RunFit] = []
     faults, made_with = list(faults), describe_model_facts(model, options)
     for group in prepared:
         try:
-            fit = replace(make_run_fit(node, group, columns, missing_condition), made_with=made_with)
-            fits.setdefault(group.runs[0].entities["sub"], []).append(fit)
+            fit = make_run_fit(node, group, columns, missing_condition)
+            fits.append(replace(fit, made_with=made_with))
         except Exception as error:  # of one run, whatever it is: the others go on
             faults.append(_fault(error, group.runs))
     if not fits:
         _raise_all([*faults, *reasons_of(dataset)])
-    notes = note_rare_conditions([fit for own in fits.values() for fit in own])
+    notes = note_rare_conditions(fits)
     _raise_all(_never_made(node, columns, fits))
     if missing_condition == "error":
         _raise_all(_lost_contrasts(fits))
-    problems = {subject: [reason] for subject, reason in dataset.unusable.items()}
-    for fault in faults:
-        problems.setdefault(fault.entities["sub"], []).append(str(fault))
+    problems = collect(
+        [*dataset.unusable.items(), *((fault.entities["sub"], str(fault)) for fault in faults)]
+    )
     tables = level_tables(dataset.raw)
     subjects, more = _combine_all(model, fits, problems, tables, missing_condition, of_others)
     check_outputs(fit for one in subjects for fit in one.fits)
@@ -378,7 +361,7 @@ def _plan_subjects(
 
 def _combine_all(
     model: Model,
-    fits: Fits,
+    fits: Sequence[RunFit],
     problems: Mapping[str, list[str]],
     tables: Tables,
     missing_condition: str,
@@ -386,9 +369,9 @@ def _combine_all(
 ) -> tuple[tuple[SubjectPlan, ...], list[str]]:
     subjects, refused = [], []
     notes: list[str] = []
-    elsewhere = find_names([fit for own in fits.values() for fit in own], tables)
-    for subject in sorted({*fits, *problems}):
-        run_fits, own = fits.get(subject, []), problems.get(subject, [])
+    elsewhere, by_subject = find_names(fits, tables), collect((fit.entities["sub"], fit) for fit in fits)
+    for subject in sorted({*by_subject, *problems}):
+        run_fits, own = by_subject.get(subject, []), problems.get(subject, [])
         try:
             combine = partial(plan_combinations, model, run_fits, missing_condition, tables)
             try:
@@ -411,7 +394,7 @@ def _combine_all(
         subjects.append(
             SubjectPlan(subject, tuple(run_fits), tuple(combined), tuple(own), tuple(dict.fromkeys(remarks)))
         )
-    if refused and len(refused) == len(fits):
+    if refused and len(refused) == len(by_subject):
         raise refused[0]
     return tuple(subjects), notes
 
@@ -421,19 +404,18 @@ def _ask_others(model: Model, dataset: Dataset, selection: Selection) -> Callabl
 
     @cache
     def of_others() -> frozenset[str]:
-        roots = (dataset.raw, *dataset.derivatives.values())
-        images, _ = choose_runs(model, find_images(roots, selection))
-        levels, _ = find_levels(roots, {image.entities.get("task", "") for image in images})
+        images, _ = choose_runs(model, find_images(dataset.roots, selection))
+        levels, _ = find_levels(dataset.roots, {image.entities.get("task", "") for image in images})
         tables = level_tables(dataset.raw)
         return name_levels([image.entities for image in images], tables).union(_names_of(levels))
 
     return of_others
 
 
-def _lost_contrasts(fits: Fits) -> list[str]:
+def _lost_contrasts(fits: Iterable[RunFit]) -> list[str]:
     """Return a fault for each run that can not make all contrasts."""
     faults = []
-    for fit in [fit for group in fits.values() for fit in group if fit.skipped]:
+    for fit in (fit for fit in fits if fit.skipped):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in fit.skipped.items())
         faults.append(
             f"{fit.label}: contrasts can not be made ({reasons}). Leave the run out, or use "
@@ -491,12 +473,11 @@ def _empty_nodes(model: Model, subjects: Sequence[SubjectPlan]) -> list[Caution]
     ]
 
 
-def _never_made(node: Node, columns: Sequence[str], fits: Fits) -> list[str]:
+def _never_made(node: Node, columns: Sequence[str], fits: Sequence[RunFit]) -> list[str]:
     """Return a fault where no run can make any contrast of the node."""
-    every = [fit for group in fits.values() for fit in group]
-    if expand_rules(node, columns) and every and not any(fit.contrasts for fit in every):
-        name, reason = next(iter(every[0].skipped.items()))
-        return [f"{node.where}: no run can make any contrast. {every[0].label}, contrast {name!r}: {reason}."]
+    if expand_rules(node, columns) and fits and not any(fit.contrasts for fit in fits):
+        name, reason = next(iter(fits[0].skipped.items()))
+        return [f"{node.where}: no run can make any contrast. {fits[0].label}, contrast {name!r}: {reason}."]
     return []
 
 
