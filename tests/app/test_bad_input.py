@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from documents import contrast, factor_and_convolve, make_document, run_node, write_model
+from makers.brain import copy_subjects
 
 from bidsapp.cli.main import main
 
@@ -17,10 +18,7 @@ SPACE = "space-MNI152NLin2009cAsym"
 @pytest.fixture
 def dataset(tiny_dataset, tmp_path):
     """Return a copy of the demo dataset with two of its subjects, to be damaged."""
-    folder = tmp_path / "bids"
-    keep_two = shutil.ignore_patterns("sub-03", "sub-04", "truth")
-    shutil.copytree(tiny_dataset, folder, ignore=keep_two)
-    return folder
+    return copy_subjects(tiny_dataset, tmp_path / "bids", 2)
 
 
 @pytest.fixture

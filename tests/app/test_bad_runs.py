@@ -1,11 +1,11 @@
 """Runs that cannot be fitted, or only in part: what the user is told, and that the others go on."""
 
 import json
-import shutil
 
 import nibabel
 import numpy as np
 import pytest
+from makers.brain import copy_subjects
 
 from bidsapp.cli.main import main
 
@@ -15,11 +15,7 @@ FIRST, SECOND = "run-1", "run-2"
 @pytest.fixture
 def dataset(tiny_dataset, tmp_path):
     """Return a copy of the dataset with one subject."""
-    folder = tmp_path / "bids"
-    shutil.copytree(
-        tiny_dataset, folder, ignore=shutil.ignore_patterns("sub-02", "sub-03", "sub-04", "truth")
-    )
-    return folder
+    return copy_subjects(tiny_dataset, tmp_path / "bids")
 
 
 def find(dataset, run, ending):

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from makers.brain import copy_subjects
 
 import bidsapp.participant.fit
 import bidsapp.participant.subject
@@ -25,10 +26,7 @@ STEM = "sub-01_task-viewing_run-1"
 @pytest.fixture(scope="module")
 def one_subject(tiny_dataset, tmp_path_factory):
     """Return a copy of the dataset with one subject of two runs; read only."""
-    folder = tmp_path_factory.mktemp("one") / "bids"
-    others = shutil.ignore_patterns("sub-02", "sub-03", "sub-04", "truth")
-    shutil.copytree(tiny_dataset, folder, ignore=others)
-    return folder
+    return copy_subjects(tiny_dataset, tmp_path_factory.mktemp("one") / "bids")
 
 
 @pytest.fixture
@@ -41,9 +39,7 @@ def dataset(one_subject, tmp_path):
 @pytest.fixture
 def two(tiny_dataset, tmp_path):
     """Return a copy with two subjects."""
-    folder = tmp_path / "two"
-    shutil.copytree(tiny_dataset, folder, ignore=shutil.ignore_patterns("sub-03", "sub-04", "truth"))
-    return folder
+    return copy_subjects(tiny_dataset, tmp_path / "two", 2)
 
 
 @pytest.fixture(scope="module")

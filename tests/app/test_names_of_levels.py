@@ -1,10 +1,10 @@
 """Names of conditions and groups, from the tables to the names of files."""
 
 import json
-import shutil
 
 import pandas as pd
 import pytest
+from makers.brain import copy_subjects
 
 from bidsapp.cli import main as cli
 from bidsapp.plan import make_group_plan, make_participant_plan
@@ -13,8 +13,7 @@ from bidsapp.plan import make_group_plan, make_participant_plan
 @pytest.fixture
 def data(tiny_dataset, tmp_path):
     """Return a copy of two participants, whose events and table are to be changed."""
-    ignore = shutil.ignore_patterns("sub-03", "sub-04", "truth")
-    return shutil.copytree(tiny_dataset, tmp_path / "data", ignore=ignore)
+    return copy_subjects(tiny_dataset, tmp_path / "data", 2)
 
 
 def rename(data, change, pattern="sub-*"):

@@ -1,11 +1,11 @@
 """Is the noise model right here? What the report, the record and the sidecars of a run say of it."""
 
 import json
-import shutil
 
 import nibabel
 import numpy as np
 import pytest
+from makers.brain import copy_subjects
 
 from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_OK
@@ -20,8 +20,7 @@ def read_run(out):
 @pytest.fixture
 def segmented(tiny_dataset, tmp_path):
     """Return a copy of the dataset of one subject that has a segmentation, on a grid of its own."""
-    folder = tmp_path / "dataset"
-    shutil.copytree(tiny_dataset, folder, ignore=shutil.ignore_patterns("sub-0[2-9]*", "truth"))
+    folder = copy_subjects(tiny_dataset, tmp_path / "dataset")
     shape, affine = (60, 72, 60), np.array([[3.0, 0, 0, -90], [0, 3, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
     labels = np.zeros(shape, np.uint8)
     labels[5:20], labels[20:40], labels[40:55] = 1, 2, 3

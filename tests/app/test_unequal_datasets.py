@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from makers.brain import copy_subjects
 
 from bidsapp.cli import main as cli
 from bidsapp.participant.fit import Fitted, on_common_rows
@@ -16,8 +17,7 @@ from bidsapp.records.maps import EstimateKey, JointEstimate
 @pytest.fixture
 def data(tiny_dataset, tmp_path):
     """Return a copy of two participants, to be changed."""
-    ignore = shutil.ignore_patterns("sub-03", "sub-04", "truth")
-    return shutil.copytree(tiny_dataset, tmp_path / "data", ignore=ignore)
+    return copy_subjects(tiny_dataset, tmp_path / "data", 2)
 
 
 def plan(data, *arguments, level="participant"):

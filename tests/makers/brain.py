@@ -1,6 +1,7 @@
 """What the makers of simulated brains share: the grid, planted regions, smooth noise, images."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -72,3 +73,10 @@ def describe(folder, kind):
     more = {"GeneratedBy": [{"Name": "fMRIPrep", "Version": "simulated"}]} if kind == "derivative" else {}
     content = {"Name": "simulated", "BIDSVersion": "1.10.0", "DatasetType": kind, **more}
     write_json(folder / "dataset_description.json", content)
+
+
+def copy_subjects(dataset, folder, n_subjects=1):
+    """Copy the first subjects of the tiny dataset into a folder, to be changed; return it."""
+    others = [f"sub-{number:02d}" for number in range(n_subjects + 1, 5)]
+    shutil.copytree(dataset, folder, ignore=shutil.ignore_patterns(*others, "truth"))
+    return folder

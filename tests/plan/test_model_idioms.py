@@ -2,8 +2,9 @@
 
 import json
 
+import documents
 import pytest
-from documents import make_document
+from documents import contrast, higher_node, make_document, transformations
 from synthetic import SUBJECTS, estimates_of, make_dataset, make_events, make_participants
 
 import bidsapp.plan.participant.make
@@ -11,36 +12,21 @@ from bidsapp.plan import make_group_plan, make_participant_plan
 from bidsapp.plan.group import make as group_plan
 from bidsapp.settings.parts import ModelOptions, Settings
 
-CONVOLVED = {
-    "Transformer": "pybids-transforms-v1",
-    "Instructions": [
-        {"Name": "Factor", "Input": "trial_type"},
-        {"Name": "Convolve", "Input": "trial_type.*"},
-    ],
-}
+CONVOLVED = transformations(
+    {"Name": "Factor", "Input": "trial_type"}, {"Name": "Convolve", "Input": "trial_type.*"}
+)
 LEVELS = {"trial_type": ["a", "b"]}
 
 
-def contrast(name, conditions, weights):
-    return {"Name": name, "ConditionList": conditions, "Weights": weights, "Test": "t"}
-
-
 def run_node(**changes):
-    return {
-        "Level": "Run",
-        "Name": "run",
-        "GroupBy": ["run", "session", "subject"],
-        "Transformations": CONVOLVED,
-        "Model": {"Type": "glm", "X": ["trial_type.*", 1]},
-        "Contrasts": [contrast("a_b", ["trial_type.a", "trial_type.b"], [1, -1])],
-        **changes,
-    }
+    a_b = contrast("a_b", ["trial_type.a", "trial_type.b"], [1, -1])
+    node = documents.run_node(["trial_type.*", 1], GroupBy=["run", "session", "subject"])
+    return node | {"Transformations": CONVOLVED, "Contrasts": [a_b], **changes}
 
 
 def higher(level, group_by, x=(1,), **rest):
-    tests = {"DummyContrasts": {"Test": "t"}} if "Contrasts" not in rest else {}
-    node = {"Level": level, "Name": level.lower(), "GroupBy": list(group_by)}
-    return {**node, "Model": {"Type": "glm", "X": list(x)}, **tests, **rest}
+    tests = {"DummyContrasts": None} if "Contrasts" in rest else {}
+    return higher_node(level, x, GroupBy=list(group_by), **tests) | rest
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from makers.brain import copy_subjects
 
 from bidsapp.errors import InputError, SettingsError
 from bidsapp.inputs.dataset.open import open_dataset
@@ -15,9 +16,7 @@ SPACE = "space-MNI152NLin2009cAsym"
 
 @pytest.fixture
 def dataset(tiny_dataset, tmp_path):
-    folder = tmp_path / "bids"
-    shutil.copytree(tiny_dataset, folder, ignore=shutil.ignore_patterns("sub-03", "sub-04", "truth"))
-    return folder
+    return copy_subjects(tiny_dataset, tmp_path / "bids", 2)
 
 
 def read(folder, levels=("participant",), **selection):

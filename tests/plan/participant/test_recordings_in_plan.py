@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from documents import make_document, run_node, write_model
+from makers.brain import copy_subjects
 
 from bidsapp.errors import InputError, ModelError
 from bidsapp.plan import make_participant_plan
@@ -20,17 +22,7 @@ SIDECAR = {"SamplingFrequency": RATE, "StartTime": -4.0, "Columns": ["cardiac", 
 @pytest.fixture
 def dataset(tiny_dataset, tmp_path):
     """One participant of the tiny dataset with the recordings of its first run."""
-    folder = tmp_path / "data"
-    for path in tiny_dataset.rglob("*"):
-        if (
-            path.is_file()
-            and "sub-02" not in str(path)
-            and "sub-03" not in str(path)
-            and "sub-04" not in str(path)
-        ):
-            target = folder / path.relative_to(tiny_dataset)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(path)
+    folder = copy_subjects(tiny_dataset, tmp_path / "data")
     for run in ("1", "2"):
         write_recording(folder, run)
     (folder / "task-viewing_physio.json").write_text(json.dumps(SIDECAR))
@@ -44,27 +36,10 @@ def write_recording(folder, run, change=lambda values: values):
         np.savetxt(file, change(values), delimiter="\t", fmt="%.6f")
 
 
-def plan(dataset, x=("trial_type.face", "respiratory", 1), **run_node):
-    model = {
-        "Name": "m",
-        "BIDSModelVersion": "1.0.0",
-        "Nodes": [
-            {
-                "Level": "Run",
-                "Name": "run",
-                "GroupBy": ["run", "subject"],
-                "Model": {
-                    "Type": "glm",
-                    "X": list(x),
-                    "HRF": {"Variables": ["trial_type.face"], "Model": "spm"},
-                },
-                "DummyContrasts": {"Contrasts": ["respiratory"], "Test": "t"},
-                **run_node,
-            }
-        ],
-    }
-    path = dataset / "m_smdl.json"
-    path.write_text(json.dumps(model))
+def plan(dataset, x=("trial_type.face", "respiratory", 1), **changes):
+    dummy = {"Contrasts": ["respiratory"], "Test": "t"}
+    node = run_node(x, Model={"HRF": HRF}, DummyContrasts=dummy) | changes
+    path = write_model(make_document(node), dataset)
     settings = Settings(
         dataset, Path("out"), ("participant",), selection=Selection(), model=ModelOptions(model=str(path))
     )
