@@ -13,7 +13,9 @@ from bidsapp.inputs.dataset.roots import find_roots
 from bidsapp.inputs.dataset.selection import keep_labels, natural_key
 from bidsapp.job.resume import describe_settings
 from bidsapp.names import record_path, subject_report_path
-from bidsapp.outputs.earlier import is_whole, read_record
+from bidsapp.outputs.earlier import is_whole
+from bidsapp.outputs.saved.files import find_record
+from bidsapp.outputs.saved.participant import SubjectRecord
 from bidsapp.settings.parts import Selection, Settings
 
 logger = logging.getLogger(__name__)
@@ -96,8 +98,10 @@ def _has_common_events(root: Path, task: str | None) -> bool:
 
 def _is_complete(label: str, settings: Settings) -> bool:
     path = settings.output_dir / record_path(label)
-    record = read_record(path)
+    record = find_record(path, SubjectRecord)
+    if record is None:
+        return False
     wanted = json.loads(json.dumps(describe_settings(settings), default=str))
-    same = all(record.get("settings", {}).get(part) == wanted[part] for part in RESULT_PARTS)
+    same = all(record.settings.get(part) == wanted[part] for part in RESULT_PARTS)
     reported = (settings.output_dir / subject_report_path(label)).is_file()
     return same and reported and is_whole(path, record)

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bidsapp.outputs.saved.group import EstimandRecord
 from bidsapp.records.arrays import Labels, Numbers
-from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast
 from bidsapp.records.model import INTERCEPT
 from bidsapp.records.plan import DatasetFit
@@ -25,14 +25,8 @@ EVERYBODY = "all subjects"
 ROUNDING = 1e-9
 
 
-def describe_estimand(fit: DatasetFit, contrast: Contrast) -> Document:
-    """Return the estimand of a contrast of a fit.
-
-    Returns
-    -------
-    dict
-        ``text``; ``weights``, for each row group -> cell -> weight; ``subjects``, group -> how many.
-    """
+def describe_estimand(fit: DatasetFit, contrast: Contrast) -> EstimandRecord:
+    """Return the estimand of a contrast of a fit."""
     groups, columns = find_groups(fit)
     names = list(dict.fromkeys(groups))
     shares = np.atleast_2d(contrast.weights) @ invert_gram(fit.design.matrix) @ fit.design.matrix.T
@@ -53,7 +47,8 @@ def describe_estimand(fit: DatasetFit, contrast: Contrast) -> Document:
     every = "no effect in any of: " if len(weights) > 1 else ""
     others = _covariates(fit, columns) - {name for slope in slopes for name in slope}
     beside = f"; adjusted for {', '.join(sorted(others))}" if others else ""
-    return {"text": every + what + "; ".join(told) + beside, "weights": weights, "subjects": subjects}
+    text = every + what + "; ".join(told) + beside
+    return EstimandRecord(text=text, weights=weights, subjects=subjects)
 
 
 def find_groups(fit: DatasetFit) -> tuple[list[str], set[str]]:

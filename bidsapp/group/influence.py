@@ -1,6 +1,5 @@
 """The table of what each input does to a group model, with what is known of its quality."""
 
-import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,8 @@ import pandas as pd
 
 from bidsapp import names
 from bidsapp.group.fit import FittedGroup
+from bidsapp.outputs.saved.files import find_record
+from bidsapp.outputs.saved.participant import SubjectRecord
 from bidsapp.outputs.tables import write_table
 from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import EffectStack
@@ -18,6 +19,8 @@ from bidsapp.stats.group.influence import flag_outliers, measure_influence
 
 logger = logging.getLogger(__name__)
 
+# As the record of a participant names it.
+DISPLACEMENT = "framewise_displacement"
 DESCRIPTIONS = {
     "participant_id": "Row of the design",
     "leverage": "Diagonal of the hat matrix",
@@ -32,14 +35,14 @@ DESCRIPTIONS = {
 }
 
 
-def write_influence(fit: DatasetFit, fitted: FittedGroup, output_dir: Path) -> dict[str, str]:
-    """Write the table of a fit, warn of flagged inputs, and return its part of the contrasts' records.
+def write_influence(fit: DatasetFit, fitted: FittedGroup, output_dir: Path) -> str | None:
+    """Write the table of a fit, warn of flagged inputs, and return its path.
 
     A fit whose inputs are not its rows (several maps a subject and contrast) has no table.
     """
     stack = fitted.stack
     if len(stack.effect) != len(fitted.design.matrix):
-        return {}
+        return None
     measures = measure_influence(stack.effect, fitted.design.matrix)
     flags = flag_outliers(measures)
     frame = pd.DataFrame(
@@ -62,7 +65,7 @@ def write_influence(fit: DatasetFit, fitted: FittedGroup, output_dir: Path) -> d
     path = names.table_path(fit.entities, "influence", node=fit.node, contrast=fit.contrast or "all")
     columns = {name: {"Description": text} for name, text in DESCRIPTIONS.items()}
     write_table(output_dir / path, frame, columns)
-    return {"influence": path}
+    return path
 
 
 def _in_words(rows: Iterable[str], flags: Iterable[str]) -> list[str]:
@@ -97,15 +100,7 @@ def _mean_variances(stack: EffectStack) -> list[float]:
 
 def _mean_displacement(subject: str, output_dir: Path) -> float:
     """Return the mean framewise displacement of a subject's runs from its record, NaN where unknown."""
-    path = output_dir / names.record_path(subject.removeprefix("sub-"))
-    try:
-        runs = json.loads(path.read_text(encoding="utf-8")).get("runs", [])
-    except (OSError, ValueError):
-        return np.nan
-    values = [
-        value
-        for run in runs
-        for value in (run.get("motion") or {}).get("framewise_displacement", ())
-        if value is not None
-    ]
+    record = find_record(output_dir / names.record_path(subject.removeprefix("sub-")), SubjectRecord)
+    series = [(run.motion or {}).get(DISPLACEMENT, ()) for run in record.runs] if record else []
+    values = [value for one in series for value in one if value is not None]
     return float(np.mean(values)) if values else np.nan

@@ -5,13 +5,13 @@ Decided from settings and designs before any map is read, so that no result can 
 
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 from bidsapp.errors import AppError, SettingsError
 from bidsapp.group.fit import choose_estimator, make_design, why_not_shuffled
 from bidsapp.group.repeated import find_tests
 from bidsapp.group.shuffling import blocks_of_rows, options_of_design, why_no_fields
 from bidsapp.inference.permutation import lay_out
+from bidsapp.outputs.saved.group import MainThresholdRecord
 from bidsapp.records.maps import Contrast, InferenceOptions, Threshold
 from bidsapp.records.plan import DatasetFit, GroupPlan
 from bidsapp.settings.parts import MAIN_THRESHOLDS, GroupOptions
@@ -20,29 +20,10 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class MainThreshold:
-    """The main threshold of a contrast.
-
-    Attributes
-    ----------
-    method : str
-        As in ``vocabulary.thresholds``.
-    declared : bool
-        Whether the user named it.
-    words : str
-        How it was chosen, for reports and the methods text.
-    """
-
-    method: str
-    declared: bool
-    words: str
-
-
 def choose_main(
     declared: str | None, statistics: Collection[str] = (), *, is_conjunction: bool = False
-) -> MainThreshold:
-    """Return the `MainThreshold` of a contrast.
+) -> MainThresholdRecord:
+    """Return which threshold of a contrast is the main one, and why.
 
     Parameters
     ----------
@@ -55,14 +36,15 @@ def choose_main(
     """
     wanted = method_of(declared)
     if wanted and not (is_conjunction and THRESHOLDS[wanted].needs):
-        return MainThreshold(wanted, True, f"declared with --main-threshold {declared}")
+        words = f"declared with --main-threshold {declared}"
+        return MainThresholdRecord(method=wanted, declared=True, words=words)
     method = next(name for name, row in THRESHOLDS.items() if row.statistic in (None, *statistics))
     why = "a conjunction cannot have the declared one" if wanted else "not declared"
-    order = ", ".join(MAIN_THRESHOLDS)
-    return MainThreshold(method, False, f"{why}: by default the first that the settings allow of {order}")
+    words = f"{why}: by default the first that the settings allow of {', '.join(MAIN_THRESHOLDS)}"
+    return MainThresholdRecord(method=method, declared=False, words=words)
 
 
-def order_thresholds(thresholds: Iterable[Threshold], main: MainThreshold) -> list[Threshold]:
+def order_thresholds(thresholds: Iterable[Threshold], main: MainThresholdRecord) -> list[Threshold]:
     """Return thresholds in the order to be shown: the main one, the others, those that were not computed."""
     return sorted(thresholds, key=lambda one: (one.name != main.method, bool(one.reason)))
 

@@ -11,6 +11,7 @@ from bidsapp.group.fit import FittedGroup, estimator_in_words
 from bidsapp.group.repeated import fit_repeated
 from bidsapp.group.within import fit_vectors
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
+from bidsapp.outputs.saved.group import RegionsRecord
 from bidsapp.outputs.tables import write_table
 from bidsapp.records.arrays import Maps
 from bidsapp.records.documents import Document
@@ -51,7 +52,7 @@ REGION_VARIANCE = (
 
 def write_regions(
     fit: DatasetFit, fitted: FittedGroup, options: GroupOptions, output_dir: Path
-) -> list[Document]:
+) -> list[RegionsRecord]:
     """Write the table of every atlas that ``--roi`` names; return what the record says of them."""
     found = [read_regions(spec, fitted.stack.geometry) for spec in options.roi]
     return [_write_atlas(fit, fitted, regions, options.tail, output_dir) for regions in found]
@@ -59,7 +60,7 @@ def write_regions(
 
 def _write_atlas(
     fit: DatasetFit, fitted: FittedGroup, regions: Regions, tail: str, output_dir: Path
-) -> Document:
+) -> RegionsRecord:
     data = average_data(fitted, regions)
     estimates = fit_regions(fitted, data, tail)
     subjects = pd.DataFrame(data.effects.T, columns=list(fit.design.rows)) if data.effects.ndim == 2 else None
@@ -71,7 +72,7 @@ def _write_atlas(
     if data.variances is not None:
         descriptions["RegionVariance"] = REGION_VARIANCE
     write_table(output_dir / table, pd.concat(frames, ignore_index=True), descriptions)
-    return {"atlas": regions.key, "title": regions.title, "contrast": fit.contrast, "table": table}
+    return RegionsRecord(atlas=regions.key, title=regions.title, contrast=fit.contrast, table=table)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

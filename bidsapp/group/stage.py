@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -36,13 +36,13 @@ from bidsapp.job.resume import Stopwatch, common_record, describe_call, make_fin
 from bidsapp.job.workers import group_workers, threads_of_a_test
 from bidsapp.outputs.earlier import (
     drop_record,
-    is_finished,
+    find_finished,
     measure_files,
-    read_record,
     remove_outdated,
     take_record,
 )
-from bidsapp.outputs.files import write_json
+from bidsapp.outputs.saved.files import write_record
+from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord, RegionsRecord
 from bidsapp.plan import make_group_plan
 from bidsapp.plan.group.options import gather_notes
 from bidsapp.records.documents import Document
@@ -105,69 +105,88 @@ def run_model(
     parts = [part for fit in model.fits for part in parts_of(fit)]
     texts = [document.text for document in plan.documents]
     fingerprint = make_fingerprint(*texts, settings.group, settings.permutation, *parts)
-    if is_finished(path, fingerprint):
-        _warn(read_record(path))
+    finished = find_finished(path, GroupRecord, fingerprint)
+    if finished:
+        _warn(finished.warnings)
         return f"{model.node}: finished before, nothing changed", []
-    before = take_record(path)
+    before = take_record(path, GROUP)
     with Stopwatch() as watch:
-        content, failures = fit_model(model, settings, options)
-    n_removed = remove_outdated(settings.output_dir, before, content, GROUP)
+        found = fit_model(model, settings, options)
+    record = None
+    if found.contrasts:
+        record = GroupRecord(
+            **common_record("group", describe_call("group", plan, settings), fingerprint, watch),
+            status="partial" if found.failures else "complete",
+            message=" ".join(found.failures) or None,
+            node=model.node,
+            entities=model.entities,
+            group_by=model.group_by,
+            contrasts=tuple(found.contrasts),
+            warnings=tuple(found.warnings),
+            regions=tuple(found.regions),
+            **found.shared,
+        )
+    n_removed = remove_outdated(settings.output_dir, before, record, GROUP)
     if n_removed:
         logger.info("%s: %d files of an earlier analysis are removed", model.node, n_removed)
-    if content["contrasts"]:
-        status = {"status": "partial", "message": " ".join(failures)} if failures else {"status": "complete"}
-        about = {"node": model.node, "entities": model.entities, "group_by": model.group_by}
-        common = common_record("group", describe_call("group", plan, settings), fingerprint, watch)
-        written = {"written": measure_files(settings.output_dir, content, GROUP)}
-        write_json(path, common | status | about | content | written)
+    if record:
+        write_record(path, replace(record, written=measure_files(settings.output_dir, record, GROUP)))
     drop_record(path)
-    _warn(content)
-    return f"{model.node}: {len(content['contrasts'])} contrasts, {watch.seconds:.0f} s", failures
+    _warn(found.warnings)
+    return f"{model.node}: {len(found.contrasts)} contrasts, {watch.seconds:.0f} s", found.failures
 
 
-def _warn(record: Document) -> None:
-    for warning in record.get("warnings", ()):
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
         logger.warning("%s", warning)
 
 
-def fit_model(
-    model: DatasetModel, settings: Settings, options: InferenceOptions
-) -> tuple[Document, list[str]]:
-    """Fit, test and write everything of a Dataset node.
+@dataclass
+class Findings:
+    """What a Dataset node gave, for its record.
 
-    Returns
-    -------
-    content : dict
-        What the record says of it.
-    failures : list of str
-        Contrasts whose maps cannot be read; the others are analysed.
+    ``shared`` are the fields of what all of its contrasts share; ``failures`` names contrasts whose maps
+    cannot be read.
     """
-    contrasts, warnings, regions = [], [], []
-    fits, stacks = [], []
-    failures: list[str] = []
+
+    contrasts: list[GroupContrastRecord] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    regions: list[RegionsRecord] = field(default_factory=list)
+    shared: Document = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+def fit_model(model: DatasetModel, settings: Settings, options: InferenceOptions) -> Findings:
+    """Fit, test and write everything of a Dataset node."""
+    found, fits, stacks = Findings(), [], []
     estimators: dict[str, list[str]] = {}
     group, output_dir = settings.group, settings.output_dir
     conjunctions = Conjunctions(group, options)
-    for fit, fitted, shuffled in shuffle_fits(model, settings, options, failures):
+    done: Iterable[Fitted] = fit_each(model.fits, settings, options, found.failures)
+    if any(fit.family for fit in model.fits):
+        # p-values of several contrasts are corrected together: all maps are held until the last is shuffled.
+        done = list(done)
+        correct_family(find_family(done))
+    for fit, fitted, shuffled in done:
         fits.append(replace(fit, notes=(*fit.notes, *fitted.stack.notes)))
         stacks.append(without_maps(fitted.stack))
         estimators.setdefault(estimator_in_words(fitted), []).append(fit.contrast or "all contrasts")
         write_fit(fit, fitted.stack, output_dir)
-        shared = write_influence(fit, fitted, output_dir)
-        warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
+        influence = write_influence(fit, fitted, output_dir)
+        found.warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
         for result in analyse(fit, fitted, shuffled, group.main_threshold, options):
-            contrasts.append(ContrastWriter(result, group, options, output_dir).write() | shared)
-            warnings += result.warnings
+            found.contrasts.append(ContrastWriter(result, group, options, output_dir).write(influence))
+            found.warnings += result.warnings
             conjunctions.add(result)
-        regions += write_regions(fit, fitted, group, output_dir)
+        found.regions += write_regions(fit, fitted, group, output_dir)
     for result in conjunctions.conjoin():
-        contrasts.append(ContrastWriter(result, group, options, output_dir).write())
-    done = replace(model, fits=tuple(fits))
-    warnings = [*gather_notes(done), *warnings, *check_inputs(done.fits, stacks)]
-    content = {"contrasts": contrasts, "warnings": gather(warnings, contrasts), "regions": regions}
+        found.contrasts.append(ContrastWriter(result, group, options, output_dir).write())
+    model = replace(model, fits=tuple(fits))
+    warnings = [*gather_notes(model), *found.warnings, *check_inputs(fits, stacks)]
+    found.warnings = gather(warnings, found.contrasts)
     if fits:
-        content |= write_shared(done, stacks, output_dir, estimator=join_estimators(estimators))
-    return content, failures
+        found.shared = write_shared(model, stacks, output_dir, estimator=join_estimators(estimators))
+    return found
 
 
 def join_estimators(estimators: Mapping[str, Sequence[str]]) -> str:
@@ -177,30 +196,24 @@ def join_estimators(estimators: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(f"{words} ({', '.join(names)})" for words, names in estimators.items())
 
 
-def shuffle_fits(
-    model: DatasetModel, settings: Settings, options: InferenceOptions, failures: list[str]
-) -> Iterator[Fitted]:
-    """Yield every fit of a model, what came out of it, and the `Shuffled` of its contrasts.
-
-    They come one after another, or, where p-values are corrected over several contrasts, when the last
-    is done.
-    Why a fit cannot be made is added to ``failures``.
-    """
-    done: Iterable[Fitted] = (
-        (fit, fitted, shuffle_all(fit, fitted, options, settings.output_dir))
-        for fit, fitted in fit_each(model.fits, settings, failures)
-    )
-    if any(fit.family for fit in model.fits):
-        done = held = list(done)
-        named = [(fit, contrast.name, one) for fit, _, found in held for contrast, one in _pair(fit, found)]
-        correct_family({name: one for fit, name, one in named if name in fit.family})
-    yield from done
+def find_family(done: Iterable[Fitted]) -> dict[str, Shuffled]:
+    """Return the contrasts whose p-values are corrected together, by their names."""
+    return {
+        contrast.name: one
+        for fit, _, shuffled in done
+        for contrast, one in zip(fit.contrasts, shuffled, strict=True)
+        if contrast.name in fit.family
+    }
 
 
 def fit_each(
-    fits: Iterable[DatasetFit], settings: Settings, failures: list[str]
-) -> Iterator[tuple[DatasetFit, FittedGroup]]:
-    """Yield every fit whose inputs can be read with what came out of it; add the others to ``failures``."""
+    fits: Iterable[DatasetFit], settings: Settings, options: InferenceOptions, failures: list[str]
+) -> Iterator[Fitted]:
+    """Yield every fit whose inputs can be read, what came out of it, and the `Shuffled` of its contrasts.
+
+    One after another: the maps of a fit are in memory until the next is asked for. Why a fit cannot be made
+    is added to ``failures``.
+    """
     for fit in fits:
         try:
             stack = read_inputs(fit, settings.group)
@@ -211,11 +224,8 @@ def fit_each(
         flips = settings.permutation.n_permutations > 0
         fitted = fit_inputs(fit, stack, settings.group, flips=flips)
         logger.info("%s: %s", fit.contrast or "all contrasts", estimator_in_words(fitted))
-        yield fit, fitted
-
-
-def _pair(fit: DatasetFit, shuffled: Sequence[Shuffled]) -> Iterator[tuple[Contrast, Shuffled]]:
-    return zip(fit.contrasts, shuffled, strict=True)
+        n_contrasts, output_dir = len(fit.contrasts), settings.output_dir
+        yield fit, fitted, [_shuffle(i, fit, fitted, options, output_dir) for i in range(n_contrasts)]
 
 
 def analyse(
@@ -249,28 +259,14 @@ def warnings_of(thresholds: Iterable[Threshold], contrast: Contrast) -> list[str
     return [f"{contrast.name}: {one.name}: {note}" for one in found for note in one.warnings]
 
 
-def gather(warnings: Iterable[str], contrasts: Iterable[Document]) -> list[str]:
-    """Return warnings with the same words for several contrasts as one; those begin with the contrast's name.
-
-    Parameters
-    ----------
-    warnings : list of str
-    contrasts : list of dict
-        What the record says of the contrasts.
-    """
-    names = {name for entry in contrasts for name in (entry["name"], entry["input_contrast"]) if name}
+def gather(warnings: Iterable[str], contrasts: Iterable[GroupContrastRecord]) -> list[str]:
+    """Return warnings of the same words for several contrasts as one; they begin with the contrast."""
+    names = {name for one in contrasts for name in (one.name, one.input_contrast) if name}
     found: dict[str, dict[str, None]] = {}
     for warning in warnings:
         name = max((name for name in names if warning.startswith(f"{name}: ")), key=len, default="")
         found.setdefault(warning.removeprefix(f"{name}: "), {})[name] = None
     return [": ".join(filter(None, (", ".join(filter(None, where)), text))) for text, where in found.items()]
-
-
-def shuffle_all(
-    fit: DatasetFit, fitted: FittedGroup, options: InferenceOptions, output_dir: Path
-) -> list[Shuffled]:
-    """Return the `Shuffled` of every contrast of a fit."""
-    return [_shuffle(index, fit, fitted, options, output_dir) for index in range(len(fit.contrasts))]
 
 
 def _shuffle(

@@ -1,7 +1,8 @@
 """What the group stage writes of each contrast: maps, thresholds, tables, nulls, its part of the record."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from bidsapp import names
 from bidsapp.group.discoveries import COLUMNS as DISCOVERY_COLUMNS
 from bidsapp.group.discoveries import make_discoveries
 from bidsapp.group.estimands import describe_estimand
-from bidsapp.group.main_threshold import MainThreshold
 from bidsapp.group.shuffling import describe_shuffles
 from bidsapp.group.write_tables import TableWriter, is_template
 from bidsapp.inference.conventions import conventions_of
@@ -21,6 +21,17 @@ from bidsapp.outputs.describe import describe_contrast
 from bidsapp.outputs.estimates import write_described_map
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_mask
+from bidsapp.outputs.saved.files import as_document
+from bidsapp.outputs.saved.group import (
+    ExcludedRecord,
+    GroupContrastRecord,
+    InputRecord,
+    MainThresholdRecord,
+    MemberRecord,
+    NullRecord,
+    PermutationRecord,
+    ThresholdRecord,
+)
 from bidsapp.outputs.sidecars import map_sidecar
 from bidsapp.outputs.tables import write_contrasts, write_design, write_table
 from bidsapp.plan.mixtures import describe_facts, shared_facts
@@ -61,7 +72,7 @@ class GroupResult:
     inference: Inference | None
     thresholds: list[Threshold]
     warnings: list[str]
-    main: MainThreshold
+    main: MainThresholdRecord
     estimator: str = "ordinary least squares"
 
 
@@ -80,7 +91,7 @@ class ContrastWriter:
         self, result: GroupResult, group: GroupOptions, options: InferenceOptions, output_dir: Path
     ) -> None:
         self._result, self._group, self._options, self._out = result, group, options, output_dir
-        self._where = {"node": result.fit.node, "contrast": result.contrast.name}
+        self._name = result.contrast.name
         self._maps = collect_maps(result)
         # A conjunction weighs nothing.
         weighs = result.estimate.test != "z"
@@ -89,37 +100,42 @@ class ContrastWriter:
         self._made_with = shared_facts(result.fit.inputs) | {"TaskGLMVersion": __version__}
         self._tables = TableWriter(result, self._maps, group, options.connectivity, output_dir)
 
-    def write(self) -> Document:
-        """Write everything and return the contrast's part of the record (see docs/records.md)."""
-        result, estimate = self._result, self._result.estimate
-        described = describe_contrast(result.contrast)
-        return {
-            "name": result.contrast.name,
-            "input_contrast": result.fit.contrast,
-            "design": group_design_path(result.fit),
-            "coverage": _coverage_path(result.fit),
-            "excluded": [{"subject": s, "reason": reason} for s, reason in result.fit.excluded.items()],
-            "group_contrast": result.fit.group_contrasts.get(result.contrast.name, "1"),
-            "descriptive": result.contrast.name in result.fit.descriptive,
-            "test": estimate.test,
-            "dof": _common_dof(estimate),
-            "weights": described["weights"],
-            "estimand": self._estimand,
-            "n_subjects": len(set(result.stack.labels)),
-            "units": effect_units(result.fit, result.contrast),
-            "input_units": input_units(result.fit),
-            "maps": {stat: self.write_map(stat, values) for stat, values in self._maps.items()},
-            "inputs": [describe_input(entry) for entry in result.fit.inputs],
-            "main_threshold": asdict(result.main),
-            **self.write_inference(),
-            **self.write_discoveries(),
-            "thresholds": [self.write_threshold(threshold) for threshold in result.thresholds],
-        }
+    def write(self, influence: str | None = None) -> GroupContrastRecord:
+        """Write everything and return the record of the contrast; ``influence`` is the path of that table."""
+        result, fit, name, inference = self._result, self._result.fit, self._name, self._result.inference
+        return GroupContrastRecord(
+            name=name,
+            input_contrast=fit.contrast,
+            design=group_design_path(fit),
+            coverage=_coverage_path(fit),
+            excluded=tuple(ExcludedRecord(subject=s, reason=why) for s, why in fit.excluded.items()),
+            group_contrast=fit.group_contrasts.get(name, "1"),
+            descriptive=name in fit.descriptive,
+            test=result.estimate.test,
+            dof=_common_dof(result.estimate),
+            weights=describe_contrast(result.contrast).weights,
+            estimand=self._estimand,
+            n_subjects=len(set(result.stack.labels)),
+            units=effect_units(fit, result.contrast),
+            input_units=input_units(fit),
+            maps={stat: self.write_map(stat, values) for stat, values in self._maps.items()},
+            inputs=tuple(map(describe_input, fit.inputs)),
+            main_threshold=result.main,
+            nulls=None if inference is None else self.write_inference(inference),
+            permutation=None if inference is None else describe_permutation(inference),
+            discoveries=self.write_discoveries(),
+            thresholds=tuple(map(self.write_threshold, result.thresholds)),
+            influence=influence,
+        )
+
+    def _path(self, stat: str, desc: str | None = None) -> str:
+        fit = self._result.fit
+        return names.map_path(fit.entities, node=fit.node, contrast=self._name, stat=stat, desc=desc)
 
     def write_map(self, stat: str, values: Map, desc: str | None = None, **fields: object) -> str:
         """Write a map of the contrast and return its path."""
         result = self._result
-        path = names.map_path(result.fit.entities, stat=stat, desc=desc, **self._where)
+        path = self._path(stat, desc)
         is_signed = result.estimate.test in ("t", "z")
         # Estimators number the variance groups.
         quantity, _, number = stat.partition("_")
@@ -130,8 +146,8 @@ class ContrastWriter:
             "SpatialReference": result.fit.entities.get("space"),
             "ContrastName": result.contrast.name,
             "InputContrast": result.fit.contrast,
-            "Estimand": self._estimand and self._estimand["text"],
-            "EstimandWeights": self._estimand and self._estimand["weights"],
+            "Estimand": self._estimand and self._estimand.text,
+            "EstimandWeights": self._estimand and self._estimand.weights,
             "Test": result.estimate.test,
             "NodeName": result.fit.node,
             "NodeLevel": "Dataset",
@@ -149,120 +165,125 @@ class ContrastWriter:
         )
         return path
 
-    def write_inference(self) -> Document:
-        """Write the null distributions and permutation maps; return what the record says of them."""
-        inference = self._result.inference
-        if inference is None:
-            return {}
-        nulls: list[Document] = []
-        columns = {}
+    def write_inference(self, inference: Inference) -> tuple[NullRecord, ...]:
+        """Write the maps of a test by shuffling and its null distributions; return the records of these."""
         for name, found in inference.statistics.items():
             words = STATISTICS[name]
-            label, title = words.threshold, words.largest
-            columns[label] = found.null_max
             about = {"Inference": words.inference, **conventions(inference, name)}
-            desc = label + tail_suffix(inference)
+            desc = words.threshold + tail_suffix(inference)
             self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
             is_score = about["Statistic"] in OTHER_STATISTICS and words.observed is None
             stat = "score" if is_score else words.observed
             if stat:
                 what = {"Description": f"shuffled statistic: {about['Statistic']}"} if is_score else {}
                 self.write_map(stat, found.observed, **about, **what)
-            nulls.append(
-                {"statistic": label, "title": title, "column": label, "observed": float(found.null_max[0])}
-            )
         if inference.p is not None:
             desc = "permUnc" + tail_suffix(inference)
             self.write_map(
                 "logp", minus_log10(inference.p), desc, Correction="none", **conventions(inference)
             )
-        table = names.table_path(self._result.fit.entities, "nullmax", **self._where)
-        about = {
-            null["column"]: {"Description": f"{null['title']}, the observed one first"} for null in nulls
-        }
-        write_table(self._out / table, pd.DataFrame(columns), about)
-        shuffling = {
-            "n_shuffles": inference.n_shuffles,
-            "n_distinct": inference.n_distinct,
-            "exact": inference.exact,
-            "scheme": inference.scheme,
-            "mode": inference.conventions["ShuffleMode"],
-            "words": describe_shuffles(inference),
-            "scheme_reason": inference.conventions["SchemeReason"],
-            "statistic": inference.conventions["Statistic"],
-            "scale": inference.conventions["TFCEScale"],
-            "seed": inference.options.seed,
-            "smallest_p": inference.smallest_p,
-            "family": inference.conventions["Family"],
-            "incomplete_voxels": inference.conventions["IncompleteVoxels"],
-            "warnings": list(inference.warnings),
-        }
-        return {"nulls": [null | {"table": table} for null in nulls], "permutation": shuffling}
+        return self._write_nulls(inference)
 
-    def write_discoveries(self) -> Document:
-        """Write how much of every atlas region is active; return what the record says of it."""
+    def _write_nulls(self, inference: Inference) -> tuple[NullRecord, ...]:
+        table, columns, about, nulls = self._table_path("nullmax"), {}, {}, []
+        for name, found in inference.statistics.items():
+            label, title = STATISTICS[name].threshold, STATISTICS[name].largest
+            columns[label] = found.null_max
+            about[label] = {"Description": f"{title}, the observed one first"}
+            observed = float(found.null_max[0])
+            nulls.append(
+                NullRecord(statistic=label, title=title, column=label, observed=observed, table=table)
+            )
+        write_table(self._out / table, pd.DataFrame(columns), about)
+        return tuple(nulls)
+
+    def _table_path(self, kind: str) -> str:
+        fit = self._result.fit
+        return names.table_path(fit.entities, kind, node=fit.node, contrast=self._name)
+
+    def write_discoveries(self) -> str | None:
+        """Write how much of every atlas region is active; return the path, None where no region is."""
         result = self._result
         if not is_template(result.fit.entities):
-            return {}
+            return None
         atlases = read_atlases(self._group.atlas)
         frame = make_discoveries(result.estimate, result.stack.geometry, atlases, self._options)
         if not len(frame):
-            return {}
-        path = names.table_path(result.fit.entities, "discoveries", **self._where)
+            return None
+        path = self._table_path("discoveries")
         write_table(self._out / path, frame, {name: DISCOVERY_COLUMNS[name] for name in frame.columns})
-        return {"discoveries": path}
+        return path
 
-    def write_threshold(self, threshold: Threshold) -> Document:
-        """Write the tables and maps of a threshold and return what the record says of it."""
+    def write_threshold(self, threshold: Threshold) -> ThresholdRecord:
+        """Write the maps and tables of a threshold and return its record."""
+        words = THRESHOLDS[threshold.name]
+        clusters = self._result.inference and words.statistic and self._result.inference.clusters
         statistic = next(name for name in ("F", "t", "z") if name in self._maps)
+        record = ThresholdRecord(
+            method=threshold.name,
+            title=threshold.description,
+            alpha=threshold.alpha,
+            tail=self._group.tail,
+            statistic=statistic,
+            cutoff=float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
+            scale=threshold.scale,
+            forming=clusters.cutoff if clusters and words.is_formed else None,
+            forming_p=self._options.cluster_forming_p if words.is_formed else None,
+            reason=threshold.reason,
+            warnings=threshold.warnings,
+            n_voxels=int(np.count_nonzero(threshold.surviving)),
+            n_clusters=0,
+            surviving=self._write_surviving(threshold, statistic),
+            p_map=self._write_adjusted(threshold),
+        )
+        return self._tables.write(threshold, record)
+
+    def _write_surviving(self, threshold: Threshold, statistic: str) -> str | None:
+        words = THRESHOLDS[threshold.name]
+        if not words.is_written or threshold.reason:
+            return None
+        surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
+        fields = {"Correction": words.controls, "Description": threshold.description}
+        return self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
+
+    def _write_adjusted(self, threshold: Threshold) -> str | None:
+        """Write the q of a threshold; return its path, or that of its map of corrected p, or None."""
         words, inference = THRESHOLDS[threshold.name], self._result.inference
-        tables, n_clusters = self._tables.write(threshold, statistic)
-        adjusted = {}
         if words.controls == "FDR" and threshold.adjusted is not None:
             fields = {"Correction": words.controls, "Description": threshold.description}
             if words.needs == "shuffles" and inference is not None:
                 fields |= conventions(inference)
-            adjusted["p_map"] = self.write_map("q", threshold.adjusted, threshold.name, **fields)
-        if words.is_written and not threshold.reason:
-            surviving = np.where(threshold.surviving, self._maps[statistic], 0.0)
-            fields = {"Correction": words.controls, "Description": threshold.description}
-            adjusted["surviving"] = self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
+            return self.write_map("q", threshold.adjusted, threshold.name, **fields)
         if words.statistic and inference is not None and not threshold.reason:
-            adjusted["p_map"] = names.map_path(
-                self._result.fit.entities,
-                stat="logp",
-                desc=threshold.name + tail_suffix(inference),
-                **self._where,
-            )
-        return {
-            "method": threshold.name,
-            "title": threshold.description,
-            "alpha": threshold.alpha,
-            "tail": self._group.tail,
-            "statistic": statistic,
-            "cutoff": float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
-            "scale": threshold.scale,
-            "forming": self._forming(threshold),
-            "forming_p": self._options.cluster_forming_p if words.is_formed else None,
-            "reason": threshold.reason,
-            "warnings": list(threshold.warnings),
-            "n_voxels": int(np.count_nonzero(threshold.surviving)),
-            "n_clusters": n_clusters,
-            **adjusted,
-            **tables,
-        }
+            return self._path("logp", threshold.name + tail_suffix(inference))
+        return None
 
-    def _forming(self, threshold: Threshold) -> float | None:
-        clusters = getattr(self._result.inference, "clusters", None)
-        words = THRESHOLDS[threshold.name]
-        is_of_clusters = words.statistic and words.is_formed
-        return clusters.cutoff if clusters is not None and is_of_clusters else None
+
+def describe_permutation(inference: Inference) -> PermutationRecord:
+    """Return what a record says of how a contrast was shuffled."""
+    said = inference.conventions
+    return PermutationRecord(
+        n_shuffles=inference.n_shuffles,
+        n_distinct=inference.n_distinct,
+        exact=inference.exact,
+        scheme=inference.scheme,
+        mode=said["ShuffleMode"],
+        words=describe_shuffles(inference),
+        scheme_reason=said["SchemeReason"],
+        statistic=said["Statistic"],
+        scale=said["TFCEScale"],
+        seed=inference.options.seed,
+        smallest_p=inference.smallest_p,
+        family=said["Family"],
+        incomplete_voxels=said["IncompleteVoxels"],
+        warnings=inference.warnings,
+    )
 
 
 def write_shared(
     model: DatasetModel, stacks: Sequence[EffectStack], output_dir: Path, *, estimator: str
 ) -> Document:
-    """Write what all contrasts of a Dataset node share and return the record's part.
+    """Write what all contrasts of a Dataset node share and return the fields of its record.
 
     The mask holds the voxels that any contrast was tested in; design and weights are those of the fit with
     the most subjects, the first of them.
@@ -285,7 +306,7 @@ def write_shared(
     sidecar = {"Type": "Brain", "Description": "Voxels that a contrast was tested in"}
     write_json(out / names.sidecar_path(mask), sidecar)
     weights = names.contrasts_path(entities, node=model.node)
-    estimands = {contrast.name: describe_estimand(fit, contrast) for contrast in fit.contrasts}
+    estimands = {one.name: as_document(describe_estimand(fit, one)) for one in fit.contrasts}
     write_contrasts(out / weights, fit.contrasts, fit.design.columns, {"Estimands": estimands})
     return {
         "mask": mask,
@@ -345,24 +366,23 @@ def describe_model(fit: DatasetFit) -> str:
     return f"General linear model of {who} with {named}."
 
 
-def describe_subjects(model: DatasetModel) -> list[Document]:
+def describe_subjects(model: DatasetModel) -> tuple[MemberRecord, ...]:
     """Return who is in the model and who is not, and why; a subject may be in some contrasts only."""
-    described: dict[str, Document] = {}
+    missing: defaultdict[str, list[str]] = defaultdict(list)
+    covariates: dict[str, dict[str, float]] = {}
     for fit in model.fits:
         for label, reason in fit.excluded.items():
-            described.setdefault(label, {"missing": []})["missing"].append((fit.contrast, reason))
-        for label in fit.design.rows:
-            entry = described.setdefault(label, {"missing": []})
-            entry["covariates"] = fit.covariates.get(label, {})
-    return [
-        {
-            "label": label,
-            "used": "covariates" in entry,
-            "reason": "; ".join(f"{contrast}: {reason}" for contrast, reason in entry["missing"]),
-            "covariates": entry.get("covariates", {}),
-        }
-        for label, entry in sorted(described.items())
-    ]
+            missing[label].append(f"{fit.contrast}: {reason}")
+        covariates |= {label: fit.covariates.get(label, {}) for label in fit.design.rows}
+    return tuple(
+        MemberRecord(
+            label=label,
+            used=label in covariates,
+            reason="; ".join(missing[label]),
+            covariates=covariates.get(label, {}),
+        )
+        for label in sorted(missing.keys() | covariates)
+    )
 
 
 def collect_maps(result: GroupResult) -> dict[str, Map]:
@@ -443,10 +463,11 @@ def minus_log10(p: Map) -> Map:
         return np.minimum(-np.log10(p), MAX_LOGP)
 
 
-def describe_input(entry: EstimateFile) -> Document:
+def describe_input(entry: EstimateFile) -> InputRecord:
     """Return the files of one input of a group model."""
     variance = str(entry.variance) if entry.variance else None
-    return {"subject": f"sub-{entry.key.entity('sub')}", "effect": str(entry.effect), "variance": variance}
+    subject = f"sub-{entry.key.entity('sub')}"
+    return InputRecord(subject=subject, effect=str(entry.effect), variance=variance)
 
 
 def _common_dof(estimate: GroupEstimate) -> float | list[float | None] | None:

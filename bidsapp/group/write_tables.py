@@ -15,6 +15,7 @@ from bidsapp.inference.ari import find_discoveries
 from bidsapp.inference.pvalues import p_interval
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_labels
+from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.outputs.tables import write_table
 from bidsapp.records.arrays import Labels, Map
 from bidsapp.records.documents import Document
@@ -72,11 +73,12 @@ class TableWriter:
         self._measures = {"tdp": discoveries.proportion}
         self._atlases = read_atlases(options.atlas) if is_template(result.fit.entities) else []
 
-    def write(self, threshold: Threshold, statistic: str) -> tuple[dict[str, str | None], int]:
-        """Write the tables of a threshold; return their paths by what they hold, and the clusters' number."""
+    def write(self, threshold: Threshold, record: ThresholdRecord) -> ThresholdRecord:
+        """Write the tables of a threshold where anything survives; return its record with them."""
         if threshold.reason:
-            return {"clusters": None, "peaks": None}, 0
+            return record
         geometry, inference = self._result.stack.geometry, self._result.inference
+        statistic = record.statistic
         listed = {statistic: self._maps[statistic], **self._listed}
         own = THRESHOLDS[threshold.name].column
         if own and threshold.adjusted is not None:
@@ -85,7 +87,7 @@ class TableWriter:
             listed, threshold.surviving, geometry, measures=self._measures, connectivity=self._connectivity
         )
         if not len(table.clusters):
-            return {"clusters": None, "peaks": None}, 0
+            return record
         clusters, peaks = add_labels(table, geometry, self._atlases)
         frames = {
             kind: add_limits(put_first(frame, own, statistic), threshold.name, inference)
@@ -100,16 +102,23 @@ class TableWriter:
                 OF_CLUSTERS[name]: {"Description": NO_CLUSTER.format(STATISTICS[name].threshold)}
                 for name in elsewhere
             }
-        paths: dict[str, str | None] = {
+        paths = {
             kind: self._write_table(kind, frame, describe_columns(frame, about), threshold)
             for kind, frame in frames.items()
         }
-        paths["labels"] = self._write_labels(table.labels, threshold)
+        effects = None
         if len(self._result.stack.effect):
             stack = replace(self._result.stack, labels=name_inputs(self._result.fit, self._result.stack))
-            effects = make_peak_effects(table.peaks, stack)
-            paths["peak_effects"] = self._write_table("effects", effects, EFFECT_COLUMNS, threshold)
-        return paths, len(table.clusters)
+            frame = make_peak_effects(table.peaks, stack)
+            effects = self._write_table("effects", frame, EFFECT_COLUMNS, threshold)
+        return replace(
+            record,
+            n_clusters=len(table.clusters),
+            clusters=paths["clusters"],
+            peaks=paths["peaks"],
+            labels=self._write_labels(table.labels, threshold),
+            peak_effects=effects,
+        )
 
     def _write_table(
         self, kind: str, frame: pd.DataFrame, descriptions: Document, threshold: Threshold

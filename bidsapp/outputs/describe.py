@@ -2,19 +2,21 @@
 
 import math
 
+from bidsapp.outputs.saved.files import as_document
+from bidsapp.outputs.saved.participant import ContrastRecord
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Estimate, JointEstimate, Run
 from bidsapp.records.plan import RunFit
 
 
-def describe_contrast(contrast: Contrast) -> Document:
-    """Return a contrast as plain values: its name, test and non-zero weights by column."""
+def describe_contrast(contrast: Contrast) -> ContrastRecord:
+    """Return what a record says of a contrast: its weights by column, those that are not 0."""
     rows = [
         {name: float(weight) for name, weight in zip(contrast.columns, row, strict=True) if weight}
         for row in contrast.weights
     ]
     weights = rows[0] if contrast.test == "t" else rows
-    return {"name": contrast.name, "test": contrast.test, "weights": weights}
+    return ContrastRecord(name=contrast.name, test=contrast.test, weights=weights)
 
 
 def describe_run(run: Run, fit: RunFit) -> Document:
@@ -38,7 +40,7 @@ def describe_run(run: Run, fit: RunFit) -> Document:
         "n_volumes": run.n_volumes,
         "confounds": list(fit.confounds),
         "events": list(fit.events),
-        "contrasts": [describe_contrast(contrast) for contrast in fit.contrasts],
+        "contrasts": [as_document(describe_contrast(contrast)) for contrast in fit.contrasts],
         "skipped": [{"contrast": name, "reason": reason} for name, reason in fit.skipped.items()],
     }
 

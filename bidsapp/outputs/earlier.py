@@ -5,49 +5,48 @@ or ``group``: a record is a file that anybody may have edited, so nothing outsid
 """
 
 import gzip
-import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from bidsapp.errors import InputError
 from bidsapp.names import sidecar_path
-from bidsapp.records.documents import Document
+from bidsapp.outputs.files import read_json
+from bidsapp.outputs.saved.files import AnyRecord, as_document, find_record
+from bidsapp.outputs.saved.group import GroupRecord
+from bidsapp.outputs.saved.participant import SubjectRecord
 
 # Keys whose paths are inputs, or no paths.
 OTHER_KEYS = ("files", "inputs", "anatomy", "background", "settings", "command", "written")
 KEPT_SUFFIX = ".before"
 
 
-def is_finished(path: Path, fingerprint: str) -> bool:
-    """Tell whether the record at ``path`` is of complete work, made from the same, whose files are whole."""
-    record = read_record(path)
-    return record.get("fingerprint") == fingerprint and is_whole(path, record)
+def find_finished(path: Path, kind: type[AnyRecord], fingerprint: str) -> AnyRecord | None:
+    """Return the record at a path where it is of complete work, made from the same, whose files are whole."""
+    record = find_record(path, kind)
+    if record is None or record.fingerprint != fingerprint:
+        return None
+    return record if is_whole(path, record) else None
 
 
-def is_whole(path: Path, record: Document) -> bool:
+def is_whole(path: Path, record: SubjectRecord | GroupRecord) -> bool:
     """Tell whether a record is of complete work, and its files are as they were written."""
-    return record.get("status") == "complete" and _have_sizes(Path(path), record.get("written"))
+    return record.status == "complete" and _have_sizes(path, record.written)
 
 
-def read_record(path: Path) -> Document:
-    """Return the record at ``path``; empty where there is none that can be read."""
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+def take_record(path: Path, top: str) -> set[str]:
+    """Put a record aside while its work is done again, and return the files below ``top`` that it names.
 
-
-def take_record(path: Path) -> Document:
-    """Put a record aside while its work is done again, and return it.
-
-    It is kept until `drop_record`: where the work is interrupted, the next call still knows its files.
+    It is kept until `drop_record`: where the work is interrupted, the next call still knows its files. Those
+    of other versions count, whose records have other keys.
     """
     kept = _kept(path)
     if path.exists():
         path.replace(kept)
-    return read_record(kept)
+    with suppress(InputError):
+        return files_of(read_json(kept), top)
+    return set()
 
 
 def drop_record(path: Path) -> None:
@@ -59,9 +58,9 @@ def _kept(path: Path) -> Path:
     return path.with_name(path.name + KEPT_SUFFIX)
 
 
-def files_of(record: Document, top: str) -> set[str]:
+def files_of(record: object, top: str) -> set[str]:
     """Return the paths below ``top`` that a record names, relative to the output folder."""
-    found = (text for text in _texts(record) if text.startswith(f"{top}/"))
+    found = (text for text in _texts(as_document(record)) if text.startswith(f"{top}/"))
     return {text for text in found if text.endswith((".nii.gz", ".tsv"))}
 
 
@@ -77,7 +76,7 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
 
 
-def measure_files(output_dir: Path, record: Document, top: str) -> dict[str, int]:
+def measure_files(output_dir: Path, record: object, top: str) -> dict[str, int]:
     """Return path -> size in bytes of every file that a record names, the sidecars included."""
     paths = [Path(output_dir, name) for name in _with_sidecars(files_of(record, top))]
     return {str(path.relative_to(output_dir)): path.stat().st_size for path in paths if path.is_file()}
@@ -120,13 +119,13 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def remove_outdated(output_dir: Path, before: Document, after: Document, top: str) -> int:
-    """Remove the files that the record ``before`` names and ``after`` does not; return how many.
+def remove_outdated(output_dir: Path, before: set[str], after: object, top: str) -> int:
+    """Remove the files ``before`` that the record ``after`` does not name; return how many.
 
     The group stage would take the maps of a participant, and a reader those of the group.
     """
     folder = (Path(output_dir) / top).resolve()
-    outdated = files_of(before, top) - files_of(after, top)
+    outdated = before - files_of(after, top)
     for path in _with_sidecars(outdated):
         if Path(output_dir, path).resolve().is_relative_to(folder):
             Path(output_dir, path).unlink(missing_ok=True)

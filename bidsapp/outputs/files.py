@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, InputError
 
@@ -55,6 +56,23 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, content: object) -> None:
     """Write content as indented JSON; the order of keys is kept, NaN becomes null."""
     write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """Return the object in a JSON file of the output folder; empty where there is no file, or no object.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        message = f"{path} is not a readable JSON file ({error}). Remove it, and run its stage again."
+        raise InputError(message) from error
+    return content if isinstance(content, dict) else {}
 
 
 def remove_unfinished(folder: Path | str) -> None:

@@ -1,6 +1,5 @@
 """Reads an output folder back: the records of finished work, their maps and tables (docs/records.md)."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeGuard
@@ -11,6 +10,7 @@ import pandas as pd
 
 from bidsapp.errors import InputError
 from bidsapp.names import GROUP_RECORDS, SUBJECT_RECORDS, record_path, sidecar_path
+from bidsapp.outputs.files import read_json
 from bidsapp.outputs.saved.files import AnyRecord, read_record
 from bidsapp.outputs.saved.group import GroupRecord
 from bidsapp.outputs.saved.participant import SubjectRecord
@@ -53,8 +53,7 @@ class Results(Generic[AnyRecord]):
 
     def describe(self, path: str) -> Document:
         """Return the column descriptions of a table: its JSON sidecar, empty where there is none."""
-        sidecar = self.folder / sidecar_path(path)
-        return json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+        return read_json(self.folder / sidecar_path(path))
 
 
 SubjectResults: TypeAlias = Results[SubjectRecord]

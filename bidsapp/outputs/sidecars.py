@@ -1,12 +1,11 @@
 """Sidecars of maps and the description of the output dataset."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from bidsapp.errors import EXIT_CANNOT_CREATE, InputError, SettingsError
-from bidsapp.outputs.files import write_json, write_text
+from bidsapp.errors import EXIT_CANNOT_CREATE, SettingsError
+from bidsapp.outputs.files import read_json, write_json, write_text
 from bidsapp.records.documents import Document
 from bidsapp.version import __version__
 from bidsapp.vocabulary.quantities import QUANTITIES
@@ -62,7 +61,7 @@ def write_dataset_description(output_dir: Path | str, links: Mapping[str, Path])
         The folder holds the dataset of another program.
     """
     path = Path(output_dir) / "dataset_description.json"
-    before = _read_description(path)
+    before = read_json(path)
     names = [entry.get("Name") for entry in before.get("GeneratedBy", [])]
     if before and APP_NAME not in names:
         message = (
@@ -88,18 +87,6 @@ def write_dataset_description(output_dir: Path | str, links: Mapping[str, Path])
             Path(output_dir) / "README",
             f"Statistical maps of task fMRI, made by {APP_NAME}. Open index.html.\n",
         )
-
-
-def _read_description(path: Path) -> Document:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} is not a readable JSON file ({error}). Remove it or choose another folder."
-        ) from error
-    return content if isinstance(content, dict) else {}
 
 
 def _generated_by() -> Document:

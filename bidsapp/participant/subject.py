@@ -15,13 +15,13 @@ from bidsapp.job.resume import Stopwatch, common_record, make_fingerprint
 from bidsapp.job.threads import map_in_threads
 from bidsapp.outputs.earlier import (
     drop_record,
-    is_finished,
+    find_finished,
     measure_files,
-    read_record,
     remove_outdated,
     take_record,
 )
 from bidsapp.outputs.files import remove_unfinished, write_json, write_text
+from bidsapp.outputs.saved.participant import SubjectRecord
 from bidsapp.participant.fit import Fitted, combine_fits, fit_run
 from bidsapp.plan.memory import Shares, forecast_gb, peak_gb
 from bidsapp.records.documents import Document
@@ -104,12 +104,13 @@ def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Excepti
         write_subject_report(output_dir, subject.subject)
         return Outcome(f"{label}: report made"), []
     top = names.top_folder({"sub": subject.subject})
-    if is_finished(path, fingerprint):
+    finished = find_finished(path, SubjectRecord, fingerprint)
+    if finished:
         if needs_report(subject.subject, output_dir):
             write_subject_report(output_dir, subject.subject)
-        return _outcome(f"{label}: finished before, nothing changed", read_record(path)), []
+        return _outcome(f"{label}: finished before, nothing changed", finished.cautions), []
     remove_unfinished(output_dir / top)
-    before = take_record(path)
+    before = take_record(path, top)
     forecast = forecast_gb(subject, job.options, job.shares.runs, job.shares.threads)
     with Stopwatch() as watch, threadpool_limits(1):
         content, failures, crashes = run_subject(subject, job)
@@ -124,15 +125,15 @@ def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Excepti
     outcome = _outcome(
         f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
         f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
-        content,
+        content["cautions"],
         _named(label, " ".join(failures)) if failures else None,
     )
     return _report(outcome, crashes, subject.subject, output_dir)
 
 
-def _outcome(message: str, record: Document, failure: str | None = None) -> Outcome:
-    """Return the outcome of work that a record tells of, now or before, with what it is to warn of."""
-    return Outcome(message, failure, tuple(map(Caution, record.get("cautions", ()))))
+def _outcome(message: str, cautions: Iterable[str], failure: str | None = None) -> Outcome:
+    """Return the outcome of work, now or before, with what its record is to warn of."""
+    return Outcome(message, failure, tuple(map(Caution, cautions)))
 
 
 def _report(

@@ -23,7 +23,7 @@ def estimand_of(columns, weights):
         contrast="c",
         inputs=[SimpleNamespace(key=SimpleNamespace(contrast="c"))] * 5,
     )
-    return describe_estimand(fit, Contrast("k", "t", tuple(columns), np.array([weights], float)))["text"]
+    return describe_estimand(fit, Contrast("k", "t", tuple(columns), np.array([weights], float))).text
 
 
 def test_slopes_beside_groups_are_within_them_and_differences_begin_with_what_is_added():

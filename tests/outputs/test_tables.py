@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from bidsapp.outputs.describe import describe_contrast, describe_dof, describe_run
+from bidsapp.outputs.saved.files import as_document
+from bidsapp.outputs.saved.participant import ContrastRecord
 from bidsapp.outputs.tables import CONTRAST_COLUMNS, write_contrasts, write_design, write_table
 from bidsapp.records.maps import Contrast, Design
 
@@ -57,8 +59,8 @@ def test_contrasts_have_a_line_a_row(tmp_path):
 
 
 def test_records_have_the_weights_that_are_not_zero():
-    assert describe_contrast(T) == {"name": "a-b", "test": "t", "weights": {"a": 1.0, "b": -1.0}}
-    assert describe_contrast(F) == {"name": "any", "test": "F", "weights": [{"a": 1.0}, {"c": 2.5}]}
+    assert describe_contrast(T) == ContrastRecord(name="a-b", test="t", weights={"a": 1.0, "b": -1.0})
+    assert describe_contrast(F).weights == [{"a": 1.0}, {"c": 2.5}]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,6 @@ def test_a_run_is_described_with_its_files_and_what_it_lacks(tmp_path):
     files = {kind: str(tmp_path / kind) for kind in ("bold", "mask", "events")}
     assert found["files"] == {**files, "confounds": None, "recordings": [str(tmp_path / "physio")]}
     assert found["skipped"] == [{"contrast": "any", "reason": "why"}]
-    assert found["contrasts"] == [describe_contrast(T)]
+    assert found["contrasts"] == [as_document(describe_contrast(T))]
     assert (found["confounds"], found["events"], found["node"]) == (["x"], ["e"], "run")
     assert (found["n_volumes"], found["repetition_time"], found["start_time"]) == (9, 2.0, 1.0)

@@ -37,6 +37,14 @@ def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord:
         raise InputError(UNREADABLE.format(path, words)) from error
 
 
+def find_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
+    """Return the record at a path, None where there is none that can be read."""
+    try:
+        return read_record(path, kind)
+    except InputError:
+        return None
+
+
 def write_record(path: Path, record: Record) -> None:
     """Write a record; its keys are in the order of the class."""
     write_json(path, as_document(record))
