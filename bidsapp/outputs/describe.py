@@ -1,11 +1,19 @@
 """What a subject's record says of its runs and estimates (see docs/records.md)."""
 
 import math
+from typing import Any
 
-from bidsapp.outputs.saved.files import as_document
-from bidsapp.outputs.saved.participant import ContrastRecord
+from bidsapp.names import mask_path
+from bidsapp.outputs.saved.common import Dof
+from bidsapp.outputs.saved.participant import (
+    ContrastRecord,
+    EstimateRecord,
+    EventRecord,
+    FilesRecord,
+    SkippedRecord,
+)
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import Contrast, Estimate, JointEstimate, Run
+from bidsapp.records.maps import Contrast, Estimate, EstimateKey, JointEstimate, Run
 from bidsapp.records.plan import RunFit
 
 
@@ -20,32 +28,48 @@ def describe_contrast(contrast: Contrast) -> ContrastRecord:
 
 
 def describe_run(run: Run, fit: RunFit) -> Document:
-    """Return what is known of a run before it is fitted.
+    """Return the fields of a run's record that are known before it is fitted.
 
     Parameters
     ----------
     run : Run
     fit : RunFit
     """
-    files = {kind: getattr(run, kind) for kind in ("bold", "mask", "events", "confounds")}
+    kinds = ("bold", "mask", "events", "confounds")
+    files = {kind: str(getattr(run, kind)) if getattr(run, kind) else None for kind in kinds}
     return {
         "label": run.label,
         "entities": run.entities,
         "node": fit.node,
-        "files": {kind: str(path) if path else None for kind, path in files.items()}
-        | {"recordings": [str(file.path) for file in run.recordings]},
+        "files": FilesRecord(**files, recordings=tuple(str(file.path) for file in run.recordings)),
         "repetition_time": run.repetition_time,
         "start_time": run.start_time,
         "start_time_source": run.start_time_source,
         "n_volumes": run.n_volumes,
-        "confounds": list(fit.confounds),
-        "events": list(fit.events),
-        "contrasts": [as_document(describe_contrast(contrast)) for contrast in fit.contrasts],
-        "skipped": [{"contrast": name, "reason": reason} for name, reason in fit.skipped.items()],
+        "confounds": fit.confounds,
+        "events": tuple(EventRecord(**event) for event in fit.events),
+        "contrasts": tuple(map(describe_contrast, fit.contrasts)),
+        "skipped": tuple(SkippedRecord(contrast=name, reason=why) for name, why in fit.skipped.items()),
     }
 
 
-def describe_dof(estimate: Estimate | JointEstimate) -> float | list[float | None] | None:
+def describe_estimate(key: EstimateKey, estimate: Estimate | JointEstimate, **details: Any) -> EstimateRecord:
+    """Return the record of an estimate whose maps are not written; ``details`` are its other fields."""
+    entities = dict(key.entities)
+    return EstimateRecord(
+        node=key.node,
+        level=key.level,
+        entities=entities,
+        contrast=key.contrast,
+        test="t" if isinstance(estimate, Estimate) else "F",
+        dof=describe_dof(estimate),
+        maps={},
+        mask=mask_path(entities, node=None if key.level == "run" else key.node),
+        **details,
+    )
+
+
+def describe_dof(estimate: Estimate | JointEstimate) -> Dof:
     """Return the degrees of freedom as plain values: a number, two for F, None where they differ by voxel."""
     dof = estimate.dof
     value = None if getattr(dof, "ndim", 0) else (float(dof) if math.isfinite(dof) else None)

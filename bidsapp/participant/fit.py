@@ -14,10 +14,11 @@ from bidsapp.inputs.dataset.anatomy import find_anatomy
 from bidsapp.inputs.images.read import intersect_masks
 from bidsapp.inputs.tables.confounds import read_motion
 from bidsapp.job.threads import map_in_threads
-from bidsapp.outputs.describe import describe_dof, describe_run
+from bidsapp.outputs.describe import describe_estimate, describe_run
 from bidsapp.outputs.estimates import write_estimate, write_fit_maps
 from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_mask
+from bidsapp.outputs.saved.participant import EstimateRecord, LeftOutRecord, RunRecord
 from bidsapp.outputs.tables import write_contrasts, write_design
 from bidsapp.participant.noise_record import caution_of_noise, describe_noise, noise_fields, review_noise
 from bidsapp.participant.series import fit_series, open_blocks, write_residuals
@@ -43,13 +44,13 @@ class Fitted:
     key: EstimateKey
     geometry: Geometry
     estimate: Estimate | JointEstimate
-    record: Document
+    record: EstimateRecord
     parts: tuple[Part, ...] = ()
 
 
 def fit_run(
     fit: RunFit, options: RunOptions, output_dir: Path, n_threads: int
-) -> tuple[list[Fitted], Document, list[str]]:
+) -> tuple[list[Fitted], RunRecord, list[str]]:
     """Fit one run, write its estimates, and return them with the run's record.
 
     Parameters
@@ -63,7 +64,7 @@ def fit_run(
     -------
     fitted : list of Fitted
         One for each contrast that this run can make.
-    record : dict
+    record : RunRecord
     notes : list of str
         What the user should know of the run, as far as its series tells it.
     """
@@ -72,21 +73,21 @@ def fit_run(
     made = [(contrast, estimate(model, contrast, fit, options)) for contrast in fit.contrasts]
     quality = assess_contrasts(fit)
     noise = describe_noise(model, options.noise_model, [estimate.dof for _, estimate in made])
-    noise["check"] = review_noise(residuals, model, fit, geometry)
+    noise = replace(noise, check=review_noise(residuals, model, fit, geometry))
     repetition_time = min(run.repetition_time for run in fit.runs)
     fit = replace(fit, notes=(*fit.notes, *caution_of_noise(noise, repetition_time)))
     fields = sidecar_fields(fit.node, "run", fit.entities, warnings_of(fit), options)
     fields |= noise_fields(noise) | fit.made_with
-    files = write_run(fit, model, geometry, output_dir, quality, fields)
+    files, paths = write_run(fit, model, geometry, output_dir, quality, fields), None
     if options.residuals:
         read = partial(
             open_blocks, fit, geometry=geometry, without=without, options=options, n_threads=n_threads
         )
-        files["residuals"] = write_residuals(fit, model, geometry, options, output_dir, read)
+        paths = write_residuals(fit, model, geometry, options, output_dir, read)
     details = {
+        "units": UNITS[options.scaling],
         "method": describe_method(fit, options),
         "runs": [fit.label],
-        "left_out": [],
         "made_with": fit.made_with,
         "warnings": warnings_of(fit),
     }
@@ -94,22 +95,24 @@ def fit_run(
     def write(item: tuple[Contrast, Estimate | JointEstimate]) -> Fitted:
         contrast, estimate = item
         key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
-        asked = {"asked": fit.asked.get(contrast.name)}
+        record = describe_estimate(key, estimate, asked=fit.asked.get(contrast.name), **details)
         more = noise_fields(noise, estimate)
-        return write_fitted(Fitted(key, geometry, estimate, details | asked), options, output_dir, more)
+        return write_fitted(Fitted(key, geometry, estimate, record), options, output_dir, more)
 
     fitted = map_in_threads(write, made, n_threads)
     if not options.derivative_boost:  # boosted effects are no weighted sums
         fitted = add_parts(fitted, model, fit)
-    more = {
-        "noise_model": noise["model"],
-        "noise": noise,
-        "motion": read_motion(run.confounds),
-        "anatomy": str(find_anatomy(run) or "") or None,
-        "vif": quality["VarianceInflation"],
-    }
-    notes = [about(fit.label, note) for note in fit.notes if note not in planned]
-    return fitted, describe_run(run, fit) | files | more, notes
+    record = RunRecord(
+        **describe_run(run, fit),
+        **files,
+        residuals=None if paths is None else tuple(paths),
+        noise_model=noise.model,
+        noise=noise,
+        motion={name: tuple(values) for name, values in read_motion(run.confounds).items()},
+        anatomy=str(find_anatomy(run) or "") or None,
+        vif=dict(quality["VarianceInflation"]),
+    )
+    return fitted, record, [about(fit.label, note) for note in fit.notes if note not in planned]
 
 
 def add_parts(fitted: list[Fitted], model: FittedRun, fit: RunFit) -> list[Fitted]:
@@ -225,31 +228,30 @@ def combine_fits(
     inputs = [entry for key in fit.inputs for entry in fitted if entry.key == key]
     if not inputs:
         return []
-    geometry = intersect_masks(
-        [entry.geometry for entry in inputs], [entry.record["mask"] for entry in inputs]
-    )
+    geometry = intersect_masks([entry.geometry for entry in inputs], [entry.record.mask for entry in inputs])
     inputs = on_common_rows([restrict(entry, geometry) for entry in inputs])
     if not inputs:
         return []
-    used = sorted({label for entry in inputs for label in entry.record["runs"]})
+    used = sorted({label for entry in inputs for label in entry.record.runs})
     left_out = describe_left_out(fit, subject.runs, used)
-    warnings = [note for entry in inputs for note in entry.record["warnings"]]
-    warnings += [*subject.problems, *(f"{one['run']} is left out: {one['reason']}" for one in left_out)]
+    warnings = [note for entry in inputs for note in entry.record.warnings]
+    warnings += [*subject.problems, *(f"{one.run} is left out: {one.reason}" for one in left_out)]
     details = {
+        "units": UNITS[options.scaling],
         "method": "passed through" if len(inputs) == 1 else method_in_words(fit, options.fixed_effects),
         "runs": used,
         "left_out": left_out,
         "warnings": list(dict.fromkeys(warnings)),
-        "made_with": inputs[0].record["made_with"],
+        "made_with": inputs[0].record.made_with,
     }
     made = []
     for contrast in fit.contrasts:
         method = options.fixed_effects if fit.method == "fixed" else fit.method
         estimate, parts = combine(inputs, fit.design.matrix[rows], contrast, method)
         key = EstimateKey(fit.node, fit.level, contrast.name, tuple(fit.entities.items()))
-        same = contrast.name == inputs[0].record["contrast"]
-        asked = {"asked": inputs[0].record["asked"] if same else None}
-        entry = Fitted(key, geometry, estimate, details | asked, parts if fit.goes_on else ())
+        asked = inputs[0].record.asked if contrast.name == inputs[0].record.contrast else None
+        record = describe_estimate(key, estimate, asked=asked, **details)
+        entry = Fitted(key, geometry, estimate, record, parts if fit.goes_on else ())
         made.append(write_fitted(entry, options, output_dir))
     return made
 
@@ -260,10 +262,12 @@ def method_in_words(fit: CombineFit, fixed_effects: str) -> str:
     return "fixed effects, equal weights" if equal else fit.method_in_words
 
 
-def describe_left_out(fit: CombineFit, runs: Iterable[RunFit], used: Sequence[str]) -> list[dict[str, str]]:
+def describe_left_out(fit: CombineFit, runs: Iterable[RunFit], used: Sequence[str]) -> list[LeftOutRecord]:
     """Return the runs that could have been inputs of a combination and are not, with the reasons."""
     return [
-        {"run": run.label, "reason": run.skipped.get(fit.contrast or "", "the run could not be fitted")}
+        LeftOutRecord(
+            run=run.label, reason=run.skipped.get(fit.contrast or "", "the run could not be fitted")
+        )
         for run in runs
         if run.label not in used and fit.entities.items() <= run.entities.items()
     ]
@@ -310,7 +314,7 @@ def restrict(entry: Fitted, geometry: Geometry) -> Fitted:
 
 def on_common_rows(inputs: list[Fitted]) -> list[Fitted]:
     """Return entries of an F test with the rows that all of them test; none where there is no such row."""
-    rows = [list(entry.record["asked"] or ()) for entry in inputs]
+    rows = [list(entry.record.asked or ()) for entry in inputs]
     common = [name for name in rows[0] if all(name in others for others in rows)]
     if not isinstance(inputs[0].estimate, JointEstimate) or all(own == rows[0] for own in rows):
         return inputs
@@ -324,46 +328,35 @@ def _keep_rows(entry: Fitted, rows: Sequence[str], kept: Sequence[str]) -> Fitte
     assert isinstance(estimate, JointEstimate)  # as all inputs of an F test
     covariance = estimate.covariance[np.ix_(places, places)]
     inner = JointEstimate(estimate.contrast, estimate.effect[places], covariance, estimate.dof)
-    asked = {name: entry.record["asked"][name] for name in kept}
-    return replace(entry, estimate=inner, record=entry.record | {"asked": asked})
+    asked = entry.record.asked or {}
+    record = replace(entry.record, asked={name: asked[name] for name in kept})
+    return replace(entry, estimate=inner, record=record)
 
 
 def write_fitted(
     fitted: Fitted, options: RunOptions, output_dir: Path, more_fields: Document | None = None
 ) -> Fitted:
-    """Write the maps of an estimate, with more fields in their sidecars; return it with its full record."""
-    key, estimate, details = fitted.key, fitted.estimate, fitted.record
+    """Write the maps of an estimate, with more fields in their sidecars; return it with their paths."""
+    estimate, record = fitted.estimate, fitted.record
     is_t = isinstance(estimate, Estimate)
     maps = make_t_maps(estimate) if isinstance(estimate, Estimate) else make_f_maps(estimate)
-    entities = dict(key.entities)
-    described = {
-        "node": key.node,
-        "level": key.level,
-        "entities": entities,
-        "contrast": key.contrast,
-        "test": "t" if is_t else "F",
-        "dof": describe_dof(estimate),
-        "units": UNITS[options.scaling],
-        **details,
-    }
-    fields = sidecar_fields(key.node, key.level, entities, details["warnings"], options) | {
-        "ContrastName": key.contrast,
-        "Test": described["test"],
+    fields = sidecar_fields(record.node, record.level, record.entities, record.warnings, options) | {
+        "ContrastName": record.contrast,
+        "Test": record.test,
         "AlternativeHypothesis": "two-sided" if is_t else "upper tail",
-        "EstimationMethod": details["method"],
-        "DegreesOfFreedom": described["dof"],
-        "Runs": details["runs"],
-        "ConditionList": list(details["asked"]) if details["asked"] else None,
-        "Weights": list(details["asked"].values()) if details["asked"] and is_t else None,
-        **details["made_with"],
+        "EstimationMethod": record.method,
+        "DegreesOfFreedom": record.dof,
+        "Runs": record.runs,
+        "ConditionList": list(record.asked) if record.asked else None,
+        "Weights": list(record.asked.values()) if record.asked and is_t else None,
+        **(record.made_with or {}),
         **(more_fields or {}),
     }
-    paths = write_estimate(output_dir, key, maps, fitted.geometry, fields)
-    mask = names.mask_path(entities, node=None if key.level == "run" else key.node)
-    if key.level != "run":
-        write_mask(output_dir / mask, fitted.geometry, space=entities.get("space"))
-        write_json(output_dir / names.sidecar_path(mask), {"Type": "Brain"})
-    return replace(fitted, record=described | {"maps": paths, "mask": mask})
+    paths = write_estimate(output_dir, fitted.key, maps, fitted.geometry, fields)
+    if record.level != "run":
+        write_mask(output_dir / record.mask, fitted.geometry, space=record.entities.get("space"))
+        write_json(output_dir / names.sidecar_path(record.mask), {"Type": "Brain"})
+    return replace(fitted, record=replace(record, maps=paths))
 
 
 def sidecar_fields(

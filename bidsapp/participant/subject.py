@@ -20,8 +20,9 @@ from bidsapp.outputs.earlier import (
     remove_outdated,
     take_record,
 )
-from bidsapp.outputs.files import remove_unfinished, write_json, write_text
-from bidsapp.outputs.saved.participant import SubjectRecord
+from bidsapp.outputs.files import remove_unfinished, write_text
+from bidsapp.outputs.saved.files import write_record
+from bidsapp.outputs.saved.participant import RunRecord, SubjectRecord
 from bidsapp.participant.fit import Fitted, combine_fits, fit_run
 from bidsapp.plan.memory import Shares, forecast_gb, peak_gb
 from bidsapp.records.documents import Document
@@ -31,7 +32,7 @@ from bidsapp.settings.parts import RunOptions
 
 Work = TypeVar("Work")
 # The estimates of a run, its record (None: it failed) and notes.
-FittedRun: TypeAlias = tuple[list[Fitted], Document | None, list[str]]
+FittedRun: TypeAlias = tuple[list[Fitted], RunRecord | None, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +114,28 @@ def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Excepti
     before = take_record(path, top)
     forecast = forecast_gb(subject, job.options, job.shares.runs, job.shares.threads)
     with Stopwatch() as watch, threadpool_limits(1):
-        content, failures, crashes = run_subject(subject, job)
-    status = ("partial" if content["estimates"] else "failed") if failures else "complete"
-    common = common_record("participant", job.about, fingerprint, watch)
-    message = {"message": " ".join(failures)} if failures else {}
-    remove_outdated(output_dir, before, content, top)
-    content["written"] = measure_files(output_dir, content, top)
-    write_json(path, common | {"status": status, "subject": subject.subject} | message | content)
+        runs, fitted, failures, crashes = run_subject(subject, job)
+    made = [record for _, record, _ in runs if record is not None]
+    notes = [note for *_, own in runs for note in own]
+    message = " ".join(failures) or None
+    record = SubjectRecord(
+        **common_record("participant", job.about, fingerprint, watch),
+        status=("partial" if fitted else "failed") if failures else "complete",
+        subject=subject.subject,
+        message=message,
+        runs=tuple(made),
+        estimates=tuple(entry.record for entry in fitted),
+        warnings=(*subject.notes, *notes),
+        cautions=tuple(find_cautions(notes)),
+    )
+    remove_outdated(output_dir, before, record, top)
+    write_record(path, replace(record, written=measure_files(output_dir, record, top)))
     drop_record(path)
-    counts = f"{len(content['runs'])} runs, {len(content['estimates'])} estimates"
     outcome = _outcome(
-        f"{label}: {status}, {counts}, {watch.seconds:.0f} s, "
+        f"{label}: {record.status}, {len(made)} runs, {len(fitted)} estimates, {watch.seconds:.0f} s, "
         f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
-        content["cautions"],
-        _named(label, " ".join(failures)) if failures else None,
+        record.cautions,
+        _named(label, message) if message else None,
     )
     return _report(outcome, crashes, subject.subject, output_dir)
 
@@ -156,13 +165,16 @@ def needs_report(subject: str, output_dir: Path) -> bool:
     return not (output_dir / page).exists() or (output_dir / log).exists()
 
 
-def run_subject(subject: SubjectPlan, job: Job) -> tuple[Document, list[str], list[Exception]]:
+def run_subject(
+    subject: SubjectPlan, job: Job
+) -> tuple[list[FittedRun], list[Fitted], list[str], list[Exception]]:
     """Fit the runs of a subject and combine them.
 
     Returns
     -------
-    content : dict
-        What the subject's record says of runs and estimates.
+    runs : list of FittedRun
+    fitted : list of Fitted
+        All estimates, those of the runs first.
     failures : list of str
         A run or combination that fails is named here; the others go on.
     crashes : list of Exception
@@ -194,17 +206,8 @@ def run_subject(subject: SubjectPlan, job: Job) -> tuple[Document, list[str], li
         made = map_in_threads(combine, list(fits), shares.runs * shares.threads)
         fitted += [entry for entries in made for entry in entries]
     words = [in_words(e) if isinstance(e, AppError) else f"{label}: {in_words(e)}" for label, e in errors]
-    notes = [note for *_, own in results for note in own]
-    return (
-        {
-            "runs": [record for _, record, _ in results if record is not None],
-            "estimates": [entry.record for entry in fitted],
-            "warnings": [*subject.notes, *notes],
-            "cautions": find_cautions(notes),
-        },
-        [*subject.problems, *dict.fromkeys(words)],
-        [error for _, error in errors if not isinstance(error, AppError)],
-    )
+    crashes = [error for _, error in errors if not isinstance(error, AppError)]
+    return results, fitted, [*subject.problems, *dict.fromkeys(words)], crashes
 
 
 def fingerprint_of(subject: SubjectPlan, models: Iterable[str], options: RunOptions) -> str:

@@ -159,7 +159,7 @@ def test_runs_are_joined_over_the_rows_that_all_of_them_test():
     np.testing.assert_array_equal(second.estimate.effect[:, 0], [7, 5])
     np.testing.assert_array_equal(first.estimate.covariance[..., 0], [[2, 3], [3, 10]])
     np.testing.assert_array_equal(second.estimate.covariance[..., 0], [[50, 35], [35, 26]])
-    assert list(first.record["asked"]) == list(second.record["asked"]) == ["a", "c"]
+    assert list(first.record.asked) == list(second.record.asked) == ["a", "c"]
 
 
 def test_runs_without_a_common_row_give_no_test():

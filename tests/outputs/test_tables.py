@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from saved_records import make
 
 from bidsapp.outputs.describe import describe_contrast, describe_dof, describe_run
 from bidsapp.outputs.saved.files import as_document
-from bidsapp.outputs.saved.participant import ContrastRecord
+from bidsapp.outputs.saved.participant import ContrastRecord, RunRecord
 from bidsapp.outputs.tables import CONTRAST_COLUMNS, write_contrasts, write_design, write_table
 from bidsapp.records.maps import Contrast, Design
 
+EVENT = {"onset": 1.0, "duration": 2.0, "trial_type": "e"}
 T = Contrast("a-b", "t", ("a", "b", "c"), np.array([[1.0, -1.0, 0.0]]))
 F = Contrast("any", "F", ("a", "b", "c"), np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 2.5]]))
 
@@ -85,11 +87,14 @@ def test_a_run_is_described_with_its_files_and_what_it_lacks(tmp_path):
         start_time_source="half",
         n_volumes=9,
     )
-    fit = SimpleNamespace(node="run", confounds=("x",), events=("e",), contrasts=(T,), skipped={"any": "why"})
-    found = describe_run(run, fit)
+    fit = SimpleNamespace(
+        node="run", confounds=("x",), events=(EVENT,), contrasts=(T,), skipped={"any": "why"}
+    )
     files = {kind: str(tmp_path / kind) for kind in ("bold", "mask", "events")}
-    assert found["files"] == {**files, "confounds": None, "recordings": [str(tmp_path / "physio")]}
-    assert found["skipped"] == [{"contrast": "any", "reason": "why"}]
-    assert found["contrasts"] == [as_document(describe_contrast(T))]
-    assert (found["confounds"], found["events"], found["node"]) == (["x"], ["e"], "run")
-    assert (found["n_volumes"], found["repetition_time"], found["start_time"]) == (9, 2.0, 1.0)
+    record = make(RunRecord, **describe_run(run, fit))
+    assert as_document(record.files) == {**files, "confounds": None, "recordings": [str(tmp_path / "physio")]}
+    assert as_document(record.skipped) == [{"contrast": "any", "reason": "why"}]
+    assert record.contrasts == (describe_contrast(T),)
+    assert (record.confounds, record.node) == (("x",), "run")
+    assert as_document(record.events) == [EVENT]
+    assert (record.n_volumes, record.repetition_time, record.start_time) == (9, 2.0, 1.0)

@@ -4,9 +4,10 @@ A field that a file lacks has its default, so that records of earlier versions a
 left out of the file where they are None; every other is always there. The texts make docs/records.md.
 """
 
+from math import nan
 from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from bidsapp.records.documents import Document
@@ -14,6 +15,8 @@ from bidsapp.records.documents import Document
 Value = TypeVar("Value")
 LEFT_OUT = "left out of the file where None"
 Maybe: TypeAlias = Annotated[Value | None, LEFT_OUT]
+# Null in the file, and NaN here, where unknown.
+Number: TypeAlias = Annotated[float, BeforeValidator(lambda value: nan if value is None else value)]
 # Column -> weight, those that are not 0; of an F test one for each row.
 Weights: TypeAlias = dict[str, float] | list[dict[str, float]]
 # Of F the numerator's and the denominator's; None where they differ between voxels.

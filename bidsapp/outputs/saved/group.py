@@ -2,7 +2,7 @@
 
 from pydantic.dataclasses import dataclass
 
-from bidsapp.outputs.saved.common import CONFIG, Dof, Maybe, Record, Weights
+from bidsapp.outputs.saved.common import CONFIG, Dof, Maybe, Number, Record, Weights
 from bidsapp.records.documents import Document
 
 
@@ -100,7 +100,7 @@ class NullRecord:
     statistic: str
     title: str
     column: str
-    observed: float
+    observed: Number
     table: str
 
 

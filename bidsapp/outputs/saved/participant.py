@@ -2,7 +2,7 @@
 
 from pydantic.dataclasses import dataclass
 
-from bidsapp.outputs.saved.common import CONFIG, Dof, Maybe, Record, Weights
+from bidsapp.outputs.saved.common import CONFIG, Dof, Maybe, Number, Record, Weights
 from bidsapp.records.documents import Document
 
 
@@ -80,7 +80,7 @@ class EventRecord:
         Its condition.
     """
 
-    onset: float
+    onset: Number
     duration: float | None
     trial_type: str | None
 
@@ -106,11 +106,11 @@ class TissueRecord:
     """
 
     n_voxels: int
-    outside: float
-    autocorrelation: tuple[float, ...]
-    autocorrelation_band: tuple[float, ...]
-    spectrum: tuple[float, ...]
-    spectrum_band: tuple[float, ...]
+    outside: Number
+    autocorrelation: tuple[Number, ...]
+    autocorrelation_band: tuple[Number, ...]
+    spectrum: tuple[Number, ...]
+    spectrum_band: tuple[Number, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
@@ -134,10 +134,10 @@ class NoiseCheckRecord:
     """
 
     source: str | None
-    lags: tuple[float, ...]
-    autocorrelation: tuple[float, ...]
-    frequencies: tuple[float, ...]
-    spectrum: tuple[float, ...]
+    lags: tuple[Number, ...]
+    autocorrelation: tuple[Number, ...]
+    frequencies: tuple[Number, ...]
+    spectrum: tuple[Number, ...]
     groups: dict[str, TissueRecord]
 
 
@@ -171,7 +171,7 @@ class NoiseRecord:
     order: int
     requested: str
     corrected: bool
-    residual_dof: float
+    residual_dof: Number
     dof: tuple[float | None, ...]
     at_limit: float | None
     share: float | None
@@ -224,7 +224,7 @@ class RunRecord:
     censored
         Censored volumes, from 0.
     residuals
-        Path of the residuals, where they were asked for.
+        Paths of the residuals, where they were asked for.
     noise_model
         ``model`` of ``noise``.
     noise
@@ -255,9 +255,9 @@ class RunRecord:
     contrast_table: str
     model_fit: dict[str, str]
     n_voxels: int
-    dof: float
+    dof: Number
     censored: tuple[int, ...]
-    residuals: Maybe[str] = None
+    residuals: Maybe[tuple[str, ...]] = None
     noise_model: str
     noise: NoiseRecord | None = None
     motion: dict[str, tuple[float | None, ...]] | None = None
