@@ -64,16 +64,16 @@ def _participant_chapters(folder: Path) -> list[Chapter]:
     for records in alike.values():
         runs = tuple(run for record in records for run in record.runs)
         estimates = tuple(estimate for record in records for estimate in record.estimates)
-        merged = as_document(replace(records[0], runs=runs, estimates=estimates))
+        merged = replace(records[0], runs=runs, estimates=estimates)
         names = ", ".join(f"sub-{record.subject}" for record in records)
         title = "Participant level" if len(alike) == 1 else f"Participant level: {names}"
-        chapters.append((title, describe_participant(merged, n_subjects=len(records))))
+        chapters.append((title, describe_participant(merged)))
     return chapters
 
 
 def _group_chapters(folder: Path) -> list[Chapter]:
     return [
-        (f"Group level: {r.name}", describe_group(as_document(r.record), find_atlases(r)))
+        (f"Group level: {r.name}", describe_group(r.record, find_atlases(r)))
         for r in read_group_results(folder)
     ]
 

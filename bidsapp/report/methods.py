@@ -9,9 +9,15 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import PurePath
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from bidsapp.records.documents import Document
+from bidsapp.outputs.saved.group import (
+    GroupContrastRecord,
+    GroupRecord,
+    PermutationRecord,
+    ThresholdRecord,
+)
+from bidsapp.outputs.saved.participant import RunRecord, SubjectRecord
 from bidsapp.records.maps import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
@@ -59,39 +65,30 @@ SCORES = (
     "the null hypothesis, which no flip changes."
 )
 
-Sentence: TypeAlias = Callable[[Document], str]
+Sentence: TypeAlias = Callable[[Any], str]
 
 
-def describe_participant(record: Document, n_subjects: int = 1) -> list[str]:
-    """Return the paragraphs on the run and subject level of one subject's record.
-
-    ``n_subjects`` is their number where the record holds the runs and estimates of several.
-    """
-    record = record | {"n_subjects": n_subjects}
-    parts = [SOFTWARE, RUN_LEVEL if record["runs"] else (), COMBINATION]
-    return _paragraphs(parts, record)
+def describe_participant(record: SubjectRecord) -> list[str]:
+    """Return the paragraphs on the run and subject level of a record; it may hold the runs of several."""
+    return _paragraphs([SOFTWARE, RUN_LEVEL if record.runs else (), COMBINATION], record)
 
 
-def describe_group(record: Document, atlases: Sequence[tuple[str, str]] = ()) -> list[str]:
+def describe_group(record: GroupRecord, atlases: Sequence[tuple[str, str]] = ()) -> list[str]:
     """Return the paragraphs on a Dataset node; ``atlases`` are (title, citation) pairs."""
-    return _paragraphs([SOFTWARE, GROUP_MODEL, INFERENCE, TABLES], record | {"atlases": atlases})
+    tables = (*TABLES, lambda _: say_labels(atlases))
+    return _paragraphs([SOFTWARE, GROUP_MODEL, INFERENCE, tables], record)
 
 
-def _paragraphs(parts: Iterable[Sequence[Sentence]], record: Document) -> list[str]:
+def _paragraphs(parts: Iterable[Sequence[Sentence]], record: SubjectRecord | GroupRecord) -> list[str]:
     texts = (" ".join(filter(None, (say(record) for say in part))) for part in parts)
     return [text for text in texts if text]
 
 
-def count_subjects(record: Document) -> int:
-    """Return the number of subjects in a group model; a subject may have several rows in it."""
-    return len({s["label"].split(" ")[0] for s in record["subjects"] if s["used"]})
-
-
-def say_software(record: Document) -> str:
+def say_software(record: SubjectRecord | GroupRecord) -> str:
     """Say which programs made the results."""
-    versions = record["versions"]
+    versions = record.versions
     used = {"numpy": "harris2020", "scipy": "virtanen2020"}
-    used |= {"pybids": "yarkoni2019"} if record.get("runs") else {}
+    used |= {"pybids": "yarkoni2019"} if isinstance(record, SubjectRecord) and record.runs else {}
     builds = ", ".join(f"{name} {versions[name]} [@{key}]" for name, key in used.items() if name in versions)
     return (
         f"The analysis was done with TaskGLM {versions.get('taskglm', '')}, a BIDS App "
@@ -100,18 +97,19 @@ def say_software(record: Document) -> str:
     )
 
 
-def say_smoothing(record: Document) -> str:
+def say_smoothing(record: SubjectRecord) -> str:
     """Say how the images of the runs were smoothed."""
     kernel = _kernel(_chosen(record).run.smoothing_fwhm)
     return f"The images were smoothed with {kernel}." if kernel else "The images were not smoothed."
 
 
-def say_runs(record: Document) -> str:
+def say_runs(record: SubjectRecord) -> str:
     """Say what was fitted."""
-    runs, n_subjects = record["runs"], record["n_subjects"]
-    volumes, interval = _span(run["n_volumes"] for run in runs), _span(run["repetition_time"] for run in runs)
+    runs = record.runs
+    n_subjects = len({run.entities.get("sub") for run in runs})
+    volumes, interval = _span(run.n_volumes for run in runs), _span(run.repetition_time for run in runs)
     whose = f" of {n_subjects} subjects" if n_subjects > 1 else ""
-    methods = {e["method"] for e in record["estimates"]}
+    methods = {e.method for e in record.estimates}
     region = next((words for mark, words in REGIONS.items() if any(mark in method for method in methods)), "")
     return (
         f"Each of the {len(runs)} runs{whose} ({volumes} volumes, repetition time {interval} s) was fitted "
@@ -119,11 +117,11 @@ def say_runs(record: Document) -> str:
     )
 
 
-def say_regressors(record: Document) -> str:
+def say_regressors(record: SubjectRecord) -> str:
     """Say where the regressors and the drifts came from."""
-    model, source = _chosen(record).model, record["model"]
-    if not source.get("automatic"):
-        return f"The regressors are those of the BIDS Stats Model {source['name']} ({source['path']})."
+    model, source = _chosen(record).model, record.model
+    if not source.automatic:
+        return f"The regressors are those of the BIDS Stats Model {source.name} ({source.path})."
     drift = f"cosines down to a period of {short(model.high_pass)} s modelled slow drifts"
     cite = " [@friston1998]" if model.hrf_model.startswith("spm") else ""
     return (
@@ -132,103 +130,101 @@ def say_regressors(record: Document) -> str:
     )
 
 
-def say_times(record: Document) -> str:
+def say_times(record: SubjectRecord) -> str:
     """Say when the regressors were sampled."""
-    runs = record["runs"]
-    sources = sorted({f"{short(run['start_time'])} s ({run['start_time_source']})" for run in runs})
+    runs = record.runs
+    sources = sorted({f"{short(run.start_time)} s ({run.start_time_source})" for run in runs})
     return f"Regressors were sampled at k × TR + {' or '.join(sources)} for volume k, counted from 0."
 
 
-def say_confounds(record: Document) -> str:
+def say_confounds(record: SubjectRecord) -> str:
     """Say which confounds entered."""
-    n_confounds = _span(len(run["confounds"]) for run in record["runs"])
-    return f"{n_confounds} confound regressors entered the design of each run: {_listing(record['runs'])}."
+    n_confounds = _span(len(run.confounds) for run in record.runs)
+    return f"{n_confounds} confound regressors entered the design of each run: {_listing(record.runs)}."
 
 
-def say_censoring(record: Document) -> str:
+def say_censoring(record: SubjectRecord) -> str:
     """Say how many volumes were censored; a strategy that censors is named even where it found none."""
-    runs, strategy = record["runs"], _chosen(record).model.confounds
-    n_censored = sum(len(run.get("censored", ())) for run in runs)
-    censors = "scrub" in strategy and record["model"].get("automatic")
+    runs, strategy = record.runs, _chosen(record).model.confounds
+    n_censored = sum(len(run.censored) for run in runs)
+    censors = "scrub" in strategy and record.model.automatic
     if not n_censored and not censors:
         return ""
-    n_volumes = sum(run["n_volumes"] for run in runs)
+    n_volumes = sum(run.n_volumes for run in runs)
     by = f" by the strategy {strategy}" if censors else ""
     return f"{n_censored} of {n_volumes} volumes were censored{by}, each with a regressor of its own."
 
 
-def say_boost(record: Document) -> str:
+def say_boost(record: SubjectRecord) -> str:
     """Say that amplitudes count derivatives in; an automatic model may have none to count."""
     chosen = _chosen(record)
-    has_none = record["model"].get("automatic") and "derivative" not in chosen.model.hrf_model
+    has_none = record.model.automatic and "derivative" not in chosen.model.hrf_model
     if has_none or not chosen.run.derivative_boost:
         return ""
     return "Amplitudes joined each response with its derivatives (derivative boost)."
 
 
-def say_scaling(record: Document) -> str:
+def say_scaling(record: SubjectRecord) -> str:
     """Say the unit of the effects."""
     return SCALING[_chosen(record).run.scaling]
 
 
-def say_combination(record: Document) -> str:
+def say_combination(record: SubjectRecord) -> str:
     """Say how the runs of a subject were combined."""
-    combined = [e for e in record["estimates"] if e["level"] != "run"]
+    combined = [e for e in record.estimates if e.level != "run"]
     if not combined:
         return ""
-    methods = sorted({e["method"] for e in combined})
-    n_runs = _span(len(e["runs"]) for e in combined)
+    methods = sorted({e.method for e in combined})
+    n_runs = _span(len(e.runs) for e in combined)
     listed = "; ".join(COMBINED.get(method, method) for method in methods)
     return f"The estimates of the runs of a subject ({n_runs} runs) were combined: {listed}."
 
 
-def say_group_model(record: Document) -> str:
+def say_group_model(record: GroupRecord) -> str:
     """Say the model, its estimator and its data."""
-    size = " × ".join(short(v) for v in record["voxel_size_mm"])
+    size = " × ".join(short(v) for v in record.voxel_size_mm)
     return (
-        f"{record['description']} The model ({record.get('formula') or record['node']}) was fitted by "
-        f"{record['estimator']} in {record['n_voxels']} voxels of {size} mm to the effects of "
-        f"{count_subjects(record)} subjects."
+        f"{record.description} The model ({record.formula or record.node}) was fitted by "
+        f"{record.estimator} in {record.n_voxels} voxels of {size} mm to the effects of "
+        f"{record.n_subjects} subjects."
     )
 
 
-def say_group_smoothing(record: Document) -> str:
+def say_group_smoothing(record: GroupRecord) -> str:
     """Say how maps were smoothed before the group model."""
     kernel = _kernel(_chosen(record).group.group_smoothing_fwhm)
     return f"Before, the subjects' maps were smoothed with {kernel}." if kernel else ""
 
 
-def say_inputs(record: Document) -> str:
+def say_inputs(record: GroupRecord) -> str:
     """Say what the subjects' maps were made with, as their sidecars have it."""
-    facts = "; ".join(f"{words} {value}" for words, value in (record.get("made_with") or {}).items())
+    facts = "; ".join(f"{words} {value}" for words, value in (record.made_with or {}).items())
     return f"The subjects' maps were made with {facts}." if facts else ""
 
 
-def say_fewer_subjects(record: Document) -> str:
+def say_fewer_subjects(record: GroupRecord) -> str:
     """Say which contrasts have fewer subjects than the others."""
-    sizes = sorted({contrast["n_subjects"] for contrast in record["contrasts"]})
+    sizes = sorted({contrast.n_subjects for contrast in record.contrasts})
     if len(sizes) < 2:
         return ""
-    fewer = [f"{c['name']} {c['n_subjects']}" for c in record["contrasts"] if c["n_subjects"] < sizes[-1]]
+    fewer = [f"{c.name} {c.n_subjects}" for c in record.contrasts if c.n_subjects < sizes[-1]]
     return f"Fewer subjects have these contrasts: {', '.join(fewer)}."
 
 
-def say_coverage(record: Document) -> str:
+def say_coverage(record: GroupRecord) -> str:
     """Say which voxels were analysed."""
     needed = _chosen(record).group.min_subjects
     if needed == "all":
         return "Voxels with data of all subjects of a contrast were analysed."
     share = f"{needed} subjects" if float(needed) >= 1 else f"a share of {needed} of the subjects"
-    incomplete = any(
-        c["permutation"].get("incomplete_voxels") for c in record["contrasts"] if c.get("permutation")
-    )
+    incomplete = any(c.permutation.incomplete_voxels for c in record.contrasts if c.permutation)
     return (
         f"Voxels with data of at least {share} of a contrast were analysed, each with the subjects that it "
         f"has{', in shuffles too' * incomplete}."
     )
 
 
-def say_mask(record: Document) -> str:
+def say_mask(record: GroupRecord) -> str:
     """Say what the search was confined to."""
     mask = _chosen(record).group.mask
     if mask == "grey-matter":
@@ -236,89 +232,88 @@ def say_mask(record: Document) -> str:
     return f"They were confined to the mask {PurePath(mask).name}." if mask else ""
 
 
-def say_left_out(record: Document) -> str:
+def say_left_out(record: GroupRecord) -> str:
     """Say who was left out, and why."""
-    left = [f"{s['label']} ({s['reason']})" for s in record["subjects"] if not s["used"]]
+    left = [f"{s.label} ({s.reason})" for s in record.subjects if not s.used]
     return f"{len(left)} left out: {'; '.join(left)}." if left else ""
 
 
-def say_effect_sizes(record: Document) -> str:
+def say_effect_sizes(record: GroupRecord) -> str:
     """Say what standardised effects are, where there are any."""
-    found = any("g" in contrast["maps"] for contrast in record["contrasts"])
+    found = any("g" in contrast.maps for contrast in record.contrasts)
     return "Standardised effects are Hedges' g [@hedges1981]." if found else ""
 
 
-def say_tests(record: Document) -> str:
+def say_tests(record: GroupRecord) -> str:
     """Say the alternative hypotheses."""
     contrasts, rules = _tested(record), _rules(record)
-    tests = {contrast["test"] for contrast in contrasts}
-    tails = list(dict.fromkeys(TAILS[rule["tail"]] for rule in rules.values())) if tests - {"F"} else []
+    tests = {contrast.test for contrast in contrasts}
+    tails = list(dict.fromkeys(TAILS[rule.tail] for rule in rules.values())) if tests - {"F"} else []
     tails += ["of F the upper tail"] if "F" in tests else []
     return f"Tests were {', '.join(tails)}." if contrasts else ""
 
 
-def say_main_threshold(record: Document) -> str:
+def say_main_threshold(record: GroupRecord) -> str:
     """Say which threshold the results go by, and whether it was declared."""
     chosen: dict[str, list[str]] = {}
-    for contrast in record["contrasts"]:
-        if contrast.get("main_threshold"):
-            rule = contrast["thresholds"][0]
-            failed = f", not computed ({rule['reason']})" if rule["reason"] else ""
-            words = f"{_rule(rule)}{failed} ({contrast['main_threshold']['words']})"
-            chosen.setdefault(words, []).append(contrast["name"])
+    for contrast in record.contrasts:
+        rule = contrast.main
+        if contrast.main_threshold and rule:
+            failed = f", not computed ({rule.reason})" if rule.reason else ""
+            words = f"{_rule(rule)}{failed} ({contrast.main_threshold.words})"
+            chosen.setdefault(words, []).append(contrast.name)
     named = [
         f"for {', '.join(names)} {words}" if len(chosen) > 1 else words for words, names in chosen.items()
     ]
     return f"The main threshold was {'; '.join(named)}." if named else ""
 
 
-def say_thresholds(record: Document) -> str:
+def say_thresholds(record: GroupRecord) -> str:
     """Say all thresholds that were computed."""
     listed = "; ".join(_rule(rule) for rule in _rules(record).values())
     return f"Thresholds: {listed}." if listed else ""
 
 
-def say_nulls(record: Document) -> str:
+def say_nulls(record: GroupRecord) -> str:
     """Say how the null distributions came about, for which contrasts."""
     done = _shuffled(record)
     if not done:
         return ""
-    named = sorted((_permutation(c["permutation"], record), c["name"]) for c in done)
+    named = sorted((_permutation(permutation, record), name) for name, permutation in done)
     groups = [(how, [name for _, name in some]) for how, some in groupby(named, key=lambda pair: pair[0])]
     is_named = len(groups) > 1 or say_not_shuffled(record)
     nulls = "; ".join(f"{how} ({', '.join(names)})" if is_named else how for how, names in groups)
     return f"Null distributions came from {nulls}, the observed data among them [@nichols2002; @winkler2014]."
 
 
-def say_not_shuffled(record: Document) -> str:
+def say_not_shuffled(record: GroupRecord) -> str:
     """Say which contrasts were not shuffled, where others were."""
-    left = [c["name"] for c in _tested(record) if not c.get("permutation") and c["test"] != "z"]
+    left = [c.name for c in _tested(record) if not c.permutation and c.test != "z"]
     return f"Not shuffled: {', '.join(left)}." if left and _shuffled(record) else ""
 
 
-def say_scores(record: Document) -> str:
+def say_scores(record: GroupRecord) -> str:
     """Say what was shuffled where it is not the statistic of the maps."""
     names: dict[str | None, list[str]] = {}
-    for contrast in _shuffled(record):
-        names.setdefault(contrast["permutation"].get("statistic"), []).append(contrast["name"])
+    for name, permutation in _shuffled(record):
+        names.setdefault(permutation.statistic, []).append(name)
     said = [f"The shuffled statistic of {', '.join(names[s])} was {s}." for s in OTHERS if s in names]
     return " ".join([SCORES] * (SCORE_T in names) + said)
 
 
-def say_approximation(record: Document) -> str:
+def say_approximation(record: GroupRecord) -> str:
     """Say that p is from a fitted curve."""
     return APPROXIMATED[_chosen(record).permutation.tail_approximation] if _shuffled(record) else ""
 
 
-def say_stopping(record: Document) -> str:
+def say_stopping(record: GroupRecord) -> str:
     """Say that shuffling stopped early."""
     options = _chosen(record).permutation
     asked = options.n_permutations if options.stop_when_decided else 0
-    found = [c["permutation"] for c in _shuffled(record)]
-    return STOPPED if any(one["n_shuffles"] < asked and not one["exact"] for one in found) else ""
+    return STOPPED if any(one.n_shuffles < asked and not one.exact for _, one in _shuffled(record)) else ""
 
 
-def say_statistics(record: Document) -> str:
+def say_statistics(record: GroupRecord) -> str:
     """Say the conventions of the statistics of the map, of those that have some."""
     options, rules = _chosen(record).permutation, _rules(record)
     steps = options.tfce_steps
@@ -331,12 +326,12 @@ def say_statistics(record: Document) -> str:
     return " ".join(says.format(**fields, scale=_scale(record)) for says in used)
 
 
-def say_family(record: Document) -> str:
+def say_family(record: GroupRecord) -> str:
     """Say over how many contrasts errors are controlled."""
     contrasts, shuffled = _tested(record), _shuffled(record)
     if len(contrasts) < 2:
         return ""
-    families = dict.fromkeys(c["permutation"].get("family", "") for c in shuffled)
+    families = dict.fromkeys(permutation.family for _, permutation in shuffled)
     said = [family for family in families if family[:1].isdigit()]
     if said:
         return f"Family-wise errors by shuffling are over {'; '.join(said)}. {_alone(contrasts)}".strip()
@@ -345,28 +340,28 @@ def say_family(record: Document) -> str:
     return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
 
 
-def _alone(contrasts: Iterable[Document]) -> str:
+def _alone(contrasts: Iterable[GroupContrastRecord]) -> str:
     """Return which contrasts are in no family, and that means of groups are descriptive."""
-    out = [c for c in contrasts if not (c.get("permutation") or {}).get("family", "")[:1].isdigit()]
-    named = ", ".join(c["name"] for c in out)
-    means = ", ".join(c["name"] for c in out if c.get("descriptive"))
+    out = [c for c in contrasts if not (c.permutation and c.permutation.family[:1].isdigit())]
+    named = ", ".join(c.name for c in out)
+    means = ", ".join(c.name for c in out if c.descriptive)
     words = f"Not in it, and for one contrast each: {named}." if out else ""
     return f"{words} Means of groups are descriptive: {means}." if means else words
 
 
-def say_clusters(record: Document) -> str:
+def say_clusters(record: GroupRecord) -> str:
     """Say what clusters, peaks and coordinates of the tables are."""
     connectivity = _chosen(record).permutation.connectivity
     return (
         f"Clusters are sets of surviving voxels of one sign that {TOUCHING[connectivity]}, numbered by "
         "size; peaks are local extremes at least 8 mm apart. Coordinates are in mm of the space "
-        f"{record['entities'].get('space', 'of the images')}."
+        f"{record.entities.get('space', 'of the images')}."
     )
 
 
-def say_labels(record: Document) -> str:
+def say_labels(atlases: Sequence[tuple[str, str]]) -> str:
     """Say where anatomical labels are from."""
-    named = "; ".join(f"{title} ({citation})" for title, citation in record["atlases"])
+    named = "; ".join(f"{title} ({citation})" for title, citation in atlases)
     return f"Anatomical labels are from {named}." if named else ""
 
 
@@ -407,11 +402,11 @@ INFERENCE = (
     say_statistics,
     say_family,
 )
-TABLES = (say_clusters, say_labels)
+TABLES = (say_clusters,)
 
 
-def _chosen(record: Document) -> Choices:
-    return read_saved(record["settings"])
+def _chosen(record: SubjectRecord | GroupRecord) -> Choices:
+    return read_saved(record.settings)
 
 
 def _kernel(fwhm: float) -> str:
@@ -419,54 +414,55 @@ def _kernel(fwhm: float) -> str:
     return f"a Gaussian kernel of {short(fwhm)} mm (full width at half maximum)" if fwhm else ""
 
 
-def _tested(record: Document) -> list[Document]:
+def _tested(record: GroupRecord) -> list[GroupContrastRecord]:
     """Return the contrasts with any threshold that was computed."""
-    return [c for c in record["contrasts"] if any(not t["reason"] for t in c["thresholds"])]
+    return [c for c in record.contrasts if any(not t.reason for t in c.thresholds)]
 
 
-def _shuffled(record: Document) -> list[Document]:
-    return [c for c in _tested(record) if c.get("permutation")]
+def _shuffled(record: GroupRecord) -> list[tuple[str, PermutationRecord]]:
+    """Return the names of the contrasts that were shuffled, and how."""
+    return [(c.name, c.permutation) for c in _tested(record) if c.permutation]
 
 
-def _rules(record: Document) -> dict[str, Document]:
+def _rules(record: GroupRecord) -> dict[str, ThresholdRecord]:
     """Return method -> threshold of all that were computed, the words of t contrasts first."""
-    rules: dict[str, Document] = {}
-    for contrast in sorted(_tested(record), key=lambda contrast: contrast["test"] != "t"):
-        for rule in contrast["thresholds"]:
-            if not rule["reason"]:
-                rules.setdefault(rule["method"], rule)
+    rules: dict[str, ThresholdRecord] = {}
+    for contrast in sorted(_tested(record), key=lambda contrast: contrast.test != "t"):
+        for rule in contrast.thresholds:
+            if not rule.reason:
+                rules.setdefault(rule.method, rule)
     return rules
 
 
-def _scale(record: Document) -> str:
+def _scale(record: GroupRecord) -> str:
     """Return what cluster mass and TFCE were computed on."""
-    scales = {c["permutation"].get("scale", "t") for c in _shuffled(record)}
+    scales = {permutation.scale for _, permutation in _shuffled(record)}
     return "t (other statistics as z)" if len(scales) > 1 else scales.pop()
 
 
-def _listing(runs: Iterable[Document]) -> str:
-    names = list(dict.fromkeys(name for run in runs for name in run["confounds"]))
+def _listing(runs: Iterable[RunRecord]) -> str:
+    names = list(dict.fromkeys(name for run in runs for name in run.confounds))
     return ", ".join(names) if names else "none"
 
 
-def _rule(rule: Document) -> str:
-    method = rule["method"]
+def _rule(rule: ThresholdRecord) -> str:
+    method = rule.method
     work = THRESHOLDS[method].cites if method in THRESHOLDS else None
     cite = f" [@{work}]" if work else ""
     # Contrasts may have different numbers of voxels.
-    title = re.sub(r"over \d+ points", "over the voxels tested", rule["title"])
-    alpha = "" if str(rule["alpha"]) in title else f" (α = {rule['alpha']})"
+    title = re.sub(r"over \d+ points", "over the voxels tested", rule.title)
+    alpha = "" if str(rule.alpha) in title else f" (α = {rule.alpha})"
     return f"{title}{alpha}{cite}"
 
 
-def _permutation(permutation: Document, record: Document) -> str:
-    number, name = permutation["n_shuffles"], str(permutation["scheme"])
+def _permutation(permutation: PermutationRecord, record: GroupRecord) -> str:
+    number, name = permutation.n_shuffles, permutation.scheme
     chosen = _chosen(record)
     column, groups = chosen.permutation.exchangeability_blocks, chosen.group.variance_groups
     blocks = f"blocks ({column})" if column else f"variance groups ({groups})" if groups else "subjects"
-    scheme = SCHEMES.get(name, name) + MODES.get(permutation.get("mode") or "", "").format(blocks)
+    scheme = SCHEMES.get(name, name) + MODES.get(permutation.mode or "", "").format(blocks)
     every, drawn = f"all {number} possible {scheme}", f"{number} randomly drawn {scheme}"
-    return every if permutation["exact"] else f"{drawn} (seed {permutation['seed']})"
+    return every if permutation.exact else f"{drawn} (seed {permutation.seed})"
 
 
 def _span(values: Iterable[float]) -> str:

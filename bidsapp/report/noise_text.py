@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bidsapp.records.documents import Document
+from bidsapp.outputs.saved.participant import NoiseRecord, RunRecord, SubjectRecord
 from bidsapp.report.drawing.scale import short
 from bidsapp.settings.config import read_saved
 from bidsapp.vocabulary.noise import NOISE_MODELS
@@ -13,30 +13,30 @@ OF_ANY_ORDER = {row.name for row in NOISE_MODELS.values() if row.order is None}
 WHITE = {row.name for row in NOISE_MODELS.values() if row.order == 0}
 
 
-def say_noise(record: Document) -> str:
+def say_noise(record: SubjectRecord) -> str:
     """Say how serial correlation was treated, once for runs that were treated alike."""
-    runs = record["runs"]
-    said = [SIMPLE.get(run["noise_model"], "") for run in runs if not _is_corrected(run)]
-    said += [f"The noise model was {run['noise_model']}." for run in runs if _is_unknown(run)]
-    corrected = [run["noise"] for run in runs if _is_corrected(run)]
+    runs = record.runs
+    said = [SIMPLE.get(run.noise_model, "") for run in runs if not _is_corrected(run)]
+    said += [f"The noise model was {run.noise_model}." for run in runs if _is_unknown(run)]
+    corrected = [run.noise for run in runs if run.noise and run.noise.corrected]
     return " ".join(dict.fromkeys(filter(None, [*said, _say_corrected(corrected)])))
 
 
-def _is_corrected(run: Document) -> bool:
-    return bool((run.get("noise") or {}).get("corrected"))
+def _is_corrected(run: RunRecord) -> bool:
+    return run.noise is not None and run.noise.corrected
 
 
-def _is_unknown(run: Document) -> bool:
-    return not _is_corrected(run) and run["noise_model"] not in SIMPLE
+def _is_unknown(run: RunRecord) -> bool:
+    return not _is_corrected(run) and run.noise_model not in SIMPLE
 
 
-def _say_corrected(noise: Sequence[Document]) -> str:
+def _say_corrected(noise: Sequence[NoiseRecord]) -> str:
     if not noise:
         return ""
-    orders = " or ".join(str(order) for order in sorted({each["order"] for each in noise}))
-    is_auto = any(each["requested"] in OF_ANY_ORDER for each in noise)
+    orders = " or ".join(str(order) for order in sorted({each.order for each in noise}))
+    is_auto = any(each.requested in OF_ANY_ORDER for each in noise)
     rule = " (lags up to 4 s, fewer in short runs)" if is_auto else ""
-    known = [each["dof"] for each in noise if each["dof"][1] is not None]
+    known = [found for each in noise if (found := [value for value in each.dof if value is not None])]
     span = ""
     if known:
         low, high = min(values[0] for values in known), max(values[2] for values in known)
@@ -51,12 +51,12 @@ def _say_corrected(noise: Sequence[Document]) -> str:
     )
 
 
-def say_noise_smoothing(record: Document) -> str:
+def say_noise_smoothing(record: SubjectRecord) -> str:
     """Say how noise coefficients were smoothed; white noise has none."""
-    fwhm = read_saved(record["settings"]).run.noise_smoothing_fwhm
-    if not fwhm or {run["noise_model"] for run in record["runs"]} <= WHITE:
+    fwhm = read_saved(record.settings).run.noise_smoothing_fwhm
+    if not fwhm or {run.noise_model for run in record.runs} <= WHITE:
         return ""
-    known = [(run.get("noise") or {}).get("share") for run in record["runs"]]
+    known = [run.noise.share for run in record.runs if run.noise]
     shares = sorted(share for share in known if share is not None)
     counted = (
         f", and the share of their variance that this leaves (median {short(shares[len(shares) // 2])}) "

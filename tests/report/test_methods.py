@@ -4,8 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from saved_records import make
 
 from bidsapp.group.fit import estimator_in_words
+from bidsapp.outputs.saved.group import GroupRecord
+from bidsapp.outputs.saved.participant import SubjectRecord
 from bidsapp.participant.fit import method_in_words
 from bidsapp.report.methods import describe_group, describe_participant
 
@@ -29,7 +32,7 @@ def group_text(*contrasts, group=None, **permutation):
         "node": "dataset", "estimator": "ordinary least squares", "n_voxels": 100, "entities": {},
         "contrasts": list(contrasts),
     }  # fmt: skip
-    return " ".join(describe_group(record))
+    return " ".join(describe_group(make(GroupRecord, **record)))
 
 
 def participant_text(runs, estimates=(), model=None, **run):
@@ -42,7 +45,7 @@ def participant_text(runs, estimates=(), model=None, **run):
             for censored in runs
         ],
     }  # fmt: skip
-    return " ".join(describe_participant(record))
+    return " ".join(describe_participant(make(SubjectRecord, **record)))
 
 
 def estimate(method):

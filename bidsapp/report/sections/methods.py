@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from markupsafe import Markup, escape
 
 from bidsapp.outputs.results import GroupResults, SubjectResults
-from bidsapp.outputs.saved.files import as_document
 from bidsapp.outputs.saved.group import GroupRecord
 from bidsapp.report.methods import describe_group, describe_participant
 from bidsapp.report.references import cited, references, split_citations
@@ -16,9 +15,9 @@ from bidsapp.report.sections.about import anchor
 def make_section(results: SubjectResults | GroupResults, book: FigureBook) -> Section:
     """Return the methods section of a subject or group page."""
     if isinstance(results.record, GroupRecord):
-        paragraphs = describe_group(as_document(results.record), find_atlases(results))
+        paragraphs = describe_group(results.record, find_atlases(results))
     else:
-        paragraphs = describe_participant(as_document(results.record))
+        paragraphs = describe_participant(results.record)
     keys = cited(paragraphs)
     content = render(
         "methods.html",
