@@ -110,6 +110,28 @@ def test_without_any_events_the_file_of_the_first_run_is_named(dataset):
     assert caught.value.exit_code == 66
 
 
+def test_a_task_without_events_is_left_out_unless_it_is_asked_for(dataset):
+    copy_series(dataset, "task-viewing", "task-rest")
+    assert "task rest: left out, for no run of it has events" in read(dataset).notes
+    assert {run.entities["task"] for run in read(dataset, task_label=("viewing",)).runs} == {"viewing"}
+    with pytest.raises(InputError, match="Task rest was asked for but has no events file"):
+        read(dataset, task_label=("viewing", "rest"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("viewin",), "No preprocessed BOLD of task-viewin; did you mean 'viewing'?"),
+        (("x",), "No preprocessed BOLD of task-x; there are: viewing."),
+        (("viewin", "x"), "No preprocessed BOLD of task-viewin, task-x; there are: viewing."),
+    ],
+)
+def test_an_unknown_label_is_told_with_the_near_match_or_those_there_are(dataset, labels, said):
+    with pytest.raises(InputError) as caught:
+        read(dataset, task_label=labels)
+    assert str(caught.value) == said
+
+
 def test_several_spaces_without_the_default_are_refused_listing_them(dataset):
     copy_series(dataset, SPACE, "space-MNI152NLin6Asym")
     for path in derivative_of(dataset).rglob(f"*{SPACE}*"):

@@ -104,6 +104,7 @@ def test_a_column_with_too_many_levels_stops_growing(tmp_path):
 
 
 def test_holders_of_a_level_are_named_up_to_three(subjects):
+    write(subjects[0], ["sub-06/func/sub-06_task-b_events.tsv"], "onset\tduration\n-\t1\n")
     assert find_holders(subjects, "b", "x", "n") == "sub-04; 1 file"
     assert find_holders(subjects, "b", "trial_type", "go") == "sub-01, sub-02, sub-03; 4 files"
     write(subjects[0], ["sub-07/func/sub-07_task-b_events.tsv"])

@@ -67,6 +67,8 @@ def test_unusable_timing_is_refused_with_the_reason(metadata, message):
         (1.0, None),
         (2.0, None),
         (-5.0, "every event counts as 5 s later"),
+        (-0.5, "every event counts as 0.5 s later"),
+        (2.5, "every event counts as 2.5 s earlier"),
         (6.0, "every event counts as 6 s earlier"),
     ],
 )

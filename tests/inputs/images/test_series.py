@@ -192,3 +192,19 @@ def test_a_volume_of_few_voxels_may_have_one_value(tmp_path, values):
         read_all(series)
         found.append(series.gaps.volumes)
     assert found == [[2], []]
+
+
+@pytest.mark.parametrize("fwhm", [0.0, 6.0])
+def test_points_left_out_are_zero_and_no_part_of_their_neighbours(tmp_path, rng, geometry, values, fwhm):
+    without = rng.random(geometry.n_points) < 0.1
+    path, there = save(tmp_path / "bold.nii.gz", values, "f4"), np.ones(SHAPE)
+    there[tuple(np.argwhere(geometry.mask)[without].T)] = 0.0
+    values[there == 0] = 0.0
+    parts = [
+        nib.Nifti1Image(part, AFFINE) for part in (values, np.broadcast_to(there[..., None], values.shape))
+    ]
+    total, share = (smooth_img(part, fwhm or None).get_fdata()[geometry.mask].T for part in parts)
+    got = read_all(open_series(path, geometry, smoothing_fwhm_mm=fwhm, without=without))
+    expected = total[:, ~without] / share[:, ~without]
+    np.testing.assert_allclose(got[:, ~without], expected, rtol=SMOOTHING_TOLERANCE)
+    assert not got[:, without].any()

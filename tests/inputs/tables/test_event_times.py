@@ -9,14 +9,13 @@ import pytest
 from bidsapp.errors import InputError
 from bidsapp.inputs.tables.event_times import _share_covered, check_times
 
-RUN = SimpleNamespace(n_volumes=50, repetition_time=2.0, start_time=0.0)
 
-
-def check(onset, duration, kinds=None):
+def check(onset, duration, kinds=None, start=0.0):
     table = pd.DataFrame({"onset": onset, "duration": duration})
     if kinds:
         table["trial_type"] = kinds
-    return [str(note) for note in check_times(table, RUN)]
+    run = SimpleNamespace(n_volumes=50, repetition_time=2.0, start_time=start)
+    return [str(note) for note in check_times(table, run)]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +108,33 @@ def test_the_unit_is_the_largest_in_which_the_times_fit_into_the_run(largest, un
         check([101.0, largest], [1.0, 1.0])
     assert ("are they" in str(caught.value)) == (unit is not None)
     assert unit is None or f"are they {unit}?" in str(caught.value)
+
+
+def test_times_count_from_the_first_volume():
+    assert check([39.0, 140.0], [1.0, 1.0], start=40.0) == []
+    (note,) = check([5.0, 50.0, 140.0], [1.0, 1.0, 1.0], start=40.0)
+    assert "onsets from 5 to 140 s, a run of 100 s that begins at 40 s (StartTime)): 1 end before it" in note
+    (note,) = check([9.0, 50.0, 120.0], [1.0, 1.0, 1.0], start=10.0)
+    assert "onsets from 9 to 120 s, a run of 100 s): 1 begin after its end" in note
+
+
+@pytest.mark.parametrize(
+    ("onset", "end"),
+    [
+        ([0.1, 0.2, 0.3, 0.4], "0.9"),
+        ([1.0, 3.0, 5.0, 9.4], "9.9"),
+        ([-5.0, -3.0, -2.0, 0.0], "0.5"),
+        # Few, or late enough, or all before the run.
+        ([1.0, 3.0, 5.0], None),
+        ([1.0, 3.0, 5.0, 9.5], None),
+        ([-5.0, -4.0, -3.0, -2.0], None),
+    ],
+)
+def test_events_that_all_lie_at_the_beginning_are_told(onset, end):
+    notes = check(onset, [0.5] * len(onset))
+    assert len(notes) == (end is not None)
+    if end is not None:
+        assert f"all 4 events lie in the first {end} s of a run of 100 s" in notes[0]
 
 
 def test_half_of_the_time_with_several_events_is_the_limit():
