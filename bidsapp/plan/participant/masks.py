@@ -59,6 +59,7 @@ def _belongs(file: IndexedFile, run: Run) -> bool:
 def _matches(file: IndexedFile, mask_filter: Document) -> bool:
     said = {**file.entities, "suffix": file.suffix}
     return all(
-        said.get(SHORT_NAMES.get(key, key)) in map(str, value if isinstance(value, list) else [value])
+        said.get(SHORT_NAMES.get(key, key))
+        in [str(label) for label in (value if isinstance(value, list) else [value])]
         for key, value in mask_filter.items()
     )

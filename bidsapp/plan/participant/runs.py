@@ -297,5 +297,6 @@ def _events_used(prepared: Prepared) -> tuple[Document, ...]:
         if events is not None:
             times = {name: pd.to_numeric(events[name]).astype(float) for name in REQUIRED}
             table = pd.DataFrame(times | {TRIAL_TYPE: events.get(TRIAL_TYPE, "event")}).astype(object)
-            used += table.where(table.notna(), None).to_dict("records")
+            rows = table.where(table.notna(), None).to_dict("records")
+            used += [{str(name): value for name, value in row.items()} for row in rows]
     return tuple(used)
