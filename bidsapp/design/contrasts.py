@@ -61,14 +61,14 @@ def make_contrasts(
     diagnosis = Diagnosis(design.matrix, design.columns)
     for rule in rules:
         weights, absent = _weights(rule, design.columns)
-        reason = _reason(weights, absent, diagnosis, missing_condition) or _lost_rows(rule, weights, absent)
+        rows = weights[np.any(weights, axis=1)]
+        reason = _reason(rule, rows, absent, diagnosis, missing_condition)
         if reason:
             skipped[rule.name] = reason
-            continue
-        test = "F" if rule.test == "F" else "t"
-        rows = weights[np.abs(weights).max(axis=1) > 0]
-        rows = reduce_rows(rows) if test == "F" else rows
-        contrasts.append(Contrast(rule.name, test, design.columns, rows))
+        elif rule.test == "F":
+            contrasts.append(Contrast(rule.name, "F", design.columns, reduce_rows(rows)))
+        else:
+            contrasts.append(Contrast(rule.name, "t", design.columns, rows))
     return tuple(contrasts), skipped
 
 
@@ -120,16 +120,16 @@ def _weights(rule: ContrastRule, columns: Sequence[str]) -> tuple[Matrix, list[s
     return weights, absent
 
 
-def _reason(weights: Matrix, absent: list[str], diagnosis: Diagnosis, missing_condition: str) -> str | None:
-    if absent and missing_condition != "zero":
-        return f"no {', '.join(absent)} here"
-    if not weights.any():
-        return f"no {', '.join(absent)} here" if absent else "all its weights are zero"
-    rows = weights[np.abs(weights).max(axis=1) > 0]
-    return diagnosis.inestimable_reason(rows)
-
-
-def _lost_rows(rule: ContrastRule, weights: Matrix, absent: list[str]) -> str | None:
-    if rule.test == "F" and absent and find_rank(weights.T) < find_rank(np.array(rule.weights).T):
-        return f"no {', '.join(absent)} here, which an F test can not count as zero"
-    return None
+def _reason(
+    rule: ContrastRule, rows: Matrix, absent: list[str], diagnosis: Diagnosis, missing_condition: str
+) -> str | None:
+    """Return why a contrast with these rows, none of them zero, can not be made, or None."""
+    gone = f"no {', '.join(absent)} here"
+    if absent and (missing_condition != "zero" or not len(rows)):
+        return gone
+    if not len(rows):
+        return "all its weights are zero"
+    reason = diagnosis.inestimable_reason(rows)
+    if not reason and absent and rule.test == "F" and find_rank(rows.T) < find_rank(np.array(rule.weights).T):
+        return f"{gone}, which an F test can not count as zero"
+    return reason

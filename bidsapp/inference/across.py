@@ -42,8 +42,11 @@ def correct_across(inferences: Sequence[Inference], names: Sequence[str] = ()) -
         conventions = {"Family": "1 contrast"}
     found: list[dict[str, StatisticInference]] = [{} for _ in inferences]
     for name in inferences[0].statistics:
-        joint = alike and (name in COMPARABLE or same_scale)
-        corrections = _joint(inferences, name) if joint else _stepwise(inferences, name)
+        if alike and (name in COMPARABLE or same_scale):
+            null = np.max([_null(one, name) for one in inferences], axis=0)
+            corrections = [_Correction(one, null) for one in inferences]
+        else:
+            corrections = _stepwise(inferences, name)
         for one, statistics, correction in zip(inferences, found, corrections, strict=True):
             statistics[name] = _correct(one, name, correction)
     return [
@@ -70,11 +73,6 @@ class _Correction:
         """Return the corrected p of values of ``_size``."""
         p = p_from_tail(values, self.null, self.inference.options.tail_approximation)
         return np.minimum(np.maximum(p * self.factor, self.least), 1.0)
-
-
-def _joint(inferences: Sequence[Inference], name: str) -> list[_Correction]:
-    null = np.max([_null(one, name) for one in inferences], axis=0)
-    return [_Correction(one, null) for one in inferences]
 
 
 def _stepwise(inferences: Sequence[Inference], name: str) -> list[_Correction]:

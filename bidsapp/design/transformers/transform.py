@@ -69,10 +69,6 @@ def _by_groups(function: OnValues, variable: Variable, namespace: Namespace, arg
     return result
 
 
-def _demean(values: Numbers, _arguments: Document) -> Numbers:
-    return values - _mean(values)
-
-
 def _scale(values: Numbers, arguments: Document) -> Numbers:
     replace_na = arguments.get("ReplaceNa")
     if replace_na == "before":
@@ -99,10 +95,6 @@ def _threshold(values: Numbers, arguments: Document) -> Numbers:
     keep = values >= cut if arguments.get("Above", True) else values <= cut
     kept = np.where(keep, 1.0 if arguments.get("Binarize", False) else values, 0.0)
     return np.where(np.isnan(values), np.nan, kept)
-
-
-def _not(values: Numbers, _arguments: Document) -> Numbers:
-    return np.where(np.isnan(values), np.nan, values == 0)
 
 
 def _lag(values: Numbers, arguments: Document) -> Numbers:
@@ -222,13 +214,13 @@ TRANSFORMERS = {
     "Convolve": _convolve,
     "Copy": each(lambda namespace, variable, arguments, where: variable),
     "Delete": rearrange.delete,
-    "Demean": _on_values(_demean),
+    "Demean": _on_values(lambda values, _: values - _mean(values)),
     "DropNA": each(lambda namespace, variable, arguments, where: variable.rows(~is_missing(variable.values))),
     "Factor": rearrange.make_factor,
     "Filter": rearrange.filter_events,
     "Group": rearrange.group,
     "Lag": _on_values(_lag),
-    "Not": _on_values(_not),
+    "Not": _on_values(lambda values, _: np.where(np.isnan(values), np.nan, values == 0)),
     "Or": _combine(lambda values, _: np.any(np.nan_to_num(values) != 0, axis=0), False),
     "Orthogonalize": _orthogonalize,
     "Product": _combine(lambda values, _: np.prod(values, axis=0), True),

@@ -7,7 +7,7 @@ shuffles are cut into batches (``budget.py``).
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
@@ -54,22 +54,18 @@ MARGIN, MARGIN_OF_SUM = 1e-6, 4e-7
 class Job:
     """What the engine follows: a test, its shuffles, what to look at, how many together, on how many threads.
 
-    ``reached`` (n_points,) are the values that count as reaching the observed map, in units of the
-    statistic; None when exceedances are not counted.
+    ``needs`` are the fields of ``Batch`` that the statistics read; ``reached`` (n_points,) are the values
+    that count as reaching the observed map, in units of the statistic; None when exceedances are not counted.
     """
 
     test: VoxelTest
     shuffles: Shuffles
     space: Space
     statistics: tuple[str, ...]
+    needs: frozenset[str]
     reached: Map | None
     batch: int
     n_threads: int
-
-    @property
-    def needs(self) -> set[str]:
-        """The fields of ``Batch`` that the statistics read."""
-        return needs_of(self.statistics)
 
     @property
     def n_followed(self) -> int:
@@ -96,17 +92,12 @@ def make_job(
     if options.uncorrected:
         size = np.abs(observed) if space.two_tailed else observed
         reached = np.where(np.isfinite(size), size - TIE * np.abs(size), np.inf)
-    needs = needs_of(options.statistics)
+    needs = frozenset(STATISTICS[name].words.needs for name in options.statistics)
     if is_screened(test, needs):
         sizes = count_screened(test, "clusters" in needs, options), max(options.n_threads, 1)
     else:
         sizes = 8 * WHOLE, count_threads(test, options)
-    return Job(test, shuffles, space, options.statistics, reached, *sizes)
-
-
-def needs_of(statistics: Iterable[str]) -> set[str]:
-    """Return the fields of ``Batch`` that some statistics read."""
-    return {STATISTICS[name].words.needs for name in statistics}
+    return Job(test, shuffles, space, options.statistics, needs, reached, *sizes)
 
 
 def batches(job: Job, start: int = 0, *, finer: bool = False) -> list[slice]:

@@ -113,15 +113,8 @@ def make_shuffles(
         order, signs = enumerate_all(units, scheme)
     else:
         order, signs = draw_some(units, scheme, options.n_shuffles, options.seed)
-    n_rows = len(columns)
     return Shuffles(
-        _rows_of(order, units, n_rows),
-        _signs_of(signs, units, n_rows),
-        scheme,
-        mode,
-        n_distinct,
-        exact,
-        options.seed,
+        *_rows_of(order, signs, units, len(columns)), scheme, mode, n_distinct, exact, options.seed
     )
 
 
@@ -206,19 +199,12 @@ def _nothing_to_shuffle(scheme: str, mode: str, blocks: Labels | None) -> str:
     return f"there is nothing to shuffle ({scheme}, {mode}): {what[mode]}. {remedy}, or --n-permutations 0."
 
 
-def _rows_of(order: Labels, units: Units, n_rows: int) -> Labels:
-    """Return the orders of the rows from the orders of the units."""
+def _rows_of(order: Labels, signs: Labels, units: Units, n_rows: int) -> tuple[Labels, Labels]:
+    """Return the orders and the signs of the rows from those of the units."""
     largest = max(map(len, units.members))
     padded = np.array([np.resize(members, largest) for members in units.members], np.int32)
-    rows = np.empty((len(order), n_rows), np.int32)
+    rows, flips = np.empty((len(order), n_rows), np.int32), np.empty((len(signs), n_rows), np.int8)
     for place, members in enumerate(units.members):
         rows[:, members] = padded[order[:, place], : len(members)]
-    return rows
-
-
-def _signs_of(signs: Labels, units: Units, n_rows: int) -> Labels:
-    """Return the signs of the rows from the signs of the units."""
-    rows = np.empty((len(signs), n_rows), np.int8)
-    for unit, members in enumerate(units.members):
-        rows[:, members] = signs[:, [unit]]
-    return rows
+        flips[:, members] = signs[:, [place]]
+    return rows, flips

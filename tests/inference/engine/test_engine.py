@@ -60,7 +60,7 @@ def test_half_of_all_flips_is_enough_for_an_even_statistic(is_mirrored, is_signe
     flips = Flips(range(64))
     flips.is_mirrored = is_mirrored
     test, space = SimpleNamespace(is_signed=is_signed), SimpleNamespace(two_tailed=two_tailed)
-    job = engine.Job(test, flips, space, ("height",), None, 8, 1)
+    job = engine.Job(test, flips, space, ("height",), frozenset(), None, 8, 1)
     assert job.n_followed == expected
 
 
