@@ -22,6 +22,7 @@ from bidsapp.inputs.dataset.selection import (
     choose_space,
     is_native,
     keep_labels,
+    keep_selected,
     natural_key,
     space_of,
     unknown_labels,
@@ -114,15 +115,8 @@ def _existing(path: Path, stat: str) -> Path | None:
 
 def _select(files: list[IndexedFile], selection: Selection, bids_dir: Path) -> list[IndexedFile]:
     """Return the files with the labels, space and resolution asked for."""
-    labels = {
-        "sub": selection.participant_label,
-        "ses": selection.session_label,
-        "task": selection.task_label,
-        "run": selection.run_label,
-    }
     files = _without_excluded(files, selection, bids_dir)
-    for entity, wanted in labels.items():
-        files = keep_labels(files, entity, wanted, what=MAPS)
+    files = keep_selected(keep_labels(files, "sub", selection.participant_label, MAPS), selection, MAPS)
     if not files:
         raise InputError("No effect map has these labels together.", exit_code=EXIT_NOTHING_SELECTED)
     if any("space" in file.entities for file in files) or selection.space:

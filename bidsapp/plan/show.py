@@ -17,7 +17,7 @@ from bidsapp.plan.text import plan_text
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast
 from bidsapp.records.model import SHORT_NAMES
-from bidsapp.records.plan import GroupPlan, ParticipantPlan, RunFit, Within
+from bidsapp.records.plan import GroupPlan, ParticipantPlan, RunFit
 from bidsapp.settings.parts import RunOptions, Settings
 from bidsapp.stats.linear import find_rank
 
@@ -147,7 +147,13 @@ def describe_group_plan(plan: GroupPlan) -> Document:
             describe_fit(fit, len(fit.design.matrix))
             | {
                 "formula": fit.formula,
-                "within": _describe_within(fit.within),
+                # What each row is made of, within its subject; None where it is one estimate.
+                "within": fit.within
+                and {
+                    "cells": list(fit.within.cells),
+                    "weights": fit.within.weights.tolist(),
+                    "in_words": fit.within.in_words,
+                },
                 "subjects": list(fit.subjects),
                 "excluded": fit.excluded,
                 "inputs": [str(entry.effect) for entry in fit.inputs],
@@ -155,13 +161,6 @@ def describe_group_plan(plan: GroupPlan) -> Document:
             for fit in fits
         ],
     }
-
-
-def _describe_within(within: Within | None) -> Document | None:
-    """Return what each row of a design is made of, within its subject; None where it is one estimate."""
-    if within is None:
-        return None
-    return {"cells": list(within.cells), "weights": within.weights.tolist(), "in_words": within.in_words}
 
 
 def _describe_contrast(contrast: Contrast, fit: Fit, diagnosis: Diagnosis) -> Document:

@@ -12,7 +12,10 @@ from bidsapp.records.documents import Document
 HIGH_INFLATION = 5.0
 # From so many on, numbered columns are shown as the first and the last.
 MOST_NUMBERED = 4
+# More files are told by the first and their number.
 MOST_INPUTS = 8
+# Of a contrast that a run makes, and of one that its model does not have; with a reason it is not made.
+MARKS = {"": "+", None: " "}
 
 
 def plan_text(level: str, described: Document) -> str:
@@ -116,14 +119,10 @@ def table_lines(table: Document) -> list[str]:
     head += [f"  {number + 1:>3} {name}" for number, name in enumerate(table["contrasts"])]
     numbers = " ".join(f"{number + 1:>3}" for number in range(len(table["contrasts"])))
     marks = [
-        f"{row['run']:<{width}} " + " ".join(f"{_mark(reason):>3}" for reason in row["reasons"])
+        f"{row['run']:<{width}} " + " ".join(f"{MARKS.get(reason, '-'):>3}" for reason in row["reasons"])
         for row in table["rows"]
     ]
     return [*head, f"{'':<{width}} {numbers}", *marks]
-
-
-def _mark(reason: str | None) -> str:
-    return " " if reason is None else "-" if reason else "+"
 
 
 def _forecast_lines(cost: Document) -> list[str]:

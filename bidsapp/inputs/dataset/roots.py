@@ -59,22 +59,24 @@ def labels_at(bids_dir: Path, selection: Selection) -> tuple[set[str], set[str]]
 
     A group may be analysed where only its participants' results are.
     """
-    try:
-        raw, derivatives = find_roots(bids_dir, selection.derivatives)
-    except InputError:
-        return set(subject_labels(bids_dir)), set()
-    derived = {label for root in derivatives.values() for label in subject_labels(root)}
-    return set(subject_labels(raw)), derived
+    raw, derivatives = _roots_at_hand(bids_dir, selection)
+    return set(subject_labels(raw)), {label for root in derivatives for label in subject_labels(root)}
 
 
 def labels_without_bold(labels: Iterable[str], bids_dir: Path, selection: Selection) -> set[str]:
     """Return the labels that no derivative has BOLD images of; none where there are no derivatives."""
+    _, roots = _roots_at_hand(bids_dir, selection)
+    known = labels if roots else ()
+    return {label for label in known if not any(_holds(root, ANY_BOLD, escape(label)) for root in roots)}
+
+
+def _roots_at_hand(bids_dir: Path, selection: Selection) -> tuple[Path, list[Path]]:
+    """Return the raw dataset and its derivatives, none where they are not to be found."""
     try:
-        _, derivatives = find_roots(bids_dir, selection.derivatives)
+        raw, derivatives = find_roots(bids_dir, selection.derivatives)
     except InputError:
-        return set()
-    roots = derivatives.values()
-    return {label for label in labels if not any(_holds(root, ANY_BOLD, escape(label)) for root in roots)}
+        return bids_dir, []
+    return raw, list(derivatives.values())
 
 
 def known_participants(bids_dir: Path, selection: Selection, wanted: Iterable[str]) -> set[str]:

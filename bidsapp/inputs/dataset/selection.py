@@ -65,11 +65,11 @@ def keep_labels(
     ]
 
 
-def keep_selected(files: list[File], selection: Selection) -> list[File]:
+def keep_selected(files: list[File], selection: Selection, what: str = "preprocessed BOLD") -> list[File]:
     """Return the files with the sessions, tasks and runs asked for, as `keep_labels`."""
     labels = {"ses": selection.session_label, "task": selection.task_label, "run": selection.run_label}
     for entity, wanted in labels.items():
-        files = keep_labels(files, entity, wanted)
+        files = keep_labels(files, entity, wanted, what)
     return files
 
 

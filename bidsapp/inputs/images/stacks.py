@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -224,21 +225,21 @@ def _read_own_grid(file: EstimateFile) -> tuple[Volume, Volume | None, Matrix]:
     effect[~np.isfinite(effect)] = np.nan
     if file.variance is None:
         effect[effect == 0] = np.nan
-        return _with_data(file, effect), None, affine
-    variance, other = read_volume(file.variance)
-    check_grid(
-        file.variance, variance.shape, other, whole_grid(effect.shape, affine), reference="its effect map"
-    )
-    variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
-    effect[(effect == 0) & np.isnan(variance)] = np.nan
-    return _with_data(file, effect), variance, affine
-
-
-def _with_data(file: EstimateFile, effect: Volume) -> Volume:
-    """Return an effect that has data somewhere."""
+        variance = None
+    else:
+        variance = _read_variance(file.variance, whole_grid(effect.shape, affine))
+        effect[(effect == 0) & np.isnan(variance)] = np.nan
     if not np.isfinite(effect).any():
         raise InputError(f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out.")
-    return effect
+    return effect, variance, affine
+
+
+def _read_variance(path: Path, grid: Geometry) -> Volume:
+    """Return a variance map on the grid of its effect, NaN where it is unknown."""
+    variance, affine = read_volume(path)
+    check_grid(path, variance.shape, affine, grid, reference="its effect map")
+    variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
+    return variance
 
 
 def _read_dof(file: EstimateFile) -> float:

@@ -23,6 +23,7 @@ from bidsapp.inputs.images.group_masks import GREY_MATTER
 from bidsapp.inputs.tables.exclusions import read_exclusions
 from bidsapp.names import check_labels
 from bidsapp.plan.group.people import People
+from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateFile
 from bidsapp.records.plan import DatasetFit, DatasetModel
 from bidsapp.settings.parts import GroupOptions, PermutationOptions
@@ -88,10 +89,14 @@ def add_blocks(fit: DatasetFit, people: People, column: str | None) -> DatasetFi
     return replace(fit, blocks=values)
 
 
+def _rows_of(fit: DatasetFit, people: People) -> list[Document]:
+    """Return the columns of the participant of each row of a fit."""
+    return [people.get(subject.removeprefix("sub-"), {}) for subject in fit.subjects]
+
+
 def find_factors(fit: DatasetFit, people: People) -> dict[str, list[str]]:
     """Return the columns of the participants with a few levels of several rows each: column -> row labels."""
-    rows = [people.get(subject.removeprefix("sub-"), {}) for subject in fit.subjects]
-    found = {}
+    rows, found = _rows_of(fit, people), {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
         counts = Counter(map(str, values)).values()
@@ -106,7 +111,7 @@ def read_column(fit: DatasetFit, people: People, column: str, flag: str) -> tupl
         known = dict.fromkeys(name for row in people.values() for name in row)
         hint = near_or_there(column, known)
         raise SettingsError(f"{flag}: no column {column!r} in participants.tsv. {hint}")
-    values = [people.get(subject.removeprefix("sub-"), {}).get(column) for subject in fit.subjects]
+    values = [row.get(column) for row in _rows_of(fit, people)]
     missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if value is None]
     if missing:
         raise SettingsError(
@@ -158,9 +163,9 @@ def without_row(fit: DatasetFit, people: People) -> dict[str, str]:
 
 def unusual_values(fit: DatasetFit, people: People) -> list[Caution]:
     """Return cautions on values of covariates far from all others, as codes of missing values are."""
-    cautions = []
+    cautions, rows = [], _rows_of(fit, people)
     for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True):
-        raw = [people.get(subject.removeprefix("sub-"), {}).get(name) for subject in fit.subjects]
+        raw = [row.get(name) for row in rows]
         numbers = all(map(is_number, raw))
         values = np.array(raw if numbers else column, float)
         distance = np.abs(values - np.median(values))
