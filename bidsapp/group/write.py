@@ -19,7 +19,6 @@ from bidsapp.inference.pvalues import p_interval
 from bidsapp.inference.thresholds.surviving import TAILS
 from bidsapp.outputs.describe import describe_contrast
 from bidsapp.outputs.estimates import write_described_map
-from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.saved.files import as_document
 from bidsapp.outputs.saved.group import (
@@ -302,9 +301,8 @@ def write_shared(
     affine = stacks[0].geometry.affine
     geometry = Geometry(np.any([stack.geometry.mask for stack in stacks], axis=0), affine)
     mask = names.mask_path(entities, node=model.node)
-    write_mask(out / mask, geometry, space=entities.get("space"))
-    sidecar = {"Type": "Brain", "Description": "Voxels that a contrast was tested in"}
-    write_json(out / names.sidecar_path(mask), sidecar)
+    words = "Voxels that a contrast was tested in"
+    write_mask(out / mask, geometry, space=entities.get("space"), description=words)
     weights = names.contrasts_path(entities, node=model.node)
     estimands = {one.name: as_document(describe_estimand(fit, one)) for one in fit.contrasts}
     write_contrasts(out / weights, fit.contrasts, fit.design.columns, {"Estimands": estimands})

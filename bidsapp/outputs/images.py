@@ -7,7 +7,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from bidsapp.outputs.files import replacing
+from bidsapp.names import sidecar_path
+from bidsapp.outputs.files import replacing, write_json
 from bidsapp.records.arrays import Labels, Map, Maps
 from bidsapp.records.maps import Geometry
 
@@ -52,9 +53,11 @@ def write_series(
                 file.write(geometry.volume(values).tobytes("F"))
 
 
-def write_mask(path: Path, geometry: Geometry, *, space: str | None = None) -> None:
-    """Write the mask of a geometry as uint8 NIfTI."""
+def write_mask(path: Path, geometry: Geometry, *, space: str | None = None, description: str = "") -> None:
+    """Write the mask of a geometry as uint8 NIfTI, and its sidecar."""
     _write_volume(path, geometry.mask.astype(np.uint8), geometry, space)
+    said = {"Description": description} if description else {}
+    write_json(Path(sidecar_path(str(path))), {"Type": "Brain"} | said)
 
 
 def write_labels(path: Path, labels: Labels, geometry: Geometry, *, space: str | None = None) -> None:

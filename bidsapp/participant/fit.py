@@ -16,7 +16,6 @@ from bidsapp.inputs.tables.confounds import read_motion
 from bidsapp.job.threads import map_in_threads
 from bidsapp.outputs.describe import describe_estimate, describe_run
 from bidsapp.outputs.estimates import write_estimate, write_fit_maps
-from bidsapp.outputs.files import write_json
 from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.saved.participant import EstimateRecord, LeftOutRecord, RunRecord
 from bidsapp.outputs.tables import write_contrasts, write_design
@@ -185,8 +184,7 @@ def write_run(
     """Write the mask, design, weights and model-fit maps of a run; return what its record says of them."""
     out, entities = output_dir, fit.entities
     mask = names.mask_path(entities)
-    write_mask(out / mask, geometry, space=entities.get("space"))
-    write_json(out / names.sidecar_path(mask), {"Type": "Brain", "Description": "Voxels analysed"})
+    write_mask(out / mask, geometry, space=entities.get("space"), description="Voxels analysed")
     design = names.design_path(entities, node=fit.node)
     write_design(out / design, fit.design, {name: {"Description": d} for name, d in fit.descriptions.items()})
     table = names.contrasts_path(entities, node=fit.node)
@@ -355,7 +353,6 @@ def write_fitted(
     paths = write_estimate(output_dir, fitted.key, maps, fitted.geometry, fields)
     if record.level != "run":
         write_mask(output_dir / record.mask, fitted.geometry, space=record.entities.get("space"))
-        write_json(output_dir / names.sidecar_path(record.mask), {"Type": "Brain"})
     return replace(fitted, record=replace(record, maps=paths))
 
 
