@@ -1,4 +1,4 @@
-"""Find effect and variance maps, ours or another program's; ``inputs.stacks`` reads them."""
+"""Find effect and variance maps, ours or another program's; ``inputs.images.stacks`` reads them."""
 
 import logging
 import math
@@ -49,7 +49,7 @@ def find_estimates(selection: Selection, bids_dir: Path, output_dir: Path) -> tu
 
     Raises
     ------
-    InputError, SettingsError, in_lines
+    InputError, SettingsError
         No folder or map, no such label, a native space, several resolutions and none chosen.
     """
     roots = [Path(str(path)).expanduser() for path in selection.estimates] or [output_dir]

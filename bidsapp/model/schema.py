@@ -1,6 +1,6 @@
 """The shape of a BIDS Stats Model, strictly: an unknown key is a fault.
 
-Only shapes are checked here (what is a list, what is a text); ``inputs.model`` checks what they mean.
+Only shapes are checked here (what is a list, what is a text); ``model.nodes`` checks what they mean.
 """
 
 from typing import Any, Literal

@@ -1,6 +1,6 @@
 """The records of a BIDS Stats Model, and the names that the specification knows.
 
-A model is read by ``inputs.model`` and never changed afterwards. ``INTERCEPT`` is the name of the column
+A model is read by ``model.read`` and never changed afterwards. ``INTERCEPT`` is the name of the column
 that a model writes as the number 1.
 """
 
