@@ -160,9 +160,10 @@ def tell_names(names: Iterable[object]) -> str:
 
 def by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
     """Return reason -> the names that have it, of name -> reason."""
-    return {
-        why: [name for name in reasons if reasons[name] == why] for why in dict.fromkeys(reasons.values())
-    }
+    found: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        found.setdefault(why, []).append(name)
+    return found
 
 
 def about(label: str, note: str) -> str:

@@ -1,6 +1,6 @@
 """Choose, among the preprocessed images found, one for each run to analyse."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeAlias
@@ -114,7 +114,7 @@ def of_one_grid(choice: Choice, selection: Selection, *, for_group: bool) -> Cho
     )
 
 
-def _combined_echoes(images: Iterable[Candidate]) -> tuple[list[Candidate], list[Fault]]:
+def _combined_echoes(images: Sequence[Candidate]) -> tuple[list[Candidate], list[Fault]]:
     """Leave out single echoes; a run without more is a fault."""
     combined = [image for image in images if "echo" not in image.entities]
     words = (
@@ -143,7 +143,7 @@ def _run_order(entities: Mapping[str, str]) -> tuple[list[NaturalKey], list[tupl
     return [natural_key(entities.get(key, "")) for key in keys], sorted(entities.items())
 
 
-def _without_image(images: Iterable[Candidate], chosen: Iterable[Candidate], note: str) -> list[Fault]:
+def _without_image(images: Sequence[Candidate], chosen: Iterable[Candidate], note: str) -> list[Fault]:
     """Return a fault for every run that has images, but none in the chosen space and resolution."""
 
     def say(key: Identity) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 from bidsapp.errors import Caution, InputError, near_or_known
 from bidsapp.inputs.tables.read import read_header, read_table
 from bidsapp.model.strategy import MOTION, NAMED, NUMBERED, Strategy, motion_columns, parse_strategy
+from bidsapp.model.text import table_at
 from bidsapp.records.arrays import Numbers
 from bidsapp.records.documents import Document
 
@@ -122,15 +123,11 @@ def _by_mask(names: Iterable[str], metadata: Document) -> list[list[str]]:
     """
     groups: dict[str, list[str]] = {}
     for name in names:
-        if _field(metadata, name, "Retained") is not False:
-            mask = str(_field(metadata, name, "Mask") or {"c": "csf", "w": "wm"}.get(name[0], "combined"))
+        about = table_at(metadata, name)
+        if about.get("Retained") is not False:
+            mask = str(about.get("Mask") or {"c": "csf", "w": "wm"}.get(name[0], "combined"))
             groups.setdefault(mask.lower(), []).append(name)
     return [groups["combined"]] if "combined" in groups else list(groups.values())
-
-
-def _field(metadata: Document, name: str, field: str) -> object:
-    entry = metadata.get(name)
-    return entry.get(field) if isinstance(entry, dict) else None
 
 
 def expand_patterns(
