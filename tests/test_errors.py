@@ -8,8 +8,10 @@ from bidsapp.errors import (
     MAX_FAULTS_SHOWN,
     MAX_NAMES,
     ModelError,
+    by_reason,
     did_you_mean,
     in_lines,
+    near_names,
     near_or_known,
     some_names,
     tell_names,
@@ -52,6 +54,17 @@ def test_a_question_names_the_nearest_or_says_something_else():
 def test_names_beyond_the_first_are_counted():
     assert some_names(["a", 1], 2) == "a, 1"
     assert some_names("abc", 2) == "a, b and 1 more"
+
+
+def test_names_are_gathered_by_their_reason_in_the_order_met():
+    found = by_reason({"b": "late", "a": "gone", "c": "late"})
+    assert list(found.items()) == [("late", ["b", "c"]), ("gone", ["a"])]
+
+
+def test_near_names_go_by_capitals_only_where_they_count():
+    assert near_names("AGE", ["age"]) == []
+    assert near_names("AGE", ["sex", "age"], fold=True) == ["age"]
+    assert near_names("agees", ["age", "ages"], n=2) == ["ages", "age"]
 
 
 def test_many_faults_are_counted():

@@ -1,5 +1,7 @@
 """Images: values, orientation codes and bytes."""
 
+import json
+
 import nibabel
 import numpy as np
 import pytest
@@ -41,6 +43,16 @@ def test_masks_and_labels_are_integers_with_zero_outside(tmp_path, geometry):
     mask, labels = (nibabel.load(tmp_path / name) for name in ("m.nii.gz", "l.nii.gz"))
     assert (mask.get_data_dtype(), labels.get_data_dtype()) == (np.uint8, np.int16)
     assert np.asarray(labels.dataobj).sum() == 6
+
+
+def test_a_mask_has_a_sidecar_that_says_what_it_is(tmp_path, geometry):
+    write_mask(tmp_path / "m.nii.gz", geometry)
+    assert json.loads((tmp_path / "m.json").read_text()) == {"Type": "Brain"}
+    write_mask(tmp_path / "n.nii.gz", geometry, description="Voxels analysed")
+    assert json.loads((tmp_path / "n.json").read_text()) == {
+        "Type": "Brain",
+        "Description": "Voxels analysed",
+    }
 
 
 def test_a_series_is_written_volume_by_volume(tmp_path, rng):

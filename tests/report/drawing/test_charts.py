@@ -10,7 +10,7 @@ from bidsapp.outputs.saved.participant import EventRecord
 from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
 from bidsapp.report.drawing.distributions import draw_null, draw_spark, draw_strip
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
-from bidsapp.report.drawing.scale import round_ticks, short
+from bidsapp.report.drawing.scale import Scale, round_ticks, short
 from bidsapp.report.drawing.svg import cut
 
 TIMES = np.arange(20) * 2.0
@@ -82,6 +82,14 @@ def test_ticks_are_few_and_inside(low, high):
     assert 2 <= len(ticks) <= 8
     assert low - 1e-9 <= min(ticks)
     assert max(ticks) <= high + 1e-9
+
+
+def test_a_scale_places_values_between_its_ends_with_room_beyond():
+    plain, padded = Scale(0.0, 4.0, 10.0, 50.0), Scale(0.0, 4.0, 10.0, 50.0, pad=2.0)
+    assert [plain(value) for value in (0, 1, 4)] == [10, 20, 50]
+    assert [padded(value) for value in (-2, 0, 6)] == [10, 20, 50]
+    assert padded.ticks(4) == [-2, 0, 2, 4, 6]
+    assert Scale(3.0, 3.0, 10.0, 50.0)(3.0) == 10
 
 
 def test_ticks_of_an_empty_range_are_its_value():
