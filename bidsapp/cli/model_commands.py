@@ -16,7 +16,7 @@ from bidsapp.errors import (
     in_lines,
 )
 from bidsapp.inputs.dataset.occurrences import find_levels, find_sessions, find_tasks
-from bidsapp.inputs.dataset.roots import find_roots
+from bidsapp.inputs.dataset.roots import roots_at_hand
 from bidsapp.model.json_schema import SCHEMA_FILE, json_schema_text
 from bidsapp.model.json_text import format_json
 from bidsapp.model.read import read_model
@@ -102,7 +102,8 @@ def new(arguments: Namespace) -> int:
     bids_dir = Path(arguments.bids_dir)
     if not bids_dir.is_dir():
         raise InputError(f"There is no folder {bids_dir}.", exit_code=EXIT_NO_INPUT)
-    roots = _find_roots(bids_dir)
+    raw, derivatives = roots_at_hand(bids_dir)
+    roots = (raw, *derivatives)
     task = _choose_task(roots, arguments.task)
     asked = {name: getattr(arguments, name) for name in ("contrast", "confounds", "hrf_model", "high_pass")}
     options = ModelOptions(**{name: value for name, value in asked.items() if value is not None})
@@ -120,15 +121,6 @@ def new(arguments: Namespace) -> int:
             "and give it with --model."
         )
     return EXIT_OK
-
-
-def _find_roots(bids_dir: Path) -> tuple[Path, ...]:
-    """Return the raw dataset and its derivatives, which need not be there yet."""
-    try:
-        raw, derivatives = find_roots(bids_dir, ())
-    except InputError:
-        return (bids_dir,)
-    return (raw, *derivatives.values())
 
 
 def _choose_task(roots: Sequence[Path], task: str | None) -> str:

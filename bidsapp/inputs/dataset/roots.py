@@ -59,21 +59,21 @@ def labels_at(bids_dir: Path, selection: Selection) -> tuple[set[str], set[str]]
 
     A group may be analysed where only its participants' results are.
     """
-    raw, derivatives = _roots_at_hand(bids_dir, selection)
+    raw, derivatives = roots_at_hand(bids_dir, selection.derivatives)
     return set(subject_labels(raw)), {label for root in derivatives for label in subject_labels(root)}
 
 
 def labels_without_bold(labels: Iterable[str], bids_dir: Path, selection: Selection) -> set[str]:
     """Return the labels that no derivative has BOLD images of; none where there are no derivatives."""
-    _, roots = _roots_at_hand(bids_dir, selection)
+    _, roots = roots_at_hand(bids_dir, selection.derivatives)
     known = labels if roots else ()
     return {label for label in known if not any(_holds(root, ANY_BOLD, escape(label)) for root in roots)}
 
 
-def _roots_at_hand(bids_dir: Path, selection: Selection) -> tuple[Path, list[Path]]:
+def roots_at_hand(bids_dir: Path, named: Sequence[str] = ()) -> tuple[Path, list[Path]]:
     """Return the raw dataset and its derivatives, none where they are not to be found."""
     try:
-        raw, derivatives = find_roots(bids_dir, selection.derivatives)
+        raw, derivatives = find_roots(bids_dir, named)
     except InputError:
         return bids_dir, []
     return raw, list(derivatives.values())
