@@ -225,8 +225,7 @@ def read_version(document: Document, notes: Notes) -> None:
     if is_plain_number(plain):
         plain = str(plain)
     if plain != version:
-        document["BIDSModelVersion"] = plain
-        notes.append(f"BIDSModelVersion {version!r} is read as {plain!r}", document, "BIDSModelVersion")
+        notes.respell(document, "BIDSModelVersion", plain)
 
 
 def read_older_keys(node: Document, notes: Notes) -> None:

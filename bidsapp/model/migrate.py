@@ -94,8 +94,7 @@ def _migrate_node(node: Document, notes: Notes) -> None:
     level = str(node.get("Level", "")).capitalize()
     level = "Subject" if level == "Participant" else "Dataset" if level == "Group" else level
     if level in LEVELS and level != node["Level"]:
-        notes.append(f"Level {node['Level']!r} is read as {level!r}", node, "Level")
-        node["Level"] = level
+        notes.respell(node, "Level", level)
     if "GroupBy" not in node and level in GROUPING:
         node["GroupBy"] = list(GROUPING[level])
         notes.append(f"a {level} node has no GroupBy: read as {node['GroupBy']}", node)
@@ -139,7 +138,7 @@ def _migrate_type(node: Document, level: str, notes: Notes) -> None:
         return
     known = {name: name for name in TYPES}.get(str(written).lower(), written)
     if known != written:
-        notes.append(f"Type {written!r} is read as {known!r}", model, "Type")
+        notes.respell(model, "Type", known)
     if known == "meta" and level == "Run":
         known = "glm"
         notes.append("Type 'meta' of a Run node is read as 'glm': a series has no variances", model, "Type")
@@ -217,8 +216,8 @@ def _migrate_test(contrast: Document, notes: Notes) -> None:
         contrast["Test"] = "F" if rows and isinstance(rows[0], list) else "t"
         notes.append(f"a contrast has no Test: read as {contrast['Test']!r}", contrast)
     elif test in ("skip", "FEMA", "T", "f", "Skip", "Pass"):
-        contrast["Test"] = {"skip": "pass", "Skip": "pass", "Pass": "pass", "f": "F"}.get(test, "t")
-        notes.append(f"Test {test!r} is read as {contrast['Test']!r}", contrast, "Test")
+        spelled = {"skip": "pass", "Skip": "pass", "Pass": "pass", "f": "F"}
+        notes.respell(contrast, "Test", spelled.get(test, "t"))
 
 
 def _tests_are_fixed_effects(node: Document) -> bool:
@@ -245,8 +244,7 @@ def _migrate_transformations(node: Document, notes: Notes) -> None:
             steps["Transformer"] = MATLAB_SET
             notes.append(f"Transformer {name!r} is read as the set of {MATLAB_SET}", steps, "Transformer")
         elif isinstance(name, str) and name != name.lower() in TRANSFORMER_SETS:
-            steps["Transformer"] = name.lower()
-            notes.append(f"Transformer {name!r} is read as {name.lower()!r}", steps, "Transformer")
+            notes.respell(steps, "Transformer", name.lower())
         known = TRANSFORMER_SETS.get(str(steps.get("Transformer")), TRANSFORMERS)
         listed = steps.get("Instructions")
         for instruction in objects([listed] if isinstance(listed, dict) else listed):

@@ -36,20 +36,21 @@ MAX_LISTED = 8
 def make_node(shape: NodeShape, spot: Spot) -> Node:
     """Return the record of a node; faults and notes of it are kept by its place."""
     check_name(shape.Name, spot.at("Name"))
-    x = read_columns(shape.Model.X, spot.at("Model", "X"))
+    model = spot.at("Model")
+    x = read_columns(shape.Model.X, model.at("X"))
     if not x:
-        spot.at("Model", "X").fault("is empty; name a column, or 1 for the intercept.")
-    _drop_repeats(shape.Name, x, shape.Model.X, spot.at("Model", "X"))
+        model.at("X").fault("is empty; name a column, or 1 for the intercept.")
+    _drop_repeats(shape.Name, x, shape.Model.X, model.at("X"))
     _drop_repeats(shape.Name, shape.GroupBy, shape.GroupBy, spot.at("GroupBy"))
     n_patterns = sum(map(is_wildcard, x))
     if n_patterns > MAX_PATTERNS:
-        spot.at("Model", "X").fault(f"has {n_patterns:,} wildcards; at most {MAX_PATTERNS} are accepted.")
-    hrf = _response(shape.Model.HRF, spot.at("Model", "HRF"))
+        model.at("X").fault(f"has {n_patterns:,} wildcards; at most {MAX_PATTERNS} are accepted.")
+    hrf = _response(shape.Model.HRF, model.at("HRF"))
     _check_grouping(shape, spot.at("GroupBy"))
-    _check_formula(shape.Model.Formula, spot.at("Model", "Formula"))
-    check_software(shape, spot.at("Model", "Software"))
+    _check_formula(shape.Model.Formula, model.at("Formula"))
+    check_software(shape, model.at("Software"))
     if shape.Level != "Run":
-        _refuse_run_keys(shape.Model, spot.at("Model"))
+        _refuse_run_keys(shape.Model, model)
     node = Node(
         level=shape.Level,
         name=shape.Name,
@@ -59,7 +60,7 @@ def make_node(shape: NodeShape, spot: Spot) -> Node:
         transformations=make_instructions(shape.Transformations, spot.at("Transformations")),
         formula=shape.Model.Formula,
         hrf=hrf,
-        options=_settings(shape.Model.Options, spot.at("Model", "Options")),
+        options=_settings(shape.Model.Options, model.at("Options")),
         software=shape.Model.Software or {},
         contrasts=_contrasts(shape.Contrasts or (), spot.at("Contrasts")),
         dummy=_dummy(shape.DummyContrasts, spot.at("DummyContrasts", "Contrasts")),

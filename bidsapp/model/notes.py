@@ -63,6 +63,11 @@ class Notes:
         table.clear()
         table.update(items)
 
+    def respell(self, table: Document, key: str, value: Any) -> None:
+        """Give a key the value that is meant, at its place."""
+        self.append(f"{key} {table[key]!r} is read as {value!r}", table, key)
+        table[key] = value
+
     def adopt(self, made: Any, table: Any, key: str | None = None) -> Any:
         """Return a part that is made now; it counts as standing where an object, or one of its keys, does."""
         path = self.known.get(id(table), ((), None))[0]

@@ -9,15 +9,15 @@ INNER = {"": ("sub-",), "sub-": ("ses-", "func", "beh"), "ses-": ("func", "beh")
 
 
 def walk_files(
-    folder: Path | str, ending: str, *, skip: Collection[str] = (), kind: str = ""
+    folder: Path | str, ending: str | tuple[str, ...], *, skip: Collection[str] = (), kind: str = ""
 ) -> Iterator[Path]:
-    """Yield the files with this ending, folder by folder in the order of names.
+    """Yield the files with this ending, or one of several, folder by folder in the order of names.
 
     Parameters
     ----------
     folder : Path
         A dataset, or with ``kind`` a folder inside it.
-    ending : str
+    ending : str or tuple of str
     skip : collection of str
         Names of folders of the dataset that are not looked into.
     kind : str

@@ -80,7 +80,7 @@ def find_sessions(roots: Sequence[Path], task: str) -> set[str]:
 
 def find_images(roots: Iterable[Path], selection: Selection) -> list[IndexedFile]:
     """Return the images of runs of all participants that have the sessions, tasks and runs asked for."""
-    paths = [path for root in dict.fromkeys(roots) for ending in VOLUMES for path in walk_files(root, ending)]
+    paths = [path for root in dict.fromkeys(roots) for path in walk_files(root, VOLUMES)]
     images = [file for file in map(parse_name, paths) if file.suffix in IMAGE_SUFFIXES]
     return keep_selected(images, selection)
 
