@@ -86,7 +86,8 @@ def partition_design(matrix: Matrix, weights: Matrix) -> Partition:
     if effect.shape[1] == 1:
         effect = effect * np.sign(effect[:, 0] @ columns[:, 0])
     design = orthonormalise(matrix)
-    nuisance = np.linalg.svd(design - effect @ (effect.T @ design), full_matrices=False)[0]
+    # What is left has the length of directions of the nuisance, or is rounding: as many as the rank says.
+    nuisance = orthonormalise(design - effect @ (effect.T @ design))
     return Partition(effect, nuisance[:, : rank - effect.shape[1]], dof)
 
 
