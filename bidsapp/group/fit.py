@@ -16,7 +16,7 @@ from bidsapp.records.plan import DatasetFit
 from bidsapp.settings.parts import GroupOptions
 from bidsapp.stats.group.effect_sizes import partial_r2, standardise
 from bidsapp.stats.group.estimators import fit_group
-from bidsapp.stats.group.flip_scores import make_flip_scores
+from bidsapp.stats.group.flip_scores import SCORES, make_flip_scores
 from bidsapp.stats.group.repeated_measures import orthonormalise_rows
 from bidsapp.stats.linear import find_rank
 from bidsapp.vocabulary.estimators import ESTIMATORS
@@ -165,13 +165,11 @@ def _fit_rows(fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, fli
     estimates = fit_group(
         stack.effect, stack.variance, design, estimator=estimator, min_inputs=needed, tail=options.tail
     )
-    if estimator == "ols" and design.variance_groups is None:
+    if ESTIMATORS[estimator].has_sizes and design.variance_groups is None:
         estimates = [add_effect_sizes(estimate) for estimate in estimates]
-    if estimator == "ols":
-        return FittedGroup(stack, design, estimates, estimator, warnings)
     reason = why_not_shuffled(design, estimator)
-    is_flipped = flips and not reason
-    scores = make_flip_scores(stack.effect, stack.variance, estimator) if is_flipped else None
+    is_scored = flips and not reason and estimator in SCORES
+    scores = make_flip_scores(stack.effect, stack.variance, estimator) if is_scored else None
     return FittedGroup(stack, design, estimates, estimator, warnings, reason, scores)
 
 
@@ -195,7 +193,7 @@ def make_design(fit: DatasetFit) -> GroupDesign:
 
 def why_not_shuffled(design: GroupDesign, estimator: str) -> str:
     """Return why an estimator cannot be shuffled in a design; empty where it can."""
-    return "" if estimator == "ols" or is_one_sample(design) else ONLY_FLIPS.format(estimator)
+    return "" if estimator not in SCORES or is_one_sample(design) else ONLY_FLIPS.format(estimator)
 
 
 def _fit_vectors(fit: DatasetFit, stack: EffectStack, scores: Maps, options: GroupOptions) -> FittedGroup:

@@ -21,6 +21,8 @@ class EstimatorWords:
         Whether groups may have variances of their own.
     supposes_one_variance : bool
         Whether its errors are wrong where the inputs vary by different amounts, variance groups apart.
+    has_sizes : bool
+        Whether its effects have standardised sizes, variance groups apart.
     """
 
     name: str
@@ -29,10 +31,11 @@ class EstimatorWords:
     needs_subjects: bool = False
     allows_variance_groups: bool = False
     supposes_one_variance: bool = True
+    has_sizes: bool = False
 
 
 _ROWS = (
-    EstimatorWords("ols", "ordinary least squares", allows_variance_groups=True),
+    EstimatorWords("ols", "ordinary least squares", allows_variance_groups=True, has_sizes=True),
     EstimatorWords(
         "reml",
         "mixed effects, REML, Knapp-Hartung standard errors",
