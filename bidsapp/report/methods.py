@@ -21,8 +21,6 @@ from bidsapp.outputs.saved.participant import RunRecord, SubjectRecord
 from bidsapp.records.maps import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
-from bidsapp.settings.config import read_saved
-from bidsapp.settings.parts import Choices
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -99,7 +97,7 @@ def say_software(record: SubjectRecord | GroupRecord) -> str:
 
 def say_smoothing(record: SubjectRecord) -> str:
     """Say how the images of the runs were smoothed."""
-    kernel = _kernel(_chosen(record).run.smoothing_fwhm)
+    kernel = _kernel(record.choices.run.smoothing_fwhm)
     return f"The images were smoothed with {kernel}." if kernel else "The images were not smoothed."
 
 
@@ -119,7 +117,7 @@ def say_runs(record: SubjectRecord) -> str:
 
 def say_regressors(record: SubjectRecord) -> str:
     """Say where the regressors and the drifts came from."""
-    model, source = _chosen(record).model, record.model
+    model, source = record.choices.model, record.model
     if not source.automatic:
         return f"The regressors are those of the BIDS Stats Model {source.name} ({source.path})."
     drift = f"cosines down to a period of {short(model.high_pass)} s modelled slow drifts"
@@ -145,7 +143,7 @@ def say_confounds(record: SubjectRecord) -> str:
 
 def say_censoring(record: SubjectRecord) -> str:
     """Say how many volumes were censored; a strategy that censors is named even where it found none."""
-    runs, strategy = record.runs, _chosen(record).model.confounds
+    runs, strategy = record.runs, record.choices.model.confounds
     n_censored = sum(len(run.censored) for run in runs)
     censors = "scrub" in strategy and record.model.automatic
     if not n_censored and not censors:
@@ -157,7 +155,7 @@ def say_censoring(record: SubjectRecord) -> str:
 
 def say_boost(record: SubjectRecord) -> str:
     """Say that amplitudes count derivatives in; an automatic model may have none to count."""
-    chosen = _chosen(record)
+    chosen = record.choices
     has_none = record.model.automatic and "derivative" not in chosen.model.hrf_model
     if has_none or not chosen.run.derivative_boost:
         return ""
@@ -166,7 +164,7 @@ def say_boost(record: SubjectRecord) -> str:
 
 def say_scaling(record: SubjectRecord) -> str:
     """Say the unit of the effects."""
-    return SCALING[_chosen(record).run.scaling]
+    return SCALING[record.choices.run.scaling]
 
 
 def say_combination(record: SubjectRecord) -> str:
@@ -192,7 +190,7 @@ def say_group_model(record: GroupRecord) -> str:
 
 def say_group_smoothing(record: GroupRecord) -> str:
     """Say how maps were smoothed before the group model."""
-    kernel = _kernel(_chosen(record).group.group_smoothing_fwhm)
+    kernel = _kernel(record.choices.group.group_smoothing_fwhm)
     return f"Before, the subjects' maps were smoothed with {kernel}." if kernel else ""
 
 
@@ -213,7 +211,7 @@ def say_fewer_subjects(record: GroupRecord) -> str:
 
 def say_coverage(record: GroupRecord) -> str:
     """Say which voxels were analysed."""
-    needed = _chosen(record).group.min_subjects
+    needed = record.choices.group.min_subjects
     if needed == "all":
         return "Voxels with data of all subjects of a contrast were analysed."
     share = f"{needed} subjects" if float(needed) >= 1 else f"a share of {needed} of the subjects"
@@ -226,7 +224,7 @@ def say_coverage(record: GroupRecord) -> str:
 
 def say_mask(record: GroupRecord) -> str:
     """Say what the search was confined to."""
-    mask = _chosen(record).group.mask
+    mask = record.choices.group.mask
     if mask == "grey-matter":
         return "They were confined to grey matter (MNI152 template of nilearn above 0.2 [@abraham2014])."
     return f"They were confined to the mask {PurePath(mask).name}." if mask else ""
@@ -303,19 +301,19 @@ def say_scores(record: GroupRecord) -> str:
 
 def say_approximation(record: GroupRecord) -> str:
     """Say that p is from a fitted curve."""
-    return APPROXIMATED[_chosen(record).permutation.tail_approximation] if _shuffled(record) else ""
+    return APPROXIMATED[record.choices.permutation.tail_approximation] if _shuffled(record) else ""
 
 
 def say_stopping(record: GroupRecord) -> str:
     """Say that shuffling stopped early."""
-    options = _chosen(record).permutation
+    options = record.choices.permutation
     asked = options.n_permutations if options.stop_when_decided else 0
     return STOPPED if any(one.n_shuffles < asked and not one.exact for _, one in _shuffled(record)) else ""
 
 
 def say_statistics(record: GroupRecord) -> str:
     """Say the conventions of the statistics of the map, of those that have some."""
-    options, rules = _chosen(record).permutation, _rules(record)
+    options, rules = record.choices.permutation, _rules(record)
     steps = options.tfce_steps
     fields = {
         "mass": MASS[options.cluster_mass],
@@ -335,7 +333,7 @@ def say_family(record: GroupRecord) -> str:
     said = [family for family in families if family[:1].isdigit()]
     if said:
         return f"Family-wise errors by shuffling are over {'; '.join(said)}. {_alone(contrasts)}".strip()
-    if _chosen(record).permutation.across_contrasts and shuffled:
+    if record.choices.permutation.across_contrasts and shuffled:
         return "Family-wise errors by shuffling are over all contrasts together."
     return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
 
@@ -351,7 +349,7 @@ def _alone(contrasts: Iterable[GroupContrastRecord]) -> str:
 
 def say_clusters(record: GroupRecord) -> str:
     """Say what clusters, peaks and coordinates of the tables are."""
-    connectivity = _chosen(record).permutation.connectivity
+    connectivity = record.choices.permutation.connectivity
     return (
         f"Clusters are sets of surviving voxels of one sign that {TOUCHING[connectivity]}, numbered by "
         "size; peaks are local extremes at least 8 mm apart. Coordinates are in mm of the space "
@@ -405,10 +403,6 @@ INFERENCE = (
 TABLES = (say_clusters,)
 
 
-def _chosen(record: SubjectRecord | GroupRecord) -> Choices:
-    return read_saved(record.settings)
-
-
 def _kernel(fwhm: float) -> str:
     """Return a smoothing in words; empty where there was none."""
     return f"a Gaussian kernel of {short(fwhm)} mm (full width at half maximum)" if fwhm else ""
@@ -457,7 +451,7 @@ def _rule(rule: ThresholdRecord) -> str:
 
 def _permutation(permutation: PermutationRecord, record: GroupRecord) -> str:
     number, name = permutation.n_shuffles, permutation.scheme
-    chosen = _chosen(record)
+    chosen = record.choices
     column, groups = chosen.permutation.exchangeability_blocks, chosen.group.variance_groups
     blocks = f"blocks ({column})" if column else f"variance groups ({groups})" if groups else "subjects"
     scheme = SCHEMES.get(name, name) + MODES.get(permutation.mode or "", "").format(blocks)

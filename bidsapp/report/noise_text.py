@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from bidsapp.outputs.saved.participant import NoiseRecord, RunRecord, SubjectRecord
 from bidsapp.report.drawing.scale import short
-from bidsapp.settings.config import read_saved
 from bidsapp.vocabulary.noise import NOISE_MODELS
 
 # What the text says of every run, where it is the same whatever was found.
@@ -53,7 +52,7 @@ def _say_corrected(noise: Sequence[NoiseRecord]) -> str:
 
 def say_noise_smoothing(record: SubjectRecord) -> str:
     """Say how noise coefficients were smoothed; white noise has none."""
-    fwhm = read_saved(record.settings).run.noise_smoothing_fwhm
+    fwhm = record.choices.run.noise_smoothing_fwhm
     if not fwhm or {run.noise_model for run in record.runs} <= WHITE:
         return ""
     known = [run.noise.share for run in record.runs if run.noise]

@@ -158,7 +158,11 @@ SENTENCES = {
         (
             group(),
             ["A model of 1 subject. The model (effect ~ 1)", "least squares in 100 voxels of 2 × 2 × 3 mm"],
-        )
+        ),
+        (
+            group(subjects=[{"label": "sub-9", "used": False}, {"label": "sub-01 b", "used": True}]),
+            ["effects of 1 sub"],
+        ),
     ],
     "say_inputs": [
         (group(), ""),

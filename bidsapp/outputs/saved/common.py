@@ -11,6 +11,8 @@ from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from bidsapp.records.documents import Document
+from bidsapp.settings.config import read_saved
+from bidsapp.settings.parts import Choices
 
 Value = TypeVar("Value")
 LEFT_OUT = "left out of the file where None"
@@ -90,6 +92,11 @@ class Record:
     model: ModelRecord
     command: Maybe[str] = None
     status: str
+
+    @property
+    def choices(self) -> Choices:
+        """The settings as they were; what the record lacks has its default."""
+        return read_saved(self.settings)
 
 
 def rows_of(weights: Weights) -> list[dict[str, float]]:
