@@ -1,5 +1,6 @@
 """Which of the files found are analysed: labels, space, resolution, and what is said about it."""
 
+import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeAlias, TypeVar
@@ -19,7 +20,7 @@ WORDS_FOR_NO_RESOLUTION = ("none", "native")
 # Subjects that a note names, of those with images of one resolution.
 MAX_NAMED = 5
 # The parts of a text: numbers, before all else, with their spelling.
-NaturalKey: TypeAlias = list[tuple[int, int, str]]
+NaturalKey: TypeAlias = list[tuple[float, str]]
 File = TypeVar("File", bound=IndexedFile)
 
 
@@ -38,7 +39,7 @@ def space_of(file: IndexedFile) -> str:
 def natural_key(text: str) -> NaturalKey:
     """Return a sort key that puts run-2 before run-10."""
     parts = re.split(r"(\d+)", str(text))
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
+    return [(int(part) if part.isdecimal() else math.inf, part) for part in parts]
 
 
 def keep_labels(

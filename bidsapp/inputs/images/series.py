@@ -344,7 +344,7 @@ def _check(image: nib.Nifti1Image, geometry: Geometry, path: Path) -> None:
 def _extent(mask: Mask, axis: int) -> tuple[int, int]:
     """Return the first index of an axis that the mask reaches, and one past the last."""
     reached = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-    return (int(reached[0]), int(reached[-1]) + 1) if reached.size else (0, 0)
+    return int(reached[0]), int(reached[-1]) + 1
 
 
 def _make_kernel(
