@@ -74,6 +74,34 @@ def test_other_names_are_found_with_a_filter_file(tmp_path):
     assert (stack.effect[0, 0], stack.variance[0, 0]) == (2.0, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "contrast"),
+    [
+        ("contrast-a_desc-b_label-c_effect", "a"),
+        ("desc-b_label-c_effect", "b"),
+        ("label-c_effect", "c"),
+        ("effect", "effect"),
+    ],
+)
+def test_the_contrast_is_named_by_the_sidecar_or_the_first_of_these_entities(tmp_path, name, contrast):
+    save(tmp_path / f"sub-01/sub-01_{name}.nii.gz", np.ones(SHAPE))
+    (tmp_path / "filter.json").write_text(json.dumps({"effect": {"suffix": "effect"}}))
+    assert find(tmp_path, bids_filter_file=tmp_path / "filter.json")[0].key.contrast == contrast
+    (tmp_path / f"sub-01/sub-01_{name}.json").write_text('{"ContrastName": "x - y"}')
+    assert find(tmp_path, bids_filter_file=tmp_path / "filter.json")[0].key.contrast == "x - y"
+
+
+def test_degrees_of_freedom_are_those_of_the_sidecar_else_the_median_of_their_map(maps):
+    for subject, text in (("01", '{"DegreesOfFreedom": true}'), ("02", "{}")):
+        path_of(maps, subject).with_suffix("").with_suffix(".json").write_text(text)
+    dof = np.zeros(SHAPE)
+    dof[0, 0, :4] = 10, 20, 1000, np.nan
+    for subject in ("01", "10"):
+        path = path_of(maps, subject)
+        save(path.with_name(path.name.replace("effect", "dof")), dof)
+    np.testing.assert_array_equal(read_stack(find(maps)).dof, [20, np.nan, 50])
+
+
 def test_stack_holds_the_values_of_every_file(maps):
     files = find(maps)
     stack = read_stack(files)

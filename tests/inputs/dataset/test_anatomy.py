@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.inputs.dataset.anatomy import find_anatomy, find_segmentation, read_tissues
+from bidsapp.inputs.dataset.anatomy import TISSUES, find_anatomy, find_segmentation, read_tissues
 from bidsapp.records.maps import Run
 
 T1W = "anat/sub-01_desc-preproc_T1w.nii.gz"
@@ -77,4 +77,7 @@ def test_tissues_are_read_at_places_on_any_grid(tmp_path):
     affine = np.array([[-3.0, 0, 0, 9], [0, 3, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]])
     nib.save(nib.Nifti1Image(labels, affine), tmp_path / "dseg.nii.gz")
     places = np.array([[6.0, 6, 6], [4, 6, 6], [0, 0, 0], [9, 6, 6], [60, 6, 6], [-2, 6, 6]])
-    assert read_tissues(tmp_path / "dseg.nii.gz", places).tolist() == [1, 2, 3, 0, 0, 0]
+    found = read_tissues(tmp_path / "dseg.nii.gz", places)
+    assert found.tolist() == [1, 2, 3, 0, 0, 0]
+    # fMRIPrep's numbers.
+    assert list(map(TISSUES.get, found[:4])) == ["grey matter", "white matter", "cerebrospinal fluid", None]

@@ -22,8 +22,8 @@ def test_columns_are_kept_in_their_order(write):
 
 
 def test_row_without_onset_is_dropped_with_a_note(write):
-    table = read_events(write("onset\tduration\ttrial_type\nn/a\t1\ta\n2\t1\tb\n"))
-    assert list(table.trial_type) == ["b"]
+    table = read_events(write("onset\tduration\ttrial_type\nn/a\t1\ta\n2\t1\tb\n3\t1\tc\n"))
+    assert list(table.trial_type) == ["b", "c"]
     assert table.attrs["notes"] == ("1 events without an onset are left out",)
 
 
