@@ -5,6 +5,7 @@ Decided from settings and designs before any map is read, so that no result can 
 
 import logging
 from collections.abc import Collection, Iterable
+from functools import partial
 
 from bidsapp.errors import AppError, SettingsError
 from bidsapp.group.fit import choose_estimator, make_design, why_not_shuffled
@@ -14,8 +15,8 @@ from bidsapp.inference.permutation import lay_out
 from bidsapp.outputs.saved.group import MainThresholdRecord
 from bidsapp.records.maps import Contrast, InferenceOptions, Threshold
 from bidsapp.records.plan import DatasetFit, GroupPlan
-from bidsapp.settings.parts import MAIN_THRESHOLDS, GroupOptions
-from bidsapp.vocabulary.thresholds import THRESHOLDS
+from bidsapp.settings.parts import GroupOptions
+from bidsapp.vocabulary.thresholds import BY_WORD, FLAGS, THRESHOLDS
 
 logger = logging.getLogger(__name__)
 
@@ -34,24 +35,19 @@ def choose_main(
     is_conjunction : bool
         A conjunction is never shuffled: where that was declared, it has the default.
     """
-    wanted = method_of(declared)
-    if wanted and not (is_conjunction and THRESHOLDS[wanted].needs):
+    row = BY_WORD[declared] if declared else None
+    if row and not (is_conjunction and row.needs):
         words = f"declared with --main-threshold {declared}"
-        return MainThresholdRecord(method=wanted, declared=True, words=words)
+        return MainThresholdRecord(method=row.name, declared=True, words=words)
     method = next(name for name, row in THRESHOLDS.items() if row.statistic in (None, *statistics))
-    why = "a conjunction cannot have the declared one" if wanted else "not declared"
-    words = f"{why}: by default the first that the settings allow of {', '.join(MAIN_THRESHOLDS)}"
+    why = "a conjunction cannot have the declared one" if row else "not declared"
+    words = f"{why}: by default the first that the settings allow of {', '.join(FLAGS)}"
     return MainThresholdRecord(method=method, declared=False, words=words)
 
 
 def order_thresholds(thresholds: Iterable[Threshold], main: MainThresholdRecord) -> list[Threshold]:
     """Return thresholds in the order to be shown: the main one, the others, those that were not computed."""
     return sorted(thresholds, key=lambda one: (one.name != main.method, bool(one.reason)))
-
-
-def method_of(declared: str | None) -> str | None:
-    """Return the threshold that the user named, as in ``THRESHOLDS``, or None."""
-    return None if declared is None else MAIN_THRESHOLDS.get(declared, declared)
 
 
 def check_main_threshold(plan: GroupPlan, group: GroupOptions, options: InferenceOptions) -> None:
@@ -63,10 +59,11 @@ def check_main_threshold(plan: GroupPlan, group: GroupOptions, options: Inferenc
     """
     if not group.main_threshold:
         return
-    flag = f"--main-threshold {group.main_threshold}"
+    flag, needs = f"--main-threshold {group.main_threshold}", BY_WORD[group.main_threshold].needs
+    find = partial(find_obstacle, needs=needs, wanted=group.group_estimator, options=options)
     for model in plan.models:
         pairs = [(fit, contrast) for fit in model.fits for contrast in fit.contrasts]
-        reasons = {contrast.name: find_obstacle(fit, contrast, group, options) for fit, contrast in pairs}
+        reasons = {contrast.name: find(fit, contrast) for fit, contrast in pairs}
         hypotheses = [contrast.name for fit, contrast in pairs if contrast.name not in fit.descriptive]
         if all(reasons[name] for name in hypotheses):
             raise SettingsError(f"{flag}: {model.node}, {hypotheses[0]}: {reasons[hypotheses[0]]}")
@@ -74,17 +71,16 @@ def check_main_threshold(plan: GroupPlan, group: GroupOptions, options: Inferenc
             logger.warning("%s: %s has no main threshold: %s", flag, name, reasons[name])
 
 
-def find_obstacle(fit: DatasetFit, contrast: Contrast, group: GroupOptions, options: InferenceOptions) -> str:
-    """Return why a contrast cannot have the declared main threshold; empty where it can."""
-    method, n_maps = method_of(group.main_threshold), fit.n_scores
-    if method is None:
-        return ""
-    design = make_design(fit)
-    if THRESHOLDS[method].needs == "smoothness":
+def find_obstacle(
+    fit: DatasetFit, contrast: Contrast, needs: str, wanted: str, options: InferenceOptions
+) -> str:
+    """Return why a contrast, by the estimator that is wanted, has not what a threshold needs; or empty."""
+    design, n_maps = make_design(fit), fit.n_scores
+    if needs == "smoothness":
         return why_no_fields(design.matrix, n_maps)
-    if THRESHOLDS[method].needs != "shuffles":
+    if needs != "shuffles":
         return ""
-    estimator, _ = choose_estimator(fit, group.group_estimator)
+    estimator, _ = choose_estimator(fit, wanted)
     reason = "" if n_maps > 1 else why_not_shuffled(design, estimator)
     if reason:
         return reason + "."

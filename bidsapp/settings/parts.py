@@ -14,11 +14,7 @@ from bidsapp.settings.declare import Part, as_percent, as_z, option
 from bidsapp.vocabulary.estimators import ESTIMATORS
 from bidsapp.vocabulary.noise import NOISE_MODELS
 from bidsapp.vocabulary.statistics import STATISTICS
-from bidsapp.vocabulary.thresholds import THRESHOLDS
-
-# The thresholds of the group level by the names that flags give them, in the order in which they are shown
-# and a main one is sought, and the names of their files.
-MAIN_THRESHOLDS = {row.flag: row.name for row in THRESHOLDS.values()}
+from bidsapp.vocabulary.thresholds import BY_WORD, FLAGS
 
 
 @dataclass(frozen=True)
@@ -242,9 +238,9 @@ class GroupOptions(Part):
     tail: Literal["two", "positive", "negative"] = option("two", "Alternative hypothesis.")
     main_threshold: str | None = option(
         None,
-        f"Threshold that findings, pictures and tables go by: {', '.join(MAIN_THRESHOLDS)} (default: the "
+        f"Threshold that findings, pictures and tables go by: {', '.join(FLAGS)} (default: the "
         "first of them that the settings allow). The report says whether it was declared.",
-        choices=tuple(dict.fromkeys([*MAIN_THRESHOLDS, *MAIN_THRESHOLDS.values()])),
+        choices=tuple(BY_WORD),
     )
     atlas: tuple[str, ...] = option(
         ("aal", "harvard_oxford", "talairach_ba"),

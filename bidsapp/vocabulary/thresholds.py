@@ -77,3 +77,6 @@ _ROWS = (
     ThresholdWords("uncorrected", "uncorrected", "none", "p"),
 )
 THRESHOLDS = {row.name: row for row in _ROWS}
+FLAGS = tuple(row.flag for row in _ROWS)
+# As ``--main-threshold`` takes them: by the words of flags, or the names of their files.
+BY_WORD = {row.flag: row for row in _ROWS} | THRESHOLDS

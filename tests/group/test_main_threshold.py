@@ -9,13 +9,13 @@ import pytest
 from bidsapp.cli import main as cli
 from bidsapp.group.main_threshold import choose_main, order_thresholds
 from bidsapp.inference.thresholds import THRESHOLDS
-from bidsapp.settings.parts import MAIN_THRESHOLDS
+from bidsapp.vocabulary.thresholds import BY_WORD, FLAGS
 
 SHAPE, N_SUBJECTS = (8, 8, 6), 7
 
 
 def test_the_names_are_those_of_the_thresholds_in_their_order():
-    assert list(MAIN_THRESHOLDS.values()) == list(THRESHOLDS)
+    assert [BY_WORD[flag].name for flag in FLAGS] == list(THRESHOLDS)
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def test_the_default_is_the_first_that_the_settings_allow(statistics, method):
     assert main.words.startswith("not declared: by default")
 
 
-@pytest.mark.parametrize("name", [*MAIN_THRESHOLDS, *MAIN_THRESHOLDS.values()])
+@pytest.mark.parametrize("name", BY_WORD)
 @pytest.mark.parametrize("statistics", [("height", "tfce"), ()])
 def test_a_declared_one_stays_whatever_could_be_had(name, statistics):
     main = choose_main(name, statistics)
-    assert (main.method, main.declared) == (MAIN_THRESHOLDS.get(name, name), True)
+    assert (main.method, main.declared) == (BY_WORD[name].name, True)
     assert name in main.words
 
 
@@ -123,12 +123,12 @@ CHOICES = {
 
 
 def test_every_choice_has_its_words():
-    assert list(CHOICES) == list(MAIN_THRESHOLDS)
+    assert list(CHOICES) == list(FLAGS)
 
 
-@pytest.mark.parametrize("choice", MAIN_THRESHOLDS)
+@pytest.mark.parametrize("choice", FLAGS)
 def test_record_sidecars_methods_report_and_tables_agree_on_every_choice(maps, tmp_path, choice):
-    (rule, own), method = CHOICES[choice], MAIN_THRESHOLDS[choice]
+    (rule, own), method = CHOICES[choice], BY_WORD[choice].name
     words = ("--n-permutations", "64", "--statistics", "height", "mass", "extent", "tfce")
     assert run(maps, tmp_path, "one-sample", *words, "--main-threshold", choice, "--alpha", "0.06") == 0
     contrasts = {one["name"]: one for one in record_of(tmp_path)["contrasts"]}

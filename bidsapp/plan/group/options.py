@@ -28,7 +28,7 @@ from bidsapp.records.maps import EstimateFile
 from bidsapp.records.plan import DatasetFit, DatasetModel
 from bidsapp.settings.parts import GroupOptions, PermutationOptions
 from bidsapp.stats.linear import find_redundant_columns
-from bidsapp.vocabulary.thresholds import THRESHOLDS
+from bidsapp.vocabulary.thresholds import BY_WORD
 
 # Columns of the participants that may tell groups of another variance: levels at most, rows of each at least.
 MOST_LEVELS, FEWEST_ROWS = 6, 4
@@ -237,7 +237,7 @@ def count_needed(text: str, n_inputs: int) -> int:
 
 def check_declared(wanted: str | None, chosen: PermutationOptions) -> None:
     """Raise SettingsError for a main threshold that the other settings do not give."""
-    row = next((row for row in THRESHOLDS.values() if wanted in (row.flag, row.name)), None)
+    row = BY_WORD[wanted] if wanted else None
     if row is None or row.needs != "shuffles":
         return
     if not chosen.n_permutations:
