@@ -1,6 +1,7 @@
 """Designs within subjects: which contrasts are the cells, and the effects of the factors over them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import combinations, product
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -91,9 +92,7 @@ def _effects(factors: Mapping[str, Sequence[str]], cells: Cells) -> dict[str, li
                 _differences(len(levels)) if name in chosen else np.full((1, len(levels)), 1 / len(levels))
                 for name, levels in factors.items()
             ]
-            weights = blocks[0]
-            for block in blocks[1:]:
-                weights = np.kron(weights, block)
+            weights = reduce(np.kron, blocks)
             effects[" x ".join(chosen)] = [dict(zip(cells, row.tolist(), strict=True)) for row in weights]
     return effects
 

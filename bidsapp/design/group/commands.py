@@ -215,8 +215,7 @@ def _between_node(parts: Parts, named: Mapping[str, str], known: Known) -> Docum
 
 def _levels(column: str, known: Known, form: str) -> list[str]:
     values = _column(column, known)
-    levels = list(dict.fromkeys(str(value) for value in values if value is not None))
-    levels.sort()
+    levels = sorted({str(value) for value in values if value is not None})
     if len(levels) < 2 or (form == "two-sample" and len(levels) > 2):
         need = "2" if form == "two-sample" else "2 or more"
         raise SettingsError(
