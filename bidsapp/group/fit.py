@@ -47,7 +47,7 @@ MULTIVARIATE = "multivariate test of the contrasts within subjects (Wilks' lambd
 class FittedGroup:
     """The estimates of a group fit with the stack they came from and what must be said of them.
 
-    ``design`` is the records.GroupDesign that was fitted; ``no_shuffling`` says why none may follow (""
+    ``design`` is the records.maps.GroupDesign that was fitted; ``no_shuffling`` says why none may follow (""
     where it may); ``scores`` is what is shuffled in place of the effects: the maps of a multivariate test
     (n_subjects, n_rows, n_voxels), or what each subject adds to an estimator that is not least squares;
     ``tests`` is how each contrast is tested where subjects have several rows (SubjectTest).
@@ -184,7 +184,7 @@ def _fit_repeated(stack: EffectStack, design: GroupDesign, needed: int, tail: st
 
 
 def make_design(fit: DatasetFit) -> GroupDesign:
-    """Return the records.GroupDesign of a fit that has one map a row."""
+    """Return the records.maps.GroupDesign of a fit that has one map a row."""
     repeated = len(set(fit.subjects)) < len(fit.subjects)
     numbers = np.unique(fit.subjects, return_inverse=True)[1] if repeated else np.arange(len(fit.subjects))
     groups = np.unique(fit.variance_groups, return_inverse=True)[1] + 1 if fit.variance_groups else None

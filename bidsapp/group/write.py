@@ -168,7 +168,7 @@ class ContrastWriter:
         """Write the maps of a test by shuffling and its null distributions; return the records of these."""
         for name, found in inference.statistics.items():
             words = STATISTICS[name]
-            about = {"Inference": words.inference, **conventions(inference, name)}
+            about = {"Inference": words.inference, **shuffle_fields(inference, name)}
             desc = words.threshold + tail_suffix(inference)
             self.write_map("logp", minus_log10(found.p_fwe), desc, Correction="FWE", **about)
             is_score = about["Statistic"] in OTHER_STATISTICS and words.observed is None
@@ -179,7 +179,7 @@ class ContrastWriter:
         if inference.p is not None:
             desc = "permUnc" + tail_suffix(inference)
             self.write_map(
-                "logp", minus_log10(inference.p), desc, Correction="none", **conventions(inference)
+                "logp", minus_log10(inference.p), desc, Correction="none", **shuffle_fields(inference)
             )
         return self._write_nulls(inference)
 
@@ -251,7 +251,7 @@ class ContrastWriter:
         if words.controls == "FDR" and threshold.adjusted is not None:
             fields = {"Correction": words.controls, "Description": threshold.description}
             if words.needs == "shuffles" and inference is not None:
-                fields |= conventions(inference)
+                fields |= shuffle_fields(inference)
             return self.write_map("q", threshold.adjusted, threshold.name, **fields)
         if words.statistic and inference is not None and not threshold.reason:
             return self._path("logp", threshold.name + tail_suffix(inference))
@@ -426,7 +426,7 @@ def _varies(values: Map) -> bool:
     return bool(known.size > 0 and np.ptp(known) > 0)
 
 
-def conventions(inference: Inference, name: str | None = None) -> Document:
+def shuffle_fields(inference: Inference, name: str | None = None) -> Document:
     """Return the sidecar fields that state how the p of a statistic (None: uncorrected) came about."""
     counted = not inference.exact and (name is None or inference.options.tail_approximation == "none")
     return {

@@ -53,7 +53,7 @@ def fit_series(
     -------
     geometry : Geometry
         Voxels in the masks of all its runs.
-    fitted : run_glm.FittedRun
+    fitted : FittedRun
     fit : RunFit
         With the volumes that were kept, the contrasts that they can make, and notes on what was left out.
     without : list of ndarray of bool, shape (n_voxels,)

@@ -32,7 +32,7 @@ from bidsapp.settings.parts import RunOptions
 
 Work = TypeVar("Work")
 # The estimates of a run, its record (None: it failed) and notes.
-FittedRun: TypeAlias = tuple[list[Fitted], RunRecord | None, list[str]]
+AttemptedRun: TypeAlias = tuple[list[Fitted], RunRecord | None, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +167,12 @@ def needs_report(subject: str, output_dir: Path) -> bool:
 
 def run_subject(
     subject: SubjectPlan, job: Job
-) -> tuple[list[FittedRun], list[Fitted], list[str], list[Exception]]:
+) -> tuple[list[AttemptedRun], list[Fitted], list[str], list[Exception]]:
     """Fit the runs of a subject and combine them.
 
     Returns
     -------
-    runs : list of FittedRun
+    runs : list of AttemptedRun
     fitted : list of Fitted
         All estimates, those of the runs first.
     failures : list of str
@@ -191,8 +191,8 @@ def run_subject(
             errors.append((label, error))
             return instead
 
-    def fit(run: RunFit) -> FittedRun:
-        nothing: FittedRun = [], None, []
+    def fit(run: RunFit) -> AttemptedRun:
+        nothing: AttemptedRun = [], None, []
         return attempt(run.label, lambda: fit_run(run, options, output_dir, shares.threads), nothing)
 
     def combine(combination: CombineFit) -> list[Fitted]:

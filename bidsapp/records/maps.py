@@ -317,7 +317,7 @@ class GroupEstimate:
     dof_numerator : int
         Rows of the contrast; 1 for t.
     maps : dict of str to ndarray, shape (n_voxels,)
-        What else the estimator found ("tau2", "i2", "q"), the same for all contrasts of a fit.
+        What else the estimator found ("tau2", "isquared", "cochranq"), the same for all contrasts of a fit.
     """
 
     contrast: str

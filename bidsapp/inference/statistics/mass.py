@@ -1,4 +1,7 @@
-"""The mass of a cluster: the sum of its statistic, above the threshold or whole."""
+"""The mass of a cluster: the sum of its statistic, above the threshold or whole.
+
+``fast.kernels.largest_clusters`` sums it in shuffles, ``clusters.find_clusters`` in the observed map.
+"""
 
 import numpy as np
 
@@ -9,7 +12,7 @@ from bidsapp.vocabulary.statistics import STATISTICS
 
 
 def maxima(batch: Batch, space: Space) -> Numbers:
-    """Return the mass of the heaviest cluster of each map."""
+    """Return the mass of the heaviest cluster of each map, which the engine summed."""
     return batch.clusters[:, 1]
 
 

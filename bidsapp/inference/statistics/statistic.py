@@ -61,7 +61,8 @@ class Batch:
     height : ndarray, shape (n_shuffles,)
         The largest value of each map.
     clusters : ndarray, shape (n_shuffles, 2)
-        The largest cluster size and mass; without rows where no statistic needs them.
+        The largest size and the largest mass (``fast.kernels.find_cluster_maxima``); without rows where no
+        statistic needs them.
     maps : ndarray, shape (n_shuffles, n_points)
         Whole maps; negative values are of the other tail. Without rows where no statistic needs them.
     """
