@@ -1,6 +1,7 @@
 """The import table of docs/architecture.md and the size limits, checked on the source."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,11 @@ from bidsapp.vocabulary.quantities import QUANTITIES
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
-PACKAGE = Path(__file__).parents[1] / "bidsapp"
+ROOT = Path(__file__).parents[1]
+PACKAGE, PAGE = ROOT / "bidsapp", ROOT / "docs" / "architecture.md"
+# A file or folder that the page names, and `file.py: name, Class.name`.
+PATH = re.compile(r"(?<![\w/.<-])((?:\w+/)*\w+\.py|(?:\w+/)+)(?![\w-])")
+NAMED = re.compile(r"`([\w/]+\.py): ([\w., ]+)`")
 # What any part may import; in this order, each the ones before it.
 GROUND = ("version", "vocabulary", "errors", "names", "records", "settings")
 BASE = set(GROUND)
@@ -165,3 +170,43 @@ def test_every_word_has_what_it_names_and_nothing_is_without_a_word():
     assert list(statistics.STATISTICS) == list(STATISTICS)
     assert list(thresholds.THRESHOLDS) == list(THRESHOLDS)
     assert {row.observed for row in STATISTICS.values()} - {None} <= set(QUANTITIES)
+
+
+def missing_from_source(text):
+    """Return the paths and names of a page that the source does not have."""
+    # Rows of the import table name the folders of their own part.
+    bases = (ROOT, PACKAGE, *(path for path in PACKAGE.iterdir() if path.is_dir()))
+    lost = {path for path in PATH.findall(text) if not any((base / path).exists() for base in bases)}
+    pairs = [(path, name) for path, names in NAMED.findall(text) for name in names.split(", ")]
+    return lost | {f"{path}: {name}" for path, name in pairs if name not in definitions(PACKAGE / path)}
+
+
+def definitions(path):
+    """Return the names that a module defines, those of its classes as ``Class.name``."""
+    found = set()
+    for node in ast.parse(path.read_text()).body if path.is_file() else ():
+        found |= bound(node)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{name}" for part in node.body for name in bound(part)}
+    return found
+
+
+def bound(node):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def test_the_page_names_what_is_there():
+    text = PAGE.read_text()
+    assert len(NAMED.findall(text)) > 30
+    assert missing_from_source(text) == set()
+
+
+@pytest.mark.parametrize(
+    "lost",
+    ["stats/nowhere/", "group/nothing.py", "group/write.py: nothing", "records/plan.py: RunFit.nothing"],
+)
+def test_what_the_page_names_and_is_not_there_is_found(lost):
+    assert missing_from_source(f"See `{lost}`, or `group/write.py: collect_maps`.") == {lost}
