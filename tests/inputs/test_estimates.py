@@ -203,6 +203,28 @@ def test_map_on_another_grid_is_named(maps):
         read_stack(find(maps))
 
 
+@pytest.mark.parametrize(("shift", "refused"), [(1e-4, False), (0.5, True)])
+def test_map_that_is_shifted_is_named(maps, shift, refused):
+    affine = np.eye(4)
+    affine[1, 3] = shift
+    for stat in ("effect", "variance"):
+        save(path_of(maps, "10", stat), np.ones(SHAPE), affine)
+    if refused:
+        with pytest.raises(InputError, match=r"sub-10_.*another grid.*positions differ by up to 0\.5 mm"):
+            read_stack(find(maps))
+    else:
+        assert read_stack(find(maps)).effect.shape == (3, np.prod(SHAPE))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_damaged_sidecar_is_named_with_what_makes_it_again(maps, own):
+    path = path_of(maps, "02").with_suffix("").with_suffix(".json")
+    path.write_text("{")
+    with pytest.raises(InputError, match=rf"{path.name} is not valid JSON") as caught:
+        find_estimates(Selection(), maps, maps) if own else find(maps)
+    assert ("makes damaged maps again" in str(caught.value)) == own
+
+
 def test_variance_on_another_grid_than_its_effect_is_named(maps):
     save(path_of(maps, "10", "variance"), np.ones((4, 5, 7)))
     with pytest.raises(InputError, match=r"sub-10_.*stat-variance.*another grid than its effect map"):

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.dataset.roots import find_roots
+from bidsapp.inputs.dataset.roots import find_roots, labels_without_bold
+from bidsapp.settings.parts import Selection
 
 BOLD = "sub-01/func/sub-01_task-x_desc-preproc_bold.nii.gz"
 
@@ -71,3 +72,11 @@ def test_the_raw_dataset_of_a_derivative_is_where_its_link_says_else_above(tmp_p
     found, derivatives = find_roots(folder, ())
     assert found.resolve() == tmp_path / (raw or above)
     assert derivatives == {"prep": folder}
+
+
+def test_labels_without_images_are_those_that_no_derivative_has_any_of(tmp_path):
+    make(tmp_path, "sub-01/func/sub-01_task-x_bold.nii.gz")
+    assert labels_without_bold({"01", "02"}, tmp_path, Selection()) == set()
+    (tmp_path / "derivatives/prep").mkdir(parents=True)
+    make(tmp_path / "derivatives/prep", BOLD, kind="derivative")
+    assert labels_without_bold({"01", "02", "1"}, tmp_path, Selection()) == {"02", "1"}

@@ -31,6 +31,10 @@ def test_header_time_below_a_second_is_a_time(value, unit):
     assert read_timing({}, value, unit).repetition_time == pytest.approx(0.35)
 
 
+def test_longest_repetition_time_is_read():
+    assert read_timing({"RepetitionTime": 100}, 0.0, "sec").repetition_time == 100.0
+
+
 def test_start_time_of_the_sidecar_counts_first():
     timing = read_timing({"RepetitionTime": 2.0, "StartTime": 0.7, "SliceTimingCorrected": True}, 2.0, "sec")
     assert timing.start_time == 0.7
@@ -51,6 +55,7 @@ def test_start_time_is_zero_without_slice_timing_correction():
         ({"RepetitionTime": "2"}, "RepetitionTime '2'"),
         ({"RepetitionTime": float("nan")}, "RepetitionTime nan"),
         ({"RepetitionTime": 2000}, "RepetitionTime of 2000 s"),
+        ({"RepetitionTime": 100.5}, "RepetitionTime of 100.5 s"),
         ({"RepetitionTime": 0}, "RepetitionTime of 0 s"),
         ({"RepetitionTime": 2.0, "StartTime": []}, r"StartTime \[\]"),
     ],

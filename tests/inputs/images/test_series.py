@@ -68,6 +68,16 @@ def test_smoothing_is_that_of_nilearn(tmp_path, geometry, values, fwhm):
     np.testing.assert_allclose(got, expected, rtol=SMOOTHING_TOLERANCE)
 
 
+def test_smoothing_goes_by_the_voxel_sizes_of_a_grid_that_is_turned(tmp_path, geometry, values):
+    turned = AFFINE.copy()
+    turned[:2, :2] = np.array([[0.8, -0.6], [0.6, 0.8]]) @ AFFINE[:2, :2]
+    path = tmp_path / "bold.nii.gz"
+    nib.Nifti1Image(values.astype("f4"), turned).to_filename(path)
+    expected = smooth_img(nib.load(path), 6.0).get_fdata()[geometry.mask].T
+    got = read_all(open_series(path, Geometry(geometry.mask, turned), smoothing_fwhm_mm=6.0))
+    np.testing.assert_allclose(got, expected, rtol=SMOOTHING_TOLERANCE)
+
+
 def test_slope_and_intercept_give_the_units_of_the_image(tmp_path, geometry, values):
     path = save(tmp_path / "bold.nii.gz", values, "<i2", slope=0.05, intercept=500.0)
     series = open_series(path, geometry)

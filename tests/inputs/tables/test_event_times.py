@@ -24,6 +24,7 @@ def check(onset, duration, kinds=None, start=0.0):
         # An event at the very end of the run, and one whose response ends just as the run begins.
         ([0.0, 100.0], [1.0, 1.0]),
         ([-33.0, 1.0], [1.0, 1.0]),
+        ([-32.0, 1.0], [None, 1.0]),
         # As long as the run; one after another; two conditions at once; no duration at all.
         ([0.0], [100.0]),
         ([0.0, 10.0, 20.0], [10.0, 10.0, 10.0]),
