@@ -1,6 +1,5 @@
 """Which participants a call would analyse, from file names alone: for job schedulers."""
 
-import json
 import logging
 from collections.abc import Iterable
 from functools import cache
@@ -11,7 +10,6 @@ from bidsapp.inputs.dataset.index import parse_name
 from bidsapp.inputs.dataset.open import choose_subjects
 from bidsapp.inputs.dataset.roots import find_roots
 from bidsapp.inputs.dataset.selection import keep_labels, natural_key
-from bidsapp.job.resume import describe_settings
 from bidsapp.names import record_path, subject_report_path
 from bidsapp.outputs.earlier import is_whole
 from bidsapp.outputs.saved.files import find_record
@@ -20,8 +18,6 @@ from bidsapp.settings.parts import Selection, Settings
 
 logger = logging.getLogger(__name__)
 BOLD, FOLDERS = "*_bold.nii*", ("func", "ses-*/func")
-# What one participant's results are made with; the other choices are the group's, or change nothing.
-RESULT_PARTS = ("model", "run")
 
 
 def show_participants(settings: Settings) -> int:
@@ -101,7 +97,7 @@ def _is_complete(label: str, settings: Settings) -> bool:
     record = find_record(path, SubjectRecord)
     if record is None:
         return False
-    wanted = json.loads(json.dumps(describe_settings(settings), default=str))
-    same = all(record.settings.get(part) == wanted[part] for part in RESULT_PARTS)
+    # What one participant's results are made with; the other choices are the group's, or change nothing.
+    same = (record.choices.model, record.choices.run) == (settings.model, settings.run)
     reported = (settings.output_dir / subject_report_path(label)).is_file()
     return same and reported and is_whole(path, record)

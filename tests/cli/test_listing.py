@@ -80,7 +80,12 @@ def test_complete_results_of_the_same_settings_are_left_out(
 
     out = tmp_path / "out"
     settings = make_settings(parse_arguments([str(bids_dir), str(out), "participant"]))
-    record = {"status": status, "settings": describe_settings(settings), "written": {}}
+    record = {
+        "schema": 1, "kind": "participant", "fingerprint": "", "started": "", "finished": "", "seconds": 1.0,
+        "settings": describe_settings(settings), "versions": {}, "status": status, "subject": "01",
+        "model": {"name": "a", "path": "code/a.json", "automatic": True}, "runs": [], "estimates": [],
+        "warnings": [], "written": {},
+    }  # fmt: skip
     (out / "logs").mkdir(parents=True)
     (out / "logs/sub-01_participant.json").write_text(json.dumps(record, default=str))
     (out / "sub-01.html").touch()
