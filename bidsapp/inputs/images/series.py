@@ -28,6 +28,9 @@ from bidsapp.records.maps import Geometry
 
 # The Gaussian is cut at this many standard deviations, as scipy's filter and nilearn do.
 KERNEL_REACH = 4.0
+# Rows of a smoothing matrix that are multiplied together, as what is not zero in them is near by; where a
+# slice of the volume has so many voxels.
+BAND, LEAST_SLICE = 20, 3000
 # Volumes that are held at once; the 4-D series never is.
 BLOCK_VOLUMES = 32
 # A volume with a smaller part of its mask is of no use; a voxel without a value in a better one is left out.
@@ -215,10 +218,21 @@ def _is_empty(values: Map) -> bool:
 
 
 def smooth_volume(volume: Volume, kernels: Kernels) -> Volume:
-    """Return a volume (z, y, x) smoothed along each axis by a matrix."""
+    """Return a volume (z, y, x) smoothed along each axis by a matrix, shape (z, y * x)."""
     along_z, along_y, along_x = kernels
-    volume = np.matmul(along_y, volume @ along_x.T)
-    return along_z @ volume.reshape(len(volume), -1)
+    # Small matrices are multiplied by other code: what is done together would change a last bit there.
+    is_small = volume[0].size < LEAST_SLICE
+    rows = volume if is_small else volume.reshape(-1, volume.shape[2])
+    smoothed = (rows @ along_x.T).reshape(*volume.shape[:2], -1)
+    slices = np.matmul(along_y, smoothed).reshape(len(volume), -1)
+    smoothed = np.empty((len(along_z), slices.shape[1]), np.float32)
+    size = len(along_z) if is_small else BAND
+    for start in range(0, len(along_z), size):
+        band = along_z[start : start + size]
+        reached = np.flatnonzero(band.any(axis=0))
+        near = slice(reached[0], reached[-1] + 1)
+        np.matmul(band[:, near], slices[near], out=smoothed[start : start + size])
+    return smoothed
 
 
 def open_series(
