@@ -158,7 +158,7 @@ def estimate_by_likelihood(sums: "SeriesSums", smooth: Smoother | None = None, n
     z = estimate_z(residuals, design, np.flatnonzero(has_noise), n_threads)
     at_limit = float(np.mean(np.abs(np.tanh(z)).max(axis=1) > LARGEST_PARTIAL - LIMIT_TOLERANCE))
     z = np.stack([_smooth_usable(sums, column, smooth) for column in z.T], axis=1)
-    centres, bins = make_bins(z, N_BINS)
+    centres, bins = make_bins(z, N_BINS, n_threads)
     centres = np.tanh(centres)
     noise = _share_bins(sums, to_coefficients(centres), bins)
     partials = np.full((len(has_noise), order), np.nan)

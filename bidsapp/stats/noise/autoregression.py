@@ -5,6 +5,9 @@ not the coefficients, are cut, smoothed and averaged, as z = atanh(partial), who
 same everywhere. The innovations have variance 1. ``filter`` is (1, -coefficients).
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 
@@ -25,7 +28,7 @@ SAMPLE = 20
 # Step of central differences: their error is of its square, and rounding over it.
 DIFFERENCE = 1e-5
 # Points whose distances to all centres are held at a time: they stay in the processor's cache.
-CHUNK = 128
+CHUNK = 1024
 
 
 def to_partials(autocovariances: Maps, largest: float) -> Maps:
@@ -79,10 +82,11 @@ def make_autocovariance(partials: Numbers) -> Numbers:
     return autocovariance
 
 
-def make_bins(values: Matrix, n_bins: int) -> tuple[Matrix, Labels]:
+def make_bins(values: Matrix, n_bins: int, n_threads: int = 1) -> tuple[Matrix, Labels]:
     """Return the centres of bins, see ``find_centres``, and the bin of every point, shape (n_points,)."""
     centres = find_centres(values, n_bins)
-    return centres, np.arange(len(values)) if len(values) <= n_bins else find_nearest(values, centres)
+    bins = np.arange(len(values)) if len(values) <= n_bins else find_nearest(values, centres, n_threads)
+    return centres, bins
 
 
 def find_centres(values: Matrix, n_bins: int, weights: Numbers | None = None) -> Matrix:
@@ -117,14 +121,31 @@ def find_centres(values: Matrix, n_bins: int, weights: Numbers | None = None) ->
     return np.asarray(centres)
 
 
-def find_nearest(values: Matrix, centres: Matrix) -> Labels:
+def find_nearest(values: Matrix, centres: Matrix, n_threads: int = 1) -> Labels:
     """Return the index of the nearest centre of every point."""
     nearest = np.empty(len(values), np.intp)
     half, turned = 0.5 * np.square(centres).sum(axis=1), np.ascontiguousarray(centres.T)
-    for start in range(0, len(values), CHUNK):
+
+    def find(start: int) -> None:
         part = slice(start, start + CHUNK)
         nearest[part] = np.argmin(half - values[part] @ turned, axis=1)
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(find, range(0, len(values), CHUNK)))
     return nearest
+
+
+def group(bins: Labels) -> Iterator[tuple[int, Labels]]:
+    """Yield every bin in use and its voxels."""
+    # Short integers are sorted by counting.
+    order = np.argsort(bins.astype(np.int16), kind="stable")
+    numbers, starts = np.unique(bins[order], return_index=True)
+    yield from zip(numbers, np.split(order, starts[1:]), strict=True)
+
+
+def split(voxels: Labels, size: int) -> list[Labels]:
+    """Return voxels in pieces of at most this size."""
+    return [voxels[start : start + size] for start in range(0, len(voxels), size)]
 
 
 @vectorised

@@ -8,7 +8,6 @@ The last two are done again about better centres. (docs/noise.md has the reasons
 Words: ``z`` is atanh of the partial autocorrelations, shape (n_voxels, p); see ``autoregression``.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,7 +18,9 @@ from bidsapp.stats.noise.autoregression import (
     curve_of_log_determinant,
     find_centres,
     find_nearest,
+    group,
     make_autocovariance,
+    split,
     to_coefficients,
     to_partials,
 )
@@ -61,21 +62,23 @@ def estimate_z(sums: ResidualSums, design: LaggedDesign, voxels: Labels, n_threa
     design : LaggedDesign
     voxels : ndarray of int, shape (n_chosen,)
     """
-    z = make_pilot(sums.products, design, voxels)
+    z = make_pilot(sums.products, design, voxels, n_threads)
     if len(z) <= N_BINS:
         return _iterate(sums, design, voxels, z)
     if len(z) > 2 * SAMPLE:
-        z = _correct_pilot(sums, design, voxels, z)
+        z = _correct_pilot(sums, design, voxels, z, n_threads)
     return _approach(sums, design, voxels, z, n_threads=n_threads)
 
 
-def _correct_pilot(sums: ResidualSums, design: LaggedDesign, voxels: Labels, z: Matrix) -> Matrix:
+def _correct_pilot(
+    sums: ResidualSums, design: LaggedDesign, voxels: Labels, z: Matrix, n_threads: int
+) -> Matrix:
     """Return the pilot as the linear function of itself that is nearest to the estimates of a sample.
 
     Its errors are mostly alike for voxels with like noise; without them few voxels need a second round.
     """
     some = np.linspace(0, len(z) - 1, SAMPLE).astype(int)
-    found = _approach(sums, design, voxels[some], z[some], n_bins=SAMPLE_BINS)
+    found = _approach(sums, design, voxels[some], z[some], n_bins=SAMPLE_BINS, n_threads=n_threads)
     with_constant = np.column_stack([z, np.ones(len(z))])
     weights = np.linalg.lstsq(with_constant[some], found)[0]
     largest = np.arctanh(LARGEST_PILOT)
@@ -115,29 +118,38 @@ def _iterate(sums: ResidualSums, design: LaggedDesign, voxels: Labels, z: Matrix
     return z
 
 
-def make_pilot(products: Matrix, design: LaggedDesign, voxels: Labels) -> Matrix:
+def make_pilot(products: Matrix, design: LaggedDesign, voxels: Labels, n_threads: int = 1) -> Matrix:
     """Return z from the autocovariances of the least-squares residuals.
 
     Residuals are less correlated than the noise. The difference is taken from one process for all voxels,
     fitted to their mean: to invert the matrix that links both (Worsley et al. 2002, NeuroImage 15:1-15)
     throws voxels far off once order and rank are large.
     """
-    sums = [np.sum(products[some] / products[some, :1], axis=0) for some in split(voxels, PILOT_CHUNK)]
-    mean = np.sum(sums, axis=0) / len(voxels)
-    counts = design.count_pairs(np.ones(len(mean)))[0]
-    partials = to_partials((mean / counts)[:, None], LARGEST_PILOT)[:, 0]
-    for _ in range(PILOT_ROUNDS):
-        process = make_autocovariance(partials)
-        expected = expect_residual(design, partials)
-        missing = (mean - expected / expected[0]) * design.dof / counts
-        partials = to_partials((process / process[0] + missing)[:, None], LARGEST_PILOT)[:, 0]
-    process, expected = make_autocovariance(partials), expect_residual(design, partials)
-    z = np.empty((len(voxels), len(partials)))
-    for some in split(np.arange(len(voxels)), PILOT_CHUNK):
+    pieces = split(np.arange(len(voxels)), PILOT_CHUNK)
+    z = np.empty((len(voxels), products.shape[1] - 1))
+
+    def add(some: Labels) -> Numbers:
+        found = products[voxels[some]]
+        total: Numbers = np.sum(found / found[:, :1], axis=0)
+        return total
+
+    def correct(some: Labels) -> None:
         found = products[voxels[some]].T
         scale = found[0] / expected[0]
         corrected = process[:, None] * scale + (found - scale * expected[:, None]) / counts[:, None]
         z[some] = np.arctanh(to_partials(corrected, LARGEST_PILOT)).T
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        mean = np.sum(list(pool.map(add, pieces)), axis=0) / len(voxels)
+        counts = design.count_pairs(np.ones(len(mean)))[0]
+        partials = to_partials((mean / counts)[:, None], LARGEST_PILOT)[:, 0]
+        for _ in range(PILOT_ROUNDS):
+            process = make_autocovariance(partials)
+            expected = expect_residual(design, partials)
+            missing = (mean - expected / expected[0]) * design.dof / counts
+            partials = to_partials((process / process[0] + missing)[:, None], LARGEST_PILOT)[:, 0]
+        process, expected = make_autocovariance(partials), expect_residual(design, partials)
+        list(pool.map(correct, pieces))
     return z
 
 
@@ -154,8 +166,8 @@ def refine(
     ``chosen`` has the ResidualSums and which of their voxels the rows of z are.
     """
     sums, voxels = chosen
-    bins = np.arange(len(z)) if len(z) == len(centres) else find_nearest(z, centres)
-    refined = np.empty_like(z)
+    bins = np.arange(len(z)) if len(z) == len(centres) else find_nearest(z, centres, n_threads)
+    refined, distance = np.empty_like(z), np.empty(len(z))
     coefficients = to_coefficients(np.tanh(centres))
 
     def improve(job: tuple[int, Labels]) -> None:
@@ -168,23 +180,12 @@ def refine(
         # The deviance of a run: log|V| of all is that of one times their number.
         n_runs = len(design.runs)
         found = newton.minimise(forms, about, design.dof / n_runs, tolerance / n_runs)
-        refined[members] = np.arctanh(found)
+        refined[members] = z_found = np.arctanh(found)
+        distance[members] = np.linalg.norm(z_found - centres[number], axis=1)
 
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(improve, group(bins)))
-    return refined, np.linalg.norm(refined - centres[bins], axis=1)
-
-
-def group(bins: Labels) -> Iterator[tuple[int, Labels]]:
-    """Yield every bin in use and its voxels."""
-    order = np.argsort(bins, kind="stable")
-    numbers, starts = np.unique(bins[order], return_index=True)
-    yield from zip(numbers, np.split(order, starts[1:]), strict=True)
-
-
-def split(voxels: Labels, size: int) -> list[Labels]:
-    """Return voxels in pieces of at most this size."""
-    return [voxels[start : start + size] for start in range(0, len(voxels), size)]
+    return refined, distance
 
 
 def _describe_slopes(design: LaggedDesign, local: LocalDesign) -> Slopes:

@@ -19,7 +19,7 @@ from bidsapp.records.maps import Contrast, Estimate, JointEstimate
 from bidsapp.stats.linear import reduce_rows
 from bidsapp.stats.noise import whitening
 from bidsapp.stats.noise.autocorrelation import CHUNK, PERFECT_FIT, Noise, Smoother, estimate_noise
-from bidsapp.stats.noise.autoregression import to_coefficients
+from bidsapp.stats.noise.autoregression import group, split, to_coefficients
 from bidsapp.stats.noise.residual_kernels import Chosen, fit_residuals, make_process
 from bidsapp.stats.noise.time_model import TimeModel
 from bidsapp.stats.noise.uncertainty import weigh_f, weigh_t
@@ -204,11 +204,9 @@ def correlate_contrasts(fitted: FittedRun, contrasts: Sequence[Contrast]) -> Mat
 
 def _members(bins: Labels) -> Iterator[Job]:
     """Yield every bin in use and its voxels, a chunk at a time."""
-    order = np.argsort(bins, kind="stable")
-    numbers, starts = np.unique(bins[order], return_index=True)
-    for number, voxels in zip(numbers, np.split(order, starts[1:]), strict=True):
+    for number, voxels in group(bins):
         if number >= 0:
-            yield from ((number, voxels[start : start + CHUNK]) for start in range(0, len(voxels), CHUNK))
+            yield from ((number, part) for part in split(voxels, CHUNK))
 
 
 def _fit_bin(sums: SeriesSums, noise: Noise, covariance: Matrix, job: Job) -> tuple[Matrix, Map, Map]:

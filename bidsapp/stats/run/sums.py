@@ -18,8 +18,8 @@ from bidsapp.errors import InputError
 from bidsapp.records.arrays import Map, Maps, Mask, Matrices, Matrix
 from bidsapp.stats.noise.time_model import TimeModel, lagged
 
-# The sums in a record that a constant changes: cross, departures, totals, squares, head and tail.
-Pieces: TypeAlias = tuple[Matrices, Matrices, Map, Maps, Maps, Maps]
+# The sums in a record that a constant changes, but for those with the design: totals, squares, head and tail.
+Pieces: TypeAlias = tuple[Map, Maps, Maps, Maps]
 # Voxels converted to double and multiplied at a time: the pieces stay in the processor's cache.
 CHUNK = 1024
 # A mean below this part of the standard deviation over time is no baseline to take percents of.
@@ -121,12 +121,12 @@ def accumulate(
             chunks = [slice(a, a + CHUNK) for a in range(0, block.shape[1], CHUNK)]
             list(pool.map(state.add, repeat(block), repeat(weights), chunks))
             start += len(block)
-    if state is None or start != model.n_volumes:
-        raise InputError(
-            f"The series has {start} volumes and the design {model.n_volumes} rows. "
-            "Check the events, the confounds and the series of this run."
-        )
-    return state.finish(model, scaling, stored)
+        if state is None or start != model.n_volumes:
+            raise InputError(
+                f"The series has {start} volumes and the design {model.n_volumes} rows. "
+                "Check the events, the confounds and the series of this run."
+            )
+        return state.finish(model, scaling, stored, pool)
 
 
 def make_departure_rows(model: TimeModel, n_lags: int) -> Matrix:
@@ -156,7 +156,7 @@ def join_sums(model: TimeModel, parts: Sequence[SeriesSums]) -> SeriesSums:
 
 def _shift(model: TimeModel, pieces: Pieces, constant: Map) -> None:
     """Add a constant to the series whose sums these are, in place."""
-    cross, departures, totals, squares, head, tail = pieces
+    totals, squares, head, tail = pieces
     n_lags = len(head)
     ones = np.ones(model.n_volumes)
     for k in range(n_lags + 1):
@@ -165,19 +165,19 @@ def _shift(model: TimeModel, pieces: Pieces, constant: Map) -> None:
         ends = head[:k].sum(axis=0) + tail[n_lags - k :].sum(axis=0)
         with_ones = 2 * totals - ends if k else totals
         squares[k] += constant * (2 * with_ones + constant * partners.sum())
-    for k in range(cross.shape[1]):
-        _add_outer(cross[:, k], constant, model.basis.T @ lagged(ones, k))
-    for k in range(departures.shape[1]):
-        _add_outer(departures[:, k], constant, model.departures(k + 1).sum(axis=0))
     totals += model.n_volumes * constant
     head += constant
     tail += constant
 
 
-def _add_outer(sums: Matrix, constant: Map, step: Map) -> None:
-    """Add a constant of each voxel times a step to sums (n_voxels, rank), in place."""
-    for start in range(0, len(sums), CHUNK):
-        sums[start : start + CHUNK] += constant[start : start + CHUNK, None] * step
+def _find_steps(model: TimeModel, n_cross: int, n_departures: int) -> tuple[Matrix, Matrix]:
+    """Return what a constant of 1 adds to cross and departures, (n_lags, rank) each."""
+    ones, departures = np.ones(model.n_volumes), np.zeros((n_departures, model.rank))
+    cross = np.stack([model.basis.T @ lagged(ones, k) for k in range(n_cross)])
+    # A constant that the design spans has no departures.
+    for k in range(0 if model.has_constant else n_departures):
+        departures[k] = model.departures(k + 1).sum(axis=0)
+    return cross, departures
 
 
 def _find_reference(first: Maps) -> Map:
@@ -227,7 +227,9 @@ class _State:
         self.tail[:, chunk] = values[len(values) - n_lags :]
         self.n_seen[part] += len(new)
 
-    def finish(self, model: TimeModel, scaling: str, stored: tuple[float, float]) -> SeriesSums:
+    def finish(
+        self, model: TimeModel, scaling: str, stored: tuple[float, float], pool: ThreadPoolExecutor
+    ) -> SeriesSums:
         """Return the record."""
         slope, intercept = stored
         count = np.count_nonzero(model.baseline)
@@ -241,20 +243,29 @@ class _State:
         n_cross = self.sums.shape[1] - 2
         cross = self.sums[:, :n_cross].reshape(len(self.sums), -1, model.rank)
         departures = self.singles.reshape(len(self.sums), -1, model.rank)
-        pieces = cross, departures, self.sums[:, -2], self.squares[:-1], self.head, self.tail
-        _shift(model, pieces, -centre if is_centred else self.reference + intercept / slope)
-        factor = slope * unit
-        for values in (self.head, self.tail):
-            values *= factor
-        for start in range(0, len(cross), CHUNK):
-            cross[start : start + CHUNK] *= factor[start : start + CHUNK, None, None]
-            departures[start : start + CHUNK] *= factor[start : start + CHUNK, None, None]
+        constant, factor = -centre if is_centred else self.reference + intercept / slope, slope * unit
+        pieces = self.sums[:, -2], self.squares[:-1], self.head, self.tail
+        _shift(model, pieces, constant)
+        steps = _find_steps(model, cross.shape[1], departures.shape[1])
+        pairs: tuple[tuple[Matrices, Matrix], ...] = (cross, steps[0]), (departures, steps[1])
+
+        def scale(start: int) -> None:
+            part = slice(start, start + CHUNK)
+            for values, step in pairs:
+                some = values[part]
+                if step.any():
+                    some += np.multiply.outer(constant[part], step)
+                some *= factor[part, None, None]
+
+        list(pool.map(scale, range(0, len(cross), CHUNK)))
+        for ends in (self.head, self.tail):
+            ends *= factor
         return SeriesSums(
             model=model,
             cross=cross,
             departures=departures,
-            totals=factor * pieces[2],
-            squares=np.square(factor) * pieces[3],
+            totals=factor * pieces[0],
+            squares=np.square(factor) * pieces[1],
             head=self.head[None],
             tail=self.tail[None],
             unit=unit[None],
