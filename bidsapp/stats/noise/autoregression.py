@@ -143,6 +143,13 @@ def group(bins: Labels) -> Iterator[tuple[int, Labels]]:
     yield from zip(numbers, np.split(order, starts[1:]), strict=True)
 
 
+def split_bins(bins: Labels, size: int) -> Iterator[tuple[int, Labels]]:
+    """Yield every bin in use that is not -1 and its voxels, in pieces of at most this size."""
+    for number, voxels in group(bins):
+        if number >= 0:
+            yield from ((number, some) for some in split(voxels, size))
+
+
 def split(voxels: Labels, size: int) -> list[Labels]:
     """Return voxels in pieces of at most this size."""
     return [voxels[start : start + size] for start in range(0, len(voxels), size)]
@@ -167,30 +174,28 @@ def step_down(stages: Matrices, partials: Maps) -> None:
                 stages[k - 1, j, i] = (stages[k, j, i] + last * stages[k, k - 1 - j, i]) * scale
 
 
-@vectorised
-def fill_stages(partials: Numbers, stages: Matrix) -> None:
-    """Write the coefficients of every order, as ``step_down`` does from those of the last."""
-    for k in range(len(partials)):
-        for i in range(k):
-            stages[k, i] = stages[k - 1, i] - partials[k] * stages[k - 1, k - 1 - i]
-        stages[k, k] = partials[k]
+def fill_stages(partials: Maps) -> list[Maps]:
+    """Return the coefficients of every order, (k, n_voxels) of order k, from partials (p, n_voxels)."""
+    stages = [partials[:1]]
+    for partial in partials[1:]:
+        stages.append(np.concatenate([stages[-1] - partial * stages[-1][::-1], partial[None]]))
+    return stages
 
 
-@vectorised
-def whiten_slopes(partials: Numbers, stages: Matrix, slopes: Numbers, white: Numbers) -> None:
-    """Write derivatives by the coefficients in coordinates where a long series' information is 1 a volume.
+def whiten_slopes(partials: Maps, slopes: Maps) -> Maps:
+    """Return derivatives by the coefficients in coordinates where a long series' information is 1 a volume.
 
     That of the coefficients is the covariance of as many values as there are. Its inverse is RR', and R'
-    times the slopes is written.
+    times the slopes is returned; all are (p, n_voxels).
     """
-    left = 1.0
+    stages, white = fill_stages(partials), slopes.copy()
+    left = np.ones(partials.shape[1])
     for k in range(len(partials) - 1, -1, -1):
-        left *= 1.0 - partials[k] * partials[k]
-        white[k] = slopes[k]
-        for i in range(k):
-            # What the values before it predict of the k-th.
-            white[k] -= stages[k - 1, i] * slopes[k - 1 - i]
+        left = left * (1.0 - np.square(partials[k]))
+        if k:  # What the values before it predict of the k-th.
+            white[k] -= (stages[k - 1] * slopes[k - 1 :: -1]).sum(axis=0)
         white[k] *= np.sqrt(left)
+    return white
 
 
 @vectorised

@@ -31,12 +31,11 @@ from numpy.typing import NDArray
 from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix, Numbers
 from bidsapp.stats.noise.autoregression import (
     curve_of_log_determinant,
-    fill_stages,
     slope_of_log_determinant,
     to_coefficients,
     whiten_slopes,
 )
-from bidsapp.stats.noise.contrast_kernels import Expansion, invert_information, weigh_voxels
+from bidsapp.stats.noise.expansion import Expansion, invert_information, weigh_voxels
 from bidsapp.stats.noise.information import expect_form, invert_curve
 from bidsapp.stats.noise.lagged_design import LaggedDesign, LocalDesign, make_form, make_local_design
 from bidsapp.stats.noise.residual_kernels import centre_forms
@@ -134,19 +133,10 @@ def _assess_process(
     excess = np.tensordot(mixed, mixed_through, axes=((0, 1), (0, 1)))
     excess -= np.tensordot(mixed_slopes, mixed_slopes, axes=((0, 1), (0, 1)))
     excess = local.inverse.T @ excess @ local.inverse
-    white = np.linalg.inv(_whiten(partials))
+    root_of_long = whiten_slopes(np.tile(partials[:, None], len(partials)), np.eye(len(partials)))
+    white = np.linalg.inv(root_of_long.T)
     offset = (n_runs * slope_of_log_determinant(coefficients[:, None])[:, 0] + local.log_slope) / design.dof
     return local.inverse, excess, local.slopes, white @ w @ white.T, offset, logs / design.dof
-
-
-def _whiten(partials: Numbers) -> Matrix:
-    """Return R of ``whiten_slopes``, shape (p, p)."""
-    stages = np.zeros((len(partials), len(partials)))
-    fill_stages(partials, stages)
-    white = np.empty_like(stages)
-    for slopes, row in zip(np.eye(len(partials)), white, strict=True):
-        whiten_slopes(partials, stages, slopes, row)
-    return white
 
 
 def weigh_t(uncertainty: Uncertainty, rows: Matrix, directions: Maps) -> tuple[Map, Map]:
@@ -178,7 +168,7 @@ def weigh_f(uncertainty: Uncertainty, rows: Matrix) -> tuple[Matrices, Map]:
     axes = np.linalg.eigh(expansion.sizes)[1][uncertainty.bins]
     found = [_weigh(uncertainty, expansion, axes[:, :, i].T) for i in range(len(rows))]
     _, k, dof = (np.stack(values) for values in zip(*found, strict=True))
-    covariance = np.moveaxis(invert_information(expansion, uncertainty.bins, uncertainty.partials), 0, -1)
+    covariance = invert_information(expansion, uncertainty.bins, uncertainty.partials)
     return unit * covariance * (1.0 + 2.0 * k.mean(axis=0)), _join_dof(dof)
 
 
@@ -194,8 +184,7 @@ def _join_dof(dof: Maps) -> Map:
 
 def _weigh(uncertainty: Uncertainty, expansion: Expansion, directions: Maps) -> tuple[Map, Map, Map]:
     """Return d'RG^-1R'd, k and the degrees of freedom of every voxel, each (n_voxels,)."""
-    of_voxels = uncertainty.bins, uncertainty.partials, np.ascontiguousarray(directions.T)
-    size, k, spread = weigh_voxels(expansion, *of_voxels)
+    size, k, spread = weigh_voxels(expansion, uncertainty.bins, uncertainty.partials, directions)
     share = uncertainty.share
     return size, share * k, 2.0 / (2.0 / uncertainty.design.dof + share * spread)
 

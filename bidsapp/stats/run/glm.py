@@ -19,7 +19,7 @@ from bidsapp.records.maps import Contrast, Estimate, JointEstimate
 from bidsapp.stats.linear import reduce_rows
 from bidsapp.stats.noise import whitening
 from bidsapp.stats.noise.autocorrelation import CHUNK, PERFECT_FIT, Noise, Smoother, estimate_noise
-from bidsapp.stats.noise.autoregression import group, split, to_coefficients
+from bidsapp.stats.noise.autoregression import split_bins, to_coefficients
 from bidsapp.stats.noise.residual_kernels import Chosen, fit_residuals, make_process
 from bidsapp.stats.noise.time_model import TimeModel
 from bidsapp.stats.noise.uncertainty import weigh_f, weigh_t
@@ -106,7 +106,7 @@ def fit_run_glm(
         parameters[voxels], sigma_square[voxels], r_square[voxels] = found
 
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(fit, _members(noise.bins)))
+        list(pool.map(fit, split_bins(noise.bins, CHUNK)))
     if noise.likelihood is not None:
         noise = replace(noise, likelihood=replace(noise.likelihood, residuals=None))
     if sums.level.any():
@@ -175,7 +175,7 @@ def assess_variance(fitted: FittedRun, rows: Matrix, directions: Maps) -> tuple[
         variance, dof = weigh_t(fitted.noise.likelihood.uncertainty, rows, directions)
         return fitted.sigma_square * variance, np.where(np.isnan(fitted.sigma_square), np.nan, dof)
     covariances, variance = rows @ fitted.covariances @ rows.T, np.full(directions.shape[1], np.nan)
-    for number, voxels in _members(fitted.noise.bins):
+    for number, voxels in split_bins(fitted.noise.bins, CHUNK):
         along = directions[:, voxels]
         variance[voxels] = np.einsum("iv,ij,jv->v", along, covariances[number], along)
     return fitted.sigma_square * variance, fitted.dof
@@ -200,13 +200,6 @@ def correlate_contrasts(fitted: FittedRun, contrasts: Sequence[Contrast]) -> Mat
     covariances = rows @ fitted.covariances @ rows.T
     deviations = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
     return covariances / deviations[:, :, None] / deviations[:, None, :]
-
-
-def _members(bins: Labels) -> Iterator[Job]:
-    """Yield every bin in use and its voxels, a chunk at a time."""
-    for number, voxels in group(bins):
-        if number >= 0:
-            yield from ((number, part) for part in split(voxels, CHUNK))
 
 
 def _fit_bin(sums: SeriesSums, noise: Noise, covariance: Matrix, job: Job) -> tuple[Matrix, Map, Map]:

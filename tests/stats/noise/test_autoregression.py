@@ -6,7 +6,6 @@ from bidsapp.stats.noise import whitening
 from bidsapp.stats.noise.autocorrelation import estimate_noise
 from bidsapp.stats.noise.autoregression import (
     curve_of_log_determinant,
-    fill_stages,
     find_centres,
     find_nearest,
     make_autocovariance,
@@ -198,9 +197,6 @@ def test_the_nearest_centre_is_that_of_all_distances(rng, n_points):
 
 def test_slopes_are_white_where_the_covariance_of_a_few_values_is_the_information():
     partials = np.array([0.4, 0.2, -0.5, 0.1])
-    stages, root = np.zeros((4, 4)), np.empty((4, 4))
-    fill_stages(partials, stages)
-    for slopes, row in zip(np.eye(4), root, strict=True):
-        whiten_slopes(partials, stages, slopes, row)
+    root = whiten_slopes(np.tile(partials[:, None], 4), np.eye(4)).T
     covariance = toeplitz(make_autocovariance(partials)[:4])
     np.testing.assert_allclose(root @ root.T, np.linalg.inv(covariance), rtol=1e-10, atol=1e-12)
