@@ -6,7 +6,7 @@ import pytest
 from nilearn.image import smooth_img
 
 from bidsapp.errors import InputError
-from bidsapp.inputs.images.series import open_series
+from bidsapp.inputs.images.series import BAND, LEAST_SLICE, _make_kernel, open_series, smooth_volume
 from bidsapp.records.maps import Geometry
 
 AFFINE = np.array([[2.0, 0, 0, -10], [0, 3, 0, 5], [0, 0, 2.5, 3], [0, 0, 0, 1]])
@@ -76,6 +76,16 @@ def test_smoothing_goes_by_the_voxel_sizes_of_a_grid_that_is_turned(tmp_path, ge
     expected = smooth_img(nib.load(path), 6.0).get_fdata()[geometry.mask].T
     got = read_all(open_series(path, Geometry(geometry.mask, turned), smoothing_fwhm_mm=6.0))
     np.testing.assert_allclose(got, expected, rtol=SMOOTHING_TOLERANCE)
+
+
+def test_bands_of_a_large_volume_smooth_as_whole_matrices(rng):
+    kernels = tuple(_make_kernel(1.3, (4, size - 3), size)[1] for size in (60, 64, 70))
+    volume = rng.normal(1000, 100, [kernel.shape[1] for kernel in kernels]).astype(np.float32)
+    along_z, along_y, along_x = kernels
+    whole = along_z @ np.matmul(along_y, volume @ along_x.T).reshape(len(volume), -1)
+    assert volume[0].size >= LEAST_SLICE
+    assert len(along_z) > 2 * BAND
+    np.testing.assert_allclose(smooth_volume(volume, kernels), whole, rtol=SMOOTHING_TOLERANCE)
 
 
 def test_slope_and_intercept_give_the_units_of_the_image(tmp_path, geometry, values):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bidsapp.stats.noise.expansion import Expansion, invert_information
 from bidsapp.stats.noise.lagged_design import make_lagged_design
 from bidsapp.stats.noise.time_model import make_time_model
 from bidsapp.stats.noise.uncertainty import assess_noise, weigh_f, weigh_t
@@ -80,3 +81,17 @@ def test_the_unit_of_rows_is_that_of_the_variance(rng, design):
     np.testing.assert_allclose(large[0], 1e18 * plain[0], rtol=1e-9)
     np.testing.assert_allclose(large[1], plain[1], rtol=1e-9)
     np.testing.assert_allclose(large[2], 1e18 * plain[2], rtol=1e-9)
+
+
+def test_a_voxel_too_far_for_the_expansion_has_the_variance_of_its_centre():
+    """Of two rows, so that an inverse with a negative pivot could pass for a variance."""
+    forms = np.zeros((1, 2, 2, 2, 2))
+    forms[0, :, :, 0, 0] = [[2.0, 0.5], [0.5, 1.0]]
+    forms[0, 1, 1, 1, 1] = -100.0
+    sizes, none = np.linalg.inv(forms[..., 0, 0]), np.zeros((1, 1))
+    expansion = Expansion(forms, sizes, sizes, none, none[None], none, none[None])
+    partials = np.array([[0.01], [0.5]])
+    inverse = invert_information(expansion, np.zeros(2, int), partials)
+    near = np.linalg.inv(forms[0, :, :, 0, 0] + np.diag([0.0, -100.0 * 0.01**2]))
+    np.testing.assert_allclose(inverse[..., 0], near, rtol=1e-12)
+    np.testing.assert_array_equal(inverse[..., 1], sizes[0])
