@@ -4,9 +4,11 @@ import json
 import re
 
 import pytest
+from saved_records import fill
 
 from bidsapp.cli.main import main
 from bidsapp.job.resume import describe_settings
+from bidsapp.outputs.saved.participant import SubjectRecord
 
 PIPELINE = {
     "Name": "fMRIPrep",
@@ -80,12 +82,7 @@ def test_complete_results_of_the_same_settings_are_left_out(
 
     out = tmp_path / "out"
     settings = make_settings(parse_arguments([str(bids_dir), str(out), "participant"]))
-    record = {
-        "schema": 1, "kind": "participant", "fingerprint": "", "started": "", "finished": "", "seconds": 1.0,
-        "settings": describe_settings(settings), "versions": {}, "status": status, "subject": "01",
-        "model": {"name": "a", "path": "code/a.json", "automatic": True}, "runs": [], "estimates": [],
-        "warnings": [], "written": {},
-    }  # fmt: skip
+    record = fill(SubjectRecord, {"status": status, "settings": describe_settings(settings), "written": {}})
     (out / "logs").mkdir(parents=True)
     (out / "logs/sub-01_participant.json").write_text(json.dumps(record, default=str))
     (out / "sub-01.html").touch()
