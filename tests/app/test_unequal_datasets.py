@@ -9,6 +9,7 @@ import pytest
 from makers.brain import copy_subjects
 
 from bidsapp.cli import main as cli
+from bidsapp.outputs.describe import describe_estimate
 from bidsapp.participant.fit import Fitted, on_common_rows
 from bidsapp.plan import make_group_plan, make_participant_plan
 from bidsapp.records.maps import EstimateKey, JointEstimate
@@ -150,7 +151,9 @@ def joint(names, values):
     effect = np.array(values, float)[:, None] * np.ones(3)
     covariance = (np.outer(values, values) + np.eye(len(values)))[..., None] * np.ones(3)
     estimate = JointEstimate("f", effect, covariance, 50.0)
-    return Fitted(EstimateKey("n", "run", "f", ()), None, estimate, {"asked": dict.fromkeys(names, 1.0)})
+    key = EstimateKey("n", "run", "f", ())
+    record = describe_estimate(key, estimate, method="run GLM", runs=("1",), asked=dict.fromkeys(names, 1.0))
+    return Fitted(key, None, estimate, record)
 
 
 def test_runs_are_joined_over_the_rows_that_all_of_them_test():
