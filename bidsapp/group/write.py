@@ -215,8 +215,7 @@ class ContrastWriter:
 
     def write_threshold(self, threshold: Threshold) -> ThresholdRecord:
         """Write the maps and tables of a threshold and return its record."""
-        words = THRESHOLDS[threshold.name]
-        clusters = self._result.inference and words.statistic and self._result.inference.clusters
+        words, inference = THRESHOLDS[threshold.name], self._result.inference
         statistic = next(name for name in ("F", "t", "z") if name in self._maps)
         record = ThresholdRecord(
             method=threshold.name,
@@ -226,7 +225,7 @@ class ContrastWriter:
             statistic=statistic,
             cutoff=float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
             scale=threshold.scale,
-            forming=clusters.cutoff if clusters and words.is_formed else None,
+            forming=inference.forming if inference and words.statistic and words.is_formed else None,
             forming_p=self._options.cluster_forming_p if words.is_formed else None,
             reason=threshold.reason,
             warnings=threshold.warnings,

@@ -1,6 +1,6 @@
 """Corrected p-values over several contrasts at once: a family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from bidsapp.inference.tails import find_cutoff, p_from_tail
 from bidsapp.inference.voxels.test import distribution_of
 from bidsapp.records.arrays import Numbers
-from bidsapp.records.maps import ClusterInference, Inference, StatisticInference
+from bidsapp.records.maps import Inference, StatisticInference
 from bidsapp.stats.distributions import to_z
 
 MAXIMUM, HOLM = "maximum over contrasts in each shuffle", "Bonferroni-Holm over contrasts"
@@ -50,12 +50,7 @@ def correct_across(inferences: Sequence[Inference], names: Sequence[str] = ()) -
         for one, statistics, correction in zip(inferences, found, corrections, strict=True):
             statistics[name] = _correct(one, name, correction)
     return [
-        replace(
-            one,
-            statistics=statistics,
-            clusters=_clusters(one, statistics),
-            conventions=one.conventions | conventions,
-        )
+        replace(one, statistics=statistics, conventions=one.conventions | conventions)
         for one, statistics in zip(inferences, found, strict=True)
     ]
 
@@ -114,12 +109,3 @@ def _size(inference: Inference, name: str) -> Numbers:
 def _on_scale(inference: Inference, name: str, values: Numbers) -> Numbers:
     """Return values of a statistic so that contrasts can be compared: heights as z."""
     return to_z(values, distribution_of(inference.test), inference.dof) if name == "height" else values
-
-
-def _clusters(inference: Inference, statistics: Mapping[str, StatisticInference]) -> ClusterInference | None:
-    """Return the clusters with the p-values of their points."""
-    clusters = inference.clusters
-    if clusters is None:
-        return None
-    p = {name: statistics[name].p_fwe[clusters.peak] for name in clusters.p_fwe}
-    return replace(clusters, p_fwe=p)

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from bidsapp.inference.conventions import check_options, describe_conventions, make_space
+from bidsapp.inference.conventions import FORMED, check_options, describe_conventions, make_space
 from bidsapp.inference.engine.batches import make_job
 from bidsapp.inference.engine.budget import check_memory
 from bidsapp.inference.engine.following import AllFollowed, Monitor, follow_all
@@ -24,7 +24,7 @@ from bidsapp.inference.shuffles.make import (
 from bidsapp.inference.shuffles.partition import Partition, drop_fixed, partition_design
 from bidsapp.inference.shuffles.schemes import Scheme, choose_scheme
 from bidsapp.inference.statistics import STATISTICS
-from bidsapp.inference.statistics.clusters import Clusters, find_clusters
+from bidsapp.inference.statistics.clusters import find_clusters
 from bidsapp.inference.statistics.statistic import Space
 from bidsapp.inference.tails import find_cutoff, p_from_tail
 from bidsapp.inference.voxels.grouped import prepare_grouped_test
@@ -34,7 +34,7 @@ from bidsapp.inference.voxels.linear import prepare_linear_test
 from bidsapp.inference.voxels.test import VoxelTest
 from bidsapp.inference.voxels.wilks import prepare_wilks_test
 from bidsapp.records.arrays import Map, Maps, Matrix, Numbers
-from bidsapp.records.maps import ClusterInference, Geometry, Inference, InferenceOptions, StatisticInference
+from bidsapp.records.maps import Geometry, Inference, InferenceOptions, StatisticInference
 
 
 def permute(
@@ -181,11 +181,10 @@ def _prepare(effects: Maps, partition: Partition, nuisance: Matrix, options: Inf
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observed:
-    """The observed map (n_points,), its clusters, and the map of every statistic by its name, signed."""
+    """The observed map (n_points,) and the map of every statistic by its name, signed."""
 
     space: Space
     statistic: Map
-    clusters: Clusters
     enhanced: dict[str, Map]
 
     @property
@@ -208,7 +207,7 @@ def _observe(test: VoxelTest, layout: Layout, geometry: Geometry) -> Observed:
         one.words.name: statistic if one.words.needs == "height" else one.enhance(spatial, clusters, space)
         for one in chosen
     }
-    return Observed(space, statistic, clusters, enhanced)
+    return Observed(space, statistic, enhanced)
 
 
 def _compare(test: VoxelTest, layout: Layout, shown: Observed, followed: AllFollowed) -> Inference:
@@ -218,11 +217,7 @@ def _compare(test: VoxelTest, layout: Layout, shown: Observed, followed: AllFoll
     def p_of(values: Numbers, name: str) -> Numbers:
         return p_from_tail(values, nulls[name], options.tail_approximation)
 
-    found, sizes = shown.clusters, shown.sizes
-    of_clusters = {"extent": found.size.astype(float), "mass": found.mass}
-    p = {name: p_of(values, name) for name, values in of_clusters.items() if name in nulls}
-    sign = found.sign * test.direction
-    clusters = ClusterInference(found.labels, sign, found.size, found.mass, found.peak, p, shown.space.cutoff)
+    sizes = shown.sizes
     return Inference(
         test=test.name,
         dof=test.dof,
@@ -244,6 +239,6 @@ def _compare(test: VoxelTest, layout: Layout, shown: Observed, followed: AllFoll
             )
             for name, null in nulls.items()
         },
-        clusters=clusters if p else None,
+        forming=shown.space.cutoff if set(FORMED) & set(nulls) else None,
         shuffles_digest=shuffles.digest(),
     )

@@ -419,33 +419,6 @@ class StatisticInference:
     cutoff: float = float("nan")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClusterInference:
-    """The clusters of the observed map.
-
-    Attributes
-    ----------
-    labels : ndarray of int32, shape (n_points,)
-        Cluster k holds k, 0 elsewhere; from the largest, both signs in one sequence.
-    sign, size, mass : ndarray, shape (n_clusters,)
-        Of cluster k + 1; sign is +1 or -1, size in points.
-    peak : ndarray of int, shape (n_clusters,)
-        The point with the largest statistic.
-    p_fwe : dict of str to ndarray, shape (n_clusters,)
-        By the name of the statistic ("extent", "mass").
-    cutoff : float
-        The cluster-forming threshold in units of the statistic.
-    """
-
-    labels: Labels
-    sign: Labels
-    size: Labels
-    mass: Numbers
-    peak: Labels
-    p_fwe: dict[str, Numbers]
-    cutoff: float
-
-
 # How the conventions of an inference name a statistic that is not the one of the estimator's map.
 SCORE_T = "t of the subjects' scores"
 SCORE_T2 = "Hotelling's T2 of the subjects' contrasts, as F"
@@ -475,7 +448,9 @@ class Inference:
     p : ndarray, shape (n_points,), or None
         Uncorrected p of each voxel by shuffling.
     statistics : dict of str to StatisticInference
-    clusters : ClusterInference or None
+    forming : float or None
+        The cluster-forming threshold, on the scale that clusters are formed on; None where no statistic is of
+        clusters.
     warnings : tuple of str
         What a reader of the results must know, in sentences.
     conventions : dict
@@ -495,7 +470,7 @@ class Inference:
     smallest_p: float
     p: Map | None
     statistics: dict[str, StatisticInference]
-    clusters: ClusterInference | None
+    forming: float | None
     warnings: tuple[str, ...] = ()
     conventions: Document = field(default_factory=dict)
     shuffles_digest: str = ""

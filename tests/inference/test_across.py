@@ -9,7 +9,7 @@ from scipy import stats
 from bidsapp.inference.across import correct_across
 from bidsapp.inference.permutation import permute
 from bidsapp.inference.pvalues import p_from_null
-from bidsapp.records.maps import ClusterInference, Inference, InferenceOptions, StatisticInference
+from bidsapp.records.maps import Inference, InferenceOptions, StatisticInference
 
 # What the sizes of other statistics are of those of the height.
 FACTORS = {"height": 1.0, "extent": 2.0, "mass": 10.0}
@@ -25,9 +25,6 @@ def make_inference(size, null, *, test="t", dof=(1.0, 8.0), tail="two", digest="
         name: StatisticInference(name, sign * size * k, p_from_null(size * k, null * k), null * k)
         for name, k in FACTORS.items()
     }
-    peak = np.arange(len(size))[::-1]
-    p_of_clusters = {name: statistics[name].p_fwe[peak] for name in ("extent", "mass")}
-    clusters = ClusterInference(peak + 1, *np.ones((3, len(size))), peak, p_of_clusters, 1.0)
     return Inference(
         test=test,
         dof=dof,
@@ -40,7 +37,7 @@ def make_inference(size, null, *, test="t", dof=(1.0, 8.0), tail="two", digest="
         smallest_p=1 / len(null),
         p=None,
         statistics=statistics,
-        clusters=clusters,
+        forming=1.0,
         conventions={"TwoSided": tail == "two" and signed, "Family": "the points of the contrast"},
         shuffles_digest=digest,
     )
@@ -61,8 +58,6 @@ def check(corrected, inference, p_of, name, scale=lambda values: values):
     np.testing.assert_allclose(after.p_fwe, expected, rtol=1e-12)
     reached = [value for value in np.sort(before.null_max) if p_of(scale(np.array([value])))[0] <= 0.05]
     np.testing.assert_equal(after.cutoff, reached[0] if reached else np.nan)
-    if name in corrected.clusters.p_fwe:
-        np.testing.assert_allclose(corrected.clusters.p_fwe[name], expected[corrected.clusters.peak])
 
 
 def draw(rng, test="t"):

@@ -321,7 +321,7 @@ def made_inference(found, p, *, tail="two", **options):
         smallest_p=0.002,
         p=p,
         statistics={found.name: found},
-        clusters=None,
+        forming=None,
         conventions={"Family": "the points of the contrast"},
     )
 

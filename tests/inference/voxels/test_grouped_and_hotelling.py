@@ -343,12 +343,12 @@ def test_degrees_of_freedom_of_several_maps(geometry, rng):
     rows = [[1, -1, 0], [0, 1, -1]]
     plain = permute(data, np.eye(3)[groups], rows, geometry, options)
     assert plain.dof == (4.0, 2 * (12 - 1.0))
-    assert plain.clusters.cutoff == pytest.approx(stats.norm.isf(0.01))
+    assert plain.forming == pytest.approx(stats.norm.isf(0.01))
     assert plain.conventions["Statistic"] == "Wilks' lambda, as Rao's F"
     by_group = permute(data, np.eye(3)[groups], rows, geometry, replace(options, variance_groups=groups))
     assert by_group.dof[0] == 4.0
     assert np.isnan(by_group.dof[1])
-    assert by_group.clusters.cutoff == pytest.approx(stats.norm.isf(0.01))
+    assert by_group.forming == pytest.approx(stats.norm.isf(0.01))
 
 
 def test_one_variance_group_of_several_maps_is_hotellings_test(geometry, rng):
