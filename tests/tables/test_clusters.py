@@ -14,6 +14,7 @@ from scipy.ndimage import center_of_mass, generate_binary_structure, label
 from bidsapp.inference.statistics.clusters import find_clusters
 from bidsapp.records.maps import Geometry
 from bidsapp.tables.clusters import COLUMNS, describe_columns, make_cluster_table
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 XYZ = ["peak_x", "peak_y", "peak_z"]
@@ -153,6 +154,8 @@ def test_every_fixed_column_is_described(two_clusters):
     table = table_of(two_clusters)
     assert set(describe_columns(table.clusters)) == set(table.clusters.columns)
     assert set(describe_columns(table.peaks)) <= set(COLUMNS)
+    # That of a threshold is described with its table, by the words of the threshold.
+    assert not {row.column for row in THRESHOLDS.values()} & set(COLUMNS)
 
 
 @pytest.fixture(scope="module")
