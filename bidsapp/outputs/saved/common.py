@@ -5,7 +5,7 @@ left out of the file where they are None; every other is always there. The texts
 """
 
 from math import nan
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar, cast, dataclass_transform
 
 from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
@@ -28,7 +28,13 @@ Dof: TypeAlias = float | list[int | float | None] | None
 CONFIG = ConfigDict(defer_build=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def saved(kind: type[Value]) -> type[Value]:
+    """Make a class one of what records are made of: immutable, its fields given by name."""
+    return cast(type[Value], dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)(kind))
+
+
+@saved
 class ModelRecord:
     """The model of an analysis; several names and paths are joined by ", ".
 
@@ -50,7 +56,7 @@ class ModelRecord:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class Record:
     """What both kinds have in common.
 

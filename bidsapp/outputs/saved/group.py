@@ -1,12 +1,10 @@
 """The record of a Dataset node."""
 
-from pydantic.dataclasses import dataclass
-
-from bidsapp.outputs.saved.common import CONFIG, Dof, Maybe, Number, Record, Weights
+from bidsapp.outputs.saved.common import Dof, Maybe, Number, Record, Weights, saved
 from bidsapp.records.documents import Document
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class ExcludedRecord:
     """A participant who is left out of a contrast.
 
@@ -22,7 +20,7 @@ class ExcludedRecord:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class EstimandRecord:
     """What is averaged over what.
 
@@ -41,7 +39,7 @@ class EstimandRecord:
     subjects: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class InputRecord:
     """The maps of a participant that enter a contrast.
 
@@ -60,7 +58,7 @@ class InputRecord:
     variance: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class MainThresholdRecord:
     """How the main threshold was chosen.
 
@@ -79,7 +77,7 @@ class MainThresholdRecord:
     words: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class NullRecord:
     """The null distribution of the maximum of a statistic; its cut-off is that of the threshold.
 
@@ -104,7 +102,7 @@ class NullRecord:
     table: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class PermutationRecord:
     """How a contrast was shuffled.
 
@@ -156,7 +154,7 @@ class PermutationRecord:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class ThresholdRecord:
     """What survives a threshold.
 
@@ -225,7 +223,7 @@ class ThresholdRecord:
     peak_effects: Maybe[str] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class GroupContrastRecord:
     """A contrast of a group model; a conjunction has test ``z`` and no effect.
 
@@ -306,7 +304,7 @@ class GroupContrastRecord:
         return next(iter(self.thresholds), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class RegionsRecord:
     """A region-of-interest analysis.
 
@@ -328,7 +326,7 @@ class RegionsRecord:
     table: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class MemberRecord:
     """A row of the design, or a participant who is in none.
 
@@ -353,7 +351,7 @@ class MemberRecord:
     covariates: Document | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class GroupRecord(Record):
     """``logs/task-x_space-y_node-z_group.json``: a Dataset node.
 

@@ -1,12 +1,10 @@
 """The record of a participant."""
 
-from pydantic.dataclasses import dataclass
-
-from bidsapp.outputs.saved.common import CONFIG, Dof, Maybe, Number, Record, Weights
+from bidsapp.outputs.saved.common import Dof, Maybe, Number, Record, Weights, saved
 from bidsapp.records.documents import Document
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class FilesRecord:
     """The input files of a run, null where there is none.
 
@@ -31,7 +29,7 @@ class FilesRecord:
     recordings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class ContrastRecord:
     """A contrast of a run.
 
@@ -50,7 +48,7 @@ class ContrastRecord:
     weights: Weights
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class SkippedRecord:
     """A contrast that a run cannot make.
 
@@ -66,7 +64,7 @@ class SkippedRecord:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class EventRecord:
     """An event as used.
 
@@ -85,7 +83,7 @@ class EventRecord:
     trial_type: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class TissueRecord:
     """What is left in the whitened residuals of a tissue; bands are half the width of 95 % intervals.
 
@@ -113,7 +111,7 @@ class TissueRecord:
     spectrum_band: tuple[Number, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class NoiseCheckRecord:
     """What is left in the whitened residuals of a sample of voxels, and what the right model leaves.
 
@@ -141,7 +139,7 @@ class NoiseCheckRecord:
     groups: dict[str, TissueRecord]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class NoiseRecord:
     """The noise of a run.
 
@@ -178,7 +176,7 @@ class NoiseRecord:
     check: NoiseCheckRecord | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class RunRecord:
     """A run as it was fitted.
 
@@ -265,7 +263,7 @@ class RunRecord:
     vif: dict[str, float | None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class LeftOutRecord:
     """A run that an estimate could have been made from.
 
@@ -281,7 +279,7 @@ class LeftOutRecord:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class EstimateRecord:
     """An estimate of any node of a participant.
 
@@ -336,7 +334,7 @@ class EstimateRecord:
     mask: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+@saved
 class SubjectRecord(Record):
     """``logs/sub-01_participant.json``: a participant.
 
