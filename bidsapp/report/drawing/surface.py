@@ -88,7 +88,8 @@ class _Raster:
 
 
 @lru_cache(maxsize=2)
-def _mesh(name: str, side: str) -> list[np.ndarray]:
+def mesh(name: str, side: str) -> list[np.ndarray]:
+    """Return the arrays of a surface: positions and triangles, or one value a vertex ("sulc")."""
     path = files("nilearn").joinpath(f"datasets/data/fsaverage5/{name}_{side}.gii.gz")
     with path.open("rb") as stream:
         image = nib.GiftiImage.from_bytes(gzip.decompress(stream.read()))
@@ -96,14 +97,14 @@ def _mesh(name: str, side: str) -> list[np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def _positions(side: str) -> Numbers:
+def positions_in_depth(side: str) -> Numbers:
     """Return positions between the white and the pial surface, shape (n_depths, n_vertices, 3)."""
-    white, pial = _mesh("white", side)[0], _mesh("pial", side)[0]
+    white, pial = mesh("white", side)[0], mesh("pial", side)[0]
     return np.stack([white + depth * (pial - white) for depth in DEPTHS])
 
 
 def _sample(values: Numbers, affine: Matrix, side: str) -> Numbers:
-    voxels = (_positions(side) - affine[:3, 3]) / np.diag(affine)[:3]
+    voxels = (positions_in_depth(side) - affine[:3, 3]) / np.diag(affine)[:3]
     sampled = map_coordinates(values, np.moveaxis(voxels, -1, 0), order=0, mode="constant", cval=0.0)
     strongest = np.abs(sampled).argmax(axis=0)
     found: Numbers = sampled[strongest, np.arange(sampled.shape[1])]
@@ -113,7 +114,7 @@ def _sample(values: Numbers, affine: Matrix, side: str) -> Numbers:
 @lru_cache(maxsize=len(VIEWS))
 def _view(side: str, name: str, eye: int) -> _Raster:
     """Return the raster of one view. ``eye`` is +1 from the right: anterior is right in the picture."""
-    vertices, triangles = _mesh("infl", side)
+    vertices, triangles = mesh("infl", side)
     across, up, depth = eye * vertices[:, 1], vertices[:, 2], eye * vertices[:, 0]
     flat = np.stack([across, up], axis=1)
     origin = flat.min(axis=0)
@@ -131,7 +132,7 @@ def _view(side: str, name: str, eye: int) -> _Raster:
     seen = front >= 0
     triangle, which = np.divmod(np.where(seen, front, 0), len(weights))
     corners, share = triangles[triangle].reshape(*shape, 3), weights[which].reshape(*shape, 3)
-    fold = _mesh("sulc", side)[0]
+    fold = mesh("sulc", side)[0]
     shade = 0.7 - 0.28 * np.clip((fold[corners] * share).sum(axis=-1) / 5, -0.7, 1)
     return _Raster(seen.reshape(shape), corners, share, shade)
 

@@ -1,0 +1,84 @@
+"""Linked views in a page: what lies in the page, what in a script file beside it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from bidsapp.records.documents import Document
+from bidsapp.report.drawing.background import Background
+from bidsapp.report.drawing.colours import SLICES
+from bidsapp.report.linked.cortex import pack_cortex
+from bidsapp.report.linked.pack import Parts
+from bidsapp.report.linked.view import PackedView, pack_underlay
+from bidsapp.report.render import render
+
+# What a page may weigh; the rest goes to files beside it.
+MAX_PAGE_BYTES = 6_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinkedViews:
+    """The end of a page with linked views, safe HTML, and the files beside the page: path -> text."""
+
+    html: Markup
+    files: dict[str, str]
+
+
+def lay_out(
+    views: Sequence[tuple[PackedView, str]], underlays: Sequence[Background], *, size: int, cortex: bool
+) -> LinkedViews:
+    """Return what the views of a page need.
+
+    Parameters
+    ----------
+    views : sequence of (PackedView, str)
+        With each the path of a file for it, ending in ``.js``, relative to the page.
+    underlays : sequence of Background
+        The first is drawn at the start.
+    size : int
+        Bytes of the rest of the page.
+    cortex : bool
+        Whether positions are those of the cortex: MNI space.
+    """
+    if not views or not underlays:
+        return LinkedViews(Markup(""), {})
+    inline = Parts()
+    shared = {
+        "colours": SLICES,
+        "underlays": [pack_underlay(under, inline) for under in underlays],
+        "cortex": pack_cortex(inline) if cortex else None,
+    }
+    described, files = [dict(view.description) for view, _ in views], {}
+    size += _bytes(inline.texts)
+    # Maps of all views before the subjects' effects of any.
+    for kind in ("maps", "effects"):
+        for description, (view, path) in zip(described, views, strict=True):
+            texts = getattr(view, kind).texts
+            new = {key: text for key, text in texts.items() if key not in inline.texts}
+            if size + _bytes(new) <= MAX_PAGE_BYTES:
+                inline.texts.update(new)
+                size += _bytes(new)
+            else:
+                beside = path.removesuffix(".js") + f"_{kind}.js"
+                files[beside] = f"linkedParts({_text(new)});\n"
+                description[f"{kind}File"] = beside
+                description[f"{kind}Bytes"] = len(files[beside])
+    html = render(
+        "linked.html",
+        parts=inline.texts,
+        shared=_text(shared),
+        views=[(description["anchor"], _text(description)) for description in described],
+    )
+    return LinkedViews(html, files)
+
+
+def _bytes(texts: dict[str, str]) -> int:
+    return sum(map(len, texts.values()))
+
+
+def _text(document: Document) -> Markup:
+    """Return JSON that is safe inside a script element."""
+    words = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(words.replace("<", "\\u003c").replace("&", "\\u0026"))

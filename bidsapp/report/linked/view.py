@@ -1,0 +1,182 @@
+"""A linked view as a page holds it: its description, and the arrays that it refers to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import zoom
+from scipy.stats import t as student
+
+from bidsapp.records.arrays import Labels, Matrix
+from bidsapp.records.documents import Document
+from bidsapp.records.maps import Geometry
+from bidsapp.report.drawing.background import Background
+from bidsapp.report.drawing.glass import upright
+from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
+from bidsapp.report.linked.cortex import voxels_of_vertices
+from bidsapp.report.linked.pack import (
+    SIZE_STEP,
+    STATISTIC_STEP,
+    Parts,
+    code_counts,
+    code_p,
+    code_rows,
+    code_steps,
+    fine_step,
+)
+
+UNDERLAY_STEP_MM, N_GREYS = 2.0, 48
+PROBABILITY = 0.95
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedView:
+    """The description of a view, the arrays that it is drawn from, and those of the subjects' effects."""
+
+    description: Document
+    maps: Parts
+    effects: Parts
+
+
+def pack_view(view: View) -> PackedView:
+    """Return a view as text."""
+    maps, effects = Parts(), Parts()
+    order, affine, mask = _upright(view.geometry)
+    statistic = view.statistic
+    main = view.rules[0].survives if view.rules else None
+    vertices = voxels_of_vertices(view.geometry, statistic.values, main)
+    place = np.append(np.argsort(order), -1)
+    description = {
+        "anchor": view.anchor,
+        "grid": _grid(mask.shape, affine) | {"mask": maps.add(np.packbits(mask.ravel(), bitorder="little"))},
+        "statistic": _statistic(statistic, order, maps),
+        "limit": view.limit,
+        "position": [float(v) for v in view.position],
+        "words": list(view.words),
+        "rules": [_rule(rule, order, maps) for rule in view.rules],
+        "survivors": maps.add(_bits(view.rules, order)),
+        "effect": view.effect and _effect(view.effect, order, maps),
+        "size": view.size and _size(view.size, order, maps),
+        "atlases": [_atlas(atlas, order, maps) for atlas in view.atlases],
+        "vertices": maps.add(_small(place[vertices] + 1)),
+        "subjects": view.subjects and _subjects(view.subjects, order, effects),
+    }
+    return PackedView(description, maps, effects)
+
+
+def pack_underlay(under: Background, parts: Parts) -> Document:
+    """Return an anatomy as grey levels on a grid of at least 2 mm."""
+    steps = np.diag(under.affine)[:3]
+    values = zoom(under.values, np.minimum(steps / UNDERLAY_STEP_MM, 1.0), order=1)
+    affine = np.diag([*(steps * np.array(under.values.shape) / values.shape), 1.0])
+    affine[:3, 3] = under.affine[:3, 3] + (np.diag(affine)[:3] - steps) / 2
+    levels = np.rint(np.clip(values, 0, 1) * (N_GREYS - 1)).astype(np.uint8)
+    return _grid(levels.shape, affine) | {"name": under.name, "greys": N_GREYS - 1, "map": parts.add(levels)}
+
+
+def _upright(geometry: Geometry) -> tuple[Labels, Matrix, np.ndarray]:
+    """Return the order of the points on an upright grid (axes along x, y, z, ascending), its affine, its mask."""
+    index, affine = upright(geometry.volume(np.arange(geometry.n_points), fill=-1), geometry.affine)
+    mask = index >= 0
+    return index[mask], affine, mask
+
+
+def _grid(shape: Sequence[int], affine: Matrix) -> Document:
+    return {"shape": list(shape), "step": np.diag(affine)[:3].tolist(), "corner": affine[:3, 3].tolist()}
+
+
+def _statistic(statistic: Statistic, order: Labels, parts: Parts) -> Document:
+    curve = statistic.curve
+    null = statistic.null_max
+    return {
+        "name": statistic.name,
+        "dof": statistic.dof,
+        "signed": statistic.signed,
+        "tail": statistic.tail,
+        "map": parts.add(code_steps(statistic.values[order], STATISTIC_STEP), STATISTIC_STEP),
+        "curve": None
+        if curve is None
+        else {"at": curve[:, 0].round(4).tolist(), "logp": np.log10(curve[:, 1]).round(4).tolist()},
+        "nullMax": None if null is None else np.sort(np.abs(null)).round(3).tolist(),
+    }
+
+
+def _rule(rule: Rule, order: Labels, parts: Parts) -> Document:
+    counts = None
+    if rule.p is not None and rule.n_shuffles:
+        counts = code_counts(rule.p[order], rule.n_shuffles)
+    return {
+        "method": rule.method,
+        "title": rule.title,
+        "label": rule.label,
+        "n": int(np.count_nonzero(rule.survives)),
+        "cutoff": rule.cutoff,
+        "shuffles": rule.n_shuffles if counts is not None else None,
+        "p": None if rule.p is None else parts.add(code_p(rule.p[order]) if counts is None else counts),
+    }
+
+
+def _bits(rules: Sequence[Rule], order: Labels) -> np.ndarray:
+    """Return for each voxel the rules that it survives: bit k is rule k."""
+    bits = np.zeros(len(order), np.uint32)
+    for k, rule in enumerate(rules):
+        bits |= rule.survives[order].astype(np.uint32) << np.uint32(k)
+    return bits
+
+
+def _effect(effect: Effect, order: Labels, parts: Parts) -> Document:
+    pair = {"values": effect.values[order], "errors": effect.errors[order]}
+    coded = {key: _fine(values, parts) for key, values in pair.items()}
+    return {"name": effect.name, "unit": effect.unit, "quantile": effect.quantile, **coded}
+
+
+def _size(size: Size, order: Labels, parts: Parts) -> Document:
+    maps = {"values": size.values, "low": size.low, "high": size.high}
+    return {"name": size.name} | {
+        key: parts.add(code_steps(values[order], SIZE_STEP), SIZE_STEP) for key, values in maps.items()
+    }
+
+
+def _fine(values: np.ndarray, parts: Parts) -> Document:
+    step = fine_step(values)
+    return parts.add(code_steps(values, step), step)
+
+
+def _atlas(atlas: Atlas, order: Labels, parts: Parts) -> Document:
+    """Return the labels of an atlas; names of regions without a voxel are left out."""
+    found, regions = np.unique(atlas.regions[order], return_inverse=True)
+    names = ["" if region < 0 else atlas.names[region] for region in found]
+    return {
+        "title": atlas.title,
+        "names": names,
+        "regions": parts.add(_small(regions)),
+        "percent": None if atlas.percent is None else parts.add(atlas.percent[order].astype(np.uint8)),
+    }
+
+
+def _subjects(subjects: Subjects, order: Labels, parts: Parts) -> Document:
+    n = len(subjects.names)
+    rows = code_rows(subjects.values[:, order])
+    return {
+        "names": list(subjects.names),
+        "unit": subjects.unit,
+        "groups": list(subjects.groups),
+        "group": [int(g) for g in subjects.group] or [0] * n,
+        "cells": list(subjects.cells),
+        "cell": [int(c) for c in subjects.cell] or [0] * n,
+        "covariate": None if subjects.covariate is None else [float(x) for x in subjects.covariate],
+        "axis": subjects.axis,
+        "from": subjects.start,
+        "note": subjects.note,
+        "error": rows.error,
+        # Of an interval of a mean of 2, 3, ... values.
+        "quantiles": student.ppf((1 + PROBABILITY) / 2, np.arange(1, max(n, 2))).round(5).tolist(),
+        "codes": parts.add(rows.codes),
+        "start": parts.add(rows.start, rows.step),
+        "span": parts.add(rows.span, rows.step),
+    }
+
+
+def _small(numbers: Labels) -> np.ndarray:
+    """Return numbers from 0 on in as few bytes as they need."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
