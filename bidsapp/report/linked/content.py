@@ -4,10 +4,11 @@ Maps are values of the points of one ``Geometry``, shape (n_points,), NaN where 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bidsapp.records.arrays import Labels, Map, Maps, Mask, Matrix, Numbers
 from bidsapp.records.maps import Geometry
+from bidsapp.report.drawing.background import Background
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,16 +44,16 @@ class Statistic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Effect:
-    """The estimated effect: its name in words, its unit, its standard error and the t of its interval.
+    """The estimated effect: its name in words, its unit, its standard error.
 
-    ``quantile`` None: the degrees of freedom differ between voxels, and there is no interval.
+    ``quantile`` is the t of its interval, a map where the degrees of freedom differ between voxels.
     """
 
     name: str
     unit: str
     values: Map
     errors: Map
-    quantile: float | None
+    quantile: float | Map
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,8 +145,20 @@ class Subjects:
 class View:
     """A contrast as the view shows it.
 
-    ``limit`` is the value of the strongest colour, ``position`` where the cross-hair begins, in mm. The first
-    rule is the main one. ``words`` say what above zero and below zero mean.
+    Attributes
+    ----------
+    limit : float
+        The value of the strongest colour.
+    position : sequence of float
+        Where the cross-hair begins, in mm.
+    underlays : sequence of Background
+        The first is drawn at the start.
+    on_cortex : bool
+        Whether positions are those of the cortex: MNI space.
+    rules : sequence of Rule
+        The first is the main one.
+    words : tuple of str
+        What above and below zero mean.
     """
 
     anchor: str
@@ -153,9 +166,11 @@ class View:
     statistic: Statistic
     limit: float
     position: Sequence[float]
+    underlays: Sequence[Background]
+    on_cortex: bool = True
     rules: Sequence[Rule] = ()
     effect: Effect | None = None
     size: Size | None = None
     atlases: Sequence[Atlas] = ()
     subjects: Subjects | None = None
-    words: Sequence[str] = field(default=("above zero", "below zero"))
+    words: tuple[str, str] = ("above zero", "below zero")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from bidsapp.records.documents import Document
-from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.colours import SLICES
 from bidsapp.report.linked.cortex import pack_cortex
 from bidsapp.report.linked.pack import Parts
-from bidsapp.report.linked.view import PackedView, pack_underlay
+from bidsapp.report.linked.view import PackedView
 from bidsapp.report.render import render
 
 # What a page may weigh; the rest goes to files beside it.
@@ -26,31 +25,25 @@ class LinkedViews:
     files: dict[str, str]
 
 
-def lay_out(
-    views: Sequence[tuple[PackedView, str]], underlays: Sequence[Background], *, size: int, cortex: bool
-) -> LinkedViews:
+def lay_out(views: Sequence[tuple[PackedView, str]], *, size: int) -> LinkedViews:
     """Return what the views of a page need.
 
     Parameters
     ----------
     views : sequence of (PackedView, str)
         With each the path of a file for it, ending in ``.js``, relative to the page.
-    underlays : sequence of Background
-        The first is drawn at the start.
     size : int
         Bytes of the rest of the page.
-    cortex : bool
-        Whether positions are those of the cortex: MNI space.
     """
-    if not views or not underlays:
+    if not views:
         return LinkedViews(Markup(""), {})
     inline = Parts()
     shared = {
         "colours": SLICES,
-        "underlays": [pack_underlay(under, inline) for under in underlays],
-        "cortex": pack_cortex(inline) if cortex else None,
+        "cortex": pack_cortex(inline) if any(view.description["vertices"] for view, _ in views) else None,
     }
-    described, files = [dict(view.description) for view, _ in views], {}
+    described: list[Document] = [dict(view.description) for view, _ in views]
+    files: dict[str, str] = {}
     size += _bytes(inline.texts)
     # Maps of all views before the subjects' effects of any.
     for kind in ("maps", "effects"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import zoom
@@ -43,9 +44,6 @@ def pack_view(view: View) -> PackedView:
     maps, effects = Parts(), Parts()
     order, affine, mask = _upright(view.geometry)
     statistic = view.statistic
-    main = view.rules[0].survives if view.rules else None
-    vertices = voxels_of_vertices(view.geometry, statistic.values, main)
-    place = np.append(np.argsort(order), -1)
     description = {
         "anchor": view.anchor,
         "grid": _grid(mask.shape, affine) | {"mask": maps.add(np.packbits(mask.ravel(), bitorder="little"))},
@@ -58,20 +56,11 @@ def pack_view(view: View) -> PackedView:
         "effect": view.effect and _effect(view.effect, order, maps),
         "size": view.size and _size(view.size, order, maps),
         "atlases": [_atlas(atlas, order, maps) for atlas in view.atlases],
-        "vertices": maps.add(_small(place[vertices] + 1)),
+        "underlays": [_underlay(under, maps) for under in view.underlays],
+        "vertices": _vertices(view, order, maps) if view.on_cortex else None,
         "subjects": view.subjects and _subjects(view.subjects, order, effects),
     }
     return PackedView(description, maps, effects)
-
-
-def pack_underlay(under: Background, parts: Parts) -> Document:
-    """Return an anatomy as grey levels on a grid of at least 2 mm."""
-    steps = np.diag(under.affine)[:3]
-    values = zoom(under.values, np.minimum(steps / UNDERLAY_STEP_MM, 1.0), order=1)
-    affine = np.diag([*(steps * np.array(under.values.shape) / values.shape), 1.0])
-    affine[:3, 3] = under.affine[:3, 3] + (np.diag(affine)[:3] - steps) / 2
-    levels = np.rint(np.clip(values, 0, 1) * (N_GREYS - 1)).astype(np.uint8)
-    return _grid(levels.shape, affine) | {"name": under.name, "greys": N_GREYS - 1, "map": parts.add(levels)}
 
 
 def _upright(geometry: Geometry) -> tuple[Labels, Matrix, np.ndarray]:
@@ -83,6 +72,30 @@ def _upright(geometry: Geometry) -> tuple[Labels, Matrix, np.ndarray]:
 
 def _grid(shape: Sequence[int], affine: Matrix) -> Document:
     return {"shape": list(shape), "step": np.diag(affine)[:3].tolist(), "corner": affine[:3, 3].tolist()}
+
+
+def _underlay(under: Background, parts: Parts) -> Document:
+    levels, affine = _grey_levels(under)
+    return _grid(levels.shape, affine) | {"name": under.name, "greys": N_GREYS - 1, "map": parts.add(levels)}
+
+
+@lru_cache(maxsize=4)
+def _grey_levels(under: Background) -> tuple[np.ndarray, Matrix]:
+    """Return an anatomy as grey levels on a grid of 2 mm or coarser, and its affine."""
+    steps = np.diag(under.affine)[:3]
+    values = zoom(under.values, np.minimum(steps / UNDERLAY_STEP_MM, 1.0), order=1)
+    affine = np.diag([*(steps * np.array(under.values.shape) / values.shape), 1.0])
+    affine[:3, 3] = under.affine[:3, 3] + (np.diag(affine)[:3] - steps) / 2
+    return np.rint(np.clip(values, 0, 1) * (N_GREYS - 1)).astype(np.uint8), affine
+
+
+def _vertices(view: View, order: Labels, parts: Parts) -> Document:
+    """Return 1 + the point of each vertex, 0 for none."""
+    main = view.rules[0].survives if view.rules else None
+    vertices = voxels_of_vertices(view.geometry, view.statistic.values, main)
+    # The last is that of -1.
+    place = np.append(np.argsort(order), -1)
+    return parts.add(_small(place[vertices] + 1))
 
 
 def _statistic(statistic: Statistic, order: Labels, parts: Parts) -> Document:
@@ -127,7 +140,9 @@ def _bits(rules: Sequence[Rule], order: Labels) -> np.ndarray:
 def _effect(effect: Effect, order: Labels, parts: Parts) -> Document:
     pair = {"values": effect.values[order], "errors": effect.errors[order]}
     coded = {key: _fine(values, parts) for key, values in pair.items()}
-    return {"name": effect.name, "unit": effect.unit, "quantile": effect.quantile, **coded}
+    quantile = effect.quantile
+    shown = quantile if isinstance(quantile, float) else _fine(quantile[order], parts)
+    return {"name": effect.name, "unit": effect.unit, "quantile": shown, **coded}
 
 
 def _size(size: Size, order: Labels, parts: Parts) -> Document:

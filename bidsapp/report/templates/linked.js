@@ -61,6 +61,7 @@
 
   // As Python rounds: exact halves to even.
   function fixed(value, digits) {
+    if (!Number.isFinite(value)) return "–";
     const size = Math.abs(value), tie = size * 2 ** (digits + 1), scale = 10 ** digits;
     let rounded = size;
     if (Number.isInteger(tie) && tie % 2) rounded = (2 * Math.round((size * scale) / 2)) / scale;
@@ -73,6 +74,10 @@
     if (p < 0.0001) return "< .0001";
     return p >= 0.9995 ? "1" : fixed(p, p < 0.001 ? 4 : 3).replace(/^0/, "");
   }
+
+  // A stored number as its value; the lowest of its kind is none.
+  const LOWEST = { int16: -32768, int32: -2147483648 };
+  const valueOf = (map, ref, i) => (map[i] === LOWEST[ref.type] ? NaN : map[i] * ref.step);
 
   const digitsOf = (error) => (error > 0 ? clamp(1 - Math.floor(Math.log10(error)), 0, 6) : 3);
   const readable = (name) => name.replaceAll("_", " ");
@@ -217,10 +222,10 @@
     }
 
     async readRest() {
-      const data = this.data, maps = [data.effect?.values, data.effect?.errors, data.size?.values, data.size?.low, data.size?.high];
-      cortex ??= shared.cortex ? readCortex() : null;
+      const data = this.data, quantile = data.effect?.quantile, maps = [data.effect?.values, data.effect?.errors, quantile?.part && quantile, data.size?.values, data.size?.low, data.size?.high];
+      if (data.vertices) cortex ??= readCortex();
       [this.cortex, this.vertices, this.ps, this.maps, this.labels] = await Promise.all([
-        cortex, read(data.vertices),
+        data.vertices && cortex, read(data.vertices),
         Promise.all(data.rules.map((rule) => read(rule.p))), Promise.all(maps.map(read)),
         Promise.all(data.atlases.map((atlas) => Promise.all([read(atlas.regions), read(atlas.percent)]))),
       ]);
@@ -304,7 +309,7 @@
 
     // ---- slices
     async chooseUnder(k) {
-      const under = shared.underlays[k];
+      const under = this.data.underlays[k];
       [this.under, this.grey] = [k, await read(under.map)];
       this.box = AXES.map((_, a) => [under.corner[a] - under.step[a] / 2, under.corner[a] + (under.shape[a] - 0.5) * under.step[a]]);
       const wide = PLANES.map((plane) => this.box[plane.across][1] - this.box[plane.across][0]);
@@ -323,7 +328,7 @@
       canvas.height = Math.round((up[1] - up[0]) * scale);
       const pen = canvas.getContext("2d"), x = (mm) => (mm - across[0]) * scale, y = (mm) => canvas.height - (mm - up[0]) * scale;
       const at = { plane, pen, x, y, scale, sharp, look };
-      this.paint(at, shared.underlays[this.under], true, (cell, pixels, q) => this.paintGrey(cell, pixels, q));
+      this.paint(at, this.data.underlays[this.under], true, (cell, pixels, q) => this.paintGrey(cell, pixels, q));
       const kept = this.paint(at, this.data.grid, false, (cell, pixels, q) => this.paintValue(cell, pixels, q));
       if (kept) this.outline(at, kept);
       this.cross(at, canvas);
@@ -360,7 +365,7 @@
     paintGrey(cell, pixels, q) {
       const level = this.grey[cell];
       if (level > 1) {
-        pixels[q] = pixels[q + 1] = pixels[q + 2] = 30 + (200 * level) / shared.underlays[this.under].greys;
+        pixels[q] = pixels[q + 1] = pixels[q + 2] = 30 + (200 * level) / this.data.underlays[this.under].greys;
         pixels[q + 3] = Math.min(255, 40 * level);
       }
       return 0;
@@ -586,17 +591,26 @@
     }
 
     measures(point) {
-      const { statistic, effect, size } = this.data, [values, errors, sizes, low, high] = this.maps, value = this.value(point);
+      const { statistic, effect, size } = this.data, sizes = this.maps.slice(3), value = this.value(point);
       const sign = !this.signed ? "" : value < 0 ? "negative" : "positive", dof = statistic.dof ? `(${statistic.dof.map((d) => fixed(d, d % 1 ? 1 : 0)).join(", ")})` : "";
       const row = (name, words, soft) => `<tr><th scope="row">${esc(name)}</th><td>${words}${soft ? ` <span class="soft">[${soft}]</span>` : ""}</td></tr>`;
       let rows = row(statistic.name + dof, `<b class="${sign}">${fixed(value, 2)}</b>`);
       if (effect) {
-        const [estimate, error] = [values[point] * effect.values.step, errors[point] * effect.errors.step], digits = digitsOf(error);
-        const span = effect.quantile && error >= 0 ? [-1, 1].map((s) => fixed(estimate + s * effect.quantile * error, digits)).join(", ") : "";
-        rows += row(`${effect.name}${effect.unit ? `, ${effect.unit}` : ""}`, `<b>${fixed(estimate, digits)}</b>`, span);
+        const { y, error, half } = this.estimate(point), digits = digitsOf(error);
+        rows += row(`${effect.name}${effect.unit ? `, ${effect.unit}` : ""}`, `<b>${fixed(y, digits)}</b>`, half >= 0 ? `${fixed(y - half, digits)}, ${fixed(y + half, digits)}` : "");
       }
-      if (size) rows += row(size.name, fixed(sizes[point] * size.values.step, 2), [low, high].map((map) => fixed(map[point] * size.low.step, 2)).join(", "));
+      if (size) {
+        const [middle, low, high] = ["values", "low", "high"].map((key, k) => fixed(valueOf(sizes[k], size[key], point), 2));
+        rows += row(size.name, middle, `${low}, ${high}`);
+      }
       return rows;
+    }
+
+    // The estimate with its standard error and the half of its interval.
+    estimate(point) {
+      const { effect } = this.data, [values, errors, quantiles] = this.maps;
+      const error = valueOf(errors, effect.errors, point), quantile = quantiles ? valueOf(quantiles, effect.quantile, point) : effect.quantile;
+      return { y: valueOf(values, effect.values, point), error, half: quantile * error };
     }
 
     // p of a rule at a voxel: the stored count of shuffles, or the stored digits.
@@ -630,15 +644,13 @@
     }
 
     plot(point) {
-      const subjects = this.data.subjects, { effect } = this.data, [means, errors] = this.maps;
+      const { subjects, effect } = this.data;
       const rows = subjects.names.map((name, k) => ({
         name, y: this.effectOf(k, point), group: subjects.group[k], cell: subjects.cell[k], x: subjects.covariate?.[k],
       })).filter((row) => Number.isFinite(row.y));
       if (!rows.length) return "";
-      const tested = effect && { y: means[point] * effect.values.step, error: errors[point] * effect.errors.step };
-      if (tested) tested.half = tested.error * (effect.quantile ?? 0);
       const kind = subjects.covariate ? "scatter" : subjects.cells.length ? "cells" : "strip";
-      return new Plot(subjects, rows, tested, effect?.name ?? "")[kind]();
+      return new Plot(subjects, rows, effect && this.estimate(point), effect?.name ?? "")[kind]();
     }
 
     // ---- controls
@@ -652,13 +664,13 @@
       this.$(".cut").max = limit;
       this.$(".cut-p-label").hidden = !statistic.curve;
       this.$(".faded").checked = this.faded;
-      shared.underlays.forEach((under, k) => this.$(".under").add(new Option(under.name, k)));
-      this.$(".under-label").hidden = shared.underlays.length < 2;
+      this.data.underlays.forEach((under, k) => this.$(".under").add(new Option(under.name, k)));
+      this.$(".under-label").hidden = this.data.underlays.length < 2;
       this.$(".low").textContent = this.signed ? `${statistic.name} ${fixed(-limit, 1)} ${words[1]}` : `${statistic.name} 0`;
       this.$(".high").textContent = this.signed ? `+${fixed(limit, 1)} ${words[0]}` : fixed(limit, 1);
       const error = this.data.subjects?.error;
-      this.$(".about").textContent = `Voxels are drawn as they were tested, not interpolated; ${shared.cortex ? "the cortex (fsaverage5) shows the strongest value across its thickness; " : ""}` +
-        `anatomy: ${shared.underlays[0].name}.${error === undefined ? "" : ` Subjects' effects are stored in 8 bits (largest error ${fixed(100 * error, 1)} % of the standard deviation between subjects).`}`;
+      this.$(".about").textContent = `Voxels are drawn as they were tested, not interpolated; ${this.data.vertices ? "the cortex (fsaverage5) shows the strongest value across its thickness; " : ""}` +
+        `anatomy: ${this.data.underlays[0].name}.${error === undefined ? "" : ` Subjects' effects are stored in 8 bits (largest error ${fixed(100 * error, 1)} % of the standard deviation between subjects).`}`;
     }
 
     showCut() {
