@@ -14,6 +14,7 @@ from bidsapp.outputs.results import (
     read_subject_results,
 )
 from bidsapp.report.citation import write_citation
+from bidsapp.report.linked.page import lay_out
 from bidsapp.report.render import FigureBook, Section, render, render_page
 from bidsapp.report.sections import (
     about,
@@ -28,7 +29,6 @@ from bidsapp.report.sections import (
     subject_runs,
     subject_summary,
 )
-from bidsapp.report.viewer import render_viewer
 
 SUBJECT_SECTIONS = (
     subject_summary.make_section,
@@ -79,8 +79,10 @@ def write_group_report(output_dir: Path | str) -> Path:
     ]
     lead = group_findings.lead(all_results)
     size = sum(len(section.content) for section in sections)
-    viewer = render_viewer(book.anatomy, book.viewer, size)
-    page = render_page("Group report", lead, sections, book, viewer)
+    views = lay_out(book.views, size=size)
+    for path, text in views.files.items():
+        write_text(Path(output_dir) / path, text)
+    page = render_page("Group report", lead, sections, book, views.html)
     return _write(Path(output_dir), GROUP_REPORT, page, book, failures)
 
 

@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.saved.participant import SkippedRecord
-from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.drawing.svg import Figure
+from bidsapp.report.linked.view import PackedView
 from bidsapp.version import __version__
 
 
@@ -34,14 +34,13 @@ class Section:
 class FigureBook:
     """Collects what a page needs beside its sections.
 
-    The files of its figures, the symbols that the figures share, and the viewer's data (anchor, text) of
-    each contrast with the anatomy behind them.
+    The files of its figures, the symbols that the figures share, and the linked views, each with the path of
+    a file beside the page for what the page has no room for.
     """
 
     files: dict[str, Figure] = field(default_factory=dict)
     symbols: dict[str, str] = field(default_factory=dict)
-    viewer: list[tuple[str, Markup]] = field(default_factory=list)
-    anatomy: Background | None = None
+    views: list[tuple[PackedView, str]] = field(default_factory=list)
 
     def add(self, figure: Figure, path: str, style: str = "") -> Markup:
         """Return a figure as HTML for the page; ``path`` is that of its file."""
@@ -99,10 +98,12 @@ def _environment() -> jinja2.Environment:
 
 
 def show_p(value: float | None) -> str:
-    """Return a p-value as readers expect it."""
+    """Return a p-value as readers expect it: three decimals, four below .001."""
     if value is None or value != value:
         return "n/a"
-    return "< .0001" if value < 0.0001 else f"{value:.4f}".lstrip("0") if value < 1 else "1"
+    if value < 0.0001:
+        return "< .0001"
+    return "1" if value >= 0.9995 else f"{value:.{4 if value < 0.001 else 3}f}".lstrip("0")
 
 
 def by_reason(skipped: Iterable[SkippedRecord]) -> list[tuple[str, list[str]]]:

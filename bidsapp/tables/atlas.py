@@ -19,7 +19,7 @@ from nibabel.spatialimages import SpatialImage
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.images.read import READ_FAULTS
-from bidsapp.records.arrays import Labels, Matrix, Numbers
+from bidsapp.records.arrays import Labels, Map, Matrix, Numbers
 from bidsapp.records.maps import Geometry
 from bidsapp.tables.bundled import BUNDLED
 from bidsapp.tables.clusters import ClusterTable
@@ -92,6 +92,20 @@ class Atlas:
         """Return the (most probable) region of each position in mm, -1 where there is none."""
         voxels = self._voxels(positions)
         return np.where(voxels >= 0, self.regions[voxels], -1)
+
+    def percent_at(self, positions: Matrix) -> Map | None:
+        """Return the percentage of ``regions_at`` at each position, None where the atlas has none."""
+        if self.percent is None:
+            return None
+        voxels = self._voxels(positions)
+        regions = np.where(voxels >= 0, self.regions[voxels], -1)
+        found = np.zeros(len(voxels))
+        for region, (members, percent) in self.percent.items():
+            here = np.flatnonzero(regions == region)
+            if len(members):
+                at = np.minimum(np.searchsorted(members, voxels[here]), len(members) - 1)
+                found[here] = np.where(members[at] == voxels[here], percent[at], 0)
+        return found
 
     def _voxels(self, positions: Matrix) -> Labels:
         """Return the flat voxel index of each position in mm, -1 outside the grid."""

@@ -7,8 +7,10 @@ import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bidsapp.outputs.results import Volume
 from bidsapp.records.arrays import Matrix, Numbers
@@ -18,6 +20,7 @@ from bidsapp.report.drawing.colours import Bytes, code_signed, glass_palette
 from bidsapp.report.drawing.png import picture
 from bidsapp.report.drawing.scale import colour_bar
 
+Value = TypeVar("Value", bound=np.generic)
 # The four views: nilearn's drawing and its fit to MNI space (nilearn.plotting.glass_brain: scale and shift
 # of both axes), the axes shown, and the mm that the view spans.
 VIEWS = {
@@ -63,7 +66,7 @@ def draw_glass_brain(
     return svg.Figure("".join(body), x + bar_width + 4, height, alt, _symbols())
 
 
-def upright(values: Numbers, affine: Matrix) -> tuple[Numbers, Matrix]:
+def upright(values: NDArray[Value], affine: Matrix) -> tuple[NDArray[Value], Matrix]:
     """Return values with axes along x, y, z, all ascending, and the diagonal affine.
 
     Oblique grids are taken as if along the nearest axes; maps of this app in a standard space never are.

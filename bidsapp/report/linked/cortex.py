@@ -18,11 +18,11 @@ def pack_cortex(parts: Parts) -> Document:
     surfaces = [mesh("infl", side) for side in SIDES]
     positions = np.stack([vertices.T for vertices, _ in surfaces])
     folds = np.stack([mesh("sulc", side)[0] for side in SIDES])
-    triangles = [np.diff(faces.T.astype(np.int32), axis=1, prepend=0) for _, faces in surfaces]
-    same = np.array_equal(*triangles)
+    left, right = (np.diff(faces.T.astype(np.int32), axis=1, prepend=0) for _, faces in surfaces)
+    triangles = [left] if np.array_equal(left, right) else [left, right]
     return {
         "positions": parts.add(np.rint(positions / POSITION_STEP_MM).astype(np.int16), POSITION_STEP_MM),
-        "triangles": [parts.add(t.astype(np.int16)) for t in (triangles[:1] if same else triangles)],
+        "triangles": [parts.add(each.astype(np.int16)) for each in triangles],
         "folds": parts.add(np.clip(np.rint(128 + 12 * folds), 0, 255).astype(np.uint8)),
     }
 
@@ -43,7 +43,9 @@ def voxels_of_vertices(geometry: Geometry, values: Map, first: Mask | None) -> L
         places = positions_in_depth(side)
         voxels = np.rint(places @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
         inside = np.all((voxels >= 0) & (voxels < geometry.mask.shape), axis=-1)
-        points = np.where(inside, index[tuple(np.moveaxis(np.where(inside[..., None], voxels, 0), -1, 0))], -1)
+        points = np.where(
+            inside, index[tuple(np.moveaxis(np.where(inside[..., None], voxels, 0), -1, 0))], -1
+        )
         best = np.where(points >= 0, rank[points], -1).argmax(axis=0)
         found.append(points[best, np.arange(points.shape[1])])
     return np.concatenate(found)

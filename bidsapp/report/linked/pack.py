@@ -53,7 +53,7 @@ def code_steps(values: Map, step: float) -> Labels:
     largest = np.max(np.abs(scaled), initial=0.0, where=np.isfinite(scaled))
     kind = np.int16 if largest < np.iinfo(np.int16).max else np.int32
     top = np.iinfo(kind).max
-    coded = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=top, neginf=-top), -top, top).astype(kind)
+    coded: Labels = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=top, neginf=-top), -top, top).astype(kind)
     coded[np.isnan(scaled)] = np.iinfo(kind).min
     return coded
 
@@ -81,7 +81,8 @@ def code_counts(p: Map, n_shuffles: int) -> Labels | None:
     whole = np.rint(counts, where=known, out=np.zeros_like(counts))
     if np.any(np.abs(counts - whole)[known] > COUNT_TOLERANCE) or np.any(whole[known] < 1):
         return None
-    return whole.astype(np.uint16 if n_shuffles < np.iinfo(np.uint16).max else np.uint32)
+    found: Labels = whole.astype(np.uint16 if n_shuffles < np.iinfo(np.uint16).max else np.uint32)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

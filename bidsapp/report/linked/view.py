@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import zoom
 from scipy.stats import t as student
 
-from bidsapp.records.arrays import Labels, Matrix
+from bidsapp.records.arrays import Labels, Mask, Matrix
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.background import Background
@@ -63,7 +63,7 @@ def pack_view(view: View) -> PackedView:
     return PackedView(description, maps, effects)
 
 
-def _upright(geometry: Geometry) -> tuple[Labels, Matrix, np.ndarray]:
+def _upright(geometry: Geometry) -> tuple[Labels, Matrix, Mask]:
     """Return the order of the points on an upright grid (axes along x, y, z, ascending), its affine, its mask."""
     index, affine = upright(geometry.volume(np.arange(geometry.n_points), fill=-1), geometry.affine)
     mask = index >= 0
@@ -171,6 +171,7 @@ def _atlas(atlas: Atlas, order: Labels, parts: Parts) -> Document:
 
 def _subjects(subjects: Subjects, order: Labels, parts: Parts) -> Document:
     n = len(subjects.names)
+    quantiles = np.asarray(student.ppf((1 + PROBABILITY) / 2, np.arange(1, max(n, 2))))
     rows = code_rows(subjects.values[:, order])
     return {
         "names": list(subjects.names),
@@ -185,7 +186,7 @@ def _subjects(subjects: Subjects, order: Labels, parts: Parts) -> Document:
         "note": subjects.note,
         "error": rows.error,
         # Of an interval of a mean of 2, 3, ... values.
-        "quantiles": student.ppf((1 + PROBABILITY) / 2, np.arange(1, max(n, 2))).round(5).tolist(),
+        "quantiles": quantiles.round(5).tolist(),
         "codes": parts.add(rows.codes),
         "start": parts.add(rows.start, rows.step),
         "span": parts.add(rows.span, rows.step),

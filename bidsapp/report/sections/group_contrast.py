@@ -1,7 +1,6 @@
-"""One group contrast: maps, thresholds, viewer, null distributions, effects of subjects, tables."""
+"""One group contrast: maps, thresholds, linked view, null distributions, effects of subjects, tables."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,14 @@ from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.distributions import draw_null
 from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_cut, draw_mosaic
 from bidsapp.report.drawing.surface import draw_surface
+from bidsapp.report.linked.view import pack_view
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.brains import WEAKEST, average_under, draw_brain
 from bidsapp.report.sections.group_design import group_node
 from bidsapp.report.sections.group_findings import contrast_anchor
+from bidsapp.report.sections.linked_view import make_view
 from bidsapp.report.sections.peak_effects import Row, draw_strips, place_key, read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
-from bidsapp.report.viewer import pack_contrast
 
 N_PEAKS, N_CLUSTERS, N_ROWS = 5, 8, 60
 # Pages with more of them show fewer clusters, and stay below 15 MB.
@@ -33,18 +33,13 @@ KNOWN = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak
 
 def make_sections(results: GroupResults, book: FigureBook) -> list[Section]:
     """Return a section for every contrast."""
-    under = anatomy(results)
+    under = anatomies(results)
     return [_Maker(results, book, contrast, under).section() for contrast in results.record.contrasts]
 
 
 def count_words(threshold: ThresholdRecord) -> str:
     """Return how much survives a threshold."""
     return f"{threshold.n_clusters} clusters, {threshold.n_voxels} voxels"
-
-
-def is_plain(threshold: ThresholdRecord) -> bool:
-    """Whether a threshold is a cut-off of its map."""
-    return threshold.scale in (None, threshold.statistic)
 
 
 def in_mni(results: GroupResults) -> bool:
@@ -63,13 +58,25 @@ def anatomy(results: GroupResults) -> Background:
     return found or background.from_volume(results.read_map(record.mask), "analysis mask")
 
 
+def anatomies(results: GroupResults) -> list[Background]:
+    """Return what the linked view can be drawn on: the anatomy of the slices, then the template of MNI space."""
+    first = anatomy(results)
+    others = [background.template()] if in_mni(results) else []
+    return [first, *(under for under in others if under.name != first.name)]
+
+
 class _Maker:
     """Makes the section of one contrast; holds what its parts share."""
 
     def __init__(
-        self, results: GroupResults, book: FigureBook, contrast: GroupContrastRecord, under: Background
+        self,
+        results: GroupResults,
+        book: FigureBook,
+        contrast: GroupContrastRecord,
+        underlays: Sequence[Background],
     ) -> None:
-        self.results, self.book, self.contrast, self.under = results, book, contrast, under
+        self.results, self.book, self.contrast, self.underlays = results, book, contrast, underlays
+        self.under = underlays[0]
         self.mni = in_mni(results)
         self.thresholds = contrast.thresholds
         self.anchor = contrast_anchor(results, contrast)
@@ -85,7 +92,7 @@ class _Maker:
         self.strips = {} if effects is None else draw_strips(results, contrast, effects)
 
     def section(self) -> Section:
-        """Return the whole section; the viewer's data go to the book."""
+        """Return the whole section; what its view needs goes to the book."""
         kept = [self.surviving(threshold) for threshold in self.thresholds]
         content = render(
             "group_contrast.html",
@@ -104,7 +111,7 @@ class _Maker:
             cuts=self._cuts(),
             clusters=self._cluster_pictures(),
         )
-        self._give_to_viewer(kept)
+        self._give_to_view(kept)
         return Section(self.contrast.name, self.anchor, content, level=2)
 
     def surviving(self, threshold: ThresholdRecord) -> Volume:
@@ -118,9 +125,9 @@ class _Maker:
         kept = self.results.read_map(labels).values > 0 if self.results.has(labels) else False
         return Volume(np.where(kept, values, 0), volume.affine)
 
-    def _path(self, kind: str, **more: str) -> str:
-        entities = self.results.record.entities
-        return figure_path(entities, kind, node=group_node(self.results), contrast=self.contrast.name, **more)
+    def _path(self, kind: str, *, extension: str = ".svg", **more: str) -> str:
+        more = {"node": group_node(self.results), "contrast": self.contrast.name, **more}
+        return figure_path(self.results.record.entities, kind, extension=extension, **more)
 
     def _words(self, threshold: ThresholdRecord | None = None) -> str:
         return f"{self.contrast.name}, {threshold.title}" if threshold else self.contrast.name
@@ -254,17 +261,19 @@ class _Maker:
             "atlases": [columns[c] for c in labels if columns.get(c, {}).get("Citation")],
         }
 
-    def _for_viewer(self, threshold: ThresholdRecord) -> ThresholdRecord:
-        """Return a threshold; without its cut-off where that is not one of the map in the viewer."""
-        plain = threshold.statistic == self.statistic and is_plain(threshold)
-        return threshold if plain else replace(threshold, cutoff=None)
-
-    def _give_to_viewer(self, kept: Sequence[Volume]) -> None:
-        pairs = [(self._for_viewer(t), v) for t, v in zip(self.thresholds, kept, strict=True)]
-        start = [0.0, 0.0, 0.0]
+    def _give_to_view(self, kept: Sequence[Volume]) -> None:
+        position = [0.0, 0.0, 0.0]
         if self.peaks is not None and len(self.peaks):
-            start = [self.peaks.iloc[0][f"peak_{axis}"] for axis in "xyz"]
-        strips = {key: strip.inline() for key, strip in self.strips.items()}
-        data = pack_contrast(self.statistic, self.whole, pairs, limit=self.limit, start=start, strips=strips)
-        self.book.viewer.append((self.anchor, data))
-        self.book.anatomy = self.under
+            position = [self.peaks.iloc[0][f"peak_{axis}"] for axis in "xyz"]
+        view = make_view(
+            self.results,
+            self.contrast,
+            anchor=self.anchor,
+            statistic=self.statistic,
+            kept=kept,
+            limit=self.limit,
+            position=position,
+            underlays=self.underlays,
+            on_cortex=self.mni,
+        )
+        self.book.views.append((pack_view(view), self._path("view", extension=".js")))

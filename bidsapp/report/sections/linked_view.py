@@ -1,0 +1,330 @@
+"""The linked view of a group contrast, from its record and maps."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bidsapp.errors import InputError
+from bidsapp.outputs.results import GroupResults, Volume
+from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
+from bidsapp.records.arrays import Map, Maps, Matrix
+from bidsapp.records.maps import Geometry
+from bidsapp.report.drawing.background import Background
+from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
+from bidsapp.report.linked.view import PROBABILITY
+from bidsapp.report.sections.peak_effects import find_groups, read_labels
+from bidsapp.tables.atlas import read_atlases
+
+# Short names of thresholds, for lists; what they are in full is said beside them.
+LABELS = {
+    "maxTFCE": "TFCE, FWE",
+    "maxMass": "cluster mass",
+    "maxSize": "cluster size",
+    "maxT": "height",
+    "fdrBH": "FDR q",
+    "fdrBKY": "adaptive FDR q",
+    "fdrPermutation": "FDR q by shuffling",
+    "holm": "Holm",
+    "bonferroni": "Bonferroni",
+    "rftPeak": "RFT height",
+    "rftSize": "RFT cluster size",
+    "ari": "active share > 0",
+    "uncorrected": "uncorrected",
+}
+N_CURVE = 801
+SMALLEST_P = 1e-300
+
+
+def make_view(
+    results: GroupResults,
+    contrast: GroupContrastRecord,
+    *,
+    anchor: str,
+    statistic: str,
+    kept: Sequence[Volume],
+    limit: float,
+    position: Sequence[float],
+    underlays: Sequence[Background],
+    on_cortex: bool,
+) -> View:
+    """Return what the view of a contrast shows.
+
+    Parameters
+    ----------
+    statistic : str
+        Key of the map that is drawn.
+    kept : list of Volume
+        What survives each threshold of the contrast.
+    limit, position, underlays, on_cortex
+        As of ``View``.
+    """
+    whole = results.read_map(contrast.maps[statistic])
+    inside = (results.read_map(results.record.mask).values > 0) & np.isfinite(whole.values)
+    reader = _Reader(results, contrast, Geometry(inside, whole.affine))
+    values = whole.values[inside]
+    rules = [
+        reader.rule(threshold, volume, statistic)
+        for threshold, volume in zip(contrast.thresholds, kept, strict=True)
+        if not threshold.reason
+    ]
+    subjects = reader.subjects()
+    return View(
+        anchor=anchor,
+        geometry=reader.geometry,
+        statistic=reader.statistic(statistic, values),
+        limit=limit,
+        position=position,
+        underlays=underlays,
+        on_cortex=on_cortex,
+        rules=rules,
+        effect=reader.effect(subjects),
+        size=reader.size(),
+        atlases=reader.atlases() if on_cortex else (),
+        subjects=subjects,
+        words=_words(contrast, subjects),
+    )
+
+
+class _Reader:
+    """Reads the parts of a view of one contrast at the points of one geometry."""
+
+    def __init__(self, results: GroupResults, contrast: GroupContrastRecord, geometry: Geometry) -> None:
+        self.results, self.contrast, self.geometry = results, contrast, geometry
+
+    def at_points(self, path: str) -> Map:
+        """Return a map at the points of the view."""
+        values: Map = self.results.read_map(path).values[self.geometry.mask]
+        return values
+
+    def maps(self, *keys: str) -> list[Map] | None:
+        """Return maps of the contrast, None where one is not there."""
+        paths = [self.contrast.maps.get(key) for key in keys]
+        there = [path for path in paths if self.results.has(path)]
+        return [self.at_points(path) for path in there] if len(there) == len(paths) else None
+
+    def statistic(self, name: str, values: Map) -> Statistic:
+        """Return the map with what p its values have."""
+        contrast = self.contrast
+        tail = contrast.main.tail if contrast.main else "two"
+        dof = _numbers(contrast.dof)
+        top = float(np.max(np.abs(values), initial=1.0))
+        height = next((t for t in contrast.thresholds if t.method == "maxT"), None)
+        null = next((null for null in contrast.nulls or () if null.statistic == "maxT"), None)
+        of_map = height is not None and is_plain(height) and height.statistic == name
+        known = null is not None and of_map and self.results.has(null.table)
+        return Statistic(
+            name,
+            values,
+            dof if name != "z" else None,
+            signed=name != "F",
+            tail=tail,
+            curve=_curve(name, dof, top, two_sided=tail == "two"),
+            null_max=self.results.read_table(null.table)[null.column].to_numpy(float)
+            if known and null
+            else None,
+        )
+
+    def rule(self, threshold: ThresholdRecord, volume: Volume, statistic: str) -> Rule:
+        """Return a threshold with what survives it and its p."""
+        path = self.contrast.maps.get("p") if threshold.method == "uncorrected" else threshold.p_map
+        p, n_shuffles = None, None
+        if self.results.has(path):
+            p = self.at_points(path)
+            if "_stat-logp_" in path:
+                p = 10.0 ** -p.astype(float)
+                n_shuffles = self.contrast.permutation.n_shuffles if self.contrast.permutation else None
+        return Rule(
+            method=threshold.method,
+            title=threshold.title,
+            label=LABELS.get(threshold.method, threshold.title),
+            survives=np.nan_to_num(volume.values[self.geometry.mask]) != 0,
+            p=p,
+            n_shuffles=n_shuffles,
+            cutoff=threshold.cutoff if is_plain(threshold) and threshold.statistic == statistic else None,
+        )
+
+    def effect(self, subjects: Subjects | None) -> Effect | None:
+        """Return the effect with its standard error, None for tests that have none."""
+        found = self.maps("effect", "variance")
+        if found is None:
+            return None
+        name = "contrast"
+        if subjects is not None and subjects.covariate is not None:
+            name = "slope"
+        elif subjects is not None and subjects.start is not None:
+            name = "difference"
+        elif _is_mean(self.contrast):
+            name = "mean"
+        dof = self.maps("dof")
+        share = (1 + PROBABILITY) / 2
+        numbers = _numbers(self.contrast.dof)
+        quantile = (
+            float(stats.t.ppf(share, numbers[0]))
+            if numbers
+            else stats.t.ppf(share, dof[0])
+            if dof
+            else np.nan
+        )
+        errors = np.sqrt(np.maximum(found[1], 0))
+        return Effect(name, self.contrast.units or "", found[0], errors, quantile)
+
+    def size(self) -> Size | None:
+        """Return the standardised effect."""
+        found = self.maps("g", "gLow", "gHigh")
+        return Size("Hedges\u2019 g", *found) if found else None
+
+    def atlases(self) -> list[Atlas]:
+        """Return the labels of the atlases that the tables are labelled with; one that is gone is left out."""
+        positions, found = self.geometry.coordinates(), []
+        for choice in self.results.record.settings.get("group", {}).get("atlas", ()):
+            try:
+                (atlas,) = read_atlases([Path(choice) if "/" in choice else choice])
+            except InputError:
+                continue
+            keys = np.array(sorted(atlas.names))
+            regions = atlas.regions_at(positions)
+            at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
+            index = np.where(keys[at] == regions, at, -1)
+            title = atlas.title.split(" (")[0].split(",")[0]
+            names = [atlas.names[key] for key in keys]
+            found.append(Atlas(title, names, index, atlas.percent_at(positions)))
+        return found
+
+    def subjects(self) -> Subjects | None:
+        """Return the effect of every input, None where their maps are not there or lie on another grid."""
+        inputs, contrast = self.contrast.inputs, self.contrast
+        if not inputs or not all(self.results.has(each.effect) for each in inputs):
+            return None
+        volumes = [self.results.read_map(each.effect) for each in inputs]
+        if any(volume.values.shape != self.geometry.mask.shape for volume in volumes):
+            return None
+        values = np.stack([volume.values[self.geometry.mask] for volume in volumes])
+        labels = read_labels(self.results, contrast)
+        names = [label.split(" ")[0] for label in labels]
+        cells = list(dict.fromkeys(label.split(" ", 1)[1] for label in labels if " " in label))
+        groups = find_groups(self.results, list(dict.fromkeys(names)))
+        group = {subject: k for k, members in enumerate(groups.values()) for subject in members}
+        found = Subjects(
+            names,
+            values,
+            contrast.input_units or "",
+            groups=list(groups),
+            group=[group.get(name, 0) for name in names],
+            cells=cells,
+            cell=[cells.index(label.split(" ", 1)[1]) for label in labels] if cells else (),
+        )
+        covariate = None if cells else self._covariate(names)
+        if covariate is not None:
+            return _over_covariate(found, *covariate, shown=self._shown(covariate[1], names))
+        start = _start(contrast, found)
+        note = "Bars: 95 % intervals of the means"
+        note += ", within subjects (Cousineau-Morey)." if cells else "."
+        return replace(found, start=start, note=note)
+
+    def _covariate(self, names: Sequence[str]) -> tuple[pd.DataFrame, str] | None:
+        """Return the design, a row an input, and the one covariate whose slope is tested; None if none is."""
+        weights, path = self.contrast.weights, self.contrast.design or self.results.record.design
+        if not isinstance(weights, dict) or len(weights) != 1 or not self.results.has(path):
+            return None
+        table = self.results.read_table(path)
+        table = table.set_index(table.columns[0])
+        (column,) = weights
+        if (
+            column not in table
+            or table[column].nunique() <= 2
+            or not set(names) <= set(table.index.astype(str))
+        ):
+            return None
+        return table.loc[list(names)], column
+
+    def _shown(self, column: str, names: Sequence[str]) -> list[float] | None:
+        """Return the values of a covariate as they were given, before any centring; None if not known."""
+        given = {
+            member.label: (member.covariates or {}).get(column) for member in self.results.record.subjects
+        }
+        values = [given.get(name) for name in names]
+        known = [float(v) for v in values if isinstance(v, (int, float))]
+        return known if len(known) == len(values) else None
+
+
+def is_plain(threshold: ThresholdRecord) -> bool:
+    """Whether a threshold is a cut-off of its map."""
+    return threshold.scale in (None, threshold.statistic)
+
+
+def _numbers(dof: float | list[int | float | None] | None) -> tuple[float, ...] | None:
+    """Return degrees of freedom as numbers, None where they differ between voxels."""
+    found = dof if isinstance(dof, list) else [dof]
+    known = [float(value) for value in found if value is not None]
+    return tuple(known) if len(known) == len(found) else None
+
+
+def _curve(name: str, dof: tuple[float, ...] | None, top: float, *, two_sided: bool) -> Matrix | None:
+    at = np.linspace(0, top, N_CURVE)
+    sides = 2 if two_sided and name != "F" else 1
+    if name == "z":
+        p = stats.norm.sf(at)
+    elif dof is None:
+        return None
+    else:
+        p = stats.f.sf(at, *dof) if name == "F" else stats.t.sf(at, *dof)
+    return np.column_stack([at, np.maximum(sides * p, SMALLEST_P)])
+
+
+def _weights_of(contrast: GroupContrastRecord) -> list[tuple[str, str, float]]:
+    """Return (group, cell, weight) of a contrast of one row."""
+    estimand = contrast.estimand
+    if estimand is None or len(estimand.weights) != 1:
+        return []
+    return [(g, c, w) for g, cells in estimand.weights[0].items() for c, w in cells.items()]
+
+
+def _is_mean(contrast: GroupContrastRecord) -> bool:
+    weights = [weight for *_, weight in _weights_of(contrast)]
+    return bool(weights) and abs(sum(weights) - 1) < 1e-6 and min(weights) >= 0
+
+
+def _start(contrast: GroupContrastRecord, subjects: Subjects) -> int | None:
+    """Return the group or cell that a difference of two is counted from, None for any other contrast."""
+    found = _weights_of(contrast)
+    by_group = {g: sum(w for name, _, w in found if name == g) for g in subjects.groups}
+    by_cell = {c: sum(w for _, name, w in found if name == c) for c in subjects.cells}
+    for weights in (by_cell, by_group):
+        if sorted(round(w, 6) for w in weights.values() if w) == [-1, 1]:
+            return next(k for k, weight in enumerate(weights.values()) if weight < 0)
+    return None
+
+
+def _words(contrast: GroupContrastRecord, subjects: Subjects | None) -> tuple[str, str]:
+    if subjects is None or subjects.covariate is None and subjects.start is None:
+        return "above zero", "below zero"
+    if subjects.covariate is not None:
+        return f"rises with {subjects.axis}", f"falls with {subjects.axis}"
+    found = _weights_of(contrast)
+    up, down = ([f"{g} {c}" for g, c, w in found if w * sign > 0] for sign in (1, -1))
+    names = subjects.cells or subjects.groups
+    low = names[subjects.start or 0]
+    high = next((n for n in names if n != low and any(n in words for words in up)), "")
+    return (f"higher in {high}", f"higher in {low}") if high and down else ("above zero", "below zero")
+
+
+def _over_covariate(
+    subjects: Subjects, design: pd.DataFrame, column: str, *, shown: Sequence[float] | None
+) -> Subjects:
+    """Return effects to draw over a covariate, without what the other columns of the design explain."""
+    matrix = design.to_numpy(float)
+    other = [name for name in design.columns if name != column and design[name].nunique() > 1]
+    note = "Line: the tested slope through the mean, with its 95 % band."
+    values: Maps = subjects.values
+    if other:
+        betas = np.linalg.pinv(matrix) @ values
+        places = np.flatnonzero(design.columns.isin(other))
+        rest = matrix[:, places] - matrix[:, places].mean(axis=0)
+        values = values - rest @ betas[places]
+        note += f" Dots: the subjects' effects, adjusted for {', '.join(other)}."
+    covariate = np.asarray(shown if shown is not None else design[column], float)
+    return replace(subjects, values=values, covariate=covariate, axis=column, note=note)
