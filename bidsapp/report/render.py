@@ -103,7 +103,7 @@ def show_p(value: float | None) -> str:
         return "n/a"
     if value < 0.0001:
         return "< .0001"
-    return "1" if value >= 0.9995 else f"{value:.{4 if value < 0.001 else 3}f}".lstrip("0")
+    return "1" if value >= 0.9995 else f"{value:.{4 if value < 0.00095 else 3}f}".lstrip("0")
 
 
 def by_reason(skipped: Iterable[SkippedRecord]) -> list[tuple[str, list[str]]]:

@@ -24,6 +24,7 @@ from bidsapp.tables.peaks import make_peak_effects
 
 SPACE = "MNI152NLin2009cAsym"
 N_VOLUMES, TR = 120, 2.0
+N_SHUFFLES = 64
 HOSTILE = "<script>alert('x')</script> & \"Ä → 語\""
 VERSIONS = {"taskglm": "0.1.0", "python": "3.12.1", "numpy": "2.4.6", "scipy": "1.17.1", "nilearn": "0.14.1"}
 
@@ -300,8 +301,10 @@ class Example:
         t = mean / np.sqrt(variance)
         p = 2 * norm.sf(np.abs(t) * 0.8)
         z = np.sign(t) * norm.isf(p / 2)
-        logp = np.clip(np.abs(z) / 3, 0, 3)
-        stats = {"effect": mean, "variance": variance, "t": t, "z": z, "p": p, "g": t / np.sqrt(n)}
+        p_fwe = np.clip(np.rint(N_SHUFFLES * np.exp(1 - np.abs(z))), 1, N_SHUFFLES) / N_SHUFFLES
+        g = t / np.sqrt(n)
+        stats = {"effect": mean, "variance": variance, "t": t, "z": z, "p": p, "g": g}
+        stats |= {"gLow": g - 1, "gHigh": g + 1}
         maps = {
             s: self.put(names.map_path(entities, node=node, contrast=name, stat=s), v)
             for s, v in stats.items()
@@ -314,9 +317,16 @@ class Example:
             "bonferroni": ("Bonferroni", 4.4, None),
             "maxSize": ("Family-wise error, cluster size", None, 3.09),
         }
-        chosen = {"z": z, "t": t, "effect": mean, "g": stats["g"], "p": p, "p_fwe": 10.0**-logp}
+        chosen = {"z": z, "t": t, "effect": mean, "g": g}
+        own = {
+            "maxT": {"p_fwe": p_fwe},
+            "uncorrected": {"p": p},
+            "fdr": {"q": np.minimum(20 * p, 1)},
+            "bonferroni": {},
+            "maxSize": {"p_fwe": np.minimum(2 * p_fwe, 1)},
+        }
         thresholds = [
-            self.threshold(method, rule, chosen, (name, entities, node), stack)
+            self.threshold(method, rule, (chosen, own[method]), (name, entities, node), stack)
             for method, rule in rules.items()
         ]
         null = names.table_path(entities, "nullmax", node=node, contrast=name)
@@ -359,18 +369,19 @@ class Example:
                 }
             ],
             "permutation": {
-                "n_shuffles": 64,
+                "n_shuffles": N_SHUFFLES,
                 "exact": True,
                 "scheme": "sign flips",
                 "seed": 0,
-                "n_distinct": 64,
+                "n_distinct": N_SHUFFLES,
             },
         }
 
     def threshold(self, method, rule, maps, where, stack):
         title, cutoff, forming = rule
         name, entities, node = where
-        z = maps["z"]
+        shared, own = maps
+        maps, z = {"z": shared["z"]} | own | shared, shared["z"]
         surviving = np.abs(z) > (cutoff or forming)
         table = make_cluster_table(
             maps, surviving, stack.geometry, measures={"p_fwe_size": lambda i: 1 / (1 + len(i))}
@@ -406,6 +417,7 @@ class Example:
             "scale": "z" if cutoff else "size",
             "reason": "",
             "peak_effects": effects,
+            "p_map": self.put_p(own, entities, options),
             "forming": forming,
             "n_voxels": int(surviving.sum()),
             "n_clusters": len(clusters),
@@ -414,6 +426,15 @@ class Example:
             "peaks": paths["peaks"],
             "labels": labels,
         }
+
+    def put_p(self, own, entities, where):
+        """Write the p or q of a threshold as the group stage does; return its path, None where it has none."""
+        stat = {"p_fwe": "logp", "q": "q"}.get(next(iter(own), None))
+        if stat is None:
+            return None
+        (values,) = own.values()
+        path = names.map_path(entities, stat=stat, **where)
+        return self.put(path, -np.log10(values) if stat == "logp" else values)
 
 
 def blob(positions, centre, width=14.0):

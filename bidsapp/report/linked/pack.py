@@ -15,6 +15,8 @@ from bidsapp.records.documents import Document
 STATISTIC_STEP, SIZE_STEP, P_STEPS = 0.001, 0.01, 10_000
 # A share of shuffles may be this far from a whole count, from its storage as -log10 in float32.
 COUNT_TOLERANCE = 0.1
+# Where p has four digits: what has three, .001 or more.
+FOUR_DIGITS = 0.00095
 NONE_8, TOP_8 = 255, 254
 
 
@@ -68,8 +70,9 @@ def code_p(p: Map) -> Labels:
 
     0 is less than .0001, the largest number is none.
     """
-    known = np.nan_to_num(np.asarray(p, float), nan=1.0)
-    printed = np.where(known < 0.001, np.rint(known * P_STEPS), np.rint(known * P_STEPS / 10) * 10)
+    # Longer than p: a product that is rounded to a half would be rounded otherwise than p itself.
+    known = np.nan_to_num(np.asarray(p, float), nan=1.0).astype(np.longdouble)
+    printed = np.where(known < FOUR_DIGITS, np.rint(known * P_STEPS), np.rint(known * P_STEPS / 10) * 10)
     printed[known < 1 / P_STEPS] = 0
     return np.where(np.isnan(p), np.iinfo(np.uint16).max, printed).astype(np.uint16)
 

@@ -44,7 +44,7 @@ def lay_out(views: Sequence[tuple[PackedView, str]], *, size: int) -> LinkedView
     }
     described: list[Document] = [dict(view.description) for view, _ in views]
     files: dict[str, str] = {}
-    size += _bytes(inline.texts)
+    size += _bytes(inline.texts) + sum(len(_text(document)) for document in (shared, *described))
     # Maps of all views before the subjects' effects of any.
     for kind in ("maps", "effects"):
         for description, (view, path) in zip(described, views, strict=True):

@@ -72,7 +72,7 @@
   function wordsOfP(p) {
     if (p === null) return "–";
     if (p < 0.0001) return "< .0001";
-    return p >= 0.9995 ? "1" : fixed(p, p < 0.001 ? 4 : 3).replace(/^0/, "");
+    return p >= 0.9995 ? "1" : fixed(p, p < 0.00095 ? 4 : 3).replace(/^0/, "");
   }
 
   // A stored number as its value; the lowest of its kind is none.
