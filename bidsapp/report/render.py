@@ -123,5 +123,6 @@ def first_regions(label: object, n: int = 3) -> str:
 
 
 def _include_raw(name: str) -> Markup:
-    """Return a file of the templates folder as it is: style and script of the package itself."""
-    return Markup(files("bidsapp.report").joinpath("templates", name).read_text(encoding="utf-8"))
+    """Return a file of the templates folder without its indents: style and script of the package itself."""
+    text = files("bidsapp.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return Markup("\n".join(line.strip() for line in text.splitlines()))

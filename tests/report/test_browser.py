@@ -1,94 +1,41 @@
-"""The pages in headless Chromium, from file://, with the network off."""
+"""The pages in headless Chromium: they fit, read without scripts, and the linked view does what it says."""
 
 import shutil
-from io import BytesIO
 
 import numpy as np
+import pandas as pd
 import pytest
-from PIL import Image
+from linked_pages import READY_MS, count, enter, number, picture, place, settle, start
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader",
-]  # fmt: skip
+from bidsapp.report.pages import write_group_report
+
 PAGES = ("sub-01.html", "group.html", "index.html")
 WIDTHS = (1280, 400)
-READY_MS = 60_000
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+ROWS = "section:has(.linked) >> nth=0 >> tr[data-x]"
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page that was opened, what it asked for and what it complained about."""
-
-    def __init__(self, browser, path, *, width=1280, scripts=True):
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, java_script_enabled=scripts, offline=True
-        )
-        self.page, self.requests, self.faults = self.context.new_page(), [], []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("console", self.listen)
-        self.page.goto(path.as_uri())
-
-    def listen(self, message):
-        if message.type == "error":
-            self.faults.append(message.text)
-
-    def outside(self):
-        """Return the requests that left the page: neither itself nor data in it."""
-        return [url for url in self.requests[1:] if not url.startswith(("data:", "blob:"))]
+def viewer(open_page, output_folder):
+    """The group page with its first view drawn; the tests leave it in any state."""
+    visited = open_page(output_folder / "group.html")
+    start(visited.page)
+    visited.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    return visited
 
 
 @pytest.fixture
-def visit(browser):
-    opened = []
-
-    def open_page(path, **options):
-        opened.append(Visit(browser, path, **options))
-        return opened[-1]
-
-    yield open_page
-    for each in opened:
-        each.context.close()
-
-
-@pytest.fixture(scope="module")
-def viewer(browser, output_folder):
-    """The group page with the viewer open on the first contrast; the tests leave it in any state."""
-    visited = Visit(browser, output_folder / "group.html")
-    visited.page.click(".explore .open >> nth=0")
-    visited.page.wait_for_selector(".viewer[data-ready]", timeout=READY_MS)
-    yield visited
-    visited.context.close()
-
-
-def pixels_of_canvas(page):
-    """Return what the canvas shows, shape (n, 3)."""
-    picture = Image.open(BytesIO(shot(page))).convert("RGB")
-    return np.asarray(picture).reshape(-1, 3).astype(int)
-
-
-def shot(page):
-    """Return the bytes of a picture of the viewer's canvas."""
-    page.wait_for_timeout(300)
-    return page.locator(".viewer canvas").screenshot()
+def page(viewer):
+    """That page with the main threshold chosen again."""
+    enter(viewer.page, ".rule", "change", "0")
+    return viewer.page
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
 def test_page_loads_without_faults_asks_for_nothing_and_fits_the_window(visit, output_folder, name, width):
     visited = visit(output_folder / name, width=width)
+    if name == "group.html":
+        start(visited.page)
     visited.page.wait_for_timeout(200)
     assert visited.faults == []
     assert visited.outside() == []
@@ -110,94 +57,304 @@ def test_captions_of_wide_tables_are_read_without_scrolling(visit, output_folder
 def test_page_reads_without_scripts(visit, output_folder, name):
     page = visit(output_folder / name, scripts=False).page
     assert page.locator("svg.figure:visible").count() > 3
-    assert page.locator(".explore:visible").count() == 0
+    assert page.locator("canvas:visible, .linked select:visible").count() == 0
     assert page.locator("table:visible").count() >= 1
+    if name == "group.html":
+        assert page.locator(".linked-still svg.figure:visible").count() >= 2
 
 
 def test_hostile_names_run_nothing(visit, hostile_folder):
     visited = visit(hostile_folder / "group.html")
     visited.page.on("dialog", lambda dialog: visited.faults.append(dialog.message))
-    visited.page.click(".explore .open >> nth=2")
-    visited.page.wait_for_selector(".viewer[data-ready]", timeout=READY_MS)
+    start(visited.page, 2)
     assert visited.faults == []
     assert visited.page.locator("script[src]").count() == 0
 
 
-def test_viewer_draws_anatomy_and_map(viewer):
-    pixels = pixels_of_canvas(viewer.page)
-    grey = (np.ptp(pixels, axis=1) < 12) & (pixels.max(axis=1) > 60)
-    orange = (pixels[:, 0] - pixels[:, 2] > 60) & (pixels[:, 0] > 120)
-    assert grey.mean() > 0.05
-    assert orange.sum() > 20
+def test_view_draws_anatomy_map_and_cortex(viewer):
+    for selector in (".plane.x canvas", ".plane.y canvas", ".plane.z canvas", ".surface"):
+        pixels = picture(viewer.page, selector).reshape(-1, 4)
+        rgb, opaque = pixels[:, :3], pixels[:, 3] > 200
+        grey = (np.ptp(rgb, axis=1) < 12) & (rgb.max(axis=1) > 60) & opaque
+        orange = (rgb[:, 0] - rgb[:, 2] > 60) & (rgb[:, 0] > 120) & opaque
+        assert grey.mean() > 0.05, selector
+        assert orange.sum() > 20, selector
     assert viewer.faults == []
     assert viewer.outside() == []
 
 
-def test_slider_changes_the_view_and_the_count(viewer):
-    page = viewer.page
-    before, counted = shot(page), page.text_content(".viewer output")
-    page.evaluate(
-        "() => { const s = document.querySelector('.viewer input'); s.value = s.max * 0.9;"
-        " s.dispatchEvent(new Event('input', {bubbles: true})); }"
+def test_slices_share_one_scale(page):
+    sizes = [page.locator(f".linked-live .plane.{axis} canvas").first.bounding_box() for axis in "xyz"]
+    assert sizes[1]["height"] == pytest.approx(sizes[0]["height"], abs=1.5)
+    assert sizes[2]["width"] == pytest.approx(sizes[1]["width"], abs=1.5)
+    assert sizes[2]["height"] == pytest.approx(sizes[0]["width"], abs=1.5)
+
+
+def test_slider_sets_an_own_threshold_in_the_unit_of_the_statistic_and_in_p(page):
+    before, counted = picture(page), count(page)
+    enter(page, ".cut", "input", "1.96")
+    assert page.locator(".linked-live .rule").first.input_value() == "-1"
+    assert count(page) > counted
+    assert not np.array_equal(picture(page), before)
+    assert number(page.locator(".linked-live .cut-p").first.input_value()) == pytest.approx(0.05, abs=0.001)
+    enter(page, ".cut-p", "change", ".001")
+    assert number(page.locator(".linked-live .cut-value").first.input_value()) == pytest.approx(
+        3.29, abs=0.01
     )
-    assert shot(page) != before
-    assert page.text_content(".viewer output") != counted
+    more = count(page)
+    enter(page, ".cut-value", "change", "5")
+    assert count(page) < more
+    assert "z| ≥ 5.00, uncorrected p < .0001" in page.locator(".linked-live .count").first.text_content()
 
 
-def test_method_changes_the_view(viewer):
-    page = viewer.page
-    before = shot(page)
-    page.select_option(".viewer .methods", label="Family-wise error, cluster size")
-    assert shot(page) != before
+def test_counts_of_the_thresholds_are_those_of_the_page(page):
+    options = page.locator(".linked-live .rule").first.locator("option").all_text_contents()
+    rows = page.locator("section:has(.linked) >> nth=0 >> table.rules tbody tr")
+    told = [int(rows.nth(k).locator("td").nth(1).text_content()) for k in range(rows.count())]
+    assert len(told) == len(options) - 1
+    for k, n in enumerate(told):
+        enter(page, ".rule", "change", str(k))
+        assert count(page) == n
+        assert f"({n} voxel" in options[k]
 
 
-def test_count_in_the_viewer_is_that_of_the_table(viewer):
-    page = viewer.page
-    for title in ("Bonferroni", "Family-wise error, cluster size"):
-        page.select_option(".viewer .methods", label=title)
-        shown = int(page.text_content(".viewer output").split(":")[-1].split()[0])
-        caption = page.locator("figcaption", has_text=title).first.text_content()
-        assert f"{shown} voxels in" in caption
+def test_panel_has_what_the_table_has_for_every_row(page):
+    rows, compared = page.locator(ROWS), 0
+    for k in range(rows.count()):
+        row = rows.nth(k)
+        table = row.locator("xpath=ancestor::table")
+        heads = [words.strip() for words in table.locator("thead th").all_text_contents()]
+        cells = [words.strip() for words in row.locator("th, td").all_text_contents()]
+        told = dict(zip(heads, cells, strict=True))
+        row.locator("button.jump").click()
+        settle(page)
+        assert place(page) == [float(row.get_attribute(f"data-{axis}")) for axis in "xyz"]
+        method = table.get_attribute("data-method")
+        assert page.locator(".linked-live .rule").first.evaluate("s => s.selectedIndex") >= 0
+        shown = page.locator(f".linked-live .rules-here [data-method={method}] .p").first.text_content()
+        p = next((told[name] for name in ("p fwe", "q", "p") if name in told), None)
+        if p is not None:
+            assert shown == p, (method, k)
+            compared += 1
+        measures = page.locator(".linked-live .measures").first.locator("tr")
+        panel = {r.locator("th").text_content(): r.locator("td") for r in measures.all()}
+        assert number(panel["z"].text_content()) == pytest.approx(number(told["z"]), abs=0.051)
+        effect = next(cell for name, cell in panel.items() if name.startswith("effect"))
+        assert number(effect.locator("b").text_content()) == pytest.approx(number(told["effect"]), rel=0.02)
+    assert compared > 10
 
 
-def test_click_on_a_row_moves_the_cross_hair_there(viewer):
-    page = viewer.page
-    row = page.locator("section.level-2 table.peaks tr[data-x]:visible").nth(2)
-    before, place = shot(page), [float(row.get_attribute(f"data-{axis}")) for axis in "xyz"]
-    row.click()
-    page.wait_for_timeout(300)
-    read = page.text_content(".viewer .readout").replace("−", "-").split(" mm")[0]
-    assert [float(v) for v in read.split(",")] == pytest.approx(place, abs=1)
-    assert shot(page) != before
-    assert "Effect of each subject" in page.inner_html(".viewer .strip")
+def test_row_chooses_the_threshold_of_its_table(page):
+    table = page.locator("section:has(.linked) >> nth=0 >> table.peaks").nth(1)
+    table.locator("button.jump").first.click()
+    settle(page)
+    chosen = page.locator(".linked-live .rule").first.evaluate("s => s.selectedOptions[0].textContent")
+    assert "uncorrected" in chosen
+    assert table.locator("tr.chosen").count() == 1
 
 
-def test_row_of_another_contrast_moves_the_viewer_there(viewer):
-    page = viewer.page
-    section = page.locator("section.level-2").nth(1)
+def test_row_of_another_contrast_starts_its_view(visit, output_folder):
+    page = visit(output_folder / "group.html").page
+    section = page.locator("section:has(.linked)").nth(1)
     section.locator("table.clusters button.jump:visible").first.press("Enter")
-    page.wait_for_function("document.querySelector('.viewer').dataset.ready.endsWith('-2')", timeout=READY_MS)
-    assert section.locator(".viewer").count() == 1
+    page.wait_for_function("document.querySelectorAll('.linked')[1].dataset.ready", timeout=READY_MS)
+    assert section.locator(".linked-live").count() == 1
 
 
-def test_keys_move_the_cross_hair(viewer):
-    page = viewer.page
-    before = page.text_content(".viewer .readout")
-    page.focus(".viewer canvas")
-    page.keyboard.press("PageUp")
-    page.keyboard.press("PageUp")
-    page.wait_for_timeout(200)
-    assert page.text_content(".viewer .readout") != before
+def test_click_in_a_slice_moves_everything_there(page):
+    box = page.locator(".linked-live .plane.z canvas").first.bounding_box()
+    page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])
+    settle(page)
+    first, before = place(page), picture(page, ".plane.x canvas")
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"])
+    settle(page)
+    second = place(page)
+    assert second[0] - first[0] == pytest.approx(0.4 * 162, abs=12)
+    assert second[1] < first[1]
+    assert second[2] == first[2]
+    assert not np.array_equal(picture(page, ".plane.x canvas"), before)
 
 
-def test_without_webgl_the_page_says_so(browser, visit, output_folder):
-    visited = visit(output_folder / "group.html")
-    visited.page.evaluate("HTMLCanvasElement.prototype.getContext = () => null")
-    visited.page.click(".explore .open >> nth=0")
-    visited.page.wait_for_function(
-        "document.querySelector('.viewer .state').textContent.includes('cannot run')"
+def test_keys_move_the_cross_hair_by_voxels(page):
+    canvas = page.locator(".linked-live .plane.y canvas").first
+    start_at = place(page)
+    canvas.focus()
+    for key, axis, by in (
+        ("ArrowRight", 0, 8),
+        ("ArrowUp", 2, 8),
+        ("PageUp", 1, 8),
+        ("Shift+ArrowLeft", 0, -32),
+    ):
+        page.keyboard.press(key)
+        settle(page)
+        start_at[axis] += by
+        assert place(page) == start_at
+
+
+def test_brackets_go_through_the_peaks_and_slash_to_the_coordinate(page):
+    page.locator(".linked-live .plane.y canvas").first.focus()
+    page.keyboard.press("]")
+    settle(page)
+    first = place(page)
+    page.keyboard.press("]")
+    settle(page)
+    assert place(page) != first
+    page.keyboard.press("[")
+    settle(page)
+    assert place(page) == first
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.className").startswith("at-x")
+    page.keyboard.type("8 -64 0")
+    page.keyboard.press("Enter")
+    settle(page)
+    assert place(page) == [8, -64, 0]
+
+
+def test_coordinate_is_typed_and_a_place_outside_is_said_to_be_untested(page):
+    enter(page, ".at-x", "change", "-38, -22, 52")
+    assert place(page) == pytest.approx([-38, -22, 52], abs=4)
+    enter(page, ".at-y", "change", "600")
+    assert "outside the tested voxels" in page.locator(".linked-live .region").first.text_content()
+    assert page.locator(".linked-live .rules-here div").count() == 0
+    enter(page, ".at-y", "change", "−22")
+    assert page.locator(".linked-live .rules-here div").count() == 5
+
+
+def test_click_on_the_cortex_moves_the_cross_hair_and_dragging_turns_it(page):
+    page.locator(".linked-live .cortex-bar button[data-view=outside]").first.click()
+    settle(page)
+    box = page.locator(".linked-live .surface").first.bounding_box()
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.4 * box["height"])
+    settle(page)
+    left, before = place(page), picture(page, ".surface")
+    assert left[0] < 0
+    assert page.locator(".linked-live .far").first.text_content() == ""
+    page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.4 * box["height"])
+    settle(page)
+    assert place(page)[0] > 0
+    here = place(page)
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.6 * box["height"], steps=4)
+    page.mouse.up()
+    settle(page)
+    assert place(page) == here
+    assert not np.array_equal(picture(page, ".surface"), before)
+
+
+def test_buttons_and_arrows_turn_the_cortex(page):
+    seen = set()
+    for view in ("outside", "inside", "above", "below", "back", "front"):
+        page.locator(f".linked-live .cortex-bar button[data-view={view}]").first.click()
+        settle(page)
+        seen.add(picture(page, ".surface").tobytes())
+    page.locator(".linked-live .surface").first.focus()
+    page.keyboard.press("ArrowLeft")
+    settle(page)
+    seen.add(picture(page, ".surface").tobytes())
+    assert len(seen) == 7
+
+
+def coloured(page):
+    pixels = picture(page)
+    return int(((np.ptp(pixels[..., :3], axis=-1) > 60) & (pixels[..., 3] > 0)).sum())
+
+
+def test_opacity_and_what_is_below_the_threshold_are_choices(page):
+    page.locator(ROWS).first.locator("button.jump").click()
+    settle(page)
+    enter(page, ".faded", "change", False)
+    alone = coloured(page)
+    assert alone > 0
+    enter(page, ".opacity", "input", "0.2")
+    assert coloured(page) < alone
+    enter(page, ".opacity", "input", "1")
+    assert coloured(page) == alone
+    before = picture(page)
+    enter(page, ".faded", "change", True)
+    assert not np.array_equal(picture(page), before)
+
+
+def test_effects_of_the_subjects_are_those_of_the_table(page, output_folder):
+    table = next((output_folder / "group").glob("*incongruent*maxT_effects.tsv"))
+    known = pd.read_csv(table, sep="\t").iloc[0]
+    enter(page, ".at-x", "change", " ".join(str(known[f"peak_{axis}"]) for axis in "xyz"))
+    page.wait_for_selector(".linked-live .plot .dot", timeout=READY_MS)
+    told = dict(
+        words.split(": ") for words in page.locator(".linked-live .plot .dot title").all_text_contents()
     )
+    subjects = [name for name in known.index if name.startswith("sub-")]
+    assert sorted(told) == subjects
+    spread = np.std(known[subjects].astype(float), ddof=1)
+    for name in subjects:
+        assert number(told[name]) == pytest.approx(known[name], abs=0.02 * spread + 0.0006)
+
+
+def test_atlases_are_named_at_the_cross_hair(page):
+    enter(page, ".at-x", "change", "-38 -22 52")
+    assert "Postcentral L" in page.locator(".linked-live .atlases").first.text_content()
+
+
+def test_screen_readers_are_told_where_the_cross_hair_is(page):
+    enter(page, ".at-x", "change", "-38 -22 52")
+    page.wait_for_function("document.querySelector('.linked-live .live').textContent.includes('z ')")
+    assert page.get_attribute(".linked-live .live", "aria-live") == "polite"
+
+
+@pytest.fixture(scope="module")
+def crowded_folder(output_folder, tmp_path_factory):
+    """The same results in a page that has no room for the subjects' effects."""
+    folder = tmp_path_factory.mktemp("crowded") / "out"
+    shutil.copytree(output_folder, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bidsapp.report.linked.page.MAX_PAGE_BYTES", 0)
+        write_group_report(folder)
+    return folder
+
+
+def test_data_beside_the_page_are_read_at_the_first_click(visit, crowded_folder):
+    visited = visit(crowded_folder / "group.html")
+    page = visited.page
+    start(page)
+    assert "read at the first click" in page.locator(".linked-live .plot-note").first.text_content()
+    page.locator(ROWS).first.locator("button.jump").click()
+    page.wait_for_selector(".linked-live .plot .dot", timeout=READY_MS)
     assert visited.faults == []
+    assert all(url.startswith("file:") and url.endswith(".js") for url in visited.outside())
+
+
+def test_page_says_what_is_missing_beside_it(visit, crowded_folder, tmp_path):
+    shutil.copy(crowded_folder / "group.html", tmp_path / "group.html")
+    page = visit(tmp_path / "group.html").page
+    page.locator(".linked").first.scroll_into_view_if_needed()
+    page.wait_for_selector(".linked-failed", timeout=READY_MS)
+    assert "_view_maps.js is not beside this page" in page.locator(".linked-failed").first.text_content()
+    assert page.locator(".linked-still svg.figure:visible").count() >= 2
+
+
+def test_page_without_the_effects_says_so_and_has_the_rest(visit, crowded_folder, tmp_path):
+    shutil.copytree(crowded_folder, tmp_path / "out")
+    for path in (tmp_path / "out").rglob("*_view_effects.js"):
+        path.unlink()
+    page = visit(tmp_path / "out" / "group.html").page
+    start(page)
+    page.locator(ROWS).first.locator("button.jump").click()
+    page.wait_for_function(
+        "document.querySelector('.linked-live .plot-note').textContent.includes('keep both')"
+    )
+    assert page.locator(".linked-live .measures tr").count() >= 2
+
+
+def test_dark_pages_print_light(visit, output_folder):
+    page = visit(output_folder / "group.html", color_scheme="dark").page
+    start(page)
+    dark = picture(page, ".surface")
+    page.emulate_media(media="print")
+    settle(page)
+    light = picture(page, ".surface")
+    assert light.shape[1] > 1.5 * dark.shape[1]
+    assert light[light[..., 3] > 0][:, :3].mean() > dark[dark[..., 3] > 0][:, :3].mean() + 5
+    assert page.locator(".linked-live canvas:visible").count() >= 4
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -209,4 +366,4 @@ def test_page_fits_on_paper(visit, output_folder, name):
         "parseFloat(f.style.getPropertyValue('--natural'))))"
     )
     assert widest <= 1
-    assert page.locator(".contents:visible, .explore:visible").count() == 0
+    assert page.locator(".contents:visible, .linked select:visible").count() == 0

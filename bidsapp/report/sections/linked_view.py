@@ -1,5 +1,6 @@
 """The linked view of a group contrast, from its record and maps."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -152,7 +153,7 @@ class _Reader:
         found = self.maps("effect", "variance")
         if found is None:
             return None
-        name = "contrast"
+        name = "effect"
         if subjects is not None and subjects.covariate is not None:
             name = "slope"
         elif subjects is not None and subjects.start is not None:
@@ -189,7 +190,8 @@ class _Reader:
             regions = atlas.regions_at(positions)
             at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
             index = np.where(keys[at] == regions, at, -1)
-            title = atlas.title.split(" (")[0].split(",")[0]
+            short = re.search(r"\(([A-Z][A-Z0-9]+)\)", atlas.title)
+            title = short[1] if short else atlas.title.split(" (")[0].split(",")[0]
             names = [atlas.names[key] for key in keys]
             found.append(Atlas(title, names, index, atlas.percent_at(positions)))
         return found

@@ -458,7 +458,7 @@
     // Orthographic, nearest in front; for every pixel the vertex that a click means.
     raster(canvas, scale) {
       const { width, height } = canvas, { n, sides } = this.cortex, colours = this.paintOf;
-      const image = new ImageData(width, height), pixels = new Uint32Array(image.data.buffer);
+      const image = new ImageData(width, height), pixels = image.data;
       const depth = new Float32Array(width * height).fill(-1e9), hits = new Int32Array(width * height).fill(-1);
       const [px, py, pz, light] = [0, 1, 2, 3].map(() => new Float32Array(n));
       for (let column = 0; column < 2; column++) {
@@ -478,19 +478,19 @@
           if (area * turn * hand >= -1e-9) continue;
           const x0 = Math.max(left, Math.ceil(Math.min(ax, ax + ux, ax + vx) - 0.5)), x1 = Math.min(end, Math.floor(Math.max(ax, ax + ux, ax + vx) + 0.5));
           const y0 = Math.max(0, Math.ceil(Math.min(ay, ay + uy, ay + vy) - 0.5)), y1 = Math.min(height - 1, Math.floor(Math.max(ay, ay + uy, ay + vy) + 0.5));
+          const i = 3 * (first + a), j = 3 * (first + b), k = 3 * (first + c);
           for (let y = y0; y <= y1; y++) {
-            for (let x = x0; x <= x1; x++) {
-              const wb = ((x - ax) * vy - (y - ay) * vx) / area, wc = (ux * (y - ay) - uy * (x - ax)) / area, wa = 1 - wb - wc;
+            let wb = ((x0 - ax) * vy - (y - ay) * vx) / area, wc = (ux * (y - ay) - uy * (x0 - ax)) / area;
+            for (let x = x0, at = y * width + x0; x <= x1; x++, at++, wb += vy / area, wc -= uy / area) {
+              const wa = 1 - wb - wc;
               if (wa < -0.02 || wb < -0.02 || wc < -0.02) continue;
-              const z = wa * pz[a] + wb * pz[b] + wc * pz[c], at = y * width + x;
+              const z = wa * pz[a] + wb * pz[b] + wc * pz[c];
               if (z <= depth[at]) continue;
               depth[at] = z;
               hits[at] = first + (wa >= wb && wa >= wc ? a : wb >= wc ? b : c);
-              const shade = wa * light[a] + wb * light[b] + wc * light[c], i = 3 * (first + a), j = 3 * (first + b), k = 3 * (first + c);
-              const red = (wa * colours[i] + wb * colours[j] + wc * colours[k]) * shade;
-              const green = (wa * colours[i + 1] + wb * colours[j + 1] + wc * colours[k + 1]) * shade;
-              const blue = (wa * colours[i + 2] + wb * colours[j + 2] + wc * colours[k + 2]) * shade;
-              pixels[at] = (255 << 24) | (clamp(blue, 0, 255) << 16) | (clamp(green, 0, 255) << 8) | clamp(red, 0, 255);
+              const shade = wa * light[a] + wb * light[b] + wc * light[c];
+              for (let rgb = 0; rgb < 3; rgb++) pixels[4 * at + rgb] = (wa * colours[i + rgb] + wb * colours[j + rgb] + wc * colours[k + rgb]) * shade;
+              pixels[4 * at + 3] = 255;
             }
           }
         }
@@ -812,7 +812,7 @@
       const method = row.closest("[data-method]")?.dataset.method, k = this.data.rules.findIndex((rule) => rule.method === method);
       if (k >= 0 && k !== this.rule) this.choose(k);
       this.go(AXES.map((axis) => Number(row.dataset[axis])));
-      this.slot.scrollIntoView({ block: "nearest" });
+      this.$(".linked-main").scrollIntoView({ block: "nearest" });
     }
 
     step(by) {
@@ -866,8 +866,8 @@
 
     dash(group) { return group % 2 ? 'stroke-dasharray="5 4"' : ""; }
 
-    dot(row, x) {
-      const y = this.y(row.y), c = this.colour(row.group), words = [row.name, this.subjects.cells[row.cell], row.x !== undefined && `${this.subjects.axis} ${row.x}`].filter(Boolean).join(", ");
+    dot(row, x, y = this.y(row.y)) {
+      const c = this.colour(row.group), words = [row.name, this.subjects.cells[row.cell], row.x !== undefined && `${this.subjects.axis} ${row.x}`].filter(Boolean).join(", ");
       const shape = [
         `<circle cx="0" cy="0" r="4.2" fill="${c}" fill-opacity=".75"`, '<path d="M-4.8 3.8h9.6L0-4.8z" fill="var(--panel)" stroke-width="1.8"',
         `<path d="M-3.7-3.7h7.4v7.4h-7.4z" fill="${c}" fill-opacity=".6"`, '<path d="M0-5.2L5.2 0 0 5.2-5.2 0z" fill="var(--panel)" stroke-width="1.8"',
@@ -929,6 +929,7 @@
     cells() {
       const { subjects } = this, n = subjects.cells.length, tilted = n > 3, from = subjects.from;
       if (tilted) this.bottom = 70;
+      if (subjects.groups.length > 1) this.top = 24;
       const cell = (c, g) => this.rows.filter((row) => row.cell === c && (g === undefined || row.group === g));
       const base = from === null || !cell(from).length ? 0 : this.mean(cell(from).map((row) => row.y));
       this.scale(this.ends(base));
@@ -959,16 +960,18 @@
       return this.svg("Effect of each subject in each condition, with means and 95 % intervals within subjects");
     }
 
-    legend() {
-      this.subjects.groups.forEach((name, g) => {
-        const x = this.left + 6 + g * 110, y = this.top + 3;
-        this.line(x, y, x + 22, y, `style="stroke:${this.colour(g)}" stroke-width="2.2" ${this.dash(g)}`);
-        this.put(`<text x="${x + 27}" y="${y + 4}" font-size="11">${esc(name.slice(0, 13))}</text>`);
+    legend(dots) {
+      this.subjects.groups.forEach((name, group) => {
+        const x = this.left + 6 + group * 120;
+        if (dots) this.dot({ group, name, y: 0 }, x + 11, 8);
+        else this.line(x, 8, x + 22, 8, `style="stroke:${this.colour(group)}" stroke-width="2.2" ${this.dash(group)}`);
+        this.put(`<text x="${x + 27}" y="12" font-size="11">${esc(name.slice(0, 14))}</text>`);
       });
     }
 
     // The tested slope through the mean, with its 95 % band.
     scatter() {
+      if (this.subjects.groups.length > 1) this.top = 24;
       const { subjects, rows, tested } = this, xs = rows.map((row) => row.x), low = Math.min(...xs), high = Math.max(...xs), pad = 0.05 * (high - low || 1);
       this.scale();
       const across = (v) => this.left + ((v - low + pad) / (high - low + 2 * pad)) * (this.width - this.left - this.right), base = this.height - this.bottom;
@@ -984,7 +987,7 @@
       const { found, digits } = ticks(low, high, 5);
       for (const v of found) this.text(across(v), base + 15, fixed(v, digits));
       this.text((this.left + this.width) / 2, this.height - 4, subjects.axis);
-      if (subjects.groups.length > 1) this.legend();
+      if (subjects.groups.length > 1) this.legend(true);
       return this.svg(`Effect of each subject over ${subjects.axis}, with the tested slope`);
     }
   }

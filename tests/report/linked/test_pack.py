@@ -128,7 +128,9 @@ def turned(view):
         view,
         geometry=geometry,
         statistic=replace(view.statistic, values=view.statistic.values[order]),
-        rules=[replace(r, survives=r.survives[order], p=None if r.p is None else r.p[order]) for r in view.rules],
+        rules=[
+            replace(r, survives=r.survives[order], p=None if r.p is None else r.p[order]) for r in view.rules
+        ],
         effect=replace(view.effect, values=view.effect.values[order], errors=view.effect.errors[order]),
         size=replace(view.size, **{k: getattr(view.size, k)[order] for k in ("values", "low", "high")}),
         atlases=[replace(a, regions=a.regions[order], percent=a.percent[order]) for a in view.atlases],
@@ -186,7 +188,14 @@ def test_words_of_a_view_end_no_script():
 
 
 # Bytes of each part at 4 mm, 29,446 voxels and 16 subjects, as the design measured them.
-DESIGN = {"t": 68_116, "effect": 73_868, "errors": 76_064, "vertices": 47_104, "rows": 604_124, "scale": 143_628}
+DESIGN = {
+    "t": 68_116,
+    "effect": 73_868,
+    "errors": 76_064,
+    "vertices": 47_104,
+    "rows": 604_124,
+    "scale": 143_628,
+}
 
 
 def test_parts_are_as_small_as_designed():

@@ -41,7 +41,9 @@ def make_view(kind, *, step=8.0, n=8, seed=0):
     counts[np.argmax(blob)] = TIED
     p = 2 * stats.t.sf(np.abs(t), rows - 1)
     at = np.linspace(0, float(np.abs(values).max()), 101)
-    curve = np.column_stack([at, np.maximum(2 * stats.t.sf(np.sqrt(at) if kind == "F" else at, rows - 1), 1e-300)])
+    curve = np.column_stack(
+        [at, np.maximum(2 * stats.t.sf(np.sqrt(at) if kind == "F" else at, rows - 1), 1e-300)]
+    )
     cut = 9.0 if kind == "F" else 3.0
     names = [f"sub-{i + 1:02d}" for i in range(n) for _ in range(max(len(cells), 1))]
     group = [i % 2 for i in range(n)] if kind in ("strip", "scatter") else [0] * rows
