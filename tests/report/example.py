@@ -428,7 +428,7 @@ class Example:
         }
 
     def put_p(self, own, entities, where):
-        """Write the p or q of a threshold as the group stage does; return its path, None where it has none."""
+        """Write the p or q of a threshold as the group stage does; return its path, None: it has none."""
         stat = {"p_fwe": "logp", "q": "q"}.get(next(iter(own), None))
         if stat is None:
             return None

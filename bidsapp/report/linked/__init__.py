@@ -1,1 +1,1 @@
-"""The linked view of a group contrast: slices, cortex, table and the subjects' effects under one cross-hair."""
+"""The linked view of a group contrast: slices, cortex, tables and subjects' effects at one cross-hair."""

@@ -14,7 +14,10 @@ POSITION_STEP_MM = 0.05
 
 
 def pack_cortex(parts: Parts) -> Document:
-    """Return positions (side, axis, vertex), triangles (corner, triangle; each less the one before it) and depth."""
+    """Return positions (side, axis, vertex), triangles (corner, triangle) and the depth of folds.
+
+    Of triangles each number is told as its difference to the one before.
+    """
     surfaces = [mesh("infl", side) for side in SIDES]
     positions = np.stack([vertices.T for vertices, _ in surfaces])
     folds = np.stack([mesh("sulc", side)[0] for side in SIDES])

@@ -35,7 +35,7 @@ class Parts:
 
 
 def pack(values: NDArray[np.generic]) -> str:
-    """Return an array as text: the first bytes of all numbers, then the second: like with like packs small."""
+    """Return an array as text: first the first bytes of all numbers, then the second: they pack small."""
     little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False)
     planes = little.ravel().view("u1").reshape(-1, values.dtype.itemsize).T
     # A fixed time makes equal content equal bytes.

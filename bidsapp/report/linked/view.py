@@ -64,7 +64,7 @@ def pack_view(view: View) -> PackedView:
 
 
 def _upright(geometry: Geometry) -> tuple[Labels, Matrix, Mask]:
-    """Return the order of the points on an upright grid (axes along x, y, z, ascending), its affine, its mask."""
+    """Return the order of the points on an upright grid, its affine and its mask."""
     index, affine = upright(geometry.volume(np.arange(geometry.n_points), fill=-1), geometry.affine)
     mask = index >= 0
     return index[mask], affine, mask

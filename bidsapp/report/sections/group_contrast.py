@@ -21,7 +21,7 @@ from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.brains import WEAKEST, average_under, draw_brain
 from bidsapp.report.sections.group_design import group_node
 from bidsapp.report.sections.group_findings import contrast_anchor
-from bidsapp.report.sections.linked_view import make_view
+from bidsapp.report.sections.linked_view import Look, make_view
 from bidsapp.report.sections.peak_effects import Row, draw_strips, place_key, read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
 
@@ -59,7 +59,7 @@ def anatomy(results: GroupResults) -> Background:
 
 
 def anatomies(results: GroupResults) -> list[Background]:
-    """Return what the linked view can be drawn on: the anatomy of the slices, then the template of MNI space."""
+    """Return what the linked view can be drawn on: the anatomy of the slices, the template of MNI space."""
     first = anatomy(results)
     others = [background.template()] if in_mni(results) else []
     return [first, *(under for under in others if under.name != first.name)]
@@ -265,15 +265,6 @@ class _Maker:
         position = [0.0, 0.0, 0.0]
         if self.peaks is not None and len(self.peaks):
             position = [self.peaks.iloc[0][f"peak_{axis}"] for axis in "xyz"]
-        view = make_view(
-            self.results,
-            self.contrast,
-            anchor=self.anchor,
-            statistic=self.statistic,
-            kept=kept,
-            limit=self.limit,
-            position=position,
-            underlays=self.underlays,
-            on_cortex=self.mni,
-        )
+        look = Look(self.anchor, self.statistic, self.limit, position, self.underlays, self.mni)
+        view = make_view(self.results, self.contrast, kept, look)
         self.book.views.append((pack_view(view), self._path("view", extension=".js")))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,29 +40,23 @@ N_CURVE = 801
 SMALLEST_P = 1e-300
 
 
-def make_view(
-    results: GroupResults,
-    contrast: GroupContrastRecord,
-    *,
-    anchor: str,
-    statistic: str,
-    kept: Sequence[Volume],
-    limit: float,
-    position: Sequence[float],
-    underlays: Sequence[Background],
-    on_cortex: bool,
-) -> View:
-    """Return what the view of a contrast shows.
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What the view shares with the still pictures of its section, as of ``View``."""
 
-    Parameters
-    ----------
-    statistic : str
-        Key of the map that is drawn.
-    kept : list of Volume
-        What survives each threshold of the contrast.
-    limit, position, underlays, on_cortex
-        As of ``View``.
-    """
+    anchor: str
+    statistic: str
+    limit: float
+    position: Sequence[float]
+    underlays: Sequence[Background]
+    on_cortex: bool
+
+
+def make_view(
+    results: GroupResults, contrast: GroupContrastRecord, kept: Sequence[Volume], look: Look
+) -> View:
+    """Return what the view of a contrast shows; ``kept`` is what survives each of its thresholds."""
+    statistic = look.statistic
     whole = results.read_map(contrast.maps[statistic])
     inside = (results.read_map(results.record.mask).values > 0) & np.isfinite(whole.values)
     reader = _Reader(results, contrast, Geometry(inside, whole.affine))
@@ -74,17 +68,17 @@ def make_view(
     ]
     subjects = reader.subjects()
     return View(
-        anchor=anchor,
+        anchor=look.anchor,
         geometry=reader.geometry,
         statistic=reader.statistic(statistic, values),
-        limit=limit,
-        position=position,
-        underlays=underlays,
-        on_cortex=on_cortex,
+        limit=look.limit,
+        position=look.position,
+        underlays=look.underlays,
+        on_cortex=look.on_cortex,
         rules=rules,
         effect=reader.effect(subjects),
         size=reader.size(),
-        atlases=reader.atlases() if on_cortex else (),
+        atlases=reader.atlases() if look.on_cortex else (),
         subjects=subjects,
         words=_words(contrast, subjects),
     )
@@ -179,7 +173,7 @@ class _Reader:
         return Size("Hedges\u2019 g", *found) if found else None
 
     def atlases(self) -> list[Atlas]:
-        """Return the labels of the atlases that the tables are labelled with; one that is gone is left out."""
+        """Return the labels of the atlases of the tables; one that is gone is left out."""
         positions, found = self.geometry.coordinates(), []
         for choice in self.results.record.settings.get("group", {}).get("atlas", ()):
             try:
@@ -201,10 +195,13 @@ class _Reader:
         inputs, contrast = self.contrast.inputs, self.contrast
         if not inputs or not all(self.results.has(each.effect) for each in inputs):
             return None
-        volumes = [self.results.read_map(each.effect) for each in inputs]
-        if any(volume.values.shape != self.geometry.mask.shape for volume in volumes):
-            return None
-        values = np.stack([volume.values[self.geometry.mask] for volume in volumes])
+        maps = []
+        for each in inputs:
+            volume = self.results.read_map(each.effect)
+            if volume.values.shape != self.geometry.mask.shape:
+                return None
+            maps.append(volume.values[self.geometry.mask])
+        values = np.stack(maps)
         labels = read_labels(self.results, contrast)
         names = [label.split(" ")[0] for label in labels]
         cells = list(dict.fromkeys(label.split(" ", 1)[1] for label in labels if " " in label))
@@ -225,6 +222,8 @@ class _Reader:
         start = _start(contrast, found)
         note = "Bars: 95 % intervals of the means"
         note += ", within subjects (Cousineau-Morey)." if cells else "."
+        if self.results.record.settings.get("group", {}).get("group_smoothing_fwhm"):
+            note += " Effects before the smoothing of the group level."
         return replace(found, start=start, note=note)
 
     def _covariate(self, names: Sequence[str]) -> tuple[pd.DataFrame, str] | None:

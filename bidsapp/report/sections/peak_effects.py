@@ -57,7 +57,7 @@ def draw_strips(
 
 
 def read_labels(results: GroupResults, contrast: GroupContrastRecord) -> list[str]:
-    """Return the label of each input: its subject, with the cell where subjects have several ("sub-01 faces")."""
+    """Return the label of each input: its subject, with the cell where subjects have several."""
     subjects = [each.subject for each in contrast.inputs]
     if len(set(subjects)) == len(subjects):
         return subjects

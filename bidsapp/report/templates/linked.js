@@ -632,7 +632,7 @@
     // ---- effects of the subjects
     plotNote() {
       const { subjects, effectsFile, effectsBytes } = this.data;
-      if (!subjects) return "";
+      if (!subjects) return "The maps of the subjects' effects were not there when this page was made, or lie on another grid.";
       if (this.noRows) return this.noRows;
       if (!this.rows) return effectsFile ? `The effects of the subjects (${fixed(effectsBytes / 1e6, 0)} MB in ${effectsFile}) are read at the first click.` : "";
       return subjects.note;

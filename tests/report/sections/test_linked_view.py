@@ -1,0 +1,107 @@
+"""What a linked view gets from the record of a contrast."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from bidsapp.outputs.results import read_group_results
+from bidsapp.outputs.saved.group import EstimandRecord
+from bidsapp.report.linked.content import Subjects
+from bidsapp.report.sections import linked_view
+from bidsapp.report.sections.linked_view import LABELS, Look, make_view
+from bidsapp.vocabulary.thresholds import THRESHOLDS
+
+
+@pytest.fixture(scope="module")
+def made(output_folder):
+    """The results of a group, a contrast of it and its view."""
+    (results,) = read_group_results(output_folder)
+    contrast = results.record.contrasts[0]
+    look = Look("c", "z", 8.0, (0, 0, 0), (), True)
+    kept = [results.read_map(contrast.maps["z"]) for _ in contrast.thresholds]
+    return results, contrast, make_view(results, contrast, kept, look)
+
+
+def test_every_threshold_has_a_short_name():
+    assert set(LABELS) == set(THRESHOLDS)
+
+
+def test_maps_are_those_of_the_files(made):
+    results, contrast, view = made
+    mask = view.geometry.mask
+    assert np.array_equal(view.statistic.values, results.read_map(contrast.maps["z"]).values[mask])
+    variance = results.read_map(contrast.maps["variance"]).values[mask]
+    assert view.effect.errors == pytest.approx(np.sqrt(variance))
+    assert view.effect.quantile == pytest.approx(stats.t.ppf(0.975, 3))
+    assert view.size.low == pytest.approx(view.size.values - 1, abs=1e-5)
+
+
+def test_p_of_thresholds_is_read_as_it_was_written(made):
+    _, _, view = made
+    rules = {rule.method: rule for rule in view.rules}
+    counts = rules["maxT"].p * rules["maxT"].n_shuffles
+    assert counts == pytest.approx(np.rint(counts), abs=0.01)
+    assert rules["fdr"].n_shuffles is None
+    assert rules["bonferroni"].p is None
+    assert rules["uncorrected"].p == pytest.approx(rules["uncorrected"].p.clip(0, 1))
+
+
+def test_effects_of_subjects_are_their_maps(made):
+    results, contrast, view = made
+    for k, entry in enumerate(contrast.inputs):
+        known = results.read_map(entry.effect).values[view.geometry.mask]
+        assert np.array_equal(view.subjects.values[k], known)
+        assert view.subjects.names[k] == entry.subject
+
+
+def test_a_curve_is_the_p_of_its_statistic():
+    z = linked_view._curve("z", (3.0,), 4.0, two_sided=True)
+    assert np.interp(1.959964, z[:, 0], z[:, 1]) == pytest.approx(0.05, abs=1e-4)
+    f = linked_view._curve("F", (2.0, 14.0), 10.0, two_sided=True)
+    assert f[-1] == pytest.approx([10.0, stats.f.sf(10, 2, 14)])
+    assert linked_view._curve("t", None, 4.0, two_sided=True) is None
+
+
+def test_effects_over_a_covariate_are_without_what_other_columns_explain():
+    rng = np.random.default_rng(0)
+    age, site = np.arange(12.0) - 5.5, np.tile([0.0, 1.0], 6)
+    design = pd.DataFrame({"intercept": 1.0, "age": age, "site": site})
+    effects = 2 + 0.5 * age[:, None] + 3 * site[:, None] + rng.normal(0, 1e-3, (12, 4))
+    plain = Subjects([f"sub-{i}" for i in range(12)], effects, "%")
+    found = linked_view._over_covariate(plain, design, "age", shown=age + 30)
+    slope = np.polyfit(found.covariate, found.values, 1)[0]
+    assert slope == pytest.approx(0.5, abs=1e-3)
+    residual = found.values - found.values.mean(axis=0) - 0.5 * age[:, None]
+    assert np.abs(residual).max() < 0.01
+    assert found.covariate[0] == 24.5
+    assert "adjusted for site" in found.note
+
+
+def contrast_of(made, weights):
+    record = made[1]
+    estimand = {"text": "", "weights": [weights], "subjects": {}}
+    return replace(record, estimand=EstimandRecord(**estimand))
+
+
+def test_a_difference_of_two_is_counted_from_the_negative_one(made):
+    groups = Subjects(["a", "b"], np.zeros((2, 1)), "", groups=("patient", "control"), group=(0, 1))
+    contrast = contrast_of(made, {"patient": {"faces": 1.0}, "control": {"faces": -1.0}})
+    assert linked_view._start(contrast, groups) == 1
+    found = replace(groups, start=1)
+    assert linked_view._words(contrast, found) == ("higher in patient", "higher in control")
+
+
+def test_a_difference_of_two_cells_is_counted_from_the_negative_one(made):
+    cells = Subjects(["a", "a"], np.zeros((2, 1)), "", cells=("con", "inc"), cell=(0, 1))
+    contrast = contrast_of(made, {"all subjects": {"inc": 1.0, "con": -1.0}})
+    assert linked_view._start(contrast, cells) == 0
+
+
+def test_other_contrasts_start_at_zero(made):
+    cells = Subjects(["a"] * 3, np.zeros((3, 1)), "", cells=("a", "b", "c"), cell=(0, 1, 2))
+    contrast = contrast_of(made, {"all subjects": {"a": 0.5, "b": 0.5, "c": -1.0}})
+    assert linked_view._start(contrast, cells) is None
+    assert linked_view._words(contrast, cells) == ("above zero", "below zero")
