@@ -80,10 +80,14 @@ def write_group_report(output_dir: Path | str) -> Path:
     lead = group_findings.lead(all_results)
     size = sum(len(section.content) for section in sections)
     views = lay_out(book.views, size=size)
+    folder = Path(output_dir)
     for path, text in views.files.items():
-        write_text(Path(output_dir) / path, text)
+        write_text(folder / path, text)
+    # Of an earlier page, which had less room.
+    for path in set(folder.glob("*/figures/*_view_*.js")) - {folder / path for path in views.files}:
+        path.unlink()
     page = render_page("Group report", lead, sections, book, views.html)
-    return _write(Path(output_dir), GROUP_REPORT, page, book, failures)
+    return _write(folder, GROUP_REPORT, page, book, failures)
 
 
 def write_overview(output_dir: Path | str) -> Path:

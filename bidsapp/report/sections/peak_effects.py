@@ -69,7 +69,7 @@ def read_labels(results: GroupResults, contrast: GroupContrastRecord) -> list[st
 
 
 def place_key(row: Row) -> str:
-    """Return the name of a position, as the viewer looks it up."""
+    """Return the name of a position, as a strip is found by it."""
     return ",".join(f"{row[k] + 0.0:.0f}" for k in KEYS[2:])
 
 

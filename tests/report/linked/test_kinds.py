@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from views import N_SHUFFLES, POSITION, TIED, make_view  # noqa: E402
 
 KINDS = ("strip", "cells", "scatter", "F")
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Views</title><style>{style}</style></head>
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Views</title>
+<style>{style}</style></head>
 <body><main><section><div class="linked" data-anchor="view-{kind}"><div class="linked-still">still</div></div>
 </section></main>{end}</body></html>"""
 
@@ -64,9 +65,10 @@ def test_f_has_one_colour_and_t_two(pages):
         enter(page, ".cut", "input", "0")
         pictures = [picture(page, selector) for selector in (".plane.z canvas", ".surface", ".colours")]
         found[kind] = np.array([hues(pixels) for pixels in pictures])
-    assert (found["strip"] > 0).all()
-    assert (found["F"][:, 0] > 0).all()
-    assert (found["F"][:, 1] == 0).all()
+    assert found["strip"].min() > 50
+    assert found["F"][:, 0].min() > 50
+    # Where the cross-hair lies over a colour.
+    assert found["F"][:, 1].max() < 5
 
 
 def test_p_is_rounded_as_the_tables_are(pages):
