@@ -464,7 +464,8 @@ def describe_input(entry: EstimateFile) -> InputRecord:
     """Return the files of one input of a group model."""
     variance = str(entry.variance) if entry.variance else None
     subject = f"sub-{entry.key.entity('sub')}"
-    return InputRecord(subject=subject, effect=str(entry.effect), variance=variance)
+    contrast = entry.key.contrast
+    return InputRecord(subject=subject, effect=str(entry.effect), variance=variance, contrast=contrast)
 
 
 def _common_dof(estimate: GroupEstimate) -> float | list[float | None] | None:

@@ -84,8 +84,8 @@ def write_group_report(output_dir: Path | str) -> Path:
     for path, text in views.files.items():
         write_text(folder / path, text)
     # Of an earlier page, which had less room.
-    for path in set(folder.glob("*/figures/*_view_*.js")) - {folder / path for path in views.files}:
-        path.unlink()
+    for earlier in set(folder.glob("*/figures/*_view_*.js")) - {folder / path for path in views.files}:
+        earlier.unlink()
     page = render_page("Group report", lead, sections, book, views.html)
     return _write(folder, GROUP_REPORT, page, book, failures)
 

@@ -51,11 +51,14 @@ class InputRecord:
         Path.
     variance
         Path.
+    contrast
+        The contrast of the participant whose maps they are.
     """
 
     subject: str
     effect: str
     variance: str | None
+    contrast: Maybe[str] = None
 
 
 @saved

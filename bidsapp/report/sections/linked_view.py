@@ -17,7 +17,7 @@ from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
 from bidsapp.report.linked.view import PROBABILITY
-from bidsapp.report.sections.peak_effects import find_groups, read_labels
+from bidsapp.report.sections.peak_effects import find_groups, label_inputs
 from bidsapp.tables.atlas import read_atlases
 
 # Short names of thresholds, for lists; what they are in full is said beside them.
@@ -202,7 +202,7 @@ class _Reader:
                 return None
             maps.append(volume.values[self.geometry.mask])
         values = np.stack(maps)
-        labels = read_labels(self.results, contrast)
+        labels = label_inputs(contrast)
         names = [label.split(" ")[0] for label in labels]
         cells = list(dict.fromkeys(label.split(" ", 1)[1] for label in labels if " " in label))
         groups = find_groups(self.results, list(dict.fromkeys(names)))

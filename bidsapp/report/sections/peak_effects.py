@@ -56,16 +56,15 @@ def draw_strips(
     return strips
 
 
-def read_labels(results: GroupResults, contrast: GroupContrastRecord) -> list[str]:
+def label_inputs(contrast: GroupContrastRecord) -> list[str]:
     """Return the label of each input: its subject, with the cell where subjects have several."""
     subjects = [each.subject for each in contrast.inputs]
     if len(set(subjects)) == len(subjects):
         return subjects
-    paths = [t.peak_effects for t in contrast.thresholds if results.has(t.peak_effects)]
-    columns = list(results.read_table(paths[0]).columns[len(KEYS) :]) if paths else []
-    if [column.split(" ")[0] for column in columns] == subjects:
-        return columns
-    return [f"{subject} {subjects[:k].count(subject) + 1}" for k, subject in enumerate(subjects)]
+    cells = [
+        each.contrast or str(subjects[:k].count(each.subject) + 1) for k, each in enumerate(contrast.inputs)
+    ]
+    return [f"{subject} {cell}" for subject, cell in zip(subjects, cells, strict=True)]
 
 
 def place_key(row: Row) -> str:

@@ -8,10 +8,11 @@ import pytest
 from scipy import stats
 
 from bidsapp.outputs.results import read_group_results
-from bidsapp.outputs.saved.group import EstimandRecord
+from bidsapp.outputs.saved.group import EstimandRecord, InputRecord
 from bidsapp.report.linked.content import Subjects
 from bidsapp.report.sections import linked_view
 from bidsapp.report.sections.linked_view import LABELS, Look, make_view
+from bidsapp.report.sections.peak_effects import label_inputs
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 
@@ -105,3 +106,14 @@ def test_other_contrasts_start_at_zero(made):
     contrast = contrast_of(made, {"all subjects": {"a": 0.5, "b": 0.5, "c": -1.0}})
     assert linked_view._start(contrast, cells) is None
     assert linked_view._words(contrast, cells) == ("above zero", "below zero")
+
+
+def test_inputs_of_one_subject_are_told_apart_by_their_contrasts(made):
+    entries = [
+        InputRecord(subject="sub-01", effect="a", variance=None, contrast=name) for name in ("x y", "z")
+    ]
+    contrast = replace(made[1], inputs=tuple(entries))
+    assert label_inputs(contrast) == ["sub-01 x y", "sub-01 z"]
+    earlier = replace(contrast, inputs=tuple(replace(entry, contrast=None) for entry in entries))
+    assert label_inputs(earlier) == ["sub-01 1", "sub-01 2"]
+    assert label_inputs(replace(contrast, inputs=tuple(entries[:1]))) == ["sub-01"]
