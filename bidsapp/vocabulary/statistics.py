@@ -11,8 +11,8 @@ class StatisticWords:
     ----------
     name : str
         As flags and records say: ``height``.
-    label : str
-        In words.
+    label, short : str
+        In words; in a word or two, for lists.
     threshold : str
         The name of its threshold, in files and records (``maxT``).
     column : str
@@ -37,6 +37,7 @@ class StatisticWords:
 
     name: str
     label: str
+    short: str
     threshold: str
     column: str
     largest: str
@@ -53,6 +54,7 @@ _ROWS = (
     StatisticWords(
         "height",
         "voxel height",
+        "height",
         threshold="maxT",
         column="p_fwe",
         largest="largest statistic of each shuffle",
@@ -65,6 +67,7 @@ _ROWS = (
     StatisticWords(
         "extent",
         "cluster extent",
+        "cluster size",
         threshold="maxSize",
         column="p_fwe_size",
         largest="largest cluster of each shuffle, in voxels",
@@ -76,6 +79,7 @@ _ROWS = (
     ),
     StatisticWords(
         "mass",
+        "cluster mass",
         "cluster mass",
         threshold="maxMass",
         column="p_fwe_mass",
@@ -91,6 +95,7 @@ _ROWS = (
     StatisticWords(
         "tfce",
         "threshold-free cluster enhancement",
+        "TFCE",
         threshold="maxTFCE",
         column="p_fwe_tfce",
         largest="largest TFCE value of each shuffle",

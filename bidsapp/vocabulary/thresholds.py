@@ -28,6 +28,8 @@ class ThresholdWords:
         Whether its clusters are formed at the cluster-forming p.
     cites : str or None
         The work that the methods text cites.
+    short : str
+        In a word or two, for lists.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ThresholdWords:
     is_written: bool = False
     is_formed: bool = False
     cites: str | None = None
+    short: str = ""
 
 
 _ROWS = (
@@ -54,15 +57,20 @@ _ROWS = (
             is_written=True,
             is_formed=row.needs == "clusters",
             cites=row.cites,
+            short=row.short,
         )
         for row in reversed(STATISTICS.values())
     ),
-    ThresholdWords("fdrBH", "fdr", "FDR", "q", cites="benjamini1995"),
-    ThresholdWords("fdrBKY", "fdr-adaptive", "FDR", "q", cites="benjamini2006"),
-    ThresholdWords("fdrPermutation", "fdr-permutation", "FDR", "q", needs="shuffles"),
-    ThresholdWords("holm", "holm", "FWE", "p_fwe", cites="holm1979"),
-    ThresholdWords("bonferroni", "bonferroni", "FWE", "p_fwe"),
-    ThresholdWords("rftPeak", "rft-peak", "FWE", "p_fwe", needs="smoothness", cites="worsley1996"),
+    ThresholdWords("fdrBH", "fdr", "FDR", "q", cites="benjamini1995", short="FDR q"),
+    ThresholdWords("fdrBKY", "fdr-adaptive", "FDR", "q", cites="benjamini2006", short="adaptive FDR q"),
+    ThresholdWords(
+        "fdrPermutation", "fdr-permutation", "FDR", "q", needs="shuffles", short="FDR q by shuffling"
+    ),
+    ThresholdWords("holm", "holm", "FWE", "p_fwe", cites="holm1979", short="Holm"),
+    ThresholdWords("bonferroni", "bonferroni", "FWE", "p_fwe", short="Bonferroni"),
+    ThresholdWords(
+        "rftPeak", "rft-peak", "FWE", "p_fwe", needs="smoothness", cites="worsley1996", short="RFT height"
+    ),
     ThresholdWords(
         "rftSize",
         "rft-extent",
@@ -72,9 +80,19 @@ _ROWS = (
         is_written=True,
         is_formed=True,
         cites="friston1994",
+        short="RFT cluster size",
     ),
-    ThresholdWords("ari", "ari", "TDP", None, is_written=True, is_formed=True, cites="rosenblatt2018"),
-    ThresholdWords("uncorrected", "uncorrected", "none", "p"),
+    ThresholdWords(
+        "ari",
+        "ari",
+        "TDP",
+        None,
+        is_written=True,
+        is_formed=True,
+        cites="rosenblatt2018",
+        short="active share > 0",
+    ),
+    ThresholdWords("uncorrected", "uncorrected", "none", "p", short="uncorrected"),
 )
 THRESHOLDS = {row.name: row for row in _ROWS}
 FLAGS = tuple(row.flag for row in _ROWS)

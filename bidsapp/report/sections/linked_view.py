@@ -19,23 +19,8 @@ from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, 
 from bidsapp.report.linked.view import PROBABILITY
 from bidsapp.report.sections.peak_effects import find_groups, label_inputs
 from bidsapp.tables.atlas import read_atlases
+from bidsapp.vocabulary.thresholds import THRESHOLDS, ThresholdWords
 
-# Short names of thresholds, for lists; what they are in full is said beside them.
-LABELS = {
-    "maxTFCE": "TFCE, FWE",
-    "maxMass": "cluster mass",
-    "maxSize": "cluster size",
-    "maxT": "height",
-    "fdrBH": "FDR q",
-    "fdrBKY": "adaptive FDR q",
-    "fdrPermutation": "FDR q by shuffling",
-    "holm": "Holm",
-    "bonferroni": "Bonferroni",
-    "rftPeak": "RFT height",
-    "rftSize": "RFT cluster size",
-    "ari": "active share > 0",
-    "uncorrected": "uncorrected",
-}
 N_CURVE = 801
 SMALLEST_P = 1e-300
 
@@ -107,10 +92,11 @@ class _Reader:
         tail = contrast.main.tail if contrast.main else "two"
         dof = _numbers(contrast.dof)
         top = float(np.max(np.abs(values), initial=1.0))
-        height = next((t for t in contrast.thresholds if t.method == "maxT"), None)
-        null = next((null for null in contrast.nulls or () if null.statistic == "maxT"), None)
-        of_map = height is not None and is_plain(height) and height.statistic == name
-        known = null is not None and of_map and self.results.has(null.table)
+        of_map = [
+            t.method for t in contrast.thresholds if _words_of(t).statistic == "height" and _cuts(t, name)
+        ]
+        null = next((null for null in contrast.nulls or () if null.statistic in of_map), None)
+        known = null is not None and self.results.has(null.table)
         return Statistic(
             name,
             values,
@@ -125,7 +111,7 @@ class _Reader:
 
     def rule(self, threshold: ThresholdRecord, volume: Volume, statistic: str) -> Rule:
         """Return a threshold with what survives it and its p."""
-        path = self.contrast.maps.get("p") if threshold.method == "uncorrected" else threshold.p_map
+        path = self.contrast.maps.get("p") if _words_of(threshold).controls == "none" else threshold.p_map
         p, n_shuffles = None, None
         if self.results.has(path):
             p = self.at_points(path)
@@ -135,11 +121,11 @@ class _Reader:
         return Rule(
             method=threshold.method,
             title=threshold.title,
-            label=LABELS.get(threshold.method, threshold.title),
+            label=_words_of(threshold).short,
             survives=np.nan_to_num(volume.values[self.geometry.mask]) != 0,
             p=p,
             n_shuffles=n_shuffles,
-            cutoff=threshold.cutoff if is_plain(threshold) and threshold.statistic == statistic else None,
+            cutoff=threshold.cutoff if _cuts(threshold, statistic) else None,
         )
 
     def effect(self, subjects: Subjects | None) -> Effect | None:
@@ -252,9 +238,15 @@ class _Reader:
         return known if len(known) == len(values) else None
 
 
-def is_plain(threshold: ThresholdRecord) -> bool:
-    """Whether a threshold is a cut-off of its map."""
-    return threshold.scale in (None, threshold.statistic)
+def _words_of(threshold: ThresholdRecord) -> ThresholdWords:
+    """Return the words of a threshold; of one that is not known any more what its record says."""
+    unknown = ThresholdWords(threshold.method, "", "", None, short=threshold.title)
+    return THRESHOLDS.get(threshold.method, unknown)
+
+
+def _cuts(threshold: ThresholdRecord, statistic: str) -> bool:
+    """Whether a threshold is a cut-off of the map of a statistic."""
+    return threshold.statistic == statistic and threshold.scale in (None, statistic)
 
 
 def _numbers(dof: float | list[int | float | None] | None) -> tuple[float, ...] | None:
