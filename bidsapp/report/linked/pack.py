@@ -60,9 +60,20 @@ def code_steps(values: Map, step: float) -> Labels:
     return coded
 
 
-def fine_step(values: Map) -> float:
-    """Return the step with which the largest of the values fits 16 bits."""
-    return float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values))) / 32766 or 1.0
+def code_statistic(values: Map) -> Labels:
+    """Return a statistic in thousandths that are rounded to hundredths as the values themselves are."""
+    coded = code_steps(values, STATISTIC_STEP)
+    side = np.sign(np.nan_to_num(np.asarray(values, float)) / STATISTIC_STEP - coded)
+    doubtful = (np.abs(coded.astype(np.int64)) % 10 == 5) & np.isfinite(values)
+    coded[doubtful] += side[doubtful].astype(coded.dtype)
+    return coded
+
+
+def printed_digits(errors: Map) -> NDArray[np.uint8]:
+    """Return the decimals of printed estimates: to two digits of their standard errors, at most six."""
+    known = np.where(errors > 0, errors, 1e-2)
+    digits: NDArray[np.uint8] = np.clip(1 - np.floor(np.log10(known)), 0, 6).astype(np.uint8)
+    return digits
 
 
 def code_p(p: Map) -> Labels:

@@ -22,8 +22,9 @@ from bidsapp.report.linked.pack import (
     code_counts,
     code_p,
     code_rows,
+    code_statistic,
     code_steps,
-    fine_step,
+    printed_digits,
 )
 
 UNDERLAY_STEP_MM, N_GREYS = 2.0, 48
@@ -106,7 +107,7 @@ def _statistic(statistic: Statistic, order: Labels, parts: Parts) -> Document:
         "dof": statistic.dof,
         "signed": statistic.signed,
         "tail": statistic.tail,
-        "map": parts.add(code_steps(statistic.values[order], STATISTIC_STEP), STATISTIC_STEP),
+        "map": parts.add(code_statistic(statistic.values[order]), STATISTIC_STEP),
         "curve": None
         if curve is None
         else {"at": curve[:, 0].round(4).tolist(), "logp": np.log10(curve[:, 1]).round(4).tolist()},
@@ -138,11 +139,12 @@ def _bits(rules: Sequence[Rule], order: Labels) -> np.ndarray:
 
 
 def _effect(effect: Effect, order: Labels, parts: Parts) -> Document:
-    pair = {"values": effect.values[order], "errors": effect.errors[order]}
-    coded = {key: _fine(values, parts) for key, values in pair.items()}
-    quantile = effect.quantile
-    shown = quantile if isinstance(quantile, float) else _fine(quantile[order], parts)
-    return {"name": effect.name, "unit": effect.unit, "quantile": shown, **coded}
+    """Return an effect and the limits of its interval as the page prints them, in units of the last digit."""
+    digits = printed_digits(effect.errors)[order]
+    half = effect.quantile * effect.errors
+    maps = {"values": effect.values, "low": effect.values - half, "high": effect.values + half}
+    coded = {key: parts.add(code_steps(values[order] * 10.0**digits, 1)) for key, values in maps.items()}
+    return {"name": effect.name, "unit": effect.unit, "digits": parts.add(digits), **coded}
 
 
 def _size(size: Size, order: Labels, parts: Parts) -> Document:
@@ -150,11 +152,6 @@ def _size(size: Size, order: Labels, parts: Parts) -> Document:
     return {"name": size.name} | {
         key: parts.add(code_steps(values[order], SIZE_STEP), SIZE_STEP) for key, values in maps.items()
     }
-
-
-def _fine(values: np.ndarray, parts: Parts) -> Document:
-    step = fine_step(values)
-    return parts.add(code_steps(values, step), step)
 
 
 def _atlas(atlas: Atlas, order: Labels, parts: Parts) -> Document:

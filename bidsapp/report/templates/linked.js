@@ -79,7 +79,6 @@
   const LOWEST = { int16: -32768, int32: -2147483648 };
   const valueOf = (map, ref, i) => (map[i] === LOWEST[ref.type] ? NaN : map[i] * ref.step);
 
-  const digitsOf = (error) => (error > 0 ? clamp(1 - Math.floor(Math.log10(error)), 0, 6) : 3);
   const readable = (name) => name.replaceAll("_", " ");
   const place = (mm) => mm.map((v) => fixed(v, 0)).join(", ");
 
@@ -222,7 +221,7 @@
     }
 
     async readRest() {
-      const data = this.data, quantile = data.effect?.quantile, maps = [data.effect?.values, data.effect?.errors, quantile?.part && quantile, data.size?.values, data.size?.low, data.size?.high];
+      const data = this.data, maps = ["digits", "values", "low", "high"].map((key) => data.effect?.[key]).concat(["values", "low", "high"].map((key) => data.size?.[key]));
       if (data.vertices) cortex ??= readCortex();
       [this.cortex, this.vertices, this.ps, this.maps, this.labels] = await Promise.all([
         data.vertices && cortex, read(data.vertices),
@@ -591,13 +590,13 @@
     }
 
     measures(point) {
-      const { statistic, effect, size } = this.data, sizes = this.maps.slice(3), value = this.value(point);
+      const { statistic, effect, size } = this.data, sizes = this.maps.slice(4), value = this.value(point);
       const sign = !this.signed ? "" : value < 0 ? "negative" : "positive", dof = statistic.dof ? `(${statistic.dof.map((d) => fixed(d, d % 1 ? 1 : 0)).join(", ")})` : "";
       const row = (name, words, soft) => `<tr><th scope="row">${esc(name)}</th><td>${words}${soft ? ` <span class="soft">[${soft}]</span>` : ""}</td></tr>`;
       let rows = row(statistic.name + dof, `<b class="${sign}">${fixed(value, 2)}</b>`);
       if (effect) {
-        const { y, error, half } = this.estimate(point), digits = digitsOf(error);
-        rows += row(`${effect.name}${effect.unit ? `, ${effect.unit}` : ""}`, `<b>${fixed(y, digits)}</b>`, half >= 0 ? `${fixed(y - half, digits)}, ${fixed(y + half, digits)}` : "");
+        const { y, low, high, digits } = this.estimate(point);
+        rows += row(`${effect.name}${effect.unit ? `, ${effect.unit}` : ""}`, `<b>${fixed(y, digits)}</b>`, low <= high ? `${fixed(low, digits)}, ${fixed(high, digits)}` : "");
       }
       if (size) {
         const [middle, low, high] = ["values", "low", "high"].map((key, k) => fixed(valueOf(sizes[k], size[key], point), 2));
@@ -606,11 +605,10 @@
       return rows;
     }
 
-    // The estimate with its standard error and the half of its interval.
+    // The estimate and the limits of its interval, with their digits.
     estimate(point) {
-      const { effect } = this.data, [values, errors, quantiles] = this.maps;
-      const error = valueOf(errors, effect.errors, point), quantile = quantiles ? valueOf(quantiles, effect.quantile, point) : effect.quantile;
-      return { y: valueOf(values, effect.values, point), error, half: quantile * error };
+      const digits = this.maps[0][point], [y, low, high] = ["values", "low", "high"].map((key, k) => valueOf(this.maps[k + 1], this.data.effect[key], point) / 10 ** digits);
+      return { y, low, high, digits, half: (high - low) / 2 };
     }
 
     // p of a rule at a voxel: the stored count of shuffles, or the stored digits.
@@ -894,7 +892,7 @@
       if (base) this.line(this.left + 10, this.y(base), x + 20, this.y(base), 'stroke-opacity=".6" stroke-dasharray="2 3"');
       if (tested.half) this.line(x, this.y(at - tested.half), x, this.y(at + tested.half), 'stroke-width="2.6"');
       this.put(`<circle cx="${x.toFixed(1)}" cy="${this.y(at).toFixed(1)}" r="4.5" fill="currentColor"/>`);
-      this.put(`<text x="${(x + 8).toFixed(1)}" y="${(this.y(at) + 4).toFixed(1)}" font-size="12" font-weight="600">${fixed(tested.y, digitsOf(tested.error))}</text>`);
+      this.put(`<text x="${(x + 8).toFixed(1)}" y="${(this.y(at) + 4).toFixed(1)}" font-size="12" font-weight="600">${fixed(tested.y, tested.digits)}</text>`);
       this.label(x, room, this.name, tilted);
     }
 
@@ -976,11 +974,11 @@
       this.scale();
       const across = (v) => this.left + ((v - low + pad) / (high - low + 2 * pad)) * (this.width - this.left - this.right), base = this.height - this.bottom;
       if (tested) {
-        const [mx, my] = [this.mean(xs), this.mean(rows.map((row) => row.y))], fit = (x) => my + tested.y * (x - mx), quantile = tested.error ? tested.half / tested.error : 0;
+        const [mx, my] = [this.mean(xs), this.mean(rows.map((row) => row.y))], fit = (x) => my + tested.y * (x - mx);
         const residual = Math.sqrt(rows.reduce((sum, row) => sum + (row.y - fit(row.x)) ** 2, 0) / Math.max(rows.length - 2, 1));
-        const half = (x) => quantile * Math.hypot(residual / Math.sqrt(rows.length), tested.error * (x - mx));
+        const half = (x) => Math.hypot((this.t(rows.length - 1) * residual) / Math.sqrt(rows.length), tested.half * (x - mx));
         const grid = Array.from({ length: 21 }, (_, k) => low + ((high - low) * k) / 20), point = (x, y) => `${across(x).toFixed(1)} ${clamp(this.y(y), this.top, base).toFixed(1)}`;
-        if (quantile) this.put(`<path d="M${grid.map((x) => point(x, fit(x) + half(x))).join("L")}L${grid.reverse().map((x) => point(x, fit(x) - half(x))).join("L")}Z" fill="currentColor" fill-opacity=".1"/>`);
+        if (tested.half) this.put(`<path d="M${grid.map((x) => point(x, fit(x) + half(x))).join("L")}L${grid.reverse().map((x) => point(x, fit(x) - half(x))).join("L")}Z" fill="currentColor" fill-opacity=".1"/>`);
         this.put(`<path class="slope" d="M${point(low, fit(low))}L${point(high, fit(high))}" stroke="currentColor" stroke-width="2.4" fill="none"/>`);
       }
       rows.forEach((row) => this.dot(row, across(row.x)));

@@ -10,7 +10,16 @@ import pytest
 from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.surface import mesh
 from bidsapp.report.linked.cortex import SIDES, pack_cortex, voxels_of_vertices
-from bidsapp.report.linked.pack import Parts, code_counts, code_p, code_rows, code_steps, pack, unpack
+from bidsapp.report.linked.pack import (
+    Parts,
+    code_counts,
+    code_p,
+    code_rows,
+    code_statistic,
+    code_steps,
+    pack,
+    unpack,
+)
 from bidsapp.report.linked.page import lay_out
 from bidsapp.report.linked.view import pack_view
 from bidsapp.report.render import render, show_p
@@ -47,6 +56,30 @@ def test_steps_keep_a_statistic_to_a_thousandth_and_what_is_missing():
     assert code_steps(np.array([1000.0, np.inf]), 0.001).tolist() == [1_000_000, np.iinfo(np.int32).max]
 
 
+def test_a_statistic_is_printed_as_it_was():
+    values = np.concatenate(
+        [np.random.default_rng(5).normal(0, 3, 20_000), [2.0049, 2.0051, -2.0049, 2.125, np.nan]]
+    )
+    back = code_statistic(values) * 0.001
+    shown, known = ([f"{v:.2f}".replace("-0.00", "0.00") for v in each[:-1]] for each in (back, values))
+    assert shown == known
+
+
+def test_effects_and_limits_are_kept_as_they_are_printed():
+    view = make_view("strip")
+    packed = pack_view(view)
+    refs, effect = packed.description["effect"], view.effect
+    digits = value(packed.maps, refs["digits"])
+    # Two digits of the standard error, three where it is rounded up to 10.
+    pairs = zip(effect.errors, digits, strict=True)
+    assert {len(f"{error:.{d}f}".replace(".", "").lstrip("0")) for error, d in pairs} <= {2, 3}
+    half = effect.quantile * effect.errors
+    known = {"values": effect.values, "low": effect.values - half, "high": effect.values + half}
+    for key, values in known.items():
+        back = value(packed.maps, refs[key]) / 10.0**digits
+        assert np.all(np.abs(back - values) <= 0.5001 * 10.0**-digits)
+
+
 @pytest.mark.parametrize("p", [0.0, 0.00009, 0.0001, 0.00049, 0.00099, 0.0012, 0.0125, 0.5004, 0.9996, 1.0])
 def test_p_is_kept_as_it_is_printed(p):
     (code,) = code_p(np.array([p]))
@@ -75,7 +108,8 @@ def decode(rows):
 
 
 def test_effects_of_subjects_are_kept_within_the_error_that_is_stated():
-    values = RNG.normal(0, RNG.gamma(1, 2, 5000), (20, 5000))
+    rng = np.random.default_rng(3)
+    values = rng.normal(0, rng.gamma(4, 0.5, 5000), (20, 5000))
     values[3, 7] = np.nan
     rows = code_rows(values)
     back = decode(rows)
@@ -154,7 +188,7 @@ def test_maps_and_survivors_come_out_at_their_voxels():
     mask = np.unpackbits(value(maps, description["grid"]["mask"]), bitorder="little")[: np.prod(shape)]
     assert np.array_equal(mask.reshape(shape).astype(bool), view.geometry.mask)
     t = value(maps, description["statistic"]["map"]) * description["statistic"]["map"]["step"]
-    assert np.abs(t - view.statistic.values).max() <= 0.0005001
+    assert np.abs(t - view.statistic.values).max() <= 0.0010001
     bits = value(maps, description["survivors"])
     for k, rule in enumerate(view.rules):
         assert np.array_equal((bits >> k) & 1, rule.survives)
@@ -190,8 +224,7 @@ def test_words_of_a_view_end_no_script():
 # Bytes of each part at 4 mm, 29,446 voxels and 16 subjects, as the design measured them.
 DESIGN = {
     "t": 68_116,
-    "effect": 73_868,
-    "errors": 76_064,
+    "effect and errors": 149_932,
     "vertices": 47_104,
     "rows": 604_124,
     "scale": 143_628,
@@ -207,8 +240,7 @@ def test_parts_are_as_small_as_designed():
     effect, subjects = description["effect"], description["subjects"]
     refs = {
         "t": [description["statistic"]["map"]],
-        "effect": [effect["values"]],
-        "errors": [effect["errors"]],
+        "effect and errors": [effect[key] for key in ("digits", "values", "low", "high")],
         "rows": [subjects["codes"]],
         "scale": [subjects["start"], subjects["span"]],
     }
