@@ -130,7 +130,9 @@ READ_PANEL = """() => {
   const view = document.querySelector(".linked-live"), p = {}, measures = {};
   const words = (element, inner) => element.querySelector(inner).textContent;
   view.querySelectorAll("[data-method]").forEach(rule => { p[rule.dataset.method] = words(rule, ".p"); });
-  view.querySelectorAll(".measures tr").forEach(row => { measures[words(row, "th")] = words(row, "b, td"); });
+  for (const row of view.querySelectorAll(".measures tr")) {
+    measures[words(row, "th")] = words(row, "b, td:not(:has(b))");
+  }
   return { p, measures };
 }"""
 
