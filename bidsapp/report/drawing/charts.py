@@ -1,6 +1,6 @@
 """Charts over time: traces and events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,12 +15,26 @@ from bidsapp.report.drawing.scale import Scale, round_ticks, short
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#e69f00")
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760.0, 46.0, 118.0, 6.0, 26.0
 LANE = 17.0
+# A row of the design, and the least that a name beside it needs.
+ROW, NAMED_ROW, MAX_NAMED = 13.0, 9.0, 120
+LONGEST, LETTER = 60, 5.3
 # A chart of few points is as wide as a telephone: names stand above it, the axis' name below.
 NARROW, NARROW_MARGINS, NAME = 360.0, (12.0, 20.0, 38.0), 104.0
 
 
+def room_for(names: Iterable[str]) -> float:
+    """Return the width to the right of a chart that names need; charts one below the other share one."""
+    return max(RIGHT, 14 + LETTER * max((len(svg.cut(name, LONGEST)) for name in names), default=0))
+
+
 def draw_traces(
-    times: Numbers, series: Mapping[str, Numbers], *, alt: str, unit: str, marks: Sequence[float] = ()
+    times: Numbers,
+    series: Mapping[str, Numbers],
+    *,
+    alt: str,
+    unit: str,
+    marks: Sequence[float] = (),
+    room: float = RIGHT,
 ) -> svg.Figure:
     """Return lines over time.
 
@@ -32,11 +46,13 @@ def draw_traces(
     alt, unit : str
     marks : sequence of float
         Times shaded from top to bottom (censored volumes).
+    room : float
+        As from ``room_for``.
     """
     values = np.concatenate([np.asarray(v, float) for v in series.values()])
     values = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)
-    frame = Frame((times[0], times[-1]), (low, high if high > low else low + 1.0), 110.0)
+    frame = Frame((times[0], times[-1]), (low, high if high > low else low + 1.0), 110.0, *_beside(room))
     half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.5
     parts = [frame.band(t - half, t + half) for t in marks] + frame.axes("time (s)", unit)
     for i, (name, trace) in enumerate(series.items()):
@@ -44,8 +60,8 @@ def draw_traces(
         ys = [frame.y(v) for v in np.asarray(trace, float)]
         parts.append(svg.polyline([frame.x(t) for t in times], ys, stroke=colour, stroke_width=1.1))
         if len(series) > 1:
-            parts.append(_legend(WIDTH - RIGHT + 10, 14 + 14 * i, colour, name))
-    return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
+            parts.append(_legend(frame.end + 10, 14 + 14 * i, colour, name))
+    return svg.Figure("".join(parts), frame.width, frame.height, alt, {})
 
 
 def draw_against_expected(
@@ -84,36 +100,57 @@ def draw_against_expected(
     return svg.Figure("".join(parts), NARROW, frame.height, alt, {})
 
 
-def draw_carpet(times: Numbers, matrix: Matrix, columns: Sequence[str], *, alt: str) -> svg.Figure:
-    """Return the design over time: one row a regressor, each scaled by itself, grey where it is constant."""
-    row = 13.0 if len(columns) <= 40 else max(520.0 / len(columns), 3.0)
+def draw_carpet(
+    places: Numbers, matrix: Matrix, columns: Sequence[str], *, axis: str, alt: str, room: float = RIGHT
+) -> svg.Figure:
+    """Return the design over time: one row a regressor, each scaled by itself, grey where it is constant.
+
+    Parameters
+    ----------
+    places : ndarray, shape (n_volumes,)
+        Of the volumes on the axis of this name.
+    matrix : ndarray, shape (n_volumes, n_columns)
+    columns : sequence of str
+        Beyond ``MAX_NAMED`` they have no room beside their rows.
+    axis, alt : str
+    room : float
+        As from ``room_for``.
+    """
+    named = len(columns) <= MAX_NAMED
+    row = ROW if len(columns) <= 40 else NAMED_ROW if named else 3.0
     depth = row * len(columns)
-    frame = Frame((times[0], times[-1]), (0, 1), depth + TOP + BOTTOM)
-    half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.5
-    left, right = frame.x(times[0] - half), frame.x(times[-1] + half)
+    frame = Frame((places[0], places[-1]), (0, 1), depth + TOP + BOTTOM, *_beside(room))
+    half = (places[1] - places[0]) / 2 if len(places) > 1 else 0.5
+    left, right = frame.x(places[0] - half), frame.x(places[-1] + half)
     pixels = code_columns(matrix, flat=0.5).T
     cells = picture(left, TOP, right - left, depth, pixels, opaque(GREYS), style=PIXELATED)
-    parts = [cells, *frame.time_axis("time (s)")]
-    for i, name in enumerate(columns if row >= 8 else ()):
-        parts.append(svg.text(right + 6, TOP + (i + 0.5) * row + 3, svg.cut(name, 20), size=9))
-    return svg.Figure("".join(parts), WIDTH, frame.height, alt, {})
+    parts = [cells, *frame.time_axis(axis)]
+    for i, name in enumerate(columns if named else ()):
+        words = svg.cut(name, LONGEST)
+        parts.append(svg.text(right + 6, TOP + (i + 0.5) * row + 3, words, size=min(9, row - 0.5)))
+    return svg.Figure("".join(parts), frame.width, frame.height, alt, {})
 
 
-def draw_timeline(events: Sequence[EventRecord], end: float, *, alt: str) -> svg.Figure:
+def draw_timeline(events: Sequence[EventRecord], end: float, *, alt: str, room: float = RIGHT) -> svg.Figure:
     """Return the events of a run: one lane a condition, a bar from onset over the duration.
 
-    The last lane is of the events without a condition.
+    The last lane is of the events without a condition. ``room`` is as from ``room_for``.
     """
     names = sorted({event.trial_type for event in events}, key=lambda name: (name is None, name or ""))
-    frame = Frame((0.0, end), (0, 1), LANE * len(names) + TOP + BOTTOM)
+    frame = Frame((0.0, end), (0, 1), LANE * len(names) + TOP + BOTTOM, *_beside(room))
     parts = []
     for i, name in enumerate(names):
         y = TOP + i * LANE
-        parts.append(svg.text(WIDTH - RIGHT + 6, y + 11, svg.cut(name or "n/a", 20), size=9.5))
-        parts.append(svg.line(LEFT, y + LANE - 2, WIDTH - RIGHT, y + LANE - 2, stroke_width=0.4))
+        parts.append(svg.text(frame.end + 6, y + 11, svg.cut(name or "n/a", LONGEST), size=9))
+        parts.append(svg.line(LEFT, y + LANE - 2, frame.end, y + LANE - 2, stroke_width=0.4))
         bars = [_bar(frame, y, event) for event in events if event.trial_type == name]
         parts.append(svg.tag("path", d="".join(bars), fill=SERIES[i % len(SERIES)], opacity=0.85))
-    return svg.Figure("".join(parts + frame.time_axis("time (s)")), WIDTH, frame.height, alt, {})
+    return svg.Figure("".join(parts + frame.time_axis("time (s)")), frame.width, frame.height, alt, {})
+
+
+def _beside(room: float) -> tuple[float, tuple[float, float, float]]:
+    """Return width and margins of a chart with so much room for names beside it."""
+    return WIDTH - RIGHT + room, (room, TOP, BOTTOM)
 
 
 def _bar(frame: "Frame", top: float, event: EventRecord) -> str:
@@ -136,7 +173,8 @@ class Frame:
         pad = 0.04 * (up[1] - up[0])
         self.low, self.high = up[0] - pad, up[1] + pad
         right, self.top, below = margins
-        self.end, self.height, self.depth = width - right, height, height - below - self.top
+        self.width, self.end = width, width - right
+        self.height, self.depth = height, height - below - self.top
         self.x = Scale(*across, LEFT, self.end)
 
     def y(self, value: float) -> float:

@@ -11,11 +11,18 @@ from bidsapp.outputs.saved.common import rows_of
 from bidsapp.outputs.saved.participant import RunRecord
 from bidsapp.records.arrays import Matrix, Numbers
 from bidsapp.records.documents import Document
-from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
+from bidsapp.report.drawing.charts import (
+    draw_against_expected,
+    draw_carpet,
+    draw_timeline,
+    draw_traces,
+    room_for,
+)
 from bidsapp.report.drawing.colours import SEQUENTIAL
-from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
+from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
 from bidsapp.report.render import FigureBook, Section, render
+from bidsapp.report.sections.subject_summary import show_span
 
 # The usual column of conditions, which need not be named again and again.
 IMPLIED = "trial_type."
@@ -46,17 +53,18 @@ def _run(results: SubjectResults, book: FigureBook, run: RunRecord, index: int) 
     matrix = table[columns].to_numpy(float)
     columns = [c.removeprefix(IMPLIED) for c in columns]
     times = run.repetition_time * np.arange(run.n_volumes) + run.start_time
+    room = room_for([*columns, *(event.trial_type or "" for event in run.events)])
     content = render(
         "subject_run.html",
         run=run,
-        design=_design(book, run, matrix, columns),
+        design=_design(book, run, matrix, columns, times, room),
         weights=_weights(book, run, columns),
         correlations=_correlations(book, run, matrix, columns),
-        timeline=_timeline(book, run, times),
-        carpet=_carpet(book, run, matrix, columns, times),
-        motion=_motion(book, run, times),
+        timeline=_timeline(book, run, times, room),
+        motion=_motion(book, run, times, room),
         noise=_noise(book, run),
         maps=_fit_maps(results, book, run),
+        effective=show_span(run.noise.dof) if run.noise and run.noise.corrected else "",
         nuisance=[c for c in columns if c in run.confounds],
     )
     return Section(run.label.split(" ", 1)[-1], f"run-{index + 1}", content)
@@ -66,9 +74,16 @@ def _path(run: RunRecord, kind: str, **more: str) -> str:
     return figure_path(run.entities, kind, node=run.node, **more)
 
 
-def _design(book: FigureBook, run: RunRecord, matrix: Matrix, columns: Sequence[str]) -> Markup:
-    alt = f"Design matrix of {run.label}: {len(matrix)} volumes by {len(columns)} regressors"
-    return book.add(draw_design(matrix, columns, alt=alt), _path(run, "design"), "exact")
+def _design(
+    book: FigureBook, run: RunRecord, matrix: Matrix, columns: Sequence[str], times: Numbers, room: float
+) -> Markup:
+    alt = f"Design of {run.label}: {len(matrix)} volumes, one row for each of {len(columns)} regressors"
+    # Runs that were fitted together have one design.
+    places, axis = (
+        (times, "time (s)") if len(times) == len(matrix) else (np.arange(float(len(matrix))), "volume")
+    )
+    drawing = draw_carpet(places, matrix, columns, axis=axis, alt=alt, room=room)
+    return book.add(drawing, _path(run, "design"), "keep")
 
 
 def _weights(book: FigureBook, run: RunRecord, columns: Sequence[str]) -> Markup | None:
@@ -97,24 +112,15 @@ def _correlations(book: FigureBook, run: RunRecord, matrix: Matrix, columns: Seq
     return book.add(drawing, _path(run, "corr"), "exact")
 
 
-def _timeline(book: FigureBook, run: RunRecord, times: Numbers) -> Markup | None:
+def _timeline(book: FigureBook, run: RunRecord, times: Numbers, room: float) -> Markup | None:
     if not run.events:
         return None
     end = times[-1] + run.repetition_time
     alt = f"Events of {run.label} over time, one lane a condition"
-    return book.add(draw_timeline(run.events, end, alt=alt), _path(run, "events"), "keep")
+    return book.add(draw_timeline(run.events, end, alt=alt, room=room), _path(run, "events"), "keep")
 
 
-def _carpet(
-    book: FigureBook, run: RunRecord, matrix: Matrix, columns: Sequence[str], times: Numbers
-) -> Markup | None:
-    if len(times) != len(matrix):
-        return None
-    alt = f"Design and confounds of {run.label} over time, one row a regressor"
-    return book.add(draw_carpet(times, matrix, columns, alt=alt), _path(run, "carpet"), "keep")
-
-
-def _motion(book: FigureBook, run: RunRecord, times: Numbers) -> list[Markup]:
+def _motion(book: FigureBook, run: RunRecord, times: Numbers, room: float) -> list[Markup]:
     motion = {k: np.array(v, float) for k, v in (run.motion or {}).items()}
     marks = [times[i] for i in run.censored]
     groups = {
@@ -131,7 +137,7 @@ def _motion(book: FigureBook, run: RunRecord, times: Numbers) -> list[Markup]:
         if known:
             what = kind.replace("_", " ").capitalize()
             alt = f"{what} of {run.label} over time; censored volumes are shaded"
-            drawing = draw_traces(times, known, unit=unit, marks=marks, alt=alt)
+            drawing = draw_traces(times, known, unit=unit, marks=marks, alt=alt, room=room)
             drawings.append(book.add(drawing, _path(run, "motion", desc=kind), "keep"))
     return drawings
 

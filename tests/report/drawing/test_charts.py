@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from bidsapp.outputs.saved.participant import EventRecord
-from bidsapp.report.drawing.charts import draw_against_expected, draw_carpet, draw_timeline, draw_traces
+from bidsapp.report.drawing.charts import (
+    draw_against_expected,
+    draw_carpet,
+    draw_timeline,
+    draw_traces,
+    room_for,
+)
 from bidsapp.report.drawing.distributions import draw_null, draw_spark, draw_strip
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations, draw_design
 from bidsapp.report.drawing.scale import Scale, round_ticks, short
@@ -40,7 +46,7 @@ def words(figure):
     [
         draw_traces(TIMES, {"x": np.sin(TIMES), "y": np.full(20, np.nan)}, unit="mm", marks=[4.0], alt="a"),
         draw_traces(TIMES, {"only": np.zeros(20)}, unit="mm", alt="a"),
-        draw_carpet(TIMES, MATRIX, ["a", "b", "<c>"], alt="a"),
+        draw_carpet(TIMES, MATRIX, ["a", "b", "<c>"], axis="time (s)", alt="a"),
         draw_timeline(EVENTS, 40.0, alt="a"),
         LEFT_OVER,
         draw_design(MATRIX, ["a", "b", "<c>"], alt="a"),
@@ -63,6 +69,37 @@ def test_names_are_shown_as_text():
     assert "a & <b>" in words(draw_timeline(EVENTS, 40.0, alt="a"))
     assert "sub-<2>" in draw_strip(STRIP, unit="%", title="t", alt="a").file().replace("&lt;", "<").replace(
         "&gt;", ">"
+    )
+
+
+@pytest.mark.parametrize("n", [10, 60, 100])
+def test_regressors_are_named_in_full_inside_their_figure(n):
+    names = [f"non_steady_state_outlier{i:03d}" for i in range(n)]
+    matrix = np.random.default_rng(0).normal(size=(120, n))
+    figure = draw_carpet(np.arange(120.0), matrix, names, axis="volume", alt="a", room=room_for(names))
+    assert words(figure)[-n:] == names
+    root = ElementTree.fromstring(figure.file())
+    texts = list(root.iter("{http://www.w3.org/2000/svg}text"))[-n:]
+    # Letters of this face are about .56 of its size wide.
+    assert all(float(t.get("x")) + 0.56 * 9 * len(t.text) < figure.width for t in texts)
+    assert np.diff([float(t.get("y")) for t in texts]).min() >= float(texts[0].get("font-size"))
+
+
+def test_charts_with_the_same_room_have_the_same_axis():
+    figures = [
+        draw_carpet(TIMES, MATRIX, ["a", "b", "c"], axis="time (s)", alt="a", room=200),
+        draw_traces(TIMES, {"x": np.sin(TIMES)}, unit="mm", alt="a", room=200),
+        draw_timeline(EVENTS, 40.0, alt="a", room=200),
+    ]
+    assert len({figure.width for figure in figures}) == 1
+    assert (
+        len(
+            {
+                re.findall(r'x2="([\d.]+)" y2="[\d.]+" stroke="[^"]+" stroke-width="1"', f.file())[0]
+                for f in figures
+            }
+        )
+        == 1
     )
 
 
