@@ -92,6 +92,7 @@ class ContrastWriter:
         self._result, self._group, self._options, self._out = result, group, options, output_dir
         self._name = result.contrast.name
         self._maps = collect_maps(result)
+        self._statistic = next(name for name in ("F", "t", "z") if name in self._maps)
         # A conjunction weighs nothing.
         weighs = result.estimate.test != "z"
         self._estimand = describe_estimand(result.fit, result.contrast) if weighs else None
@@ -124,6 +125,7 @@ class ContrastWriter:
             permutation=None if inference is None else describe_permutation(inference),
             discoveries=self.write_discoveries(),
             thresholds=tuple(map(self.write_threshold, result.thresholds)),
+            strongest=self._tables.write_strongest(self._statistic),
             influence=influence,
         )
 
@@ -215,8 +217,7 @@ class ContrastWriter:
 
     def write_threshold(self, threshold: Threshold) -> ThresholdRecord:
         """Write the maps and tables of a threshold and return its record."""
-        words, inference = THRESHOLDS[threshold.name], self._result.inference
-        statistic = next(name for name in ("F", "t", "z") if name in self._maps)
+        words, inference, statistic = THRESHOLDS[threshold.name], self._result.inference, self._statistic
         record = ThresholdRecord(
             method=threshold.name,
             title=threshold.description,

@@ -126,6 +126,7 @@ def test_tables_list_every_measure_of_clusters_and_peaks(results):
         columns = set(pd.read_csv(path, sep="\t").columns)
         assert columns >= place | values | {"n_voxels", "volume_mm3", "tdp", "aal", "harvard_oxford"}
         assert columns <= set(json.loads(path.with_suffix(".json").read_text()))
+    values |= {"partialrsquare", "effect_se", "effect_low", "effect_high"}
     assert all(set(pd.read_csv(path, sep="\t").columns) >= place | values | {"peak"} for path in peaks)
 
 

@@ -4,6 +4,7 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from bidsapp.cli import main as cli
@@ -170,6 +171,38 @@ def test_the_default_is_the_same_for_strong_effects_and_none(maps, tmp_path):
     }
     assert found["nothing"]["n_voxels"] == 0 < found["strong"]["n_voxels"]
     assert "not declared: by default the first" in (tmp_path / "group.html").read_text()
+
+
+def values_at(path, table):
+    """Return the values of a map at the peaks of a table."""
+    image = nib.load(path)
+    places = table[["peak_x", "peak_y", "peak_z"]].to_numpy(float)
+    return image.get_fdata()[tuple(np.rint(places @ np.linalg.inv(image.affine[:3, :3]).T).astype(int).T)]
+
+
+def test_peaks_have_the_p_of_every_threshold_and_the_strongest_are_told_where_none_survives(maps, tmp_path):
+    words = ("--n-permutations", "128", "--statistics", "height", "extent", "--main-threshold", "height")
+    assert run(maps, tmp_path, "one-sample", *words, "--cluster-forming-p", "0.01") == 0
+    found = {one["name"]: one for one in record_of(tmp_path)["contrasts"]}
+    assert "strongest" not in found["strong"]
+    for one, path in (
+        (found["nothing"], found["nothing"]["strongest"]),
+        (found["strong"], found["strong"]["thresholds"][0]["peaks"]),
+    ):
+        table = pd.read_csv(tmp_path / path, sep="\t")
+        rules = {rule["method"]: tmp_path / rule["p_map"] for rule in one["thresholds"] if "p_map" in rule}
+        assert values_at(tmp_path / one["maps"]["t"], table) == pytest.approx(table["t"])
+        assert 10 ** -values_at(rules["maxT"], table) == pytest.approx(table["p_fwe"], rel=1e-5)
+        assert 10 ** -values_at(rules["maxSize"], table) == pytest.approx(table["p_maxSize"], rel=1e-5)
+        assert values_at(rules["fdrBH"], table) == pytest.approx(table["q_fdrBH"], rel=1e-5)
+        assert "p_maxT" not in table
+        assert (table["effect_low"] < table["effect"]).all()
+        assert set(table) <= set(json.loads((tmp_path / path).with_suffix(".json").read_text()))
+    table = pd.read_csv(tmp_path / found["nothing"]["strongest"], sep="\t")
+    assert table["peak"].tolist() == [1, 2, 3, 4, 5]
+    assert table["t"].abs().is_monotonic_decreasing
+    whole = np.abs(nib.load(tmp_path / found["nothing"]["maps"]["t"]).get_fdata())
+    assert abs(table["t"][0]) == pytest.approx(np.nanmax(whole))
 
 
 def test_a_cutoff_by_shuffling_is_known_where_nothing_survives(maps, tmp_path):

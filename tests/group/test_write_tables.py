@@ -2,11 +2,12 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from bidsapp.group.write_tables import add_limits
+from bidsapp.group.write_tables import add_limits, make_interval
 
 
 def make_frame():
@@ -38,3 +39,17 @@ def test_a_p_from_drawn_shuffles_has_its_limits_beside_it():
 )
 def test_other_p_have_no_limits(label, inference):
     assert list(add_limits(make_frame(), label, inference)) == ["p", "p_fwe", "tdp"]
+
+
+def test_an_effect_has_its_standard_error_and_its_limits_by_t():
+    dof = np.array([7.0, 11.3])
+    estimate = SimpleNamespace(effect=np.array([1.5, -2.0]), variance=np.array([0.25, 4.0]), dof=dof)
+    found = make_interval(estimate)
+    low, high = stats.t.interval(0.95, dof, estimate.effect, [0.5, 2.0])
+    assert found["effect_se"] == pytest.approx([0.5, 2.0])
+    assert found["effect_low"] == pytest.approx(low)
+    assert found["effect_high"] == pytest.approx(high)
+
+
+def test_a_test_without_an_effect_has_no_interval():
+    assert make_interval(SimpleNamespace(variance=None)) == {}

@@ -274,6 +274,8 @@ class GroupContrastRecord:
         Path of a table: at least how much of each atlas region is active.
     thresholds
         In the order to be shown; the first is the main one.
+    strongest
+        Path of a table of the strongest peaks of the whole map, where nothing survives the main threshold.
     influence
         Path of a table with ``participant_id`` and measures of influence.
     """
@@ -299,6 +301,7 @@ class GroupContrastRecord:
     permutation: Maybe[PermutationRecord] = None
     discoveries: Maybe[str] = None
     thresholds: tuple[ThresholdRecord, ...]
+    strongest: Maybe[str] = None
     influence: Maybe[str] = None
 
     @property
