@@ -149,7 +149,7 @@ def clusters_label_path(entities: Entities, *, node: str, contrast: str, desc: s
 def table_path(
     entities: Entities, kind: str, *, node: str, contrast: str | None = None, desc: str | None = None
 ) -> str:
-    """Return the path of a table: design, contrasts, clusters, peaks, thresholds, nullmax, influence."""
+    """Return the path of a table: design, contrasts, clusters, peaks, strongest, nullmax, influence."""
     full = {**entities, "node": node, "contrast": contrast, "desc": desc}
     return f"{folder_of(entities)}/{make_name(full, kind, '.tsv')}"
 

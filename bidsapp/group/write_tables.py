@@ -145,7 +145,7 @@ class TableWriter:
         peaks = table.peaks.loc[order].assign(peak=np.arange(len(order)) + 1)
         few = ClusterTable(table.clusters.iloc[:0], peaks, table.labels)
         frame = self._label(few, main, statistic)["peaks"].drop(columns="cluster_id")
-        path = names.table_path(self._result.fit.entities, "peaks", desc="strongest", **self._where)
+        path = names.table_path(self._result.fit.entities, "strongest", **self._where)
         about = self._describe(main) | {"peak": {"Description": "Rank of the peak in the map"}}
         write_table(self._out / path, frame, describe_columns(frame, about) | {"Description": STRONGEST})
         return path
