@@ -52,3 +52,17 @@ def test_a_release_waits_for_everything_else():
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name != "deploy"])
 def test_every_check_runs_on_tags(name):
     assert ENTRIES[name]["filters"]["tags"] == {"only": "/.*/"}
+
+
+def test_hooks_before_a_commit_are_make_lint_from_no_other_place():
+    found = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repo["repo"] for repo in found] == ["local"]
+    (hook,) = found[0]["hooks"]
+    assert hook["entry"].replace(" --no-print-directory", "") == "make lint"
+    # On everything, whatever the commit touches.
+    assert (hook["language"], hook["pass_filenames"], set(hook) & {"files", "exclude", "types"}) == (
+        "system",
+        False,
+        set(),
+    )
+    assert "make lint" in COMMANDS
