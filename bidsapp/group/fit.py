@@ -9,7 +9,7 @@ from bidsapp.group.within import fit_vectors, score_cells
 from bidsapp.inputs.images.group_masks import restrict_stack
 from bidsapp.inputs.images.resampling import smooth_stack
 from bidsapp.inputs.images.stacks import read_stack
-from bidsapp.plan.group.options import count_needed
+from bidsapp.plan.group.options import count_needed, estimator_of
 from bidsapp.records.arrays import Maps, Matrix
 from bidsapp.records.maps import SCORE_T, Contrast, EffectStack, GroupDesign, GroupEstimate
 from bidsapp.records.plan import DatasetFit
@@ -220,12 +220,13 @@ def is_one_sample(design: GroupDesign) -> bool:
 
 def choose_estimator(fit: DatasetFit, wanted: str) -> tuple[str, list[str]]:
     """Return the estimator of a fit, and what must be said: a meta node has fixed effects."""
-    if fit.method == "meta" and wanted == "ols":
+    estimator = estimator_of(fit.method, wanted)
+    if estimator != wanted:
         words = (
             f"{fit.node}: a node of type meta is fitted by fixed effects; --group-estimator reml generalises"
         )
-        return "fixed", [words + " to other subjects."]
-    return wanted, []
+        return estimator, [words + " to other subjects."]
+    return estimator, []
 
 
 def add_effect_sizes(estimate: GroupEstimate) -> GroupEstimate:

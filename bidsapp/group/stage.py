@@ -8,11 +8,12 @@ from typing import TypeAlias
 
 from bidsapp import names
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError, log_notes
+from bidsapp.group.check import check_settings
 from bidsapp.group.conjunctions import Conjunctions
 from bidsapp.group.fit import FittedGroup, estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group.influence import write_influence
 from bidsapp.group.inputs import check_inputs, without_maps
-from bidsapp.group.main_threshold import check_main_threshold, choose_main, order_thresholds
+from bidsapp.group.main_threshold import choose_main, order_thresholds
 from bidsapp.group.regions import write_regions
 from bidsapp.group.shuffling import (
     Shuffled,
@@ -50,7 +51,6 @@ from bidsapp.records.maps import Contrast, InferenceOptions, Threshold
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.report.pages import write_group_report, write_overview
 from bidsapp.settings.parts import Settings
-from bidsapp.tables.regions import read_atlas
 
 Fitted: TypeAlias = tuple[DatasetFit, FittedGroup, list[Shuffled]]
 
@@ -78,11 +78,9 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
 def run_models(plan: GroupPlan, settings: Settings) -> list[str]:
     """Run every group model; return the failures in words. A model that fails does not stop the others."""
     log_notes(logger, plan.notes)
-    for spec in settings.group.roi:
-        read_atlas(spec)  # A name that is wrong ends the stage before an image is read.
     n_threads, memory_gb = threads_of_a_test(settings.control), find_memory_gb(settings.control.mem_gb)
     options = make_options(settings.permutation, settings.group, n_threads, memory_gb)
-    check_main_threshold(plan, settings.group, options)
+    check_settings(plan, settings.group, options)
     prepare_output(plan, settings.output_dir)
     progress = Progress(len(plan.models), "group model")
     failures = []

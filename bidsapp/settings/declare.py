@@ -27,8 +27,8 @@ def option(default: Value, text: str, **details: object) -> Value:
     ``details``: ``kind``, where the annotation does not say it ("labels" for lists by spaces or commas whose
     ``prefix-`` is optional, "label", "list", "paths", "repeat", "words", "names" for words that may be left
     out, "memory", "share"), ``aliases``, ``choices`` where they are no ``Literal``, ``metavar``, ``prefix``,
-    ``level`` where one level alone reads it; of numbers ``least`` (allowed) or ``between`` (both not allowed)
-    and ``hint``, a function that says what a number beyond them may have been meant as.
+    ``level`` where one level alone reads it; of numbers ``least`` and ``most`` (allowed) or ``between`` (both
+    not allowed) and ``hint``, a function that says what a number beyond them may have been meant as.
     """
     return field(default=default, metadata={"help": text, **details})
 
@@ -96,6 +96,8 @@ def _check_range(flag: str, value: Any, details: Details) -> None:
     """Refuse a number that nobody can mean; written so that NaN is refused too."""
     if "least" in details and not value >= details["least"]:
         raise SettingsError(f"{flag}: {value} is less than {details['least']}.")
+    if "most" in details and value > details["most"]:
+        raise SettingsError(f"{flag}: {value:g} is more than {details['most']}.")
     if "between" in details:
         low, high = details["between"]
         if not low < value < high:

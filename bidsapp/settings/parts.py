@@ -16,6 +16,9 @@ from bidsapp.vocabulary.noise import NOISE_MODELS
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import BY_WORD, FLAGS
 
+# No brain is wider: what is meant is in another unit, and such a kernel would take all memory.
+MOST_SMOOTHING_MM = 200
+
 
 @dataclass(frozen=True)
 class Selection(Part):
@@ -130,6 +133,7 @@ class RunOptions(Part):
         6.0,
         "Full width at half maximum of the smoothing of the BOLD images in mm (0: none).",
         least=0,
+        most=MOST_SMOOTHING_MM,
         metavar="MM",
     )
     noise_smoothing_fwhm: float = option(
@@ -137,6 +141,7 @@ class RunOptions(Part):
         "Smoothing of the map of noise coefficients in mm (0: none), over voxels of like mean intensity: not "
         "across the edges of tissue.",
         least=0,
+        most=MOST_SMOOTHING_MM,
         metavar="MM",
     )
     fixed_effects: Literal["precision", "equal"] = option(
@@ -157,6 +162,7 @@ class GroupOptions(Part):
         0.0,
         "Smoothing of the subjects' effect maps in mm before the group level (0: none).",
         least=0,
+        most=MOST_SMOOTHING_MM,
         metavar="MM",
     )
     group_design: tuple[str, ...] = option(

@@ -17,8 +17,10 @@ import pandas as pd
 from isal import igzip
 from nibabel.spatialimages import SpatialImage
 
-from bidsapp.errors import InputError
+from bidsapp.errors import InputError, did_you_mean
+from bidsapp.inputs.fetched import check_fetched, is_named
 from bidsapp.inputs.images.read import READ_FAULTS
+from bidsapp.inputs.tables.read import read_table
 from bidsapp.records.arrays import Labels, Map, Matrix, Numbers
 from bidsapp.records.maps import Geometry
 from bidsapp.tables.bundled import BUNDLED
@@ -207,32 +209,66 @@ def _read_bundled(key: str) -> Atlas:
         )
     folder = Path(spec.origin).parent / "data" / "atlases"
     table = pd.read_csv(folder / f"labels_{key}.csv")
-    return _make_atlas((key, *BUNDLED[key]), table, folder / f"atlas_{key}.nii.gz")
+    names = {int(i): str(name) for i, name in zip(table["index"], table["name"], strict=True)}
+    return _make_atlas((key, *BUNDLED[key]), names, folder / f"atlas_{key}.nii.gz")
 
 
 def _read_own(path: str) -> Atlas:
     """Return a user's atlas: an image and, of the same name, a table ``index``, ``name``."""
     image_path = Path(path)
-    table_path = image_path.with_name(image_path.name.removesuffix(".gz").removesuffix(".nii") + ".tsv")
-    known = ", ".join(sorted(BUNDLED))
-    if not image_path.is_file():
-        raise InputError(f"No atlas {path!r}: neither a file nor one of {known}.")
-    if not table_path.is_file():
+    stem = image_path.name.removesuffix(".gz").removesuffix(".nii")
+    table_path = image_path.with_name(f"{stem}.tsv")
+    if not is_named(image_path):
+        raise InputError(f"No atlas {path!r}: {not_known(path)}")
+    check_fetched(image_path)
+    if not is_named(table_path):
         raise InputError(
             f"The atlas {path} needs a table of its labels: {table_path} with columns index, name."
         )
-    table = pd.read_csv(table_path, sep="\t")
+    words = (stem, stem, "as given by its authors", "own atlas")
+    atlas = _make_atlas(words, read_names(table_path), image_path)
+    if not (atlas.regions >= 0).any():
+        raise InputError(f"The atlas {path} has no voxel with an index of {table_path}. Correct one of them.")
+    return atlas
+
+
+def not_known(word: str) -> str:
+    """Return what is wrong with a word that names no atlas."""
+    known = ", ".join(sorted(BUNDLED))
+    return f"neither a file nor one of {known}{did_you_mean(word, BUNDLED, '.', '; did you mean')}"
+
+
+def read_names(path: Path) -> dict[int, str]:
+    """Return index -> name of a table of labels; regions without a name have their number.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or lacks a column, or an index is no number or stands there twice.
+    """
+    table = read_table(path)
     if not {"index", "name"} <= set(table.columns):
-        raise InputError(f"{table_path} needs the columns index and name.")
-    key = image_path.name.removesuffix(".gz").removesuffix(".nii")
-    return _make_atlas((key, key, "as given by its authors", "own atlas"), table, image_path)
+        raise InputError(f"{path} needs the columns index and name.")
+    names: dict[int, str] = {}
+    for text, name in zip(table["index"], table["name"], strict=True):
+        try:
+            number = int(float(text))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path} has an index that is no number ({error}). Correct it.") from error
+        if number in names:
+            raise InputError(f"{path} has the index {number} twice. Correct it.")
+        names[number] = name or str(number)
+    return names
 
 
-def _make_atlas(words: tuple[str, str, str, str], table: pd.DataFrame, path: Path) -> Atlas:
-    """Return an atlas with these words (key, title, licence, citation) from its table and its image."""
-    names = {int(i): str(name) for i, name in zip(table["index"], table["name"], strict=True)}
+def _make_atlas(words: tuple[str, str, str, str], names: dict[int, str], path: Path) -> Atlas:
+    """Return an atlas with these words (key, title, licence, citation) from its names and its image."""
     image = _open(path)
-    affine, regions = np.asarray(image.affine, float), _read_regions(image, names)
+    affine = np.asarray(image.affine, float)
+    try:
+        regions = _read_regions(image, names)
+    except READ_FAULTS as error:
+        raise InputError(f"The atlas {path} is truncated or corrupt ({error}). Copy it again.") from error
     return Atlas(*words, names, image.shape[:3], affine, *regions)
 
 

@@ -8,10 +8,9 @@ import numpy as np
 from bidsapp.errors import InputError
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.images.read import read_volume
-from bidsapp.inputs.tables.read import read_table
 from bidsapp.records.arrays import Labels, Maps, Matrix
 from bidsapp.records.maps import Geometry
-from bidsapp.tables.atlas import Atlas, read_atlases
+from bidsapp.tables.atlas import Atlas, not_known, read_atlases, read_names
 from bidsapp.tables.bundled import BUNDLED
 
 # A subject has a value in a region when it has data in at least this part of the region's voxels.
@@ -89,23 +88,12 @@ def _read_image(spec: str) -> Atlas:
     text, _, table = spec.partition(",")
     path = Path(text)
     if not is_named(path):
-        raise InputError(f"--roi {text}: neither a file nor one of {', '.join(sorted(BUNDLED))}.")
+        raise InputError(f"--roi {text}: {not_known(text)}")
     values, affine = read_volume(path)
     values = np.rint(np.nan_to_num(values)).astype(np.int32)
-    names = _read_names(Path(table)) if table else {int(i): str(i) for i in np.unique(values) if i != 0}
+    if table and not is_named(table):
+        raise InputError(f"--roi: there is no table {table}.")
+    names = read_names(Path(table)) if table else {int(i): str(i) for i in np.unique(values) if i != 0}
     regions = np.where(np.isin(values, list(names)) & (values != 0), values, -1).ravel()
     key = path.name.removesuffix(".gz").removesuffix(".nii")
     return Atlas(key, key, "", "", names, values.shape, affine, regions)
-
-
-def _read_names(path: Path) -> dict[int, str]:
-    if not is_named(path):
-        raise InputError(f"--roi: there is no table {path}.")
-    table = read_table(path)
-    if not {"index", "name"} <= set(table.columns):
-        raise InputError(f"--roi: {path} needs the columns index and name.")
-    try:
-        numbers = [int(float(index)) for index in table["index"]]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"--roi: {path} has an index that is no number ({error}). Correct it.") from error
-    return {number: name or str(number) for number, name in zip(numbers, table["name"], strict=True)}

@@ -28,8 +28,8 @@ def wrong_values(setting):
         return ["nothing"]
     if kind_of(setting) not in NUMBERS:
         return {"share": ["0", "many"], "labels": [" , "]}.get(kind_of(setting), [])
-    low, high = details["between"] if "between" in details else (details["least"] - 1, None)
-    return ["x", low, *([high, 50] if high else [float("inf")])]
+    low, high = details["between"] if "between" in details else (details["least"] - 1, details.get("most"))
+    return ["x", low, *([high if "between" in details else high + 1, 1000] if high else [float("inf")])]
 
 
 def right_values(setting):

@@ -1,11 +1,13 @@
 """The voxels that a user restricts a group analysis to."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from bidsapp.errors import InputError
+from bidsapp.errors import EXIT_NO_INPUT, InputError, did_you_mean
+from bidsapp.inputs.fetched import check_fetched
 from bidsapp.inputs.images.read import check_grid, read_volume
 from bidsapp.inputs.images.resampling import resample_labels, resample_map
 from bidsapp.records.arrays import Mask
@@ -37,6 +39,16 @@ def restrict_stack(stack: EffectStack, spec: Path | str | None, *, resample: boo
         effect=stack.effect[:, inside],
         variance=None if stack.variance is None else stack.variance[:, inside],
     )
+
+
+def check_mask(spec: Path | str, grids: Iterable[Geometry], *, resample: bool = False) -> None:
+    """Raise InputError where a mask cannot be used on the grids of some maps, which need not be read."""
+    check_fetched(spec)
+    if not Path(spec).is_file():
+        hint = did_you_mean(spec, [GREY_MATTER])
+        raise InputError(f"--mask: there is no file {spec}. {hint}".rstrip(), exit_code=EXIT_NO_INPUT)
+    if not all(_read_mask(spec, grid, resample).any() for grid in grids):
+        raise InputError(f"--mask {spec}: none of its voxels lies in the maps. Choose another mask.")
 
 
 def _read_mask(spec: Path | str, geometry: Geometry, resample: bool) -> Mask:

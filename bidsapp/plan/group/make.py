@@ -34,6 +34,7 @@ from bidsapp.plan.group.options import (
     add_variance_groups,
     check_declared,
     check_options,
+    estimator_of,
     exclude_listed,
     find_factors,
     without_row,
@@ -436,11 +437,11 @@ def _check_repeats(
 
 def _check_covariance(node: Node, items: Sequence[MapOrCells], estimator: str) -> None:
     """Refuse to weigh contrasts of the same runs by their variances: no file holds their covariance."""
-    weighs = ESTIMATORS[estimator].needs_variances or (estimator == "ols" and node.type == "meta")
     # The multivariate test of several rows within subjects uses no variances.
     entries = [entry for item in items if not is_vector(item) for entry in entries_of(item)]
     counts = Counter(entry.key.entities for entry in entries)
     repeated = next((entry for entry in entries if counts[entry.key.entities] > 1), None)
+    weighs = ESTIMATORS[estimator_of(node.type, estimator)].needs_variances
     if weighs and repeated is not None:
         raise ModelError(
             f"{node.where}: sub-{repeated.key.entity('sub')} enters with several contrasts of the same runs. "

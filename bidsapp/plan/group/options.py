@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,24 +11,25 @@ import numpy as np
 
 from bidsapp.design.transformers.variables import is_number
 from bidsapp.errors import (
-    EXIT_NO_INPUT,
     Caution,
     InputError,
     SettingsError,
     by_reason,
     near_or_there,
+    some_names,
     tell_names,
 )
-from bidsapp.inputs.fetched import check_fetched
-from bidsapp.inputs.images.group_masks import GREY_MATTER
+from bidsapp.inputs.images.group_masks import GREY_MATTER, check_mask
+from bidsapp.inputs.images.read import read_header, whole_grid
 from bidsapp.inputs.tables.exclusions import read_exclusions
-from bidsapp.names import check_labels
+from bidsapp.names import check_labels, make_label
 from bidsapp.plan.group.people import People
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import EstimateFile
+from bidsapp.records.maps import EstimateFile, Geometry
 from bidsapp.records.plan import DatasetFit, DatasetModel
 from bidsapp.settings.parts import GroupOptions, PermutationOptions
 from bidsapp.stats.linear import find_redundant_columns
+from bidsapp.vocabulary.estimators import ESTIMATORS
 from bidsapp.vocabulary.thresholds import BY_WORD
 
 # Columns of the participants that may tell groups of another variance: levels at most, rows of each at least.
@@ -218,10 +220,12 @@ def read_conjunctions(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
     for text in texts:
         name, equals, rest = text.partition("=")
         members = tuple(part.strip() for part in rest.split(",") if part.strip())
-        if not equals or not name.strip() or len(members) < 2:
+        if not equals or not name.strip() or len(set(members)) < 2:
             raise SettingsError(
                 f"--conjunction {text!r}: write NAME=CONTRAST,CONTRAST, two contrasts or more."
             )
+        if name.strip() in found:
+            raise SettingsError(f"--conjunction: {name.strip()!r} is given twice. Rename one.")
         found[name.strip()] = members
     return found
 
@@ -236,7 +240,9 @@ def count_needed(text: str, n_inputs: int) -> int:
 
 
 def check_declared(wanted: str | None, chosen: PermutationOptions) -> None:
-    """Raise SettingsError for a main threshold that the other settings do not give."""
+    """Raise SettingsError for a single shuffle, and a main threshold that the other settings do not give."""
+    if chosen.n_permutations == 1:
+        raise SettingsError("--n-permutations 1: that is the data as they are. Ask for more, or 0 for none.")
     row = BY_WORD[wanted] if wanted else None
     if row is None or row.needs != "shuffles":
         return
@@ -248,6 +254,42 @@ def check_declared(wanted: str | None, chosen: PermutationOptions) -> None:
         raise SettingsError(
             f"--main-threshold {wanted} needs the statistic {row.statistic}, and --statistics has only "
             f"{', '.join(chosen.statistics)}. Add it there, or choose another threshold."
+        )
+
+
+def find_grids(fits: Iterable[DatasetFit]) -> list[Geometry]:
+    """Return the grids that the fits are made on, all of their voxels; an unreadable file is told later."""
+    grids: dict[tuple[tuple[int, ...], bytes], Geometry] = {}
+    for entry in (entry for fit in fits for entry in fit.inputs[:1]):
+        with suppress(InputError):
+            header = read_header(entry.effect)
+            key = (header.shape[:3], header.affine.tobytes())
+            grids.setdefault(key, whole_grid(header.shape, header.affine))
+    return list(grids.values())
+
+
+def estimator_of(method: str, wanted: str) -> str:
+    """Return the estimator of a fit: a node of type meta has fixed effects, unless others are asked for."""
+    return "fixed" if method == "meta" and wanted == "ols" else wanted
+
+
+def check_variances(fit: DatasetFit, options: GroupOptions) -> None:
+    """Raise SettingsError where an estimator lacks variance maps, or cannot have variance groups."""
+    estimator = ESTIMATORS[estimator_of(fit.method, options.group_estimator)]
+    where = f"{fit.node}, {fit.contrast or 'all contrasts'}: the estimator {estimator.name}"
+    # The multivariate test of several rows within subjects uses neither.
+    if fit.n_scores > 1:
+        return
+    if fit.variance_groups and not estimator.allows_variance_groups:
+        known = ", ".join(row.name for row in ESTIMATORS.values() if row.allows_variance_groups)
+        raise SettingsError(f"{where} knows no --variance-groups; {known} do (--group-estimator).")
+    subjects = {entry.key.entity("sub") for entry in fit.inputs}
+    having = {entry.key.entity("sub") for entry in fit.inputs if entry.variance}
+    if estimator.needs_variances and len(having) < count_needed(options.min_subjects, len(subjects)):
+        lacking = some_names(sorted(f"sub-{label}" for label in subjects - having))
+        raise SettingsError(
+            f"{where} needs variance maps, and there are none of {lacking}. Put them beside the effect maps, "
+            "or use --group-estimator ols in a node of type glm."
         )
 
 
@@ -265,14 +307,25 @@ def check_options(fits: Sequence[DatasetFit], options: GroupOptions) -> None:
             "or all."
         )
     if options.mask not in (None, GREY_MATTER):
-        check_fetched(options.mask)
-        if not Path(options.mask).is_file():
-            raise InputError(f"--mask: there is no file {options.mask}.", exit_code=EXIT_NO_INPUT)
+        check_mask(options.mask, find_grids(fits), resample=options.resample)
+    for fit in fits:
+        check_variances(fit, options)
+    check_conjunctions(fits, options.conjunction)
+
+
+def check_conjunctions(fits: Sequence[DatasetFit], wanted: Sequence[str]) -> None:
+    """Raise SettingsError where no node makes the contrasts of a conjunction, or one has its name."""
     nodes: dict[tuple[str, tuple[tuple[str, str], ...]], set[str]] = {}
     for fit in fits:
         names = {item.name for item in fit.contrasts if item.test == "t" and fit.n_scores == 1}
         nodes.setdefault((fit.node, tuple(fit.entities.items())), set()).update(names)
-    for name, members in read_conjunctions(options.conjunction).items():
+    taken = {make_label(item.name) for fit in fits for item in fit.contrasts}
+    for name, members in read_conjunctions(wanted).items():
+        if make_label(name) in taken:
+            raise SettingsError(
+                f"--conjunction {name}: a contrast has this name, and its files too. Choose another."
+            )
+        taken.add(make_label(name))
         if not any(names.issuperset(members) for names in nodes.values()):
             raise SettingsError(
                 f"--conjunction {name}: no node makes the t contrasts {', '.join(members)}. "

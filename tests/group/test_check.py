@@ -1,0 +1,149 @@
+"""Options of the group level that cannot be followed are told before a map is read."""
+
+import logging
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp.cli.main import main
+from bidsapp.group import stage
+
+ONE_SAMPLE = ["--group-design", "one-sample"]
+TWO_SAMPLE = ["--group-design", "two-sample", "group"]
+
+
+@pytest.fixture(scope="module")
+def files(group_maps, tmp_path_factory):
+    """Return a folder of atlases and masks with a fault each."""
+    folder = tmp_path_factory.mktemp("faulty")
+    image = nib.load(group_maps / "code" / "halves.nii.gz")
+    ones, far = np.ones(image.shape, np.int16), image.affine.copy()
+    far[:3, 3] += 9000
+
+    whole = (group_maps / "code" / "halves.nii.gz").read_bytes()
+
+    def put(name, values=ones, affine=image.affine, table="index\tname\n1\ta\n"):
+        nib.save(nib.Nifti1Image(values, affine), folder / f"{name}.nii.gz")
+        (folder / f"{name}.tsv").write_text(table)
+
+    put("columns", table="number\tname\n1\ta\n")
+    put("words", table="index\tname\none\ta\n")
+    put("twice", table="index\tname\n1\ta\n1.0\tb\n")
+    put("others", table="index\tname\n7\ta\n")
+    put("far", affine=far)
+    put("empty", np.zeros(image.shape, np.int16))
+    put("small", np.ones((5, 5, 5), np.int16))
+    put("series", np.ones((*image.shape, 2), np.int16))
+    for name, content in (("text", b"no image"), ("cut", whole[:200])):
+        put(name)
+        (folder / f"{name}.nii.gz").write_bytes(content)
+    put("latin")
+    (folder / "latin.tsv").write_bytes(b"index\tname\n1\t\xe9\n")
+    put("alone")
+    (folder / "alone.tsv").unlink()
+    return folder
+
+
+@pytest.fixture
+def call(group_maps, tmp_path, monkeypatch):
+    """Return a function that runs the group level until it would read a map."""
+
+    def read(*_):
+        raise RuntimeError("a map is read")
+
+    monkeypatch.setattr(stage, "read_inputs", read)
+
+    def call(*words, maps=group_maps):
+        always = ["--estimates", str(maps), "--n-cpus", "1", "--quiet", "--n-permutations", "32"]
+        return main([str(group_maps), str(tmp_path / "out"), "group", *always, *words])
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--atlas", "harvard_oxfrd"], "did you mean 'harvard_oxford'?"),
+        (["--atlas", "aal,{}/nothing.nii.gz"], "nothing.nii.gz': neither a file nor one of aal"),
+        (["--atlas", "{}/alone.nii.gz"], "alone.nii.gz needs a table of its labels"),
+        (["--atlas", "{}/columns.nii.gz"], "columns.tsv needs the columns index and name"),
+        (["--atlas", "{}/words.nii.gz"], "words.tsv has an index that is no number"),
+        (["--atlas", "{}/twice.nii.gz"], "twice.tsv has the index 1 twice"),
+        (["--atlas", "{}/others.nii.gz"], "others.nii.gz has no voxel with an index of"),
+        (["--atlas", "{}/latin.nii.gz"], "latin.tsv is not UTF-8 text"),
+        (["--atlas", "{}/text.nii.gz"], "text.nii.gz is not an image"),
+        (["--atlas", "{}/cut.nii.gz"], "cut.nii.gz is truncated or corrupt"),
+        (["--atlas", "{}/far.nii.gz"], "no voxel of the maps lies in any of its regions"),
+        (["--roi", "{}/empty.nii.gz"], "no voxel of the maps lies in any of its regions"),
+        (["--roi", "{}/far.nii.gz"], "no voxel of the maps lies in any of its regions"),
+        (["--roi", "{0}/far.nii.gz,{0}/words.tsv"], "words.tsv has an index that is no number"),
+        (["--mask", "gray-matter"], "Did you mean 'grey-matter'?"),
+        (["--mask", "{}/text.nii.gz"], "text.nii.gz is not an image"),
+        (["--mask", "{}/series.nii.gz"], "series.nii.gz holds 2 volumes"),
+        (["--mask", "{}/small.nii.gz"], "5 x 5 x 5 voxels instead of 12 x 16 x 14"),
+        (["--mask", "{}/empty.nii.gz"], "none of its voxels lies in the maps"),
+        (["--resample", "--mask", "{}/far.nii.gz"], "none of its voxels lies in the maps"),
+        (["--conjunction", "A=A,B"], "--conjunction A: a contrast has this name"),
+        (["--conjunction", "x=A,B", "--conjunction", "x=B,C"], "'x' is given twice"),
+        (["--conjunction", "x=A,A"], "two contrasts or more"),
+        (["--n-permutations", "1"], "--n-permutations 1: that is the data as they are"),
+        (["--group-smoothing-fwhm", "8000"], "--group-smoothing-fwhm: 8000 is more than 200"),
+        (
+            [*TWO_SAMPLE, "--variance-groups", "group", "--group-estimator", "huber"],
+            "the estimator huber knows no --variance-groups; ols, reml, flame1 do",
+        ),
+    ],
+)
+def test_what_cannot_be_followed_is_told_before_a_map_is_read(call, files, capsys, words, message):
+    assert call(*ONE_SAMPLE, *(word.format(files) for word in words)) in (64, 65, 66)
+    assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def one_contrast(group_maps, tmp_path):
+    """Return a copy of the maps of one contrast."""
+    shutil.copytree(group_maps.parent / "one", tmp_path / "maps")
+    return tmp_path / "maps"
+
+
+@pytest.mark.parametrize(
+    ("share", "n_without", "refused"), [("all", 1, True), ("7", 1, False), ("7", 2, True)]
+)
+def test_an_estimator_without_enough_variance_maps_is_told(
+    call, one_contrast, capsys, share, n_without, refused
+):
+    maps = one_contrast
+    for number in range(n_without):
+        for path in maps.glob(f"sub-{number + 1:02d}/*variance*"):
+            path.unlink()
+    words = [*ONE_SAMPLE, "--group-estimator", "reml", "--min-subjects", share]
+    if not refused:
+        with pytest.raises(RuntimeError, match="a map is read"):
+            call(*words, maps=maps)
+        return
+    assert call(*words, maps=maps) == 64
+    assert (
+        "A: the estimator reml needs variance maps, and there are none of sub-01" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([*ONE_SAMPLE, "--shuffle-scheme", "permutation"], "A, B, C: there is nothing to shuffle"),
+        ([*ONE_SAMPLE, "--alpha", "0.001"], "A, B, C: shuffling cannot reach alpha = 0.001"),
+        ([*TWO_SAMPLE, "--group-estimator", "huber"], "A control vs patient"),
+    ],
+)
+def test_contrasts_that_cannot_be_shuffled_are_told_before_a_map_is_read(call, capsys, words, message):
+    with pytest.raises(RuntimeError, match="a map is read"):
+        call(*words)
+    assert message in capsys.readouterr().err
+
+
+def test_nothing_is_said_where_nothing_is_wrong(call, capsys, caplog):
+    with caplog.at_level(logging.WARNING), pytest.raises(RuntimeError, match="a map is read"):
+        call(*ONE_SAMPLE)
+    assert capsys.readouterr().err + caplog.text == ""
