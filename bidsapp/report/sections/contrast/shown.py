@@ -1,0 +1,148 @@
+"""What the sections of the page of a contrast share: its record, maps, tables and anatomy, read once."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.names import figure_path
+from bidsapp.outputs.results import GroupResults, Volume, read_all_subject_results
+from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
+from bidsapp.report.drawing import background
+from bidsapp.report.drawing.background import Background
+from bidsapp.report.drawing.slices import Slicer
+from bidsapp.report.sections.brains import average_under
+from bidsapp.report.sections.group_design import group_node
+from bidsapp.report.sections.peak_effects import read_effects
+from bidsapp.report.sections.subject_contrasts import colour_limit
+
+# Columns of tables of clusters and peaks that say which row it is; the others are values and labels.
+KEYS = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
+# A row of a table.
+Row: TypeAlias = dict[Hashable, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A contrast of a group model as its page shows it.
+
+    Attributes
+    ----------
+    results, contrast
+        The record, and the contrast of it.
+    underlays : sequence of Background
+        What it can be drawn on; still pictures are on the first.
+    """
+
+    results: GroupResults
+    contrast: GroupContrastRecord
+    underlays: Sequence[Background]
+
+    @property
+    def under(self) -> Background:
+        """What still pictures are drawn on."""
+        return self.underlays[0]
+
+    @property
+    def mni(self) -> bool:
+        """Whether the contrast is in MNI space."""
+        return in_mni(self.results)
+
+    @property
+    def main(self) -> ThresholdRecord | None:
+        """The main threshold, None where there is none or nothing survives it."""
+        return self.contrast.main if self.contrast.main and self.contrast.main.n_voxels else None
+
+    @property
+    def statistic(self) -> str:
+        """The key of the map that is drawn and cut."""
+        return self.contrast.main.statistic if self.contrast.main else "z"
+
+    @property
+    def signed(self) -> bool:
+        """Whether the statistic has a direction, as F has not."""
+        return self.statistic != "F"
+
+    @cached_property
+    def whole(self) -> Volume:
+        """The map of the statistic."""
+        return self.results.read_map(self.contrast.maps[self.statistic])
+
+    @cached_property
+    def limit(self) -> float:
+        """The value of the strongest colour."""
+        return colour_limit(self.whole)
+
+    @cached_property
+    def kept(self) -> dict[str, Volume]:
+        """By method of each threshold its map with everything that does not survive set to 0."""
+        return {threshold.method: self._surviving(threshold) for threshold in self.contrast.thresholds}
+
+    @cached_property
+    def peaks(self) -> pd.DataFrame | None:
+        """The peaks of the main threshold, None where nothing survives."""
+        return self.read(self.main, "peaks") if self.main else None
+
+    @cached_property
+    def effects(self) -> pd.DataFrame | None:
+        """The effect of every input at every peak, a row a peak; None where it is not known."""
+        return read_effects(self.results, self.contrast, self.peaks)
+
+    def read(self, threshold: ThresholdRecord, kind: str) -> pd.DataFrame | None:
+        """Return the table of ``clusters`` or ``peaks`` of a threshold, None where there is none."""
+        path: str | None = getattr(threshold, kind)
+        return self.results.read_table(path) if self.results.has(path) else None
+
+    def path(self, kind: str, *, extension: str = ".svg", **more: str) -> str:
+        """Return the path of a figure of the contrast; ``more`` are entities, as ``stat`` and ``desc``."""
+        more = {"node": group_node(self.results), "contrast": self.contrast.name, **more}
+        return figure_path(self.results.record.entities, kind, extension=extension, **more)
+
+    def words(self, threshold: ThresholdRecord) -> str:
+        """Return contrast and threshold as the text of a picture names them."""
+        return f"{self.contrast.name}, {threshold.title}"
+
+    def slicer(self, volume: Volume, step_mm: float = 1.0) -> Slicer:
+        """Return what cuts slices through a map, in the colours of the contrast."""
+        return Slicer(self.under, volume, limit=self.limit, step_mm=step_mm, signed=self.signed)
+
+    def _surviving(self, threshold: ThresholdRecord) -> Volume:
+        if self.results.has(threshold.surviving):
+            return self.results.read_map(threshold.surviving)
+        volume = self.results.read_map(self.contrast.maps[threshold.statistic])
+        values = np.nan_to_num(volume.values)
+        # Where anything survives, its clusters have labels.
+        labels = threshold.labels
+        kept = self.results.read_map(labels).values > 0 if self.results.has(labels) else False
+        return Volume(np.where(kept, values, 0), volume.affine)
+
+
+def in_mni(results: GroupResults) -> bool:
+    """Whether a group model is in MNI space, as maps are that do not say."""
+    return background.is_mni(results.record.entities.get("space", "MNI"))
+
+
+def anatomies(results: GroupResults) -> list[Background]:
+    """Return what contrasts can be drawn on: the anatomy of still pictures, the template of MNI space."""
+    first = _anatomy(results)
+    others = [background.template()] if in_mni(results) else []
+    return [first, *(under for under in others if under.name != first.name)]
+
+
+def label_of(row: Row) -> str:
+    """Return the label of a row in the first atlas of its table, empty where there is none."""
+    return next((v for k, v in row.items() if isinstance(v, str) and k not in KEYS), "")
+
+
+def _anatomy(results: GroupResults) -> Background:
+    """Return the given image, the MNI template, the subjects' mean, or the mask."""
+    record = results.record
+    if results.has(record.background):
+        return background.from_volume(results.read_map(record.background), "mean anatomical image")
+    if in_mni(results):
+        return background.template()
+    found = average_under(read_all_subject_results(results.folder), record.entities["space"])
+    return found or background.from_volume(results.read_map(record.mask), "analysis mask")

@@ -1,0 +1,27 @@
+"""All thresholds of a contrast side by side, each with its picture and its tables."""
+
+from bidsapp.outputs.saved.group import ThresholdRecord
+from bidsapp.records.documents import Document
+from bidsapp.report.render import FigureBook, Section, render
+from bidsapp.report.sections.contrast.shown import Shown
+from bidsapp.report.sections.contrast.table import make_tables
+from bidsapp.report.sections.contrast.where import draw_map
+
+
+def make_section(shown: Shown, book: FigureBook) -> Section | None:
+    """Return the comparison of thresholds, None where there are none."""
+    if not shown.contrast.thresholds:
+        return None
+    thresholds = [_threshold(shown, book, threshold) for threshold in shown.contrast.thresholds]
+    content = render("contrast_thresholds.html", contrast=shown.contrast, thresholds=thresholds)
+    return Section("Other thresholds", "thresholds", content)
+
+
+def _threshold(shown: Shown, book: FigureBook, threshold: ThresholdRecord) -> Document:
+    what = f"{threshold.title}, {threshold.n_clusters} clusters, {threshold.n_voxels} voxels"
+    volume = shown.kept[threshold.method]
+    found = threshold.n_voxels > 0
+    drawing = draw_map(shown, book, volume, what, 0.55, desc=threshold.method) if found else None
+    # The tables of the main threshold have a section of their own.
+    tables = make_tables(shown, threshold) if threshold.n_clusters and threshold != shown.main else None
+    return {"rule": threshold, "drawing": drawing, "tables": tables}
