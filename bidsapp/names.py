@@ -213,13 +213,19 @@ def subject_report_path(subject: str) -> str:
     return f"sub-{make_label(subject)}.html"
 
 
+def group_report_path(entities: Entities, *, node: str, contrast: str | None = None) -> str:
+    """Return the path of the page of a group model, or of one of its contrasts."""
+    full = {**entities, "node": node, "contrast": contrast}
+    return f"{folder_of(entities)}/{make_name(full, 'report', '.html')}"
+
+
 def citation_path(extension: str) -> str:
     """Return the path of the methods text; extension is ``.html``, ``.md``, ``.tex`` or ``.bib``."""
     return f"logs/CITATION{extension}"
 
 
 SUBJECT_RECORDS, GROUP_RECORDS = "logs/sub-*_participant.json", "logs/*_group.json"
-GROUP_REPORT = "group.html"
+GROUP_REPORT, GROUP_REPORTS = "group.html", "group/*_report.html"
 OVERVIEW_REPORT = "index.html"
 
 

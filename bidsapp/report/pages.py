@@ -1,26 +1,30 @@
-"""The reports: which sections, in which order."""
+"""The reports: which pages, which sections, in which order."""
 
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from bidsapp.errors import AppError, in_words
-from bidsapp.names import GROUP_REPORT, OVERVIEW_REPORT, subject_report_path
+from bidsapp.names import GROUP_REPORT, GROUP_REPORTS, OVERVIEW_REPORT, group_report_path, subject_report_path
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.results import (
-    Results,
+    GroupResults,
     read_all_subject_results,
     read_group_results,
     read_subject_results,
 )
 from bidsapp.report.citation import write_citation
 from bidsapp.report.linked.page import lay_out
-from bidsapp.report.render import FigureBook, Section, render, render_page
+from bidsapp.report.render import FigureBook, Heading, Section, render, render_page
 from bidsapp.report.sections import (
     about,
-    group_contrast,
+    group_contrasts,
     group_design,
     group_findings,
+    group_matrix,
+    group_models,
     group_quality,
     group_regions,
     methods,
@@ -29,6 +33,10 @@ from bidsapp.report.sections import (
     subject_runs,
     subject_summary,
 )
+from bidsapp.report.sections.contrast import active, chance, files, peaks, table, thresholds, where
+from bidsapp.report.sections.contrast.shown import Shown, anatomies
+from bidsapp.report.sections.group_contrasts import Entry, make_entry
+from bidsapp.report.sections.group_design import group_node
 
 SUBJECT_SECTIONS = (
     subject_summary.make_section,
@@ -37,20 +45,65 @@ SUBJECT_SECTIONS = (
     methods.make_section,
     about.make_section,
 )
+# Of a model: what its contrasts say, then the model itself.
+INDEX_SECTIONS = (group_contrasts.make_section, group_matrix.make_sections)
 GROUP_SECTIONS = (
     group_findings.make_section,
     group_design.make_section,
-    group_contrast.make_sections,
     group_regions.make_section,
     group_quality.make_section,
     methods.make_section,
     about.make_section,
 )
+CONTRAST_SECTIONS = (
+    where.make_section,
+    table.make_section,
+    chance.make_section,
+    peaks.make_section,
+    active.make_section,
+    thresholds.make_section,
+    files.make_section,
+)
 
 # Makes sections of a page.
-Maker: TypeAlias = Callable[[Results[Any], FigureBook], Section | list[Section] | None]
-# The section that could not be made.
-Failure: TypeAlias = tuple[str, Exception]
+Maker: TypeAlias = Callable[[Any, FigureBook], Section | list[Section] | None]
+
+
+@dataclass(slots=True, eq=False)
+class _Page:
+    """A page in the making; ``path`` is relative to the output folder."""
+
+    folder: Path
+    path: str
+    book: FigureBook = field(default_factory=FigureBook)
+    sections: list[Section] = field(default_factory=list)
+    failures: list[tuple[str, Exception]] = field(default_factory=list)
+
+    def add(self, makers: Iterable[Maker], about: object) -> None:
+        """Add sections; in place of one that fails stands what happened, and its error is kept."""
+        for make in makers:
+            try:
+                made = make(about, self.book)
+            except Exception as error:  # a section less must not cost the results
+                name = make.__module__.rpartition(".")[2].replace("_", " ")
+                self.failures.append((name, error))
+                content = render("failed_section.html", words=in_words(error))
+                made = Section(f"{name.capitalize()}: not made", f"failed-{len(self.failures)}", content)
+            self.sections += made if isinstance(made, list) else [made] if made else []
+
+    def write(self, heading: Heading) -> set[str]:
+        """Write the page with its figures; return the paths of what its views need beside it."""
+        size = sum(len(section.content) for section in self.sections)
+        views = lay_out(self.book.views, size=size, page=self.path)
+        for path, text in views.files.items():
+            write_text(self.folder / path, text)
+        write_text(self.folder / self.path, render_page(heading, self.sections, self.book, views.html))
+        self.book.write(self.folder)
+        return set(views.files)
+
+    def to(self, path: str) -> str:
+        """Return the address of another page."""
+        return posixpath.relpath(path, posixpath.dirname(self.path) or ".")
 
 
 def write_subject_report(output_dir: Path | str, subject: str) -> Path:
@@ -62,65 +115,106 @@ def write_subject_report(output_dir: Path | str, subject: str) -> Path:
         A section could not be made; the report of the others is there.
     """
     results = read_subject_results(output_dir, subject)
-    book = FigureBook()
-    failures: list[Failure] = []
-    sections = _make(SUBJECT_SECTIONS, results, book, failures)
-    page = render_page(results.name, subject_summary.lead(results), sections, book)
-    return _write(Path(output_dir), subject_report_path(subject), page, book, failures)
+    page = _Page(Path(output_dir), subject_report_path(subject))
+    page.add(SUBJECT_SECTIONS, results)
+    page.write(Heading(results.name, subject_summary.lead(results)))
+    _check([page])
+    return page.folder / page.path
 
 
 def write_group_report(output_dir: Path | str) -> Path:
-    """Write the report of all Dataset nodes and its figures; return its path; errors as of a subject's."""
-    book = FigureBook()
-    failures: list[Failure] = []
-    all_results = read_group_results(output_dir)
-    sections = [
-        section for results in all_results for section in _make(GROUP_SECTIONS, results, book, failures)
-    ]
-    lead = group_findings.lead(all_results)
-    size = sum(len(section.content) for section in sections)
-    views = lay_out(book.views, size=size)
+    """Write a page a contrast and a page a model of every Dataset node, with their figures.
+
+    Returns
+    -------
+    Path
+        The page to open: that of the model, or of several the list of them.
+
+    Raises
+    ------
+    AppError
+        A section could not be made; the others are there.
+    """
     folder = Path(output_dir)
-    for path, text in views.files.items():
-        write_text(folder / path, text)
-    # Of an earlier page, which had less room.
-    for earlier in set(folder.glob("*/figures/*_view_*.js")) - {folder / path for path in views.files}:
-        earlier.unlink()
-    page = render_page("Group report", lead, sections, book, views.html)
-    return _write(folder, GROUP_REPORT, page, book, failures)
+    models = read_group_results(folder)
+    pages: list[_Page] = []
+    written: set[str] = set()
+    for results in models:
+        path = model_path(results, models)
+        written |= _write_model(results, path, pages)
+    if len(models) != 1:
+        page = _Page(folder, GROUP_REPORT)
+        page.add([group_models.make_section], [(results, model_path(results, models)) for results in models])
+        page.write(Heading("Group report", group_findings.lead(models)))
+        pages.append(page)
+    written |= {page.path for page in pages}
+    # Of contrasts and models that are no more, and data that found room in their page.
+    for earlier in {*folder.glob(GROUP_REPORTS), *folder.glob("group/figures/*_view_*.js")}:
+        if earlier.relative_to(folder).as_posix() not in written:
+            earlier.unlink()
+    _check(pages)
+    return folder / GROUP_REPORT
 
 
 def write_overview(output_dir: Path | str) -> Path:
     """Write the overview of all subjects and reports, and the methods text; return the overview's path."""
-    book = FigureBook()
     subjects, groups = read_all_subject_results(output_dir), read_group_results(output_dir)
-    sections = overview.make_sections(subjects, groups, book)
-    page = render_page("Overview", overview.lead(subjects, groups), sections, book)
+    page = _Page(Path(output_dir), OVERVIEW_REPORT)
+    page.sections = overview.make_sections(
+        subjects, [(results, model_path(results, groups)) for results in groups], page.book
+    )
+    page.write(Heading("Overview", overview.lead(subjects, groups)))
     write_citation(output_dir)
-    return _write(Path(output_dir), OVERVIEW_REPORT, page, book)
+    return page.folder / page.path
 
 
-def _make(
-    makers: Iterable[Maker], results: Results[Any], book: FigureBook, failures: list[Failure]
-) -> list[Section]:
-    """Return the sections; in place of one that fails stands what happened, and its error is added."""
-    sections = []
-    for make in makers:
-        try:
-            made = make(results, book)
-        except Exception as error:  # a section less must not cost the results
-            name = make.__module__.rpartition(".")[2].replace("_", " ")
-            failures.append((name, error))
-            content = render("failed_section.html", words=in_words(error))
-            made = Section(f"{name.capitalize()}: not made", f"failed-{len(failures)}", content)
-        sections += made if isinstance(made, list) else [made] if made else []
-    return sections
+def model_path(results: GroupResults, models: Sequence[GroupResults]) -> str:
+    """Return the path of the page of one of the models of an output folder."""
+    if len(models) == 1:
+        return GROUP_REPORT
+    return group_report_path(results.record.entities, node=group_node(results))
 
 
-def _write(folder: Path, path: str, page: str, book: FigureBook, failures: Sequence[Failure] = ()) -> Path:
-    write_text(folder / path, page)
-    book.write(folder)
-    if failures:
-        said = "; ".join(f"{name}: {in_words(error)}" for name, error in failures)
-        raise AppError(f"the results are finished, but {path} lacks a section ({said})") from failures[0][1]
-    return folder / path
+def _write_model(results: GroupResults, path: str, pages: list[_Page]) -> set[str]:
+    """Write the pages of a model, its contrasts one by one, and add them to ``pages``."""
+    index = _Page(results.folder, path)
+    written: set[str] = set()
+    entries: list[Entry] = []
+    contrasts = results.record.contrasts
+    paths = [
+        group_report_path(results.record.entities, node=group_node(results), contrast=contrast.name)
+        for contrast in contrasts
+    ]
+    underlays, regions = anatomies(results), group_matrix.read_regions(results)
+    for k, contrast in enumerate(contrasts):
+        shown = Shown(results, contrast, underlays)
+        page = _Page(results.folder, paths[k])
+        page.add(CONTRAST_SECTIONS, shown)
+        beside = [("prev", k - 1), ("next", k + 1)]
+        turns = [(way, page.to(paths[i]), contrasts[i].name) for way, i in beside if 0 <= i < len(contrasts)]
+        above = (page.to(OVERVIEW_REPORT), "TaskGLM"), (page.to(path), results.name)
+        words = f"{results.record.description} Contrast {k + 1} of {len(contrasts)}."
+        written |= page.write(Heading(contrast.name, words, above, turns))
+        pages.append(page)
+        entries.append(make_entry(shown, index.to(paths[k]), index.book, regions))
+    index.add(INDEX_SECTIONS, entries)
+    index.add(GROUP_SECTIONS, results)
+    trail = [(index.to(OVERVIEW_REPORT), "TaskGLM")]
+    if path != GROUP_REPORT:
+        trail.append((index.to(GROUP_REPORT), "Group models"))
+    words = f"{results.record.description} {group_findings.lead([results]).capitalize()}."
+    index.write(Heading(results.name, words, trail))
+    pages.append(index)
+    return written
+
+
+def _check(pages: Sequence[_Page]) -> None:
+    """Raise what sections could not be made."""
+    failed = [page for page in pages if page.failures]
+    if failed:
+        said = "; ".join(
+            f"{page.path} lacks a section ({name}: {in_words(error)})"
+            for page in failed
+            for name, error in page.failures
+        )
+        raise AppError(f"the results are finished, but {said}") from failed[0].failures[0][1]

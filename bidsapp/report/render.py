@@ -61,15 +61,32 @@ def render(template: str, **values: object) -> Markup:
     return Markup(_environment().get_template(template).render(**values))
 
 
-def render_page(
-    title: str, lead: str, sections: Sequence[Section], book: FigureBook, script: str = ""
-) -> Markup:
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The top of a page.
+
+    Attributes
+    ----------
+    title, lead : str
+        Its heading and the sentence below.
+    trail : sequence of (str, str)
+        The pages above it: address, words. The first is that of the app.
+    turns : sequence of (str, str, str)
+        The pages beside it: relation (``prev``, ``next``), address, title.
+    """
+
+    title: str
+    lead: str
+    trail: Sequence[tuple[str, str]] = (("index.html", "TaskGLM"),)
+    turns: Sequence[tuple[str, str, str]] = ()
+
+
+def render_page(heading: Heading, sections: Sequence[Section], book: FigureBook, script: str = "") -> Markup:
     """Return a whole page; ``script`` is safe HTML for its end."""
     symbols = Markup("".join(book.symbols.values()))
     return render(
         "page.html",
-        title=title,
-        lead=lead,
+        heading=heading,
         sections=sections,
         symbols=symbols,
         script=script,
@@ -88,6 +105,8 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["short"] = short
     environment.filters["position"] = lambda value: f"{value:.0f}".replace("-", "−")
+    environment.filters["tenths"] = lambda value: f"{value:.1f}".replace("-", "−")
+    environment.filters["thousands"] = lambda value: f"{value:,}"
     environment.filters["p"] = show_p
     environment.filters["first_regions"] = first_regions
     environment.filters["sentence"] = lambda words: words[:1].upper() + words[1:]

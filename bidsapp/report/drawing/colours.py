@@ -73,3 +73,11 @@ def code_slice(background: Numbers, overlay: Numbers, limit: float) -> Bytes:
     share = np.clip(np.abs(overlay) / limit, 0, 1) * (N_SIGNED - 1)
     signed = np.where(overlay > 0, N_GREYS + N_SIGNED + share, N_GREYS + N_SIGNED - 1 - share)
     return np.where(overlay != 0, signed.round(), grey).astype("u1")
+
+
+def css_colours(share: float) -> tuple[str, str]:
+    """Return ground and ink of a cell for a share of the strongest value, from -1 to 1, as CSS colours."""
+    half = ramp(SLICES[4:] if share > 0 else SLICES[3::-1])
+    rgb = half[int(min(abs(share), 1.0) * 255)]
+    light = float(rgb @ [0.299, 0.587, 0.114]) > 140
+    return "#" + bytes(rgb).hex(), "#000000" if light else "#ffffff"

@@ -30,6 +30,12 @@ def draw_cut(slicer: "Slicer", position: Sequence[float], *, alt: str) -> svg.Fi
     return _row(panels, alt, slicer)
 
 
+def draw_thumbnail(slicer: "Slicer", position: Sequence[float], *, alt: str) -> svg.Figure:
+    """Return the three slices through a position without words, for a small picture."""
+    panels = [slicer.slice(axis, position[i], cross=position, words=False) for i, axis in enumerate("xyz")]
+    return _assemble(panels, "", 0.0, alt, None)
+
+
 def draw_mosaic(slicer: "Slicer", cuts: Sequence[float], *, alt: str) -> svg.Figure:
     """Return axial slices at the given heights in mm."""
     return _row([slicer.slice("z", cut) for cut in cuts], alt, slicer, size=118.0)
@@ -64,7 +70,9 @@ class Slicer:
         self.background, self.limit, self.step, self.signed = background, limit, step_mm, signed
         self.palette = slice_palette()
 
-    def slice(self, axis: str, at: float, cross: Sequence[float] | None = None) -> Panel:
+    def slice(
+        self, axis: str, at: float, cross: Sequence[float] | None = None, *, words: bool = True
+    ) -> Panel:
         """Return a panel (SVG, width, height) of the slice at a position in mm along an axis."""
         across, up = PLANES[axis]
         along = "xyz".index(axis)
@@ -78,11 +86,12 @@ class Slicer:
         if cross is not None:
             x, y = cross[across] - low[0], height - (cross[up] - low[1])
             parts += _cross_hair(x, y, width, height)
-        words = f"{axis} = {at:.0f} mm".replace("-", "−")
         # Slices of a mosaic have no cross hair and are shown smaller.
         size = 10 if cross is not None else 15
-        parts.append(svg.text(4, height - 4, words, size=size, fill=WHITE))
-        if axis != "x":
+        if words:
+            place = f"{axis} = {at:.0f} mm".replace("-", "−")
+            parts.append(svg.text(4, height - 4, place, size=size, fill=WHITE))
+        if words and axis != "x":
             parts += [
                 svg.text(4, size + 2, "L", size=size, fill=WHITE),
                 svg.text(width - size, size + 2, "R", size=size, fill=WHITE),
@@ -162,5 +171,7 @@ def _assemble(
         body.append(svg.group(content, x, y, scale))
         x += wide * scale + 2
     ground = svg.rectangle(0, 0, x - 2, height, fill=BLACK, rx=4)
+    if not bar:
+        return svg.Figure(ground + "".join(body), x - 2, height, alt, {})
     side = svg.group(bar, x + 8, (height - BAR) / 2)
     return svg.Figure(ground + "".join(body) + side, x + bar_width + 10, height, alt, {})

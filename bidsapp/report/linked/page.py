@@ -1,6 +1,7 @@
 """Linked views in a page: what lies in the page, what in a script file beside it."""
 
 import json
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,15 +26,17 @@ class LinkedViews:
     files: dict[str, str]
 
 
-def lay_out(views: Sequence[tuple[PackedView, str]], *, size: int) -> LinkedViews:
+def lay_out(views: Sequence[tuple[PackedView, str]], *, size: int, page: str = "page.html") -> LinkedViews:
     """Return what the views of a page need.
 
     Parameters
     ----------
     views : sequence of (PackedView, str)
-        With each the path of a file for it, ending in ``.js``, relative to the page.
+        With each the path of a file for it, ending in ``.js``, relative to the output folder.
     size : int
         Bytes of the rest of the page.
+    page : str
+        Path of the page, relative to the output folder.
     """
     if not views:
         return LinkedViews(Markup(""), {})
@@ -56,7 +59,7 @@ def lay_out(views: Sequence[tuple[PackedView, str]], *, size: int) -> LinkedView
             else:
                 beside = path.removesuffix(".js") + f"_{kind}.js"
                 files[beside] = f"linkedParts({_text(new)});\n"
-                description[f"{kind}File"] = beside
+                description[f"{kind}File"] = posixpath.relpath(beside, posixpath.dirname(page) or ".")
                 description[f"{kind}Bytes"] = len(files[beside])
     html = render(
         "linked.html",

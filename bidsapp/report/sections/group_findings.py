@@ -1,12 +1,9 @@
-"""What was found: one line a contrast and threshold."""
+"""What is to be known of all contrasts of a model."""
 
 from collections.abc import Sequence
 
 from bidsapp.outputs.results import GroupResults
-from bidsapp.outputs.saved.group import GroupContrastRecord
-from bidsapp.records.documents import Document
 from bidsapp.report.render import FigureBook, Section, render
-from bidsapp.report.sections.about import anchor
 
 
 def lead(all_results: Sequence[GroupResults]) -> str:
@@ -22,32 +19,8 @@ def lead(all_results: Sequence[GroupResults]) -> str:
     return ", ".join(words)
 
 
-def make_section(results: GroupResults, book: FigureBook) -> Section:
-    """Return the table of findings."""
-    rows = [_row(results, contrast) for contrast in results.record.contrasts]
-    first = next((contrast for contrast in results.record.contrasts if contrast.main), None)
-    content = render("group_findings.html", rows=rows, record=results.record, first=first)
-    return Section(f"Findings: {results.name}", f"findings-{anchor(results)}", content)
-
-
-def contrast_anchor(results: GroupResults, contrast: GroupContrastRecord) -> str:
-    """Return the anchor of the section of a contrast."""
-    index = [c.name for c in results.record.contrasts].index(contrast.name)
-    return f"contrast-{anchor(results)}-{index + 1}"
-
-
-def _row(results: GroupResults, contrast: GroupContrastRecord) -> Document:
-    main = contrast.main
-    strongest = None
-    if main and results.has(main.peaks):
-        peaks = results.read_table(main.peaks)
-        if len(peaks):
-            strongest = peaks.iloc[peaks[main.statistic].abs().argmax()].to_dict()
-    return {
-        "contrast": contrast,
-        "anchor": contrast_anchor(results, contrast),
-        "strongest": strongest,
-        "label": next(
-            (str(v) for k, v in (strongest or {}).items() if isinstance(v, str) and k != "sign"), ""
-        ),
-    }
+def make_section(results: GroupResults, book: FigureBook) -> Section | None:
+    """Return what is to be known of the whole model, None where there is nothing."""
+    if results.record.status == "complete" and not results.record.warnings:
+        return None
+    return Section("Remarks", "remarks", render("group_findings.html", record=results.record))

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from bidsapp.names import GROUP_REPORT, figure_path, subject_report_path
+from bidsapp.names import figure_path, subject_report_path
 from bidsapp.outputs.results import GroupResults, SubjectResults, Volume
 from bidsapp.outputs.saved.participant import EstimateRecord
 from bidsapp.records.documents import Document
 from bidsapp.report.render import FigureBook, Section, render
-from bidsapp.report.sections.about import anchor
 from bidsapp.report.sections.brains import WEAKEST, draw_brain, find_under
 from bidsapp.report.sections.subject_contrasts import colour_limit, read_z
 from bidsapp.report.sections.subject_summary import final
@@ -24,9 +23,9 @@ def lead(subjects: Sequence[SubjectResults], groups: Sequence[GroupResults]) -> 
 
 
 def make_sections(
-    subjects: Sequence[SubjectResults], groups: Sequence[GroupResults], book: FigureBook
+    subjects: Sequence[SubjectResults], groups: Sequence[tuple[GroupResults, str]], book: FigureBook
 ) -> list[Section]:
-    """Return the links and, for each contrast, the grid of glass brains."""
+    """Return the links and, for each contrast, the grid of glass brains; with each group model its page."""
     rows = [
         {
             "name": s.name,
@@ -36,8 +35,7 @@ def make_sections(
         }
         for s in subjects
     ]
-    models = [{"record": g.record, "anchor": anchor(g)} for g in groups]
-    content = render("overview.html", rows=rows, groups=models, group_href=GROUP_REPORT)
+    content = render("overview.html", rows=rows, groups=groups)
     sections = [Section("Reports", "reports", content)]
     names = list(dict.fromkeys(e.contrast for s in subjects for e in final(s)))
     return sections + [_grid(subjects, name, i, book) for i, name in enumerate(names, start=1)]

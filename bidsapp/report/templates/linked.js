@@ -1,5 +1,5 @@
 "use strict";
-// The linked view of a contrast: slices, cortex, panel and the tables of its section under one cross-hair.
+// The linked view of a contrast: slices, cortex, panel and tables under one cross-hair.
 // Drawn on plain canvases from what the page holds; p of a voxel is looked up, never computed.
 (() => {
   const KINDS = {
@@ -166,7 +166,8 @@
   class View {
     constructor(slot, data) {
       Object.assign(this, { slot, data, mm: data.position.slice(), rule: data.rules.length ? 0 : -1, yaw: 0, pitch: 0, sight: "outside" });
-      this.section = slot.closest("section") ?? document.body;
+      // A page with one view is about one contrast.
+      this.section = document.querySelectorAll(".linked").length > 1 ? slot.closest("section") : document.body;
       this.opacity = 1;
       this.under = 0;
       this.vertex = -1;
@@ -801,7 +802,7 @@
       if (point >= 0) this.go(this.mmOf(point), vertex);
     }
 
-    // ---- tables of the section
+    // ---- tables
     tableRows() { return [...this.section.querySelectorAll("tr[data-x]")]; }
 
     async goToRow(row) {

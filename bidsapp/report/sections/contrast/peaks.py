@@ -1,6 +1,7 @@
 """Slices through the highest peaks with the effects of the subjects there, and a picture of each cluster."""
 
 import numpy as np
+from markupsafe import Markup
 
 from bidsapp.outputs.results import Volume
 from bidsapp.outputs.saved.group import ThresholdRecord
@@ -63,7 +64,7 @@ def _clusters(shown: Shown, book: FigureBook, main: ThresholdRecord) -> list[Doc
     return found
 
 
-def _cut(shown: Shown, book: FigureBook, slicer: Slicer, row: Row, words: tuple[str, str]) -> object:
+def _cut(shown: Shown, book: FigureBook, slicer: Slicer, row: Row, words: tuple[str, str]) -> Markup:
     what, desc = words
     at = [row[f"peak_{axis}"] for axis in "xyz"]
     figure = draw_cut(slicer, at, alt=f"Slices of {shown.contrast.name} through {what}")

@@ -96,6 +96,15 @@ class Shown:
         path: str | None = getattr(threshold, kind)
         return self.results.read_table(path) if self.results.has(path) else None
 
+    def start(self) -> list[float]:
+        """Return where the cross-hair stands first, in mm: the first peak, else the strongest value."""
+        if self.peaks is not None and len(self.peaks):
+            return [float(self.peaks.iloc[0][f"peak_{axis}"]) for axis in "xyz"]
+        values = np.abs(np.nan_to_num(self.whole.values))
+        voxel = np.unravel_index(np.argmax(values), values.shape)
+        place: list[float] = (self.whole.affine[:3, :3] @ voxel + self.whole.affine[:3, 3]).tolist()
+        return place
+
     def path(self, kind: str, *, extension: str = ".svg", **more: str) -> str:
         """Return the path of a figure of the contrast; ``more`` are entities, as ``stat`` and ``desc``."""
         more = {"node": group_node(self.results), "contrast": self.contrast.name, **more}

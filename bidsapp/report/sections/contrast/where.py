@@ -1,6 +1,5 @@
 """Where the results of a contrast are: its linked view, and still pictures for pages without scripts."""
 
-import numpy as np
 from markupsafe import Markup
 
 from bidsapp.outputs.results import Volume
@@ -64,17 +63,7 @@ def _mosaic(shown: Shown, book: FigureBook) -> Markup | None:
 
 
 def _give_to_view(shown: Shown, book: FigureBook) -> None:
-    look = Look(ANCHOR, shown.statistic, shown.limit, _start(shown), shown.underlays, shown.mni)
+    look = Look(ANCHOR, shown.statistic, shown.limit, shown.start(), shown.underlays, shown.mni)
     kept = [shown.kept[threshold.method] for threshold in shown.contrast.thresholds]
     view = make_view(shown.results, shown.contrast, kept, look)
     book.views.append((pack_view(view), shown.path("view", extension=".js")))
-
-
-def _start(shown: Shown) -> list[float]:
-    """Return where the cross-hair stands first: the first peak, else the strongest value."""
-    if shown.peaks is not None and len(shown.peaks):
-        return [shown.peaks.iloc[0][f"peak_{axis}"] for axis in "xyz"]
-    values = np.abs(np.nan_to_num(shown.whole.values))
-    voxel = np.unravel_index(np.argmax(values), values.shape)
-    place: list[float] = (shown.whole.affine[:3, :3] @ voxel + shown.whole.affine[:3, 3]).tolist()
-    return place
