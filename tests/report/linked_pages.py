@@ -7,6 +7,10 @@ import numpy as np
 from PIL import Image
 
 READY_MS = 60_000
+# The page of the first contrast of the example.
+CONTRAST = (
+    "group/task-stroop_space-MNI152NLin2009cAsym_node-datasetLevel_contrast-incongruentCongruent_report.html"
+)
 
 
 def start(page, nth=0):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from group_pages import read_group_pages
 
 from bidsapp.cli.main import main
 from bidsapp.outputs.earlier import find_finished
@@ -39,7 +40,7 @@ def test_its_reports_are_made(folder):
     write_subject_report(folder, "01")
     (folder.parent / "bids").mkdir()
     assert main([str(folder.parent / "bids"), str(folder), "group", "--reports-only"]) == 0
-    page = (folder / "group.html").read_text()
+    page = read_group_pages(folder)
     assert "256 shuffles (sign-flip), all there are" in page
     assert "threshold-free cluster enhancement, family-wise error 0.05" in page
     assert "could not be made" not in page + (folder / "sub-01.html").read_text()

@@ -6,12 +6,13 @@ import xml.etree.ElementTree as ElementTree
 import html5lib
 import pytest
 from example import HOSTILE, Example
+from linked_pages import CONTRAST
 
 from bidsapp.errors import InputError
 from bidsapp.outputs.files import write_json
 from bidsapp.report.pages import write_group_report, write_overview, write_subject_report
 
-PAGES = ("sub-01.html", "group.html", "index.html")
+PAGES = ("sub-01.html", "group.html", CONTRAST, "index.html")
 SVG = "{http://www.w3.org/2000/svg}svg"
 ADDRESSES = ("src", "href", "action", "data", "srcset", "poster", "xlink:href")
 
@@ -50,7 +51,16 @@ def test_page_refers_to_no_outside_address(output_folder, page):
     text = (output_folder / page).read_text(encoding="utf-8")
     tree = parse(output_folder / page)
     values = [e.get(name) for e in tree.iter() for name in ADDRESSES if e.get(name)]
-    local = ("#", "data:image/png;base64,", "sub-", "index.html", "group.html")
+    local = (
+        "#",
+        "data:image/png;base64,",
+        "sub-",
+        "index.html",
+        "group.html",
+        "group/",
+        "../",
+        "task-stroop_",
+    )
     assert [v for v in values if not v.startswith(local)] == []
     assert "@import" not in text
     assert not re.search(r"url\((?!data:)", text)
@@ -99,7 +109,7 @@ def test_subject_page_shows_every_run_and_contrast(output_folder):
 
 
 def test_group_page_shows_every_threshold_with_its_tables(output_folder):
-    text = text_of(output_folder / "group.html")
+    text = text_of(output_folder / CONTRAST) + text_of(output_folder / "group.html")
     for title in ("largest t of each shuffle", "Uncorrected", "Bonferroni", "cluster size"):
         assert title in text
     assert "no run could be used: events are missing" in text

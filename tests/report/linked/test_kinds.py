@@ -28,7 +28,9 @@ def pages(open_page, tmp_path_factory):
 
     def open_kind(kind):
         if kind not in opened:
-            style = render("page.html", title="", lead="", sections=[], symbols="", script="", version="")
+            style = render(
+                "page.html", heading=Heading("", ""), sections=[], symbols="", script="", version=""
+            )
             style = style.partition("<style>")[2].partition("</style>")[0]
             end = lay_out([(pack_view(make_view(kind)), "x.js")], size=0).html
             path = folder / f"{kind}.html"
