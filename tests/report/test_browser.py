@@ -44,7 +44,7 @@ def test_page_loads_without_faults_asks_for_nothing_and_fits_the_window(visit, o
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_captions_of_wide_tables_are_read_without_scrolling(visit, output_folder, width):
-    visited = visit(output_folder / "group.html", width=width)
+    visited = visit(output_folder / "sub-01.html", width=width)
     beyond = visited.page.evaluate(
         """[...document.querySelectorAll(".scroll caption")].map(caption =>
         caption.getBoundingClientRect().right - caption.closest(".scroll").getBoundingClientRect().right)"""
@@ -169,6 +169,7 @@ def test_row_chooses_the_threshold_of_its_table(page):
 
 
 def test_click_in_a_slice_moves_everything_there(page):
+    page.locator(".linked-live").first.scroll_into_view_if_needed()
     box = page.locator(".linked-live .plane.z canvas").first.bounding_box()
     page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])
     settle(page)

@@ -71,7 +71,7 @@ def _thumbnail(shown: Shown, book: FigureBook) -> Markup:
     figure = draw_thumbnail(
         shown.slicer(kept, THUMBNAIL_MM), shown.start(), alt=f"Slices of {shown.contrast.name}: {what}"
     )
-    return book.add(figure, shown.path("slices", stat=shown.statistic, desc="thumbnail"))
+    return book.add(figure, shown.path("thumbnail", stat=shown.statistic))
 
 
 def _empty(volume: Volume) -> Volume:

@@ -9,7 +9,7 @@ from linked_pages import enter, number, picture, place, settle, start
 
 from bidsapp.report.linked.page import lay_out
 from bidsapp.report.linked.view import pack_view
-from bidsapp.report.render import render, show_p
+from bidsapp.report.render import Heading, render, show_p
 
 sys.path.insert(0, str(Path(__file__).parent))
 from views import N_SHUFFLES, POSITION, TIED, make_view  # noqa: E402
