@@ -68,11 +68,11 @@ DESIGN = ("contrasts", "coverage", "design")
 SIZES = ("d", "g", "gLow", "gHigh", "partialrsquare")
 FITTED = ("effect", "variance", "t", "z", *SIZES, "influence", "mask *")
 VOXELWISE = ("effect", "variance", "t", "z", "p", *SIZES)
-FOUND = ("cut max*", "found max*")
+FOUND = ("cut max*", "found max*", "found strongest")
 SHUFFLED = ("logp *", "nullmax", "q fdrPermutation", *FOUND)
 MASS = ("logp maxMass", "cut maxMass", "found maxMass", "mass", "nullmax")
 SIZE = ("logp maxSize", "cut maxSize", "found maxSize", "size", "nullmax")
-TFCE = ("logp maxTFCE", "cut maxTFCE", "found maxTFCE", "tfce", "nullmax")
+TFCE = ("logp maxTFCE", "cut maxTFCE", "found maxTFCE", "found strongest", "tfce", "nullmax")
 CLUSTERS = (*MASS, *SIZE, "cut ari", "cut rftSize")
 NO_CLUSTERS = tuple("-" + kind for kind in (*MASS, *SIZE, *TFCE) if not kind.startswith(("found", "null")))
 
@@ -107,7 +107,9 @@ GROUP_ROWS = [
     # z keeps the sign of the effect, whatever the tail.
     Row("--tail", ["positive"], kept=(*DESIGN, *FITTED)),
     Row("--tail", ["negative"], kept=(*DESIGN, *FITTED)),
-    Row("--main-threshold", ["uncorrected"], only=(), says={"MainThreshold": "uncorrected"}),
+    Row(
+        "--main-threshold", ["uncorrected"], only=("found strongest",), says={"MainThreshold": "uncorrected"}
+    ),
     Row("--atlas", ["harvard_oxford"], only=("found *", "discoveries")),
     Row("--n-permutations", ["128"], only=SHUFFLED, says={"Permutations": 128}),
     # The uncorrected threshold is the cluster-forming one.

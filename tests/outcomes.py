@@ -12,14 +12,18 @@ from unittest.mock import patch
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
 from bidsapp.cli.main import main, make_settings
 from bidsapp.cli.parser import parse_arguments
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 # Entities of which results differ without being of another kind.
 PLACES = re.compile(r"(?:^|_)(?:sub|ses|task|run|space|res|node|contrast|seg)-[^_.]+")
 # What is written of the findings of one threshold, where there are any.
 FINDINGS = ("clusters", "peaks", "dseg", "effects")
+# Columns of tables of peaks that are of other thresholds.
+BESIDE = [f"{kind}_{name}" for kind in "pq" for name in THRESHOLDS]
 FOLLOWING = ("cut ", "found ", "+cut ", "-cut ", "discoveries", "+discoveries", "-discoveries")
 
 # What draws; no result depends on it.
@@ -99,6 +103,8 @@ def kind_of(path):
     level = ["run"] if "_run-" in stem else []
     *entities, suffix = (part for part in PLACES.sub("", stem).split("_") if part)
     words = [entity.partition("-")[2] for entity in entities]
+    if suffix == "strongest":
+        return "found strongest"
     if suffix in FINDINGS:
         return " ".join(["found", *words])
     if words and words[-1].endswith("Thr"):
@@ -116,7 +122,13 @@ def read_results(folder):
 
 
 def _read(path):
-    return np.asarray(nib.load(path).dataobj) if path.name.endswith(".nii.gz") else path.read_text()
+    if path.name.endswith(".nii.gz"):
+        return np.asarray(nib.load(path).dataobj)
+    if path.name.endswith(("_peaks.tsv", "_strongest.tsv")):
+        # The p of other thresholds follow from theirs.
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        return table.drop(columns=BESIDE, errors="ignore").to_csv(sep="\t")
+    return path.read_text()
 
 
 def is_same(one, other):
