@@ -71,6 +71,8 @@ def run(settings: Settings) -> int:
     elif settings.control.dry_run:
         codes = [_stage("plan").show_plans(settings)]
     else:
+        if len(settings.levels) > 1:
+            _stage("group.check").check_ahead(settings.group)
         with work_folder(settings.control.work_dir or settings.output_dir) as folder:
             codes = [_stage(f"{level}.stage").run_stage(settings, folder) for level in settings.levels]
     return max(codes)

@@ -42,6 +42,12 @@ def check_settings(plan: GroupPlan, group: GroupOptions, options: InferenceOptio
             logger.warning("%s: %s", ", ".join(names), reason)
 
 
+def check_ahead(group: GroupOptions) -> None:
+    """Refuse atlases and regions that cannot be read, in a call that does the participants first."""
+    check_regions(group.roi, ())
+    check_atlases(group.atlas, ())
+
+
 def check_regions(specs: Iterable[str], grids: Sequence[Geometry]) -> None:
     """Raise InputError for regions that cannot be read, or where there is no voxel of any."""
     for spec in specs:

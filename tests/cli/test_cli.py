@@ -269,6 +269,7 @@ def test_a_level_that_fails_is_not_hidden_by_one_that_does_not(tmp_path, monkeyp
         f"{level}.stage": SimpleNamespace(run_stage=lambda *_, code=code: code)
         for level, code in zip(("participant", "group"), codes, strict=True)
     }
+    stages["group.check"] = SimpleNamespace(check_ahead=lambda *_: None)
     monkeypatch.setattr(cli, "_stage", stages.get)
     assert main([str(tmp_path), str(tmp_path.parent / "out"), "participant", "group"]) == max(codes)
 

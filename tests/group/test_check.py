@@ -9,6 +9,7 @@ import pytest
 
 from bidsapp.cli.main import main
 from bidsapp.group import stage
+from bidsapp.participant import stage as participant_stage
 
 ONE_SAMPLE = ["--group-design", "one-sample"]
 TWO_SAMPLE = ["--group-design", "two-sample", "group"]
@@ -143,7 +144,49 @@ def test_contrasts_that_cannot_be_shuffled_are_told_before_a_map_is_read(call, c
     assert message in capsys.readouterr().err
 
 
+@pytest.fixture
+def call_both(tiny_dataset, tmp_path, monkeypatch):
+    """Return a function that runs both levels until a run would be read."""
+
+    def run(*_):
+        raise RuntimeError("a run is read")
+
+    monkeypatch.setattr(participant_stage, "run_subjects", run)
+    both = [str(tiny_dataset), str(tmp_path), "participant", "group", "--n-cpus", "1"]
+    return lambda *words: main([*both, *words])
+
+
 def test_nothing_is_said_where_nothing_is_wrong(call, capsys, caplog):
     with caplog.at_level(logging.WARNING), pytest.raises(RuntimeError, match="a map is read"):
         call(*ONE_SAMPLE)
     assert capsys.readouterr().err + caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--atlas", "aall"], "did you mean 'aal'?"),
+        (["--roi", "nowhere"], "--roi nowhere: neither a file nor one of aal"),
+        (["--mask", "nowhere"], "--mask: there is no file nowhere"),
+        (["--conjunction", "x=face"], "write NAME=CONTRAST,CONTRAST"),
+        (["--n-permutations", "1"], "--n-permutations 1"),
+        (["--main-threshold", "tfce", "--n-permutations", "0"], "--main-threshold tfce goes by shuffles"),
+        (
+            ["--variance-groups", "grup"],
+            "--variance-groups: no column 'grup' in participants.tsv. Did you mean",
+        ),
+        (["--exchangeability-blocks", "grup"], "--exchangeability-blocks: no column 'grup'"),
+        (["--group-design", "two-sample", "grup"], "participants.tsv has no column 'grup'"),
+        (["--group-design", "paired", "face", "huose"], "there is no contrast 'huose'"),
+    ],
+)
+def test_a_call_of_both_levels_tells_group_options_before_the_participants(call_both, capsys, words, message):
+    assert call_both(*words) in (64, 65, 66)
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_for_the_index_that_cannot_be_made_is_told(tiny_dataset, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    words = ["participant", "--bids-database-dir", str(tmp_path / "file" / "index"), "--dry-run"]
+    assert main([str(tiny_dataset), str(tmp_path / "out"), *words]) == 73
+    assert "--bids-database-dir: cannot use" in capsys.readouterr().err

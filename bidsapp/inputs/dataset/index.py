@@ -15,7 +15,14 @@ from typing import TypeGuard
 
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
 
-from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOT_BIDS, InputError, SettingsError, near_or_known
+from bidsapp.errors import (
+    EXIT_CANNOT_CREATE,
+    EXIT_NO_INPUT,
+    EXIT_NOT_BIDS,
+    InputError,
+    SettingsError,
+    near_or_known,
+)
 from bidsapp.inputs.fetched import check_fetched, is_named
 from bidsapp.records.documents import Document
 from bidsapp.records.model import LONG_NAMES
@@ -192,7 +199,14 @@ def index_folder(root: Path, subjects: Collection[str] | None, database: Path | 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            if database is not None:
+                database.mkdir(parents=True, exist_ok=True)
             layout = BIDSLayout(str(root), database_path=database and str(database), **options)
+        except OSError as error:
+            if database is None:
+                raise
+            message = f"--bids-database-dir: cannot use {database} ({error.strerror}). Name another folder."
+            raise SettingsError(message, exit_code=EXIT_CANNOT_CREATE) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             message = f"{root} cannot be indexed as a BIDS dataset: {error}"
             raise InputError(message, exit_code=EXIT_NOT_BIDS) from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bidsapp.errors import Caution, ModelError
+from bidsapp.inputs.images.group_masks import GREY_MATTER, check_mask
 from bidsapp.plan.group.make import (
     design_of_group,
     entering_flows,
@@ -16,6 +17,8 @@ from bidsapp.plan.group.make import (
     make_flow,
     nothing_enters,
 )
+from bidsapp.plan.group.models import command_model
+from bidsapp.plan.group.options import check_column, check_declared, read_conjunctions
 from bidsapp.plan.group.people import People, asks_participants, find_people, names_columns
 from bidsapp.plan.group.within import collapse_flows
 from bidsapp.plan.nodes import Entry, Flow, find_levels, group_flows, leave_out_unplaced, make_outputs
@@ -24,6 +27,7 @@ from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateKey
 from bidsapp.records.model import Model, Node
 from bidsapp.records.plan import SubjectPlan
+from bidsapp.settings.parts import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,31 @@ def check_dataset_nodes(
     names = known_names(model)
     flows = [make_flow(Expected(key), people, names) for key in _expected_keys(subjects, people)]
     return [caution for node in nodes for caution in _check_node(model, node, flows, of_others)]
+
+
+def check_group_options(settings: Settings, subjects: Iterable[SubjectPlan]) -> None:
+    """Look for the names in the options of the group level, in a call that goes on to it.
+
+    Raises
+    ------
+    InputError, SettingsError
+        As the group level would, when the participants are finished.
+    """
+    group, shuffling, folders = settings.group, settings.permutation, settings.selection.estimates
+    check_declared(group.main_threshold, shuffling)
+    read_conjunctions(group.conjunction)
+    if group.mask not in (None, GREY_MATTER):
+        check_mask(group.mask, ())
+    people, _ = find_people(settings.bids_dir, folders, lambda: bool(group.group_design))
+    columns = {
+        "--variance-groups": group.variance_groups,
+        "--exchangeability-blocks": shuffling.exchangeability_blocks,
+    }
+    for flag, column in columns.items():
+        if column:
+            check_column(people, column, flag)
+    if group.group_design and not folders:
+        command_model(group, [Expected(key) for key in _expected_keys(subjects, people)], people)
 
 
 def _is_more_than_means(model: Model, node: Node) -> bool:

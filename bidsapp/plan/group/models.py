@@ -10,7 +10,7 @@ from bidsapp.model.read import parse_model, read_model
 from bidsapp.names import check_labels
 from bidsapp.plan.automatic import AUTO, mean_node
 from bidsapp.plan.group.people import People, label_of
-from bidsapp.records.maps import EstimateFile
+from bidsapp.plan.nodes import Entry
 from bidsapp.records.model import Model
 from bidsapp.settings.parts import GroupOptions, ModelOptions
 
@@ -19,7 +19,7 @@ def find_group_models(
     options: GroupOptions,
     chosen: ModelOptions,
     automatic: Sequence[Path],
-    entries: Sequence[EstimateFile] = (),
+    entries: Sequence[Entry] = (),
     people: People | None = None,
 ) -> list[Model]:
     """Return the models of the group stage, one unless the participant stage made one for each task.
@@ -40,7 +40,7 @@ def find_group_models(
     return [read_model(path, markup_is_text=True) for path in automatic] or [one_sample_model()]
 
 
-def command_model(options: GroupOptions, entries: Sequence[EstimateFile], people: People) -> Model:
+def command_model(options: GroupOptions, entries: Sequence[Entry], people: People) -> Model:
     """Return the model of a design given on the command line."""
     subjects = list(dict.fromkeys(map(label_of, entries)))
     names = dict.fromkeys(name for row in people.values() for name in row)

@@ -107,12 +107,17 @@ def find_factors(fit: DatasetFit, people: People) -> dict[str, list[str]]:
     return found
 
 
-def read_column(fit: DatasetFit, people: People, column: str, flag: str) -> tuple[str, ...]:
-    """Return the value of a participants column for every row of a fit, as text."""
-    if not any(column in row for row in people.values()):
-        known = dict.fromkeys(name for row in people.values() for name in row)
+def check_column(people: People, column: str, flag: str) -> None:
+    """Raise SettingsError where the participants have no such column."""
+    known = dict.fromkeys(name for row in people.values() for name in row)
+    if column not in known:
         hint = near_or_there(column, known)
         raise SettingsError(f"{flag}: no column {column!r} in participants.tsv. {hint}")
+
+
+def read_column(fit: DatasetFit, people: People, column: str, flag: str) -> tuple[str, ...]:
+    """Return the value of a participants column for every row of a fit, as text."""
+    check_column(people, column, flag)
     values = [row.get(column) for row in _rows_of(fit, people)]
     missing = [subject for subject, value in zip(fit.subjects, values, strict=True) if value is None]
     if missing:

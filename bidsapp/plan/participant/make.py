@@ -28,7 +28,7 @@ from bidsapp.inputs.dataset.runs import Fault
 from bidsapp.inputs.tables.events import TRIAL_TYPE
 from bidsapp.model.read import read_model
 from bidsapp.plan.automatic import AUTO, FEW_LEVELS, SameLabelsError, make_automatic_models
-from bidsapp.plan.group.foresee import check_dataset_nodes
+from bidsapp.plan.group.foresee import check_dataset_nodes, check_group_options
 from bidsapp.plan.mixtures import describe_model_facts
 from bidsapp.plan.nodes import check_outputs, is_among
 from bidsapp.plan.participant.combine import (
@@ -76,6 +76,8 @@ def make_participant_plan(settings: Settings) -> ParticipantPlan:
     plan = _plan(settings)
     if settings.run.derivative_boost:
         _check_boost(plan)
+    if "group" in settings.levels:
+        check_group_options(settings, plan.subjects)
     return plan
 
 
