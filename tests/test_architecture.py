@@ -38,7 +38,7 @@ ALLOWED = {part: set(GROUND[:place]) for place, part in enumerate(GROUND)} | {
     "outputs": BASE,
     "plan": BASE | {"model", "design", "inputs", "stats"},
     "job": BASE | {"outputs", "plan"},
-    "report": BASE | {"outputs", "tables.atlas"},
+    "report": BASE | {"outputs", "tables"},
     "participant": BASE | {"design", "inputs", "stats", "outputs", "plan", "job", "report"},
     "group": BASE | {"inputs", "stats", "inference", "tables", "outputs", "plan", "job", "report"},
     "cli": BASE | {"model", "inputs", "outputs", "plan", "job", "report"},

@@ -1,13 +1,20 @@
 """The reports: which pages, which sections, in which order."""
 
 import posixpath
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from bidsapp.errors import AppError, in_words
-from bidsapp.names import GROUP_REPORT, GROUP_REPORTS, OVERVIEW_REPORT, group_report_path, subject_report_path
+from bidsapp.names import (
+    GROUP_REPORT,
+    GROUP_REPORTS,
+    OVERVIEW_REPORT,
+    group_report_path,
+    subject_report_path,
+    top_folder,
+)
 from bidsapp.outputs.files import write_text
 from bidsapp.outputs.results import (
     GroupResults,
@@ -40,7 +47,7 @@ from bidsapp.report.sections.group_design import group_node
 
 SUBJECT_SECTIONS = (
     subject_summary.make_section,
-    subject_contrasts.make_section,
+    subject_contrasts.make_sections,
     subject_runs.make_sections,
     methods.make_section,
     about.make_section,
@@ -117,7 +124,8 @@ def write_subject_report(output_dir: Path | str, subject: str) -> Path:
     results = read_subject_results(output_dir, subject)
     page = _Page(Path(output_dir), subject_report_path(subject))
     page.add(SUBJECT_SECTIONS, results)
-    page.write(Heading(results.name, subject_summary.lead(results)))
+    written = page.write(Heading(results.name, subject_summary.lead(results)))
+    _remove_others(page.folder, [f"{top_folder({'sub': subject})}/figures/*_view_*.js"], written)
     _check([page])
     return page.folder / page.path
 
@@ -149,9 +157,7 @@ def write_group_report(output_dir: Path | str) -> Path:
         pages.append(page)
     written |= {page.path for page in pages}
     # Of contrasts and models that are no more, and data that found room in their page.
-    for earlier in {*folder.glob(GROUP_REPORTS), *folder.glob("group/figures/*_view_*.js")}:
-        if earlier.relative_to(folder).as_posix() not in written:
-            earlier.unlink()
+    _remove_others(folder, [GROUP_REPORTS, "group/figures/*_view_*.js"], written)
     _check(pages)
     return folder / GROUP_REPORT
 
@@ -206,6 +212,13 @@ def _write_model(results: GroupResults, path: str, pages: list[_Page]) -> set[st
     index.write(Heading(results.name, words, trail))
     pages.append(index)
     return written
+
+
+def _remove_others(folder: Path, patterns: Iterable[str], written: Collection[str]) -> None:
+    """Remove what earlier pages left: files of these patterns that were not written now."""
+    for earlier in {path for pattern in patterns for path in folder.glob(pattern)}:
+        if earlier.relative_to(folder).as_posix() not in written:
+            earlier.unlink()
 
 
 def _check(pages: Sequence[_Page]) -> None:

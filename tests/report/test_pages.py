@@ -13,6 +13,7 @@ from bidsapp.outputs.files import write_json
 from bidsapp.report.pages import write_group_report, write_overview, write_subject_report
 
 PAGES = ("sub-01.html", "group.html", CONTRAST, "index.html")
+RUNS = ("task-stroop run-1", "task-stroop run-2")
 SVG = "{http://www.w3.org/2000/svg}svg"
 ADDRESSES = ("src", "href", "action", "data", "srcset", "poster", "xlink:href")
 
@@ -107,7 +108,15 @@ def test_subject_page_says_which_runs_made_each_estimate(output_folder):
 
 def test_subject_page_shows_every_run_and_contrast(output_folder):
     headings = ["".join(e.itertext()) for e in parse(output_folder / "sub-01.html").iter("h2")]
-    assert headings == ["Summary", "Contrasts", "task-stroop run-1", "task-stroop run-2", "Methods", "About"]
+    assert headings == [
+        "Summary",
+        "Contrasts",
+        "incongruent - congruent",
+        "responseGtRest",
+        *RUNS,
+        "Methods",
+        "About",
+    ]
 
 
 def test_group_page_shows_every_threshold_with_its_tables(output_folder):

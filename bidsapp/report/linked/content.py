@@ -143,10 +143,12 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A contrast as the view shows it.
+    """A contrast as the view shows it; several with one anchor are layers of one view.
 
     Attributes
     ----------
+    anchor : str
+        Of the place in the page.
     limit : float
         The value of the strongest colour.
     position : sequence of float
@@ -159,6 +161,10 @@ class View:
         The first is the main one.
     words : tuple of str
         What above and below zero mean.
+    layer : str
+        Its name among the layers; the first is shown at the start.
+    note : str
+        What stands in the place of the subjects' effects where there are none.
     """
 
     anchor: str
@@ -174,3 +180,5 @@ class View:
     atlases: Sequence[Atlas] = ()
     subjects: Subjects | None = None
     words: tuple[str, str] = ("above zero", "below zero")
+    layer: str = ""
+    note: str = ""

@@ -3,6 +3,7 @@
 import base64
 import gzip
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -37,9 +38,14 @@ class Parts:
 def pack(values: NDArray[np.generic]) -> str:
     """Return an array as text: first the first bytes of all numbers, then the second: they pack small."""
     little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False)
-    planes = little.ravel().view("u1").reshape(-1, values.dtype.itemsize).T
+    return _pack(little.ravel().view("u1").reshape(-1, values.dtype.itemsize).T.tobytes())
+
+
+# Views of a page have masks, anatomies and regions in common.
+@lru_cache(maxsize=32)
+def _pack(planes: bytes) -> str:
     # A fixed time makes equal content equal bytes.
-    return base64.b64encode(gzip.compress(planes.tobytes(), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(planes, 9, mtime=0)).decode()
 
 
 def unpack(text: str, kind: str) -> NDArray[np.generic]:

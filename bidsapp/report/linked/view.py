@@ -52,6 +52,8 @@ def pack_view(view: View) -> PackedView:
         "limit": view.limit,
         "position": [float(v) for v in view.position],
         "words": list(view.words),
+        "layer": view.layer,
+        "note": view.note,
         "rules": [_rule(rule, order, maps) for rule in view.rules],
         "survivors": maps.add(_bits(view.rules, order)),
         "effect": view.effect and _effect(view.effect, order, maps),

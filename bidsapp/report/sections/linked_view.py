@@ -1,7 +1,7 @@
 """The linked view of a group contrast, from its record and maps."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS, ThresholdWords
 
 N_CURVE = 801
 SMALLEST_P = 1e-300
+NO_SUBJECTS = (
+    "The maps of the subjects' effects were not there when this page was made, or lie on another grid."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,9 +66,10 @@ def make_view(
         rules=rules,
         effect=reader.effect(subjects),
         size=reader.size(),
-        atlases=reader.atlases() if look.on_cortex else (),
+        atlases=read_regions(_chosen_atlases(results), reader.geometry) if look.on_cortex else (),
         subjects=subjects,
         words=_words(contrast, subjects),
+        note=NO_SUBJECTS,
     )
 
 
@@ -103,7 +107,7 @@ class _Reader:
             dof if name != "z" else None,
             signed=name != "F",
             tail=tail,
-            curve=_curve(name, dof, top, two_sided=tail == "two"),
+            curve=make_curve(name, dof, top, two_sided=tail == "two"),
             null_max=self.results.read_table(null.table)[null.column].to_numpy(float)
             if known and null
             else None,
@@ -157,24 +161,6 @@ class _Reader:
         """Return the standardised effect."""
         found = self.maps("g", "gLow", "gHigh")
         return Size("Hedges\u2019 g", *found) if found else None
-
-    def atlases(self) -> list[Atlas]:
-        """Return the labels of the atlases of the tables; one that is gone is left out."""
-        positions, found = self.geometry.coordinates(), []
-        for choice in self.results.record.settings.get("group", {}).get("atlas", ()):
-            try:
-                (atlas,) = read_atlases([Path(choice) if "/" in choice else choice])
-            except InputError:
-                continue
-            keys = np.array(sorted(atlas.names))
-            regions = atlas.regions_at(positions)
-            at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
-            index = np.where(keys[at] == regions, at, -1)
-            short = re.search(r"\(([A-Z][A-Z0-9]+)\)", atlas.title)
-            title = short[1] if short else atlas.title.split(" (")[0].split(",")[0]
-            names = [atlas.names[key] for key in keys]
-            found.append(Atlas(title, names, index, atlas.percent_at(positions)))
-        return found
 
     def subjects(self) -> Subjects | None:
         """Return the effect of every input, None where their maps are not there or lie on another grid."""
@@ -238,6 +224,43 @@ class _Reader:
         return known if len(known) == len(values) else None
 
 
+def read_regions(choices: Iterable[str], geometry: Geometry) -> list[Atlas]:
+    """Return the regions of atlases, named as for ``--atlas``, at points; one that is gone is left out."""
+    positions, found = geometry.coordinates(), []
+    for choice in choices:
+        try:
+            (atlas,) = read_atlases([Path(choice) if "/" in choice else choice])
+        except InputError:
+            continue
+        keys = np.array(sorted(atlas.names))
+        regions = atlas.regions_at(positions)
+        at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
+        index = np.where(keys[at] == regions, at, -1)
+        short = re.search(r"\(([A-Z][A-Z0-9]+)\)", atlas.title)
+        title = short[1] if short else atlas.title.split(" (")[0].split(",")[0]
+        names = [atlas.names[key] for key in keys]
+        found.append(Atlas(title, names, index, atlas.percent_at(positions)))
+    return found
+
+
+def make_curve(name: str, dof: tuple[float, ...] | None, top: float, *, two_sided: bool) -> Matrix | None:
+    """Return values of a statistic and their uncorrected p, as of ``Statistic``; None without its dof."""
+    at = np.linspace(0, top, N_CURVE)
+    sides = 2 if two_sided and name != "F" else 1
+    if name == "z":
+        p = stats.norm.sf(at)
+    elif dof is None:
+        return None
+    else:
+        p = stats.f.sf(at, *dof) if name == "F" else stats.t.sf(at, *dof)
+    return np.column_stack([at, np.maximum(sides * p, SMALLEST_P)])
+
+
+def _chosen_atlases(results: GroupResults) -> Sequence[str]:
+    chosen: Sequence[str] = results.record.settings.get("group", {}).get("atlas", ())
+    return chosen
+
+
 def _words_of(threshold: ThresholdRecord) -> ThresholdWords:
     """Return the words of a threshold; of one that is not known any more what its record says."""
     unknown = ThresholdWords(threshold.method, "", "", None, short=threshold.title)
@@ -254,18 +277,6 @@ def _numbers(dof: float | list[int | float | None] | None) -> tuple[float, ...] 
     found = dof if isinstance(dof, list) else [dof]
     known = [float(value) for value in found if value is not None]
     return tuple(known) if len(known) == len(found) else None
-
-
-def _curve(name: str, dof: tuple[float, ...] | None, top: float, *, two_sided: bool) -> Matrix | None:
-    at = np.linspace(0, top, N_CURVE)
-    sides = 2 if two_sided and name != "F" else 1
-    if name == "z":
-        p = stats.norm.sf(at)
-    elif dof is None:
-        return None
-    else:
-        p = stats.f.sf(at, *dof) if name == "F" else stats.t.sf(at, *dof)
-    return np.column_stack([at, np.maximum(sides * p, SMALLEST_P)])
 
 
 def _weights_of(contrast: GroupContrastRecord) -> list[tuple[str, str, float]]:

@@ -1,18 +1,26 @@
-"""The contrasts of a subject: glass brains of the combined estimate and of every run."""
+"""The contrasts of a subject: each combined estimate with thresholds, peaks and linked view, and its runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from bidsapp.names import figure_path
 from bidsapp.outputs.results import SubjectResults, Volume
 from bidsapp.outputs.saved.participant import EstimateRecord
 from bidsapp.records.documents import Document
+from bidsapp.report.drawing import background
 from bidsapp.report.drawing.background import Background
+from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_mosaic
+from bidsapp.report.linked.content import Rule
+from bidsapp.report.linked.view import PackedView, pack_view
 from bidsapp.report.render import FigureBook, Section, render
-from bidsapp.report.sections.brains import WEAKEST, draw_brain, find_under
-from bidsapp.report.sections.subject_summary import final
+from bidsapp.report.sections.brains import N_SLICES, WEAKEST, draw_brain, find_under
+from bidsapp.report.sections.linked_view import Look
+from bidsapp.report.sections.subject_maps import ATLASES, Layer, list_peaks, make_view, read_layer
+from bidsapp.report.sections.subject_summary import final, words_for_dof
+from bidsapp.tables.atlas import read_atlases
 
 # The weakest strongest colour: noise alone reaches this z somewhere, and shall not look like an effect.
 MIN_LIMIT = 4.0
@@ -20,26 +28,33 @@ MIN_LIMIT = 4.0
 
 @dataclass(frozen=True)
 class SubjectPage:
-    """What the pictures of a subject share; ``unders``: what to draw maps of each space on."""
+    """What the pictures of a subject share.
+
+    ``unders``: what whole maps of each space are drawn on, None for a glass brain. ``views``, ``layers``: the
+    linked views of combined estimates and of their runs.
+    """
 
     results: SubjectResults
     book: FigureBook
     unders: dict[str | None, Background | None]
+    views: list[tuple[PackedView, str]]
+    layers: list[tuple[PackedView, str]]
 
 
-def make_section(results: SubjectResults, book: FigureBook) -> Section | None:
-    """Return the section of all contrasts."""
-    last = final(results)
-    others = [e for e in results.record.estimates if e not in last]
+def make_sections(results: SubjectResults, book: FigureBook) -> list[Section]:
+    """Return a section on all contrasts, and one for each combined estimate."""
+    last = [e for e in final(results) if results.has(e.maps.get("z"))]
+    if not last:
+        return []
     spaces = {e.entities.get("space") for e in results.record.estimates}
-    page = SubjectPage(results, book, {space: find_under(results, space) for space in spaces})
-    names = dict.fromkeys(e.contrast for e in last)
-    contrasts = [_contrast(page, name, last, others) for name in names]
-    if not contrasts:
-        return None
+    page = SubjectPage(results, book, {space: find_under(results, space) for space in spaces}, [], [])
+    sections = [_section(page, estimate, last, i) for i, estimate in enumerate(last, start=1)]
+    # All combined maps before those of any run: a page may not hold all.
+    book.views += page.views + page.layers
     flat = [under.name for under in page.unders.values() if under]
-    content = render("subject_contrasts.html", contrasts=contrasts, flat=flat, weakest=WEAKEST)
-    return Section("Contrasts", "contrasts", content)
+    atlases = read_atlases(ATLASES) if any(background.is_mni(space) for space in spaces) else []
+    content = render("subject_contrasts.html", flat=flat, weakest=WEAKEST, atlases=atlases, sections=sections)
+    return [Section("Contrasts", "contrasts", content), *sections]
 
 
 def colour_limit(*volumes: Volume) -> float:
@@ -52,28 +67,6 @@ def colour_limit(*volumes: Volume) -> float:
     return float(np.ceil(max([MIN_LIMIT, *top]) * 2) / 2)
 
 
-def _contrast(
-    page: SubjectPage, name: str, last: Sequence[EstimateRecord], others: Sequence[EstimateRecord]
-) -> Document:
-    results = page.results
-    mine = [e for e in last if e.contrast == name] + [e for e in others if e.contrast == name]
-    mine = [e for e in mine if results.has(e.maps.get("z"))]
-    volumes = [read_z(results, e) for e in mine]
-    limit = colour_limit(*volumes)
-    figures = [_draw(page, e, v, limit) for e, v in zip(mine, volumes, strict=True)]
-    n_last = sum(e in last for e in mine)
-    if n_last == len(figures) - 1 == 1:
-        # One run made the estimate: the two pictures are the same.
-        figures = figures[:1]
-    return {
-        "name": name,
-        "test": mine[0].test if mine else "",
-        "combined": figures[:n_last],
-        "single": figures[n_last:],
-        "limit": limit,
-    }
-
-
 def read_z(results: SubjectResults, estimate: EstimateRecord) -> Volume:
     """Return the z map of an estimate; of an F test, which has no direction, what lies above zero."""
     volume = results.read_map(estimate.maps["z"])
@@ -82,24 +75,91 @@ def read_z(results: SubjectResults, estimate: EstimateRecord) -> Volume:
     return Volume(np.maximum(np.nan_to_num(volume.values), 0), volume.affine)
 
 
-def _draw(page: SubjectPage, estimate: EstimateRecord, volume: Volume, limit: float) -> Document:
-    entities = estimate.entities
-    where, under = place(entities), page.unders[entities.get("space")]
-    what = f"{estimate.contrast}, {estimate.level} level, {where or 'all runs'}"
-    signed = estimate.test != "F"
-    kind = f"Slices on the {under.name}" if under else "Glass brain"
-    alt = f"{kind} of the z map of {what}; colours from {-limit if signed else 0:g} to {limit:g}"
-    shown = "slices" if under else "glass"
-    path = figure_path(entities, shown, node=estimate.node, contrast=estimate.contrast, stat="z")
-    figure = draw_brain(volume, under, limit=limit, alt=alt, signed=signed)
-    return {
-        "drawing": page.book.add(figure, path, "keep" if under else "glass"),
-        "where": where,
-        "estimate": estimate,
-    }
-
-
 def place(entities: Mapping[str, str]) -> str:
     """Return session, task and run in words."""
     shown = {"ses": "session", "task": "task", "run": "run"}
     return ", ".join(f"{word} {entities[key]}" for key, word in shown.items() if entities.get(key))
+
+
+def _section(
+    page: SubjectPage, estimate: EstimateRecord, last: Sequence[EstimateRecord], number: int
+) -> Section:
+    """Return the section of a combined estimate; its views go to the page."""
+    results, anchor = page.results, f"contrast-{number}"
+    parts = [read_layer(results, each, whole=False) for each in _parts(results, estimate, last)]
+    layers = [read_layer(results, estimate, whole=True), *parts]
+    limit = colour_limit(*(layer.volume() for layer in layers))
+    space = estimate.entities.get("space")
+    on_cortex = background.is_mni(space)
+    under = page.unders[space] or _anatomy(results, estimate, on_cortex=on_cortex)
+    tables = [list_peaks(layers[0], rule, labelled=on_cortex) for rule in layers[0].rules]
+    best = layers[0].geometry.coordinates()[np.argmax(np.abs(layers[0].z))].tolist()
+    position = next((table["rows"][0]["at"] for table in tables if table["rows"]), best)
+    look = Look(anchor, "z", limit, position, [under], on_cortex)
+    for layer in layers:
+        is_first = layer is layers[0]
+        name = "combined" if is_first and len(layers) > 1 else place(layer.estimate.entities)
+        packed = pack_view(make_view(layer, look, name, whole=is_first))
+        (page.views if is_first else page.layers).append((packed, _path(layer, "view", extension=".js")))
+    content = render(
+        "subject_contrast.html",
+        anchor=anchor,
+        estimate=estimate,
+        dof=words_for_dof(results, estimate),
+        where=place(estimate.entities),
+        combined=_draw(page, layers[0], limit),
+        single=[_draw(page, layer, limit) for layer in layers[1:]],
+        tables=tables,
+        mosaics={rule.method: _mosaic(page, layers[0], rule, under, limit) for rule in layers[0].rules},
+        under=under.name,
+    )
+    alike = [each for each in last if each.contrast == estimate.contrast]
+    title = estimate.contrast if len(alike) == 1 else f"{estimate.contrast}, {place(estimate.entities)}"
+    return Section(title, anchor, content, level=2)
+
+
+def _parts(
+    results: SubjectResults, estimate: EstimateRecord, last: Sequence[EstimateRecord]
+) -> list[EstimateRecord]:
+    """Return the estimates of the same contrast that a combined one was made from; of one run none."""
+    if len(estimate.runs) < 2:
+        return []
+    alike = [e for e in results.record.estimates if e.contrast == estimate.contrast and e not in last]
+    alike = [e for e in alike if e.entities.get("space") == estimate.entities.get("space")]
+    return [e for e in alike if set(e.runs) <= set(estimate.runs) and results.has(e.maps.get("z"))]
+
+
+def _anatomy(results: SubjectResults, estimate: EstimateRecord, *, on_cortex: bool) -> Background:
+    """Return what slices are drawn on: the template; outside MNI space the mask, for lack of an anatomy."""
+    if on_cortex:
+        return background.template()
+    path = estimate.mask if results.has(estimate.mask) else estimate.maps["z"]
+    volume = results.read_map(path)
+    return background.from_volume(Volume(np.abs(volume.values), volume.affine), "analysis mask")
+
+
+def _path(layer: Layer, kind: str, *, extension: str = ".svg", desc: str | None = None) -> str:
+    estimate = layer.estimate
+    more = {"node": estimate.node, "contrast": estimate.contrast, "stat": "z", "desc": desc}
+    return figure_path(estimate.entities, kind, extension=extension, **more)
+
+
+def _draw(page: SubjectPage, layer: Layer, limit: float) -> Document:
+    estimate = layer.estimate
+    where, under = place(estimate.entities), page.unders[estimate.entities.get("space")]
+    what = f"{estimate.contrast}, {estimate.level} level, {where or 'all runs'}"
+    kind = f"Slices on the {under.name}" if under else "Glass brain"
+    alt = f"{kind} of the z map of {what}; colours from {-limit if layer.signed else 0:g} to {limit:g}"
+    figure = draw_brain(layer.volume(), under, limit=limit, alt=alt, signed=layer.signed)
+    path = _path(layer, "slices" if under else "glass")
+    return {"drawing": page.book.add(figure, path, "keep" if under else "glass"), "where": where}
+
+
+def _mosaic(page: SubjectPage, layer: Layer, rule: Rule, under: Background, limit: float) -> Markup | None:
+    """Return axial slices of what survives a threshold, None where nothing does."""
+    if not np.any(rule.survives):
+        return None
+    slicer = Slicer(under, layer.volume(rule.survives), limit=limit, step_mm=COARSE_MM, signed=layer.signed)
+    alt = f"Axial slices of {layer.estimate.contrast} on the {under.name}: {rule.title}"
+    figure = draw_mosaic(slicer, choose_cuts(layer.volume(), N_SLICES), alt=alt)
+    return page.book.add(figure, _path(layer, "slices", desc=rule.method), "keep")

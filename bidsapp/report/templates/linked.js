@@ -165,7 +165,7 @@
 
   class View {
     constructor(slot, data) {
-      Object.assign(this, { slot, data, mm: data.position.slice(), rule: data.rules.length ? 0 : -1, yaw: 0, pitch: 0, sight: "outside" });
+      Object.assign(this, { slot, data, layers: [data], mm: data.position.slice(), rule: data.rules.length ? 0 : -1, yaw: 0, pitch: 0, sight: "outside" });
       // A page with one view is about one contrast.
       this.section = document.querySelectorAll(".linked").length > 1 ? slot.closest("section") : document.body;
       this.opacity = 1;
@@ -181,10 +181,7 @@
 
     async open() {
       const begun = performance.now(), data = this.data;
-      if (data.mapsFile) await load(data.mapsFile);
-      const [mask, map, survivors] = await Promise.all([data.grid.mask, data.statistic.map, data.survivors].map(read));
-      this.indexVoxels(mask);
-      Object.assign(this, { map, survivors });
+      Object.assign(this, await this.readMap(data));
       this.setScale();
       this.root = document.getElementById("linked-template").content.firstElementChild.cloneNode(true);
       await this.chooseUnder(0);
@@ -193,7 +190,7 @@
       this.offerChoices();
       this.drawSlices();
       const first = performance.now() - begun;
-      await this.readRest();
+      Object.assign(this, await this.readRest(data));
       this.listen();
       this.showCut();
       this.sight = this.bestSight();
@@ -213,22 +210,45 @@
       this.slot.append(note);
     }
 
-    indexVoxels(mask) {
-      const [nx, ny, nz] = this.data.grid.shape, n = nx * ny * nz;
-      this.index = new Int32Array(n).fill(-1);
-      const flat = [];
-      for (let i = 0; i < n; i++) if ((mask[i >> 3] >> (i & 7)) & 1) this.index[i] = flat.push(i) - 1;
-      this.flat = Uint32Array.from(flat);
+    async readMap(data) {
+      if (data.mapsFile) await load(data.mapsFile);
+      const [mask, map, survivors] = await Promise.all([data.grid.mask, data.statistic.map, data.survivors].map(read));
+      const [nx, ny, nz] = data.grid.shape, n = nx * ny * nz, index = new Int32Array(n).fill(-1), flat = [];
+      for (let i = 0; i < n; i++) if ((mask[i >> 3] >> (i & 7)) & 1) index[i] = flat.push(i) - 1;
+      return { map, survivors, index, flat: Uint32Array.from(flat) };
     }
 
-    async readRest() {
-      const data = this.data, maps = ["digits", "values", "low", "high"].map((key) => data.effect?.[key]).concat(["values", "low", "high"].map((key) => data.size?.[key]));
+    async readRest(data) {
+      const refs = ["digits", "values", "low", "high"].map((key) => data.effect?.[key]).concat(["values", "low", "high"].map((key) => data.size?.[key]));
       if (data.vertices) cortex ??= readCortex();
-      [this.cortex, this.vertices, this.ps, this.maps, this.labels] = await Promise.all([
+      const [surface, vertices, ps, maps, labels] = await Promise.all([
         data.vertices && cortex, read(data.vertices),
-        Promise.all(data.rules.map((rule) => read(rule.p))), Promise.all(maps.map(read)),
+        Promise.all(data.rules.map((rule) => read(rule.p))), Promise.all(refs.map(read)),
         Promise.all(data.atlases.map((atlas) => Promise.all([read(atlas.regions), read(atlas.percent)]))),
       ]);
+      return { cortex: surface, vertices, ps, maps, labels };
+    }
+
+    // Another map of the same contrast, at the same place and with the same choices.
+    async chooseLayer(k) {
+      const data = this.layers[k];
+      this.wanted = data;
+      let found;
+      try {
+        found = [await this.readMap(data), await this.readRest(data)];
+      } catch (error) {
+        this.$(".layer").value = this.layers.indexOf(this.data);
+        this.$(".layer-note").textContent = `That map cannot be shown (${error.message}): keep both in one folder.`;
+        return;
+      }
+      if (this.wanted !== data) return;
+      Object.assign(this, ...found, { data, near: null });
+      this.$(".layer-note").textContent = "";
+      const { cut } = this;
+      this.setScale();
+      if (this.rule < 0) this.cut = cut;
+      this.offerRules();
+      this.changed();
     }
 
     async readSubjects() {
@@ -631,7 +651,7 @@
     // ---- effects of the subjects
     plotNote() {
       const { subjects, effectsFile, effectsBytes } = this.data;
-      if (!subjects) return "The maps of the subjects' effects were not there when this page was made, or lie on another grid.";
+      if (!subjects) return this.data.note;
       if (this.noRows) return this.noRows;
       if (!this.rows) return effectsFile ? `The effects of the subjects (${fixed(effectsBytes / 1e6, 0)} MB in ${effectsFile}) are read at the first click.` : "";
       return subjects.note;
@@ -654,10 +674,10 @@
 
     // ---- controls
     offerChoices() {
-      const { statistic, rules, words, limit } = this.data, select = this.$(".rule");
-      rules.forEach((rule, k) => select.add(new Option(`${k ? "" : "Main: "}${rule.label} (${rule.n} voxel${rule.n === 1 ? "" : "s"})`, k)));
-      select.add(new Option("own height threshold", -1));
-      select.value = this.rule;
+      const { statistic, words, limit } = this.data;
+      this.offerRules();
+      this.layers.forEach((data, k) => this.$(".layer").add(new Option(data.layer, k)));
+      this.$(".layer-label").hidden = this.layers.length < 2;
       this.$(".cut-name").textContent = this.bars + statistic.name + this.bars;
       this.$(".cut").setAttribute("aria-label", `Own threshold in ${statistic.name}`);
       this.$(".cut").max = limit;
@@ -670,6 +690,13 @@
       const error = this.data.subjects?.error;
       this.$(".about").textContent = `Voxels are drawn as they were tested, not interpolated; ${this.data.vertices ? "the cortex (fsaverage5) shows the strongest value across its thickness; " : ""}` +
         `anatomy: ${this.data.underlays[0].name}.${error === undefined ? "" : ` Subjects' effects are stored in 8 bits (largest error ${fixed(100 * error, 1)} % of the standard deviation between subjects).`}`;
+    }
+
+    offerRules() {
+      const { rules } = this.data;
+      const options = rules.map((rule, k) => new Option(`${k ? "" : "Main: "}${rule.label} (${rule.n} voxel${rule.n === 1 ? "" : "s"})`, k));
+      this.$(".rule").replaceChildren(...options, new Option("own height threshold", -1));
+      this.$(".rule").value = this.rule;
     }
 
     showCut() {
@@ -722,6 +749,7 @@
     listen() {
       const on = (selector, event, act) => this.$(selector).addEventListener(event, act);
       const number = (words) => Number(String(words).trim().replace("−", "-").replace(/^< */, "") || NaN);
+      on(".layer", "change", (e) => this.chooseLayer(Number(e.target.value)));
       on(".rule", "change", (e) => this.choose(Number(e.target.value)));
       on(".cut", "input", (e) => this.cutAt(Number(e.target.value)));
       on(".cut-value", "change", (e) => this.cutAt(number(e.target.value)));
@@ -992,10 +1020,12 @@
   }
 
   // ---- the page
-  const views = [...document.querySelectorAll(".linked-view")].map((script) => {
-    const data = JSON.parse(script.textContent);
-    return new View(document.querySelector(`.linked[data-anchor="${data.anchor}"]`), data);
-  });
+  const views = [];
+  for (const script of document.querySelectorAll(".linked-view")) {
+    const data = JSON.parse(script.textContent), view = views.find((each) => each.data.anchor === data.anchor);
+    if (view) view.layers.push(data);
+    else views.push(new View(document.querySelector(`.linked[data-anchor="${data.anchor}"]`), data));
+  }
   const nearby = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) views.find((view) => view.slot === entry.target).start();
   }, { rootMargin: "300px" });

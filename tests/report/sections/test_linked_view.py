@@ -62,11 +62,11 @@ def test_effects_of_subjects_are_their_maps(made):
 
 
 def test_a_curve_is_the_p_of_its_statistic():
-    z = linked_view._curve("z", (3.0,), 4.0, two_sided=True)
+    z = linked_view.make_curve("z", (3.0,), 4.0, two_sided=True)
     assert np.interp(1.959964, z[:, 0], z[:, 1]) == pytest.approx(0.05, abs=1e-4)
-    f = linked_view._curve("F", (2.0, 14.0), 10.0, two_sided=True)
+    f = linked_view.make_curve("F", (2.0, 14.0), 10.0, two_sided=True)
     assert f[-1] == pytest.approx([10.0, stats.f.sf(10, 2, 14)])
-    assert linked_view._curve("t", None, 4.0, two_sided=True) is None
+    assert linked_view.make_curve("t", None, 4.0, two_sided=True) is None
 
 
 def test_effects_over_a_covariate_are_without_what_other_columns_explain():
