@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bidsapp.outputs.describe import ROUNDING, express
 from bidsapp.outputs.saved.group import EstimandRecord
 from bidsapp.records.arrays import Labels, Numbers
 from bidsapp.records.maps import Contrast
@@ -20,9 +21,7 @@ from bidsapp.stats.linear import invert_gram
 # A group of subjects and a cell of them.
 Place: TypeAlias = tuple[str, str]
 
-EVERYBODY = "all subjects"
-# A weight below this part of the largest is rounding.
-ROUNDING = 1e-9
+EVERYBODY, OTHERS = "all subjects", "other subjects"
 
 
 def describe_estimand(fit: DatasetFit, contrast: Contrast) -> EstimandRecord:
@@ -65,7 +64,8 @@ def find_groups(fit: DatasetFit) -> tuple[list[str], set[str]]:
     levels = [(name, column) for name, column in varying if not _is_product(column, varying)]
     groups = [" ".join(name for name, column in levels if column[row]) for row in range(len(people))]
     cells = {name for name in fit.design.columns if name.startswith(("subject.", "contrast."))}
-    return [group or EVERYBODY for group in groups], {name for name, _ in columns} | cells | {INTERCEPT}
+    rest = OTHERS if any(groups) else EVERYBODY
+    return [group or rest for group in groups], {name for name, _ in columns} | cells | {INTERCEPT}
 
 
 def _is_product(column: Numbers, columns: Sequence[tuple[str, Numbers]]) -> bool:
@@ -77,16 +77,6 @@ def _is_product(column: Numbers, columns: Sequence[tuple[str, Numbers]]) -> bool
 def _is_steady(column: Numbers, people: Labels) -> bool:
     """Return whether a column has one value in all rows of each person."""
     return len(np.unique(np.column_stack([people, column]), axis=0)) == len(np.unique(people))
-
-
-def express(weights: Mapping[str, float]) -> str:
-    """Return a sum of names with weights as one writes it: ``A - 0.5 B``."""
-    text = ""
-    for name, weight in weights.items():
-        sign = "-" if weight < 0 else "+"
-        size = "" if abs(abs(weight) - 1) < ROUNDING else f"{abs(weight):.4g} "
-        text += f" {sign} {size}{name}"
-    return text.strip().removeprefix("+ ")
 
 
 def _rows_within(fit: DatasetFit) -> list[dict[str, float]]:

@@ -106,6 +106,7 @@ class ContrastWriter:
         return GroupContrastRecord(
             name=name,
             input_contrast=fit.contrast,
+            input_weights=input_weights(fit),
             design=group_design_path(fit),
             coverage=_coverage_path(fit),
             excluded=tuple(ExcludedRecord(subject=s, reason=why) for s, why in fit.excluded.items()),
@@ -402,6 +403,15 @@ def collect_maps(result: GroupResult) -> dict[str, Map]:
 def variance_levels(fit: DatasetFit) -> list[str]:
     """Return the variance groups of a fit in the order of their numbers."""
     return sorted(set(fit.variance_groups))
+
+
+def input_weights(fit: DatasetFit) -> dict[str, float] | None:
+    """Return condition -> weight of the participants' contrast; None where sidecars do not say, or differ."""
+    said = [(entry.metadata.get("ConditionList"), entry.metadata.get("Weights")) for entry in fit.inputs]
+    names, weights = said[0] if said and all(one == said[0] for one in said) else (None, None)
+    if fit.within or not names or not weights or len(names) != len(weights) or isinstance(weights[0], list):
+        return None
+    return {name.removeprefix("trial_type."): float(w) for name, w in zip(names, weights, strict=True) if w}
 
 
 def input_units(fit: DatasetFit) -> str | None:

@@ -1,6 +1,7 @@
 """What a subject's record says of its runs and estimates (see docs/records.md)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from bidsapp.names import mask_path
@@ -15,6 +16,19 @@ from bidsapp.outputs.saved.participant import (
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Estimate, EstimateKey, JointEstimate, Run
 from bidsapp.records.plan import RunFit
+
+# A weight below this part of the largest is rounding.
+ROUNDING = 1e-9
+
+
+def express(weights: Mapping[str, float]) -> str:
+    """Return a sum of names with weights as one writes it: ``A - 0.5 B``."""
+    text = ""
+    for name, weight in weights.items():
+        sign = "-" if weight < 0 else "+"
+        size = "" if abs(abs(weight) - 1) < ROUNDING else f"{abs(weight):.4g} "
+        text += f" {sign} {size}{name}"
+    return text.strip().removeprefix("+ ")
 
 
 def describe_contrast(contrast: Contrast) -> ContrastRecord:

@@ -47,5 +47,5 @@ def test_products_of_factors_are_named_by_them():
 def test_what_varies_within_subjects_makes_no_group():
     columns = {"group.a": [1.0, 1, 0, 0, 0], "late": [0.0, 1, 0, 1, 0], "contrast.A": [1.0, 0, 1, 0, 1]}
     groups, known = groups_of(columns, "vvwwx")
-    assert groups == ["group.a", "group.a", "all subjects", "all subjects", "all subjects"]
+    assert groups == ["group.a", "group.a", "other subjects", "other subjects", "other subjects"]
     assert "late" in known

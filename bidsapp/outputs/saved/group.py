@@ -236,6 +236,8 @@ class GroupContrastRecord:
         As in file names before it became a label.
     input_contrast
         The contrast of the participants; null where several come in.
+    input_weights
+        Of that contrast, where the sidecars of all inputs say the same: condition -> weight.
     design
         Path of its design.
     coverage
@@ -282,6 +284,7 @@ class GroupContrastRecord:
 
     name: str
     input_contrast: str | None
+    input_weights: Maybe[dict[str, float]] = None
     design: str | None = None
     coverage: str | None = None
     excluded: tuple[ExcludedRecord, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bidsapp.records.arrays import Matrix
+from bidsapp.records.arrays import Mask, Matrix, Numbers
 from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.colours import DIVERGING, GREYS, Bytes, code_columns, code_signed, opaque
 from bidsapp.report.drawing.png import PIXELATED, picture
@@ -15,6 +15,9 @@ from bidsapp.report.drawing.scale import colour_bar, short
 CELL, MAX_NAME = 16.0, 34
 # More columns than this leave no room for numbers in the cells.
 MAX_NUMBERED = 40
+# Of bars: the width of all together, the height of a line of them.
+WEIGHTS_WIDTH, BARS = 330.0, 36.0
+POSITIVE_INK, NEGATIVE_INK = "var(--positive,#b8470a)", "var(--negative,#1f63b0)"
 
 
 def draw_design(
@@ -28,7 +31,7 @@ def draw_design(
 
 def draw_contrasts(weights: Matrix, columns: Sequence[str], names: Sequence[str], *, alt: str) -> svg.Figure:
     """Return contrasts as rows of weights over the columns of a design."""
-    limit = float(np.abs(weights).max(initial=0)) or 1.0
+    limit = _largest(weights)
     grid = _Grid(tuple(columns), tuple(names), CELL, CELL)
     numbers = grid.numbers(weights, limit) if len(columns) <= MAX_NUMBERED else ""
     return grid.draw(code_signed(weights, limit), opaque(DIVERGING), len(names), alt, numbers)
@@ -95,3 +98,68 @@ class _Grid:
 def _weight(value: float) -> str:
     """Return a weight that fits into a cell: two decimals, no zero before the point."""
     return short(round(float(value), 2)).replace("0.", ".") if 0 < abs(value) < 1 else short(value)
+
+
+def draw_weights(
+    weights: Matrix, columns: Sequence[str], *, alt: str, matrix: Matrix | None = None
+) -> svg.Figure:
+    """Return weights as bars, a line of them for each row, above the columns of the design that they weigh.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_rows, n_columns)
+    columns : sequence of str
+    matrix : ndarray, shape (n, n_columns), optional
+        The design, drawn below the bars as by `draw_design`.
+    """
+    wide = float(np.clip(WEIGHTS_WIDTH / max(len(columns), 1), 7.0, 64.0))
+    body = "".join(_bars(row, wide, (i + 0.5) * BARS) for i, row in enumerate(weights / _largest(weights)))
+    for i, j in np.argwhere(weights != 0):
+        words, y = _weight(float(weights[i, j])), (i + (0.9 if weights[i, j] > 0 else 0.3)) * BARS
+        if len(words) * 5.0 <= wide:
+            body += svg.text((j + 0.5) * wide, y, words, size=9, anchor="middle")
+    width, bottom = wide * len(columns), BARS * len(weights)
+    if matrix is not None:
+        tall = min(max(len(matrix) * 3.0, 60), 180)
+        body += picture(
+            0, bottom + 4, width, tall, code_columns(matrix, flat=0.7), opaque(GREYS), style=PIXELATED
+        )
+        body += svg.rectangle(0, bottom + 4, width, tall, fill="none", stroke=svg.FAINT, stroke_width=0.6)
+        bottom += tall + 4
+    names, reach, depth = _names_below(columns, wide, bottom + 12, shown=np.any(weights != 0, axis=0))
+    return svg.Figure(body + names, max(width, reach), bottom + depth, alt, {})
+
+
+def _bars(row: Numbers, wide: float, base: float) -> str:
+    """Return a line of bars on their base, upwards for positive weights."""
+    parts = [svg.line(0, base, wide * len(row), base, stroke_width=0.6)]
+    for j, share in enumerate(row):
+        if share:
+            tall = abs(share) * BARS * 0.4
+            ink = POSITIVE_INK if share > 0 else NEGATIVE_INK
+            top = base - tall if share > 0 else base
+            parts.append(svg.rectangle((j + 0.2) * wide, top, 0.6 * wide, tall, fill=ink))
+    return "".join(parts)
+
+
+def _names_below(columns: Sequence[str], wide: float, y: float, *, shown: Mask) -> tuple[str, float, float]:
+    """Return names below columns, how far they reach to the right, and their depth.
+
+    Flat where all of them have room, else slanted; where columns are too narrow only those ``shown``.
+    """
+    cut = [svg.cut(name, MAX_NAME) for name in columns]
+    if all(len(name) * 5.2 < wide for name in cut):
+        texts = [svg.text((j + 0.5) * wide, y, name, size=9, anchor="middle") for j, name in enumerate(cut)]
+        return "".join(texts), 0.0, 18.0
+    named = [(j, name) for j, name in enumerate(cut) if wide >= 11 or shown[j]]
+    texts = []
+    for j, name in named:
+        x = (j + 0.5) * wide - 3
+        turn = f"rotate(45 {svg.number(x)} {svg.number(y - 4)})"
+        texts.append(svg.text(x, y - 2, name, size=9, transform=turn))
+    reach = max(((j + 0.5) * wide + len(name) * 3.8 for j, name in named), default=0.0)
+    return "".join(texts), reach, max((len(name) * 3.8 for _, name in named), default=0.0) + 18.0
+
+
+def _largest(weights: Matrix) -> float:
+    return float(np.abs(weights).max(initial=0)) or 1.0

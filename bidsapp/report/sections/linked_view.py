@@ -17,6 +17,7 @@ from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
 from bidsapp.report.linked.view import PROBABILITY
+from bidsapp.report.sections.contrast.hypothesis import find_hypothesis
 from bidsapp.report.sections.peak_effects import find_groups, label_inputs
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.vocabulary.thresholds import THRESHOLDS, ThresholdWords
@@ -54,7 +55,7 @@ def make_view(
         for threshold, volume in zip(contrast.thresholds, kept, strict=True)
         if not threshold.reason
     ]
-    subjects = reader.subjects()
+    subjects, hypothesis = reader.subjects(), find_hypothesis(contrast)
     return View(
         anchor=look.anchor,
         geometry=reader.geometry,
@@ -64,11 +65,11 @@ def make_view(
         underlays=look.underlays,
         on_cortex=look.on_cortex,
         rules=rules,
-        effect=reader.effect(subjects),
+        effect=reader.effect(hypothesis.quantity),
         size=reader.size(),
         atlases=read_regions(_chosen_atlases(results), reader.geometry) if look.on_cortex else (),
         subjects=subjects,
-        words=_words(contrast, subjects),
+        words=(hypothesis.above.phrase, hypothesis.below.phrase),
         note=NO_SUBJECTS,
     )
 
@@ -132,18 +133,11 @@ class _Reader:
             cutoff=threshold.cutoff if _cuts(threshold, statistic) else None,
         )
 
-    def effect(self, subjects: Subjects | None) -> Effect | None:
-        """Return the effect with its standard error, None for tests that have none."""
+    def effect(self, name: str) -> Effect | None:
+        """Return the effect with its standard error and what it is called, None for tests that have none."""
         found = self.maps("effect", "variance")
         if found is None:
             return None
-        name = "effect"
-        if subjects is not None and subjects.covariate is not None:
-            name = "slope"
-        elif subjects is not None and subjects.start is not None:
-            name = "difference"
-        elif _is_mean(self.contrast):
-            name = "mean"
         dof = self.maps("dof")
         share = (1 + PROBABILITY) / 2
         numbers = _numbers(self.contrast.dof)
@@ -287,11 +281,6 @@ def _weights_of(contrast: GroupContrastRecord) -> list[tuple[str, str, float]]:
     return [(g, c, w) for g, cells in estimand.weights[0].items() for c, w in cells.items()]
 
 
-def _is_mean(contrast: GroupContrastRecord) -> bool:
-    weights = [weight for *_, weight in _weights_of(contrast)]
-    return bool(weights) and abs(sum(weights) - 1) < 1e-6 and min(weights) >= 0
-
-
 def _start(contrast: GroupContrastRecord, subjects: Subjects) -> int | None:
     """Return the group or cell that a difference of two is counted from, None for any other contrast."""
     found = _weights_of(contrast)
@@ -301,19 +290,6 @@ def _start(contrast: GroupContrastRecord, subjects: Subjects) -> int | None:
         if sorted(round(w, 6) for w in weights.values() if w) == [-1, 1]:
             return next(k for k, weight in enumerate(weights.values()) if weight < 0)
     return None
-
-
-def _words(contrast: GroupContrastRecord, subjects: Subjects | None) -> tuple[str, str]:
-    if subjects is None or subjects.covariate is None and subjects.start is None:
-        return "above zero", "below zero"
-    if subjects.covariate is not None:
-        return f"rises with {subjects.axis}", f"falls with {subjects.axis}"
-    found = _weights_of(contrast)
-    up, down = ([f"{g} {c}" for g, c, w in found if w * sign > 0] for sign in (1, -1))
-    names = subjects.cells or subjects.groups
-    low = names[subjects.start or 0]
-    high = next((n for n in names if n != low and any(n in words for words in up)), "")
-    return (f"higher in {high}", f"higher in {low}") if high and down else ("above zero", "below zero")
 
 
 def _over_covariate(

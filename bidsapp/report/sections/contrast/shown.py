@@ -1,13 +1,16 @@
 """What the sections of the page of a contrast share: its record, maps, tables and anatomy, read once."""
 
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from bidsapp.errors import InputError
 from bidsapp.names import figure_path
 from bidsapp.outputs.results import GroupResults, Volume, read_all_subject_results
 from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
@@ -15,9 +18,11 @@ from bidsapp.report.drawing import background
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.slices import Slicer
 from bidsapp.report.sections.brains import average_under
+from bidsapp.report.sections.contrast.hypothesis import Hypothesis, find_hypothesis
 from bidsapp.report.sections.group_design import group_node
 from bidsapp.report.sections.peak_effects import read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
+from bidsapp.tables.atlas import NO_LABEL, read_atlases
 
 # Columns of tables of clusters and peaks that say which row it is; the others are values and labels.
 KEYS = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
@@ -67,9 +72,20 @@ class Shown:
         return self.statistic != "F"
 
     @cached_property
+    def hypothesis(self) -> Hypothesis:
+        """What is asked, in words."""
+        return find_hypothesis(self.contrast)
+
+    @cached_property
     def whole(self) -> Volume:
         """The map of the statistic."""
         return self.results.read_map(self.contrast.maps[self.statistic])
+
+    @cached_property
+    def n_tested(self) -> int:
+        """How many voxels were tested."""
+        inside = self.results.read_map(self.results.record.mask).values > 0
+        return int(np.count_nonzero(inside & np.isfinite(self.whole.values)))
 
     @cached_property
     def limit(self) -> float:
@@ -90,6 +106,34 @@ class Shown:
     def effects(self) -> pd.DataFrame | None:
         """The effect of every input at every peak, a row a peak; None where it is not known."""
         return read_effects(self.results, self.contrast, self.peaks)
+
+    def at(self, path: str | None, place: Sequence[float]) -> float | None:
+        """Return the value of a map at a place in mm; None where there is no map, or no value there."""
+        if not self.results.has(path):
+            return None
+        volume = self.results.read_map(path)
+        inverse = np.linalg.inv(volume.affine)
+        voxel = tuple(np.rint(inverse[:3, :3] @ place + inverse[:3, 3]).astype(int))
+        value = float(volume.values[voxel])
+        return value if np.isfinite(value) else None
+
+    def dof_at(self, place: Sequence[float]) -> list[float | None]:
+        """Return the degrees of freedom of the statistic at a place: one number, of F two, of z none."""
+        said = self.contrast.dof
+        dof = list(said) if isinstance(said, list) else [said]
+        dof[-1] = dof[-1] if dof[-1] is not None else self.at(self.contrast.maps.get("dof"), place)
+        return [] if self.contrast.test == "z" or self.statistic == "z" else dof
+
+    def region_at(self, place: Sequence[float]) -> str:
+        """Return the label of a place in the first atlas that the tables were made with; empty: none."""
+        chosen = self.results.record.settings.get("group", {}).get("atlas", ())
+        if not self.mni or not chosen:
+            return ""
+        try:
+            (atlas,) = read_atlases([Path(chosen[0]) if "/" in chosen[0] else chosen[0]])
+        except InputError:
+            return ""
+        return first_region(atlas.label_near_peaks(np.array([place]))[0])
 
     def read(self, threshold: ThresholdRecord, kind: str) -> pd.DataFrame | None:
         """Return the table of ``clusters`` or ``peaks`` of a threshold, None where there is none."""
@@ -139,6 +183,12 @@ def anatomies(results: GroupResults) -> list[Background]:
     first = _anatomy(results)
     others = [background.template()] if in_mni(results) else []
     return [first, *(under for under in others if under.name != first.name)]
+
+
+def first_region(label: str) -> str:
+    """Return the first region of a label as a sentence names it; empty for none."""
+    region = re.sub(r"^\d+% ", "", label.split("; ")[0]).replace("_", " ")
+    return "" if label == NO_LABEL else region
 
 
 def label_of(row: Row) -> str:

@@ -1,0 +1,49 @@
+"""Numbers in sentences: a real minus, as many decimals as they can bear."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from bidsapp.report.drawing.scale import short
+from bidsapp.report.linked.pack import printed_digits
+
+# Of one estimate: the numerator's, where there is one, and the residual degrees of freedom.
+Dof: TypeAlias = Sequence[float | None]
+
+
+def decimals(value: float, digits: int) -> str:
+    """Return a number with so many decimals."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "" if float(text) == 0 else "−")
+
+
+def estimate_with_limits(value: float, error: float, half: float) -> tuple[str, str, str]:
+    """Return an estimate and the limits of its interval, to two digits of its standard error.
+
+    Parameters
+    ----------
+    value, error : float
+        The estimate and its standard error.
+    half : float
+        Half the width of the interval.
+    """
+    digits = int(printed_digits(np.array([error]))[0])
+    low, middle, high = (decimals(v, digits) for v in (value - half, value, value + half))
+    return middle, low, high
+
+
+def real_minus(words: str) -> str:
+    """Return a sum of names with real minus signs: ``A − 0.5 B``."""
+    return f" {words}".replace(" - ", " − ")[1:]
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 cluster``, ``1,234 voxels``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def with_dof(name: str, dof: Dof) -> str:
+    """Return the name of a statistic with its degrees of freedom: ``t(12)``, ``F(2, 13.5)``, ``z``."""
+    shown = [short(round(value, 1)) for value in dof if value is not None and np.isfinite(value)]
+    return f"{name}({', '.join(shown)})" if shown and len(shown) == len(dof) else name

@@ -1,0 +1,266 @@
+"""The verdict of a contrast: what survives its main threshold, in which direction, and the strongest peak."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from scipy.stats import t as student
+
+from bidsapp.outputs.saved.group import ThresholdRecord
+from bidsapp.report.linked.view import PROBABILITY
+from bidsapp.report.numbers import count, decimals, estimate_with_limits, with_dof
+from bidsapp.report.render import FigureBook, Section, render, show_p
+from bidsapp.report.sections.contrast.hypothesis import Direction, Hypothesis
+from bidsapp.report.sections.contrast.shown import Row, Shown, first_region, label_of
+from bidsapp.vocabulary.thresholds import THRESHOLDS
+
+# What the p of a threshold is called, by the error that it controls.
+P_WORDS = {"FWE": "corrected p", "FDR": "q", "none": "uncorrected p"}
+UNCORRECTED = "The threshold does not correct for the number of voxels: it is no basis for a claim."
+NO_PROOF = "This does not show that there is no effect."
+# What titles say of the tail, which sentences say in their own words.
+TAIL = r", (two-sided|upper tail|one-sided, (positive|negative) effects)"
+POSITIVE, NEGATIVE = "positive", "negative"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What survives on one side of zero."""
+
+    sign: str
+    n_clusters: int
+    n_voxels: int
+    volume_mm3: float
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The strongest peak in words.
+
+    Attributes
+    ----------
+    sign : {"positive", "negative", ""}
+        Empty where the statistic has no direction.
+    statistic, value, p, effect : str
+        ``t(12)``, ``−9.99``, ``corrected p .002``, ``difference −1.22 % signal change, 95 % interval ...``;
+        the last two are empty where there is none.
+    region, place : str
+        ``Fusiform L`` (empty: no label), ``−36, −52, −18``.
+    """
+
+    sign: str
+    statistic: str
+    value: str
+    p: str
+    effect: str
+    region: str
+    place: str
+
+    @property
+    def where(self) -> str:
+        """Return region and place."""
+        return f"{self.region} ({self.place})" if self.region else f"({self.place})"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a contrast says at its main threshold.
+
+    Attributes
+    ----------
+    survives : bool or None
+        None where the main threshold was not computed, or there is none.
+    finding : Markup
+        The first sentence.
+    peak : Peak or None
+    remarks : tuple of str
+        Sentences to follow.
+    short, detail : str
+        For a list: ``4 clusters, 282 voxels``, ``2 positive · 2 negative``.
+    """
+
+    survives: bool | None
+    finding: Markup
+    peak: Peak | None
+    remarks: tuple[str, ...]
+    short: str
+    detail: str
+
+
+def make_section(shown: Shown, book: FigureBook) -> Section:
+    """Return the verdict."""
+    return Section("In short", "verdict", render("contrast_verdict.html", verdict=verdict(shown)))
+
+
+def verdict(shown: Shown) -> Verdict:
+    """Return what a contrast says at its main threshold."""
+    main = shown.contrast.main
+    if main is None:
+        finding = Markup("<b>No threshold was computed.</b>")
+        return Verdict(None, finding, find_peak(shown), (), "No threshold", "")
+    if main.reason:
+        finding = Markup("<b>The main threshold was not computed</b>: {} ({}).").format(
+            main.title, main.reason.rstrip(".")
+        )
+        return Verdict(None, finding, find_peak(shown), (), "Not computed", main.reason)
+    if not main.n_voxels:
+        title = re.sub(TAIL, "", main.title)
+        finding = Markup("<b>Nothing survives</b> {}{}.").format(title, _in_which_direction(shown, main))
+        return Verdict(False, finding, find_peak(shown), (NO_PROOF,), "Nothing survives", "")
+    sides = find_sides(shown, main)
+    remarks = (UNCORRECTED,) if _controls(main) == "none" else ()
+    n_clusters, n_voxels = sum(s.n_clusters for s in sides), sum(s.n_voxels for s in sides)
+    short = f"{count(n_clusters, 'cluster')}, {count(n_voxels, 'voxel')}"
+    detail = " · ".join(f"{side.n_clusters:,} {side.sign}" for side in sides) if shown.signed else ""
+    return Verdict(
+        True, say_sides(shown.hypothesis, main.tail, sides), find_peak(shown), remarks, short, detail
+    )
+
+
+def find_sides(shown: Shown, main: ThresholdRecord) -> list[Side]:
+    """Return what survives a threshold on each side of zero where anything does, the larger one first."""
+    clusters = shown.read(main, "clusters")
+    if clusters is None:
+        return [Side(POSITIVE, main.n_clusters, main.n_voxels, np.nan)]
+    sides = []
+    for sign in clusters["sign"].unique():
+        part = clusters[clusters["sign"] == sign]
+        sides.append(Side(sign, len(part), int(part["n_voxels"].sum()), float(part["volume_mm3"].sum())))
+    return sorted(sides, key=lambda side: (-side.n_voxels, side.sign != POSITIVE))
+
+
+def find_peak(shown: Shown) -> Peak | None:
+    """Return the strongest peak that survives; where none does the strongest value that was tested."""
+    if shown.peaks is not None and len(shown.peaks):
+        sizes = shown.peaks[shown.statistic].abs()
+        row: Row = shown.peaks.iloc[int(sizes.argmax())].to_dict()
+        at = [float(row[f"peak_{axis}"]) for axis in "xyz"]
+        column = (
+            THRESHOLDS[shown.main.method].column if shown.main and shown.main.method in THRESHOLDS else None
+        )
+        p = None if column is None else row.get(column)
+        return _describe_peak(shown, at, float(row[shown.statistic]), p, first_region(label_of(row)))
+    place = find_strongest(shown)
+    if place is None:
+        return None
+    value = shown.at(shown.contrast.maps[shown.statistic], place) or 0.0
+    return _describe_peak(shown, place, value, _p_at(shown, place), shown.region_at(place))
+
+
+def find_strongest(shown: Shown) -> list[float] | None:
+    """Return where the statistic is strongest in the direction that is tested; None in an empty map."""
+    main, values = shown.contrast.main, np.nan_to_num(shown.whole.values)
+    tail = main.tail if main and shown.signed else "positive"
+    sizes = {"two": np.abs(values), "positive": values, "negative": -values}[tail]
+    if not np.any(sizes > 0):
+        return None
+    voxel = np.unravel_index(np.argmax(sizes), sizes.shape)
+    affine = shown.whole.affine
+    place: list[float] = (affine[:3, :3] @ voxel + affine[:3, 3]).tolist()
+    return place
+
+
+def _describe_peak(shown: Shown, place: Sequence[float], value: float, p: float | None, region: str) -> Peak:
+    main = shown.contrast.main
+    words = P_WORDS.get(_controls(main), "") if main else ""
+    dof = shown.dof_at(place)
+    return Peak(
+        sign="" if not shown.hypothesis.has_direction else POSITIVE if value > 0 else NEGATIVE,
+        statistic=with_dof(shown.statistic, dof),
+        value=decimals(value, 2),
+        p=f"{words} {show_p(p)}" if words and p is not None and p == p else "",
+        effect=_describe_effect(shown, place),
+        region=region,
+        place=", ".join(decimals(v, 0) for v in place),
+    )
+
+
+def _describe_effect(shown: Shown, place: Sequence[float]) -> str:
+    """Return the effect at a place with its interval; empty for tests that have none."""
+    maps, dof = shown.contrast.maps, shown.contrast.dof
+    effect, variance = (shown.at(maps.get(key), place) for key in ("effect", "variance"))
+    known = dof if isinstance(dof, float | int) else shown.at(maps.get("dof"), place)
+    if effect is None or not variance or variance < 0 or known is None:
+        return ""
+    error = variance**0.5
+    half = float(student.ppf((1 + PROBABILITY) / 2, known)) * error
+    middle, low, high = estimate_with_limits(effect, error, half)
+    unit = f" {shown.contrast.units}" if shown.contrast.units else ""
+    share = f"{100 * PROBABILITY:.0f} %"
+    return f"{shown.hypothesis.quantity} {middle}{unit}, {share} interval {low} to {high}"
+
+
+def _p_at(shown: Shown, place: Sequence[float]) -> float | None:
+    """Return the p of the main threshold as its map has it."""
+    main = shown.contrast.main
+    if main is None or main.reason:
+        return None
+    if _controls(main) == "none":
+        return shown.at(shown.contrast.maps.get("p"), place)
+    value = shown.at(main.p_map, place)
+    return 10.0**-value if value is not None and main.p_map and "_stat-logp_" in main.p_map else value
+
+
+def _controls(threshold: ThresholdRecord) -> str:
+    row = THRESHOLDS.get(threshold.method)
+    return row.controls if row else ""
+
+
+def _in_which_direction(shown: Shown, main: ThresholdRecord) -> str:
+    if not shown.hypothesis.has_direction:
+        return ""
+    if main.tail == "two":
+        return " (neither direction)"
+    direction = shown.hypothesis.above if main.tail == "positive" else shown.hypothesis.below
+    return f" (tested: whether {_subject(shown)} {direction.verb} {direction.phrase})".replace("  ", " ")
+
+
+def _subject(shown: Shown) -> str:
+    subject = shown.hypothesis.subject
+    return subject[0].lower() + subject[1:] if subject.startswith("The ") else subject
+
+
+def say_sides(hypothesis: Hypothesis, tail: str, sides: Sequence[Side]) -> Markup:
+    """Return what survives in a sentence: the larger side first, then the other one, or that it is empty."""
+    directions = {POSITIVE: hypothesis.above, NEGATIVE: hypothesis.below}
+    first = directions[sides[0].sign]
+    style = sides[0].sign if hypothesis.has_direction else "strong"
+    begin = [
+        hypothesis.subject,
+        first.verb,
+        _word(first, style),
+        first.rest,
+        _say_side(sides[0], leading=True),
+    ]
+    said = Markup(" ").join(filter(None, begin))
+    if len(sides) > 1:
+        other = directions[sides[1].sign]
+        said += Markup(" and {} {}").format(_word(other, sides[1].sign), _say_side(sides[1]))
+    elif hypothesis.has_direction and tail == "two":
+        said += f"; {_nowhere(directions[NEGATIVE if sides[0].sign == POSITIVE else POSITIVE])}"
+    elif hypothesis.has_direction:
+        said += "; only this direction was tested"
+    return said + "."
+
+
+def _nowhere(direction: Direction) -> str:
+    """Return that there is nothing in the other direction: ``nowhere lower``, ``it falls nowhere``."""
+    return f"nowhere {direction.word}" if direction.verb else f"it {direction.word} nowhere"
+
+
+def _word(direction: Direction, style: str) -> Markup:
+    return Markup('<b class="{}">{}</b>').format(style, direction.word)
+
+
+def _say_side(side: Side, *, leading: bool = False) -> Markup:
+    """Return ``in 2 clusters (125 voxels, 8.0 ml)``; of the other side of the same sentence without nouns."""
+    volume = "" if np.isnan(side.volume_mm3) else f", {_litres(side.volume_mm3)}"
+    number = count(side.n_clusters, "cluster") if leading else f"{side.n_clusters:,}"
+    return Markup("in <b>{}</b> ({}{})").format(number, count(side.n_voxels, "voxel"), volume)
+
+
+def _litres(volume_mm3: float) -> str:
+    millilitres = volume_mm3 / 1000
+    return f"{millilitres:,.{1 if millilitres >= 0.95 else 2}f} ml"
