@@ -18,19 +18,9 @@ def decimals(value: float, digits: int) -> str:
     return text.replace("-", "" if float(text) == 0 else "−")
 
 
-def estimate_with_limits(value: float, error: float, half: float) -> tuple[str, str, str]:
-    """Return an estimate and the limits of its interval, to two digits of its standard error.
-
-    Parameters
-    ----------
-    value, error : float
-        The estimate and its standard error.
-    half : float
-        Half the width of the interval.
-    """
-    digits = int(printed_digits(np.array([error]))[0])
-    low, middle, high = (decimals(v, digits) for v in (value - half, value, value + half))
-    return middle, low, high
+def printed_decimals(error: float) -> int:
+    """Return with how many decimals an estimate and its limits are printed: two digits of its error."""
+    return int(printed_digits(np.array([error]))[0])
 
 
 def real_minus(words: str) -> str:

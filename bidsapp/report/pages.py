@@ -40,7 +40,17 @@ from bidsapp.report.sections import (
     subject_runs,
     subject_summary,
 )
-from bidsapp.report.sections.contrast import active, chance, files, peaks, table, thresholds, where
+from bidsapp.report.sections.contrast import (
+    active,
+    chance,
+    files,
+    peaks,
+    table,
+    tested,
+    thresholds,
+    verdict,
+    where,
+)
 from bidsapp.report.sections.contrast.shown import Shown, anatomies
 from bidsapp.report.sections.group_contrasts import Entry, make_entry
 from bidsapp.report.sections.group_design import group_node
@@ -63,6 +73,8 @@ GROUP_SECTIONS = (
     about.make_section,
 )
 CONTRAST_SECTIONS = (
+    verdict.make_section,
+    tested.make_section,
     where.make_section,
     table.make_section,
     chance.make_section,

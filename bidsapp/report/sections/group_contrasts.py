@@ -10,7 +10,9 @@ from bidsapp.outputs.results import Volume
 from bidsapp.outputs.saved.group import GroupContrastRecord
 from bidsapp.report.drawing.slices import draw_thumbnail
 from bidsapp.report.render import FigureBook, Section, render
-from bidsapp.report.sections.contrast.shown import Row, Shown, label_of
+from bidsapp.report.sections.contrast.shown import Shown
+from bidsapp.report.sections.contrast.tested import ask
+from bidsapp.report.sections.contrast.verdict import Verdict, verdict
 from bidsapp.report.sections.group_matrix import Cell, RegionMap, strongest_of_regions
 
 THUMBNAIL_MM = 2.0
@@ -28,10 +30,9 @@ class Entry:
         Its page.
     thumbnail : Markup
         What survives the main threshold, on slices through the strongest place.
-    strongest : Row or None
-        The strongest peak of the main threshold, None where nothing survives.
-    label : str
-        The first label of its place.
+    question : str
+        What was asked.
+    verdict : Verdict
     cells : dict of str to Cell
         By region of the first atlas, empty where there is none.
     """
@@ -39,22 +40,19 @@ class Entry:
     contrast: GroupContrastRecord
     href: str
     thumbnail: Markup
-    strongest: Row | None
-    label: str
+    question: str
+    verdict: Verdict
     cells: dict[str, Cell]
 
 
 def make_entry(shown: Shown, href: str, book: FigureBook, regions: RegionMap | None) -> Entry:
     """Return the entry of a contrast; the picture goes to the book of the index."""
-    strongest = None
-    if shown.peaks is not None and len(shown.peaks):
-        strongest = shown.peaks.iloc[shown.peaks[shown.statistic].abs().argmax()].to_dict()
     return Entry(
         contrast=shown.contrast,
         href=href,
         thumbnail=_thumbnail(shown, book),
-        strongest=strongest,
-        label=label_of(strongest or {}),
+        question=ask(shown),
+        verdict=verdict(shown),
         cells=strongest_of_regions(shown, regions) if regions else {},
     )
 

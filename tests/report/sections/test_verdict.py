@@ -2,17 +2,15 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from saved_records import make
 
-from bidsapp.outputs.results import Volume, read_group_results
-from bidsapp.outputs.saved.group import EstimandRecord, ThresholdRecord
-from bidsapp.report.numbers import decimals, estimate_with_limits, real_minus, with_dof
-from bidsapp.report.render import FigureBook
+from bidsapp.outputs.results import read_group_results
+from bidsapp.outputs.saved.group import EstimandRecord
+from bidsapp.report.numbers import decimals, printed_decimals, real_minus, with_dof
+from bidsapp.report.render import FigureBook, show_p
 from bidsapp.report.sections.contrast.hypothesis import Direction, Hypothesis
 from bidsapp.report.sections.contrast.shown import Shown, first_region
-from bidsapp.report.sections.contrast.verdict import Side, make_section, say_sides, verdict
+from bidsapp.report.sections.contrast.verdict import Side, find_peak, make_section, say_sides, verdict
 
 HOSTILE = "<script>alert('x')</script>"
 HIGHER, LOWER = Direction("is", "higher", "for A than for B"), Direction("is", "lower", "for A than for B")
@@ -73,6 +71,20 @@ def shown(output_folder):
     return Shown(results, results.record.contrasts[0], ())
 
 
+def at_peak(shown, **row):
+    """Return the contrast with one strongest peak."""
+    known = {
+        "peak_x": -36.0,
+        "peak_y": 0.2,
+        "peak_z": 8.0,
+        "aal": "Fusiform_L; Lingual_L",
+        "sign": "negative",
+    }
+    found = Shown(shown.results, shown.contrast, ())
+    found.__dict__["strongest"] = known | {"z": -4.257} | row
+    return found
+
+
 def of(shown, **main):
     """Return the contrast with another main threshold."""
     contrast = shown.contrast
@@ -89,52 +101,77 @@ def test_counts_are_those_of_the_table_of_the_main_threshold(shown):
     assert set(found.detail.split(" · ")) == {f"{n} {sign}" for sign, n in counts.items()}
 
 
-def test_the_strongest_peak_is_that_of_the_table_with_its_p_and_interval(shown):
+def test_the_strongest_peak_is_that_of_the_table_with_its_p(shown):
     peaks = shown.results.read_table(shown.contrast.main.peaks)
     row = peaks.loc[peaks["z"].abs().idxmax()]
     peak = verdict(shown).peak
     assert peak.value == decimals(row["z"], 2)
     assert peak.place == ", ".join(decimals(row[f"peak_{axis}"], 0) for axis in "xyz")
-    assert peak.p.startswith("corrected p .0")
+    assert peak.p == f"corrected p {show_p(row['p_fwe'])}"
     assert peak.region == first_region(row["aal"])
-    place = [row[f"peak_{axis}"] for axis in "xyz"]
-    effect, variance = (shown.at(shown.contrast.maps[key], place) for key in ("effect", "variance"))
-    error = variance**0.5
-    # t with 3 degrees of freedom.
-    middle, low, high = estimate_with_limits(effect, error, 3.182446 * error)
-    assert peak.effect == f"mean {middle} % signal change, 95 % interval {low} to {high}"
+    assert peak.effect == ""
 
 
-def test_without_a_unit_none_is_said(shown):
-    plain = Shown(shown.results, replace(shown.contrast, units=None), ())
-    assert ", 95 % interval" in verdict(plain).peak.effect
-    assert "None" not in verdict(plain).peak.effect
-    assert "%" not in verdict(plain).peak.effect.split(",")[0]
+def test_a_peak_has_its_place_region_dof_effect_and_interval(shown):
+    limits = {"effect_se": 0.0122, "effect_low": -1.486, "effect_high": -0.9561}
+    found = at_peak(shown, effect=-1.2215, p_fwe=0.0021, **limits)
+    peak = find_peak(found)
+    assert peak.where == "Fusiform L (−36, 0, 8)"
+    assert (peak.sign, peak.value, peak.p) == ("negative", "−4.26", "corrected p .002")
+    assert peak.effect == "mean −1.222 % signal change, 95 % interval −1.486 to −0.956"
+    no_unit = replace(found, contrast=replace(found.contrast, units=None))
+    no_unit.__dict__["strongest"] = found.strongest
+    assert find_peak(no_unit).effect == "mean −1.222, 95 % interval −1.486 to −0.956"
 
 
-def test_nothing_comes_first_with_the_strongest_value_and_its_corrected_p(shown):
-    empty = of(shown, n_voxels=0, n_clusters=0, clusters=None, peaks=None, labels=None)
+@pytest.mark.parametrize(
+    ("test", "dof", "row", "words"),
+    [
+        ("t", 12.0, {"t": 9.0}, "t(12)"),
+        ("t", None, {"t": 9.0, "dof": 11.26}, "t(11.3)"),
+        ("F", [2, None], {"F": 9.0, "dof": 27.9}, "F(2, 27.9)"),
+        ("F", [2, 14.0], {"F": 9.0}, "F(2, 14)"),
+        ("F", [2, None], {"F": 9.0}, "F"),
+    ],
+)
+def test_degrees_of_freedom_are_those_of_the_peak(shown, test, dof, row, words):
+    main = replace(shown.contrast.main, statistic=test)
+    contrast = replace(shown.contrast, test=test, dof=dof, thresholds=(main,))
+    found = Shown(shown.results, contrast, ())
+    found.__dict__["strongest"] = at_peak(shown).strongest | row
+    assert find_peak(found).statistic == words
+    assert (find_peak(found).sign == "") == (test == "F")
+
+
+def test_nothing_comes_first_with_the_strongest_peak_of_the_whole_map(shown):
+    nothing = {"n_voxels": 0, "n_clusters": 0, "clusters": None, "peaks": None}
+    strongest = shown.contrast.thresholds[1].peaks
+    empty = of(shown, **nothing)
+    empty = Shown(shown.results, replace(empty.contrast, strongest=strongest), ())
     found = verdict(empty)
     assert found.survives is False
-    assert found.finding.striptags().startswith(
-        "Nothing survives Family-wise error, largest t of each shuffle (neither"
-    )
+    words = found.finding.striptags()
+    assert words == "Nothing survives Family-wise error, largest t of each shuffle (neither direction)."
     assert found.short == "Nothing survives"
     assert "does not show that there is no effect" in " ".join(found.remarks)
-    values = np.nan_to_num(shown.whole.values)
-    assert found.peak.value == decimals(values.ravel()[np.abs(values).argmax()], 2)
-    logp = shown.results.read_map(shown.contrast.main.p_map).values
-    p = 10.0 ** -logp.ravel()[np.abs(values).argmax()]
-    assert found.peak.p == f"corrected p {p:.3f}".replace("0.", ".")
+    values = shown.results.read_table(strongest)["z"]
+    assert found.peak.value == decimals(values[values.abs().argmax()], 2)
     assert 'class="verdict nothing"' in make_section(empty, FigureBook()).content
+    assert verdict(of(shown, **nothing)).peak is None
 
 
-def test_one_tail_has_its_own_strongest_value_and_words(shown):
-    empty = of(shown, n_voxels=0, n_clusters=0, clusters=None, peaks=None, labels=None, tail="negative")
-    found = verdict(empty)
-    assert found.peak.value == decimals(float(np.nan_to_num(shown.whole.values).min()), 2)
+def test_one_tail_says_what_was_looked_for(shown):
+    empty = of(
+        shown,
+        n_voxels=0,
+        n_clusters=0,
+        peaks=None,
+        tail="negative",
+        title="X, one-sided, negative effects; Y",
+    )
+    said = verdict(empty).finding.striptags()
     assert (
-        "(tested: whether the effect of incongruent - congruent is below zero)" in found.finding.striptags()
+        said == "Nothing survives X; Y (tested: whether the effect of incongruent - congruent is below zero)."
     )
 
 
@@ -143,7 +180,6 @@ def test_a_main_threshold_that_was_not_computed_is_said_with_its_reason(shown):
     assert found.survives is None
     assert found.finding.striptags().startswith("The main threshold was not computed")
     assert "<script" not in found.finding
-    assert found.peak.p == ""
     assert found.short == "Not computed"
 
 
@@ -164,13 +200,11 @@ def test_groups_are_named_in_the_verdict(shown):
     estimand = EstimandRecord(text="", weights=weights, subjects={"group.patient": 2, "group.control": 2})
     found = verdict(Shown(shown.results, replace(shown.contrast, estimand=estimand), ()))
     assert "in patient than in control in" in found.finding.striptags()
-    assert found.peak.effect.startswith("difference ")
 
 
 def test_numbers_have_real_minus_and_the_decimals_of_their_error():
     assert decimals(-0.004, 2) == "0.00"
-    assert estimate_with_limits(-1.2189, 0.1222, 0.2662) == ("−1.22", "−1.49", "−0.95")
-    assert estimate_with_limits(0.1 + 0.2, 0.0, 0.0)[0] == "0.300"
+    assert [printed_decimals(error) for error in (0.1222, 0.0032, 34.0)] == [2, 4, 0]
     assert with_dof("t", [12.0]) == "t(12)"
     assert with_dof("F", [2.0, 13.456]) == "F(2, 13.5)"
     assert with_dof("F", [2.0, None]) == "F"
@@ -183,10 +217,17 @@ def test_regions_are_the_first_of_a_label():
     assert first_region("no_label") == ""
 
 
-def test_p_of_a_rate_of_false_discoveries_is_called_q(shown):
-    q = make(ThresholdRecord, method="fdrBH", title="FDR", alpha=0.05, tail="two", statistic="z", cutoff=None)
-    found = Shown(shown.results, replace(shown.contrast, thresholds=(q,)), ())
-    object.__setattr__(found, "at", lambda path, place: 0.2)
-    whole = Volume(np.ones((2, 2, 2)), np.eye(4))
-    found.__dict__["whole"] = whole
-    assert verdict(found).peak.p == "q .200"
+@pytest.mark.parametrize(
+    ("method", "column", "words"),
+    [
+        ("fdrBH", "q", "q .200"),
+        ("maxTFCE", "p_fwe_tfce", "corrected p .200"),
+        ("ari", "p", ""),
+        ("gone", "p", ""),
+    ],
+)
+def test_p_is_called_by_what_the_threshold_controls(shown, method, column, words):
+    main = replace(shown.contrast.main, method=method)
+    found = Shown(shown.results, replace(shown.contrast, thresholds=(main,)), ())
+    found.__dict__["strongest"] = at_peak(shown).strongest | {column: 0.2}
+    assert find_peak(found).p == words

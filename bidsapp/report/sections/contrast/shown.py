@@ -4,13 +4,11 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from bidsapp.errors import InputError
 from bidsapp.names import figure_path
 from bidsapp.outputs.results import GroupResults, Volume, read_all_subject_results
 from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
@@ -22,7 +20,7 @@ from bidsapp.report.sections.contrast.hypothesis import Hypothesis, find_hypothe
 from bidsapp.report.sections.group_design import group_node
 from bidsapp.report.sections.peak_effects import read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
-from bidsapp.tables.atlas import NO_LABEL, read_atlases
+from bidsapp.tables.atlas import NO_LABEL
 
 # Columns of tables of clusters and peaks that say which row it is; the others are values and labels.
 KEYS = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
@@ -103,37 +101,20 @@ class Shown:
         return self.read(self.main, "peaks") if self.main else None
 
     @cached_property
+    def strongest(self) -> Row | None:
+        """The strongest peak that survives the main threshold; where none does, of the whole map."""
+        peaks = self.peaks
+        if peaks is None and self.results.has(self.contrast.strongest):
+            peaks = self.results.read_table(self.contrast.strongest)
+        if peaks is None or not len(peaks):
+            return None
+        row: Row = peaks.iloc[int(peaks[self.statistic].abs().argmax())].to_dict()
+        return row
+
+    @cached_property
     def effects(self) -> pd.DataFrame | None:
         """The effect of every input at every peak, a row a peak; None where it is not known."""
         return read_effects(self.results, self.contrast, self.peaks)
-
-    def at(self, path: str | None, place: Sequence[float]) -> float | None:
-        """Return the value of a map at a place in mm; None where there is no map, or no value there."""
-        if not self.results.has(path):
-            return None
-        volume = self.results.read_map(path)
-        inverse = np.linalg.inv(volume.affine)
-        voxel = tuple(np.rint(inverse[:3, :3] @ place + inverse[:3, 3]).astype(int))
-        value = float(volume.values[voxel])
-        return value if np.isfinite(value) else None
-
-    def dof_at(self, place: Sequence[float]) -> list[float | None]:
-        """Return the degrees of freedom of the statistic at a place: one number, of F two, of z none."""
-        said = self.contrast.dof
-        dof = list(said) if isinstance(said, list) else [said]
-        dof[-1] = dof[-1] if dof[-1] is not None else self.at(self.contrast.maps.get("dof"), place)
-        return [] if self.contrast.test == "z" or self.statistic == "z" else dof
-
-    def region_at(self, place: Sequence[float]) -> str:
-        """Return the label of a place in the first atlas that the tables were made with; empty: none."""
-        chosen = self.results.record.settings.get("group", {}).get("atlas", ())
-        if not self.mni or not chosen:
-            return ""
-        try:
-            (atlas,) = read_atlases([Path(chosen[0]) if "/" in chosen[0] else chosen[0]])
-        except InputError:
-            return ""
-        return first_region(atlas.label_near_peaks(np.array([place]))[0])
 
     def read(self, threshold: ThresholdRecord, kind: str) -> pd.DataFrame | None:
         """Return the table of ``clusters`` or ``peaks`` of a threshold, None where there is none."""

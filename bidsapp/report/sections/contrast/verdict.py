@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from scipy.stats import t as student
 
 from bidsapp.outputs.saved.group import ThresholdRecord
-from bidsapp.report.linked.view import PROBABILITY
-from bidsapp.report.numbers import count, decimals, estimate_with_limits, with_dof
+from bidsapp.report.numbers import count, decimals, printed_decimals, with_dof
 from bidsapp.report.render import FigureBook, Section, render, show_p
 from bidsapp.report.sections.contrast.hypothesis import Direction, Hypothesis
 from bidsapp.report.sections.contrast.shown import Row, Shown, first_region, label_of
@@ -132,75 +130,38 @@ def find_sides(shown: Shown, main: ThresholdRecord) -> list[Side]:
 
 
 def find_peak(shown: Shown) -> Peak | None:
-    """Return the strongest peak that survives; where none does the strongest value that was tested."""
-    if shown.peaks is not None and len(shown.peaks):
-        sizes = shown.peaks[shown.statistic].abs()
-        row: Row = shown.peaks.iloc[int(sizes.argmax())].to_dict()
-        at = [float(row[f"peak_{axis}"]) for axis in "xyz"]
-        column = (
-            THRESHOLDS[shown.main.method].column if shown.main and shown.main.method in THRESHOLDS else None
-        )
-        p = None if column is None else row.get(column)
-        return _describe_peak(shown, at, float(row[shown.statistic]), p, first_region(label_of(row)))
-    place = find_strongest(shown)
-    if place is None:
+    """Return the strongest peak, of what survives or else of the whole map; None where no table has it."""
+    row, main = shown.strongest, shown.contrast.main
+    if row is None:
         return None
-    value = shown.at(shown.contrast.maps[shown.statistic], place) or 0.0
-    return _describe_peak(shown, place, value, _p_at(shown, place), shown.region_at(place))
-
-
-def find_strongest(shown: Shown) -> list[float] | None:
-    """Return where the statistic is strongest in the direction that is tested; None in an empty map."""
-    main, values = shown.contrast.main, np.nan_to_num(shown.whole.values)
-    tail = main.tail if main and shown.signed else "positive"
-    sizes = {"two": np.abs(values), "positive": values, "negative": -values}[tail]
-    if not np.any(sizes > 0):
-        return None
-    voxel = np.unravel_index(np.argmax(sizes), sizes.shape)
-    affine = shown.whole.affine
-    place: list[float] = (affine[:3, :3] @ voxel + affine[:3, 3]).tolist()
-    return place
-
-
-def _describe_peak(shown: Shown, place: Sequence[float], value: float, p: float | None, region: str) -> Peak:
-    main = shown.contrast.main
-    words = P_WORDS.get(_controls(main), "") if main else ""
-    dof = shown.dof_at(place)
+    value, own = float(row[shown.statistic]), THRESHOLDS.get(main.method) if main else None
+    p = row.get(own.column) if own and own.column else None
     return Peak(
         sign="" if not shown.hypothesis.has_direction else POSITIVE if value > 0 else NEGATIVE,
-        statistic=with_dof(shown.statistic, dof),
+        statistic=with_dof(shown.statistic, _dof(shown, row)),
         value=decimals(value, 2),
-        p=f"{words} {show_p(p)}" if words and p is not None and p == p else "",
-        effect=_describe_effect(shown, place),
-        region=region,
-        place=", ".join(decimals(v, 0) for v in place),
+        p=f"{P_WORDS[own.controls]} {show_p(p)}" if own and p is not None and p == p else "",
+        effect=_describe_effect(shown, row),
+        region=first_region(label_of(row)),
+        place=", ".join(decimals(row[f"peak_{axis}"], 0) for axis in "xyz"),
     )
 
 
-def _describe_effect(shown: Shown, place: Sequence[float]) -> str:
-    """Return the effect at a place with its interval; empty for tests that have none."""
-    maps, dof = shown.contrast.maps, shown.contrast.dof
-    effect, variance = (shown.at(maps.get(key), place) for key in ("effect", "variance"))
-    known = dof if isinstance(dof, float | int) else shown.at(maps.get("dof"), place)
-    if effect is None or not variance or variance < 0 or known is None:
+def _dof(shown: Shown, row: Row) -> list[float | None]:
+    """Return the degrees of freedom at a peak: one number, of F two, of z none."""
+    said = shown.contrast.dof
+    dof = list(said) if isinstance(said, list) else [said]
+    return [] if shown.statistic == "z" else [*dof[:-1], row.get("dof", dof[-1])]
+
+
+def _describe_effect(shown: Shown, row: Row) -> str:
+    """Return the effect at a peak with its interval; empty where the table has none."""
+    effect, error, low, high = (row.get(f"effect{end}", np.nan) for end in ("", "_se", "_low", "_high"))
+    if not np.isfinite([effect, error, low, high]).all():
         return ""
-    error = variance**0.5
-    half = float(student.ppf((1 + PROBABILITY) / 2, known)) * error
-    middle, low, high = estimate_with_limits(effect, error, half)
+    said = [decimals(value, printed_decimals(error)) for value in (effect, low, high)]
     unit = f" {shown.contrast.units}" if shown.contrast.units else ""
-    share = f"{100 * PROBABILITY:.0f} %"
-    return f"{shown.hypothesis.quantity} {middle}{unit}, {share} interval {low} to {high}"
-
-
-def _p_at(shown: Shown, place: Sequence[float]) -> float | None:
-    """Return the p of the main threshold as its map has it."""
-    main = shown.contrast.main
-    if main is None or main.reason:
-        return None
-    if _controls(main) == "none":
-        return shown.at(shown.contrast.maps.get("p"), place)
-    value = shown.at(main.p_map, place)
-    return 10.0**-value if value is not None and main.p_map and "_stat-logp_" in main.p_map else value
+    return f"{shown.hypothesis.quantity} {said[0]}{unit}, 95 % interval {said[1]} to {said[2]}"
 
 
 def _controls(threshold: ThresholdRecord) -> str:
