@@ -50,7 +50,8 @@ class FittedGroup:
     ``design`` is the records.maps.GroupDesign that was fitted; ``no_shuffling`` says why none may follow (""
     where it may); ``scores`` is what is shuffled in place of the effects: the maps of a multivariate test
     (n_subjects, n_rows, n_voxels), or what each subject adds to an estimator that is not least squares;
-    ``tests`` is how each contrast is tested where subjects have several rows (SubjectTest).
+    ``tests`` is how each contrast is tested where subjects have several rows (SubjectTest); ``cells`` is the
+    stack of the cells that each row of ``stack`` was made from, None where it is that of the inputs.
     """
 
     stack: EffectStack
@@ -61,6 +62,7 @@ class FittedGroup:
     no_shuffling: str = ""
     scores: Maps | None = None
     tests: tuple[SubjectTest, ...] = ()
+    cells: EffectStack | None = None
 
     @property
     def data(self) -> Maps:
@@ -135,7 +137,7 @@ def fit_inputs(fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, fl
     if ESTIMATORS[options.group_estimator].needs_variances and stack.variance is not None:
         variance = score_variances(weights, stack.variance, n_cells)
     collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=variance)
-    return _fit_rows(fit, collapsed, options, flips=flips)
+    return replace(_fit_rows(fit, collapsed, options, flips=flips), cells=stack)
 
 
 def score_variances(weights: Matrix, variance: Maps, n_cells: int) -> Maps:
@@ -181,6 +183,26 @@ def _fit_repeated(stack: EffectStack, design: GroupDesign, needed: int, tail: st
         for estimate in fit_repeated(stack.effect, design, needed, tail)
     ]
     return FittedGroup(stack, design, estimates, "ols", [describe_tests(tests)], tests=tests)
+
+
+def refit(fitted: FittedGroup, effects: Maps, variances: Maps | None, tail: str) -> list[GroupEstimate]:
+    """Return the estimates of all contrasts of a fit from other data, by the estimator of its maps.
+
+    A column of the data (a region, a voxel) is fitted with the inputs that it has, as long as they are more
+    than the rank of the design.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (n_inputs, n_columns) or, for several rows within subjects, (n_rows, ...)
+    variances : ndarray, shape (n_inputs, n_columns), or None
+    """
+    design = fitted.design
+    if fitted.tests:
+        return fit_repeated(effects, design, 2, tail)
+    needed = find_rank(design.matrix) + 1
+    if effects.ndim == 3:
+        return fit_vectors(effects, design, needed)
+    return fit_group(effects, variances, design, estimator=fitted.estimator, min_inputs=needed, tail=tail)
 
 
 def make_design(fit: DatasetFit) -> GroupDesign:

@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp import names
-from bidsapp.group.fit import FittedGroup, estimator_in_words
-from bidsapp.group.repeated import fit_repeated
-from bidsapp.group.within import fit_vectors
+from bidsapp.group.fit import FittedGroup, estimator_in_words, refit
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
 from bidsapp.outputs.saved.group import RegionsRecord
 from bidsapp.outputs.tables import write_table
@@ -20,8 +18,6 @@ from bidsapp.records.plan import DatasetFit
 from bidsapp.settings.parts import GroupOptions
 from bidsapp.stats.distributions import p_to_t
 from bidsapp.stats.group.effect_sizes import standardise
-from bidsapp.stats.group.estimators import fit_group
-from bidsapp.stats.linear import find_rank
 from bidsapp.tables.regions import Regions, average_regions, read_regions
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
@@ -62,7 +58,8 @@ def _write_atlas(
     fit: DatasetFit, fitted: FittedGroup, regions: Regions, tail: str, output_dir: Path
 ) -> RegionsRecord:
     data = average_data(fitted, regions)
-    estimates = fit_regions(fitted, data, tail)
+    # A region is fitted with the subjects that have it.
+    estimates = refit(fitted, data.effects, data.variances, tail)
     subjects = pd.DataFrame(data.effects.T, columns=list(fit.design.rows)) if data.effects.ndim == 2 else None
     frames = [pd.concat([describe_regions(regions, estimate), subjects], axis=1) for estimate in estimates]
     place = {"node": fit.node, "contrast": fit.contrast or "all"}
@@ -101,26 +98,6 @@ def average_data(fitted: FittedGroup, regions: Regions) -> RegionData:
         return RegionData(effects)
     errors = np.where(np.isfinite(stack.effect), np.sqrt(stack.variance), np.nan)
     return RegionData(effects, np.square(average_regions(errors, regions)))
-
-
-def fit_regions(fitted: FittedGroup, data: RegionData, tail: str) -> list[GroupEstimate]:
-    """Return the estimates of all contrasts in every region, by the estimator of the maps.
-
-    A region is fitted with the subjects that have it, as long as they are more than the design's rank.
-    """
-    needed = find_rank(fitted.design.matrix) + 1
-    if fitted.tests:
-        return fit_repeated(data.effects, fitted.design, 2, tail)
-    if data.effects.ndim == 3:
-        return fit_vectors(data.effects, fitted.design, needed)
-    return fit_group(
-        data.effects,
-        data.variances,
-        fitted.design,
-        estimator=fitted.estimator,
-        min_inputs=needed,
-        tail=tail,
-    )
 
 
 def describe_regions(regions: Regions, estimate: GroupEstimate) -> pd.DataFrame:

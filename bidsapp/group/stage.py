@@ -15,6 +15,7 @@ from bidsapp.group.influence import write_influence
 from bidsapp.group.inputs import check_inputs, without_maps
 from bidsapp.group.main_threshold import choose_main, order_thresholds
 from bidsapp.group.regions import write_regions
+from bidsapp.group.robustness import write_robustness
 from bidsapp.group.shuffling import (
     Shuffled,
     blocks_of_rows,
@@ -172,8 +173,10 @@ def fit_model(model: DatasetModel, settings: Settings, options: InferenceOptions
         write_fit(fit, fitted.stack, output_dir)
         influence = write_influence(fit, fitted, output_dir)
         found.warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
-        for result in analyse(fit, fitted, shuffled, group.main_threshold, options):
-            found.contrasts.append(ContrastWriter(result, group, options, output_dir).write(influence))
+        for index, result in enumerate(analyse(fit, fitted, shuffled, group.main_threshold, options)):
+            record = ContrastWriter(result, group, options, output_dir).write(influence)
+            robustness = write_robustness(result, fitted, index, options, output_dir)
+            found.contrasts.append(replace(record, robustness=robustness))
             found.warnings += result.warnings
             conjunctions.add(result)
         found.regions += write_regions(fit, fitted, group, output_dir)

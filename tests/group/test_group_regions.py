@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bidsapp.group.regions import RegionData, average_data, describe_regions, fit_regions
+from bidsapp.group.fit import refit
+from bidsapp.group.regions import average_data, describe_regions
 from bidsapp.group.within import fit_vectors
 from bidsapp.records.maps import Contrast, GroupDesign
 from bidsapp.stats.group.estimators import fit_group
@@ -17,7 +18,7 @@ def table(means, estimator, groups=None):
     contrast = Contrast("mean", "t", ("1",), np.ones((1, 1)))
     design = GroupDesign(np.ones((len(means), 1)), (contrast,), groups, np.arange(len(means)))
     fitted = SimpleNamespace(estimator=estimator, design=design, tests=())
-    return describe_regions(REGIONS, fit_regions(fitted, RegionData(means), "two")[0])
+    return describe_regions(REGIONS, refit(fitted, means, None, "two")[0])
 
 
 def test_g_of_a_region_counts_the_subjects_that_it_has(rng):
@@ -53,7 +54,8 @@ def test_region_of_one_voxel_is_that_voxel(estimator, rng):
         tests=(),
         stack=SimpleNamespace(effect=effect, variance=variance),
     )
-    found = fit_regions(fitted, average_data(fitted, REGIONS), "two")[0]
+    data = average_data(fitted, REGIONS)
+    found = refit(fitted, data.effects, data.variances, "two")[0]
     (voxels,) = fit_group(effect, variance, design, estimator=estimator)
     for name in ("effect", "variance", "statistic", "dof", "p"):
         assert getattr(found, name)[0] == pytest.approx(getattr(voxels, name)[0], rel=1e-10)
@@ -73,7 +75,8 @@ def test_several_rows_within_subjects_are_tested_in_regions(rng):
     contrast = Contrast("mean", "t", ("1",), np.ones((1, 1)))
     design = GroupDesign(np.ones((12, 1)), (contrast,))
     fitted = SimpleNamespace(estimator="ols", design=design, scores=scores, stack=None, tests=())
-    found = fit_regions(fitted, average_data(fitted, REGIONS), "two")[0]
+    data = average_data(fitted, REGIONS)
+    found = refit(fitted, data.effects, data.variances, "two")[0]
     (voxels,) = fit_vectors(scores.transpose(1, 0, 2), design, 12)
     assert found.statistic[0] == pytest.approx(voxels.statistic[0], rel=1e-10)
     np.testing.assert_array_equal(found.maps["n"], [12, 11])

@@ -280,6 +280,8 @@ class GroupContrastRecord:
         Path of a table of the strongest peaks of the whole map, where nothing survives the main threshold.
     influence
         Path of a table with ``participant_id`` and measures of influence.
+    robustness
+        Path of a table: the highest peaks by other estimators and without each participant.
     """
 
     name: str
@@ -306,6 +308,7 @@ class GroupContrastRecord:
     thresholds: tuple[ThresholdRecord, ...]
     strongest: Maybe[str] = None
     influence: Maybe[str] = None
+    robustness: Maybe[str] = None
 
     @property
     def main(self) -> ThresholdRecord | None:
