@@ -18,6 +18,7 @@ from bidsapp.group.repeated import SubjectTest, subjects_of
 from bidsapp.group.shuffling import leave_out
 from bidsapp.group.write import GroupResult
 from bidsapp.inference.recount import make_counter
+from bidsapp.outputs.saved.group import GroupContrastRecord
 from bidsapp.outputs.tables import write_table
 from bidsapp.records.arrays import Labels, Maps, Mask
 from bidsapp.records.documents import Document
@@ -26,7 +27,6 @@ from bidsapp.records.plan import DatasetFit
 from bidsapp.stats.group.consistency import count_agreeing
 from bidsapp.stats.group.leave_one_out import leave_each_out
 from bidsapp.stats.linear import reduce_rows
-from bidsapp.tables.clusters import make_cluster_table
 from bidsapp.tables.peaks import find_points
 from bidsapp.vocabulary.estimators import ESTIMATORS
 
@@ -34,8 +34,6 @@ from bidsapp.vocabulary.estimators import ESTIMATORS
 Rows: TypeAlias = dict[str, Any]
 
 N_PEAKS = 6
-# Where nothing survives, the peaks are those of so many points with the largest values.
-N_STRONGEST = 500
 # What the estimator of the maps is compared with.
 OTHERS = ("ols", "reml", "huber")
 PLACE = ["peak_x", "peak_y", "peak_z"]
@@ -61,12 +59,17 @@ COLUMNS = {
 
 
 def write_robustness(
-    result: GroupResult, fitted: FittedGroup, index: int, options: InferenceOptions, output_dir: Path
+    record: GroupContrastRecord,
+    result: GroupResult,
+    fitted: FittedGroup,
+    index: int,
+    options: InferenceOptions,
+    output_dir: Path,
 ) -> str | None:
-    """Write the table of a contrast and return its path, None where it has no peak."""
+    """Write the table of a contrast whose peaks are written; return its path, None where there are none."""
     fit, threshold = result.fit, result.thresholds[0]
-    peaks = find_highest(result, options)
-    if not len(peaks):
+    peaks = find_highest(record, output_dir)
+    if peaks is None:
         return None
     points = find_points(peaks.to_numpy(float), result.stack.geometry)
     own, others, missing = _lay_out(fit, fitted, index, points, options.tail)
@@ -98,22 +101,17 @@ def write_robustness(
     return path
 
 
-def find_highest(result: GroupResult, options: InferenceOptions) -> pd.DataFrame:
-    """Return the places of the highest peaks that survive the main threshold, else of the whole map.
+def find_highest(record: GroupContrastRecord, output_dir: Path) -> pd.DataFrame | None:
+    """Return the places of the highest peaks of the main threshold, else of the whole map; None without any.
 
     The highest of each cluster comes first.
     """
-    statistic, surviving = result.estimate.statistic, result.thresholds[0].surviving
-    if not surviving.any():
-        tail = options.tail if result.estimate.test == "t" else "positive"
-        heights = np.nan_to_num({"two": np.abs(statistic), "negative": -statistic}.get(tail, statistic))
-        count = min(N_STRONGEST, len(heights))
-        surviving = (heights >= np.partition(heights, -count)[-count]) & (heights > 0)
-    test, geometry = result.estimate.test, result.stack.geometry
-    peaks = make_cluster_table(
-        {test: statistic}, surviving, geometry, connectivity=options.connectivity
-    ).peaks
-    order = np.lexsort((-peaks[test].abs(), peaks["peak"] > 1))
+    main = record.thresholds[0]
+    path = main.peaks or record.strongest
+    if path is None:
+        return None
+    peaks = pd.read_csv(output_dir / path, sep="\t")
+    order = np.lexsort((-peaks[main.statistic].abs(), peaks["peak"] > 1))
     return peaks.iloc[order[:N_PEAKS]][PLACE].reset_index(drop=True)
 
 

@@ -175,7 +175,7 @@ def fit_model(model: DatasetModel, settings: Settings, options: InferenceOptions
         found.warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
         for index, result in enumerate(analyse(fit, fitted, shuffled, group.main_threshold, options)):
             record = ContrastWriter(result, group, options, output_dir).write(influence)
-            robustness = write_robustness(result, fitted, index, options, output_dir)
+            robustness = write_robustness(record, result, fitted, index, options, output_dir)
             found.contrasts.append(replace(record, robustness=robustness))
             found.warnings += result.warnings
             conjunctions.add(result)

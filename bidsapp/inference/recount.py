@@ -5,10 +5,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bidsapp.inference.fast.sweep import count_enhanced
 from bidsapp.inference.pvalues import TIE
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.inference.statistics.clusters import find_clusters
-from bidsapp.inference.statistics.statistic import Batch, Space
+from bidsapp.inference.statistics.statistic import Space
 from bidsapp.records.arrays import Map
 from bidsapp.records.maps import Geometry, Inference, Threshold
 from bidsapp.vocabulary.thresholds import THRESHOLDS
@@ -41,7 +42,7 @@ def make_counter(
     name = THRESHOLDS[threshold.name].statistic
     if name is None or inference is None or inference.test != "t" or inference.options.scale != "t":
         return None, "this threshold has no cut-off of a t map, or of its clusters by t"
-    space = _make_space(geometry, inference)
+    space = _make_space(name, geometry, inference)
     sides = {"two": (1, -1), "positive": (1,), "negative": (-1,)}[tail]
     return lambda statistic: sum(
         _count_enhanced(name, np.nan_to_num(side * statistic), space, threshold.cutoff) for side in sides
@@ -53,13 +54,15 @@ def _count(statistic: Map, tail: str, cutoff: float) -> int:
     return int(np.count_nonzero(values >= cutoff * (1 - TIE)))
 
 
-def _make_space(geometry: Geometry, inference: Inference) -> Space:
-    """Return the space of one tail of t, formed at the cut-off of the shuffles."""
+def _make_space(name: str, geometry: Geometry, inference: Inference) -> Space:
+    """Return the space of one tail of t for a statistic, formed at the cut-off of the shuffles."""
     options = inference.options
+    whole = STATISTICS[name].words.needs == "maps"
+    neighbours = geometry.neighbours(options.tfce_connectivity if whole else options.connectivity)
     forming = np.inf if inference.forming is None else inference.forming
     return Space(
-        neighbours=geometry.neighbours(options.connectivity),
-        tfce_neighbours=geometry.neighbours(options.tfce_connectivity),
+        neighbours=neighbours,
+        tfce_neighbours=neighbours,
         cutoff=forming,
         statistic_cutoff=forming,
         scale=np.asarray,
@@ -72,11 +75,8 @@ def _make_space(geometry: Geometry, inference: Inference) -> Space:
 
 def _count_enhanced(name: str, values: Map, space: Space, cutoff: float) -> int:
     """Return how many points of the upper tail have an enhanced value of at least a cut-off."""
-    statistic = STATISTICS[name]
-    if statistic.words.needs == "maps":
-        # The largest value takes a fraction of the time of the whole map, and many tails have nothing.
-        batch = Batch(np.zeros(1), maps=values[None])
-        if statistic.maxima(batch, space)[0] < cutoff * (1 - TIE):
-            return 0
+    lowest = cutoff * (1 - TIE)
+    if name == "tfce" and not space.tfce_steps:
+        return count_enhanced(values, space.tfce_table, space.size_powers, space.tfce_powers[1], lowest)
     clusters = find_clusters(values, space.cutoff, space.neighbours, two_tailed=False, offset=space.offset)
-    return int(np.count_nonzero(statistic.enhance(values, clusters, space) >= cutoff * (1 - TIE)))
+    return int(np.count_nonzero(STATISTICS[name].enhance(values, clusters, space) >= lowest))

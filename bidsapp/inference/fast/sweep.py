@@ -1,9 +1,11 @@
-"""The largest threshold-free cluster enhancement of a map, without making the enhanced map.
+"""Threshold-free cluster enhancement without the enhanced map: its largest value, points that reach a value.
 
 All points of a cluster gain the same between two heights, so a cluster need only remember its best
 point. The points come in from the highest down; a new point joins the clusters around it. Clusters are few
 against points, so every point keeps the number it was given and ``owner`` says, at once, which cluster
-that number belongs to by now: numbers of the smaller cluster are handed over when two meet.
+that number belongs to by now: numbers of the smaller cluster are handed over when two meet. Where points are
+counted, a number also keeps what its own cluster had gained beyond its owner's: a point has gained what that
+of its number has since it came.
 """
 
 from typing import TypeAlias
@@ -265,3 +267,82 @@ def _join(one: np.uint32, other: np.uint32, best: Numbers, lists: Labels) -> np.
     following[last[one]] = other
     last[one] = last[other]
     return one
+
+
+@compiled
+def count_enhanced(
+    values: Numbers, neighbours: Labels, size_powers: Numbers, height_power: float, cutoff: float
+) -> int:
+    """Return how many points have an enhanced value of at least a cut-off.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n_points,)
+        Points at 0 and below are in no cluster.
+    neighbours, size_powers
+        As of `largest_enhanced`.
+    """
+    above = np.flatnonzero(values > 0).astype(np.uint32)
+    n_above, n_points, power = len(above), len(values), height_power + 1.0
+    if n_above == 0:
+        return 0
+    sorting = np.empty((2, n_above), np.uint64), np.empty((2, BINS), np.int64)
+    order = _sort_down(values[above], sorting)
+    points = above[(order & LOW).astype(np.int64)]
+    heights = values[points] ** power
+    lists, gains = np.zeros((4, n_points + 1), np.uint32), np.zeros((2, n_points + 1))
+    state = np.zeros(n_points + 1, np.uint32), lists, gains
+    labels, owner, size, (gained, level) = state[0], lists[0], lists[3], gains
+    beyond, joined, n_clusters = np.zeros(n_points + 1), np.zeros(n_above), NONE
+    addresses = np.uint64(neighbours.ctypes.data), np.uint64(labels.ctypes.data)
+    for i in range(np.uint64(n_above)):
+        _fetch_ahead(i, points, neighbours, addresses)
+        point, height = points[i], heights[i]
+        mine, is_alone = _around(neighbours, point, labels, owner)
+        if mine == NONE:
+            n_clusters = np.uint32(n_clusters + ONE)
+            labels[point] = n_clusters
+            _start(n_clusters, height, lists, gains)
+            continue
+        _lower(mine, height, size_powers, size, gains)
+        if not is_alone:
+            mine = _gather(mine, (point, height), neighbours, size_powers, state, beyond)
+        labels[point] = mine
+        size[mine] = np.uint32(size[mine] + ONE)
+        joined[i] = gained[mine]
+    n_reaching = 0
+    for i in range(np.uint64(n_above)):
+        number = labels[points[i]]
+        cluster = owner[number]
+        last = gained[cluster] + size_powers[size[cluster]] * level[cluster]
+        n_reaching += last + beyond[number] - joined[i] >= cutoff * power
+    return n_reaching
+
+
+@compiled
+def _gather(
+    mine: np.uint32,
+    place: tuple[int, float],
+    neighbours: Labels,
+    size_powers: Numbers,
+    state: State,
+    beyond: Numbers,
+) -> np.uint32:
+    """Join all clusters next to a point, whose numbers keep what they had gained; return what remains."""
+    point, height = place
+    labels, lists, gains = state
+    owner, following, size, gained = lists[0], lists[1], lists[3], gains[0]
+    for k in range(np.uint64(neighbours.shape[1])):
+        theirs = owner[labels[neighbours[point, k]]]
+        if theirs in (NONE, mine):
+            continue
+        _lower(theirs, height, size_powers, size, gains)
+        smaller, larger = (mine, theirs) if size[theirs] > size[mine] else (theirs, mine)
+        ahead, number = gained[smaller] - gained[larger], smaller
+        while number != NONE:
+            beyond[number] += ahead
+            number = following[number]
+        kept = gained[larger]
+        mine = _join(mine, theirs, gained, lists)
+        gained[mine] = kept
+    return mine

@@ -100,6 +100,7 @@ def _statistic(effect: Maps, unscaled: Matrix, squares: Map, dof: int) -> Map:
     if dof <= 0:
         return np.full(len(squares), np.nan)
     if len(effect) == 1:
-        return effect[0] / np.sqrt(unscaled[0, 0] * (squares / dof))
+        t: Map = effect[0] / np.sqrt(unscaled[0, 0] * (squares / dof))
+        return t
     wald: Map = np.einsum("rv,rv->v", effect, np.linalg.solve(unscaled, effect))
     return wald / (len(effect) * squares / dof)
