@@ -66,7 +66,7 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
         with group_workers(settings.control.dask_scheduler):
             failures = run_models(make_group_plan(settings), settings)
     try:
-        write_group_report(settings.output_dir)
+        write_group_report(settings.output_dir, min_cluster=settings.control.report_min_cluster)
     except AppError as error:
         failures.append(str(error))
     for failure in failures:

@@ -142,8 +142,14 @@ def write_subject_report(output_dir: Path | str, subject: str) -> Path:
     return page.folder / page.path
 
 
-def write_group_report(output_dir: Path | str) -> Path:
+def write_group_report(output_dir: Path | str, *, min_cluster: int = 1) -> Path:
     """Write a page a contrast and a page a model of every Dataset node, with their figures.
+
+    Parameters
+    ----------
+    output_dir : Path
+    min_cluster : int
+        Tables and still pictures leave out clusters of fewer voxels.
 
     Returns
     -------
@@ -161,7 +167,7 @@ def write_group_report(output_dir: Path | str) -> Path:
     written: set[str] = set()
     for results in models:
         path = model_path(results, models)
-        written |= _write_model(results, path, pages)
+        written |= _write_model(results, path, pages, min_cluster)
     if len(models) != 1:
         page = _Page(folder, GROUP_REPORT)
         page.add([group_models.make_section], [(results, model_path(results, models)) for results in models])
@@ -193,7 +199,7 @@ def model_path(results: GroupResults, models: Sequence[GroupResults]) -> str:
     return group_report_path(results.record.entities, node=group_node(results))
 
 
-def _write_model(results: GroupResults, path: str, pages: list[_Page]) -> set[str]:
+def _write_model(results: GroupResults, path: str, pages: list[_Page], min_cluster: int) -> set[str]:
     """Write the pages of a model, its contrasts one by one, and add them to ``pages``."""
     index = _Page(results.folder, path)
     written: set[str] = set()
@@ -205,7 +211,7 @@ def _write_model(results: GroupResults, path: str, pages: list[_Page]) -> set[st
     ]
     underlays, regions = anatomies(results), group_matrix.read_regions(results)
     for k, contrast in enumerate(contrasts):
-        shown = Shown(results, contrast, underlays)
+        shown = Shown(results, contrast, underlays, min_cluster)
         page = _Page(results.folder, paths[k])
         page.add(CONTRAST_SECTIONS, shown)
         beside = [("prev", k - 1), ("next", k + 1)]

@@ -360,6 +360,14 @@ class Control(Part):
         "complete results of the same settings.",
     )
     reports_only: bool = option(False, "Only rebuild the reports from the maps.")
+    report_min_cluster: int = option(
+        1,
+        "Leave clusters of fewer voxels out of the tables and still pictures of the group's reports, which "
+        "say so; files and results keep them.",
+        least=1,
+        metavar="VOXELS",
+        level="group",
+    )
     stop_on_first_crash: bool = option(
         False, "Stop at the first participant that fails.", level="participant"
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from bidsapp import names
 from bidsapp.outputs.files import write_json
@@ -313,20 +314,23 @@ class Example:
         rules = {
             "maxT": ("Family-wise error, largest t of each shuffle", 4.0, None),
             "uncorrected": ("Uncorrected", 3.09, None),
-            "fdr": ("False discovery rate (Benjamini-Hochberg)", 3.4, None),
+            "fdrBH": ("False discovery rate (Benjamini-Hochberg)", 3.4, None),
             "bonferroni": ("Bonferroni", 4.4, None),
             "maxSize": ("Family-wise error, cluster size", None, 3.09),
         }
+        error = np.sqrt(variance)
+        half = student.ppf(0.975, n - 1) * error
         chosen = {"z": z, "t": t, "effect": mean, "g": g}
+        chosen |= {"effect_se": error, "effect_low": mean - half, "effect_high": mean + half}
         own = {
             "maxT": {"p_fwe": p_fwe},
-            "uncorrected": {"p": p},
-            "fdr": {"q": np.minimum(20 * p, 1)},
+            "uncorrected": {"p": p / 2},
+            "fdrBH": {"q": np.minimum(20 * p, 1)},
             "bonferroni": {},
             "maxSize": {"p_fwe": np.minimum(2 * p_fwe, 1)},
         }
         thresholds = [
-            self.threshold(method, rule, (chosen, own[method]), (name, entities, node), stack)
+            self.threshold(method, rule, (chosen, own), (name, entities, node), stack)
             for method, rule in rules.items()
         ]
         null = names.table_path(entities, "nullmax", node=node, contrast=name)
@@ -380,8 +384,15 @@ class Example:
     def threshold(self, method, rule, maps, where, stack):
         title, cutoff, forming = rule
         name, entities, node = where
-        shared, own = maps
-        maps, z = {"z": shared["z"]} | own | shared, shared["z"]
+        shared, adjusted = maps
+        own = adjusted[method]
+        others = {
+            f"{column[0]}_{other}": values
+            for other, found in adjusted.items()
+            for column, values in found.items()
+            if other != method
+        }
+        maps, z = {"z": shared["z"]} | own | shared | others, shared["z"]
         surviving = np.abs(z) > (cutoff or forming)
         table = make_cluster_table(
             maps, surviving, stack.geometry, measures={"p_fwe_size": lambda i: 1 / (1 + len(i))}
@@ -392,6 +403,7 @@ class Example:
             table = make_cluster_table(maps, surviving, stack.geometry)
         atlases = read_atlases(["aal", "talairach_ba"])
         clusters, peaks = add_labels(table, stack.geometry, atlases)
+        clusters = clusters.drop(columns=list(others))
         options = {"node": node, "contrast": name, "desc": method}
         paths = {kind: names.table_path(entities, kind, **options) for kind in ("clusters", "peaks")}
         more = describe_atlases(atlases)

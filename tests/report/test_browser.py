@@ -8,6 +8,7 @@ import pytest
 from linked_pages import CONTRAST, READY_MS, count, enter, number, picture, place, settle, start
 
 from bidsapp.report.pages import write_group_report
+from bidsapp.report.sections.contrast.columns import name_p
 
 PAGES = ("sub-01.html", "group.html", CONTRAST, "index.html")
 WIDTHS = (1280, 400)
@@ -121,10 +122,10 @@ def test_counts_of_the_thresholds_are_those_of_the_page(page):
 READ_ROWS = """() => [
   ...document.querySelectorAll("tr[data-x]")
 ].map(row => {
-  const table = row.closest("table"), words = all => [...all].map(cell => cell.textContent.trim());
-  const place = ["x", "y", "z"].map(axis => Number(row.dataset[axis]));
-  return { method: table.dataset.method, place, names: words(table.querySelectorAll("thead th")),
-    cells: words(row.children) };
+  const table = row.closest("table"), place = ["x", "y", "z"].map(axis => Number(row.dataset[axis]));
+  const names = [...table.tHead.rows[1].cells].map(head => head.dataset.name);
+  const cells = [...row.cells].map(cell => cell.textContent.trim());
+  return { method: table.dataset.method, place, names, cells };
 })"""
 READ_PANEL = """() => {
   const view = document.querySelector(".linked-live"), p = {}, measures = {};
@@ -146,17 +147,19 @@ def test_panel_has_what_the_table_has_for_every_row(page):
         settle(page)
         assert place(page) == row["place"]
         panel = page.evaluate(READ_PANEL)
-        p = next((told[name] for name in ("p fwe", "q", "p") if name in told), None)
-        if p is not None:
-            assert panel["p"][row["method"]] == p, (row, panel)
-            compared += 1
-        measures = {
-            name.partition(",")[0]: number(words.partition(" [")[0])
-            for name, words in panel["measures"].items()
-        }
-        assert measures["z"] == pytest.approx(number(told["z"]), abs=0.051)
-        assert measures["mean"] == pytest.approx(number(told["effect"]), rel=0.02)
-    assert compared > 10
+        assert [name for name in told if name.endswith("(main)")] == ["p height (main)"][
+            : row["method"] == "maxT"
+        ]
+        for method, shown in panel["p"].items():
+            name = name_p(method) + " (main)" * (method == row["method"] == "maxT")
+            if told.get(name):
+                assert shown == told[name], (row, panel)
+                compared += 1
+        value, interval = panel["measures"]["mean, % signal change"].removesuffix("]").split(" [")
+        assert (value, interval) == (told["mean, %"], told["95 % interval"])
+        assert panel["measures"]["Hedges\u2019 g"].partition(" [")[0] == told["g"]
+        assert panel["measures"]["z"] == told["z"]
+    assert compared > 3 * len(rows)
 
 
 def test_row_chooses_the_threshold_of_its_table(page):

@@ -116,10 +116,14 @@ class _Reader:
 
     def rule(self, threshold: ThresholdRecord, volume: Volume, statistic: str) -> Rule:
         """Return a threshold with what survives it and its p."""
-        path = self.contrast.maps.get("p") if _words_of(threshold).controls == "none" else threshold.p_map
+        is_uncorrected = _words_of(threshold).controls == "none"
+        path = self.contrast.maps.get("p") if is_uncorrected else threshold.p_map
         p, n_shuffles = None, None
         if self.results.has(path):
             p = self.at_points(path)
+            if is_uncorrected and threshold.tail == "two" and self.contrast.test != "F":
+                # It goes by the p of each tail, as its tables do.
+                p = p / 2
             if "_stat-logp_" in path:
                 p = 10.0 ** -p.astype(float)
                 n_shuffles = self.contrast.permutation.n_shuffles if self.contrast.permutation else None
@@ -218,6 +222,12 @@ class _Reader:
         return known if len(known) == len(values) else None
 
 
+def short_title(title: str) -> str:
+    """Return the abbreviation of an atlas where its title has one, else how the title begins."""
+    found = re.search(r"\(([A-Z][A-Z0-9]+)\)", title)
+    return found[1] if found else title.split(" (")[0].split(",")[0]
+
+
 def read_regions(choices: Iterable[str], geometry: Geometry) -> list[Atlas]:
     """Return the regions of atlases, named as for ``--atlas``, at points; one that is gone is left out."""
     positions, found = geometry.coordinates(), []
@@ -230,10 +240,8 @@ def read_regions(choices: Iterable[str], geometry: Geometry) -> list[Atlas]:
         regions = atlas.regions_at(positions)
         at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
         index = np.where(keys[at] == regions, at, -1)
-        short = re.search(r"\(([A-Z][A-Z0-9]+)\)", atlas.title)
-        title = short[1] if short else atlas.title.split(" (")[0].split(",")[0]
         names = [atlas.names[key] for key in keys]
-        found.append(Atlas(title, names, index, atlas.percent_at(positions)))
+        found.append(Atlas(short_title(atlas.title), names, index, atlas.percent_at(positions)))
     return found
 
 

@@ -1,6 +1,7 @@
 """Slices through the highest peaks with the effects of the subjects there, and a picture of each cluster."""
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
 from bidsapp.outputs.results import Volume
@@ -16,26 +17,26 @@ N_PEAKS, N_CLUSTERS = 5, 8
 
 
 def make_section(shown: Shown, book: FigureBook) -> Section | None:
-    """Return the pictures of peaks and clusters, None where nothing survives the main threshold."""
-    if shown.main is None or shown.peaks is None or not len(shown.peaks):
+    """Return the pictures of peaks and clusters, None where nothing survives or is listed."""
+    peaks = shown.read_listed(shown.main, "peaks") if shown.main else None
+    if shown.main is None or peaks is None or not len(peaks):
         return None
     content = render(
         "contrast_peaks.html",
-        cuts=_cuts(shown, book, shown.main),
+        cuts=_cuts(shown, book, shown.main, peaks),
         clusters=_clusters(shown, book, shown.main),
+        left_out=shown.left_out(shown.main),
     )
     return Section("Highest peaks", "peaks", content)
 
 
-def _cuts(shown: Shown, book: FigureBook, main: ThresholdRecord) -> list[Document]:
+def _cuts(shown: Shown, book: FigureBook, main: ThresholdRecord, peaks: pd.DataFrame) -> list[Document]:
     """Return slices through the highest peaks, with the effects of the subjects there."""
-    if shown.peaks is None:
-        return []
     strips = {} if shown.effects is None else draw_strips(shown.results, shown.contrast, shown.effects)
-    order = shown.peaks[shown.statistic].abs().sort_values(ascending=False, kind="stable").index[:N_PEAKS]
-    slicer = shown.slicer(shown.kept[main.method])
+    order = peaks[shown.statistic].abs().sort_values(ascending=False, kind="stable").index[:N_PEAKS]
+    slicer = shown.slicer(shown.drawn[main.method])
     found = []
-    for i, peak in enumerate(shown.peaks.loc[order].to_dict("records"), start=1):
+    for i, peak in enumerate(peaks.loc[order].to_dict("records"), start=1):
         strip, desc = strips.get(place_key(peak)), f"{main.method}Peak{i}"
         drawn: Document = {
             "peak": peak,
@@ -51,7 +52,7 @@ def _cuts(shown: Shown, book: FigureBook, main: ThresholdRecord) -> list[Documen
 
 def _clusters(shown: Shown, book: FigureBook, main: ThresholdRecord) -> list[Document]:
     """Return a picture of each of the largest clusters by itself, through its peak."""
-    frame = shown.read(main, "clusters")
+    frame = shown.read_listed(main, "clusters")
     if frame is None or not shown.results.has(main.labels):
         return []
     labels: Numbers = shown.results.read_map(main.labels).values

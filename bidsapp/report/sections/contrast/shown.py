@@ -38,11 +38,14 @@ class Shown:
         The record, and the contrast of it.
     underlays : sequence of Background
         What it can be drawn on; still pictures are on the first.
+    min_cluster : int
+        Tables and still pictures leave out clusters of fewer voxels.
     """
 
     results: GroupResults
     contrast: GroupContrastRecord
     underlays: Sequence[Background]
+    min_cluster: int = 1
 
     @property
     def under(self) -> Background:
@@ -116,10 +119,49 @@ class Shown:
         """The effect of every input at every peak, a row a peak; None where it is not known."""
         return read_effects(self.results, self.contrast, self.peaks)
 
+    @cached_property
+    def drawn(self) -> dict[str, Volume]:
+        """As ``kept``, without the clusters that are left out."""
+        return {threshold.method: self._drawn(threshold) for threshold in self.contrast.thresholds}
+
     def read(self, threshold: ThresholdRecord, kind: str) -> pd.DataFrame | None:
         """Return the table of ``clusters`` or ``peaks`` of a threshold, None where there is none."""
         path: str | None = getattr(threshold, kind)
         return self.results.read_table(path) if self.results.has(path) else None
+
+    def read_listed(self, threshold: ThresholdRecord, kind: str) -> pd.DataFrame | None:
+        """As ``read``, without the clusters that are left out."""
+        table = self.read(threshold, kind)
+        if table is None:
+            return None
+        return table[~table["cluster_id"].isin(self._small(threshold))].reset_index(drop=True)
+
+    def left_out(self, threshold: ThresholdRecord) -> str:
+        """Return which clusters of a threshold are left out, in words; empty where none is."""
+        n = len(self._small(threshold))
+        if not n:
+            return ""
+        words = f"{n:,} cluster below" if n == 1 else f"{n:,} clusters below"
+        verb = "is" if n == 1 else "are"
+        return (
+            f"{words} {self.min_cluster:,} voxels {verb} not shown here (--report-min-cluster); "
+            f"all are in {threshold.clusters}."
+        )
+
+    def _small(self, threshold: ThresholdRecord) -> list[int]:
+        """Return the numbers of the clusters that are left out."""
+        if self.min_cluster <= 1 or not self.results.has(threshold.clusters):
+            return []
+        table = self.results.read_table(threshold.clusters)
+        small: list[int] = table["cluster_id"][table["n_voxels"] < self.min_cluster].tolist()
+        return small
+
+    def _drawn(self, threshold: ThresholdRecord) -> Volume:
+        kept, small = self.kept[threshold.method], self._small(threshold)
+        if not small or not self.results.has(threshold.labels):
+            return kept
+        labels = self.results.read_map(threshold.labels).values
+        return Volume(np.where(np.isin(labels, small), 0, kept.values), kept.affine)
 
     def start(self) -> list[float]:
         """Return where the cross-hair stands first, in mm: the first peak, else the strongest value."""

@@ -1,44 +1,117 @@
-"""The tables of clusters and peaks of a threshold."""
+"""The table of results of a threshold: set, clusters, peaks; the strongest peaks where none survives."""
+
+from itertools import groupby
 
 import pandas as pd
 from markupsafe import Markup
 
 from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.records.documents import Document
-from bidsapp.report.render import FigureBook, Section, render
-from bidsapp.report.sections.contrast.shown import KEYS, Shown
+from bidsapp.report.numbers import count
+from bidsapp.report.render import FigureBook, Section, render, show_p
+from bidsapp.report.sections.contrast.columns import MORE, OF_CLUSTER, Column, Rows, find_labels, make_columns
+from bidsapp.report.sections.contrast.shown import Shown
+from bidsapp.report.sections.contrast.verdict import verdict
 
-N_ROWS = 60
+N_PEAKS, N_ROWS = 3, 60
 
 
 def make_section(shown: Shown, book: FigureBook) -> Section | None:
-    """Return the tables of the main threshold, None where nothing survives it."""
-    if shown.main is None:
+    """Return the table of the main threshold; of the strongest peaks where nothing survives it."""
+    if shown.main:
+        return Section("Clusters and peaks", "clusters", make_table(shown, shown.main))
+    main, path = shown.contrast.main, shown.contrast.strongest
+    if main is None or not shown.results.has(path):
         return None
-    return Section("Clusters and peaks", "clusters", make_tables(shown, shown.main))
+    about = shown.results.describe(path)
+    rows = Rows(shown.contrast, main, shown.results.read_table(path), shown.hypothesis, about)
+    content = _render(shown, rows, paths=[path], title="Strongest peaks", strongest=True)
+    return Section("Strongest peaks (none survives)", "clusters", content)
 
 
-def make_tables(shown: Shown, threshold: ThresholdRecord) -> Markup:
-    """Return the tables of a threshold."""
-    tables = {kind: _table(shown, threshold, kind) for kind in ("clusters", "peaks")}
-    return render("contrast_table.html", method=threshold.method, **tables)
+def make_table(shown: Shown, threshold: ThresholdRecord) -> Markup:
+    """Return the table of a threshold that something survives."""
+    peaks, clusters = shown.read_listed(threshold, "peaks"), shown.read_listed(threshold, "clusters")
+    if peaks is None or clusters is None or threshold.peaks is None or threshold.clusters is None:
+        return Markup("")
+    few = peaks[peaks["peak"] <= N_PEAKS].merge(_size_of(clusters), on="cluster_id")
+    about = shown.results.describe(threshold.clusters) | shown.results.describe(threshold.peaks)
+    rows = Rows(shown.contrast, threshold, few.head(N_ROWS), shown.hypothesis, about)
+    return _render(
+        shown,
+        rows,
+        paths=[threshold.clusters, threshold.peaks],
+        title=f"Clusters and peaks, {threshold.title}",
+        survive=f"{count(threshold.n_clusters, 'cluster')}, {count(threshold.n_voxels, 'voxel')} of "
+        f"{shown.n_tested:,} survive {threshold.title}",
+        left_out=shown.left_out(threshold),
+        n_left=len(few) - len(rows.frame),
+        sentence=_say(shown) if threshold == shown.main else None,
+    )
 
 
-def _table(shown: Shown, threshold: ThresholdRecord, kind: str) -> Document | None:
-    """Return a table for the template: columns of numbers, columns of labels, rows."""
-    frame: pd.DataFrame | None = shown.read(threshold, kind)
-    if frame is None:
-        return None
-    labels = [c for c in frame.columns if frame[c].dtype.kind not in "iuf" and c not in KEYS]
-    values = [c for c in frame.columns if c not in labels and c not in KEYS]
-    path = getattr(threshold, kind)
-    columns = shown.results.describe(path)
-    return {
-        "rows": frame.head(N_ROWS).to_dict("records"),
-        "n": len(frame),
-        "values": values,
-        "labels": labels,
-        "path": path,
-        "words": {c: columns.get(c, {}).get("Description", c) for c in values},
-        "atlases": [columns[c] for c in labels if columns.get(c, {}).get("Citation")],
-    }
+def _size_of(clusters: pd.DataFrame) -> pd.DataFrame:
+    """Return what a table of clusters says of their sizes and regions."""
+    labels = find_labels(clusters)
+    sizes = [c for c in ("n_voxels", "volume_mm3", "tdp") if c in clusters]
+    found = clusters[["cluster_id", *sizes, *labels]]
+    return found.rename(columns={label: label + OF_CLUSTER for label in labels})
+
+
+def _render(shown: Shown, rows: Rows, **more: object) -> Markup:
+    columns = make_columns(rows)
+    places = rows.frame[["peak_x", "peak_y", "peak_z"]].to_dict("records")
+    cells = list(zip(*(column.cells for column in columns), strict=True))
+    defaults: Document = {"survive": "", "left_out": "", "n_left": 0, "sentence": None, "strongest": False}
+    return render(
+        "contrast_table.html",
+        **defaults | more,
+        method=rows.threshold.method,
+        columns=columns,
+        levels=_levels(columns),
+        rows=list(zip(places, rows.is_sub, cells, strict=True)),
+        notes=_notes(shown, rows),
+        atlases=[rows.about[label] for label in rows.labels if rows.about.get(label, {}).get("Citation")],
+    )
+
+
+def _levels(columns: list[Column]) -> list[tuple[str, int, bool]]:
+    """Return (level, how many columns, whether seen with all columns only) over the columns."""
+    found: list[tuple[str, int, bool]] = []
+    for (level, more), members in groupby(columns, key=lambda c: (c.level, MORE in c.looks)):
+        repeats = bool(found) and found[-1][0] == level
+        found.append(("" if repeats else level, len(list(members)), more))
+    return found
+
+
+def _notes(shown: Shown, rows: Rows) -> list[str]:
+    """Return what a reader has to know of the numbers."""
+    contrast, threshold, found = shown.contrast, rows.threshold, []
+    if any(rows.is_sub):
+        found.append(f"Up to {N_PEAKS} peaks a cluster (all in the file): indented rows are further ones.")
+    tails = {"two": "two-sided", "positive": "one-sided, above zero", "negative": "one-sided, below zero"}
+    if contrast.test != "F":
+        found.append(f"p are {tails[threshold.tail]} (uncorrected p one-sided in each tail).")
+    permutation = contrast.permutation
+    if permutation is not None and permutation.smallest_p:
+        found.append(
+            f"Corrected p by shuffling are family-wise, from {permutation.n_shuffles:,} shuffles "
+            f"(smallest possible: {show_p(permutation.smallest_p)})."
+        )
+    if rows.level_of(threshold.method) == "peak" and "cluster" in map(rows.level_of, rows.beside.values()):
+        found.append("p of clusters are those of the cluster, formed at the cluster-forming p, of the peak.")
+    if "g" in rows.frame:
+        found.append("g is Hedges’ g.")
+    found.append(f"Coordinates in {shown.results.record.entities.get('space', 'mm of the images')}.")
+    return found
+
+
+def _say(shown: Shown) -> str:
+    """Return the verdict in words that can be copied."""
+    said = verdict(shown)
+    found = said.finding.striptags()
+    if said.peak is None:
+        return found
+    peak = said.peak
+    parts = ", ".join(filter(None, [f"{peak.statistic} = {peak.value}", peak.p, peak.effect]))
+    return f"{found} Strongest: {peak.where}, {parts}."

@@ -4,7 +4,7 @@ from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.records.documents import Document
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Shown
-from bidsapp.report.sections.contrast.table import make_tables
+from bidsapp.report.sections.contrast.table import make_table
 from bidsapp.report.sections.contrast.where import draw_map
 
 
@@ -19,9 +19,14 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
 
 def _threshold(shown: Shown, book: FigureBook, threshold: ThresholdRecord) -> Document:
     what = f"{threshold.title}, {threshold.n_clusters} clusters, {threshold.n_voxels} voxels"
-    volume = shown.kept[threshold.method]
+    volume = shown.drawn[threshold.method]
     found = threshold.n_voxels > 0
     drawing = draw_map(shown, book, volume, what, 0.55, desc=threshold.method) if found else None
     # The tables of the main threshold have a section of their own.
-    tables = make_tables(shown, threshold) if threshold.n_clusters and threshold != shown.main else None
-    return {"rule": threshold, "drawing": drawing, "tables": tables}
+    tables = make_table(shown, threshold) if threshold.n_clusters and threshold != shown.main else None
+    return {
+        "rule": threshold,
+        "drawing": drawing,
+        "tables": tables,
+        "left_out": shown.left_out(threshold),
+    }

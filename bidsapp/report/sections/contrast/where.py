@@ -20,6 +20,7 @@ def make_section(shown: Shown, book: FigureBook) -> Section:
         "contrast_where.html",
         anchor=ANCHOR,
         main=shown.main,
+        left_out=shown.left_out(shown.main) if shown.main else "",
         signed=shown.signed,
         weakest=None if shown.mni else WEAKEST,
         under=shown.under.name,
@@ -49,7 +50,7 @@ def _surface(shown: Shown, book: FigureBook) -> Markup | None:
     if not shown.main or not shown.mni:
         return None
     alt = f"Inflated cortex of {shown.words(shown.main)}, both hemispheres from outside and inside"
-    figure = draw_surface(shown.kept[shown.main.method], limit=shown.limit, alt=alt, signed=shown.signed)
+    figure = draw_surface(shown.drawn[shown.main.method], limit=shown.limit, alt=alt, signed=shown.signed)
     return book.add(figure, shown.path("surface", stat=shown.statistic, desc=shown.main.method))
 
 
@@ -57,7 +58,7 @@ def _mosaic(shown: Shown, book: FigureBook) -> Markup | None:
     if not shown.main:
         return None
     alt = f"Axial slices of {shown.words(shown.main)}"
-    slicer = shown.slicer(shown.kept[shown.main.method], COARSE_MM)
+    slicer = shown.slicer(shown.drawn[shown.main.method], COARSE_MM)
     figure = draw_mosaic(slicer, choose_cuts(shown.whole, 8), alt=alt)
     return book.add(figure, shown.path("slices", stat=shown.statistic, desc=shown.main.method), "keep")
 
