@@ -13,6 +13,7 @@ from bidsapp.plan.group.options import count_needed, estimator_of
 from bidsapp.records.arrays import Maps, Matrix
 from bidsapp.records.maps import SCORE_T, Contrast, EffectStack, GroupDesign, GroupEstimate
 from bidsapp.records.plan import DatasetFit
+from bidsapp.records.progress import Tell, nobody
 from bidsapp.settings.parts import GroupOptions
 from bidsapp.stats.group.effect_sizes import partial_r2, standardise
 from bidsapp.stats.group.estimators import fit_group
@@ -106,8 +107,8 @@ def _test_in_words(test: SubjectTest) -> str:
     return words if test.design.variance_groups is None else f"{words}, {BY_GROUP}"
 
 
-def read_inputs(fit: DatasetFit, options: GroupOptions) -> EffectStack:
-    """Return the stack of a fit's inputs, on one grid, inside the mask, smoothed.
+def read_inputs(fit: DatasetFit, options: GroupOptions, tell: Tell = nobody) -> EffectStack:
+    """Return the stack of a fit's inputs, on one grid, inside the mask, smoothed; ``tell`` is told of files.
 
     Where maps are made within subjects (``fit.within``), the stack is that of the cells.
     """
@@ -116,16 +117,21 @@ def read_inputs(fit: DatasetFit, options: GroupOptions) -> EffectStack:
     # Of several rows a subject may have one; the maps of a contrast within subjects it has all.
     maps = len(fit.inputs) if needed == n_subjects else needed * len(fit.inputs) // len(fit.subjects)
     share = maps / len(fit.inputs)
-    stack = read_stack(fit.inputs, minimum_share=share, resample=options.resample)
+    stack = read_stack(fit.inputs, minimum_share=share, resample=options.resample, tell=tell)
     # Smoothing before the mask: voxels outside it take part, as the first level's did.
     stack = smooth_stack(stack, options.group_smoothing_fwhm)
     return restrict_stack(stack, options.mask, resample=options.resample)
 
 
-def fit_inputs(fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, flips: bool) -> FittedGroup:
-    """Return the FittedGroup of a fit, with scores whose signs can be flipped where that is wanted."""
+def fit_inputs(
+    fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, flips: bool, tell: Tell = nobody
+) -> FittedGroup:
+    """Return the FittedGroup of a fit, with scores whose signs can be flipped where that is wanted.
+
+    ``tell`` is told how many voxels are fitted, where there is one map a row.
+    """
     if fit.within is None:
-        return _fit_rows(fit, stack, options, flips=flips)
+        return _fit_rows(fit, stack, options, flips=flips, tell=tell)
     n_cells = len(fit.within.cells)
     weights = fit.within.weights
     # Tests of several rows depend on what the rows span, not on how a contrast writes it.
@@ -137,7 +143,7 @@ def fit_inputs(fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, fl
     if ESTIMATORS[options.group_estimator].needs_variances and stack.variance is not None:
         variance = score_variances(weights, stack.variance, n_cells)
     collapsed = replace(stack, labels=stack.labels[::n_cells], effect=scores[0], variance=variance)
-    return replace(_fit_rows(fit, collapsed, options, flips=flips), cells=stack)
+    return replace(_fit_rows(fit, collapsed, options, flips=flips, tell=tell), cells=stack)
 
 
 def score_variances(weights: Matrix, variance: Maps, n_cells: int) -> Maps:
@@ -158,14 +164,22 @@ def score_variances(weights: Matrix, variance: Maps, n_cells: int) -> Maps:
     return total
 
 
-def _fit_rows(fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, flips: bool) -> FittedGroup:
+def _fit_rows(
+    fit: DatasetFit, stack: EffectStack, options: GroupOptions, *, flips: bool, tell: Tell
+) -> FittedGroup:
     estimator, warnings = choose_estimator(fit, options.group_estimator)
     design = make_design(fit)
     needed = count_needed(options.min_subjects, len(set(fit.subjects)))
     if estimator == "ols" and design.has_repeats:
         return _fit_repeated(stack, design, needed, options.tail)
     estimates = fit_group(
-        stack.effect, stack.variance, design, estimator=estimator, min_inputs=needed, tail=options.tail
+        stack.effect,
+        stack.variance,
+        design,
+        estimator=estimator,
+        min_inputs=needed,
+        tail=options.tail,
+        tell=tell,
     )
     if ESTIMATORS[estimator].has_sizes and design.variance_groups is None:
         estimates = [add_effect_sizes(estimate) for estimate in estimates]

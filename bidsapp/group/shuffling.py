@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bidsapp import names
 from bidsapp.inference.across import correct_across
 from bidsapp.inference.engine.following import State
 from bidsapp.inference.field_theory import estimate_smoothness
@@ -29,36 +28,35 @@ from bidsapp.records.maps import (
     Smoothness,
 )
 from bidsapp.records.plan import DatasetFit
+from bidsapp.records.progress import Tell, nobody
 from bidsapp.settings.parts import GroupOptions, PermutationOptions
 from bidsapp.stats.distributions import z_to_log_p
 from bidsapp.stats.linear import find_rank
 
-# The geometry, the entities of the outputs, the node, and the exchangeability blocks of the rows or None.
-Place: TypeAlias = tuple[Geometry, Mapping[str, str], str, Labels | None]
+# The geometry, and the exchangeability blocks of the rows or None.
+Place: TypeAlias = tuple[Geometry, Labels | None]
 
 logger = logging.getLogger(__name__)
 MISSED = (
     "not shuffled, and --across-contrasts corrects p by shuffling alone: thresholds are for this contrast."
 )
-# Seconds between saved states, and between lines about the progress of one contrast.
-SAVE_EVERY, SAY_EVERY = 60.0, 30.0
+# Seconds between saved states.
+SAVE_EVERY = 60.0
 
 
 class ShuffleMonitor:
-    """Says how far the shuffles of a contrast are, and saves what an interrupted run needs to go on.
+    """Hands on how far the shuffles of a contrast are, and saves what an interrupted run needs to go on.
 
     Parameters
     ----------
     path : Path
         Of the saved state.
-    label : str
-        How messages name the contrast.
+    tell : callable, optional
     """
 
-    def __init__(self, path: Path, label: str) -> None:
-        self._path, self._label = path, label
-        self._start = self._saved = self._said = time.monotonic()
-        self._first: tuple[int, float] | None = None
+    def __init__(self, path: Path, tell: Tell = nobody) -> None:
+        self._path, self._tell = path, tell
+        self._saved = time.monotonic()
 
     def load(self) -> State | None:
         """Return the saved state, or None."""
@@ -78,16 +76,8 @@ class ShuffleMonitor:
             np.savez(temporary, allow_pickle=False, **state)
 
     def progress(self, done: int, total: int) -> None:
-        """Log a line with the time left, from time to time."""
-        now = time.monotonic()
-        if self._first is None:
-            self._first = (done, now)
-        if now - self._said < SAY_EVERY or done == total:
-            return
-        self._said = now
-        first, then = self._first
-        left = (now - then) / max(done - first, 1) * (total - done)
-        logger.info("%s: %d of %d shuffles, about %d s left", self._label, done, total, round(left))
+        """Hand on how many shuffles are done."""
+        self._tell(done, total)
 
     def finish(self) -> None:
         """Remove the saved state: the results are written."""
@@ -100,7 +90,7 @@ def shuffle_contrast(
     contrast: Contrast,
     place: Place,
     options: InferenceOptions,
-    output_dir: Path,
+    monitor: ShuffleMonitor,
 ) -> Inference:
     """Return the permutation inference of a contrast.
 
@@ -111,15 +101,12 @@ def shuffle_contrast(
     design : GroupDesign
     contrast : Contrast
     place : tuple
-        The geometry, the entities of the outputs, the node, and the exchangeability blocks of the rows or
-        None.
+        The geometry, and the exchangeability blocks of the rows or None.
     options : InferenceOptions
         Of all contrasts; the memory is that of the whole process.
-    output_dir : Path
+    monitor : ShuffleMonitor
     """
-    geometry, entities, node, blocks = place
-    path = output_dir / names.shuffle_state_path(entities, node, contrast.name)
-    monitor = ShuffleMonitor(path, f"{node} {contrast.name}")
+    geometry, blocks = place
     options = options_of_design(design, blocks, options)
     options = replace(options, memory_gb=options.memory_gb - used_gb())
     inference = permute(effects, design.matrix, contrast.weights, geometry, options, monitor=monitor)

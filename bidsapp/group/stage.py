@@ -18,6 +18,7 @@ from bidsapp.group.regions import write_regions
 from bidsapp.group.robustness import write_robustness
 from bidsapp.group.shuffling import (
     Shuffled,
+    ShuffleMonitor,
     blocks_of_rows,
     correct_family,
     find_smoothness,
@@ -33,7 +34,7 @@ from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.inputs.estimates import MAKE_AGAIN
 from bidsapp.job.environment import find_memory_gb
 from bidsapp.job.output_folder import prepare_output
-from bidsapp.job.progress import Progress
+from bidsapp.job.progress import Steps
 from bidsapp.job.resume import Stopwatch, common_record, describe_call, make_fingerprint
 from bidsapp.job.workers import group_workers, threads_of_a_test
 from bidsapp.outputs.earlier import (
@@ -62,13 +63,15 @@ GROUP = names.top_folder({})
 def run_stage(settings: Settings, work_dir: Path) -> int:
     """Run the group stage and return its exit code."""
     failures = []
-    if not settings.control.reports_only:
-        with group_workers(settings.control.dask_scheduler):
-            failures = run_models(make_group_plan(settings), settings)
-    try:
-        write_group_report(settings.output_dir, min_cluster=settings.control.report_min_cluster)
-    except AppError as error:
-        failures.append(str(error))
+    with Steps() as steps:
+        if not settings.control.reports_only:
+            with group_workers(settings.control.dask_scheduler):
+                failures = run_models(make_group_plan(settings), settings, steps)
+        try:
+            tell = steps.begin("writing the report", "contrasts")
+            write_group_report(settings.output_dir, tell, min_cluster=settings.control.report_min_cluster)
+        except AppError as error:
+            failures.append(str(error))
     for failure in failures:
         logger.error("%s", failure)
     write_overview(settings.output_dir)
@@ -76,28 +79,26 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
     return EXIT_FAILURE if failures else EXIT_OK
 
 
-def run_models(plan: GroupPlan, settings: Settings) -> list[str]:
+def run_models(plan: GroupPlan, settings: Settings, steps: Steps) -> list[str]:
     """Run every group model; return the failures in words. A model that fails does not stop the others."""
     log_notes(logger, plan.notes)
     n_threads, memory_gb = threads_of_a_test(settings.control), find_memory_gb(settings.control.mem_gb)
     options = make_options(settings.permutation, settings.group, n_threads, memory_gb)
     check_settings(plan, settings.group, options)
     prepare_output(plan, settings.output_dir)
-    progress = Progress(len(plan.models), "group model")
     failures = []
-    for model in plan.models:
+    for number, model in enumerate(plan.models, 1):
         try:
-            line, faults = run_model(model, plan, settings, options)
+            line, faults = run_model(model, plan, settings, options, steps)
         except AppError as error:
             line, faults = f"{model.node}: failed", [str(error)]
         failures += [f"{model.node}: {fault}" for fault in faults]
-        progress.advance(line)
-    progress.close()
+        logger.info("%s (%d of %d)", line, number, len(plan.models))
     return failures
 
 
 def run_model(
-    model: DatasetModel, plan: GroupPlan, settings: Settings, options: InferenceOptions
+    model: DatasetModel, plan: GroupPlan, settings: Settings, options: InferenceOptions, steps: Steps
 ) -> tuple[str, list[str]]:
     """Run the fits of one Dataset node and write its record; return the progress line and what failed."""
     path = settings.output_dir / names.group_record_path(model.entities, model.node)
@@ -110,7 +111,7 @@ def run_model(
         return f"{model.node}: finished before, nothing changed", []
     before = take_record(path, GROUP)
     with Stopwatch() as watch:
-        found = fit_model(model, settings, options)
+        found = fit_model(model, settings, options, steps)
     record = None
     if found.contrasts:
         record = GroupRecord(
@@ -155,26 +156,31 @@ class Findings:
     failures: list[str] = field(default_factory=list)
 
 
-def fit_model(model: DatasetModel, settings: Settings, options: InferenceOptions) -> Findings:
+def fit_model(model: DatasetModel, settings: Settings, options: InferenceOptions, steps: Steps) -> Findings:
     """Fit, test and write everything of a Dataset node."""
     found, fits, stacks = Findings(), [], []
     estimators: dict[str, list[str]] = {}
     group, output_dir = settings.group, settings.output_dir
     conjunctions = Conjunctions(group, options)
-    done: Iterable[Fitted] = fit_each(model.fits, settings, options, found.failures)
+    done: Iterable[Fitted] = fit_each(model.fits, settings, options, found.failures, steps)
     if any(fit.family for fit in model.fits):
         # p-values of several contrasts are corrected together: all maps are held until the last is shuffled.
         done = list(done)
         correct_family(find_family(done))
+    n_contrasts = sum(len(fit.contrasts) for fit in model.fits)
     for fit, fitted, shuffled in done:
+        steps.begin(f"influence of each input on {_name(fit)}")
         fits.append(replace(fit, notes=(*fit.notes, *fitted.stack.notes)))
         stacks.append(without_maps(fitted.stack))
-        estimators.setdefault(estimator_in_words(fitted), []).append(fit.contrast or "all contrasts")
+        estimators.setdefault(estimator_in_words(fitted), []).append(_name(fit))
         write_fit(fit, fitted.stack, output_dir)
         influence = write_influence(fit, fitted, output_dir)
         found.warnings += [*fitted.warnings, *warn_of_data(fit, fitted, shuffled)]
-        for index, result in enumerate(analyse(fit, fitted, shuffled, group.main_threshold, options)):
+        for index, result in enumerate(analyse(fit, fitted, shuffled, group.main_threshold, options, steps)):
+            place = f"{result.contrast.name} ({len(found.contrasts) + 1} of {n_contrasts})"
+            steps.begin(f"writing {place}")
             record = ContrastWriter(result, group, options, output_dir).write(influence)
+            steps.begin(f"robustness of {place}")
             robustness = write_robustness(record, result, fitted, index, options, output_dir)
             found.contrasts.append(replace(record, robustness=robustness))
             found.warnings += result.warnings
@@ -208,25 +214,47 @@ def find_family(done: Iterable[Fitted]) -> dict[str, Shuffled]:
 
 
 def fit_each(
-    fits: Iterable[DatasetFit], settings: Settings, options: InferenceOptions, failures: list[str]
+    fits: Sequence[DatasetFit],
+    settings: Settings,
+    options: InferenceOptions,
+    failures: list[str],
+    steps: Steps,
 ) -> Iterator[Fitted]:
     """Yield every fit whose inputs can be read, what came out of it, and the `Shuffled` of its contrasts.
 
     One after another: the maps of a fit are in memory until the next is asked for. Why a fit cannot be made
     is added to ``failures``.
     """
+    n_contrasts, number = sum(len(fit.contrasts) for fit in fits), 0
     for fit in fits:
         try:
-            stack = read_inputs(fit, settings.group)
+            tell = steps.begin(f"reading the maps of {_name(fit)}", "maps")
+            stack = read_inputs(fit, settings.group, tell)
         except InputError as error:
             again = "" if settings.selection.estimates else f" {MAKE_AGAIN}"
-            failures.append(f"{fit.contrast or 'all contrasts'}: {error}{again}")
+            failures.append(f"{_name(fit)}: {error}{again}")
             continue
         flips = settings.permutation.n_permutations > 0
-        fitted = fit_inputs(fit, stack, settings.group, flips=flips)
-        logger.info("%s: %s", fit.contrast or "all contrasts", estimator_in_words(fitted))
-        n_contrasts, output_dir = len(fit.contrasts), settings.output_dir
-        yield fit, fitted, [_shuffle(i, fit, fitted, options, output_dir) for i in range(n_contrasts)]
+        tell = steps.begin(f"fitting {_name(fit)}", "voxels")
+        fitted = fit_inputs(fit, stack, settings.group, flips=flips, tell=tell)
+        logger.info("%s: %s", _name(fit), estimator_in_words(fitted))
+        shuffled = []
+        for index, contrast in enumerate(fit.contrasts):
+            number += 1
+            path = settings.output_dir / names.shuffle_state_path(fit.entities, fit.node, contrast.name)
+            tell = steps.begin(
+                f"shuffling {contrast.name} ({number} of {n_contrasts})",
+                "shuffles",
+                at_most=options.stop_when_decided,
+                rest=n_contrasts - number,
+            )
+            shuffled.append(_shuffle(index, fit, fitted, options, ShuffleMonitor(path, tell)))
+        yield fit, fitted, shuffled
+
+
+def _name(fit: DatasetFit) -> str:
+    """Return how messages name a fit."""
+    return fit.contrast or "all contrasts"
 
 
 def analyse(
@@ -235,6 +263,7 @@ def analyse(
     shuffled: Sequence[Shuffled],
     declared: str | None,
     options: InferenceOptions,
+    steps: Steps,
 ) -> Iterator[GroupResult]:
     """Yield the result of every contrast of a fit."""
     stack = fitted.stack
@@ -243,6 +272,7 @@ def analyse(
         zip(fit.contrasts, fitted.estimates, shuffled, strict=True)
     ):
         inference = one.inference
+        steps.begin(f"thresholds of {contrast.name}")
         if smoothness is None or fitted.tests:
             smoothness = find_smoothness(*fitted.errors_of(index), stack.geometry)
         evidence = make_evidence(estimate, inference, stack.geometry, options, smoothness)
@@ -271,7 +301,7 @@ def gather(warnings: Iterable[str], contrasts: Iterable[GroupContrastRecord]) ->
 
 
 def _shuffle(
-    index: int, fit: DatasetFit, fitted: FittedGroup, options: InferenceOptions, output_dir: Path
+    index: int, fit: DatasetFit, fitted: FittedGroup, options: InferenceOptions, monitor: ShuffleMonitor
 ) -> Shuffled:
     if not options.n_shuffles:
         return Shuffled()
@@ -279,9 +309,9 @@ def _shuffle(
         return Shuffled(refusal=f"Not shuffled: {fitted.no_shuffling}.")
     data, design, contrast, statistic = fitted.to_shuffle(index)
     data = leave_out(data, fitted.estimates[index].statistic)
-    place = (fitted.stack.geometry, fit.entities, fit.node, blocks_of_rows(fit, design))
+    place = (fitted.stack.geometry, blocks_of_rows(fit, design))
     try:
-        inference = shuffle_contrast(data, design, contrast, place, options, output_dir)
+        inference = shuffle_contrast(data, design, contrast, place, options, monitor)
     except AppError as error:
         # The other contrasts may have more subjects, and the maps of this one are right.
         return Shuffled(refusal=f"{contrast.name}: {error}")

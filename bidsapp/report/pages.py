@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ from bidsapp.outputs.results import (
     read_group_results,
     read_subject_results,
 )
+from bidsapp.records.progress import Tell, nobody
 from bidsapp.report.citation import write_citation
 from bidsapp.report.linked.page import lay_out
 from bidsapp.report.render import FigureBook, Heading, Section, render, render_page
@@ -142,12 +144,14 @@ def write_subject_report(output_dir: Path | str, subject: str) -> Path:
     return page.folder / page.path
 
 
-def write_group_report(output_dir: Path | str, *, min_cluster: int = 1) -> Path:
+def write_group_report(output_dir: Path | str, tell: Tell = nobody, *, min_cluster: int = 1) -> Path:
     """Write a page a contrast and a page a model of every Dataset node, with their figures.
 
     Parameters
     ----------
     output_dir : Path
+    tell : callable, optional
+        Is told how many contrasts have their page.
     min_cluster : int
         Tables and still pictures leave out clusters of fewer voxels.
 
@@ -165,9 +169,11 @@ def write_group_report(output_dir: Path | str, *, min_cluster: int = 1) -> Path:
     models = read_group_results(folder)
     pages: list[_Page] = []
     written: set[str] = set()
+    n_contrasts, numbers = sum(len(results.record.contrasts) for results in models), count(1)
+    tell(0, n_contrasts)
     for results in models:
         path = model_path(results, models)
-        written |= _write_model(results, path, pages, min_cluster)
+        written |= _write_model(results, path, pages, lambda: tell(next(numbers), n_contrasts), min_cluster)
     if len(models) != 1:
         page = _Page(folder, GROUP_REPORT)
         page.add([group_models.make_section], [(results, model_path(results, models)) for results in models])
@@ -199,8 +205,10 @@ def model_path(results: GroupResults, models: Sequence[GroupResults]) -> str:
     return group_report_path(results.record.entities, node=group_node(results))
 
 
-def _write_model(results: GroupResults, path: str, pages: list[_Page], min_cluster: int) -> set[str]:
-    """Write the pages of a model, its contrasts one by one, and add them to ``pages``."""
+def _write_model(
+    results: GroupResults, path: str, pages: list[_Page], tell: Callable[[], None], min_cluster: int
+) -> set[str]:
+    """Write the pages of a model, its contrasts one by one, and add them to ``pages``; tell of each."""
     index = _Page(results.folder, path)
     written: set[str] = set()
     entries: list[Entry] = []
@@ -221,6 +229,7 @@ def _write_model(results: GroupResults, path: str, pages: list[_Page], min_clust
         written |= page.write(Heading(contrast.name, words, above, turns))
         pages.append(page)
         entries.append(make_entry(shown, index.to(paths[k]), index.book, regions))
+        tell()
     index.add(INDEX_SECTIONS, entries)
     index.add(GROUP_SECTIONS, results)
     trail = [(index.to(OVERVIEW_REPORT), "TaskGLM")]

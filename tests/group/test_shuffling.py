@@ -24,9 +24,9 @@ def test_all_statistics_are_on_by_default():
 
 def test_a_state_is_saved_and_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(group_inference, "SAVE_EVERY", 0.0)
-    monitor = ShuffleMonitor(tmp_path / "logs" / "state.npz", "words")
+    monitor = ShuffleMonitor(tmp_path / "logs" / "state.npz")
     monitor.save({"done": np.array(7)})
-    assert ShuffleMonitor(tmp_path / "logs" / "state.npz", "words").load()["done"] == 7
+    assert ShuffleMonitor(tmp_path / "logs" / "state.npz").load()["done"] == 7
     monitor.finish()
     assert monitor.load() is None
 
@@ -34,11 +34,11 @@ def test_a_state_is_saved_and_removed(tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [b"PK broken", b"PK\x03\x04 cut", b""])
 def test_a_broken_state_is_no_state(tmp_path, content):
     (tmp_path / "state.npz").write_bytes(content)
-    assert ShuffleMonitor(tmp_path / "state.npz", "words").load() is None
+    assert ShuffleMonitor(tmp_path / "state.npz").load() is None
 
 
 def test_a_state_is_not_saved_at_every_batch(tmp_path):
-    monitor = ShuffleMonitor(tmp_path / "state.npz", "words")
+    monitor = ShuffleMonitor(tmp_path / "state.npz")
     monitor.save({"done": np.array(7)})
     assert monitor.load() is None
 

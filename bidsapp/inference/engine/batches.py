@@ -7,9 +7,10 @@ shuffles are cut into batches (``budget.py``).
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -105,17 +106,22 @@ def batches(job: Job, start: int = 0, *, finer: bool = False) -> list[slice]:
     return cut(job.n_followed, min(job.batch, FINER) if finer else job.batch, start)
 
 
-def follow_each(job: Job, parts: Sequence[slice]) -> Iterator[tuple[slice, Followed]]:
+def follow_each(
+    job: Job, parts: Sequence[slice], tell: Callable[[int], None] | None = None
+) -> Iterator[tuple[slice, Followed]]:
     """Yield every batch (slice of the shuffles) and what `follow` returns for it.
 
     Batches are followed one after another here, or side by side by the workers of joblib's current backend.
+    ``tell`` is told how many shuffles are followed, within a batch too where that is followed here.
     """
-    n_workers = effective_n_jobs()
+    # None: as the loop below has it, of a backend that somebody chose; -1 would be all processors.
+    n_workers = effective_n_jobs(None)
     size = 1 if n_workers == 1 else IN_HAND * n_workers
     held = _hold(job)
+    here = tell if n_workers == 1 else None
     for start in range(0, len(parts), size):
         some = parts[start : start + size]
-        yield from zip(some, Parallel()(delayed(follow)(held, which) for which in some), strict=True)
+        yield from zip(some, Parallel()(delayed(follow)(held, which, here) for which in some), strict=True)
 
 
 def _hold(job: Job) -> object:
@@ -132,19 +138,48 @@ def _itself(job: Job) -> Job:
     return job
 
 
-def follow(job: Job, which: slice) -> Followed:
+class Meter:
+    """Adds up what threads have done of a batch, and tells it in shuffles.
+
+    Parameters
+    ----------
+    which : slice
+        The shuffles of the batch.
+    n_units : int
+        What there is to do in it.
+    tell : callable, optional
+    """
+
+    def __init__(self, which: slice, n_units: int, tell: Callable[[int], None] | None) -> None:
+        self._which, self._n_units, self._tell = which, n_units, tell
+        self._done, self._lock = 0, Lock()
+
+    def add(self, n_units: int) -> None:
+        """Count units as done."""
+        if self._tell is None:
+            return
+        with self._lock:
+            self._done += n_units
+            self._tell(
+                self._which.start + (self._which.stop - self._which.start) * self._done // self._n_units
+            )
+
+
+def follow(job: Job, which: slice, tell: Callable[[int], None] | None = None) -> Followed:
     """Return the maxima of every statistic (name -> (n,)) and how many shuffles reach each point.
 
     Parameters
     ----------
     which : slice
         Of the shuffles.
+    tell : callable, optional
+        Is told how many shuffles are followed, from several threads but never at once.
     """
     with threadpool_limits(1), ThreadPoolExecutor(job.n_threads) as pool:
         batch, counts = (
-            _screen(job, job.test, which, pool)
+            _screen(job, job.test, which, pool, tell)
             if is_screened(job.test, job.needs)
-            else _map(job, which, pool)
+            else _map(job, which, pool, tell)
         )
     return {name: batch[name] for name in job.statistics}, counts
 
@@ -154,12 +189,19 @@ def is_screened(test: VoxelTest, needs: Collection[str]) -> TypeGuard[LinearTest
     return isinstance(test, LinearTest) and "maps" not in needs
 
 
-def _screen(job: Job, test: LinearTest, which: slice, pool: ThreadPoolExecutor) -> Followed:
+def _screen(
+    job: Job,
+    test: LinearTest,
+    which: slice,
+    pool: ThreadPoolExecutor,
+    tell: Callable[[int], None] | None,
+) -> Followed:
     """Follow a batch point by point."""
     space = job.space
     weights = test.weights(job.shuffles, which)
     rows, scale = test.sign_tables(job.shuffles, weights)
     n_points = test.data.shape[1]
+    meter = Meter(which, n_points, tell)
     parts = _cut(n_points, job.n_threads, STRETCH)
     has_clusters = "clusters" in job.needs
     cutoff = float(test.to_w(space.statistic_cutoff)) if has_clusters else NO_CUTOFF
@@ -167,7 +209,7 @@ def _screen(job: Job, test: LinearTest, which: slice, pool: ThreadPoolExecutor) 
     reached = None if job.reached is None else test.to_w(job.reached)
 
     def look(part: slice) -> tuple[Numbers, Labels, Events]:
-        return _screen_part(part, test.data, (weights, rows, scale), settings, reached)
+        return _screen_part(part, test.data, (weights, rows, scale), settings, reached, meter)
 
     found = list(pool.map(look, parts))
     height = test.statistic(np.max([best for best, _, _ in found], axis=0))
@@ -186,6 +228,7 @@ def _screen_part(
     shuffled: tuple[Numbers, Labels, Numbers],
     settings: tuple[int, bool, float, float],
     reached: Map | None,
+    meter: Meter,
 ) -> tuple[Numbers, Labels, Events]:
     """Screen the points of one thread, a stretch at a time; return best, counts and events."""
     best = np.full(len(shuffled[0]), 0.0 if settings[1] or settings[0] > 1 else -1.0)
@@ -211,6 +254,7 @@ def _screen_part(
             capacity = 2 * n_events
         counts[start - part.start : stop - part.start] = here[: stop - start]
         kept.append((events[0][:n_events].copy(), events[1][:n_events] + start, events[2][:n_events].copy()))
+        meter.add(stop - start)
     return best, counts, [np.concatenate(columns) for columns in zip(*kept, strict=True)]
 
 
@@ -231,9 +275,16 @@ def _clusters_of_events(
     return np.concatenate(list(pool.map(look, _cut(n_shuffles, job.n_threads, 1))))
 
 
-def _map(job: Job, which: slice, pool: ThreadPoolExecutor) -> Followed:
+def _map(job: Job, which: slice, pool: ThreadPoolExecutor, tell: Callable[[int], None] | None) -> Followed:
     """Follow a batch by whole maps."""
-    results = list(pool.map(lambda piece: _map_piece(job, piece), cut(which.stop, WHOLE, which.start)))
+    meter = Meter(which, which.stop - which.start, tell)
+
+    def look(piece: slice) -> Followed:
+        found = _map_piece(job, piece)
+        meter.add(piece.stop - piece.start)
+        return found
+
+    results = list(pool.map(look, cut(which.stop, WHOLE, which.start)))
     maxima = {name: np.concatenate([m[name] for m, _ in results]) for name in job.statistics}
     counted = [counts for _, counts in results if counts is not None]
     return maxima, np.sum(counted, axis=0) if counted else None

@@ -1,6 +1,6 @@
 """Run the batches of a job: keep the nulls, save what is needed to go on, stop when the answer is clear."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -30,7 +30,10 @@ class Monitor(Protocol):
         """Keep the state after a batch."""
 
     def progress(self, done: int, total: int) -> None:
-        """Be told of the shuffles that are done, of all that are followed."""
+        """Be told of the shuffles that are done, of all that are followed; first, of those of earlier calls.
+
+        Within a batch from any of its threads, never from two at once.
+        """
 
 
 def follow_all(
@@ -40,7 +43,8 @@ def follow_all(
     # Of all data: as long as a batch of shuffles, so once.
     digest = job.digest() if monitor is not None else ""
     done, nulls, counts = _resume(job, monitor, digest)
-    for which, (maxima, reached) in follow_each(job, batches(job, done, finer=options.stop_when_decided)):
+    parts = batches(job, done, finer=options.stop_when_decided)
+    for which, (maxima, reached) in follow_each(job, parts, _begin_telling(job, done, monitor)):
         for name in job.statistics:
             nulls[name][which] = maxima[name]
         if counts is not None and reached is not None:
@@ -56,6 +60,14 @@ def follow_all(
     for null in nulls.values():
         null[done:] = null[:done][::-1]
     return nulls, None if counts is None else 2 * counts, len(job.shuffles)
+
+
+def _begin_telling(job: Job, done: int, monitor: Monitor | None) -> Callable[[int], None] | None:
+    """Tell what was done before, and return what tells more."""
+    if monitor is None:
+        return None
+    monitor.progress(done, job.n_followed)
+    return lambda done: monitor.progress(done, job.n_followed)
 
 
 def _state(digest: str, done: int, nulls: Mapping[str, Numbers], counts: Labels | None) -> State:

@@ -20,6 +20,7 @@ from bidsapp.inputs.images.read import check_grid, read_header, read_volume, who
 from bidsapp.inputs.images.resampling import resample_map
 from bidsapp.records.arrays import Labels, Matrix
 from bidsapp.records.maps import EffectStack, EstimateFile, Geometry
+from bidsapp.records.progress import Tell, nobody
 
 # A part of the voxels that most inputs share, whose loss is worth a warning.
 LARGE_LOSS = 0.1
@@ -35,7 +36,11 @@ Row: TypeAlias = tuple[Bits, Values, Values | None, float]
 
 
 def read_stack(
-    files: Sequence[EstimateFile], *, minimum_share: float = 1.0, resample: bool = False
+    files: Sequence[EstimateFile],
+    *,
+    minimum_share: float = 1.0,
+    resample: bool = False,
+    tell: Tell = nobody,
 ) -> EffectStack:
     """Read the maps of one contrast from many inputs.
 
@@ -49,6 +54,8 @@ def read_stack(
         The geometry holds the voxels where at least this share of the inputs has data (1: all of them).
     resample : bool
         Bring maps that are on another grid to that of the first; otherwise they are refused.
+    tell : callable, optional
+        Is told how many files are read.
 
     Returns
     -------
@@ -60,7 +67,7 @@ def read_stack(
         A file is unreadable, on another grid than the first, or no voxel is left.
     """
     try:
-        rows, marks, grid, coverage = _read_rows(files, resample)
+        rows, marks, grid, coverage = _read_rows(files, resample, tell)
     except InputError as error:
         raise _all_faults(files, resample) or error from error
     needed = count_share(minimum_share, len(files))
@@ -82,7 +89,7 @@ def count_share(share: float, n_inputs: int) -> int:
 
 
 def _read_rows(
-    files: Sequence[EstimateFile], resample: bool
+    files: Sequence[EstimateFile], resample: bool, tell: Tell
 ) -> tuple[list[Row], list[tuple[str, np.floating]], Geometry, Labels]:
     """Return the data of every input, its digest and scale, the grid, and the coverage of each voxel."""
     first = read_header(files[0].effect)
@@ -98,6 +105,7 @@ def _read_rows(
         rows.append((np.packbits(there), effect[there], None if variance is None else variance[there], dof))
         if len(rows) % TOGETHER == 0:
             rows[-TOGETHER:] = _put_together(rows[-TOGETHER:])
+        tell(len(rows), len(files))
     return rows, marks, grid, coverage
 
 

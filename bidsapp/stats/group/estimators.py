@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from bidsapp.errors import ModelError
 from bidsapp.records.arrays import Labels, Maps, Numbers
 from bidsapp.records.maps import Contrast, GroupDesign, GroupEstimate
+from bidsapp.records.progress import Tell, nobody
 from bidsapp.stats.blocks import cut_blocks, find_patterns
 from bidsapp.stats.distributions import f_to_z, t_to_z, z_to_log_p
 from bidsapp.stats.group.mixed_effects import fit_dl, fit_fixed, fit_flame1, fit_reml
@@ -45,7 +46,7 @@ FITS: dict[str, Estimator] = {
 FITS_BY_GROUP: dict[str, Estimator] = {"ols": fit_variance_groups, "reml": fit_reml, "flame1": fit_flame1}
 
 
-def fit_group(
+def fit_group(  # noqa: PLR0913 - who is told of the progress, beside what is fitted and how
     effects: Maps,
     variances: Maps | None,
     design: GroupDesign,
@@ -53,6 +54,7 @@ def fit_group(
     estimator: str = "ols",
     min_inputs: int | None = None,
     tail: str = "two",
+    tell: Tell = nobody,
 ) -> list[GroupEstimate]:
     """Fit a group model in every voxel and return its contrasts.
 
@@ -71,6 +73,8 @@ def fit_group(
         only voxels where all inputs are.
     tail : {"two", "positive", "negative"}
         Alternative hypothesis of the p-values of t contrasts.
+    tell : callable, optional
+        Is told how many voxels are fitted.
 
     Returns
     -------
@@ -105,6 +109,7 @@ def fit_group(
         counts[block] = present
         for voxels, found in fits:
             _store(results, found, block.start + voxels)
+        tell(block.stop, n_voxels)
     return [_finish(result, tail, counts) for result in results]
 
 

@@ -6,7 +6,8 @@ from scipy import stats
 
 from bidsapp.inference.engine.following import is_decided
 from bidsapp.inference.permutation import permute
-from bidsapp.records.maps import InferenceOptions
+from bidsapp.records.maps import Geometry, InferenceOptions
+from bidsapp.stats.blocks import STRETCH
 
 ONES = np.ones((14, 1))
 
@@ -51,10 +52,33 @@ def test_an_interrupted_call_goes_on_to_the_same_bytes(geometry, data):
         permute(data, ONES, [[1]], geometry, options, monitor=store)
     second = Store(state=store.state)
     resumed = permute(data, ONES, [[1]], geometry, options, monitor=second)
-    assert second.seen[0][0] > store.seen[-1][0]
+    # Told first, so that nobody takes it for the pace of this call.
+    assert second.seen[0] == store.seen[-1]
+    assert second.seen[1][0] > second.seen[0][0]
     assert resumed.p.tobytes() == whole.p.tobytes()
     for name, found in whole.statistics.items():
         assert resumed.statistics[name].null_max.tobytes() == found.null_max.tobytes()
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("statistics", [("height", "extent"), ("tfce",)])
+def test_a_batch_is_told_of_while_it_is_followed_and_nothing_changes(geometry, data, statistics, n_threads):
+    few = {"n_shuffles": 60, "statistics": statistics}
+    options, store = InferenceOptions(n_threads=n_threads, **few), Store()
+    # Three times as many points as are screened together.
+    many = np.concatenate([data] * (3 * STRETCH // data.shape[1]), axis=1)
+    line = Geometry(np.ones((many.shape[1], 1, 1), bool), np.eye(4))
+    watched = permute(many, ONES, [[1]], line, options, monitor=store)
+    silent = permute(many, ONES, [[1]], line, InferenceOptions(**few))
+    done = [one for one, _ in store.seen]
+    assert {total for _, total in store.seen} == {60}
+    assert (done[0], done[-1]) == (0, 60)
+    assert done == sorted(done)
+    # One batch: how far it is in three stretches or eight pieces, before and after it.
+    assert len(set(done)) >= (4 if "extent" in statistics else 9)
+    assert watched.p.tobytes() == silent.p.tobytes()
+    for name, found in silent.statistics.items():
+        assert watched.statistics[name].null_max.tobytes() == found.null_max.tobytes()
 
 
 def test_a_state_of_smaller_batches_is_gone_on_with(geometry, data):
