@@ -32,7 +32,9 @@ QUANTITIES = {
     **dict.fromkeys(("F", "cochranq", "logp"), ("arbitrary", (0, np.inf))),
     **dict.fromkeys(("p", "q", "pGG", "pcochranq"), ("probability", (0, 1))),
     **dict.fromkeys(("d", "g", "gLow", "gHigh"), ("standard deviations", ANY)),
-    **dict.fromkeys(("partialrsquare", "robustweight", "epsilonGG", "rsquare"), ("fraction", (0, 1.0001))),
+    **dict.fromkeys(
+        ("partialrsquare", "tdp", "robustweight", "epsilonGG", "rsquare"), ("fraction", (0, 1.0001))
+    ),
     **dict.fromkeys(("n", "coverage", "dof"), ("count", (0, np.inf))),
     "size": ("count", ANY),
     "isquared": ("percent", (0, 100)),
@@ -80,7 +82,11 @@ def tails(c):
 
 def rule(c):
     """Return the threshold that a map belongs to, or None."""
-    found = [one for one in c.contrast["thresholds"] if c.path in (one.get("surviving"), one.get("p_map"))]
+    found = [
+        one
+        for one in c.contrast["thresholds"]
+        if c.path in (one.get("surviving"), one.get("p_map"), one.get("share_map"))
+    ]
     return found[0] if found else None
 
 
@@ -372,7 +378,8 @@ def complete(c, call):
     c.values, c.unit = call.results[c.path], unit_of(c)
     meaning, number = WORDS[base_of(c.stat)].words, c.stat.removeprefix("tau2")
     numbered = base_of(c.stat) == "tau2" and number
-    found = rule(c) if c.contrast and c.stat != "logp" else None
+    # Maps of shuffling are said by their quantity.
+    found = rule(c) if c.contrast and not (c.stat == "logp" and "Permutations" in c.sidecar) else None
     if c.stat == "score":
         meaning = f"shuffled statistic: {c.contrast['permutation']['statistic']}"
     c.meaning = (

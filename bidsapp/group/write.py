@@ -235,6 +235,7 @@ class ContrastWriter:
             n_clusters=0,
             surviving=self._write_surviving(threshold, statistic),
             p_map=self._write_adjusted(threshold),
+            share_map=self._write_shares(threshold),
         )
         return self._tables.write(threshold, record)
 
@@ -247,16 +248,31 @@ class ContrastWriter:
         return self.write_map(statistic, surviving, f"{threshold.name} thr", **fields)
 
     def _write_adjusted(self, threshold: Threshold) -> str | None:
-        """Write the q of a threshold; return its path, or that of its map of corrected p, or None."""
-        words, inference = THRESHOLDS[threshold.name], self._result.inference
-        if words.controls == "FDR" and threshold.adjusted is not None:
-            fields = {"Correction": words.controls, "Description": threshold.description}
+        """Write the q or corrected p of a threshold; return its path, None where it has none."""
+        words, inference, adjusted = THRESHOLDS[threshold.name], self._result.inference, threshold.adjusted
+        if threshold.reason or adjusted is None:
+            return None
+        fields = {"Correction": words.controls, "Description": threshold.description}
+        if words.statistic and inference is not None:
+            # With the test by shuffling.
+            return self._path("logp", threshold.name + tail_suffix(inference))
+        if words.controls == "FDR":
             if words.needs == "shuffles" and inference is not None:
                 fields |= shuffle_fields(inference)
-            return self.write_map("q", threshold.adjusted, threshold.name, **fields)
-        if words.statistic and inference is not None and not threshold.reason:
-            return self._path("logp", threshold.name + tail_suffix(inference))
-        return None
+            return self.write_map("q", adjusted, threshold.name, **fields)
+        return (
+            self.write_map("logp", minus_log10(adjusted), threshold.name, **fields)
+            if words.controls == "FWE"
+            else None
+        )
+
+    def _write_shares(self, threshold: Threshold) -> str | None:
+        """Write the share of active voxels of the clusters of a threshold; None of one that tells none."""
+        words = THRESHOLDS[threshold.name]
+        if words.controls != "TDP" or threshold.reason or threshold.adjusted is None:
+            return None
+        fields = {"Correction": words.controls, "Description": threshold.description}
+        return self.write_map("tdp", 1 - threshold.adjusted, threshold.name, **fields)
 
 
 def describe_permutation(inference: Inference) -> PermutationRecord:

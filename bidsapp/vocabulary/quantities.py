@@ -39,6 +39,7 @@ _ROWS = (
     Quantity("p", "uncorrected p-value", "probability"),
     Quantity("n", "number of inputs that the voxel was fitted with", "count"),
     Quantity("q", "p-value adjusted for the false discovery rate", "probability"),
+    Quantity("tdp", "lower bound of the share of truly active voxels in the cluster of a voxel", "fraction"),
     Quantity("d", "effect over the residual standard deviation (Cohen's d)", "standard deviations"),
     Quantity("g", "Hedges' g, the effect d corrected for few inputs", "standard deviations", listed=True),
     Quantity("gLow", "lower limit of the 95 % confidence interval of Hedges' g", "standard deviations"),

@@ -41,9 +41,12 @@ class Results:
     name: str
     folder: Path
 
+    @property
+    def contrast(self):
+        return "AFamily" if self.test == "F" else "AVsB"
+
     def path(self, ending):
-        contrast = "AFamily" if self.test == "F" else "AVsB"
-        (path,) = self.folder.glob(f"group/*_contrast-{contrast}_{ending}")
+        (path,) = self.folder.glob(f"group/*_contrast-{self.contrast}_{ending}")
         return path
 
     def map(self, name):
@@ -170,6 +173,33 @@ def test_rates_are_adjusted_as_benjamini_and_hochberg_do(results):
     p, q = results.map("p"), results.map("q_desc-fdrBH")
     inside = np.isfinite(p)
     np.testing.assert_allclose(q[inside], stats.false_discovery_control(p[inside]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["holm", "bonferroni", "rftPeak", "rftSize", "fdrBH", "fdrBKY"])
+def test_p_of_every_threshold_is_a_map_with_the_p_of_the_tables(results, name):
+    label = f"q_desc-{name}" if name.startswith("fdr") else f"logp_desc-{name}"
+    values, affine = results.map(label), nib.load(results.path("stat-z_statmap.nii.gz")).affine
+    adjusted, n_compared = values if name.startswith("fdr") else 10.0**-values, 0
+    for path in results.folder.glob(f"group/*_contrast-{results.contrast}_*_peaks.tsv"):
+        table, column = pd.read_csv(path, sep="\t"), f"{'q' if label[0] == 'q' else 'p'}_{name}"
+        if column not in table:
+            continue
+        places = nib.affines.apply_affine(np.linalg.inv(affine), table[["peak_x", "peak_y", "peak_z"]])
+        found = adjusted[tuple(np.rint(places).astype(int).T)]
+        np.testing.assert_allclose(found, table[column], rtol=1e-4)
+        n_compared += len(table)
+    assert n_compared > 5
+
+
+def test_active_share_of_a_voxel_is_that_of_its_cluster(results):
+    share = results.map("tdp_desc-ari")
+    inside, shares, labels = np.isfinite(share), np.zeros(1), np.zeros(share.shape)
+    if list(results.folder.glob("group/*_desc-ari_dseg.nii.gz")):
+        table = pd.read_csv(results.path("desc-ari_clusters.tsv"), sep="\t")
+        shares = np.append(shares, table["tdp"])
+        labels = nib.load(results.path("desc-ari_dseg.nii.gz")).get_fdata()
+    np.testing.assert_allclose(share[inside], shares[labels[inside].astype(int)], rtol=1e-5)
+    assert (shares.max() > 0) == (results.name not in ("positive", "F"))
 
 
 @signed

@@ -326,7 +326,7 @@ class Example:
             "maxT": {"p_fwe": p_fwe},
             "uncorrected": {"p": p / 2},
             "fdrBH": {"q": np.minimum(20 * p, 1)},
-            "bonferroni": {},
+            "bonferroni": {"p_fwe": np.minimum(len(p) * p, 1)},
             "maxSize": {"p_fwe": np.minimum(2 * p_fwe, 1)},
         }
         thresholds = [

@@ -194,7 +194,9 @@ class ThresholdRecord:
     surviving
         Path of the map of surviving values (0 elsewhere), where the rule is no plain cut-off.
     p_map
-        Path of the map of corrected p as -log10.
+        Path of the map of corrected p as -log10, or of q.
+    share_map
+        Path of the map of the share of truly active voxels in the cluster of each voxel.
     clusters
         Path of the table of clusters, null where nothing survives.
     peaks
@@ -220,6 +222,7 @@ class ThresholdRecord:
     n_clusters: int
     surviving: Maybe[str] = None
     p_map: Maybe[str] = None
+    share_map: Maybe[str] = None
     clusters: str | None = None
     peaks: str | None = None
     labels: Maybe[str] = None

@@ -78,11 +78,13 @@ class Rule:
         In words; in a word or two.
     survives : ndarray of bool, shape (n_points,)
     p : ndarray, shape (n_points,), or None
-        Its p (or q) at each voxel; NaN where it has none.
+        Its p (or q) at each voxel, of clusters that of the voxel's; NaN where it has none.
     n_shuffles : int or None
         Where p is a share of shuffles: of how many.
     cutoff : float or None
         The smallest value of the drawn statistic that survives, where the rule is such a cut-off.
+    share : ndarray, shape (n_points,), or None
+        Of a rule that has no p: the share of active voxels in the voxel's cluster, at least.
     """
 
     method: str
@@ -92,6 +94,7 @@ class Rule:
     p: Map | None = None
     n_shuffles: int | None = None
     cutoff: float | None = None
+    share: Map | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

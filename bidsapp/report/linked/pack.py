@@ -88,6 +88,14 @@ def code_p(p: Map) -> Labels:
     return np.where(np.isnan(p), np.iinfo(np.uint16).max, printed).astype(np.uint16)
 
 
+def code_percent(shares: Map) -> Labels:
+    """Return shares as whole per cent, uint8; the largest number is none."""
+    # Halves as of the shares themselves, not as of their storage in float32.
+    percent = np.rint(np.round(100 * np.asarray(shares, float), 4))
+    coded: Labels = np.nan_to_num(percent, nan=NONE_8).astype(np.uint8)
+    return coded
+
+
 def code_counts(p: Map, n_shuffles: int) -> Labels | None:
     """Return shares of shuffles as counts, 0 where there is no p; None where they are no such shares."""
     counts = np.asarray(p, float) * n_shuffles

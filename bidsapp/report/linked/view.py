@@ -21,6 +21,7 @@ from bidsapp.report.linked.pack import (
     Parts,
     code_counts,
     code_p,
+    code_percent,
     code_rows,
     code_statistic,
     code_steps,
@@ -129,6 +130,7 @@ def _rule(rule: Rule, order: Labels, parts: Parts) -> Document:
         "cutoff": rule.cutoff,
         "shuffles": rule.n_shuffles if counts is not None else None,
         "p": None if rule.p is None else parts.add(code_p(rule.p[order]) if counts is None else counts),
+        "share": None if rule.share is None else parts.add(code_percent(rule.share[order])),
     }
 
 

@@ -126,7 +126,8 @@ class _Reader:
                 p = p / 2
             if "_stat-logp_" in path:
                 p = 10.0 ** -p.astype(float)
-                n_shuffles = self.contrast.permutation.n_shuffles if self.contrast.permutation else None
+                permutation = self.contrast.permutation if _words_of(threshold).needs == "shuffles" else None
+                n_shuffles = permutation.n_shuffles if permutation else None
         return Rule(
             method=threshold.method,
             title=threshold.title,
@@ -135,6 +136,7 @@ class _Reader:
             p=p,
             n_shuffles=n_shuffles,
             cutoff=threshold.cutoff if _cuts(threshold, statistic) else None,
+            share=self.at_points(threshold.share_map) if self.results.has(threshold.share_map) else None,
         )
 
     def effect(self, name: str) -> Effect | None:

@@ -223,7 +223,7 @@
       if (data.vertices) cortex ??= readCortex();
       const [surface, vertices, ps, maps, labels] = await Promise.all([
         data.vertices && cortex, read(data.vertices),
-        Promise.all(data.rules.map((rule) => read(rule.p))), Promise.all(refs.map(read)),
+        Promise.all(data.rules.map((rule) => read(rule.p ?? rule.share))), Promise.all(refs.map(read)),
         Promise.all(data.atlases.map((atlas) => Promise.all([read(atlas.regions), read(atlas.percent)]))),
       ]);
       return { cortex: surface, vertices, ps, maps, labels };
@@ -640,10 +640,13 @@
       return stored === NONE_16 ? null : stored / 10000;
     }
 
+    // Of a rule without p: the share of active voxels in the cluster.
+    shareAt(k, point) { return this.ps[k][point] === NONE_8 ? "–" : `${this.ps[k][point]} %`; }
+
     rulesAt(point) {
       return this.data.rules.map((rule, k) => {
         const kept = (this.survivors[point] >>> k) & 1, known = this.ps[k] !== null;
-        const words = known ? wordsOfP(this.pAt(k, point)) : kept ? "" : "–";
+        const words = rule.share ? this.shareAt(k, point) : known ? wordsOfP(this.pAt(k, point)) : kept ? "" : "–";
         return `<div class="${k ? "" : "main "}${kept ? "kept" : ""}" data-method="${esc(rule.method)}" title="${esc(rule.title)}"><dt>${esc(rule.label)}${k ? "" : " (main)"}</dt><dd>${kept ? "✓ " : ""}<span class="p">${words}</span></dd></div>`;
       }).join("");
     }

@@ -88,6 +88,7 @@ def test_p_of_every_voxel_on_the_way_is_the_stored_one(pages):
         shown = [page.locator(f"[data-method={rule.method}] .p").text_content() for rule in view.rules]
         kept = [page.locator(f"[data-method={rule.method}].kept").count() == 1 for rule in view.rules]
         assert shown[:2] == [show_p(rule.p[k]) for rule in view.rules[:2]]
+        assert shown[2] == f"{100 * view.rules[2].share[k]:.0f} %"
         assert kept == [bool(rule.survives[k]) for rule in view.rules]
         t = page.locator(".measures td").first.text_content()
         assert number(t) == pytest.approx(view.statistic.values[k], abs=0.0056)

@@ -14,6 +14,7 @@ from bidsapp.report.linked.pack import (
     Parts,
     code_counts,
     code_p,
+    code_percent,
     code_rows,
     code_statistic,
     code_steps,
@@ -86,6 +87,13 @@ def test_p_is_kept_as_it_is_printed(p):
     assert show_p(code / 10_000) == show_p(p)
 
 
+def test_shares_are_kept_as_they_are_printed():
+    shares = np.append(np.arange(0, 1.0005, 0.0005).round(4), np.nan)
+    stored = code_percent(shares.astype(np.float32))
+    assert [f"{v} %" for v in stored[:-1]] == [f"{round(100 * v, 6):.0f} %" for v in shares[:-1].tolist()]
+    assert stored[-1] == 255
+
+
 def test_missing_p_is_none_of_the_printed_ones():
     assert code_p(np.array([np.nan])).tolist() == [65535]
 
@@ -150,6 +158,11 @@ def test_a_vertex_shows_what_survives_before_what_is_larger():
     assert np.all(np.abs(values[plain[known]]) >= np.abs(values[chosen[known]]))
 
 
+def turn_rule(rule, order):
+    maps = {key: getattr(rule, key) for key in ("survives", "p", "share")}
+    return replace(rule, **{key: None if values is None else values[order] for key, values in maps.items()})
+
+
 def turned(view):
     """Return a view whose grid runs from right to left, with the same values at the same places."""
     mask, affine = view.geometry.mask[::-1], view.geometry.affine.copy()
@@ -162,9 +175,7 @@ def turned(view):
         view,
         geometry=geometry,
         statistic=replace(view.statistic, values=view.statistic.values[order]),
-        rules=[
-            replace(r, survives=r.survives[order], p=None if r.p is None else r.p[order]) for r in view.rules
-        ],
+        rules=[turn_rule(r, order) for r in view.rules],
         effect=replace(view.effect, values=view.effect.values[order], errors=view.effect.errors[order]),
         size=replace(view.size, **{k: getattr(view.size, k)[order] for k in ("values", "low", "high")}),
         atlases=[replace(a, regions=a.regions[order], percent=a.percent[order]) for a in view.atlases],

@@ -77,7 +77,9 @@ def make_view(kind, *, step=8.0, n=8, seed=0):
         rules=[
             Rule("maxT", "height", "height", np.abs(values) >= cut, counts / N_SHUFFLES, N_SHUFFLES, cut),
             Rule("fdr", "false discovery rate", "FDR q", p < 0.01, p),
-            Rule("ari", "active share", "ARI", p < 0.001),
+            Rule(
+                "ari", "active share", "ARI", p < 0.001, share=np.where(p < 0.001, np.round(1 - 40 * p, 3), 0)
+            ),
         ],
         effect=effect,
         size=None if kind == "F" else Size("Hedges' g", t / 3, t / 3 - 1, t / 3 + 1),

@@ -50,9 +50,10 @@ def test_p_of_thresholds_is_read_as_it_was_written(made):
     counts = rules["maxT"].p * rules["maxT"].n_shuffles
     assert counts == pytest.approx(np.rint(counts), abs=0.01)
     assert rules["fdrBH"].n_shuffles is None
-    assert rules["bonferroni"].p is None
     two_sided = results.read_map(contrast.maps["p"]).values[view.geometry.mask]
     assert rules["uncorrected"].p == pytest.approx(two_sided / 2)
+    assert rules["bonferroni"].n_shuffles is None
+    assert rules["bonferroni"].p == pytest.approx(np.minimum(len(two_sided) * two_sided, 1), rel=1e-4)
 
 
 def test_effects_of_subjects_are_their_maps(made):

@@ -16,7 +16,8 @@ def make_section(shown: Shown, book: FigureBook) -> Section:
     for threshold in contrast.thresholds:
         named = {
             "map of what survives": threshold.surviving,
-            "corrected p as -log10": threshold.p_map,
+            "q" if "_stat-q_" in (threshold.p_map or "") else "corrected p as -log10": threshold.p_map,
+            "share of active voxels in the cluster": threshold.share_map,
             "clusters": threshold.clusters,
             "peaks": threshold.peaks,
             "labels of clusters": threshold.labels,
