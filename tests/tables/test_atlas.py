@@ -50,6 +50,25 @@ def test_probabilistic_atlas_gives_percentages(position, side):
     assert int(shares[side]) in slab[voxel]
 
 
+def test_percentage_of_a_position_is_that_of_its_most_probable_region():
+    (atlas,) = read_atlases(["harvard_oxford"])
+    places = np.random.default_rng(0).uniform((-75, -110, -70), (75, 80, 90), (500, 3))
+    regions, labels = atlas.regions_at(places), atlas.label_peaks(places)
+    first = [label.split("; ")[0].split("% ") for label in labels]
+    expected = [int(percent) if name else 0 for percent, *name in first]
+    found = atlas.percent_at(places)
+    named = np.array([bool(name) for _, *name in first])
+    assert 100 < named.sum() < 500
+    assert found[named].tolist() == [n for n in expected if n]
+    assert [atlas.names[r] for r in regions[named]] == [name for _, *rest in first for name in rest]
+    assert np.all(found[regions < 0] == 0)
+
+
+def test_an_atlas_of_one_region_a_position_has_no_percentages(own_atlas):
+    (atlas,) = read_atlases([own_atlas])
+    assert atlas.percent_at(np.zeros((1, 3))) is None
+
+
 def test_a_position_outside_the_atlas_has_no_label():
     atlases = read_atlases(["aal", "harvard_oxford"])
     assert [atlas.label_near_peaks([OUTSIDE]) for atlas in atlases] == [["no_label"]] * 2
