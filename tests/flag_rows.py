@@ -69,11 +69,11 @@ SIZES = ("d", "g", "gLow", "gHigh", "partialrsquare")
 FITTED = ("effect", "variance", "t", "z", *SIZES, "influence", "mask *")
 VOXELWISE = ("effect", "variance", "t", "z", "p", *SIZES)
 FOUND = ("cut max*", "found max*", "found strongest")
-SHUFFLED = ("logp *", "nullmax", "q fdrPermutation", *FOUND)
+SHUFFLED = ("logp max*", "logp permUnc", "nullmax", "q fdrPermutation", *FOUND)
 MASS = ("logp maxMass", "cut maxMass", "found maxMass", "mass", "nullmax")
 SIZE = ("logp maxSize", "cut maxSize", "found maxSize", "size", "nullmax")
 TFCE = ("logp maxTFCE", "cut maxTFCE", "found maxTFCE", "found strongest", "tfce", "nullmax")
-CLUSTERS = (*MASS, *SIZE, "cut ari", "cut rftSize")
+CLUSTERS = (*MASS, *SIZE, "cut ari", "tdp ari", "cut rftSize", "logp rftSize")
 NO_CLUSTERS = tuple("-" + kind for kind in (*MASS, *SIZE, *TFCE) if not kind.startswith(("found", "null")))
 
 GROUP_ROWS = [
@@ -92,7 +92,7 @@ GROUP_ROWS = [
         "--conjunction",
         ["both=A,B"],
         ONE_SAMPLE,
-        only=("+p", "+z", "+q fdr*", "+cut *", "found *", "+discoveries"),
+        only=("+p", "+z", "+q fdr*", "+logp *", "+tdp ari", "+cut *", "found *", "+discoveries"),
     ),
     # Influence is that on the least-squares fit, whatever the estimator and the variances.
     Row("--group-estimator", ["reml"], ONE | ONE_SAMPLE, kept=(*DESIGN, "mask *", "influence")),
@@ -103,7 +103,7 @@ GROUP_ROWS = [
     Row("--resample", [], SHIFTED, needed=True, only=("+*", "found *")),
     Row("--roi", ["{maps}/code/halves.nii.gz"], only=("+regions halves",)),
     # The adaptive rate takes the number of true null hypotheses from what it rejects at alpha.
-    Row("--alpha", ["0.2"], only=("cut *", "found *", "discoveries", "q fdrBKY")),
+    Row("--alpha", ["0.2"], only=("cut *", "found *", "discoveries", "q fdrBKY", "tdp ari")),
     # z keeps the sign of the effect, whatever the tail.
     Row("--tail", ["positive"], kept=(*DESIGN, *FITTED)),
     Row("--tail", ["negative"], kept=(*DESIGN, *FITTED)),
