@@ -21,7 +21,9 @@ class Statistic:
         "t", "z" or "F".
     values : ndarray, shape (n_points,)
     dof : tuple of float or None
-        One number, of F two; None where they differ between voxels.
+        One number, of F two, without the last where that differs between voxels; None where not known.
+    dof_map : ndarray, shape (n_points,), or None
+        The last, where it differs between voxels.
     signed : bool
         Whether values below zero have a meaning; F has one colour.
     tail : {"two", "positive", "negative"}
@@ -40,6 +42,7 @@ class Statistic:
     tail: str = "two"
     curve: Matrix | None = None
     null_max: Numbers | None = None
+    dof_map: Map | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,12 +61,12 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Size:
-    """A standardised effect with the limits of its interval; ``name`` as ``Hedges' g``."""
+    """A standardised effect with the limits of its interval where it has one; ``name`` as ``Hedges' g``."""
 
     name: str
     values: Map
-    low: Map
-    high: Map
+    low: Map | None = None
+    high: Map | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from bidsapp.records.arrays import Labels, Map, Maps
 from bidsapp.records.documents import Document
 
 # Printed digits: a statistic in thousandths, p in ten thousandths below .001 and thousandths above.
-STATISTIC_STEP, SIZE_STEP, P_STEPS = 0.001, 0.01, 10_000
+STATISTIC_STEP, SIZE_STEP, DOF_STEP, P_STEPS = 0.001, 0.01, 0.1, 10_000
 # A share of shuffles may be this far from a whole count, from its storage as -log10 in float32.
 COUNT_TOLERANCE = 0.1
 # Where p has four digits: what has three, .001 or more.

@@ -16,6 +16,7 @@ from bidsapp.report.drawing.glass import upright
 from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
 from bidsapp.report.linked.cortex import voxels_of_vertices
 from bidsapp.report.linked.pack import (
+    DOF_STEP,
     SIZE_STEP,
     STATISTIC_STEP,
     Parts,
@@ -108,6 +109,9 @@ def _statistic(statistic: Statistic, order: Labels, parts: Parts) -> Document:
     return {
         "name": statistic.name,
         "dof": statistic.dof,
+        "dofs": None
+        if statistic.dof_map is None
+        else parts.add(code_steps(statistic.dof_map[order], DOF_STEP), DOF_STEP),
         "signed": statistic.signed,
         "tail": statistic.tail,
         "map": parts.add(code_statistic(statistic.values[order]), STATISTIC_STEP),
@@ -154,7 +158,9 @@ def _effect(effect: Effect, order: Labels, parts: Parts) -> Document:
 def _size(size: Size, order: Labels, parts: Parts) -> Document:
     maps = {"values": size.values, "low": size.low, "high": size.high}
     return {"name": size.name} | {
-        key: parts.add(code_steps(values[order], SIZE_STEP), SIZE_STEP) for key, values in maps.items()
+        key: parts.add(code_steps(values[order], SIZE_STEP), SIZE_STEP)
+        for key, values in maps.items()
+        if values is not None
     }
 
 

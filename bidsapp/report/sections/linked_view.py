@@ -102,16 +102,19 @@ class _Reader:
         ]
         null = next((null for null in contrast.nulls or () if null.statistic in of_map), None)
         known = null is not None and self.results.has(null.table)
+        varying = None if dof or name == "z" else self.maps("dof")
+        first = contrast.dof[:-1] if isinstance(contrast.dof, list) else []
         return Statistic(
             name,
             values,
-            dof if name != "z" else None,
+            tuple(n for n in first if n is not None) if varying else dof if name != "z" else None,
             signed=name != "F",
             tail=tail,
             curve=make_curve(name, dof, top, two_sided=tail == "two"),
             null_max=self.results.read_table(null.table)[null.column].to_numpy(float)
             if known and null
             else None,
+            dof_map=varying[0] if varying else None,
         )
 
     def rule(self, threshold: ThresholdRecord, volume: Volume, statistic: str) -> Rule:
@@ -158,9 +161,12 @@ class _Reader:
         return Effect(name, self.contrast.units or "", found[0], errors, quantile)
 
     def size(self) -> Size | None:
-        """Return the standardised effect."""
+        """Return the standardised effect, of F the share of variance that it explains."""
         found = self.maps("g", "gLow", "gHigh")
-        return Size("Hedges\u2019 g", *found) if found else None
+        if found:
+            return Size("Hedges\u2019 g", *found)
+        share = self.maps("partialrsquare") if self.contrast.test == "F" else None
+        return Size("partial R\u00b2", *share) if share else None
 
     def subjects(self) -> Subjects | None:
         """Return the effect of every input, None where their maps are not there or lie on another grid."""

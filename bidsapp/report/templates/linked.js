@@ -221,12 +221,12 @@
     async readRest(data) {
       const refs = ["digits", "values", "low", "high"].map((key) => data.effect?.[key]).concat(["values", "low", "high"].map((key) => data.size?.[key]));
       if (data.vertices) cortex ??= readCortex();
-      const [surface, vertices, ps, maps, labels] = await Promise.all([
-        data.vertices && cortex, read(data.vertices),
+      const [surface, vertices, dofs, ps, maps, labels] = await Promise.all([
+        data.vertices && cortex, read(data.vertices), read(data.statistic.dofs),
         Promise.all(data.rules.map((rule) => read(rule.p ?? rule.share))), Promise.all(refs.map(read)),
         Promise.all(data.atlases.map((atlas) => Promise.all([read(atlas.regions), read(atlas.percent)]))),
       ]);
-      return { cortex: surface, vertices, ps, maps, labels };
+      return { cortex: surface, vertices, dofs, ps, maps, labels };
     }
 
     // Another map of the same contrast, at the same place and with the same choices.
@@ -612,16 +612,16 @@
 
     measures(point) {
       const { statistic, effect, size } = this.data, sizes = this.maps.slice(4), value = this.value(point);
-      const sign = !this.signed ? "" : value < 0 ? "negative" : "positive", dof = statistic.dof ? `(${statistic.dof.map((d) => fixed(d, d % 1 ? 1 : 0)).join(", ")})` : "";
+      const sign = !this.signed ? "" : value < 0 ? "negative" : "positive", dof = (statistic.dof ?? []).concat(this.dofs ? valueOf(this.dofs, statistic.dofs, point) : []).map((d) => fixed(d, Number.isInteger(d) ? 0 : 1));
       const row = (name, words, soft) => `<tr><th scope="row">${esc(name)}</th><td>${words}${soft ? ` <span class="soft">[${soft}]</span>` : ""}</td></tr>`;
-      let rows = row(statistic.name + dof, `<b class="${sign}">${fixed(value, 2)}</b>`);
+      let rows = row(statistic.name + (dof.length ? `(${dof.join(", ")})` : ""), `<b class="${sign}">${fixed(value, 2)}</b>`);
       if (effect) {
         const { y, low, high, digits } = this.estimate(point);
         rows += row(`${effect.name}${effect.unit ? `, ${effect.unit}` : ""}`, `<b>${fixed(y, digits)}</b>`, low <= high ? `${fixed(low, digits)}, ${fixed(high, digits)}` : "");
       }
       if (size) {
-        const [middle, low, high] = ["values", "low", "high"].map((key, k) => fixed(valueOf(sizes[k], size[key], point), 2));
-        rows += row(size.name, middle, `${low}, ${high}`);
+        const [middle, low, high] = ["values", "low", "high"].map((key, k) => size[key] && fixed(valueOf(sizes[k], size[key], point), 2));
+        rows += row(size.name, middle, size.low && `${low}, ${high}`);
       }
       return rows;
     }

@@ -94,6 +94,15 @@ def test_p_of_every_voxel_on_the_way_is_the_stored_one(pages):
         assert number(t) == pytest.approx(view.statistic.values[k], abs=0.0056)
 
 
+def test_f_has_both_degrees_of_freedom_and_partial_r2(pages):
+    view, page = make_view("F"), pages("F").page
+    enter(page, ".at-x", "change", " ".join(map(str, POSITION)))
+    point = int(np.argmin(np.square(view.geometry.coordinates() - POSITION).sum(axis=1)))
+    rows = [row.text_content() for row in page.locator(".measures tr").all()]
+    dof, value = view.statistic.dof_map[point], view.statistic.values[point]
+    assert rows == [f"F(2, {dof:.1f}){value:.2f}", f"partial R²{view.size.values[point]:.2f}"]
+
+
 def test_groups_differ_in_shape_and_the_difference_starts_at_its_group(pages):
     page = pages("strip").page
     enter(page, ".at-x", "change", " ".join(map(str, POSITION)))

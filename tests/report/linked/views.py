@@ -66,10 +66,11 @@ def make_view(kind, *, step=8.0, n=8, seed=0):
         statistic=Statistic(
             "F" if kind == "F" else "t",
             values,
-            (2.0, rows - 1.0) if kind == "F" else (rows - 1.0,),
+            (2.0,) if kind == "F" else (rows - 1.0,),
             signed=kind != "F",
             curve=curve,
             null_max=rng.gumbel(3, 0.5, N_SHUFFLES),
+            dof_map=rng.uniform(10, 20, len(t)) if kind == "F" else None,
         ),
         limit=20.0 if kind == "F" else 8.0,
         position=POSITION,
@@ -82,7 +83,9 @@ def make_view(kind, *, step=8.0, n=8, seed=0):
             ),
         ],
         effect=effect,
-        size=None if kind == "F" else Size("Hedges' g", t / 3, t / 3 - 1, t / 3 + 1),
+        size=Size("partial R²", values / (values + 40))
+        if kind == "F"
+        else Size("Hedges' g", t / 3, t / 3 - 1, t / 3 + 1),
         atlases=[Atlas("Halves", ("Left_half", "Right_half"), (positions[:, 0] > 0).astype(int), 50 + 0 * t)],
         subjects=subjects,
     )
