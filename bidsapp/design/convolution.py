@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bidsapp.design.responses import MIN_ONSET, convolve_events
+from bidsapp.design.responses import MIN_ONSET, convolve_events, respond_to_event
 from bidsapp.design.transformers.variables import Namespace, Variable
 from bidsapp.records.arrays import Numbers
+from bidsapp.records.plan import Response
 
 
 def convolve_variable(
@@ -21,9 +22,15 @@ def convolve_variable(
     delays : tuple of int
         For "fir", in volumes.
     """
-    values = convolve_events(_events(variable, namespace), model, delays, namespace.volume_times)
+    events, times = _events(variable, namespace), namespace.volume_times
+    values, mixing = convolve_events(events, model, delays, times)
     names = response_names(name, model, delays)
-    return {key: Variable(key, column) for key, column in zip(names, values.T, strict=True)}
+    made = {key: Variable(key, column) for key, column in zip(names, values.T, strict=True)}
+    duration = float(np.median(events[1])) if len(events[1]) else 0.0
+    step = float(np.min(np.diff(times)))
+    seconds, shapes = respond_to_event(model, delays, step, duration, mixing)
+    namespace.responses[name] = Response(name, tuple(names), duration, seconds, shapes), made
+    return made
 
 
 def response_names(name: str, model: str, delays: Sequence[int] = ()) -> list[str]:

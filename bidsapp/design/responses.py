@@ -21,6 +21,8 @@ KERNEL_SECONDS = 32.0
 # Steps of the finite differences that stand for derivatives: seconds, and of the dispersion.
 TIME_STEP = 0.1
 DISPERSION_STEP = 0.01
+# A drawn response has about so many seconds between its points.
+DRAWN_STEP = 0.5
 
 
 class Shape(NamedTuple):
@@ -69,8 +71,10 @@ def sample_events(
 
 def convolve_events(
     events: tuple[Numbers, Numbers, Numbers], model: str, delays: Sequence[int], frame_times: Numbers
-) -> Matrix:
-    """Return the convolved columns of events, shape (n_volumes, n_columns).
+) -> tuple[Matrix, Matrix]:
+    """Return the convolved columns of events, and what makes them of the columns of the kernels.
+
+    Shapes (n_volumes, n_columns) and (n_columns, n_columns).
 
     Parameters
     ----------
@@ -84,10 +88,40 @@ def convolve_events(
     boxcar, grid = sample_events(*events, frame_times)
     if model == "fir":
         columns = [_fir_column(boxcar, grid, delay, frame_times) for delay in delays]
-        return np.column_stack(columns)
+        return np.column_stack(columns), np.eye(len(columns))
     kernels = make_kernels(model, float(np.min(np.diff(frame_times))))
     fine = [np.convolve(boxcar, kernel)[: len(grid)] for kernel in kernels]
     return _orthogonalize(np.column_stack([np.interp(frame_times, grid, values) for values in fine]))
+
+
+def respond_to_event(
+    model: str, delays: Sequence[int], repetition_time: float, duration: float, mixing: Matrix
+) -> tuple[Numbers, Matrix]:
+    """Return what the columns of ``convolve_events`` say of the response to one event.
+
+    Parameters
+    ----------
+    model, delays
+        As there; a column of "fir" is the response at its delay.
+    repetition_time, duration : float
+        In seconds; of the event.
+    mixing : ndarray, shape (n_columns, n_columns)
+        As from there.
+
+    Returns
+    -------
+    seconds : ndarray, shape (n_times,)
+        After the onset.
+    shapes : ndarray, shape (n_times, n_columns)
+        Times the parameters of the columns they add up to the response.
+    """
+    if model == "fir":
+        return np.asarray(delays, float) * repetition_time, mixing
+    step = repetition_time / OVERSAMPLING
+    event = np.ones(max(round(duration / step), 1))
+    fine = np.column_stack([np.convolve(event, kernel) for kernel in make_kernels(model, repetition_time)])
+    every = max(round(DRAWN_STEP / step), 1)
+    return np.arange(len(fine))[::every] * step, fine[::every] @ mixing
 
 
 @lru_cache
@@ -132,10 +166,12 @@ def _fir_column(boxcar: Numbers, grid: Numbers, delay: int, frame_times: Numbers
     return np.interp(frame_times, grid[: 1 - OVERSAMPLING], fine[OVERSAMPLING - 1 :])
 
 
-def _orthogonalize(columns: Matrix) -> Matrix:
-    """Take from each column what those before it explain."""
-    columns = columns.copy()
+def _orthogonalize(columns: Matrix) -> tuple[Matrix, Matrix]:
+    """Take from each column what those before it explain; return what is left, and columns -> these."""
+    columns, mixing = columns.copy(), np.eye(columns.shape[1])
     for index in range(1, columns.shape[1]):
         before = columns[:, :index]
-        columns[:, index] -= columns[:, index] @ before @ np.linalg.pinv(before)
-    return columns
+        inverse = np.linalg.pinv(before)
+        mixing[:, index] -= mixing[:, :index] @ (inverse @ columns[:, index])
+        columns[:, index] -= columns[:, index] @ before @ inverse
+    return columns, mixing

@@ -1,7 +1,7 @@
 """The design of one run: events and confounds to columns at the volumes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from bidsapp.model.wildcards import is_wildcard, match_names
 from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import Design
 from bidsapp.records.model import INTERCEPT, Node
+from bidsapp.records.plan import Response
 
 # fMRIPrep writes these columns only for runs with such volumes: that there are none is no news.
 ONLY_WHERE_NEEDED = ("non_steady_state_outlier", "nonsteadystateoutlier", "motion_outlier")
@@ -37,6 +38,8 @@ class RunDesign:
         Names that the model asks for and this run does not have, and where the model asks.
     notes : tuple of str
     filtered : tuple of Filtered
+    responses : tuple of Response
+        Of conditions with several columns.
     """
 
     design: Design
@@ -48,6 +51,7 @@ class RunDesign:
     recorded: tuple[str, ...] = ()
     filtered: tuple[Filtered, ...] = ()
     taken: tuple[str, ...] = ()
+    responses: tuple[Response, ...] = ()
 
 
 def find_confounds(node: Node, available: Sequence[str]) -> list[str]:
@@ -127,7 +131,19 @@ def make_run_design(
         notes=tuple(dict.fromkeys(namespace.notes)),
         recorded=tuple(name for name in named if name in from_recordings),
         filtered=tuple(namespace.filtered),
+        responses=_responses(namespace, columns),
     )
+
+
+def _responses(namespace: Namespace, columns: Collection[str]) -> tuple[Response, ...]:
+    """Return the responses that several columns of the design make up as they were convolved."""
+    found = []
+    for response, made in namespace.responses.values():
+        kept = [name for name in made if name in columns and namespace.variables.get(name) is made[name]]
+        if len(kept) > 1:
+            places = [response.columns.index(name) for name in kept]
+            found.append(replace(response, columns=tuple(kept), shapes=response.shapes[:, places]))
+    return tuple(found)
 
 
 def _add_events(namespace: Namespace, events: pd.DataFrame | None) -> None:

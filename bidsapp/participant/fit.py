@@ -20,6 +20,7 @@ from bidsapp.outputs.images import write_mask
 from bidsapp.outputs.saved.participant import EstimateRecord, LeftOutRecord, RunRecord
 from bidsapp.outputs.tables import write_contrasts, write_design
 from bidsapp.participant.noise_record import caution_of_noise, describe_noise, noise_fields, review_noise
+from bidsapp.participant.responses import RunCurves, keep_curves
 from bidsapp.participant.series import fit_series, open_blocks, write_residuals
 from bidsapp.records.arrays import Matrix
 from bidsapp.records.documents import Document
@@ -38,13 +39,14 @@ UNITS = {"percent": "% signal change", "none": "image units"}
 
 @dataclass(frozen=True)
 class Fitted:
-    """An estimate with its key, geometry, record, and what it was made from."""
+    """An estimate with its key, geometry, record, what it was made from, and the curves of its run."""
 
     key: EstimateKey
     geometry: Geometry
     estimate: Estimate | JointEstimate
     record: EstimateRecord
     parts: tuple[Part, ...] = ()
+    curves: RunCurves | None = None
 
 
 def fit_run(
@@ -91,12 +93,15 @@ def fit_run(
         "warnings": warnings_of(fit),
     }
 
+    curves = keep_curves(fit, model, geometry)
+
     def write(item: tuple[Contrast, Estimate | JointEstimate]) -> Fitted:
         contrast, estimate = item
         key = EstimateKey(fit.node, "run", contrast.name, tuple(fit.entities.items()))
         record = describe_estimate(key, estimate, asked=fit.asked.get(contrast.name), **details)
         more = noise_fields(noise, estimate)
-        return write_fitted(Fitted(key, geometry, estimate, record), options, output_dir, more)
+        entry = Fitted(key, geometry, estimate, record, curves=curves)
+        return write_fitted(entry, options, output_dir, more)
 
     fitted = map_in_threads(write, made, n_threads)
     if not options.derivative_boost:  # boosted effects are no weighted sums

@@ -22,8 +22,9 @@ from bidsapp.outputs.earlier import (
 )
 from bidsapp.outputs.files import remove_unfinished, write_text
 from bidsapp.outputs.saved.files import write_record
-from bidsapp.outputs.saved.participant import RunRecord, SubjectRecord
+from bidsapp.outputs.saved.participant import ResponseRecord, RunRecord, SubjectRecord
 from bidsapp.participant.fit import Fitted, combine_fits, fit_run
+from bidsapp.participant.responses import describe_responses
 from bidsapp.plan.memory import Shares, forecast_gb, peak_gb
 from bidsapp.records.documents import Document
 from bidsapp.records.plan import CombineFit, RunFit, SubjectPlan
@@ -114,7 +115,7 @@ def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Excepti
     before = take_record(path, top)
     forecast = forecast_gb(subject, job.options, job.shares.runs, job.shares.threads)
     with Stopwatch() as watch, threadpool_limits(1):
-        runs, fitted, failures, crashes = run_subject(subject, job)
+        runs, fitted, responses, failures, crashes = run_subject(subject, job)
     made = [record for _, record, _ in runs if record is not None]
     notes = [note for *_, own in runs for note in own]
     message = " ".join(failures) or None
@@ -125,6 +126,7 @@ def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Excepti
         message=message,
         runs=tuple(made),
         estimates=tuple(entry.record for entry in fitted),
+        responses=responses,
         warnings=(*subject.notes, *notes),
         cautions=tuple(find_cautions(notes)),
     )
@@ -167,7 +169,7 @@ def needs_report(subject: str, output_dir: Path) -> bool:
 
 def run_subject(
     subject: SubjectPlan, job: Job
-) -> tuple[list[AttemptedRun], list[Fitted], list[str], list[Exception]]:
+) -> tuple[list[AttemptedRun], list[Fitted], tuple[ResponseRecord, ...], list[str], list[Exception]]:
     """Fit the runs of a subject and combine them.
 
     Returns
@@ -175,6 +177,7 @@ def run_subject(
     runs : list of AttemptedRun
     fitted : list of Fitted
         All estimates, those of the runs first.
+    responses : tuple of ResponseRecord
     failures : list of str
         A run or combination that fails is named here; the others go on.
     crashes : list of Exception
@@ -205,9 +208,14 @@ def run_subject(
     for _, fits in groupby(subject.combinations, key=lambda combination: combination.node):
         made = map_in_threads(combine, list(fits), shares.runs * shares.threads)
         fitted += [entry for entries in made for entry in entries]
+    nothing: tuple[ResponseRecord, ...] = ()
+    method = options.fixed_effects
+    responses = attempt(
+        "the responses of the conditions", lambda: describe_responses(fitted, method), nothing
+    )
     words = [in_words(e) if isinstance(e, AppError) else f"{label}: {in_words(e)}" for label, e in errors]
     crashes = [error for _, error in errors if not isinstance(error, AppError)]
-    return results, fitted, [*subject.problems, *dict.fromkeys(words)], crashes
+    return results, fitted, responses, [*subject.problems, *dict.fromkeys(words)], crashes
 
 
 def fingerprint_of(subject: SubjectPlan, models: Iterable[str], options: RunOptions) -> str:

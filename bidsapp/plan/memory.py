@@ -126,6 +126,9 @@ def _fit_bytes(fit: RunFit, options: RunOptions, n_threads: int) -> tuple[int, i
     # Degrees of freedom have a map where each voxel has its own.
     with_dof = int(NOISE_MODELS[options.noise_model].is_corrected)
     kept = n_voxels * DOUBLE * sum(n + n * n + with_dof for n in rows)
+    # Of conditions with several columns their effects, and what the variance at a voxel needs.
+    n_columns = sum(len(response.columns) for response in fit.responses)
+    kept += n_voxels * (SINGLE * n_columns + bool(n_columns) * DOUBLE * (2 + n_lags))
     # The first component of a region needs the whole series, once as it is and once put together.
     held = 2 * n_voxels * len(fit.design.matrix) * SINGLE if fit.aggregate == "pca" else 0
     writing = n_threads * (n_voxels * DOUBLE * ESTIMATE_MAPS + VOLUME_COPIES * grid * SINGLE)

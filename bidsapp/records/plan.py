@@ -7,10 +7,34 @@ from typing import Literal
 
 import numpy as np
 
-from bidsapp.records.arrays import Mask, Matrix
+from bidsapp.records.arrays import Mask, Matrix, Numbers
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Design, EstimateFile, EstimateKey, Run
 from bidsapp.records.model import Model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Response:
+    """What the columns of a condition say of the response to one event.
+
+    Attributes
+    ----------
+    name : str
+        Of the variable that was convolved.
+    columns : tuple of str
+    duration : float
+        Of the event in seconds, the median of the condition's.
+    seconds : ndarray, shape (n_times,)
+        After its onset.
+    shapes : ndarray, shape (n_times, n_columns)
+        Times the parameters of the columns they add up to the response.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    duration: float
+    seconds: Numbers
+    shapes: Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +67,8 @@ class RunFit:
         The t contrasts as the model writes them: name -> condition -> weight.
     aggregate : {"none", "mean", "pca"}
         How the voxels of each region of the mask become one series.
+    responses : tuple of Response
+        Of conditions with several columns; of runs that are fitted together none.
     """
 
     node: str
@@ -61,6 +87,7 @@ class RunFit:
     made_with: Document = field(default_factory=dict)
     asked: dict[str, dict[str, float]] = field(default_factory=dict)
     aggregate: str = "none"
+    responses: tuple[Response, ...] = ()
 
     @property
     def level(self) -> str:

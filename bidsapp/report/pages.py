@@ -39,6 +39,7 @@ from bidsapp.report.sections import (
     methods,
     overview,
     subject_contrasts,
+    subject_responses,
     subject_runs,
     subject_summary,
 )
@@ -60,6 +61,7 @@ from bidsapp.report.sections.group_design import group_node
 SUBJECT_SECTIONS = (
     subject_summary.make_section,
     subject_contrasts.make_sections,
+    subject_responses.make_section,
     subject_runs.make_sections,
     methods.make_section,
     about.make_section,

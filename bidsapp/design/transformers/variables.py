@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from bidsapp.errors import ModelError
 from bidsapp.model.wildcards import is_wildcard, match_names
 from bidsapp.records.arrays import Labels, Mask, Numbers
+from bidsapp.records.plan import Response
 
 # No model needs more; transformations that copy or split everything would go on doubling them.
 MAX_VARIABLES = 5000
@@ -128,6 +129,8 @@ class Namespace:
     filtered : list of Filtered
     removed : set of str
         What was renamed or deleted: no level is made under such a name again.
+    responses : dict of str to (Response, dict of str to Variable)
+        What was convolved: what its columns say of the response, and the columns as they were made.
     """
 
     variables: dict[str, Variable]
@@ -139,6 +142,7 @@ class Namespace:
     rows: tuple[str, ...] = ()
     filtered: list[Filtered] = field(default_factory=list)
     removed: set[str] = field(default_factory=set)
+    responses: dict[str, tuple[Response, dict[str, Variable]]] = field(default_factory=dict)
 
     @property
     def volume_times(self) -> Numbers:

@@ -177,6 +177,58 @@ class NoiseRecord:
 
 
 @saved
+class ResponseRecord:
+    """The response to one event of a condition with several columns, at a voxel.
+
+    Attributes
+    ----------
+    condition
+        As in the design.
+    node
+        The node of the estimate whose strongest voxel it is.
+    entities
+        Those of the estimate.
+    contrast
+        Its contrast.
+    position
+        Of the voxel, in mm.
+    z
+        Of the contrast there.
+    units
+        Of the response, as of the estimate.
+    duration
+        Of the event in seconds: the median of the condition's.
+    delays
+        Whether each point is a column (FIR); else the response is a sum of shapes.
+    seconds
+        After the onset.
+    effect
+        At the ``seconds``, combined over runs by fixed effects.
+    low
+        Lower limit of the 95 % interval of each.
+    high
+        Upper limit.
+    runs
+        Label of the run -> the effect in it.
+    """
+
+    condition: str
+    node: str
+    entities: dict[str, str]
+    contrast: str
+    position: tuple[float, ...]
+    z: Number
+    units: str | None = None
+    duration: float
+    delays: bool
+    seconds: tuple[float, ...]
+    effect: tuple[Number, ...]
+    low: tuple[Number, ...]
+    high: tuple[Number, ...]
+    runs: dict[str, tuple[Number, ...]]
+
+
+@saved
 class RunRecord:
     """A run as it was fitted.
 
@@ -348,6 +400,8 @@ class SubjectRecord(Record):
         The runs fitted.
     estimates
         All estimates, in the order made.
+    responses
+        Of conditions with several columns (basis sets, FIR), each at one voxel.
     warnings
         Sentences.
     cautions
@@ -361,6 +415,7 @@ class SubjectRecord(Record):
     message: Maybe[str] = None
     runs: tuple[RunRecord, ...]
     estimates: tuple[EstimateRecord, ...]
+    responses: tuple[ResponseRecord, ...] = ()
     warnings: tuple[str, ...]
     cautions: tuple[str, ...] = ()
     written: dict[str, int] | None = None

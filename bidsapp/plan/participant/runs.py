@@ -213,6 +213,7 @@ def make_run_fit(node: Node, prepared: Prepared, columns: Sequence[str], missing
         high_pass_hz=node.options.high_pass_hz,
         aggregate=node.options.aggregate,
         asked={rule.name: _asked(rule) for rule in rules},
+        responses=first.responses if len(prepared.made) == 1 else (),
         notes=tuple(dict.fromkeys(note for made in prepared.made for note in made.notes)),
     )
 

@@ -100,6 +100,50 @@ def draw_against_expected(
     return svg.Figure("".join(parts), NARROW, frame.height, alt, {})
 
 
+def draw_response(
+    seconds: Numbers, limits: Matrix, runs: Sequence[Numbers], *, unit: str, points: bool, alt: str
+) -> svg.Figure:
+    """Return a response over time with its interval.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape (n_times,)
+    limits : ndarray, shape (3, n_times)
+        Lower limit, response, upper limit.
+    runs : sequence of ndarray, shape (n_times,)
+        The same response in each run, as thin lines; one run is the response itself.
+    unit, alt : str
+    points : bool
+        Whether each time was estimated by itself: bars in the place of a band.
+    """
+    everything = np.concatenate([[0.0], limits.ravel(), *runs])
+    everything = everything[np.isfinite(everything)]
+    span = float(everything.min()), float(everything.max()) or 1.0
+    frame = Frame((min(seconds[0], 0.0), seconds[-1]), span, 190.0, NARROW, NARROW_MARGINS)
+    across = [frame.x(time) for time in seconds]
+    low, middle, high = ([frame.y(value) for value in row] for row in limits)
+    look: dict[str, svg.Value] = {"stroke": SERIES[0], "stroke_width": 1.8}
+    parts = [svg.line(LEFT, frame.y(0), frame.end, frame.y(0), stroke=svg.INK, stroke_width=0.6)]
+    if points:
+        parts += [svg.line(x, a, x, b, **look) for x, a, b in zip(across, low, high, strict=True)]
+        parts += [
+            svg.tag("circle", cx=x, cy=y, r=2.6, fill=SERIES[0]) for x, y in zip(across, middle, strict=True)
+        ]
+        look["stroke_width"] = 0.9
+    else:
+        edges = svg.polyline(
+            across + across[::-1], high + low[::-1], stroke="none", fill=SERIES[0], opacity=0.22
+        )
+        parts.append(edges)
+    if len(runs) > 1:
+        thin: dict[str, svg.Value] = {"stroke": svg.FAINT, "stroke_width": 0.7}
+        parts += [svg.polyline(across, map(frame.y, run), **thin) for run in runs]
+    parts.append(svg.polyline(across, middle, **look))
+    return svg.Figure(
+        "".join([*parts, *frame.axes("time after onset (s)", unit)]), NARROW, frame.height, alt, {}
+    )
+
+
 def draw_carpet(
     places: Numbers, matrix: Matrix, columns: Sequence[str], *, axis: str, alt: str, room: float = RIGHT
 ) -> svg.Figure:

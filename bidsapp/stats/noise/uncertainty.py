@@ -23,7 +23,7 @@ where X'G(a)X is exactly quadratic: nothing but the adaptation of the other regr
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,11 @@ class Uncertainty:
     offset: Matrix
     offset_slopes: Matrices
     share: float | Map = 1.0
+
+    def at(self, voxels: Labels) -> "Uncertainty":
+        """Return the same of some voxels; a voxel may be there several times."""
+        share = self.share[voxels] if isinstance(self.share, np.ndarray) else self.share
+        return replace(self, bins=self.bins[voxels], partials=self.partials[voxels], share=share)
 
 
 def assess_noise(

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix
+from bidsapp.records.arrays import Labels, Map, Maps, Matrices, Matrix, Numbers
 from bidsapp.records.maps import Contrast, Estimate, JointEstimate
 from bidsapp.stats.linear import reduce_rows
 from bidsapp.stats.noise import whitening
@@ -76,6 +76,23 @@ class FittedRun:
         """Return what ``make_residuals`` needs for the series of some voxels."""
         unit, shift = self.unit[:, voxels], self.shift[:, voxels]
         return replace(self, parameters=self.parameters[voxels], unit=unit, shift=shift)
+
+    def without_parameters(self) -> "FittedRun":
+        """Return what ``assess_variance`` needs, to be kept."""
+        none, rows = np.zeros(0), np.zeros((0, 0))
+        parameters = np.zeros((len(self.parameters), 0))
+        return replace(
+            self, parameters=parameters, r_square=none, mean=none, tsnr=none, unit=rows, shift=rows
+        )
+
+    def at(self, voxels: Labels) -> "FittedRun":
+        """Return what contrasts of some voxels need; a voxel may be there several times."""
+        noise = replace(self.noise, bins=self.noise.bins[voxels])
+        if noise.likelihood is not None:
+            uncertainty = noise.likelihood.uncertainty.at(voxels)
+            noise = replace(noise, likelihood=replace(noise.likelihood, uncertainty=uncertainty))
+        parameters, sigma_square = self.parameters[voxels], self.sigma_square[voxels]
+        return replace(self, parameters=parameters, sigma_square=sigma_square, noise=noise)
 
 
 def fit_run_glm(
@@ -179,6 +196,28 @@ def assess_variance(fitted: FittedRun, rows: Matrix, directions: Maps) -> tuple[
         along = directions[:, voxels]
         variance[voxels] = np.einsum("iv,ij,jv->v", along, covariances[number], along)
     return fitted.sigma_square * variance, fitted.dof
+
+
+def estimate_curve(
+    fitted: FittedRun, columns: Labels, effects: Numbers, shapes: Matrix, voxel: int
+) -> Estimate:
+    """Return the estimates of sums of columns at a voxel, with the sums in the place of voxels.
+
+    Parameters
+    ----------
+    fitted : FittedRun
+        Its parameters are not needed.
+    columns : ndarray of int, shape (n_columns,)
+        Of the design, which can estimate each of them.
+    effects : ndarray, shape (n_columns,)
+        Of the columns at the voxel.
+    shapes : ndarray, shape (n_sums, n_columns)
+        The weights of the sums, none of all zeros.
+    voxel : int
+    """
+    there = fitted.at(np.full(len(shapes), voxel))
+    variance, dof = assess_variance(there, fitted.model.to_basis[columns], shapes.T)
+    return Estimate("", shapes @ effects, variance, dof)
 
 
 def estimate_f(fitted: FittedRun, contrast: Contrast) -> JointEstimate:
