@@ -26,7 +26,7 @@ TEST = $(VENV)/.test
 DATA = $(DEMO)/data
 OUT = $(DEMO)/out
 
-.PHONY: help demo test test-slow test-reference mutants bench docs lint lock clean
+.PHONY: help demo test test-slow test-reference mutants bench docs gallery lint lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -81,6 +81,10 @@ bench: $(TEST)
 # docs/usage.md and descriptor.json, made from the command line itself.
 docs: $(APP)
 	PYTHONPATH=. $(PY) docs/write_usage.py
+
+# docs/gallery.md and its pictures: a report of each kind of design. Needs Chromium.
+gallery: $(TEST)
+	PYTHONPATH=. $(PY) docs/write_gallery.py
 
 lint: $(TEST)
 	$(VENV)/bin/ruff format --check .
