@@ -73,18 +73,21 @@ def write_robustness(
         return None
     points = find_points(peaks.to_numpy(float), result.stack.geometry)
     own, others, missing = _lay_out(fit, fitted, index, points, options.tail)
+    # Rows of subjects that no score stands for are tested by the sandwich.
+    is_own = bool(fitted.tests) and fitted.tests[index].weights is None
+    estimator = "sandwich" if is_own else fitted.estimator
     frames = [
         peaks.assign(estimator=name, **_described(peak_fit.fit()))
-        for name, peak_fit in ((fitted.estimator, own), *others.items())
+        for name, peak_fit in ((estimator, own), *others.items())
     ]
     unit, agree, compared = _agreeing(fitted, own, index)
     frames[0] = frames[0].assign(n_agree=agree, n_compared=compared)
     frames += [
-        peaks.assign(estimator=fitted.estimator, left_out=subject, **_described(own.fit(subject)))
+        peaks.assign(estimator=estimator, left_out=subject, **_described(own.fit(subject)))
         for subject in own.labels
     ]
     sizes, words = _sizes(result, fitted, index, options)
-    table = pd.concat([*frames, pd.DataFrame({"estimator": fitted.estimator} | sizes)], ignore_index=True)
+    table = pd.concat([*frames, pd.DataFrame({"estimator": estimator} | sizes)], ignore_index=True)
     path = names.table_path(
         fit.entities, "robustness", node=fit.node, contrast=result.contrast.name, desc=threshold.name
     )

@@ -11,8 +11,8 @@ class EstimatorWords:
     ----------
     name : str
         As ``--group-estimator`` takes it.
-    words : str
-        In records, sidecars and the methods text.
+    words, short : str
+        In records, sidecars and the methods text; in a word or two, for figures.
     needs_variances : bool
         Whether it weighs inputs by their variance maps.
     needs_subjects : bool
@@ -27,6 +27,7 @@ class EstimatorWords:
 
     name: str
     words: str
+    short: str
     needs_variances: bool = False
     needs_subjects: bool = False
     allows_variance_groups: bool = False
@@ -35,29 +36,39 @@ class EstimatorWords:
 
 
 _ROWS = (
-    EstimatorWords("ols", "ordinary least squares", allows_variance_groups=True, has_sizes=True),
+    EstimatorWords("ols", "ordinary least squares", "OLS", allows_variance_groups=True, has_sizes=True),
     EstimatorWords(
         "reml",
         "mixed effects, REML, Knapp-Hartung standard errors",
+        "REML",
         needs_variances=True,
         allows_variance_groups=True,
     ),
     EstimatorWords(
         "flame1",
         "mixed effects, REML, as FSL's FLAME 1",
+        "FLAME 1",
         needs_variances=True,
         allows_variance_groups=True,
     ),
     EstimatorWords(
-        "dl", "mixed effects, DerSimonian-Laird, Knapp-Hartung standard errors", needs_variances=True
+        "dl",
+        "mixed effects, DerSimonian-Laird, Knapp-Hartung standard errors",
+        "DerSimonian-Laird",
+        needs_variances=True,
     ),
     EstimatorWords(
-        "fixed", "fixed effects (known variances)", needs_variances=True, supposes_one_variance=False
+        "fixed",
+        "fixed effects (known variances)",
+        "fixed effects",
+        needs_variances=True,
+        supposes_one_variance=False,
     ),
-    EstimatorWords("huber", "robust regression (Huber)"),
+    EstimatorWords("huber", "robust regression (Huber)", "Huber"),
     EstimatorWords(
         "sandwich",
         "least squares with a sandwich covariance (CR2, Satterthwaite)",
+        "sandwich",
         needs_subjects=True,
         supposes_one_variance=False,
     ),
