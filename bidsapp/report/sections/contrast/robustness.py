@@ -16,6 +16,8 @@ from bidsapp.report.sections.contrast.thresholds import overlaps
 from bidsapp.report.sections.group_quality import SHORT, unusual
 from bidsapp.report.sections.peak_effects import place_key
 from bidsapp.vocabulary.estimators import ESTIMATORS
+from bidsapp.vocabulary.statistics import STATISTICS
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 PLACE = ["peak_x", "peak_y", "peak_z"]
 # What the table of influence measures of the model itself; its flag says which of these are large.
@@ -245,12 +247,13 @@ def _ends(held: Held, peak: int) -> tuple[float, float]:
 def _height(shown: Shown) -> tuple[float | None, str]:
     """Return the cut-off of the statistic, of the main threshold or by voxel height, and its words."""
     for threshold in shown.contrast.thresholds:
-        is_first = threshold == shown.contrast.main
-        if threshold.cutoff is not None and threshold.scale == shown.statistic:
-            if is_first:
-                return threshold.cutoff, "the main threshold"
-            if threshold.method == "maxT":
-                return threshold.cutoff, "voxel height at the same error"
+        row = THRESHOLDS.get(threshold.method)
+        if threshold.cutoff is None or threshold.scale != shown.statistic:
+            continue
+        if threshold == shown.contrast.main:
+            return threshold.cutoff, "the main threshold"
+        if row and row.statistic and STATISTICS[row.statistic].scale is None:
+            return threshold.cutoff, f"{row.short}, {row.controls} {threshold.alpha:g}"
     return None, ""
 
 
