@@ -30,6 +30,9 @@ COLUMNS: Descriptions = {
     },
     "n_voxels": {"Description": "Number of voxels of the cluster"},
     "volume_mm3": {"Description": "Volume of the cluster", "Units": "mm^3"},
+    "centre_x": {"Description": "Centre of gravity of |statistic|, from left to right", "Units": "mm"},
+    "centre_y": {"Description": "Centre of gravity, from posterior to anterior", "Units": "mm"},
+    "centre_z": {"Description": "Centre of gravity, from inferior to superior", "Units": "mm"},
     "peak": {"Description": "Rank of the peak in its cluster, from the most extreme"},
     "peak_x": {"Description": "Position of the peak, from left to right", "Units": "mm"},
     "peak_y": {"Description": "Position of the peak, from posterior to anterior", "Units": "mm"},
@@ -114,12 +117,15 @@ def make_cluster_table(
     # One row a cluster, with the values of its highest peak.
     ids, main = np.unique(ids, return_index=True)
     sizes = np.bincount(labels)[ids]
+    weighted = local.coordinates() * np.abs(values)[:, None]
+    totals = [np.bincount(members, column)[ids] for column in (*weighted.T, np.abs(values))]
     clusters = pd.DataFrame(
         {
             "cluster_id": ids,
             "sign": signs[main],
             "n_voxels": sizes,
             "volume_mm3": np.round(sizes * geometry.voxel_volume_mm3, 3),
+            **{f"centre_{axis}": (totals[i] / totals[3]).round(3) for i, axis in enumerate("xyz")},
             **{name: values[main] for name, values in shown.items()},
         }
     )

@@ -53,6 +53,13 @@ def test_peak_of_a_negative_cluster_is_its_minimum(two_clusters):
     assert clusters[["peak_x", "peak_y", "peak_z"]].iloc[1].tolist() == [18.0, 18.0, 18.0]
 
 
+def test_centre_of_a_cluster_is_scipys_centre_of_mass_of_its_statistic(two_clusters):
+    clusters = table_of(two_clusters).clusters
+    for row, sign in zip(clusters.to_dict("records"), (1, -1), strict=True):
+        centre = 2.0 * np.array(center_of_mass(np.maximum(sign * two_clusters, 0)))
+        assert [row[f"centre_{axis}"] for axis in "xyz"] == pytest.approx(centre, abs=0.001)
+
+
 def test_touching_clusters_of_opposite_sign_stay_apart():
     volume = np.zeros((6, 6, 6))
     volume[1:3], volume[3:5] = 1.0, -1.0
