@@ -1,7 +1,7 @@
 """Make gallery.md and its pictures: PYTHONPATH=. python (this file); needs Chromium.
 
-Sixteen subjects with made-up effects in three places, at 4 mm: each design is run as its command says, and its
-page is photographed as a browser shows it.
+Sixteen subjects with made-up effects in three places, at 4 mm: each design is run as its command says,
+and its page is photographed as a browser shows it.
 """
 
 import shlex
