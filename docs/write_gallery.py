@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 N_SUBJECTS, STEP_MM, WIDTH = 16, 4, 1280
 STEM = "{subject}_task-pictures_space-MNI152NLin2009cAsym_contrast-{contrast}_stat-{stat}_statmap.nii.gz"
 # Places in mm where the conditions have an effect: how strong for faces, houses and chairs.
-PLACES = {(40, -50, -18): (1.6, 0.4, 0.8), (28, -42, -8): (0.2, 1.5, 0.4), (0, -86, 4): (1.2, 1.2, 1.2)}
+PLACES = {(40, -50, -18): (3.0, 0.6, 1.6), (28, -42, -8): (0.4, 2.8, 0.8), (0, -86, 4): (2.0, 2.0, 2.0)}
 CONDITIONS = ("faces", "houses", "chairs")
 # Title, the contrasts of the subjects that come in, the page to show, flags.
 DESIGNS = {
@@ -147,7 +147,7 @@ def smooth_noise(rng, inside):
 
 
 def photograph(browser, page, path, height=1500):
-    """Write the first screen of a page as a picture of few colours."""
+    """Write the first screen of a page as a picture."""
     opened = browser.new_page(viewport={"width": WIDTH, "height": height})
     opened.goto(page.as_uri())
     if opened.locator(".linked").count():
@@ -155,7 +155,9 @@ def photograph(browser, page, path, height=1500):
         opened.wait_for_timeout(1500)
     opened.screenshot(path=path)
     opened.close()
-    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+    picture = Image.open(path).convert("RGB")
+    # Few colours that keep the rare ones: those of the map.
+    picture.quantize(200, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the group stage writes of each contrast: maps, thresholds, tables, nulls, its part of the record."""
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ class ContrastWriter:
             units=effect_units(fit, result.contrast),
             input_units=input_units(fit),
             maps={stat: self.write_map(stat, values) for stat, values in self._maps.items()},
-            inputs=tuple(map(describe_input, fit.inputs)),
+            inputs=tuple(describe_input(entry, self._out) for entry in fit.inputs),
             main_threshold=result.main,
             nulls=None if inference is None else self.write_inference(inference),
             permutation=None if inference is None else describe_permutation(inference),
@@ -487,12 +488,18 @@ def minus_log10(p: Map) -> Map:
         return np.minimum(-np.log10(p), MAX_LOGP)
 
 
-def describe_input(entry: EstimateFile) -> InputRecord:
-    """Return the files of one input of a group model."""
-    variance = str(entry.variance) if entry.variance else None
-    subject = f"sub-{entry.key.entity('sub')}"
-    contrast = entry.key.contrast
-    return InputRecord(subject=subject, effect=str(entry.effect), variance=variance, contrast=contrast)
+def describe_input(entry: EstimateFile, output_dir: Path) -> InputRecord:
+    """Return the files of one input of a group model, relative to the output folder."""
+    effect, variance = (
+        Path(os.path.relpath(path, output_dir)).as_posix() if path else None
+        for path in (entry.effect, entry.variance)
+    )
+    return InputRecord(
+        subject=f"sub-{entry.key.entity('sub')}",
+        effect=str(effect),
+        variance=variance,
+        contrast=entry.key.contrast,
+    )
 
 
 def _common_dof(estimate: GroupEstimate) -> float | list[float | None] | None:

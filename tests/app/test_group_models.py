@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -488,6 +489,16 @@ def test_voxels_without_a_statistic_have_no_p_by_shuffling(tmp_path, rng, words)
     # A group has no variance about its own mean, Huber's M none where most are fitted perfectly.
     assert unknown[1, 1, 1] == (words[0] == "two-sample" or "huber" in words)
     np.testing.assert_array_equal(np.isnan(shuffled), unknown)
+
+
+def test_inputs_are_named_from_the_output_folder_however_they_are_given(maps, tmp_path, monkeypatch):
+    monkeypatch.chdir(maps.parent)
+    out = tmp_path / "out"
+    words = ("--estimates", maps.name, "--n-permutations", "0", "--group-design", "one-sample")
+    assert cli.main([maps.name, str(out), "group", *words]) == 0
+    named = [one["effect"] for contrast in record_of(out)["contrasts"] for one in contrast["inputs"]]
+    assert named
+    assert all((out / path).is_file() and not Path(path).is_absolute() for path in named)
 
 
 def test_record_report_and_methods_say_what_was_shuffled_and_why(maps, tmp_path):

@@ -48,7 +48,7 @@ class InputRecord:
     subject
         ``sub-01``.
     effect
-        Path.
+        Path, as all from the output folder.
     variance
         Path.
     contrast
