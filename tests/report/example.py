@@ -446,7 +446,7 @@ class Example:
             return None
         (values,) = own.values()
         path = names.map_path(entities, stat=stat, **where)
-        return self.put(path, -np.log10(values) if stat == "logp" else values)
+        return self.put(path, -np.log10(np.maximum(values, 1e-300)) if stat == "logp" else values)
 
 
 def blob(positions, centre, width=14.0):
