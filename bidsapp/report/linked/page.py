@@ -16,6 +16,8 @@ from bidsapp.report.render import render
 
 # What a page may weigh; the rest goes to files beside it.
 MAX_PAGE_BYTES = 6_000_000
+# Of it, for style, scripts and the symbols that figures share.
+SHARED_BYTES = 120_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +49,9 @@ def lay_out(views: Sequence[tuple[PackedView, str]], *, size: int, page: str = "
     }
     described: list[Document] = [dict(view.description) for view, _ in views]
     files: dict[str, str] = {}
-    size += _bytes(inline.texts) + sum(len(_text(document)) for document in (shared, *described))
+    size += (
+        SHARED_BYTES + _bytes(inline.texts) + sum(len(_text(document)) for document in (shared, *described))
+    )
     # Maps of all views before the subjects' effects of any.
     for kind in ("maps", "effects"):
         for description, (view, path) in zip(described, views, strict=True):

@@ -24,6 +24,8 @@ from bidsapp.tables.atlas import read_atlases
 
 # The weakest strongest colour: noise alone reaches this z somewhere, and shall not look like an effect.
 MIN_LIMIT = 4.0
+# Of more combined estimates a page has no room for pictures of each run, nor for slices of both thresholds.
+MANY = 10
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,14 @@ def make_sections(results: SubjectResults, book: FigureBook) -> list[Section]:
     book.views += page.views + page.layers
     flat = [under.name for under in page.unders.values() if under]
     atlases = read_atlases(ATLASES) if any(background.is_mni(space) for space in spaces) else []
-    content = render("subject_contrasts.html", flat=flat, weakest=WEAKEST, atlases=atlases, sections=sections)
+    content = render(
+        "subject_contrasts.html",
+        flat=flat,
+        weakest=WEAKEST,
+        atlases=atlases,
+        sections=sections,
+        is_short=len(last) > MANY,
+    )
     return [Section("Contrasts", "contrasts", content), *sections]
 
 
@@ -93,6 +102,8 @@ def _section(
     on_cortex = background.is_mni(space)
     under = page.unders[space] or _anatomy(results, estimate, on_cortex=on_cortex)
     tables = [list_peaks(layers[0], rule, labelled=on_cortex) for rule in layers[0].rules]
+    found = [rule for rule in layers[0].rules if np.any(rule.survives)]
+    shown = found if len(last) <= MANY else found[:1]
     best = layers[0].geometry.coordinates()[np.argmax(np.abs(layers[0].z))].tolist()
     position = next((table["rows"][0]["at"] for table in tables if table["rows"]), best)
     look = Look(anchor, "z", limit, position, [under], on_cortex)
@@ -108,9 +119,9 @@ def _section(
         dof=words_for_dof(results, estimate),
         where=place(estimate.entities),
         combined=_draw(page, layers[0], limit),
-        single=[_draw(page, layer, limit) for layer in layers[1:]],
+        single=[_draw(page, layer, limit) for layer in (layers[1:] if len(last) <= MANY else ())],
         tables=tables,
-        mosaics={rule.method: _mosaic(page, layers[0], rule, under, limit) for rule in layers[0].rules},
+        mosaics={rule.method: _mosaic(page, layers[0], rule, under, limit) for rule in shown},
         under=under.name,
     )
     alike = [each for each in last if each.contrast == estimate.contrast]
@@ -155,10 +166,8 @@ def _draw(page: SubjectPage, layer: Layer, limit: float) -> Document:
     return {"drawing": page.book.add(figure, path, "keep" if under else "glass"), "where": where}
 
 
-def _mosaic(page: SubjectPage, layer: Layer, rule: Rule, under: Background, limit: float) -> Markup | None:
-    """Return axial slices of what survives a threshold, None where nothing does."""
-    if not np.any(rule.survives):
-        return None
+def _mosaic(page: SubjectPage, layer: Layer, rule: Rule, under: Background, limit: float) -> Markup:
+    """Return axial slices of what survives a threshold."""
     slicer = Slicer(under, layer.volume(rule.survives), limit=limit, step_mm=COARSE_MM, signed=layer.signed)
     alt = f"Axial slices of {layer.estimate.contrast} on the {under.name}: {rule.title}"
     figure = draw_mosaic(slicer, choose_cuts(layer.volume(), N_SLICES), alt=alt)

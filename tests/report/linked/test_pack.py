@@ -219,6 +219,7 @@ def test_what_a_page_has_no_room_for_lies_beside_it(monkeypatch):
     effects = sum(map(len, view.effects.texts.values()))
     whole = lay_out([(view, "a/b.js")], size=0)
     assert whole.files == {}
+    monkeypatch.setattr("bidsapp.report.linked.page.SHARED_BYTES", 0)
     monkeypatch.setattr("bidsapp.report.linked.page.MAX_PAGE_BYTES", bytes_of(whole) - effects // 2)
     beside = lay_out([(view, "a/b.js")], size=0)
     assert list(beside.files) == ["a/b_effects.js"]

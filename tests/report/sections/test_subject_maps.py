@@ -130,6 +130,28 @@ def test_each_combined_estimate_has_a_view_with_its_runs_as_layers(output_folder
     assert len({view["limit"] for view in views if view["anchor"] == "contrast-1"}) == 1
 
 
+def test_a_page_of_many_contrasts_has_fewer_pictures_and_all_views(output_folder, tmp_path, monkeypatch):
+    shutil.copytree(output_folder, tmp_path / "out")
+    whole = write_subject_report(tmp_path / "out", "02").read_text(encoding="utf-8")
+    n_views = len(views_of(tmp_path / "out/sub-02.html"))
+    monkeypatch.setattr("bidsapp.report.sections.subject_contrasts.MANY", 1)
+    short = write_subject_report(tmp_path / "out", "02").read_text(encoding="utf-8")
+    assert len(views_of(tmp_path / "out/sub-02.html")) == n_views
+    assert [text.count("Each run by itself") for text in (whole, short)] == [2, 0]
+    assert [text.count('aria-label="Axial slices of') for text in (whole, short)] == [4, 2]
+    assert [text.count("the views have both") for text in (whole, short)] == [0, 1]
+
+
+def test_a_page_with_more_than_it_holds_stays_below_its_limit(output_folder, tmp_path, monkeypatch):
+    shutil.copytree(output_folder, tmp_path / "out")
+    path = write_subject_report(tmp_path / "out", "01")
+    limit = path.stat().st_size - 50_000
+    monkeypatch.setattr("bidsapp.report.linked.page.MAX_PAGE_BYTES", limit)
+    write_subject_report(tmp_path / "out", "01")
+    assert list((tmp_path / "out/sub-01/figures").glob("*.js"))
+    assert path.stat().st_size <= limit
+
+
 def test_a_subject_in_native_space_has_no_regions_and_no_cortex(output_folder, tmp_path):
     shutil.copytree(output_folder, tmp_path / "out")
     path = tmp_path / "out/logs/sub-01_participant.json"
