@@ -128,6 +128,8 @@ class Subjects:
         Where the slope of a covariate is tested: its value; the rows are drawn over it.
     axis : str
         The name of the covariate.
+    own_slopes : bool
+        Whether each group has a slope of its own; else all have the tested one.
     start : int or None
         Where the effect is a difference of two groups or cells: the one that it is counted from.
     note : str
@@ -143,6 +145,7 @@ class Subjects:
     cell: Sequence[int] = ()
     covariate: Numbers | None = None
     axis: str = ""
+    own_slopes: bool = False
     start: int | None = None
     note: str = ""
 

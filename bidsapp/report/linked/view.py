@@ -189,6 +189,7 @@ def _subjects(subjects: Subjects, order: Labels, parts: Parts) -> Document:
         "cell": [int(c) for c in subjects.cell] or [0] * n,
         "covariate": None if subjects.covariate is None else [float(x) for x in subjects.covariate],
         "axis": subjects.axis,
+        "ownSlopes": subjects.own_slopes,
         "from": subjects.start,
         "note": subjects.note,
         "error": rows.error,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,22 @@ from scipy import stats
 
 from bidsapp.errors import InputError
 from bidsapp.outputs.results import GroupResults, Volume
+from bidsapp.outputs.saved.common import rows_of
 from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
-from bidsapp.records.arrays import Map, Maps, Matrix
+from bidsapp.records.arrays import Map, Maps, Matrix, Numbers
 from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
 from bidsapp.report.linked.view import PROBABILITY
-from bidsapp.report.sections.contrast.hypothesis import find_hypothesis
+from bidsapp.report.sections.contrast.hypothesis import find_hypothesis, plain
 from bidsapp.report.sections.peak_effects import find_groups, label_inputs
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.vocabulary.thresholds import THRESHOLDS, ThresholdWords
 
 N_CURVE = 801
 SMALLEST_P = 1e-300
+# Of the range of a covariate: a mean that is zero but for rounding.
+CENTRED = 1e-6
 NO_SUBJECTS = (
     "The maps of the subjects' effects were not there when this page was made, or lie on another grid."
 )
@@ -68,7 +72,7 @@ def make_view(
         effect=reader.effect(hypothesis.quantity),
         size=reader.size(),
         atlases=read_regions(_chosen_atlases(results), reader.geometry) if look.on_cortex else (),
-        subjects=subjects,
+        subjects=subjects and replace(subjects, groups=plain(subjects.groups)),
         words=(hypothesis.above.phrase, hypothesis.below.phrase),
         note=NO_SUBJECTS,
     )
@@ -194,9 +198,13 @@ class _Reader:
             cells=cells,
             cell=[cells.index(label.split(" ", 1)[1]) for label in labels] if cells else (),
         )
-        covariate = None if cells else self._covariate(names)
-        if covariate is not None:
-            return _over_covariate(found, *covariate, shown=self._shown(covariate[1], names))
+        design = None if cells else self._design(names)
+        if design is not None:
+            split = _split_by_product(contrast, design, found)
+            slopes = _find_slopes(contrast, design, split)
+            if slopes is not None:
+                shown = None if slopes.by_group else self._shown(slopes.axis, names)
+                return _over_covariate(split, design, slopes, shown=shown)
         start = _start(contrast, found)
         note = "Bars: 95 % intervals of the means"
         note += ", within subjects (Cousineau-Morey)." if cells else "."
@@ -204,21 +212,15 @@ class _Reader:
             note += " Effects before the smoothing of the group level."
         return replace(found, start=start, note=note)
 
-    def _covariate(self, names: Sequence[str]) -> tuple[pd.DataFrame, str] | None:
-        """Return the design, a row an input, and the one covariate whose slope is tested; None if none is."""
-        weights, path = self.contrast.weights, self.contrast.design or self.results.record.design
-        if not isinstance(weights, dict) or len(weights) != 1 or not self.results.has(path):
+    def _design(self, names: Sequence[str]) -> pd.DataFrame | None:
+        """Return the design, a row an input; None where it is not there or lacks an input."""
+        path = self.contrast.design or self.results.record.design
+        if not self.results.has(path):
             return None
         table = self.results.read_table(path)
         table = table.set_index(table.columns[0])
-        (column,) = weights
-        if (
-            column not in table
-            or table[column].nunique() <= 2
-            or not set(names) <= set(table.index.astype(str))
-        ):
-            return None
-        return table.loc[list(names)], column
+        table.index = table.index.astype(str)
+        return table.loc[list(names)] if set(names) <= set(table.index) else None
 
     def _shown(self, column: str, names: Sequence[str]) -> list[float] | None:
         """Return the values of a covariate as they were given, before any centring; None if not known."""
@@ -308,13 +310,91 @@ def _start(contrast: GroupContrastRecord, subjects: Subjects) -> int | None:
     return None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Slopes:
+    """The covariate that tested slopes are over: its name and a value an input, shape (n_inputs,).
+
+    ``columns`` are those of the design that hold it; ``by_group``: one for each group of subjects.
+    """
+
+    axis: str
+    values: Numbers
+    columns: tuple[str, ...]
+    by_group: bool = False
+
+
+def _find_slopes(contrast: GroupContrastRecord, design: pd.DataFrame, subjects: Subjects) -> _Slopes | None:
+    """Return the covariate whose slope is tested, or whose slopes in groups are; None if there is none."""
+    columns = [str(name) for name in design]
+    tested = [name for name in columns if any(row.get(name) for row in rows_of(contrast.weights))]
+    if not tested or any(design[name].nunique() <= 2 for name in tested):
+        return None
+    groups = np.asarray(subjects.group)
+    members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
+    if len(tested) == 1 and all(design[tested[0]].iloc[rows].nunique() > 1 for rows in members):
+        return _Slopes(tested[0], design[tested[0]].to_numpy(float), (tested[0],))
+    values, used = np.zeros(len(design)), []
+    for rows in members:
+        column = next((name for name in tested if design[name].iloc[rows].any()), None)
+        if column is None:
+            # Where the tested column holds the covariate of one group, that of all is beside it.
+            column = next((name for name in columns if _extends(design[name], design[tested[0]])), None)
+        if column is None:
+            return None
+        values[rows] = design[column].iloc[rows]
+        used.append(column)
+    whole = [name for name in used if name not in tested]
+    return _Slopes(whole[0] if whole else _in_common(tested), values, (*tested, *whole), by_group=True)
+
+
+def _split_by_product(contrast: GroupContrastRecord, design: pd.DataFrame, subjects: Subjects) -> Subjects:
+    """Return subjects in two groups where the tested column is a covariate in one of them and 0 in the other.
+
+    So designs with an intercept have it: ``age:group[T.patient]``.
+    """
+    tested = [name for name in design if any(row.get(str(name)) for row in rows_of(contrast.weights))]
+    if len(subjects.groups) > 1 or len(tested) != 1:
+        return subjects
+    part = design[tested[0]]
+    for name in design:
+        column = design[name]
+        is_group = set(column) == {0.0, 1.0}
+        if is_group and not part[column == 0].any() and any(_extends(design[n], part) for n in design):
+            level = re.search(r"\[(?:T\.)?(.+)\]$", str(name))
+            word = level[1] if level else str(name)
+            return replace(subjects, groups=(f"not {word}", word), group=column.astype(int).tolist())
+    return subjects
+
+
+def _extends(column: pd.Series, part: pd.Series) -> bool:
+    """Whether a column is another one wherever that is not 0, and more."""
+    there = part != 0
+    return bool(np.allclose(column[there], part[there]) and column[~there].any())
+
+
+def _in_common(names: Sequence[str]) -> str:
+    """Return what names of products have in common: of ``age:a`` and ``age:b`` ``age``."""
+    parts = [re.split(r"[:*]", name) for name in names]
+    shared = [part for part in parts[0] if all(part in each for each in parts)]
+    return shared[0] if shared else commonprefix(list(names)).strip("_. ") or ", ".join(names)
+
+
 def _over_covariate(
-    subjects: Subjects, design: pd.DataFrame, column: str, *, shown: Sequence[float] | None
+    subjects: Subjects, design: pd.DataFrame, slopes: _Slopes, *, shown: Sequence[float] | None
 ) -> Subjects:
-    """Return effects to draw over a covariate, without what the other columns of the design explain."""
+    """Return effects to draw over a covariate, without what the design explains beside it and the groups."""
     matrix = design.to_numpy(float)
-    other = [name for name in design.columns if name != column and design[name].nunique() > 1]
-    note = "Line: the tested slope through the mean, with its 95 % band."
+    groups = np.asarray(subjects.group)
+    # Constant in each group: what the groups differ in is to be seen.
+    of_groups = [c for c in design if all(design[c][groups == g].nunique() == 1 for g in set(subjects.group))]
+    kept = (*slopes.columns, *of_groups)
+    other = [name for name in design.columns if name not in kept]
+    if slopes.by_group:
+        note = "Lines: the fit of each group."
+    elif len(subjects.groups) > 1:
+        note = "Lines: the tested slope through the mean of each group."
+    else:
+        note = "Line: the tested slope through the mean, with its 95 % band."
     values: Maps = subjects.values
     if other:
         betas = np.linalg.pinv(matrix) @ values
@@ -322,5 +402,9 @@ def _over_covariate(
         rest = matrix[:, places] - matrix[:, places].mean(axis=0)
         values = values - rest @ betas[places]
         note += f" Dots: the subjects' effects, adjusted for {', '.join(other)}."
-    covariate = np.asarray(shown if shown is not None else design[column], float)
-    return replace(subjects, values=values, covariate=covariate, axis=column, note=note)
+    covariate = np.asarray(shown if shown is not None else slopes.values, float)
+    centred = abs(covariate.mean()) < CENTRED * np.ptp(covariate)
+    axis = f"{slopes.axis}, centred" if centred else slopes.axis
+    return replace(
+        subjects, values=values, covariate=covariate, axis=axis, note=note, own_slopes=slopes.by_group
+    )

@@ -993,26 +993,35 @@
     legend(dots) {
       this.subjects.groups.forEach((name, group) => {
         const x = this.left + 6 + group * 120;
+        this.line(x, 8, x + 22, 8, `style="stroke:${this.colour(group)}" stroke-width="2.2" ${this.dash(group)}`);
         if (dots) this.dot({ group, name, y: 0 }, x + 11, 8);
-        else this.line(x, 8, x + 22, 8, `style="stroke:${this.colour(group)}" stroke-width="2.2" ${this.dash(group)}`);
         this.put(`<text x="${x + 27}" y="12" font-size="11">${esc(name.slice(0, 14))}</text>`);
       });
     }
 
-    // The tested slope through the mean, with its 95 % band.
+    // The tested slope through the mean, of one group with its 95 % band; or the fit of each group.
     scatter() {
-      if (this.subjects.groups.length > 1) this.top = 24;
-      const { subjects, rows, tested } = this, xs = rows.map((row) => row.x), low = Math.min(...xs), high = Math.max(...xs), pad = 0.05 * (high - low || 1);
+      const { subjects, rows, tested } = this, { groups, ownSlopes } = subjects;
+      if (groups.length > 1) this.top = 24;
+      const xs = rows.map((row) => row.x), low = Math.min(...xs), high = Math.max(...xs), pad = 0.05 * (high - low || 1);
       this.scale();
       const across = (v) => this.left + ((v - low + pad) / (high - low + 2 * pad)) * (this.width - this.left - this.right), base = this.height - this.bottom;
-      if (tested) {
-        const [mx, my] = [this.mean(xs), this.mean(rows.map((row) => row.y))], fit = (x) => my + tested.y * (x - mx);
-        const residual = Math.sqrt(rows.reduce((sum, row) => sum + (row.y - fit(row.x)) ** 2, 0) / Math.max(rows.length - 2, 1));
-        const half = (x) => Math.hypot((this.t(rows.length - 1) * residual) / Math.sqrt(rows.length), tested.half * (x - mx));
-        const grid = Array.from({ length: 21 }, (_, k) => low + ((high - low) * k) / 20), point = (x, y) => `${across(x).toFixed(1)} ${clamp(this.y(y), this.top, base).toFixed(1)}`;
-        if (tested.half) this.put(`<path d="M${grid.map((x) => point(x, fit(x) + half(x))).join("L")}L${grid.reverse().map((x) => point(x, fit(x) - half(x))).join("L")}Z" fill="currentColor" fill-opacity=".1"/>`);
-        this.put(`<path class="slope" d="M${point(low, fit(low))}L${point(high, fit(high))}" stroke="currentColor" stroke-width="2.4" fill="none"/>`);
-      }
+      const point = (x, y) => `${across(x).toFixed(1)} ${clamp(this.y(y), this.top, base).toFixed(1)}`;
+      groups.forEach((_, g) => {
+        const own = rows.filter((row) => row.group === g), at = own.map((row) => row.x);
+        if (!own.length || !(tested || ownSlopes)) return;
+        const [mx, my] = [this.mean(at), this.mean(own.map((row) => row.y))], [from, to] = [Math.min(...at), Math.max(...at)];
+        const slope = ownSlopes ? own.reduce((sum, row) => sum + (row.x - mx) * row.y, 0) / own.reduce((sum, row) => sum + (row.x - mx) ** 2, 0) : tested.y;
+        const fit = (x) => my + slope * (x - mx);
+        if (groups.length === 1 && !ownSlopes && tested.half) {
+          const residual = Math.sqrt(rows.reduce((sum, row) => sum + (row.y - fit(row.x)) ** 2, 0) / Math.max(rows.length - 2, 1));
+          const half = (x) => Math.hypot((this.t(rows.length - 1) * residual) / Math.sqrt(rows.length), tested.half * (x - mx));
+          const grid = Array.from({ length: 21 }, (_, k) => low + ((high - low) * k) / 20);
+          this.put(`<path d="M${grid.map((x) => point(x, fit(x) + half(x))).join("L")}L${grid.reverse().map((x) => point(x, fit(x) - half(x))).join("L")}Z" fill="currentColor" fill-opacity=".1"/>`);
+        }
+        const look = groups.length > 1 ? `style="stroke:${this.colour(g)}" ${this.dash(g)}` : 'stroke="currentColor"';
+        this.put(`<path class="slope" d="M${point(from, fit(from))}L${point(to, fit(to))}" ${look} stroke-width="2.4" fill="none"/>`);
+      });
       rows.forEach((row) => this.dot(row, across(row.x)));
       const { found, digits } = ticks(low, high, 5);
       for (const v of found) this.text(across(v), base + 15, fixed(v, digits));

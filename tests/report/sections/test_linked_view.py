@@ -77,14 +77,70 @@ def test_effects_over_a_covariate_are_without_what_other_columns_explain():
     age, site = np.arange(12.0) - 5.5, np.tile([0.0, 1.0], 6)
     design = pd.DataFrame({"intercept": 1.0, "age": age, "site": site})
     effects = 2 + 0.5 * age[:, None] + 3 * site[:, None] + rng.normal(0, 1e-3, (12, 4))
-    plain = Subjects([f"sub-{i}" for i in range(12)], effects, "%")
-    found = linked_view._over_covariate(plain, design, "age", shown=age + 30)
+    plain = Subjects([f"sub-{i}" for i in range(12)], effects, "%", group=[0] * 12)
+    slopes = linked_view._Slopes("age", age, ("age",))
+    found = linked_view._over_covariate(plain, design, slopes, shown=age + 30)
     slope = np.polyfit(found.covariate, found.values, 1)[0]
     assert slope == pytest.approx(0.5, abs=1e-3)
     residual = found.values - found.values.mean(axis=0) - 0.5 * age[:, None]
     assert np.abs(residual).max() < 0.01
     assert found.covariate[0] == 24.5
     assert "adjusted for site" in found.note
+
+
+def two_slopes(made, coding):
+    """Return a contrast of the slopes of two groups, its design, subjects without noise and their slopes."""
+    age, patient = np.arange(12.0) - 5.5, np.repeat([0.0, 1.0], 6)
+    names = [f"sub-{i:02d}" for i in range(12)]
+    if coding == "intercept":
+        columns = {"Intercept": 1.0, "age": age, "group[T.patient]": patient}
+        columns |= {"age:group[T.patient]": age * patient}
+        weights, groups = {"age:group[T.patient]": 1.0}, ("",)
+    else:
+        columns = {"control": 1 - patient, "patient": patient}
+        columns |= {"control:age": age * (1 - patient), "patient:age": age * patient}
+        weights, groups = {"patient:age": 1.0, "control:age": -1.0}, ("control", "patient")
+    design = pd.DataFrame(columns | {"motion": np.cos(np.arange(12.0))}, index=names)
+    effects = 1 + 3 * patient + age * np.where(patient == 1, 0.5, -0.25) + 2 * design["motion"].to_numpy()
+    found = Subjects(names, effects[:, None], "%", groups=groups, group=[0] * 12)
+    if coding == "cells":
+        found = replace(found, group=patient.astype(int).tolist())
+    return replace(made[1], weights=weights), design, found
+
+
+@pytest.mark.parametrize("coding", ["intercept", "cells"])
+def test_slopes_of_two_groups_are_shown_in_each(made, coding):
+    contrast, design, subjects = two_slopes(made, coding)
+    split = linked_view._split_by_product(contrast, design, subjects)
+    names = ("not patient", "patient") if coding == "intercept" else ("control", "patient")
+    assert split.groups == names
+    slopes = linked_view._find_slopes(contrast, design, split)
+    assert (slopes.axis, slopes.by_group) == ("age", True)
+    found = linked_view._over_covariate(split, design, slopes, shown=None)
+    assert found.own_slopes
+    assert found.axis == "age, centred"
+    for group, slope, mean in ((0, -0.25, 1), (1, 0.5, 4)):
+        here = np.flatnonzero(np.array(found.group) == group)
+        fit = np.polyfit(found.covariate[here], found.values[here, 0], 1)
+        assert fit == pytest.approx([slope, mean + 2 * design["motion"].mean()])
+    assert found.note == "Lines: the fit of each group. Dots: the subjects' effects, adjusted for motion."
+
+
+def test_a_slope_that_groups_share_leaves_their_difference(made):
+    contrast, design, subjects = two_slopes(made, "cells")
+    design = design[["control", "patient"]].assign(age=design["control:age"] + design["patient:age"])
+    contrast = replace(contrast, weights={"age": 1.0})
+    slopes = linked_view._find_slopes(contrast, design, subjects)
+    assert (slopes.axis, slopes.by_group) == ("age", False)
+    found = linked_view._over_covariate(subjects, design, slopes, shown=None)
+    assert np.array_equal(found.values, subjects.values)
+    assert not found.own_slopes
+
+
+def test_contrasts_of_means_have_no_slopes(made):
+    contrast, design, subjects = two_slopes(made, "cells")
+    for weights in ({"patient": 1.0, "control": -1.0}, {"patient:age": 1.0, "control": 1.0}):
+        assert linked_view._find_slopes(replace(contrast, weights=weights), design, subjects) is None
 
 
 def contrast_of(made, weights):
