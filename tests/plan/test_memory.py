@@ -1,10 +1,12 @@
 """The forecast of memory, and how many subjects it lets run side by side."""
 
+from dataclasses import replace
+
 import pytest
 
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.memory import forecast_gb, peak_gb, share_out
-from bidsapp.settings.parts import RunOptions, Settings
+from bidsapp.settings.parts import ModelOptions, RunOptions, Settings
 
 DEFAULT = RunOptions()
 
@@ -23,6 +25,16 @@ def test_forecast_grows_with_the_order_of_the_noise_model(planned):
 def test_forecast_counts_the_levels_that_coefficients_are_smoothed_in(planned):
     smoothed = RunOptions(noise_smoothing_fwhm=4.0)
     assert forecast_gb(planned[0], smoothed, 1, 1) > forecast_gb(planned[0], DEFAULT, 1, 1)
+
+
+def test_forecast_counts_what_is_kept_of_conditions_with_several_columns(tiny_dataset, tmp_path):
+    model = ModelOptions(hrf_model="spm + derivative")
+    (subject, *_) = make_participant_plan(
+        Settings(tiny_dataset, tmp_path, ("participant",), model=model)
+    ).subjects
+    bare = replace(subject, runs=tuple(replace(fit, responses=()) for fit in subject.runs))
+    assert all(len(fit.responses) >= 2 for fit in subject.runs)
+    assert forecast_gb(subject, DEFAULT, 1, 1) > forecast_gb(bare, DEFAULT, 1, 1)
 
 
 def test_memory_limits_how_many_subjects_run_side_by_side(planned):
