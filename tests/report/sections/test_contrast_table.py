@@ -18,6 +18,7 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 PLACE = {"peak_x": [-48.4, 28.0], "peak_y": [-56.0, 0.2], "peak_z": [-8.0, -0.3]}
 CLUSTER = {"cluster_id": 1, "n_voxels": 1234, "volume_mm3": 78976.0, "tdp": 0.25}
+CLUSTER |= {"centre_x": -40.6, "centre_y": -50.0, "centre_z": 0.2}
 
 
 def make_rows(method="maxTFCE", *, test="t", dof=12.0, main=True, kind="mean", units="%"):
@@ -105,7 +106,16 @@ def test_nothing_of_the_file_is_missing_with_all_columns():
     rows = replace(rows, frame=rows.frame.assign(unknown=[1.0, 2.0]))
     heads = [column.head for column in make_columns(rows)]
     names = [name_p(method) for method, row in THRESHOLDS.items() if row.column and method != "maxTFCE"]
-    assert set(heads) > {*names, "mm³", "active share", "standard error", "partial r", "other", "unknown"}
+    assert set(heads) > {
+        *names,
+        "mm³",
+        "centre",
+        "active share",
+        "standard error",
+        "partial r",
+        "other",
+        "unknown",
+    }
     assert len(heads) == len(set(heads) - {"z"}) + 2
 
 
@@ -113,6 +123,7 @@ def test_numbers_are_those_of_papers():
     cells = {column.name: column.cells for column in make_columns(make_rows())}
     assert cells["voxels"] == ["1,234", ""]
     assert cells["mm³"] == ["78,976", ""]
+    assert cells["centre"] == ["−41, −50, 0", ""]
     assert cells["active share"] == ["25 %", ""]
     assert cells["p TFCE (main)"] == [".012", ".0003"]
     assert cells["p cluster size"] == [".013", ""]

@@ -26,8 +26,20 @@ SEEN = (("p_maxSize", "p_rftSize"), ("p_maxT", "p_rftPeak", "p_holm"), ("q_fdrBH
 OWN = tuple(dict.fromkeys(row.column for row in THRESHOLDS.values() if row.column))
 # Ends the names of columns of labels that are about whole clusters.
 OF_CLUSTER = " of the cluster"
+CENTRE = ("centre_x", "centre_y", "centre_z")
 # Columns with a place of their own.
-PLACED = {*KEYS, *OWN, "z", "effect", "effect_se", "effect_low", "effect_high", "g", "partialrsquare"}
+PLACED = {
+    *KEYS,
+    *CENTRE,
+    *OWN,
+    "z",
+    "effect",
+    "effect_se",
+    "effect_low",
+    "effect_high",
+    "g",
+    "partialrsquare",
+}
 PLACED |= {"dof", "tdp", "p_fwe_low", "p_fwe_high"}
 SIDE = re.compile(r"^(left|right)[ _]|_([LR])(?= |$)", re.IGNORECASE)
 SHARE = re.compile(r"^([\d.]+)% (.*)$")
@@ -217,11 +229,14 @@ def _cluster(rows: Rows) -> list[Column]:
     ]
     if "tdp" in frame:
         cells = rows.print_each("tdp", lambda v: f"{100 * v:.0f} %", "cluster")
-        is_own = rows.own is None
-        head, looks = (
-            (rows.own_name, ("number", "main")) if is_own else ("active share", ("number", WIDE, MORE))
-        )
+        looks: tuple[str, ...] = ("number", WIDE, MORE) if rows.own else ("number", "main")
+        head = "active share" if rows.own else rows.own_name
         found.append(Column(head, cells, "cluster", looks, rows.describe("tdp")))
+    if CENTRE[0] in frame:
+        parts = [rows.print_each(name, lambda v: show(v, 0), "cluster") for name in CENTRE]
+        cells = [", ".join(filter(None, place)) for place in zip(*parts, strict=True)]
+        words = "Centre of gravity of the absolute statistic (x, y, z in mm)"
+        found.append(Column("centre", cells, "cluster", ("number", WIDE, MORE), words))
     of_cluster = [name for name in find_labels(frame) if name.endswith(OF_CLUSTER)]
     found += [
         column(rows.title(name.removesuffix(OF_CLUSTER)) + OF_CLUSTER, name, _readable, "label", MORE)

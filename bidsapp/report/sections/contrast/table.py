@@ -9,7 +9,15 @@ from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.records.documents import Document
 from bidsapp.report.numbers import count
 from bidsapp.report.render import FigureBook, Section, render, show_p
-from bidsapp.report.sections.contrast.columns import MORE, OF_CLUSTER, Column, Rows, find_labels, make_columns
+from bidsapp.report.sections.contrast.columns import (
+    CENTRE,
+    MORE,
+    OF_CLUSTER,
+    Column,
+    Rows,
+    find_labels,
+    make_columns,
+)
 from bidsapp.report.sections.contrast.shown import Shown
 from bidsapp.report.sections.contrast.verdict import verdict
 
@@ -53,7 +61,7 @@ def make_table(shown: Shown, threshold: ThresholdRecord) -> Markup:
 def _size_of(clusters: pd.DataFrame) -> pd.DataFrame:
     """Return what a table of clusters says of their sizes and regions."""
     labels = find_labels(clusters)
-    sizes = [c for c in ("n_voxels", "volume_mm3", "tdp") if c in clusters]
+    sizes = [c for c in ("n_voxels", "volume_mm3", "tdp", *CENTRE) if c in clusters]
     found = clusters[["cluster_id", *sizes, *labels]]
     return found.rename(columns={label: label + OF_CLUSTER for label in labels})
 
