@@ -25,6 +25,7 @@ ANY, SQUARE = (-np.inf, np.inf), "(V)^2"
 # Quantity -> its unit where the inputs are in V and the effect in W, and the values that it can have.
 QUANTITIES = {
     "effect": ("W", ANY),
+    "detectable": ("W", (0, np.inf)),
     "variance": ("(W)^2", (0, np.inf)),
     "tau2": (SQUARE, (0, np.inf)),
     "sigmasquared": (SQUARE, (0, np.inf)),
@@ -269,6 +270,10 @@ OF_GROUPS = {
     "GroupSmoothingFWHM": asked("group", "group_smoothing_fwhm"),
     "MainThreshold": lambda c: c.contrast["thresholds"][0]["method"],
     "MainThresholdDeclared": lambda c: c.settings.group.main_threshold is not None,
+    "Power": yes(0.8),
+    "HeightThreshold": lambda c: c.contrast["detectable"]["height"],
+    "HeightThresholdT": lambda c: c.contrast["detectable"]["t"],
+    "HeightThresholdP": lambda c: c.contrast["detectable"]["p"],
     "Correction": correction,
     "Inference": inference,
     "Permutations": of_shuffles("n_shuffles"),

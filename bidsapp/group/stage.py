@@ -10,6 +10,7 @@ from bidsapp import names
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError, log_notes
 from bidsapp.group.check import check_settings
 from bidsapp.group.conjunctions import Conjunctions
+from bidsapp.group.detectable import make_detectable
 from bidsapp.group.fit import FittedGroup, estimator_in_words, fit_inputs, read_inputs
 from bidsapp.group.influence import write_influence
 from bidsapp.group.inputs import check_inputs, without_maps
@@ -281,7 +282,8 @@ def analyse(
         thresholds = order_thresholds(thresholds, main)
         said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
         words = estimator_in_words(fitted, index)
-        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, main, words)
+        found = make_detectable(estimate, evidence, thresholds[0], options.alpha)
+        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, main, words, found)
 
 
 def warnings_of(thresholds: Iterable[Threshold], contrast: Contrast) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp import names
+from bidsapp.group.detectable import Detectable
 from bidsapp.group.discoveries import COLUMNS as DISCOVERY_COLUMNS
 from bidsapp.group.discoveries import make_discoveries
 from bidsapp.group.estimands import describe_estimand
@@ -74,6 +75,7 @@ class GroupResult:
     warnings: list[str]
     main: MainThresholdRecord
     estimator: str = "ordinary least squares"
+    detectable: Detectable | None = None
 
 
 class ContrastWriter:
@@ -120,7 +122,9 @@ class ContrastWriter:
             n_subjects=len(set(result.stack.labels)),
             units=effect_units(fit, result.contrast),
             input_units=input_units(fit),
-            maps={stat: self.write_map(stat, values) for stat, values in self._maps.items()},
+            maps={stat: self.write_map(stat, values) for stat, values in self._maps.items()}
+            | self._write_detectable(),
+            detectable=None if result.detectable is None else result.detectable.describe(),
             inputs=tuple(describe_input(entry, self._out) for entry in fit.inputs),
             main_threshold=result.main,
             nulls=None if inference is None else self.write_inference(inference),
@@ -167,6 +171,12 @@ class ContrastWriter:
             self._out, path, values, result.stack.geometry, map_sidecar(quantity, **shared | fields)
         )
         return path
+
+    def _write_detectable(self) -> dict[str, str]:
+        found = self._result.detectable
+        if found is None:
+            return {}
+        return {"detectable": self.write_map("detectable", found.values, **found.fields)}
 
     def write_inference(self, inference: Inference) -> tuple[NullRecord, ...]:
         """Write the maps of a test by shuffling and its null distributions; return the records of these."""

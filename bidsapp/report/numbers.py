@@ -23,6 +23,11 @@ def printed_decimals(error: float) -> int:
     return int(printed_digits(np.array([error]))[0])
 
 
+def size(value: float) -> str:
+    """Return a positive number with three digits that count: ``0.0440``, ``12.3``, ``1,230``."""
+    return f"{value:,.{int(np.clip(2 - np.floor(np.log10(value)), 0, 6))}f}" if value > 0 else "0"
+
+
 def real_minus(words: str) -> str:
     """Return a sum of names with real minus signs: ``A − 0.5 B``."""
     return f" {words}".replace(" - ", " − ")[1:]

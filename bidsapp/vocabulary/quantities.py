@@ -50,6 +50,7 @@ _ROWS = (
         "fraction",
         listed=True,
     ),
+    Quantity("detectable", "smallest effect that the test finds with a power of 0.8", "{effect}"),
     Quantity("tau2", "variance between inputs", "({input})^2"),
     Quantity("isquared", "share of the variance of effects that lies between inputs (I squared)", "percent"),
     Quantity("cochranq", "heterogeneity of the inputs (Cochran's Q)", "arbitrary"),

@@ -30,8 +30,8 @@ def random_field_peak(evidence: Evidence, alpha: float) -> Threshold:
     smoothness = evidence.smoothness
     if smoothness is None:
         return not_available("rftPeak", words, evidence, alpha, UNKNOWN)
-    heights, field, n_tails = _field(evidence, smoothness)
-    turn = _find_turn(field)
+    heights, field, n_tails = find_field(evidence, smoothness)
+    turn = find_turn(field)
     expected = expected_clusters(np.maximum(heights, turn), *field) * n_tails
     adjusted = np.where(heights < turn, 1.0, -np.expm1(-np.maximum(expected, 0.0)))
     adjusted[~np.isfinite(evidence.statistic)] = np.nan
@@ -46,7 +46,7 @@ def random_field_cluster(evidence: Evidence, alpha: float) -> Threshold:
     smoothness = evidence.smoothness
     if smoothness is None:
         return not_available("rftSize", words, evidence, alpha, UNKNOWN)
-    _, (test, dof, resels), n_tails = _field(evidence, smoothness)
+    _, (test, dof, resels), n_tails = find_field(evidence, smoothness)
     cutoff = find_height(p, test, dof)
     signed = evidence.statistic if test == evidence.test else evidence.z
     signed = -signed if evidence.tail == "negative" else signed
@@ -68,7 +68,7 @@ def random_field_cluster(evidence: Evidence, alpha: float) -> Threshold:
     return _with_warnings(replace(threshold, cutoff=smallest_size, scale="voxels"), smoothness, notes)
 
 
-def _find_turn(field: Field) -> float:
+def find_turn(field: Field) -> float:
     """Return the height above which the expected Euler characteristic only falls.
 
     Lower down it also counts holes (negative) and, near zero, the regions that make up the mask: no p-value
@@ -79,7 +79,7 @@ def _find_turn(field: Field) -> float:
     return float(grid[rising[-1] + 1] if len(rising) else grid[0])
 
 
-def _field(evidence: Evidence, smoothness: Smoothness) -> tuple[Map, Field, int]:
+def find_field(evidence: Evidence, smoothness: Smoothness) -> tuple[Map, Field, int]:
     """Return the heights, the field (test, dof, resels) and the number of tails."""
     known = evidence.test in ("t", "F") and np.isfinite(evidence.dof).all()
     test = evidence.test if known else "z"

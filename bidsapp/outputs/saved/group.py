@@ -230,6 +230,37 @@ class ThresholdRecord:
 
 
 @saved
+class DetectableRecord:
+    """The smallest effect that a t contrast finds with some power, in the unit of its effect.
+
+    Attributes
+    ----------
+    power
+        Of 1.
+    height
+        The threshold that a voxel by itself must reach for it, in words.
+    t
+        Its cut-off; null where degrees of freedom differ between voxels.
+    p
+        The one-sided p of the cut-off, where that is what is given.
+    quarter
+        An effect of this size or more is found in a quarter of the voxels.
+    half
+        In half of them.
+    three_quarters
+        In three quarters of them.
+    """
+
+    power: float
+    height: str
+    t: float | None = None
+    p: float | None = None
+    quarter: float
+    half: float
+    three_quarters: float
+
+
+@saved
 class GroupContrastRecord:
     """A contrast of a group model; a conjunction has test ``z`` and no effect.
 
@@ -281,6 +312,8 @@ class GroupContrastRecord:
         In the order to be shown; the first is the main one.
     strongest
         Path of a table of the strongest peaks of the whole map, where nothing survives the main threshold.
+    detectable
+        The smallest effect that it could have found; ``maps`` has its map.
     influence
         Path of a table with ``participant_id`` and measures of influence.
     robustness
@@ -310,6 +343,7 @@ class GroupContrastRecord:
     discoveries: Maybe[str] = None
     thresholds: tuple[ThresholdRecord, ...]
     strongest: Maybe[str] = None
+    detectable: Maybe[DetectableRecord] = None
     influence: Maybe[str] = None
     robustness: Maybe[str] = None
 

@@ -70,6 +70,14 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Detectable:
+    """The smallest effect that is found with a power (of 1)."""
+
+    values: Map
+    power: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A threshold and what survives it.
 
@@ -186,6 +194,7 @@ class View:
     rules: Sequence[Rule] = ()
     effect: Effect | None = None
     size: Size | None = None
+    detectable: Detectable | None = None
     atlases: Sequence[Atlas] = ()
     subjects: Subjects | None = None
     words: tuple[str, str] = ("above zero", "below zero")

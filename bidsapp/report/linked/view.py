@@ -13,7 +13,7 @@ from bidsapp.records.documents import Document
 from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.glass import upright
-from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
+from bidsapp.report.linked.content import Atlas, Detectable, Effect, Rule, Size, Statistic, Subjects, View
 from bidsapp.report.linked.cortex import voxels_of_vertices
 from bidsapp.report.linked.pack import (
     DOF_STEP,
@@ -60,6 +60,7 @@ def pack_view(view: View) -> PackedView:
         "survivors": maps.add(_bits(view.rules, order)),
         "effect": view.effect and _effect(view.effect, order, maps),
         "size": view.size and _size(view.size, order, maps),
+        "detectable": view.detectable and _detectable(view.detectable, order, maps),
         "atlases": [_atlas(atlas, order, maps) for atlas in view.atlases],
         "underlays": [_underlay(under, maps) for under in view.underlays],
         "vertices": _vertices(view, order, maps) if view.on_cortex else None,
@@ -162,6 +163,14 @@ def _size(size: Size, order: Labels, parts: Parts) -> Document:
         for key, values in maps.items()
         if values is not None
     }
+
+
+def _detectable(found: Detectable, order: Labels, parts: Parts) -> Document:
+    """Return the smallest effects in units of their last digit: three digits that count."""
+    values = np.where(found.values > 0, found.values, np.nan)[order]
+    digits = np.clip(2 - np.floor(np.log10(np.nan_to_num(values, nan=1.0))), 0, 6).astype(np.uint8)
+    steps = parts.add(code_steps(values * 10.0**digits, 1))
+    return {"power": found.power, "digits": parts.add(digits), "values": steps}
 
 
 def _atlas(atlas: Atlas, order: Labels, parts: Parts) -> Document:

@@ -17,7 +17,7 @@ from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
 from bidsapp.records.arrays import Map, Maps, Matrix, Numbers
 from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.background import Background
-from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
+from bidsapp.report.linked.content import Atlas, Detectable, Effect, Rule, Size, Statistic, Subjects, View
 from bidsapp.report.linked.view import PROBABILITY
 from bidsapp.report.sections.contrast.hypothesis import find_hypothesis, plain
 from bidsapp.report.sections.peak_effects import find_groups, label_inputs
@@ -71,6 +71,7 @@ def make_view(
         rules=rules,
         effect=reader.effect(hypothesis.quantity),
         size=reader.size(),
+        detectable=reader.detectable(),
         atlases=read_regions(_chosen_atlases(results), reader.geometry) if look.on_cortex else (),
         subjects=subjects and replace(subjects, groups=plain(subjects.groups)),
         words=(hypothesis.above.phrase, hypothesis.below.phrase),
@@ -171,6 +172,11 @@ class _Reader:
             return Size("Hedges\u2019 g", *found)
         share = self.maps("partialrsquare") if self.contrast.test == "F" else None
         return Size("partial R\u00b2", *share) if share else None
+
+    def detectable(self) -> Detectable | None:
+        """Return the smallest effect that could have been found."""
+        found, record = self.maps("detectable"), self.contrast.detectable
+        return Detectable(found[0], record.power) if found and record else None
 
     def subjects(self) -> Subjects | None:
         """Return the effect of every input, None where their maps are not there or lie on another grid."""

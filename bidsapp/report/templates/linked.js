@@ -219,7 +219,7 @@
     }
 
     async readRest(data) {
-      const refs = ["digits", "values", "low", "high"].map((key) => data.effect?.[key]).concat(["values", "low", "high"].map((key) => data.size?.[key]));
+      const refs = ["digits", "values", "low", "high"].map((key) => data.effect?.[key]).concat(["values", "low", "high"].map((key) => data.size?.[key]), ["digits", "values"].map((key) => data.detectable?.[key]));
       if (data.vertices) cortex ??= readCortex();
       const [surface, vertices, dofs, ps, maps, labels] = await Promise.all([
         data.vertices && cortex, read(data.vertices), read(data.statistic.dofs),
@@ -611,7 +611,7 @@
     }
 
     measures(point) {
-      const { statistic, effect, size } = this.data, sizes = this.maps.slice(4), value = this.value(point);
+      const { statistic, effect, size, detectable } = this.data, sizes = this.maps.slice(4), value = this.value(point);
       const sign = !this.signed ? "" : value < 0 ? "negative" : "positive", dof = (statistic.dof ?? []).concat(this.dofs ? valueOf(this.dofs, statistic.dofs, point) : []).map((d) => fixed(d, Number.isInteger(d) ? 0 : 1));
       const row = (name, words, soft) => `<tr><th scope="row">${esc(name)}</th><td>${words}${soft ? ` <span class="soft">[${soft}]</span>` : ""}</td></tr>`;
       let rows = row(statistic.name + (dof.length ? `(${dof.join(", ")})` : ""), `<b class="${sign}">${fixed(value, 2)}</b>`);
@@ -622,6 +622,10 @@
       if (size) {
         const [middle, low, high] = ["values", "low", "high"].map((key, k) => size[key] && fixed(valueOf(sizes[k], size[key], point), 2));
         rows += row(size.name, middle, size.low && `${low}, ${high}`);
+      }
+      if (detectable) {
+        const digits = this.maps[7][point], least = valueOf(this.maps[8], detectable.values, point) / 10 ** digits;
+        if (least === least) rows += row("detectable here", `${fixed(least, digits)} at ${fixed(100 * detectable.power, 0)} % power`);
       }
       return rows;
     }

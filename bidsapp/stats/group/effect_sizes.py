@@ -79,13 +79,13 @@ def _limits(t: Map, dof: float, level: float) -> Map:
     if len(t) == 0:
         return t
     if len(t) <= N_NODES or np.ptp(t) == 0:
-        return _invert(t, dof, level)
+        return invert_noncentral(t, dof, level)
     nodes = np.sinh(np.linspace(np.arcsinh(t.min()), np.arcsinh(t.max()), N_NODES))
     nodes[[0, -1]] = t.min(), t.max()
-    return interpolate.CubicSpline(np.arcsinh(nodes), _invert(nodes, dof, level))(np.arcsinh(t))
+    return interpolate.CubicSpline(np.arcsinh(nodes), invert_noncentral(nodes, dof, level))(np.arcsinh(t))
 
 
-def _invert(t: Map, dof: float, level: float) -> Map:
+def invert_noncentral(t: Map, dof: Map | float, level: float) -> Map:
     """Return the noncentrality at which P(T < t) is level, by bisection."""
     width = 12.0 + 12.0 * np.abs(t) / np.sqrt(2.0 * dof)
     low, high = t - width, t + width

@@ -9,6 +9,7 @@ from linked_pages import enter, number, picture, place, settle, start
 
 from bidsapp.report.linked.page import lay_out
 from bidsapp.report.linked.view import pack_view
+from bidsapp.report.numbers import size
 from bidsapp.report.render import Heading, render, show_p
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -19,6 +20,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>View
 <style>{style}</style></head>
 <body><main><section><div class="linked" data-anchor="view-{kind}"><div class="linked-still">still</div></div>
 </section></main>{end}</body></html>"""
+
+READ_MEASURES = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,16 @@ def test_f_has_both_degrees_of_freedom_and_partial_r2(pages):
     rows = [row.text_content() for row in page.locator(".measures tr").all()]
     dof, value = view.statistic.dof_map[point], view.statistic.values[point]
     assert rows == [f"F(2, {dof:.1f}){value:.2f}", f"partial R²{view.size.values[point]:.2f}"]
+
+
+def test_the_smallest_detectable_effect_has_three_digits(pages):
+    view, page = make_view("strip"), pages("strip").page
+    positions = view.geometry.coordinates()
+    for k in (0, len(positions) // 2):
+        enter(page, ".at-x", "change", " ".join(map(str, positions[k])))
+        told = dict(page.eval_on_selector_all(".measures tr", READ_MEASURES))
+        assert told["detectable here"] == f"{size(float(view.detectable.values[k]))} at 80 % power"
+    assert "detectable here" not in dict(pages("F").page.eval_on_selector_all(".measures tr", READ_MEASURES))
 
 
 def test_groups_differ_in_shape_and_the_difference_starts_at_its_group(pages):

@@ -177,6 +177,7 @@ def turned(view):
         statistic=replace(view.statistic, values=view.statistic.values[order]),
         rules=[turn_rule(r, order) for r in view.rules],
         effect=replace(view.effect, values=view.effect.values[order], errors=view.effect.errors[order]),
+        detectable=replace(view.detectable, values=view.detectable.values[order]),
         size=replace(view.size, **{k: getattr(view.size, k)[order] for k in ("values", "low", "high")}),
         atlases=[replace(a, regions=a.regions[order], percent=a.percent[order]) for a in view.atlases],
         subjects=replace(view.subjects, values=view.subjects.values[:, order]),

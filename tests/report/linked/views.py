@@ -5,7 +5,7 @@ from scipy import stats
 
 from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.background import Background
-from bidsapp.report.linked.content import Atlas, Effect, Rule, Size, Statistic, Subjects, View
+from bidsapp.report.linked.content import Atlas, Detectable, Effect, Rule, Size, Statistic, Subjects, View
 
 N_SHUFFLES = 64
 # A tie of three decimals, which Python and a browser round differently: .0625.
@@ -86,6 +86,7 @@ def make_view(kind, *, step=8.0, n=8, seed=0):
         size=Size("partial R²", values / (values + 40))
         if kind == "F"
         else Size("Hedges' g", t / 3, t / 3 - 1, t / 3 + 1),
+        detectable=None if kind == "F" else Detectable(5.1 * error, 0.8),
         atlases=[Atlas("Halves", ("Left_half", "Right_half"), (positions[:, 0] > 0).astype(int), 50 + 0 * t)],
         subjects=subjects,
     )

@@ -3,14 +3,23 @@
 from dataclasses import replace
 
 import pytest
+from saved_records import make
 
 from bidsapp.outputs.results import read_group_results
-from bidsapp.outputs.saved.group import EstimandRecord
+from bidsapp.outputs.saved.group import DetectableRecord, EstimandRecord
 from bidsapp.report.numbers import decimals, printed_decimals, real_minus, with_dof
 from bidsapp.report.render import FigureBook, show_p
 from bidsapp.report.sections.contrast.hypothesis import Direction, Hypothesis
 from bidsapp.report.sections.contrast.shown import Shown, first_region
-from bidsapp.report.sections.contrast.verdict import Side, find_peak, make_section, say_sides, verdict
+from bidsapp.report.sections.contrast.verdict import (
+    NO_PROOF,
+    Side,
+    find_peak,
+    make_section,
+    say_detectable,
+    say_sides,
+    verdict,
+)
 
 HOSTILE = "<script>alert('x')</script>"
 HIGHER, LOWER = Direction("is", "higher", "for A than for B"), Direction("is", "lower", "for A than for B")
@@ -158,6 +167,30 @@ def test_nothing_comes_first_with_the_strongest_peak_of_the_whole_map(shown):
     assert found.peak.value == decimals(values[values.abs().argmax()], 2)
     assert 'class="verdict nothing"' in make_section(empty, FigureBook()).content
     assert verdict(of(shown, **nothing)).peak is None
+
+
+def test_what_could_have_been_found_is_said_where_nothing_survives(shown):
+    found = make(
+        DetectableRecord,
+        power=0.8,
+        height="voxel height by shuffling",
+        quarter=0.0321,
+        half=0.4564,
+        three_quarters=12.345,
+    )
+    contrast = replace(shown.contrast, detectable=found, units="% signal change")
+    words, short = say_detectable(contrast, "difference")
+    assert words == (
+        "This does not show that there is no effect: with 80 % power this study could have found a "
+        "difference of 0.456 % signal change or more in half of the voxels (in a quarter of them 0.0321, in three "
+        "quarters 12.3). That is the height which a voxel by itself needs: voxel height by shuffling."
+    )
+    assert short == "detectable: 0.456 % signal change (80 % power, half of the voxels)"
+    tfce = replace(contrast.main, method="maxTFCE")
+    words, short = say_detectable(replace(contrast, thresholds=(tfce,), units=None), "effect")
+    assert "found an effect of 0.456 or more" in words
+    assert words.endswith("; wide effects are found by TFCE at less.")
+    assert say_detectable(replace(contrast, detectable=None), "effect") == (f"{NO_PROOF}.", "")
 
 
 def test_one_tail_says_what_was_looked_for(shown):

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from bidsapp.outputs.saved.group import ThresholdRecord
-from bidsapp.report.numbers import count, decimals, printed_decimals, with_dof
+from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
+from bidsapp.report.numbers import count, decimals, printed_decimals, size, with_dof
 from bidsapp.report.render import FigureBook, Section, render, show_p
 from bidsapp.report.sections.contrast.hypothesis import Direction, Hypothesis
 from bidsapp.report.sections.contrast.shown import Row, Shown, first_region, label_of
+from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 # What the p of a threshold is called, by the error that it controls.
 P_WORDS = {"FWE": "corrected p", "FDR": "q", "none": "uncorrected p"}
 UNCORRECTED = "The threshold does not correct for the number of voxels: it is no basis for a claim."
-NO_PROOF = "This does not show that there is no effect."
+NO_PROOF = "This does not show that there is no effect"
 # What titles say of the tail, which sentences say in their own words.
 TAIL = r", (two-sided|upper tail|one-sided, (positive|negative) effects)"
 POSITIVE, NEGATIVE = "positive", "negative"
@@ -106,7 +107,8 @@ def verdict(shown: Shown) -> Verdict:
     if not main.n_voxels:
         title = re.sub(TAIL, "", main.title)
         finding = Markup("<b>Nothing survives</b> {}{}.").format(title, _in_which_direction(shown, main))
-        return Verdict(False, finding, find_peak(shown), (NO_PROOF,), "Nothing survives", "")
+        power, short = say_detectable(shown.contrast, shown.hypothesis.quantity)
+        return Verdict(False, finding, find_peak(shown), (power,), "Nothing survives", short)
     sides = find_sides(shown, main)
     remarks = (UNCORRECTED,) if _controls(main) == "none" else ()
     n_clusters, n_voxels = sum(s.n_clusters for s in sides), sum(s.n_voxels for s in sides)
@@ -114,6 +116,28 @@ def verdict(shown: Shown) -> Verdict:
     detail = " · ".join(f"{side.n_clusters:,} {side.sign}" for side in sides) if shown.signed else ""
     return Verdict(
         True, say_sides(shown.hypothesis, main.tail, sides), find_peak(shown), remarks, short, detail
+    )
+
+
+def say_detectable(contrast: GroupContrastRecord, quantity: str) -> tuple[str, str]:
+    """Return what a contrast in which nothing survives could have found: in a sentence, and for a list."""
+    found = contrast.detectable
+    if found is None:
+        return f"{NO_PROOF}.", ""
+    unit = f" {contrast.units}" if contrast.units else ""
+    quarter, half, most = map(size, (found.quarter, found.half, found.three_quarters))
+    article = "an" if quantity == "effect" else "a"
+    power, row = (
+        f"{100 * found.power:.0f} % power",
+        THRESHOLDS.get(contrast.main.method) if contrast.main else None,
+    )
+    by_map = row is not None and row.statistic is not None and STATISTICS[row.statistic].needs != "height"
+    wide = f"; wide effects are found by {row.short} at less" if row and by_map else ""
+    return (
+        f"{NO_PROOF}: with {power} this study could have found {article} {quantity} of {half}{unit} or more "
+        f"in half of the voxels (in a quarter of them {quarter}, in three quarters {most}). "
+        f"That is the height which a voxel by itself needs: {found.height}{wide}.",
+        f"detectable: {half}{unit} ({power}, half of the voxels)",
     )
 
 
