@@ -103,6 +103,13 @@ def test_shuffling_is_told_with_its_reason_and_what_it_supposes(shown):
     )
 
 
+def test_a_conjunction_is_made_from_maps_of_other_contrasts(shown):
+    facts = facts_of(of(shown, test="z", group_contrast="A and B", permutation=None))
+    assert facts["Inputs"] == "the z maps of A and B, of 4 subjects"
+    assert facts["Shuffling"] == "none: p of the minimum of the z-values"
+    assert facts["Estimated by"] == "ordinary least squares"
+
+
 def test_who_is_left_out_is_named_with_the_reason(shown):
     out = [
         ExcludedRecord(subject=s, reason=why)

@@ -182,8 +182,9 @@ def test_what_could_have_been_found_is_said_where_nothing_survives(shown):
     words, short = say_detectable(contrast, "difference")
     assert words == (
         "This does not show that there is no effect: with 80 % power this study could have found a "
-        "difference of 0.456 % signal change or more in half of the voxels (in a quarter of them 0.0321, in three "
-        "quarters 12.3). That is the height which a voxel by itself needs: voxel height by shuffling."
+        "difference of 0.456 % signal change or more in half of the voxels (in a quarter of them 0.0321, "
+        "in three quarters 12.3). That is the height which a voxel by itself needs: voxel height by "
+        "shuffling."
     )
     assert short == "detectable: 0.456 % signal change (80 % power, half of the voxels)"
     tfce = replace(contrast.main, method="maxTFCE")

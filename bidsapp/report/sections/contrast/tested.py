@@ -133,6 +133,8 @@ def _side(direction: Direction) -> str:
 
 def _inputs(shown: Shown) -> str:
     contrast = shown.contrast
+    if contrast.test == "z":
+        return f"the z maps of {contrast.group_contrast}, of {count(contrast.n_subjects, 'subject')}"
     n_maps, subjects = len(contrast.inputs), count(contrast.n_subjects, "subject")
     maps = (
         f"{count(n_maps, 'effect map')} of {subjects}"
