@@ -436,7 +436,14 @@ def input_weights(fit: DatasetFit) -> dict[str, float] | None:
     """Return condition -> weight of the participants' contrast; None where sidecars do not say, or differ."""
     said = [(entry.metadata.get("ConditionList"), entry.metadata.get("Weights")) for entry in fit.inputs]
     names, weights = said[0] if said and all(one == said[0] for one in said) else (None, None)
-    if fit.contrast is None or fit.within or not names or not weights or len(names) != len(weights) or isinstance(weights[0], list):
+    if (
+        fit.contrast is None
+        or fit.within
+        or not names
+        or not weights
+        or len(names) != len(weights)
+        or isinstance(weights[0], list)
+    ):
         return None
     return {name.removeprefix("trial_type."): float(w) for name, w in zip(names, weights, strict=True) if w}
 

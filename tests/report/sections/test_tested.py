@@ -63,6 +63,11 @@ def test_questions_have_their_direction(shown):
 def test_colours_are_named_with_the_side_that_they_mean(shown):
     text = re.sub("<[^>]+>", "", make_section(shown, FigureBook()).content)
     assert "Tested in both directions: orange where it is above zero, blue where it is below zero." in text
+    weights = {"estimand": estimand([{"g": {"A": 1.0, "B": -1.0}}])}
+    paired = re.sub("<[^>]+>", "", make_section(of(shown, **weights), FigureBook()).content)
+    assert "orange where it is higher for A than for B, blue where it is lower." in paired
+    lower = re.sub("<[^>]+>", "", make_section(of(shown, "negative", **weights), FigureBook()).content)
+    assert "blue where it is lower for A than for B." in lower
     one = re.sub("<[^>]+>", "", make_section(of(shown, "negative"), FigureBook()).content)
     assert "Tested in one direction only: blue where it is below zero." in one
     assert "orange" not in one

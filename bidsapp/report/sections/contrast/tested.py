@@ -4,7 +4,7 @@ A reader should be able to object after reading only this.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -19,7 +19,7 @@ from bidsapp.report.drawing.scale import short
 from bidsapp.report.methods import MODES, SCHEMES
 from bidsapp.report.numbers import count, real_minus
 from bidsapp.report.render import FigureBook, Section, render, show_p
-from bidsapp.report.sections.contrast.hypothesis import ZERO, Direction, list_names, plain
+from bidsapp.report.sections.contrast.hypothesis import ZERO, Direction, Hypothesis, list_names, plain
 from bidsapp.report.sections.contrast.shown import Shown
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -66,8 +66,9 @@ def make_section(shown: Shown, book: FigureBook) -> Section:
         "contrast_tested.html",
         question=ask(shown),
         above=_side(hypothesis.above),
-        below=_side(hypothesis.below),
+        below=_below(hypothesis, _tail(shown)),
         tail=_tail(shown),
+        has_direction=hypothesis.has_direction,
         facts=list_facts(shown),
         conditions=_draw_conditions(shown, book),
         design=_draw_design(shown, book),
@@ -129,6 +130,12 @@ def _tail(shown: Shown) -> str:
 
 def _side(direction: Direction) -> str:
     return f"{direction.verb} {direction.phrase}".strip()
+
+
+def _below(hypothesis: Hypothesis, tail: str) -> str:
+    """Return the side below zero; beside the other one only what is not said there."""
+    above, below = hypothesis.above, hypothesis.below
+    return _side(replace(below, rest="") if tail == "two" and below.rest == above.rest else below)
 
 
 def _inputs(shown: Shown) -> str:
