@@ -9,9 +9,9 @@ from bidsapp.report.sections.contrast.hypothesis import find_hypothesis, list_na
 HOSTILE = '<b>x</b> & "y"'
 
 
-def ask(rows, *, test="t", weights=None, name="k", inputs="faces", **more):
+def ask(rows, *, test="t", weights=None, name="k", inputs="faces", subjects=(), **more):
     """Return the hypothesis of a contrast whose rows are group -> cell -> weight."""
-    estimand = {"text": "", "weights": rows, "subjects": {}}
+    estimand = {"text": "", "weights": rows, "subjects": dict(subjects)}
     record = {"name": name, "test": test, "weights": weights or {"intercept": 1.0}, "estimand": estimand}
     return find_hypothesis(make(GroupContrastRecord, **record | {"input_contrast": inputs} | more))
 
@@ -46,6 +46,17 @@ def test_a_mean_of_a_difference_says_between_what():
 def test_a_mean_of_one_condition_is_a_response():
     found = ask([{"a": {"faces": 0.5}, "b": {"faces": 0.5}}], input_weights={HOSTILE: 1.0})
     assert words(found)[:3] == ("mean", f"The response to {HOSTILE}", "is above zero")
+
+
+def test_a_mean_of_some_groups_says_of_which():
+    everybody = {"group.patient": 3, "group.control": 4}
+    found = ask([{"group.patient": {"faces": 1.0}}], input_weights={"face": 1.0}, subjects=everybody)
+    assert found.subject == "The response to face in patient"
+    paired = {"face": 1.0, "house": -1.0}
+    found = ask([{"group.control": {"faces": 1.0}}], input_weights=paired, subjects=everybody)
+    assert found.subject == "The response in control"
+    both = [{"group.control": {"faces": 0.5}, "group.patient": {"faces": 0.5}}]
+    assert ask(both, input_weights={"face": 1.0}, subjects=everybody).subject == "The response to face"
 
 
 def test_conditions_within_subjects_are_read_out_by_their_signs():

@@ -143,16 +143,26 @@ def _find_means(contrast: GroupContrastRecord, row: Cells) -> Hypothesis:
         than = "in {} than in {}".format(*_sides(named))
         sides = Direction("is", "higher", than), Direction("is", "lower", than)
         return Hypothesis("groups", _response(contrast, conditions), *sides, "difference", totals)
+    where = _where(contrast, groups)
     up, down = _sides(dict(zip(plain(conditions), conditions.values(), strict=True)))
     if up and down and _is_zero_sum(conditions.values()):
         sides = (
             Direction("is", "higher", f"for {up} than for {down}"),
             Direction("is", "lower", f"for {up} than for {down}"),
         )
-        return Hypothesis("difference", "The response", *sides, "difference", totals)
+        return Hypothesis("difference", f"The response{where}", *sides, "difference", totals)
     if up and down or not up or not signs <= {1.0}:
         return Hypothesis("other", f"The effect {contrast.name}", *ZERO, "effect", totals)
-    return Hypothesis("mean", _response(contrast, conditions), *ZERO, "mean", totals)
+    return Hypothesis("mean", _response(contrast, conditions) + where, *ZERO, "mean", totals)
+
+
+def _where(contrast: GroupContrastRecord, groups: Mapping[str, float]) -> str:
+    """Return the groups of a mean, where there are others: `` in patient``."""
+    everybody = list(contrast.estimand.subjects) if contrast.estimand else []
+    named = dict(zip(everybody, plain(everybody), strict=True))
+    if set(groups) >= set(everybody):
+        return ""
+    return f" in {list_names(named.get(group, group) for group in groups)}"
 
 
 def _separate(row: Cells) -> tuple[dict[str, float], dict[str, float]]:
