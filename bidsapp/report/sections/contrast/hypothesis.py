@@ -159,10 +159,10 @@ def _find_means(contrast: GroupContrastRecord, row: Cells) -> Hypothesis:
 def _where(contrast: GroupContrastRecord, groups: Mapping[str, float]) -> str:
     """Return the groups of a mean, where there are others: `` in patient``."""
     everybody = list(contrast.estimand.subjects) if contrast.estimand else []
-    named = dict(zip(everybody, plain(everybody), strict=True))
-    if set(groups) >= set(everybody):
+    if not set(groups) < set(everybody):
         return ""
-    return f" in {list_names(named.get(group, group) for group in groups)}"
+    named = dict(zip(everybody, plain(everybody), strict=True))
+    return f" in {list_names(named[group] for group in groups)}"
 
 
 def _separate(row: Cells) -> tuple[dict[str, float], dict[str, float]]:
