@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from saved_records import make
 
@@ -118,7 +119,11 @@ def test_the_strongest_peak_is_that_of_the_table_with_its_p(shown):
     assert peak.place == ", ".join(decimals(row[f"peak_{axis}"], 0) for axis in "xyz")
     assert peak.p == f"corrected p {show_p(row['p_fwe'])}"
     assert peak.region == first_region(row["aal"])
-    assert peak.effect == ""
+    digits = printed_decimals(row["effect_se"])
+    middle, low, high = (decimals(row[f"effect{end}"], digits) for end in ("", "_low", "_high"))
+    assert peak.effect == f"mean {middle} % signal change, 95 % interval {low} to {high}"
+    without = at_peak(shown, effect=1.0, effect_se=np.nan)
+    assert find_peak(without).effect == ""
 
 
 def test_a_peak_has_its_place_region_dof_effect_and_interval(shown):
