@@ -147,7 +147,7 @@ def n_subjects(c):
 
 
 def input_facts(field):
-    return lambda c: json.loads(Path(str(c.input).replace(".nii.gz", ".json")).read_text())[field]
+    return lambda c: json.loads((c.out / str(c.input).replace(".nii.gz", ".json")).read_text())[field]
 
 
 def is_corrected(c):
