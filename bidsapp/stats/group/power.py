@@ -40,9 +40,10 @@ def find_detectable(variance: Map, dof: Map, cutoff: Callable[[Map], Map]) -> Ma
     Returns
     -------
     ndarray, shape (n_voxels,)
-        In the unit of the effect; NaN where variance or dof are unknown, or there is no variance.
+        In the unit of the effect; NaN where variance or dof are unknown, there is no variance, or less than
+        one degree of freedom, with which nothing is ever found.
     """
-    known = np.isfinite(variance) & (variance > 0) & (dof > 0)
+    known = np.isfinite(variance) & (variance > 0) & (dof >= 1)
     found = np.full(np.shape(variance), np.nan)
     values, place = np.unique(dof[known], return_inverse=True)
     if len(values) <= N_NODES:
@@ -51,8 +52,8 @@ def find_detectable(variance: Map, dof: Map, cutoff: Callable[[Map], Map]) -> Ma
         # It is a smooth function of dof: at nodes, and between them by a spline.
         finite = values[np.isfinite(values)]
         nodes = np.geomspace(finite[0], finite[-1], N_NODES)
-        curve = interpolate.CubicSpline(np.log(nodes), find_noncentrality(cutoff(nodes), nodes))
-        noncentrality = curve(np.log(np.clip(values, nodes[0], nodes[-1])))
+        curve = interpolate.CubicSpline(np.log(nodes), np.log(find_noncentrality(cutoff(nodes), nodes)))
+        noncentrality = np.exp(curve(np.log(np.clip(values, nodes[0], nodes[-1]))))
         normal = np.isinf(values)
         noncentrality[normal] = find_noncentrality(cutoff(values[normal]), values[normal])
         noncentrality = noncentrality[place]

@@ -69,6 +69,18 @@ def test_degrees_of_freedom_of_every_voxel_have_their_own_cutoff():
     assert np.isnan(found[-1])
 
 
+def test_with_less_than_one_degree_of_freedom_nothing_is_ever_found():
+    def cutoff(dof):
+        return p_to_t(1e-7, dof)
+
+    dof = np.append(np.linspace(0.02, 0.99, 300), np.linspace(1, 5, 300))
+    for few in (dof[:2], dof):
+        assert np.isnan(find_detectable(np.ones(len(few)), few, cutoff)[:2]).all()
+    found = find_detectable(np.ones(600), dof, cutoff)
+    assert np.isnan(found[:300]).all()
+    np.testing.assert_allclose(found[300:], find_noncentrality(cutoff(dof[300:]), dof[300:]), rtol=1e-6)
+
+
 def test_without_a_variance_there_is_no_effect_to_find():
     variance, dof = np.array([np.nan, 0.0, 1.0]), np.array([5.0, 5.0, np.nan])
     assert np.isnan(find_detectable(variance, dof, always(4.0))).all()
