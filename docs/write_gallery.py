@@ -104,7 +104,7 @@ def write_maps(folder, seed=0):
     pd.DataFrame(people).to_csv(folder / "participants.tsv", sep="\t", index=False)
     for i, label in enumerate(labels):
         # Patients have less of the first place, and it grows with age.
-        share = np.array([1 - 0.5 * (i % 2) + 0.02 * (people["age"][i] - 40), 1.0, 1.0])
+        share = np.array([1 - 0.6 * (i % 2) + 0.03 * (people["age"][i] - 40), 1.0, 1.0])
         share *= rng.normal(1, 0.15, 3)
         own = smooth_noise(rng, inside)
         maps = {"noise": smooth_noise(rng, inside)}
@@ -112,7 +112,7 @@ def write_maps(folder, seed=0):
             effects = [
                 s * strengths[k] * b for s, strengths, b in zip(share, PLACES.values(), blobs, strict=True)
             ]
-            maps[condition] = np.sum(effects, axis=0) + 0.4 * own + 0.5 * smooth_noise(rng, inside)
+            maps[condition] = np.sum(effects, axis=0) + 0.3 * own + 0.35 * smooth_noise(rng, inside)
         maps["facesMinusHouses"] = maps["faces"] - maps["houses"]
         (folder / label).mkdir()
         for contrast, effect in maps.items():
