@@ -354,7 +354,7 @@ def contexts_of_group(record, call):
         names = [one for one in record["contrasts"] if f"_contrast-{label_of(one['name'])}_" in path]
         contrast = names[0] if names else None
         inputs = (contrast or record["contrasts"][0])["inputs"]
-        known = {"contrast": contrast, "estimate": None, "run": None, "input": inputs[0]["effect"]}
+        known = {"contrast": contrast, "estimate": None, "run": None, "input": call.out / inputs[0]["effect"]}
         yield SimpleNamespace(path=path, record=record, group=True, **known)
 
 
