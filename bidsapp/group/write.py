@@ -238,7 +238,7 @@ class ContrastWriter:
             statistic=statistic,
             cutoff=float(threshold.cutoff) if np.isfinite(threshold.cutoff) else None,
             scale=threshold.scale,
-            forming=inference.forming if inference and words.statistic and words.is_formed else None,
+            **(formed_at(inference) if inference and words.statistic and words.is_formed else {}),
             forming_p=self._options.cluster_forming_p if words.is_formed else None,
             reason=threshold.reason,
             warnings=threshold.warnings,
@@ -284,6 +284,14 @@ class ContrastWriter:
             return None
         fields = {"Correction": words.controls, "Description": threshold.description}
         return self.write_map("tdp", 1 - threshold.adjusted, threshold.name, **fields)
+
+
+def formed_at(inference: Inference) -> Document:
+    """Return at which value clusters are formed, and what it is a value of, as fields of a record."""
+    said = inference.conventions
+    is_other = said["Statistic"] in OTHER_STATISTICS and said["ClusterScale"] != "z"
+    scale = said["Statistic"] if is_other else said["ClusterScale"]
+    return {"forming": inference.forming, "forming_scale": scale}
 
 
 def describe_permutation(inference: Inference) -> PermutationRecord:

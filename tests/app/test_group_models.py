@@ -19,6 +19,7 @@ from group_pages import read_group_pages
 from scipy import ndimage, stats
 
 from bidsapp.cli import main as cli
+from bidsapp.report.drawing.scale import short
 
 AFFINE = np.array([[6.0, 0, 0, -66], [0, 6.0, 0, -90], [0, 0, 6.0, -54], [0, 0, 0, 1]])
 SHAPE = (22, 26, 20)
@@ -129,7 +130,30 @@ def test_weighted_estimators_flip_the_signs_of_scores(maps, tmp_path):
     assert contrast["permutation"]["scheme"] == "sign-flip"
     (height,) = [one for one in contrast["thresholds"] if one["method"] == "maxT"]
     assert height["scale"] == "score"
+    (size,) = [one for one in contrast["thresholds"] if one["method"] == "maxSize"]
+    assert size["forming_scale"] == "t of the subjects' scores"
+    (page,) = (tmp_path / "group").glob("*_contrast-go_report.html")
+    text = page.read_text()
+    assert f"|score| ≥ {short(height['cutoff'])}" in text
+    assert f"formed at t of the subjects&#39; scores {short(size['forming'])}" in text
+    assert "not the t of the map: voxels of one t may differ in p" in text
     assert "effects times the weights that the estimator gives" in (tmp_path / "group.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "own", [("--group-contrast", "any=group.control; group.patient"), ("--variance-groups", "group")]
+)
+def test_cutoffs_that_are_values_of_z_are_called_so(maps, tmp_path, own):
+    """Of F clusters are formed on z; with variances by group heights are z, too."""
+    words = ("--group-design", "two-sample", "group", "--n-permutations", "32", "--alpha", "0.2")
+    assert run(maps, tmp_path, *words, *own) == 0
+    wanted = "F" if "--group-contrast" in own else "z"
+    contrast = next(c for c in record_of(tmp_path)["contrasts"] if c["test"] == "F" or wanted == "z")
+    rules = {one["method"]: one for one in contrast["thresholds"]}
+    assert rules["maxSize"]["forming"] == pytest.approx(3.0902, abs=1e-4)
+    assert rules["maxSize"]["forming_scale"] == "z"
+    assert rules["maxT"]["scale"] == wanted
+    assert "formed at z 3.09" in read_group_pages(tmp_path)
 
 
 def test_weighted_estimators_say_once_why_other_designs_are_not_shuffled(maps, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bidsapp.inference.thresholds.surviving import not_available, smallest, words_for_tail
+from bidsapp.inference.voxels.test import FOLLOWED_AS_Z
 from bidsapp.records.maps import OTHER_STATISTICS, Evidence, Inference, Threshold
 from bidsapp.vocabulary.statistics import STATISTICS
 
@@ -21,7 +22,8 @@ def largest_of_shuffles(evidence: Evidence, alpha: float, name: str) -> Threshol
     with np.errstate(invalid="ignore"):
         surviving = (found.p_fwe <= alpha) & (found.observed != 0)
     is_score = inference.conventions.get("Statistic") in OTHER_STATISTICS
-    scale = statistic.scale or ("score" if is_score else evidence.test)
+    own = "score" if is_score else "z" if inference.test in FOLLOWED_AS_Z else evidence.test
+    scale = statistic.scale or own
     # Observed values between two of the null may survive below its smallest one that does.
     cutoff = float(np.fmin(found.cutoff, smallest(found.observed, surviving)))
     return Threshold(statistic.threshold, words, alpha, cutoff, scale, surviving, found.p_fwe)

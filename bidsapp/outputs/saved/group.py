@@ -180,7 +180,9 @@ class ThresholdRecord:
         What ``cutoff`` is a value of: a key of ``maps`` where the rule is a cut-off of that map, ``tfce``,
         ...
     forming
-        Of clusters: the cluster-forming cut-off on the scale of ``statistic``.
+        Of clusters by shuffling: the cluster-forming cut-off.
+    forming_scale
+        What ``forming`` is a value of: ``t``, ``z``, or in words what was shuffled in place of ``statistic``.
     forming_p
         Its one-sided p.
     reason
@@ -215,6 +217,7 @@ class ThresholdRecord:
     cutoff: float | None
     scale: str | None = None
     forming: float | None = None
+    forming_scale: Maybe[str] = None
     forming_p: float | None = None
     reason: str = ""
     warnings: tuple[str, ...] = ()

@@ -354,6 +354,10 @@ def test_what_survives_by_shuffling_has_corrected_p_up_to_alpha_and_is_in_a_clus
         np.testing.assert_array_equal(found.surviving, expected)
         assert (found.cutoff, found.description, found.scale, found.name) == (smallest, words, scale, name)
         assert found.adjusted is p_fwe
+    if key == "height":
+        # With variances by group the maps of the shuffles are z.
+        grouped = make_evidence(statistic, inference=replace(inference, test="v"))
+        assert THRESHOLDS[name](grouped, 0.05).scale == "z"
     other = [one for one in LABELS if one != name][0]
     assert THRESHOLDS[other](make_evidence(statistic, inference=inference), 0.05).reason
 

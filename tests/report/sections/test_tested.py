@@ -101,7 +101,9 @@ def test_shuffling_is_told_with_its_reason_and_what_it_supposes(shown):
     said = facts_of(of(shown, permutation=flips))["Shuffling"]
     assert said.startswith("all 1,000 possible sign flips of whole blocks; ")
     assert "symmetric about zero and independent between blocks" in said
-    assert said.endswith("what is shuffled is t of the subjects' scores")
+    assert said.endswith(
+        "what is shuffled is t of the subjects' scores, not the z of the map: voxels of one z may differ in p"
+    )
     assert (
         facts_of(of(shown, permutation=None))["Shuffling"]
         == "none: p is that of t, which supposes normal errors"

@@ -14,6 +14,7 @@ from bidsapp.outputs.describe import express
 from bidsapp.outputs.files import read_json
 from bidsapp.outputs.saved.common import rows_of
 from bidsapp.outputs.saved.group import PermutationRecord, ThresholdRecord
+from bidsapp.records.maps import OTHER_STATISTICS
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_weights
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.methods import MODES, SCHEMES
@@ -236,6 +237,10 @@ def _shuffling(shown: Shown, done: PermutationRecord) -> str:
         said.append(ALLOWED[done.scheme].format(units=units))
     if done.statistic not in (None, "t", "F"):
         said.append(f"what is shuffled is {done.statistic}")
+        if done.statistic in OTHER_STATISTICS:
+            said[-1] += (
+                f", not the {shown.statistic} of the map: voxels of one {shown.statistic} may differ in p"
+            )
     if done.incomplete_voxels:
         said.append(f"{count(done.incomplete_voxels, 'voxel')} without some subjects with those there")
     return "; ".join(said)
