@@ -80,6 +80,8 @@
   const valueOf = (map, ref, i) => (map[i] === LOWEST[ref.type] ? NaN : map[i] * ref.step);
 
   const readable = (name) => name.replaceAll("_", " ");
+  // As it was written, without the last digits of doubles.
+  const readableNumber = (value) => String(Number(value.toPrecision(9))).replace("-", "−");
   const place = (mm) => mm.map((v) => fixed(v, 0)).join(", ");
 
   function ticks(low, high, n) {
@@ -901,7 +903,7 @@
     dash(group) { return group % 2 ? 'stroke-dasharray="5 4"' : ""; }
 
     dot(row, x, y = this.y(row.y)) {
-      const c = this.colour(row.group), words = [row.name, this.subjects.cells[row.cell], row.x !== undefined && `${this.subjects.axis} ${row.x}`].filter(Boolean).join(", ");
+      const c = this.colour(row.group), words = [row.name, this.subjects.cells[row.cell], row.x !== undefined && `${this.subjects.axis} ${readableNumber(row.x)}`].filter(Boolean).join(", ");
       const shape = [
         `<circle cx="0" cy="0" r="4.2" fill="${c}" fill-opacity=".75"`, '<path d="M-4.8 3.8h9.6L0-4.8z" fill="var(--panel)" stroke-width="1.8"',
         `<path d="M-3.7-3.7h7.4v7.4h-7.4z" fill="${c}" fill-opacity=".6"`, '<path d="M0-5.2L5.2 0 0 5.2-5.2 0z" fill="var(--panel)" stroke-width="1.8"',

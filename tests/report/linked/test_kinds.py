@@ -154,6 +154,7 @@ def test_covariate_has_a_scatter_with_the_tested_slope(pages):
     assert page.locator(".plot path.slope[stroke-dasharray]").count() == 1
     titles = page.locator(".plot .dot title").all_text_contents()
     assert any("age 55" in words for words in titles)
+    assert any("age 0.3:" in words for words in titles)
     boxes = [
         dot.bounding_box()["x"] for dot in page.locator(".plot .dot").all() if "age" in dot.text_content()
     ]

@@ -55,7 +55,7 @@ def make_view(kind, *, step=8.0, n=8, seed=0):
         group=group,
         cells=cells,
         cell=[k for _ in range(n) for k in range(len(cells))],
-        covariate=np.arange(20.0, 20 + 5 * n, 5) if kind == "scatter" else None,
+        covariate=np.append(0.1 + 0.2, np.arange(25.0, 20 + 5 * n, 5)) if kind == "scatter" else None,
         axis="age",
         start=0 if kind == "strip" else None,
     )
