@@ -45,6 +45,7 @@ from bidsapp.outputs.earlier import (
     remove_outdated,
     take_record,
 )
+from bidsapp.outputs.remarks import group_remarks
 from bidsapp.outputs.saved.files import write_record
 from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord, RegionsRecord
 from bidsapp.plan import make_group_plan
@@ -108,7 +109,7 @@ def run_model(
     fingerprint = make_fingerprint(*texts, settings.group, settings.permutation, *parts)
     finished = find_finished(path, GroupRecord, fingerprint)
     if finished:
-        _warn(finished.warnings)
+        _warn(finished)
         return f"{model.node}: finished before, nothing changed", []
     before = take_record(path, GROUP)
     with Stopwatch() as watch:
@@ -133,13 +134,14 @@ def run_model(
     if record:
         write_record(path, replace(record, written=measure_files(settings.output_dir, record, GROUP)))
     drop_record(path)
-    _warn(found.warnings)
+    if record:
+        _warn(record)
     return f"{model.node}: {len(found.contrasts)} contrasts, {watch.seconds:.0f} s", found.failures
 
 
-def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        logger.warning("%s", warning)
+def _warn(record: GroupRecord) -> None:
+    for remark in group_remarks(record):
+        logger.warning("%s", remark)
 
 
 @dataclass

@@ -21,6 +21,7 @@ from bidsapp.outputs.earlier import (
     take_record,
 )
 from bidsapp.outputs.files import remove_unfinished, write_text
+from bidsapp.outputs.remarks import subject_remarks
 from bidsapp.outputs.saved.files import write_record
 from bidsapp.outputs.saved.participant import ResponseRecord, RunRecord, SubjectRecord
 from bidsapp.participant.fit import Fitted, combine_fits, fit_run
@@ -110,7 +111,7 @@ def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Excepti
     if finished:
         if needs_report(subject.subject, output_dir):
             write_subject_report(output_dir, subject.subject)
-        return _outcome(f"{label}: finished before, nothing changed", finished.cautions), []
+        return _outcome(f"{label}: finished before, nothing changed", finished), []
     remove_unfinished(output_dir / top)
     before = take_record(path, top)
     forecast = forecast_gb(subject, job.options, job.shares.runs, job.shares.threads)
@@ -136,15 +137,15 @@ def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Excepti
     outcome = _outcome(
         f"{label}: {record.status}, {len(made)} runs, {len(fitted)} estimates, {watch.seconds:.0f} s, "
         f"peak {peak_gb():.2f} GB (forecast {forecast:.2f})",
-        record.cautions,
+        record,
         _named(label, message) if message else None,
     )
     return _report(outcome, crashes, subject.subject, output_dir)
 
 
-def _outcome(message: str, cautions: Iterable[str], failure: str | None = None) -> Outcome:
-    """Return the outcome of work, now or before, with what its record is to warn of."""
-    return Outcome(message, failure, tuple(map(Caution, cautions)))
+def _outcome(message: str, record: SubjectRecord, failure: str | None = None) -> Outcome:
+    """Return the outcome of work, now or before, with what its record is to warn of, each kind once."""
+    return Outcome(message, failure, tuple(map(Caution, subject_remarks(record, record.cautions))))
 
 
 def _report(

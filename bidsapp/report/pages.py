@@ -31,11 +31,11 @@ from bidsapp.report.sections import (
     about,
     group_contrasts,
     group_design,
-    group_findings,
     group_matrix,
     group_models,
     group_quality,
     group_regions,
+    group_remarks,
     methods,
     overview,
     subject_contrasts,
@@ -70,7 +70,7 @@ SUBJECT_SECTIONS = (
 # Of a model: what its contrasts say, then the model itself.
 INDEX_SECTIONS = (group_contrasts.make_section, group_matrix.make_sections)
 GROUP_SECTIONS = (
-    group_findings.make_section,
+    group_remarks.make_section,
     group_design.make_section,
     group_regions.make_section,
     group_quality.make_section,
@@ -181,7 +181,7 @@ def write_group_report(output_dir: Path | str, tell: Tell = nobody, *, min_clust
     if len(models) != 1:
         page = _Page(folder, GROUP_REPORT)
         page.add([group_models.make_section], [(results, model_path(results, models)) for results in models])
-        page.write(Heading("Group report", group_findings.lead(models)))
+        page.write(Heading("Group report", group_models.lead(models)))
         pages.append(page)
     written |= {page.path for page in pages}
     # Of contrasts and models that are no more, and data that found room in their page.
@@ -239,7 +239,7 @@ def _write_model(
     trail = [(index.to(OVERVIEW_REPORT), "TaskGLM")]
     if path != GROUP_REPORT:
         trail.append((index.to(GROUP_REPORT), "Group models"))
-    words = f"{results.record.description} {group_findings.lead([results]).capitalize()}."
+    words = f"{results.record.description} {group_models.lead([results]).capitalize()}."
     index.write(Heading(results.name, words, trail))
     pages.append(index)
     return written

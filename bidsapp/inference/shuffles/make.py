@@ -182,7 +182,8 @@ def check_attainable(p: float, alpha: float, n_distinct: int, *, how: str = "") 
     if p > alpha / 5:
         return (
             f"The smallest p-value that the shuffles can give is {p:.3g}, near alpha = {alpha:g}: "
-            "few results can survive, whatever the effect."
+            "few results can survive, whatever the effect. Add subjects, or raise --n-permutations if it is "
+            "below the number of arrangements."
         )
     return ""
 

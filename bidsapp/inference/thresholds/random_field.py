@@ -94,7 +94,7 @@ def _with_warnings(threshold: Threshold, smoothness: Smoothness, notes: tuple[st
     if width < SMOOTH_ENOUGH:
         notes = (
             *notes,
-            f"The noise is narrower than the {SMOOTH_ENOUGH:g} voxels that random-field theory needs: its "
-            "p-values are too large.",
+            f"The noise is {width:.2f} voxels wide, narrower than the {SMOOTH_ENOUGH:g} voxels that "
+            "random-field theory needs: its p-values are too large. Use those by shuffling.",
         )
     return replace(threshold, warnings=tuple(notes))

@@ -231,6 +231,13 @@ class ThresholdRecord:
     labels: Maybe[str] = None
     peak_effects: Maybe[str] = None
 
+    @property
+    def unusable(self) -> str:
+        """Why nothing can be said by it; empty where something can, as where something survives."""
+        if self.reason:
+            return f"not computed, {self.reason}"
+        return "" if self.n_voxels else " ".join(self.warnings)
+
 
 @saved
 class DetectableRecord:

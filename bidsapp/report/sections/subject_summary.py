@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from bidsapp.outputs.remarks import subject_remarks
 from bidsapp.outputs.results import SubjectResults
 from bidsapp.outputs.saved.participant import EstimateRecord
 from bidsapp.report.drawing.scale import short
@@ -24,7 +25,10 @@ def lead(results: SubjectResults) -> str:
 def make_section(results: SubjectResults, book: FigureBook) -> Section:
     """Return the summary."""
     best = [(estimate, words_for_dof(results, estimate)) for estimate in final(results)]
-    return Section("Summary", "summary", render("subject_summary.html", record=results.record, best=best))
+    record = results.record
+    remarks = subject_remarks(record, record.warnings)
+    content = render("subject_summary.html", record=record, best=best, remarks=remarks)
+    return Section("Summary", "summary", content)
 
 
 def final(results: SubjectResults) -> list[EstimateRecord]:

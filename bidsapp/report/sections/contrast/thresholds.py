@@ -13,13 +13,18 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 def make_section(shown: Shown, book: FigureBook) -> Section | None:
     """Return the comparison of thresholds, None where there are none."""
-    if not shown.contrast.thresholds:
+    contrast = shown.contrast
+    if not contrast.thresholds:
         return None
-    thresholds = [_threshold(shown, book, threshold) for threshold in shown.contrast.thresholds]
+    # Of those that cannot be used "nothing survives" would say what is not so; remarks tell why they cannot.
+    unusable = [one for one in contrast.thresholds if one.unusable and one != contrast.main]
+    thresholds = [_threshold(shown, book, one) for one in contrast.thresholds if one not in unusable]
+    lacking = [THRESHOLDS[one.method].short if one.method in THRESHOLDS else one.title for one in unusable]
     content = render(
         "contrast_thresholds.html",
-        contrast=shown.contrast,
+        contrast=contrast,
         thresholds=thresholds,
+        lacking=lacking,
         overlaps={method: share for method, (_, share) in overlaps(shown).items()},
     )
     return Section("Other thresholds", "thresholds", content)
