@@ -70,7 +70,7 @@ def make_view(
         on_cortex=look.on_cortex,
         rules=rules,
         effect=reader.effect(hypothesis.quantity),
-        size=reader.size(),
+        size=reader.size(slope=hypothesis.kind == "slope"),
         detectable=reader.detectable(),
         atlases=read_regions(_chosen_atlases(results), reader.geometry) if look.on_cortex else (),
         subjects=subjects and replace(subjects, groups=plain(subjects.groups)),
@@ -165,8 +165,11 @@ class _Reader:
         errors = np.sqrt(np.maximum(found[1], 0))
         return Effect(name, self.contrast.units or "", found[0], errors, quantile)
 
-    def size(self) -> Size | None:
-        """Return the standardised effect, of F the share of variance that it explains."""
+    def size(self, *, slope: bool) -> Size | None:
+        """Return the standardised effect: Hedges' g, r of a slope, of F the share that it explains."""
+        share = self.maps("effect", "partialrsquare") if slope else None
+        if share:
+            return Size("partial r", np.sign(share[0]) * np.sqrt(share[1]))
         found = self.maps("g", "gLow", "gHigh")
         if found:
             return Size("Hedges\u2019 g", *found)

@@ -44,6 +44,19 @@ def test_maps_are_those_of_the_files(made):
     assert view.size.low == pytest.approx(view.size.values - 1, abs=1e-5)
 
 
+def test_size_of_a_slope_is_its_partial_r_as_in_the_table(made):
+    results, contrast, view = made
+    share = contrast.maps["p"]  # any map from 0 to 1
+    slope = replace(contrast, maps={**contrast.maps, "partialrsquare": share})
+    size = linked_view._Reader(results, slope, view.geometry).size(slope=True)
+    mask = view.geometry.mask
+    assert size.name == "partial r"
+    assert np.square(size.values) == pytest.approx(results.read_map(share).values[mask], abs=1e-6)
+    effect = results.read_map(contrast.maps["effect"]).values[mask]
+    assert np.all(size.values * effect >= 0)
+    assert np.any(size.values < 0)
+
+
 def test_p_of_thresholds_is_read_as_it_was_written(made):
     results, contrast, view = made
     rules = {rule.method: rule for rule in view.rules}
