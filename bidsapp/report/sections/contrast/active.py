@@ -1,5 +1,11 @@
-"""How much of each atlas region is active, at least."""
+"""How much of each cluster and of each atlas region is active, at least."""
 
+import numpy as np
+from markupsafe import Markup
+
+from bidsapp.outputs.results import Volume
+from bidsapp.records.documents import Document
+from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_mosaic
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Shown
 
@@ -7,6 +13,15 @@ N_ROWS = 60
 
 
 def make_section(shown: Shown, book: FigureBook) -> Section | None:
+    """Return the map of the shares and the regions with any active voxel; None where there is neither."""
+    drawing, regions = draw_shares(shown, book), find_regions(shown)
+    if drawing is None and regions is None:
+        return None
+    content = render("contrast_active.html", drawing=drawing, signed=shown.signed, regions=regions)
+    return Section("Active share", "active", content)
+
+
+def find_regions(shown: Shown) -> Document | None:
     """Return the regions with any active voxel, the most active first; None where there are none."""
     path = shown.contrast.discoveries
     if not shown.results.has(path):
@@ -17,5 +32,27 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
     if not len(frame):
         return None
     rows = frame.sort_values("most", ascending=False, kind="stable").head(N_ROWS).to_dict("records")
-    content = render("contrast_active.html", columns=columns, n=len(frame), rows=rows, path=path)
-    return Section("Active share of regions", "active", content)
+    return {"columns": columns, "n": len(frame), "rows": rows, "path": path}
+
+
+def draw_shares(shown: Shown, book: FigureBook) -> Markup | None:
+    """Return slices of the share of active voxels of each cluster, with the sign of the statistic.
+
+    None where no threshold has such a map, or no cluster an active voxel.
+    """
+    path = next(
+        (one.share_map for one in shown.contrast.thresholds if shown.results.has(one.share_map)), None
+    )
+    if path is None:
+        return None
+    share = shown.results.read_map(path)
+    values = np.nan_to_num(share.values)
+    if not values.any():
+        return None
+    if shown.signed:
+        values = np.copysign(values, np.nan_to_num(shown.whole.values))
+    alt = f"Axial slices of {shown.contrast.name}: at least this share of each cluster is active"
+    signed = Volume(values, share.affine)
+    slicer = Slicer(shown.under, signed, limit=1.0, step_mm=COARSE_MM, signed=shown.signed)
+    figure = draw_mosaic(slicer, choose_cuts(shown.whole, 8), alt=alt)
+    return book.add(figure, shown.path("slices", stat="tdp"), "keep")
