@@ -130,6 +130,11 @@ def mask_path(entities: Entities, *, node: str | None = None) -> str:
     return f"{folder_of(entities)}/{make_name(full, 'mask', '.nii.gz')}"
 
 
+def mean_anatomy_path(entities: Entities, node: str) -> str:
+    """Return the path of the mean T1w image of the participants of a Dataset node."""
+    return f"{folder_of(entities)}/{make_name({**entities, 'node': node, 'desc': 'mean'}, 'T1w', '.nii.gz')}"
+
+
 def coverage_path(entities: Entities, *, node: str, contrast: str) -> str:
     """Return the path of the map of how many inputs cover each voxel."""
     return map_path(entities, node=node, contrast=contrast, stat="coverage")

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from bidsapp import names
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError, log_notes
+from bidsapp.group.anatomy import write_mean_anatomy
 from bidsapp.group.check import check_settings
 from bidsapp.group.conjunctions import Conjunctions
 from bidsapp.group.detectable import make_detectable
@@ -196,6 +197,8 @@ def fit_model(model: DatasetModel, settings: Settings, options: InferenceOptions
     found.warnings = gather(warnings, found.contrasts)
     if fits:
         found.shared = write_shared(model, stacks, output_dir, estimator=join_estimators(estimators))
+        roots = [Path(str(root)).expanduser() for root in settings.selection.estimates] or [output_dir]
+        found.shared["background"] = write_mean_anatomy(model, roots, output_dir)
     return found
 
 

@@ -1,5 +1,6 @@
 """The two fits of the participant stage: a run, and estimates combined. What is fitted is written at once."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -113,10 +114,14 @@ def fit_run(
         noise_model=noise.model,
         noise=noise,
         motion={name: tuple(values) for name, values in read_motion(run.confounds).items()},
-        anatomy=str(find_anatomy(run) or "") or None,
+        anatomy=_from_output(find_anatomy(run), output_dir),
         vif=dict(quality["VarianceInflation"]),
     )
     return fitted, record, [about(fit.label, note) for note in fit.notes if note not in planned]
+
+
+def _from_output(path: Path | None, output_dir: Path) -> str | None:
+    return Path(os.path.relpath(path, output_dir)).as_posix() if path else None
 
 
 def add_parts(fitted: list[Fitted], model: FittedRun, fit: RunFit) -> list[Fitted]:

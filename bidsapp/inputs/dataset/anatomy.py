@@ -1,4 +1,4 @@
-"""The anatomical image of a run, to draw its maps on where they are not in MNI space; and its tissues."""
+"""The anatomical image of a run, to draw maps on; and its tissues."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from bidsapp.records.arrays import Labels, Matrix
 from bidsapp.records.maps import Run
 
 # A preprocessed T1w without a space in its name is in its own: that of images called space-T1w.
+OWN_SPACE = "T1w"
 T1W = ("anat/*_desc-preproc_T1w.nii*", "ses-*/anat/*_desc-preproc_T1w.nii*")
 REFERENCES = ("_boldref", "_desc-preproc_boldref", "_desc-coreg_boldref")
 # Labels of a discrete segmentation, as BIDS has them.
@@ -24,14 +25,22 @@ def find_anatomy(run: Run) -> Path | None:
     ----------
     run : Run
     """
-    root = _find_root(run)
-    if run.entities.get("space") == "T1w" and root is not None:
-        found = [path for pattern in T1W for path in sorted(root.glob(pattern)) if "_space-" not in path.name]
+    root, space = _find_root(run), run.entities.get("space")
+    if space and root is not None:
+        files = [parse_name(path) for pattern in T1W for path in sorted(root.glob(pattern))]
+        found = [file for file in files if file.entities.get("space", OWN_SPACE) == space]
         if found:
-            return found[0]
+            # In the resolution of the run where there are several.
+            return min(found, key=lambda file: file.entities.get("res") != run.entities.get("res")).path
     stem = run.bold.name.split("_desc-preproc_bold")[0]
     beside = (run.bold.with_name(f"{stem}{name}.nii{end}") for name in REFERENCES for end in (".gz", ""))
     return next((path for path in beside if path.is_file()), None)
+
+
+def find_brain_mask(t1w: Path) -> Path | None:
+    """Return the path of the brain mask of a preprocessed T1w image, or None."""
+    path = t1w.with_name(t1w.name.replace("_desc-preproc_T1w", "_desc-brain_mask"))
+    return path if path != t1w and path.is_file() else None
 
 
 def find_segmentation(run: Run) -> Path | None:
@@ -44,7 +53,7 @@ def find_segmentation(run: Run) -> Path | None:
     root = _find_root(run)
     found = [path for pattern in SEGMENTATIONS for path in sorted(root.glob(pattern))] if root else []
     for file in map(parse_name, found):
-        if "desc" not in file.entities and file.entities.get("space", "T1w") == run.entities.get("space"):
+        if "desc" not in file.entities and file.entities.get("space", OWN_SPACE) == run.entities.get("space"):
             return file.path
     return None
 

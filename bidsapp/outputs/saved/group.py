@@ -456,7 +456,8 @@ class GroupRecord(Record):
     subjects
         Who is in it, and who is not and why.
     background
-        Path of an image to draw on (else the MNI template where the space is MNI's).
+        Path of an image to draw on, beside the MNI template where the space is MNI's: the participants' mean
+        T1w image.
     qc
         Path of a table with ``participant_id`` and one column a measure.
     written

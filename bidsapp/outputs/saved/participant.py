@@ -283,7 +283,8 @@ class RunRecord:
         ``framewise_displacement``, ``trans_x``, ..., ``rot_z`` -> a value a volume: what the confounds file
         has, used or not.
     anatomy
-        T1w image or BOLD reference in the space of the run: what maps outside MNI space are drawn on.
+        Path of the T1w image or else the BOLD reference in the space of the run, from the output folder: what
+        maps outside MNI space are drawn on.
     vif
         Contrast -> how much correlated regressors inflate its variance; 1 is ideal.
     """

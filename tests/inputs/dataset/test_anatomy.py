@@ -6,7 +6,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.inputs.dataset.anatomy import TISSUES, find_anatomy, find_segmentation, read_tissues
+from bidsapp.inputs.dataset.anatomy import (
+    TISSUES,
+    find_anatomy,
+    find_brain_mask,
+    find_segmentation,
+    read_tissues,
+)
 from bidsapp.records.maps import Run
 
 T1W = "anat/sub-01_desc-preproc_T1w.nii.gz"
@@ -32,6 +38,12 @@ def make_run(folder, space, *files):
         ("T1w", (MNI, REFERENCE, T1W), T1W),
         ("T1w", ("ses-1/" + T1W,), "ses-1/" + T1W),
         ("T1w", (MNI, REFERENCE), REFERENCE),
+        ("MNI152NLin6Asym", (T1W, MNI), MNI),
+        (
+            "MNI152NLin6Asym",
+            (T1W, "anat/sub-01_space-MNI152NLin6Asym_res-2_desc-preproc_T1w.nii.gz", MNI),
+            MNI,
+        ),
         (None, (T1W, "func/sub-01_task-x_boldref.nii.gz"), "func/sub-01_task-x_boldref.nii.gz"),
         (
             None,
@@ -42,6 +54,17 @@ def make_run(folder, space, *files):
 )
 def test_anatomy_is_in_the_space_of_the_run(tmp_path, space, files, expected):
     assert find_anatomy(make_run(tmp_path, space, *files)) == tmp_path / "sub-01" / expected
+
+
+def test_a_brain_mask_is_found_beside_its_image(tmp_path):
+    image, mask = (
+        tmp_path / "sub-01_res-2_desc-preproc_T1w.nii.gz",
+        tmp_path / "sub-01_res-2_desc-brain_mask.nii.gz",
+    )
+    assert find_brain_mask(image) is None
+    mask.touch()
+    assert find_brain_mask(image) == mask
+    assert find_brain_mask(mask) is None
 
 
 def test_an_image_of_another_space_is_not_taken(tmp_path):

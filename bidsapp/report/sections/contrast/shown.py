@@ -202,10 +202,21 @@ def in_mni(results: GroupResults) -> bool:
 
 
 def anatomies(results: GroupResults) -> list[Background]:
-    """Return what contrasts can be drawn on: the anatomy of still pictures, the template of MNI space."""
-    first = _anatomy(results)
-    others = [background.template()] if in_mni(results) else []
-    return [first, *(under for under in others if under.name != first.name)]
+    """Return what contrasts can be drawn on: the MNI template, the subjects' mean, or the mask.
+
+    Still pictures are on the first.
+    """
+    record, given = results.record, []
+    if results.has(record.background):
+        n = results.describe(record.background).get("NumberOfSubjects")
+        name = f"mean T1w of {n} subjects" if n else "mean anatomical image"
+        given = [background.from_volume(results.read_map(record.background), name)]
+    if in_mni(results):
+        return [background.template(), *given]
+    if given:
+        return given
+    found = average_under(read_all_subject_results(results.folder), record.entities["space"])
+    return [found or background.from_volume(results.read_map(record.mask), "analysis mask")]
 
 
 def first_region(label: str) -> str:
@@ -217,14 +228,3 @@ def first_region(label: str) -> str:
 def label_of(row: Row) -> str:
     """Return the label of a row in the first atlas of its table, empty where there is none."""
     return next((v for k, v in row.items() if isinstance(v, str) and k not in KEYS), "")
-
-
-def _anatomy(results: GroupResults) -> Background:
-    """Return the given image, the MNI template, the subjects' mean, or the mask."""
-    record = results.record
-    if results.has(record.background):
-        return background.from_volume(results.read_map(record.background), "mean anatomical image")
-    if in_mni(results):
-        return background.template()
-    found = average_under(read_all_subject_results(results.folder), record.entities["space"])
-    return found or background.from_volume(results.read_map(record.mask), "analysis mask")
