@@ -189,6 +189,11 @@ def _subjects(subjects: Subjects, order: Labels, parts: Parts) -> Document:
     n = len(subjects.names)
     quantiles = np.asarray(student.ppf((1 + PROBABILITY) / 2, np.arange(1, max(n, 2))))
     rows = code_rows(subjects.values[:, order])
+    stored = {
+        "codes": parts.add(rows.codes),
+        "start": parts.add(rows.start, rows.step),
+        "span": parts.add(rows.span, rows.step),
+    }
     return {
         "names": list(subjects.names),
         "unit": subjects.unit,
@@ -204,9 +209,8 @@ def _subjects(subjects: Subjects, order: Labels, parts: Parts) -> Document:
         "error": rows.error,
         # Of an interval of a mean of 2, 3, ... values.
         "quantiles": quantiles.round(5).tolist(),
-        "codes": parts.add(rows.codes),
-        "start": parts.add(rows.start, rows.step),
-        "span": parts.add(rows.span, rows.step),
+        "bytes": sum(map(len, parts.texts.values())),
+        **stored,
     }
 
 

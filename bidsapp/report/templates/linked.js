@@ -696,9 +696,13 @@
       this.$(".under-label").hidden = this.data.underlays.length < 2;
       this.$(".low").textContent = this.signed ? `${statistic.name} ${fixed(-limit, 1)} ${words[1]}` : `${statistic.name} 0`;
       this.$(".high").textContent = this.signed ? `+${fixed(limit, 1)} ${words[0]}` : fixed(limit, 1);
-      const error = this.data.subjects?.error;
+      this.describe();
+    }
+
+    describe() {
+      const { subjects } = this.data;
       this.$(".about").textContent = `Voxels are drawn as they were tested, not interpolated; ${this.data.vertices ? "the cortex (fsaverage5) shows the strongest value across its thickness; " : ""}` +
-        `anatomy: ${this.data.underlays[0].name}.${error === undefined ? "" : ` Subjects' effects are stored in 8 bits (largest error ${fixed(100 * error, 1)} % of the standard deviation between subjects).`}`;
+        `anatomy: ${this.data.underlays[this.under].name}.${subjects ? ` Subjects' effects are stored in 8 bits (${fixed(subjects.bytes / 1e6, 1)} MB; largest error ${fixed(100 * subjects.error, 1)} % of the standard deviation between subjects).` : ""}`;
     }
 
     offerRules() {
@@ -768,7 +772,7 @@
       });
       on(".faded", "change", (e) => { this.faded = e.target.checked; this.changed(); });
       on(".opacity", "input", (e) => { this.opacity = Number(e.target.value); this.changed(); });
-      on(".under", "change", async (e) => { await this.chooseUnder(Number(e.target.value)); this.draw(); });
+      on(".under", "change", async (e) => { await this.chooseUnder(Number(e.target.value)); this.describe(); this.draw(); });
       on(".previous", "click", () => this.step(-1));
       on(".next", "click", () => this.step(1));
       on(".copy", "click", () => navigator.clipboard?.writeText(this.mm.map((v) => Math.round(v)).join(" ")).then(() => this.say("copied")));

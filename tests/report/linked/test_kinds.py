@@ -161,6 +161,13 @@ def test_covariate_has_a_scatter_with_the_tested_slope(pages):
     assert np.all(np.diff(boxes) > 0)
 
 
+def test_page_states_the_size_and_the_error_of_the_effects(pages):
+    packed = pack_view(make_view("strip"))
+    size, error = sum(map(len, packed.effects.texts.values())), packed.description["subjects"]["error"]
+    words = pages("strip").page.locator(".about").text_content()
+    assert f"8 bits ({size / 1e6:.1f} MB; largest error {100 * error:.1f} % of the standard" in words
+
+
 def test_other_anatomies_can_be_chosen(pages):
     page = pages("strip").page
     names = page.locator(".under option").all_text_contents()
@@ -168,6 +175,7 @@ def test_other_anatomies_can_be_chosen(pages):
     page.select_option(".under", label="mean T1w")
     settle(page)
     assert page.locator(".under").evaluate("s => s.selectedIndex") == 1
+    assert "anatomy: mean T1w." in page.locator(".about").text_content()
 
 
 def test_first_picture_comes_before_the_rest(pages):
