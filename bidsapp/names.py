@@ -130,6 +130,12 @@ def mask_path(entities: Entities, *, node: str | None = None) -> str:
     return f"{folder_of(entities)}/{make_name(full, 'mask', '.nii.gz')}"
 
 
+def tested_effects_path(entities: Entities, *, node: str, contrast: str) -> str:
+    """Return the path of the effects of all inputs as they are tested, a volume an input."""
+    full = {**entities, "node": node, "contrast": contrast, "desc": "tested"}
+    return f"{folder_of(entities)}/{make_name(full, 'effects', '.nii.gz')}"
+
+
 def mean_anatomy_path(entities: Entities, node: str) -> str:
     """Return the path of the mean T1w image of the participants of a Dataset node."""
     return f"{folder_of(entities)}/{make_name({**entities, 'node': node, 'desc': 'mean'}, 'T1w', '.nii.gz')}"

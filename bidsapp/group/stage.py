@@ -31,7 +31,7 @@ from bidsapp.group.shuffling import (
     shuffle_contrast,
 )
 from bidsapp.group.warnings import warn_of_data
-from bidsapp.group.write import ContrastWriter, GroupResult, write_fit, write_shared
+from bidsapp.group.write import ContrastWriter, GroupResult, write_fit, write_shared, write_tested
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.inputs.estimates import MAKE_AGAIN
 from bidsapp.job.environment import find_memory_gb
@@ -240,6 +240,7 @@ def fit_each(
             again = "" if settings.selection.estimates else f" {MAKE_AGAIN}"
             failures.append(f"{_name(fit)}: {error}{again}")
             continue
+        write_tested(fit, stack, settings.group, settings.output_dir)
         flips = settings.permutation.n_permutations > 0
         tell = steps.begin(f"fitting {_name(fit)}", "voxels")
         fitted = fit_inputs(fit, stack, settings.group, flips=flips, tell=tell)

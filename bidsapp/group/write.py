@@ -21,7 +21,8 @@ from bidsapp.inference.pvalues import p_interval
 from bidsapp.inference.thresholds.surviving import TAILS
 from bidsapp.outputs.describe import describe_contrast
 from bidsapp.outputs.estimates import write_described_map
-from bidsapp.outputs.images import write_mask
+from bidsapp.outputs.files import write_json
+from bidsapp.outputs.images import write_mask, write_series
 from bidsapp.outputs.saved.files import as_document
 from bidsapp.outputs.saved.group import (
     ExcludedRecord,
@@ -126,6 +127,7 @@ class ContrastWriter:
             | self._write_detectable(),
             detectable=None if result.detectable is None else result.detectable.describe(),
             inputs=tuple(describe_input(entry, self._out) for entry in fit.inputs),
+            tested=tested_path(fit, self._group),
             main_threshold=result.main,
             nulls=None if inference is None else self.write_inference(inference),
             permutation=None if inference is None else describe_permutation(inference),
@@ -368,6 +370,32 @@ def write_fit(fit: DatasetFit, stack: EffectStack, output_dir: Path) -> None:
     descriptions = {name: {"Description": "Column of the group design"} for name in fit.design.columns}
     write_design(output_dir / group_design_path(fit), fit.design, descriptions)
     write_coverage(fit, stack, output_dir)
+
+
+def write_tested(fit: DatasetFit, stack: EffectStack, group: GroupOptions, output_dir: Path) -> None:
+    """Write effects of the inputs as they are tested, a volume an input, where this level changes them."""
+    path = tested_path(fit, group)
+    if path is None:
+        return
+    space, n = fit.entities.get("space"), len(stack.effect)
+    write_series(
+        output_dir / path, [stack.effect], stack.geometry, n_volumes=n, repetition_time=0.0, space=space
+    )
+    sidecar = {
+        "Description": "Effects of the inputs as they are tested, in their order: smoothed and resampled",
+        "Units": input_units(fit) or "unit of the inputs",
+        "GroupSmoothingFWHM": group.group_smoothing_fwhm,
+        "Inputs": [describe_input(entry, output_dir).effect for entry in fit.inputs],
+        "SpatialReference": space,
+    }
+    write_json(output_dir / names.sidecar_path(path), sidecar)
+
+
+def tested_path(fit: DatasetFit, group: GroupOptions) -> str | None:
+    """Return the path of the effects as they are tested; None where they are those of the inputs' files."""
+    if not group.group_smoothing_fwhm and not group.resample:
+        return None
+    return names.tested_effects_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
 
 
 def write_coverage(fit: DatasetFit, stack: EffectStack, output_dir: Path) -> None:

@@ -273,3 +273,19 @@ def test_units_are_those_of_the_quantity(results):
         if stat in units:
             assert json.loads(path.read_text())["Units"] == units[stat], path.name
     assert {"p", "q", "size", "mass", "tfce", "logp"} <= seen
+
+
+def test_effects_are_written_as_they_are_tested_where_they_are_smoothed(call_group):
+    call = call_group(PAIRED | {"--n-permutations": [0], "--group-smoothing-fwhm": [20], "--atlas": ["aal"]})
+    (record,) = call.records
+    (contrast,) = record["contrasts"]
+    tested, effect = (
+        nib.load(call.out / path).get_fdata() for path in (contrast["tested"], contrast["maps"]["effect"])
+    )
+    names = np.array([one["contrast"] for one in contrast["inputs"]])
+    inside = np.isfinite(effect)
+    expected = tested[..., names == "A"].mean(axis=-1) - tested[..., names == "B"].mean(axis=-1)
+    np.testing.assert_allclose(expected[inside], effect[inside], rtol=1e-4, atol=1e-6)
+    said = json.loads((call.out / contrast["tested"].replace(".nii.gz", ".json")).read_text())
+    assert said["Inputs"] == [one["effect"] for one in contrast["inputs"]]
+    assert said["GroupSmoothingFWHM"] == 20

@@ -310,6 +310,8 @@ class GroupContrastRecord:
         ``effect``, ``variance``, ``t``, ``z``, ``p``, ``g``, ... -> path; F tests have no effect.
     inputs
         What it is made from.
+    tested
+        Path of their effects as they are tested, a volume an input; left out where these are their files'.
     main_threshold
         How its main threshold was chosen; null in records of earlier versions.
     nulls
@@ -347,6 +349,7 @@ class GroupContrastRecord:
     input_units: str | None = None
     maps: dict[str, str]
     inputs: tuple[InputRecord, ...] = ()
+    tested: Maybe[str] = None
     main_threshold: MainThresholdRecord | None = None
     nulls: Maybe[tuple[NullRecord, ...]] = None
     permutation: Maybe[PermutationRecord] = None

@@ -28,6 +28,7 @@ N_CURVE = 801
 SMALLEST_P = 1e-300
 # Of the range of a covariate: a mean that is zero but for rounding.
 CENTRED = 1e-6
+BEFORE = " Effects before the smoothing of the group level."
 NO_SUBJECTS = (
     "The maps of the subjects' effects were not there when this page was made, or lie on another grid."
 )
@@ -183,16 +184,9 @@ class _Reader:
 
     def subjects(self) -> Subjects | None:
         """Return the effect of every input, None where their maps are not there or lie on another grid."""
-        inputs, contrast = self.contrast.inputs, self.contrast
-        if not inputs or not all(self.results.has(each.effect) for each in inputs):
+        contrast, values = self.contrast, self._effects()
+        if values is None:
             return None
-        maps = []
-        for each in inputs:
-            volume = self.results.read_map(each.effect)
-            if volume.values.shape != self.geometry.mask.shape:
-                return None
-            maps.append(volume.values[self.geometry.mask])
-        values = np.stack(maps)
         labels = label_inputs(contrast)
         names = [label.split(" ")[0] for label in labels]
         cells = list(dict.fromkeys(label.split(" ", 1)[1] for label in labels if " " in label))
@@ -207,19 +201,39 @@ class _Reader:
             cells=cells,
             cell=[cells.index(label.split(" ", 1)[1]) for label in labels] if cells else (),
         )
+        smoothed = self.results.record.settings.get("group", {}).get("group_smoothing_fwhm")
+        before = BEFORE if smoothed and not self.results.has(contrast.tested) else ""
         design = None if cells else self._design(names)
         if design is not None:
             split = _split_by_product(contrast, design, found)
             slopes = _find_slopes(contrast, design, split)
             if slopes is not None:
                 shown = None if slopes.by_group else self._shown(slopes.axis, names)
-                return _over_covariate(split, design, slopes, shown=shown)
+                over = _over_covariate(split, design, slopes, shown=shown)
+                return replace(over, note=over.note + before)
         start = _start(contrast, found)
         note = "Bars: 95 % intervals of the means"
         note += ", within subjects (Cousineau-Morey)." if cells else "."
-        if self.results.record.settings.get("group", {}).get("group_smoothing_fwhm"):
-            note += " Effects before the smoothing of the group level."
-        return replace(found, start=start, note=note)
+        return replace(found, start=start, note=note + before)
+
+    def _effects(self) -> Maps | None:
+        """Return the effects of the inputs as they were tested, shape (n_inputs, n_points).
+
+        Of records without them those of their files; None where these are not there, or lie on another grid.
+        """
+        contrast, inside = self.contrast, self.geometry.mask
+        if self.results.has(contrast.tested):
+            return self.results.read_map(contrast.tested).values[inside].T
+        paths = [each.effect for each in contrast.inputs]
+        if not paths or not all(map(self.results.has, paths)):
+            return None
+        maps = []
+        for path in paths:
+            values = self.results.read_map(path).values
+            if values.shape != inside.shape:
+                return None
+            maps.append(values[inside])
+        return np.stack(maps)
 
     def _design(self, names: Sequence[str]) -> pd.DataFrame | None:
         """Return the design, a row an input; None where it is not there or lacks an input."""

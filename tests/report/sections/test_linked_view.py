@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,6 +76,21 @@ def test_effects_of_subjects_are_their_maps(made):
         known = results.read_map(entry.effect).values[view.geometry.mask]
         assert np.array_equal(view.subjects.values[k], known)
         assert view.subjects.names[k] == entry.subject
+
+
+def test_effects_of_subjects_are_those_that_were_tested_where_these_differ(made, output_folder):
+    results, contrast, view = made
+    settings = {"group": {"group_smoothing_fwhm": 6.0}}
+    smoothed = replace(results, record=replace(results.record, settings=settings))
+    before = linked_view._Reader(smoothed, contrast, view.geometry).subjects()
+    assert np.array_equal(before.values, view.subjects.values)
+    assert before.note.endswith(linked_view.BEFORE)
+    path, values = "group/tested_effects.nii.gz", np.arange(4)[:, None] + view.statistic.values
+    volumes = np.stack([view.geometry.volume(row) for row in values], axis=-1)
+    nib.save(nib.Nifti1Image(volumes.astype(np.float32), view.geometry.affine), output_folder / path)
+    after = linked_view._Reader(smoothed, replace(contrast, tested=path), view.geometry).subjects()
+    assert after.values == pytest.approx(values)
+    assert after.note == view.subjects.note
 
 
 def test_a_curve_is_the_p_of_its_statistic():
