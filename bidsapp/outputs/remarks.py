@@ -13,6 +13,7 @@ from bidsapp.errors import some_names
 from bidsapp.outputs.saved.common import rows_of
 from bidsapp.outputs.saved.group import GroupRecord
 from bidsapp.outputs.saved.participant import SubjectRecord
+from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 # What a warning begins with -> the contrasts or runs that this stands for.
@@ -43,12 +44,15 @@ class Remark:
         What to do; empty where the warnings do not say it.
     each : tuple of str
         The warnings as they are.
+    differ : bool
+        Whether these have other numbers or names, beside what they concern.
     """
 
     where: tuple[str, ...]
     words: str
     advice: str
     each: tuple[str, ...]
+    differ: bool = False
 
     def __str__(self) -> str:
         """Return the remark as a line of the log: a warning that stands for itself as it is."""
@@ -90,7 +94,8 @@ def gather_remarks(
         if members[0][1][0]:  # a name stays as it is
             words = words[:1].upper() + words[1:]
         each = tuple(warning for *_, warning in members)
-        remarks.append(Remark(() if covered == everything else tuple(where), words, advice, each))
+        differ = any(parts != members[0][1] for _, parts, _ in members)
+        remarks.append(Remark(() if covered == everything else tuple(where), words, advice, each, differ))
     return remarks
 
 
@@ -111,6 +116,7 @@ def group_remarks(record: GroupRecord, *, thresholds: bool = False) -> list[Rema
     names = {row for contrast in record.contrasts for own in rows_of(contrast.weights) for row in own}
     names |= {member.label for member in record.subjects}
     names |= {member.label.split(" ")[0] for member in record.subjects}
+    names |= {words.label for words in STATISTICS.values()}
     short = {name: words.short or name for name, words in THRESHOLDS.items()}
     return gather_remarks([*record.warnings, *more], places, names, short)
 

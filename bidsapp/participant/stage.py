@@ -12,6 +12,7 @@ from bidsapp.job.environment import count_cpus, find_memory_gb
 from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Progress
 from bidsapp.job.resume import describe_call
+from bidsapp.outputs.remarks import Remark, gather_remarks
 from bidsapp.participant.subject import Job, try_subject
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
@@ -29,8 +30,8 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
     """Run the participant stage and return its exit code."""
     plan = make_participant_plan(settings)
     log_notes(logger, plan.notes)
-    cautions = find_cautions(note for subject in plan.subjects for note in subject.notes)
-    log_notes(logger, [note for note in cautions if note not in plan.notes])
+    for remark in gather_cautions(plan):
+        logger.warning("%s", remark)
     if not settings.selection.participant_label:
         found = find_leftovers(labels_with_maps(settings.output_dir), settings.bids_dir, settings.selection)
         for note in describe_leftovers(found):
@@ -44,6 +45,15 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
     keep_overview(settings.output_dir)
     logger.info("Open %s", settings.output_dir / names.OVERVIEW_REPORT)
     return EXIT_FAILURE if failures else EXIT_OK
+
+
+def gather_cautions(plan: ParticipantPlan) -> list[Remark]:
+    """Return what is said of runs and participants alone, what is alike in several of them once."""
+    cautions = find_cautions(note for subject in plan.subjects for note in subject.notes)
+    runs = [fit.label for subject in plan.subjects for fit in subject.runs]
+    subjects = [f"sub-{subject.subject}" for subject in plan.subjects]
+    places = {label: [label] for label in (*runs, *subjects)}
+    return gather_remarks([note for note in cautions if note not in plan.notes], places)
 
 
 def warn_of_noise_models(plan: ParticipantPlan, noise_model: str) -> list[str]:

@@ -18,6 +18,7 @@ def test_warnings_that_differ_in_numbers_are_one_with_their_range():
     )[:1]
     assert found.words == "Noise of 1.76 to 1.9 voxels, 3 needed."
     assert found.where == ("a", "b c")
+    assert found.differ
     assert found.each == ("a: noise of 1.76 voxels, 3 needed.", "b c: noise of 1.9 voxels, 3 needed.")
 
 
@@ -67,6 +68,7 @@ def test_other_words_are_another_kind(one, other):
 def test_what_a_remark_concerns(warnings, where):
     (found,) = gather(*warnings)
     assert found.where == where
+    assert not found.differ
 
 
 @pytest.mark.parametrize(
