@@ -68,11 +68,12 @@ DESIGN = ("contrasts", "coverage", "design")
 SIZES = ("d", "g", "gLow", "gHigh", "partialrsquare")
 FITTED = ("effect", "variance", "t", "z", *SIZES, "influence", "mask *")
 VOXELWISE = ("effect", "variance", "t", "z", "p", *SIZES)
-FOUND = ("cut max*", "found max*", "found strongest")
+OF_MAIN = ("found strongest", "found robustness", "found detectable")
+FOUND = ("cut max*", "found max*", *OF_MAIN)
 SHUFFLED = ("logp max*", "logp permUnc", "nullmax", "q fdrPermutation", *FOUND)
 MASS = ("logp maxMass", "cut maxMass", "found maxMass", "mass", "nullmax")
 SIZE = ("logp maxSize", "cut maxSize", "found maxSize", "size", "nullmax")
-TFCE = ("logp maxTFCE", "cut maxTFCE", "found maxTFCE", "found strongest", "tfce", "nullmax")
+TFCE = ("logp maxTFCE", "cut maxTFCE", "found maxTFCE", *OF_MAIN[:2], "tfce", "nullmax")
 CLUSTERS = (*MASS, *SIZE, "cut ari", "tdp ari", "cut rftSize", "logp rftSize")
 NO_CLUSTERS = tuple("-" + kind for kind in (*MASS, *SIZE, *TFCE) if not kind.startswith(("found", "null")))
 
@@ -107,9 +108,7 @@ GROUP_ROWS = [
     # z keeps the sign of the effect, whatever the tail.
     Row("--tail", ["positive"], kept=(*DESIGN, *FITTED)),
     Row("--tail", ["negative"], kept=(*DESIGN, *FITTED)),
-    Row(
-        "--main-threshold", ["uncorrected"], only=("found strongest",), says={"MainThreshold": "uncorrected"}
-    ),
+    Row("--main-threshold", ["uncorrected"], only=OF_MAIN, says={"MainThreshold": "uncorrected"}),
     Row("--report-min-cluster", ["20"], only=()),
     Row("--atlas", ["harvard_oxford"], only=("found *", "discoveries")),
     Row("--n-permutations", ["128"], only=SHUFFLED, says={"Permutations": 128}),
@@ -121,7 +120,7 @@ GROUP_ROWS = [
         says={"ClusterFormingP": 0.01},
     ),
     Row("--seed", ["5"], only=SHUFFLED, says={"Seed": 5}),
-    Row("--statistics", ["height"], only=(*NO_CLUSTERS, "found max*", "nullmax")),
+    Row("--statistics", ["height"], only=(*NO_CLUSTERS, "found max*", *OF_MAIN, "nullmax")),
     Row(
         "--exchangeability-blocks", ["site"], TWO_SAMPLE, only=SHUFFLED, says={"ExchangeabilityBlocks": True}
     ),

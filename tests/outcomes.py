@@ -22,6 +22,8 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 PLACES = re.compile(r"(?:^|_)(?:sub|ses|task|run|space|res|node|contrast|seg)-[^_.]+")
 # What is written of the findings of one threshold, where there are any.
 FINDINGS = ("clusters", "peaks", "dseg", "effects")
+# What is written of the main threshold, whichever it is.
+OF_MAIN = ("strongest", "robustness", "detectable")
 # Columns of tables of peaks that are of other thresholds.
 BESIDE = [f"{kind}_{name}" for kind in "pq" for name in THRESHOLDS]
 FOLLOWING = ("cut ", "found ", "+cut ", "-cut ", "discoveries", "+discoveries", "-discoveries")
@@ -103,8 +105,9 @@ def kind_of(path):
     level = ["run"] if "_run-" in stem else []
     *entities, suffix = (part for part in PLACES.sub("", stem).split("_") if part)
     words = [entity.partition("-")[2] for entity in entities]
-    if suffix == "strongest":
-        return "found strongest"
+    for name in OF_MAIN:
+        if suffix == name or (suffix == "statmap" and name in words):
+            return f"found {name}"
     if suffix in FINDINGS:
         return " ".join(["found", *words])
     if words and words[-1].endswith("Thr"):
