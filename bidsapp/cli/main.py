@@ -16,7 +16,7 @@ from bidsapp.cli.parser import LEVELS, parse_arguments
 from bidsapp.errors import AppError, SettingsError
 from bidsapp.settings.config import NAMES, make_parts, read_config
 from bidsapp.settings.declare import flag_of
-from bidsapp.settings.parts import Settings, find_unread
+from bidsapp.settings.parts import GroupOptions, Settings, find_unread
 
 logger = logging.getLogger("bidsapp")
 
@@ -67,12 +67,18 @@ def run(settings: Settings) -> int:
     check_folders(settings)
     codes: list[int]
     if settings.control.list_participants:
-        codes = [_stage("cli.listing").show_participants(settings)]
-    elif settings.control.dry_run:
+        return int(_stage("cli.listing").show_participants(settings))
+    names_atlases = (settings.group.atlas, settings.group.roi) != (GroupOptions().atlas, GroupOptions().roi)
+    # The stage does it when its turn comes: after all participants, or never.
+    if (
+        "group" in settings.levels
+        and names_atlases
+        and (len(settings.levels) > 1 or settings.control.dry_run)
+    ):
+        _stage("group.check").check_ahead(settings.group)
+    if settings.control.dry_run:
         codes = [_stage("plan").show_plans(settings)]
     else:
-        if len(settings.levels) > 1:
-            _stage("group.check").check_ahead(settings.group)
         with work_folder(settings.control.work_dir or settings.output_dir) as folder:
             codes = [_stage(f"{level}.stage").run_stage(settings, folder) for level in settings.levels]
     return max(codes)

@@ -43,7 +43,7 @@ def check_settings(plan: GroupPlan, group: GroupOptions, options: InferenceOptio
 
 
 def check_ahead(group: GroupOptions) -> None:
-    """Refuse atlases and regions that cannot be read, in a call that does the participants first."""
+    """Refuse atlases and regions that cannot be read, in a call that does something else first."""
     check_regions(group.roi, ())
     check_atlases(group.atlas, ())
 

@@ -102,6 +102,20 @@ def test_what_cannot_be_followed_is_told_before_a_map_is_read(call, files, capsy
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--atlas", "aall"], "did you mean 'aal'?"),
+        (["--roi", "{}/text.nii.gz"], "text.nii.gz is not an image"),
+        (["--mask", "{}/empty.nii.gz"], "none of its voxels lies in the maps"),
+        (["--n-permutations", "1"], "--n-permutations 1: that is"),
+    ],
+)
+def test_a_dry_run_tells_what_cannot_be_followed(call, files, capsys, words, message):
+    assert call(*ONE_SAMPLE, "--dry-run", *(word.format(files) for word in words)) in (64, 65)
+    assert message in capsys.readouterr().err
+
+
 @pytest.fixture
 def one_contrast(group_maps, tmp_path):
     """Return a copy of the maps of one contrast."""
