@@ -8,6 +8,7 @@ import pandas as pd
 
 from bidsapp import names
 from bidsapp.group.fit import FittedGroup, estimator_in_words, refit
+from bidsapp.group.write_tables import name_inputs
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
 from bidsapp.outputs.saved.group import RegionsRecord
 from bidsapp.outputs.tables import write_table
@@ -60,7 +61,11 @@ def _write_atlas(
     data = average_data(fitted, regions)
     # A region is fitted with the subjects that have it.
     estimates = refit(fitted, data.effects, data.variances, tail)
-    subjects = pd.DataFrame(data.effects.T, columns=list(fit.design.rows)) if data.effects.ndim == 2 else None
+    labels, means = list(fit.design.rows), data.effects
+    if means.ndim == 3:
+        # Scores tested together are of no use to a reader; what they are made from is.
+        labels, means = list(name_inputs(fit, fitted.stack)), average_regions(fitted.stack.effect, regions)
+    subjects = pd.DataFrame(means.T, columns=labels)
     frames = [pd.concat([describe_regions(regions, estimate), subjects], axis=1) for estimate in estimates]
     place = {"node": fit.node, "contrast": fit.contrast or "all"}
     table = names.table_path(fit.entities, "regions", desc=regions.key, **place)

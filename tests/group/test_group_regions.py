@@ -2,9 +2,14 @@
 
 from types import SimpleNamespace
 
+import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
+from effect_maps import AFFINE, run_group, write_effect_maps
 
+from bidsapp.errors import EXIT_OK
+from bidsapp.group import stage
 from bidsapp.group.fit import refit
 from bidsapp.group.regions import average_data, describe_regions
 from bidsapp.group.within import fit_vectors
@@ -81,3 +86,23 @@ def test_several_rows_within_subjects_are_tested_in_regions(rng):
     assert found.statistic[0] == pytest.approx(voxels.statistic[0], rel=1e-10)
     np.testing.assert_array_equal(found.maps["n"], [12, 11])
     assert np.isfinite(found.statistic).all()
+
+
+def test_regions_of_tests_of_several_scores_have_the_effects_of_every_cell(tmp_path, rng, monkeypatch):
+    """The scores that are tested together say nothing to a reader; the cells do."""
+    monkeypatch.setattr(stage, "write_group_report", lambda *words, **more: None)
+    monkeypatch.setattr(stage, "write_overview", lambda *words, **more: None)
+    effects = {name: rng.standard_normal((6, 5, 5, 4)) for name in "ABC"}
+    maps = write_effect_maps(tmp_path / "maps", effects, {"age": range(6)})
+    labels = np.ones((5, 5, 4), np.int16)
+    labels[3:] = 2
+    nib.save(nib.Nifti1Image(labels, AFFINE), tmp_path / "two.nii.gz")
+    design = ["--group-design", "repeated-measures", "cell=A,B,C", "--roi", tmp_path / "two.nii.gz"]
+    run = run_group(maps, tmp_path / "out", *design)
+    assert run.code == EXIT_OK
+    by_contrast = {one["contrast"]: run.folder / one["table"] for one in run.record["regions"]}
+    table = pd.read_csv(by_contrast["cell"], sep="\t")
+    for name, values in effects.items():
+        for subject in range(6):
+            found = table[f"sub-{subject + 1:02d} {name}"]
+            assert found.tolist() == pytest.approx([values[subject, :3].mean(), values[subject, 3:].mean()])

@@ -62,8 +62,8 @@ def call(maps, tmp_path_factory):
     done, alone = {}, tmp_path_factory.mktemp("robust") / "A"
     shutil.copytree(maps, alone, ignore=shutil.ignore_patterns("*contrast-[BC]*"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "write_group_report", lambda folder: None)
-        patch.setattr(stage, "write_overview", lambda folder: None)
+        patch.setattr(stage, "write_group_report", lambda *words, **more: None)
+        patch.setattr(stage, "write_overview", lambda *words, **more: None)
         yield partial(_run, done, {"between": alone, "within": maps}, tmp_path_factory)
 
 

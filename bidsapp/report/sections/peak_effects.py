@@ -9,7 +9,8 @@ from scipy.stats import t as student
 
 from bidsapp.outputs.results import GroupResults, Volume
 from bidsapp.outputs.saved.group import GroupContrastRecord
-from bidsapp.records.arrays import Map
+from bidsapp.records.arrays import Map, Matrix, Numbers
+from bidsapp.report.drawing.cells import CellGroup, draw_cells
 from bidsapp.report.drawing.distributions import Group, draw_strip
 from bidsapp.report.drawing.svg import Figure
 
@@ -35,7 +36,10 @@ def read_effects(
     inputs = contrast.inputs
     if peaks is None or not inputs or not all(results.has(i.effect) for i in inputs):
         return None
-    values = {i.subject: _values_at(results.read_map(i.effect), peaks) for i in inputs}
+    values = {
+        label: _values_at(results.read_map(each.effect), peaks)
+        for label, each in zip(label_inputs(contrast), inputs, strict=True)
+    }
     return pd.concat([peaks[KEYS].reset_index(drop=True), pd.DataFrame(values)], axis=1)
 
 
@@ -43,11 +47,18 @@ def draw_strips(
     results: GroupResults, contrast: GroupContrastRecord, effects: pd.DataFrame
 ) -> dict[str, Figure]:
     """Return the drawing of every row of effects by ``place_key``."""
-    groups = find_groups(results, list(effects.columns[len(KEYS) :]))
+    labels = list(effects.columns[len(KEYS) :])
+    groups, cells = find_groups(results, labels), find_cells(labels)
     unit = contrast.input_units or "effect"
     strips = {}
     for row in effects.to_dict("records"):
         place = ", ".join(f"{row[k]:.0f}".replace("-", "−") for k in KEYS[2:])
+        if cells:
+            title = f"Effect of each subject in each condition at {place} mm"
+            alt = f"{title}, {contrast.name}, with means and 95 % intervals within subjects"
+            charts = {"": group_cells(results, row, cells)}
+            strips[place_key(row)] = draw_cells(charts, cells, unit=unit, title=title, alt=alt)
+            continue
         chosen = {name: group for name, subjects in groups.items() if (group := _group(row, subjects))}
         if chosen:
             title = f"Effect of each subject at {place} mm"
@@ -73,14 +84,7 @@ def place_key(row: Row) -> str:
 
 
 def find_groups(results: GroupResults, labels: list[str]) -> dict[str, list[str]]:
-    """Return the names of inputs by group.
-
-    Where a subject has several ("sub-01 faces"), those of each cell; else those of each 0/1 column of the
-    design where these split everybody.
-    """
-    if all(" " in label for label in labels):
-        cells = dict.fromkeys(label.split(" ", 1)[1] for label in labels)
-        return {cell: [label for label in labels if label.endswith(f" {cell}")] for cell in cells}
+    """Return the names of inputs by group: those of each 0/1 column of the design where these split all."""
     if not results.has(results.record.design):
         return {"": labels}
     table = results.read_table(results.record.design)
@@ -91,12 +95,70 @@ def find_groups(results: GroupResults, labels: list[str]) -> dict[str, list[str]
     return {column: names[table[column] == 1].tolist() for column in columns}
 
 
+def find_cells(labels: Iterable[str]) -> list[str]:
+    """Return the cells of labels such as "sub-01 faces"; empty where subjects have not several each."""
+    pairs = [label.split(" ", 1) for label in labels]
+    cells = list(dict.fromkeys(pair[1] for pair in pairs if len(pair) == 2))
+    return cells if len(cells) > 1 and all(len(pair) == 2 for pair in pairs) else []
+
+
+def group_cells(results: GroupResults, row: Row, cells: Sequence[str]) -> dict[str, CellGroup]:
+    """Return the subjects by group with what a row of a table has of each cell (column "sub-01 faces")."""
+    columns = [str(name).split(" ", 1) for name in row]
+    subjects = list(dict.fromkeys(pair[0] for pair in columns if len(pair) == 2 and pair[1] in cells))
+    groups = find_groups(results, subjects)
+    if sorted(name for members in groups.values() for name in members) != sorted(subjects):
+        groups = {"": subjects}
+    found = {}
+    for group, members in groups.items():
+        values = np.array([[float(row.get(f"{name} {cell}", np.nan)) for cell in cells] for name in members])
+        if np.isfinite(values).any():
+            found[group] = CellGroup(members, values, *summarise_within(values))
+    return found
+
+
+def summarise_within(values: Matrix) -> tuple[Numbers, Numbers]:
+    """Return the mean of each cell, and half its 95 % interval within subjects.
+
+    From the values without what a subject has in all cells alike (Cousineau 2005), with Morey's correction
+    (2008) for the number of cells.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_subjects, n_cells)
+        NaN where a subject has none.
+
+    Returns
+    -------
+    means, halves : ndarray, shape (n_cells,)
+        NaN for an empty cell; halves also for a single subject.
+    """
+    n_cells = values.shape[1]
+    there = np.isfinite(values)
+    count = np.maximum(there.sum(axis=1), 1)
+    centred = values - (np.where(there, values, 0).sum(axis=1) / count)[:, None]
+    means, halves = np.full((2, n_cells), np.nan)
+    for cell in range(n_cells):
+        known = there[:, cell]
+        if known.any():
+            means[cell] = values[known, cell].mean()
+        if known.sum() > 1:
+            half = _half_interval(centred[known, cell])
+            halves[cell] = half * np.sqrt(n_cells / (n_cells - 1))
+    return means, halves
+
+
+def _half_interval(values: Sequence[float] | Numbers) -> float:
+    """Return half the 95 % confidence interval (t) of the mean of two values or more."""
+    return float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def summarise(values: Sequence[float]) -> tuple[float, float, float]:
     """Return mean and 95 % confidence interval (t); no interval for a single value."""
     mean, n = float(np.mean(values)), len(values)
     if n < 2:
         return mean, np.nan, np.nan
-    half = student.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
+    half = _half_interval(values)
     return mean, mean - half, mean + half
 
 

@@ -4,11 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from saved_records import make
+from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
 from bidsapp.outputs.results import Results
 from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord
-from bidsapp.report.sections.peak_effects import draw_strips, find_groups, place_key, read_effects, summarise
+from bidsapp.report.sections.peak_effects import (
+    draw_strips,
+    find_cells,
+    find_groups,
+    group_cells,
+    place_key,
+    read_effects,
+    summarise,
+    summarise_within,
+)
 
 LABELS = ["sub-01", "sub-02", "sub-03"]
 
@@ -48,11 +58,56 @@ def test_overlapping_dummies_are_no_groups(tmp_path):
     assert find_groups(results, LABELS) == {"": LABELS}
 
 
-def test_several_maps_of_a_subject_make_one_group_a_cell(tmp_path):
-    results, _ = make_results(tmp_path, {"participant_id": LABELS, "intercept": 1})
-    labels = ["sub-01 faces", "sub-01 houses", "sub-02 faces", "sub-02 houses"]
-    groups = {"faces": [labels[0], labels[2]], "houses": [labels[1], labels[3]]}
-    assert find_groups(results, labels) == groups
+def test_intervals_within_subjects_of_two_cells_are_those_of_the_difference(rng):
+    values = rng.normal(0, 1, (9, 2)) + rng.normal(0, 20, (9, 1))
+    means, halves = summarise_within(values)
+    interval = ttest_1samp(values[:, 1] - values[:, 0], 0).confidence_interval(0.95)
+    np.testing.assert_allclose(means, values.mean(axis=0))
+    np.testing.assert_allclose(halves * np.sqrt(2), (interval.high - interval.low) / 2)
+
+
+def test_intervals_within_subjects_have_moreys_correction(rng):
+    values = rng.normal(0, 1, (12, 4))
+    centred = values - values.mean(axis=1, keepdims=True) + values.mean()
+    expected = student.ppf(0.975, 11) * centred.std(axis=0, ddof=1) / np.sqrt(12) * np.sqrt(4 / 3)
+    np.testing.assert_allclose(summarise_within(values + np.arange(12)[:, None])[1], expected)
+
+
+def test_a_missing_cell_costs_its_subject_nothing_else(rng):
+    values = rng.normal(0, 1, (5, 3))
+    values[0, 1], values[1:, 2] = np.nan, np.nan
+    means, halves = summarise_within(values)
+    np.testing.assert_allclose(means, [values[:, 0].mean(), values[1:, 1].mean(), values[0, 2]])
+    assert np.isfinite(halves).tolist() == [True, True, False]
+
+
+def test_cells_are_those_of_subjects_with_several():
+    assert find_cells(["sub-01 a b", "sub-01 c", "sub-02 a b", "sub-02 c"]) == ["a b", "c"]
+    assert find_cells(["sub-01 a", "sub-02 a"]) == []
+    assert find_cells(LABELS) == []
+    assert find_cells(["sub-01", "sub-01 a", "sub-01 b"]) == []
+
+
+def test_subjects_with_several_maps_have_lines_over_cells_by_group(tmp_path):
+    design = {"participant_id": LABELS, "patient": [1, 0, 0], "control": [0, 1, 1]}
+    results, contrast = make_results(tmp_path, design)
+    place = {"cluster_id": [1], "peak": [1], "peak_x": [-4.0], "peak_y": [0.0], "peak_z": [2.0]}
+    values = {f"{name} {cell}": [float(k)] for k, name in enumerate(LABELS) for cell in ("faces", "houses")}
+    strips = draw_strips(results, contrast, pd.DataFrame(place | values))
+    body = strips["-4,0,2"].body
+    assert [body.count(f"<title>{label}</title>") for label in LABELS] == [1, 1, 1]
+    # A mean a cell and group, one of each in the legend: patients have dots, controls triangles.
+    assert (body.count("<circle"), body.count("l4.4 7.6h-8.8z")) == (3, 3)
+    assert body.count(">faces<") == body.count(">houses<") == 1
+    assert ">patient<" in body
+
+
+def test_rows_of_a_pooled_model_make_no_groups(tmp_path):
+    rows = [f"{name} {cell}" for name in LABELS for cell in ("a", "b")]
+    results, _ = make_results(tmp_path, {"participant_id": rows, "a": [1, 0] * 3, "b": [0, 1] * 3})
+    found = group_cells(results, dict.fromkeys(rows, 1.0), ["a", "b"])
+    assert list(found) == [""]
+    assert found[""].names == LABELS
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from bidsapp.records.documents import Document
 from bidsapp.report.drawing.slices import COARSE_MM, Slicer, draw_cut
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Row, Shown, label_of
-from bidsapp.report.sections.peak_effects import draw_strips, place_key
+from bidsapp.report.sections.peak_effects import KEYS, draw_strips, find_cells, place_key
 
 N_PEAKS, N_CLUSTERS = 5, 8
 
@@ -26,6 +26,7 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
         cuts=_cuts(shown, book, shown.main, peaks),
         clusters=_clusters(shown, book, shown.main),
         left_out=shown.left_out(shown.main),
+        cells=shown.effects is not None and bool(find_cells(shown.effects.columns[len(KEYS) :])),
     )
     return Section("Highest peaks", "peaks", content)
 
