@@ -101,6 +101,21 @@ def test_the_p_of_the_own_threshold_is_seen_marked_and_named(method, level, name
     assert other.head == name.removesuffix(" (main)")
 
 
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("maxTFCE", ["p cluster size", "p TFCE (main)", "p height", "FDR q"]),
+        ("maxT", ["p cluster size", "p height (main)", "FDR q"]),
+        ("maxSize", ["p cluster size (main)", "p height", "FDR q"]),
+        ("fdrBH", ["p cluster size", "FDR q (main)", "p height"]),
+        ("ari", ["active share > 0 (main)", "p cluster size", "p height", "FDR q"]),
+    ],
+)
+def test_one_p_of_each_kind_is_seen(method, expected):
+    heads = seen(make_rows(method))
+    assert heads[3 : heads.index("t(12)")] == expected
+
+
 def test_nothing_of_the_file_is_missing_with_all_columns():
     rows = make_rows()
     rows = replace(rows, frame=rows.frame.assign(unknown=[1.0, 2.0]))

@@ -20,7 +20,8 @@ from bidsapp.report.sections.linked_view import short_title
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 LEVELS = ("", "cluster", "peak", "mm")
-# Of the p of other thresholds the first that is there is always seen: of the cluster, of the peak, q.
+# Of the p of other thresholds the first that is there is always seen: of the cluster, of the peak, q; none of
+# the kind that the table is for.
 SEEN = (("p_maxSize", "p_rftSize"), ("p_maxT", "p_rftPeak", "p_holm"), ("q_fdrBH", "q_fdrBKY"))
 # The p that a table is for, of records whose threshold is not known any more, too.
 OWN = tuple(dict.fromkeys(row.column for row in THRESHOLDS.values() if row.column))
@@ -259,7 +260,9 @@ def _p(rows: Rows) -> list[Column]:
         ]
         words = "95 % limits of the p of this table's threshold, from the number of shuffles"
         found.append(Column("its limits", cells, level, ("number", WIDE, MORE), words))
-    seen = {next((name for name in names if name in frame), "") for names in SEEN}
+    own = rows.threshold.method
+    others = [names for names in SEEN if not any(name.endswith(f"_{own}") for name in names)]
+    seen = {next((name for name in names if name in frame), "") for names in others}
     for name, method in rows.beside.items():
         level, more = rows.level_of(method), () if name in seen else (MORE,)
         cells = rows.print_each(name, show_p, level)
