@@ -16,6 +16,7 @@ from bidsapp.report.sections.contrast.verdict import (
     NO_PROOF,
     Side,
     find_peak,
+    find_sides,
     make_section,
     say_detectable,
     say_sides,
@@ -109,6 +110,16 @@ def test_counts_are_those_of_the_table_of_the_main_threshold(shown):
     assert found.short == f"{len(clusters)} clusters, {clusters['n_voxels'].sum()} voxels"
     counts = clusters["sign"].value_counts()
     assert set(found.detail.split(" · ")) == {f"{n} {sign}" for sign, n in counts.items()}
+
+
+def test_the_side_with_more_voxels_comes_first(shown):
+    clusters = shown.results.read_table(shown.contrast.main.clusters)
+    voxels = clusters.groupby("sign")["n_voxels"].sum().sort_values(ascending=False)
+    assert len(voxels) == 2
+    sides = find_sides(shown, shown.contrast.main)
+    assert [(side.sign, side.n_voxels) for side in sides] == list(voxels.items())
+    volumes = clusters.groupby("sign")["volume_mm3"].sum()
+    assert [side.volume_mm3 for side in sides] == [volumes[side.sign] for side in sides]
 
 
 def test_the_strongest_peak_is_that_of_the_table_with_its_p(shown):
