@@ -222,6 +222,10 @@ def test_where_nothing_survives_the_strongest_peaks_are_shown(shown, tmp_path):
     assert section.content.count("<tr data-x") == 5
     assert section.content.count(">.900<") == 5
     assert "voxels" not in section.content.partition("<tbody>")[0]
+    unknown = replace(contrast, thresholds=(replace(nothing, reason="no shuffles"),))
+    section = table.make_section(replace(found, contrast=unknown), FigureBook())
+    assert section.title == "Strongest peaks"
+    assert "The main threshold was not computed." in section.content
     # Of records of earlier versions.
     assert (
         table.make_section(replace(found, contrast=replace(contrast, strongest=None)), FigureBook()) is None

@@ -33,8 +33,10 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
         return None
     about = shown.results.describe(path)
     rows = Rows(shown.contrast, main, shown.results.read_table(path), shown.hypothesis, about)
-    content = _render(shown, rows, paths=[path], title="Strongest peaks", strongest=True)
-    return Section("Strongest peaks (none survives)", "clusters", content)
+    why = "The main threshold was not computed" if main.reason else "No row of this table survives"
+    content = _render(shown, rows, paths=[path], title="Strongest peaks", strongest=why)
+    known = "" if main.reason else " (none survives)"
+    return Section(f"Strongest peaks{known}", "clusters", content)
 
 
 def make_table(shown: Shown, threshold: ThresholdRecord) -> Markup:
@@ -70,7 +72,7 @@ def _render(shown: Shown, rows: Rows, **more: object) -> Markup:
     columns = make_columns(rows)
     places = rows.frame[["peak_x", "peak_y", "peak_z"]].to_dict("records")
     cells = list(zip(*(column.cells for column in columns), strict=True))
-    defaults: Document = {"survive": "", "left_out": "", "n_left": 0, "sentence": None, "strongest": False}
+    defaults: Document = {"survive": "", "left_out": "", "n_left": 0, "sentence": None, "strongest": ""}
     return render(
         "contrast_table.html",
         **defaults | more,
