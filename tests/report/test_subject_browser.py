@@ -5,9 +5,16 @@ import shutil
 import numpy as np
 import pytest
 from linked_pages import READY_MS, count, enter, picture, settle, start
-from test_browser import READ_PANEL, READ_ROWS
+from test_browser import READ_PANEL
 
 from bidsapp.report.pages import write_subject_report
+
+READ_ROWS = """() => [
+  ...document.querySelector("section:has(.linked)").querySelectorAll("tr[data-x]")
+].map(row => {
+  const table = row.closest("table"), words = all => [...all].map(cell => cell.textContent.trim());
+  return { method: table.dataset.method, names: words(table.tHead.rows[0].cells), cells: words(row.cells) };
+})"""
 
 
 @pytest.fixture
@@ -49,7 +56,7 @@ def test_view_draws_without_faults_and_asks_for_nothing(viewer):
 
 
 def test_panel_has_what_the_tables_have_for_every_row(page):
-    rows = page.evaluate(READ_ROWS.replace("document", "document.querySelector('section:has(.linked)')"))
+    rows = page.evaluate(READ_ROWS)
     assert len({row["method"] for row in rows}) == 2
     assert len(rows) >= 2
     for k, row in enumerate(rows):
