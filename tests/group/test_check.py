@@ -5,6 +5,7 @@ import shutil
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from bidsapp.cli.main import main
@@ -197,6 +198,18 @@ def test_nothing_is_said_where_nothing_is_wrong(call, capsys, caplog):
 def test_a_call_of_both_levels_tells_group_options_before_the_participants(call_both, capsys, words, message):
     assert call_both(*words) in (64, 65, 66)
     assert message in capsys.readouterr().err
+
+
+def test_odd_values_of_who_is_not_analysed_are_no_fault_of_the_call(call_both, tiny_dataset, tmp_path):
+    folder = tmp_path / "bids"
+    shutil.copytree(tiny_dataset, folder)
+    table = pd.read_csv(folder / "participants.tsv", sep="\t")
+    table["arm"] = ["a", "b"] * (len(table) // 2)
+    odd = pd.DataFrame({"participant_id": ["sub-99"], "arm": ["???"]})
+    pd.concat([table, odd]).to_csv(folder / "participants.tsv", sep="\t", index=False, na_rep="n/a")
+    words = [str(folder), str(tmp_path / "out"), "participant", "group", "--n-cpus", "1"]
+    with pytest.raises(RuntimeError, match="a run is read"):
+        main([*words, "--group-design", "two-sample", "arm"])
 
 
 def test_a_folder_for_the_index_that_cannot_be_made_is_told(tiny_dataset, tmp_path, capsys):

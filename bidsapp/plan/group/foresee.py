@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bidsapp.errors import Caution, ModelError
+from bidsapp.errors import Caution, ModelError, SettingsError
 from bidsapp.inputs.images.group_masks import GREY_MATTER, check_mask
 from bidsapp.plan.group.make import (
     design_of_group,
@@ -78,7 +78,7 @@ def check_dataset_nodes(
     return [caution for node in nodes for caution in _check_node(model, node, flows, of_others)]
 
 
-def check_group_options(settings: Settings, subjects: Iterable[SubjectPlan]) -> None:
+def check_group_options(settings: Settings, subjects: Sequence[SubjectPlan]) -> None:
     """Look for the names in the options of the group level, in a call that goes on to it.
 
     Raises
@@ -99,8 +99,16 @@ def check_group_options(settings: Settings, subjects: Iterable[SubjectPlan]) -> 
     for flag, column in columns.items():
         if column:
             check_column(people, column, flag)
-    if group.group_design and not folders:
-        command_model(group, [Expected(key) for key in _expected_keys(subjects, people)], people)
+    if not group.group_design or folders:
+        return
+    everybody, planned = (
+        [Expected(key) for key in _expected_keys(subjects, table)] for table in (people, {})
+    )
+    try:
+        command_model(group, everybody, people)
+    except (ModelError, SettingsError):
+        # The table may hold odd values of those who are not analysed, who may also have levels of their own.
+        command_model(group, planned, people)
 
 
 def _is_more_than_means(model: Model, node: Node) -> bool:
