@@ -906,13 +906,17 @@
 
     dash(group) { return group % 2 ? 'stroke-dasharray="5 4"' : ""; }
 
-    dot(row, x, y = this.y(row.y)) {
-      const c = this.colour(row.group), words = [row.name, this.subjects.cells[row.cell], row.x !== undefined && `${this.subjects.axis} ${readableNumber(row.x)}`].filter(Boolean).join(", ");
-      const shape = [
+    dot(row, x) {
+      const words = [row.name, this.subjects.cells[row.cell], row.x !== undefined && `${this.subjects.axis} ${readableNumber(row.x)}`].filter(Boolean).join(", ");
+      this.mark(row.group, x, this.y(row.y), 'class="dot"', `<title>${esc(words)}: ${fixed(row.y, 3)}</title>`);
+    }
+
+    mark(group, x, y, look = "", inner = "") {
+      const c = this.colour(group), shape = [
         `<circle cx="0" cy="0" r="4.2" fill="${c}" fill-opacity=".75"`, '<path d="M-4.8 3.8h9.6L0-4.8z" fill="var(--panel)" stroke-width="1.8"',
         `<path d="M-3.7-3.7h7.4v7.4h-7.4z" fill="${c}" fill-opacity=".6"`, '<path d="M0-5.2L5.2 0 0 5.2-5.2 0z" fill="var(--panel)" stroke-width="1.8"',
-      ][row.group % 4];
-      this.put(`${shape} class="dot" stroke="${c}" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})"><title>${esc(words)}: ${fixed(row.y, 3)}</title></${shape.slice(1, 5).trim() === "path" ? "path" : "circle"}>`);
+      ][group % 4];
+      this.put(`${shape} ${look} stroke="${c}" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})">${inner}</${group % 4 ? "path" : "circle"}>`);
     }
 
     interval(x, middle, half, look) {
@@ -1004,7 +1008,7 @@
       this.subjects.groups.forEach((name, group) => {
         const x = this.left + 6 + group * 120;
         this.line(x, 8, x + 22, 8, `style="stroke:${this.colour(group)}" stroke-width="2.2" ${this.dash(group)}`);
-        if (dots) this.dot({ group, name, y: 0 }, x + 11, 8);
+        if (dots) this.mark(group, x + 11, 8);
         this.put(`<text x="${x + 27}" y="12" font-size="11">${esc(name.slice(0, 14))}</text>`);
       });
     }

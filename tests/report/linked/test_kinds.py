@@ -150,6 +150,7 @@ def test_repeated_measures_have_a_line_a_subject_and_means_with_intervals_within
 def test_covariate_has_a_scatter_with_the_tested_slope(pages):
     page = pages("scatter").page
     enter(page, ".at-x", "change", " ".join(map(str, POSITION)))
+    assert page.locator(".plot .dot").count() == 8
     assert page.locator(".plot path.slope").count() == 2
     assert page.locator(".plot path.slope[stroke-dasharray]").count() == 1
     titles = page.locator(".plot .dot title").all_text_contents()
