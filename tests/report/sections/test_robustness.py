@@ -99,6 +99,7 @@ def test_reasons_and_agreement_are_said(shown):
     assert "REML and Huber: not fitted; no variances." in content
     assert "4 of 4" in content
     assert "3 of 4" in content
+    assert "was not counted: By the cut-off." in content
     pairs = with_table(shown, {"ols": (9.0, 6.0), "sub-01": (8.0, 3.0)}, about={"Compared": "pairs"})
     assert read_held(pairs).agree == ["100 %", "75 %"]
     neither = with_table(shown, {"ols": (9.0, 6.0), "sub-01": (8.0, 3.0)}, about={"Compared": None})
