@@ -44,9 +44,12 @@ def make_counter(
         return None, "this threshold has no cut-off of a t map, or of its clusters by t"
     space = _make_space(name, geometry, inference)
     sides = {"two": (1, -1), "positive": (1,), "negative": (-1,)}[tail]
-    return lambda statistic: sum(
-        _count_enhanced(name, np.nan_to_num(side * statistic), space, threshold.cutoff) for side in sides
-    ), ""
+
+    def count(statistic: Map) -> int:
+        known = np.where(np.isfinite(statistic), statistic, 0.0)
+        return sum(_count_enhanced(name, side * known, space, threshold.cutoff) for side in sides)
+
+    return count, ""
 
 
 def _count(statistic: Map, tail: str, cutoff: float) -> int:
