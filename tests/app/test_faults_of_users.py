@@ -18,6 +18,7 @@ import bidsapp.participant.subject
 import bidsapp.report.pages
 from bidsapp.cli.main import main
 from bidsapp.errors import InputError
+from bidsapp.report.sections import subject_runs
 
 RUN = Path(__file__).parents[2] / "run.py"
 STEM = "sub-01_task-viewing_run-1"
@@ -597,7 +598,7 @@ def test_an_error_of_one_participant_lets_others_finish(two, capsys, monkeypatch
 
 def test_a_section_that_cannot_be_made_costs_only_itself(two, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
-    summary, contrasts, runs, *rest = bidsapp.report.pages.SUBJECT_SECTIONS
+    sections, runs = bidsapp.report.pages.SUBJECT_SECTIONS, subject_runs.make_sections
 
     def broken(results, book):
         if results.name == "sub-01":
@@ -605,7 +606,8 @@ def test_a_section_that_cannot_be_made_costs_only_itself(two, tmp_path, capsys, 
         return runs(results, book)
 
     broken.__module__ = runs.__module__
-    monkeypatch.setattr(bidsapp.report.pages, "SUBJECT_SECTIONS", (summary, contrasts, broken, *rest))
+    changed = tuple(broken if make is runs else make for make in sections)
+    monkeypatch.setattr(bidsapp.report.pages, "SUBJECT_SECTIONS", changed)
     edit_series(two, lambda data: data.__setitem__((..., 40), 0))
     assert run(two, out) == 1
     said = capsys.readouterr().err
