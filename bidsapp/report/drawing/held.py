@@ -93,7 +93,7 @@ def _mark(number: int, x: float, y: float, words: str = "") -> str:
     """Return the mark of an estimator: a dot for the first, then a square, a diamond, and triangles."""
     title = f"<title>{escape(words)}</title>" if words else ""
     if number == 0:
-        return svg.tag("circle", title, cx=x, cy=y, r=4.2, fill=SERIES[0])
+        return svg.tag("circle", title, cx=x, cy=y, r=4.2, fill=SERIES[0], stroke=svg.INK, stroke_width=0.8)
     paths = ("m-5 -5h10v10h-10z", "m0 -6.4l6.4 6.4-6.4 6.4-6.4-6.4z", "m0 -6l6 10.4h-12z")
     path = f"M{svg.number(x)} {svg.number(y)}{paths[min(number, len(paths)) - 1]}"
     colour = SERIES[(1, 2, 3)[min(number, len(paths)) - 1]]

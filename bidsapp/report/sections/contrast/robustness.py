@@ -100,7 +100,7 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
     )
     content = render(
         "contrast_robustness.html",
-        drawing=book.add(figure, shown.path("robustness", stat=name)),
+        drawing=book.add(figure, shown.path("robustness", stat=name), "keep"),
         sentences=say(held, name),
         overlaps=overlaps(shown),
         main=shown.contrast.main,
