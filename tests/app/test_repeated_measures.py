@@ -177,7 +177,8 @@ def test_estimand_stands_in_sidecars_and_report(averaged):
     (path,) = (run.folder / "group").glob("*contrast-AB_stat-t_statmap.json")
     sidecar, found = json.loads(path.read_text()), estimand_of(run, "AB")
     assert (sidecar["Estimand"], sidecar["EstimandWeights"]) == (found["text"], found["weights"])
-    assert found["text"][1:] in read_group_pages(run.folder)
+    # With real minus signs.
+    assert found["text"][1:].replace(" - ", " − ") in read_group_pages(run.folder)
 
 
 POOLED = (*CONDITIONS, "--error-term", "pooled")
