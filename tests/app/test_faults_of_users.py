@@ -451,9 +451,9 @@ def test_a_header_that_contradicts_other_runs_ends_its_run(dataset, tmp_path, ca
 def test_a_repetition_time_of_a_header_is_a_warning(dataset, tmp_path, capsys):
     drop_sidecars(dataset, "*")
     assert run(dataset, tmp_path / "out") == 0
-    first, second = warnings_in(capsys.readouterr().err)
-    assert "run-1: no RepetitionTime in the sidecar: 2 s is taken from the image header" in first
-    assert "run-2" in second
+    (said,) = warnings_in(capsys.readouterr().err)
+    assert "run-2: No RepetitionTime in the sidecar: 2 s is taken from the image header" in said
+    assert "run-1" in said
 
 
 def edit_confounds(dataset, change):

@@ -29,7 +29,7 @@ def make_section(results: GroupResults, book: FigureBook) -> Section | None:
         return None
     parts = []
     for entry in found:
-        frame = results.read_table(entry.table)
+        frame = results.read_table(entry.table).astype({"region": str})
         # Tables of earlier versions lack the subjects' effects where several rows were tested together.
         drawn = bool(find_inputs(results, frame))
         path = figure_path(

@@ -111,7 +111,9 @@ def _section(
         is_first = layer is layers[0]
         name = "combined" if is_first and len(layers) > 1 else place(layer.estimate.entities)
         packed = pack_view(make_view(layer, look, name, whole=is_first))
-        (page.views if is_first else page.layers).append((packed, _path(layer, "view", extension=".js")))
+        path = _path(layer, "view", extension=".js", desc=None if is_first else anchor)
+        (page.views if is_first else page.layers).append((packed, path))
+    single = layers[1:] if len(last) <= MANY else []
     content = render(
         "subject_contrast.html",
         anchor=anchor,
@@ -119,7 +121,8 @@ def _section(
         dof=words_for_dof(results, estimate),
         where=place(estimate.entities),
         combined=_draw(page, layers[0], limit),
-        single=[_draw(page, layer, limit) for layer in (layers[1:] if len(last) <= MANY else ())],
+        # A run may be part of several combinations, each with colours of its own.
+        single=[_draw(page, layer, limit, desc=anchor) for layer in single],
         tables=tables,
         mosaics={rule.method: _mosaic(page, layers[0], rule, under, limit) for rule in shown},
         under=under.name,
@@ -155,14 +158,14 @@ def _path(layer: Layer, kind: str, *, extension: str = ".svg", desc: str | None 
     return figure_path(estimate.entities, kind, extension=extension, **more)
 
 
-def _draw(page: SubjectPage, layer: Layer, limit: float) -> Document:
+def _draw(page: SubjectPage, layer: Layer, limit: float, desc: str | None = None) -> Document:
     estimate = layer.estimate
     where, under = place(estimate.entities), page.unders[estimate.entities.get("space")]
     what = f"{estimate.contrast}, {estimate.level} level, {where or 'all runs'}"
     kind = f"Slices on the {under.name}" if under else "Glass brain"
     alt = f"{kind} of the z map of {what}; colours from {-limit if layer.signed else 0:g} to {limit:g}"
     figure = draw_brain(layer.volume(), under, limit=limit, alt=alt, signed=layer.signed)
-    path = _path(layer, "slices" if under else "glass")
+    path = _path(layer, "slices" if under else "glass", desc=desc)
     return {"drawing": page.book.add(figure, path, "keep" if under else "glass"), "where": where}
 
 
