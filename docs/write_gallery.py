@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 import nibabel as nib
@@ -54,7 +55,7 @@ PART = """## {title}
 {command}
 ```
 
-![{title}: the page of a contrast](gallery/{name}.png)
+![{title}: the page of a contrast](gallery/{name}.webp)
 """
 
 
@@ -75,12 +76,12 @@ def main():
             run = Path(__file__).parents[1] / "run.py"
             subprocess.run([sys.executable, run, "maps", str(out), *words], cwd=folder, check=True)
             (page,) = out.glob(f"group/*_contrast-{contrast}_report.html")
-            photograph(browser, page, HERE / "gallery" / f"{name}.png")
+            photograph(browser, page, HERE / "gallery" / f"{name}.webp")
             command = shlex.join(["run.py", "maps", "out", *words])
             parts.append(PART.format(title=title, command=command, name=name))
-        photograph(browser, Path(folder) / "one-sample/group.html", HERE / "gallery/index.png")
+        photograph(browser, Path(folder) / "one-sample/group.html", HERE / "gallery/index.webp")
         parts.append(
-            "## The index of a model\n\n![All contrasts of a model at a glance](gallery/index.png)\n"
+            "## The index of a model\n\n![All contrasts of a model at a glance](gallery/index.webp)\n"
         )
         browser.close()
     (HERE / "gallery.md").write_text(PAGE.format(parts="\n".join(parts)))
@@ -153,11 +154,9 @@ def photograph(browser, page, path, height=1500):
     if opened.locator(".linked").count():
         opened.wait_for_function("document.querySelector('.linked').dataset.ready")
         opened.wait_for_timeout(1500)
-    opened.screenshot(path=path)
+    picture = Image.open(BytesIO(opened.screenshot()))
     opened.close()
-    picture = Image.open(path).convert("RGB")
-    # Few colours that keep the rare ones: those of the map.
-    picture.quantize(200, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    picture.convert("RGB").save(path, quality=88, method=6)
 
 
 if __name__ == "__main__":
