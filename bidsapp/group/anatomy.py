@@ -1,7 +1,8 @@
 """The mean T1w image of the participants of a group model, which its pages draw maps on."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from bidsapp.inputs.dataset.anatomy import find_brain_mask
 from bidsapp.inputs.images.read import read_volume, whole_grid
 from bidsapp.inputs.images.resampling import resample_map
 from bidsapp.outputs.estimates import write_described_map
-from bidsapp.outputs.results import read_all_subject_results
+from bidsapp.outputs.results import read_subject_results
 from bidsapp.records.arrays import Map, Matrix, Numbers
 from bidsapp.records.maps import Geometry
 from bidsapp.records.plan import DatasetModel
@@ -39,7 +40,7 @@ def write_mean_anatomy(model: DatasetModel, roots: Sequence[Path], output_dir: P
     str or None
         None where no record names an image that can be read.
     """
-    used = {f"sub-{entry.key.entity('sub')}" for fit in model.fits for entry in fit.inputs}
+    used = {str(entry.key.entity("sub")) for fit in model.fits for entry in fit.inputs}
     try:
         found = _find_images(roots, used, model.entities)
     except InputError as error:
@@ -47,7 +48,7 @@ def write_mean_anatomy(model: DatasetModel, roots: Sequence[Path], output_dir: P
         logger.warning("no mean T1w image: %s", error)
         return None
     grid, total, n = None, np.zeros(()), 0
-    for path in list(found.values())[:MOST]:
+    for path in found:
         try:
             values, affine = _read_brain(path)
         except InputError as error:
@@ -73,17 +74,24 @@ def write_mean_anatomy(model: DatasetModel, roots: Sequence[Path], output_dir: P
     return name
 
 
-def _find_images(
-    roots: Sequence[Path], used: Collection[str], entities: Mapping[str, str]
-) -> dict[str, Path]:
-    """Return participant -> T1w image in the space of a model, in the order of their labels."""
-    found: dict[str, Path] = {}
-    for results in (each for root in roots for each in read_all_subject_results(root)):
+def _find_images(roots: Sequence[Path], used: Iterable[str], entities: Mapping[str, str]) -> list[Path]:
+    """Return the T1w images of the first participants that have one in the space of a model.
+
+    No more records are read than it takes: there may be many thousands.
+    """
+    found = (_find_image(roots, label, entities) for label in sorted(used))
+    return list(islice(filter(None, found), MOST))
+
+
+def _find_image(roots: Sequence[Path], label: str, entities: Mapping[str, str]) -> Path | None:
+    """Return the T1w image of a participant, of the first folder whose record names one that is there."""
+    for root in (each for each in roots if (each / names.record_path(label)).is_file()):
+        results = read_subject_results(root, label)
         for run in results.record.runs:
             is_here = run.entities.get("space") == entities.get("space") and results.has(run.anatomy)
-            if is_here and results.name in used and "_T1w." in str(run.anatomy):
-                found.setdefault(results.name, results.folder / str(run.anatomy))
-    return dict(sorted(found.items()))
+            if is_here and "_T1w." in str(run.anatomy):
+                return results.folder / str(run.anatomy)
+    return None
 
 
 def _read_brain(path: Path) -> tuple[Numbers, Matrix]:

@@ -8,6 +8,7 @@ import pytest
 
 from bidsapp.group import anatomy
 from bidsapp.group.anatomy import write_mean_anatomy
+from bidsapp.names import record_path
 from bidsapp.outputs.files import read_json
 
 SPACE = "MNI152NLin2009cAsym"
@@ -21,15 +22,11 @@ def save(path, values, affine=AFFINE):
     return path
 
 
-def make_records(folder, paths, space=SPACE):
-    """Return results as records of participants give them: subject -> T1w image."""
-
-    def results(subject, path):
-        run = SimpleNamespace(entities={"space": space}, anatomy=path and str(path))
-        has = lambda path: bool(path) and (folder / path).is_file()  # noqa: E731
-        return SimpleNamespace(name=subject, folder=folder, record=SimpleNamespace(runs=(run,)), has=has)
-
-    return [results(subject, path) for subject, path in paths.items()]
+def make_results(folder, label, path, space=SPACE):
+    """Return the results of a participant as its record gives them, with its T1w image."""
+    run = SimpleNamespace(entities={"space": space}, anatomy=path and str(path))
+    has = lambda path: bool(path) and (folder / path).is_file()  # noqa: E731
+    return SimpleNamespace(name=label, folder=folder, record=SimpleNamespace(runs=(run,)), has=has)
 
 
 def make_model(subjects):
@@ -41,10 +38,20 @@ def make_model(subjects):
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
+    """Write the mean of participants with these images; ``write.read``: whose records were read for it."""
+
     def write(paths, subjects=("sub-01", "sub-02"), **more):
-        monkeypatch.setattr(
-            anatomy, "read_all_subject_results", lambda root: make_records(tmp_path, paths, **more)
-        )
+        write.read = []
+
+        def read(root, label):
+            write.read.append(label)
+            return make_results(tmp_path, label, paths.get(f"sub-{label}"), **more)
+
+        monkeypatch.setattr(anatomy, "read_subject_results", read)
+        for subject in paths:
+            record = tmp_path / record_path(subject.removeprefix("sub-"))
+            record.parent.mkdir(exist_ok=True)
+            record.touch()
         return write_mean_anatomy(make_model(subjects), [tmp_path], tmp_path)
 
     return write
@@ -82,6 +89,7 @@ def test_others_other_spaces_and_other_images_are_left_out(tmp_path, write, monk
     monkeypatch.setattr(anatomy, "MOST", 1)
     write(paths)
     assert read_json(about)["NumberOfSubjects"] == 1
+    assert write.read == ["01"]
 
 
 def test_an_image_that_cannot_be_read_is_left_out_with_a_warning(tmp_path, write, caplog):
