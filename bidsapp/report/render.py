@@ -14,6 +14,7 @@ from bidsapp.outputs.saved.participant import SkippedRecord
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.drawing.svg import Figure
 from bidsapp.report.linked.view import PackedView
+from bidsapp.report.numbers import decimals
 from bidsapp.version import __version__
 
 
@@ -104,8 +105,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["short"] = short
-    environment.filters["position"] = lambda value: f"{value:.0f}".replace("-", "−")
-    environment.filters["tenths"] = lambda value: f"{value:.1f}".replace("-", "−")
+    environment.filters["position"] = lambda value: decimals(value, 0)
+    environment.filters["tenths"] = lambda value: decimals(value, 1)
     environment.filters["thousands"] = lambda value: f"{value:,}"
     environment.filters["p"] = show_p
     environment.filters["first_regions"] = first_regions
