@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from bidsapp.errors import AppError, in_words
 from bidsapp.names import (
@@ -55,7 +55,7 @@ from bidsapp.report.sections.contrast import (
     verdict,
     where,
 )
-from bidsapp.report.sections.contrast.shown import Shown, anatomies
+from bidsapp.report.sections.contrast.shown import Shown
 from bidsapp.report.sections.group_contrasts import Entry, make_entry
 from bidsapp.report.sections.group_design import group_node
 
@@ -92,6 +92,7 @@ CONTRAST_SECTIONS = (
 
 # Makes sections of a page.
 Maker: TypeAlias = Callable[[Any, FigureBook], Section | list[Section] | None]
+Made = TypeVar("Made")
 
 
 @dataclass(slots=True, eq=False)
@@ -107,14 +108,20 @@ class _Page:
     def add(self, makers: Iterable[Maker], about: object) -> None:
         """Add sections; in place of one that fails stands what happened, and its error is kept."""
         for make in makers:
-            try:
-                made = make(about, self.book)
-            except Exception as error:  # a section less must not cost the results
-                name = make.__module__.rpartition(".")[2].replace("_", " ")
-                self.failures.append((name, error))
-                content = render("failed_section.html", words=in_words(error))
-                made = Section(f"{name.capitalize()}: not made", f"failed-{len(self.failures)}", content)
+            made = self.attempt(make, about)
             self.sections += made if isinstance(made, list) else [made] if made else []
+
+    def attempt(self, make: Callable[[Any, FigureBook], Made], about: object) -> Made | None:
+        """Return what is made; None where that fails, and what happened is a section."""
+        try:
+            return make(about, self.book)
+        except Exception as error:  # a section less must not cost the results
+            name = make.__module__.rpartition(".")[2].replace("_", " ")
+            self.failures.append((name, error))
+            content = render("failed_section.html", words=in_words(error))
+            title, anchor = f"{name.capitalize()}: not made", f"failed-{len(self.failures)}"
+            self.sections.append(Section(title, anchor, content))
+            return None
 
     def write(self, heading: Heading) -> set[str]:
         """Write the page with its figures; return the paths of what its views need beside it."""
@@ -221,9 +228,8 @@ def _write_model(
         group_report_path(results.record.entities, node=group_node(results), contrast=contrast.name)
         for contrast in contrasts
     ]
-    underlays, regions = anatomies(results), group_matrix.read_regions(results)
     for k, contrast in enumerate(contrasts):
-        shown = Shown(results, contrast, underlays, min_cluster)
+        shown = Shown(results, contrast, min_cluster)
         page = _Page(results.folder, paths[k])
         page.add(CONTRAST_SECTIONS, shown)
         beside = [("prev", k - 1), ("next", k + 1)]
@@ -232,7 +238,8 @@ def _write_model(
         words = f"{results.record.description} Contrast {k + 1} of {len(contrasts)}."
         written |= page.write(Heading(contrast.name, words, above, turns))
         pages.append(page)
-        entries.append(make_entry(shown, index.to(paths[k]), index.book, regions))
+        entry = index.attempt(make_entry, (shown, index.to(paths[k])))
+        entries += [entry] if entry else []
         tell()
     index.add(INDEX_SECTIONS, entries)
     index.add(GROUP_SECTIONS, results)

@@ -70,9 +70,8 @@ class Visit:
         return [url for url in self.requests[1:] if not url.startswith(("data:", "blob:"))]
 
 
-@pytest.fixture(scope="session")
-def open_page(browser):
-    """Open a page that several tests share; they leave it in any state."""
+def open_each(browser):
+    """Yield what opens pages, and close them afterwards."""
     opened = []
 
     def open_it(path, **options):
@@ -82,17 +81,15 @@ def open_page(browser):
     yield open_it
     for each in opened:
         each.context.close()
+
+
+@pytest.fixture(scope="session")
+def open_page(browser):
+    """Open a page that several tests share; they leave it in any state."""
+    yield from open_each(browser)
 
 
 @pytest.fixture
 def visit(browser):
     """Open a page for one test."""
-    opened = []
-
-    def open_it(path, **options):
-        opened.append(Visit(browser, path, **options))
-        return opened[-1]
-
-    yield open_it
-    for each in opened:
-        each.context.close()
+    yield from open_each(browser)

@@ -8,7 +8,7 @@ import pytest
 from example import HOSTILE, Example
 from linked_pages import CONTRAST
 
-from bidsapp.errors import InputError
+from bidsapp.errors import AppError, InputError
 from bidsapp.outputs.files import write_json
 from bidsapp.report.pages import write_group_report, write_overview, write_subject_report
 
@@ -162,3 +162,20 @@ def test_a_subject_without_record_is_refused(tmp_path):
 def test_overview_of_an_empty_folder_says_that_nothing_is_there(tmp_path):
     write_overview(tmp_path)
     assert "no participant results in this folder, no group analysis yet" in text_of(tmp_path / "index.html")
+
+
+@pytest.mark.parametrize(
+    ("lost", "whole"), [("*contrast-incongruentCongruent_stat-z_statmap", 1), ("*desc-datasetLevel_mask", 0)]
+)
+def test_a_map_that_is_lost_costs_no_page(tmp_path, lost, whole):
+    folder = Example(tmp_path, n_subjects=4).write()
+    (path,) = folder.glob(f"group/{lost}.nii.gz")
+    path.unlink()
+    with pytest.raises(AppError, match="the results are finished, but .* lacks a section"):
+        write_group_report(folder)
+    pages = sorted(folder.glob("group/*_report.html"))
+    assert len(pages) == 2
+    assert sum("not made" not in text_of(page) for page in pages) == whole
+    index = text_of(folder / "group.html")
+    assert path.name in index
+    assert "Question and design" in index

@@ -13,7 +13,7 @@ from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Shown
 from bidsapp.report.sections.contrast.tested import ask
 from bidsapp.report.sections.contrast.verdict import Verdict, verdict
-from bidsapp.report.sections.group_matrix import Cell, RegionMap, strongest_of_regions
+from bidsapp.report.sections.group_matrix import Cell, strongest_of_regions
 
 THUMBNAIL_MM = 2.0
 
@@ -45,15 +45,16 @@ class Entry:
     cells: dict[str, Cell]
 
 
-def make_entry(shown: Shown, href: str, book: FigureBook, regions: RegionMap | None) -> Entry:
-    """Return the entry of a contrast; the picture goes to the book of the index."""
+def make_entry(about: tuple[Shown, str], book: FigureBook) -> Entry:
+    """Return the entry of a contrast with the address of its page; the picture goes to the index's book."""
+    shown, href = about
     return Entry(
         contrast=shown.contrast,
         href=href,
         thumbnail=_thumbnail(shown, book),
         question=ask(shown),
         verdict=verdict(shown),
-        cells=strongest_of_regions(shown, regions) if regions else {},
+        cells=strongest_of_regions(shown),
     )
 
 

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bidsapp.errors import InputError
 from bidsapp.outputs.results import GroupResults
-from bidsapp.outputs.saved.group import GroupContrastRecord
-from bidsapp.records.arrays import Labels, Mask
+from bidsapp.records.arrays import Mask
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Geometry
 from bidsapp.report.drawing.colours import css_colours
+from bidsapp.report.linked.content import Atlas
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Shown, in_mni
-from bidsapp.tables.atlas import read_atlases
+from bidsapp.report.sections.linked_view import chosen_atlases, read_regions
 from bidsapp.vocabulary.thresholds import THRESHOLDS
+
+if TYPE_CHECKING:
+    from bidsapp.report.sections.group_contrasts import Entry
 
 MAX_REGIONS = 10
 
@@ -31,65 +33,38 @@ class Cell:
     colours: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RegionMap:
-    """The regions of an atlas at the voxels of a mask: ``regions`` are indices of ``names``, -1 for none."""
-
-    names: list[str]
-    mask: Mask
-    regions: Labels
-
-
-class _Entry(Protocol):
-    """What the matrix needs of an entry of the index."""
-
-    @property
-    def contrast(self) -> GroupContrastRecord: ...
-    @property
-    def href(self) -> str: ...
-    @property
-    def cells(self) -> dict[str, Cell]: ...
-
-
-def read_regions(results: GroupResults) -> RegionMap | None:
-    """Return the regions of the first atlas of the tables; None outside MNI space or where it is gone."""
-    choices = results.record.settings.get("group", {}).get("atlas", ())
-    if not choices or not in_mni(results):
-        return None
-    try:
-        (atlas,) = read_atlases([Path(choices[0]) if "/" in choices[0] else choices[0]])
-    except InputError:
-        return None
-    volume = results.read_map(results.record.mask)
-    mask: Mask = volume.values > 0
-    found = atlas.regions_at(Geometry(mask, volume.affine).coordinates())
-    keys = sorted(atlas.names)
-    at = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
-    regions: Labels = np.where(np.array(keys)[at] == found, at, -1)
-    return RegionMap([atlas.names[key] for key in keys], mask, regions)
-
-
-def strongest_of_regions(shown: Shown, regions: RegionMap) -> dict[str, Cell]:
-    """Return the cells of a contrast by region."""
-    values = np.nan_to_num(shown.whole.values[regions.mask])
-    kept = shown.kept[shown.main.method].values[regions.mask] != 0 if shown.main else values > np.inf
+def strongest_of_regions(shown: Shown) -> dict[str, Cell]:
+    """Return the cells of a contrast by region of the first atlas of its tables, empty without one."""
+    found = _read_first_atlas(shown.results)
+    if found is None:
+        return {}
+    mask, atlas = found
+    values = np.nan_to_num(shown.whole.values[mask])
+    kept = shown.kept[shown.main.method].values[mask] != 0 if shown.main else values > np.inf
     # Survivors after all others, in each the strongest last: what is written last stays.
     order = np.lexsort((np.abs(values), kept))
-    best = np.full(len(regions.names) + 1, -1)
-    best[regions.regions[order]] = order
-    number = np.bincount(regions.regions[kept] + 1, minlength=len(regions.names) + 1)[1:]
+    best = np.full(len(atlas.names) + 1, -1)
+    best[atlas.regions[order]] = order
+    number = np.bincount(atlas.regions[kept] + 1, minlength=len(atlas.names) + 1)[1:]
     return {
-        name: Cell(
-            float(values[at]),
-            int(number[k]),
-            css_colours(float(values[at]) / shown.limit),
-        )
-        for k, (name, at) in enumerate(zip(regions.names, best[:-1], strict=True))
+        name: Cell(float(values[at]), int(number[k]), css_colours(float(values[at]) / shown.limit))
+        for k, (name, at) in enumerate(zip(atlas.names, best[:-1], strict=True))
         if at >= 0
     }
 
 
-def make_sections(entries: Sequence[_Entry], book: FigureBook) -> list[Section]:
+@lru_cache(maxsize=1)
+def _read_first_atlas(results: GroupResults) -> tuple[Mask, Atlas] | None:
+    """Return the mask of a model and the first atlas in it, once for all contrasts of the model."""
+    if not in_mni(results):
+        return None
+    volume = results.read_map(results.record.mask)
+    mask: Mask = volume.values > 0
+    found = read_regions(chosen_atlases(results)[:1], Geometry(mask, volume.affine))
+    return (mask, found[0]) if found else None
+
+
+def make_sections(entries: Sequence["Entry"], book: FigureBook) -> list[Section]:
     """Return the matrix of regions, where any survives in a labelled one, and that of thresholds."""
     sections = []
     columns = _regions(entries)
@@ -105,7 +80,7 @@ def make_sections(entries: Sequence[_Entry], book: FigureBook) -> list[Section]:
     return sections
 
 
-def _regions(entries: Sequence[_Entry]) -> list[str]:
+def _regions(entries: Sequence["Entry"]) -> list[str]:
     """Return the regions with the most surviving voxels over all contrasts, in the order of the atlas."""
     totals: dict[str, int] = {}
     for entry in entries:
@@ -115,7 +90,7 @@ def _regions(entries: Sequence[_Entry]) -> list[str]:
     return [name for name in totals if name in chosen and totals[name]]
 
 
-def _row(entry: _Entry, methods: Sequence[str]) -> Document:
+def _row(entry: "Entry", methods: Sequence[str]) -> Document:
     by_method = {t.method: t for t in entry.contrast.thresholds}
     main = entry.contrast.main
     return {

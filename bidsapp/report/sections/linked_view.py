@@ -73,7 +73,7 @@ def make_view(
         effect=reader.effect(hypothesis.quantity),
         size=reader.size(slope=hypothesis.kind == "slope"),
         detectable=reader.detectable(),
-        atlases=read_regions(_chosen_atlases(results), reader.geometry) if look.on_cortex else (),
+        atlases=read_regions(chosen_atlases(results), reader.geometry) if look.on_cortex else (),
         subjects=subjects and replace(subjects, groups=plain(subjects.groups)),
         words=(hypothesis.above.phrase, hypothesis.below.phrase),
         note=NO_SUBJECTS,
@@ -291,7 +291,8 @@ def make_curve(name: str, dof: tuple[float, ...] | None, top: float, *, two_side
     return np.column_stack([at, np.maximum(sides * p, SMALLEST_P)])
 
 
-def _chosen_atlases(results: GroupResults) -> Sequence[str]:
+def chosen_atlases(results: GroupResults) -> Sequence[str]:
+    """Return the atlases of the tables, as ``--atlas`` names them."""
     chosen: Sequence[str] = results.record.settings.get("group", {}).get("atlas", ())
     return chosen
 

@@ -13,6 +13,7 @@ from bidsapp.records.arrays import Map, Matrix, Numbers
 from bidsapp.report.drawing.cells import CellGroup, draw_cells
 from bidsapp.report.drawing.distributions import Group, draw_strip
 from bidsapp.report.drawing.svg import Figure
+from bidsapp.report.numbers import decimals
 
 # Beyond it, pages grow large and nobody clicks.
 MAX_PEAKS = 150
@@ -52,7 +53,7 @@ def draw_strips(
     unit = contrast.input_units or "effect"
     strips = {}
     for row in effects.to_dict("records"):
-        place = ", ".join(f"{row[k]:.0f}".replace("-", "−") for k in KEYS[2:])
+        place = say_place(row)
         if cells:
             title = f"Effect of each subject in each condition at {place} mm"
             alt = f"{title}, {contrast.name}, with means and 95 % intervals within subjects"
@@ -76,6 +77,11 @@ def label_inputs(contrast: GroupContrastRecord) -> list[str]:
         each.contrast or str(subjects[:k].count(each.subject) + 1) for k, each in enumerate(contrast.inputs)
     ]
     return [f"{subject} {cell}" for subject, cell in zip(subjects, cells, strict=True)]
+
+
+def say_place(row: Row) -> str:
+    """Return the position of a peak in whole mm: ``−36, −52, −18``."""
+    return ", ".join(decimals(row[k], 0) for k in KEYS[2:])
 
 
 def place_key(row: Row) -> str:

@@ -11,8 +11,8 @@ from bidsapp.records.arrays import Map, Mask
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Geometry
 from bidsapp.report.linked.content import Effect, Rule, Statistic, View
-from bidsapp.report.linked.pack import printed_digits
 from bidsapp.report.linked.view import PROBABILITY
+from bidsapp.report.numbers import printed_decimals
 from bidsapp.report.render import show_p
 from bidsapp.report.sections.linked_view import Look, make_curve, read_regions
 from bidsapp.settings.parts import GroupOptions
@@ -133,7 +133,7 @@ def _numbers_at(layer: Layer, point: int) -> dict[str, str]:
     effect = layer.effect
     if effect is None:
         return shown
-    digits = int(printed_digits(effect.errors[point : point + 1])[0])
+    digits = printed_decimals(effect.errors[point])
     quantile = np.broadcast_to(effect.quantile, effect.values.shape)[point]
     middle, half = effect.values[point], quantile * effect.errors[point]
     value, low, high = (_digits(v, digits) for v in (middle, middle - half, middle + half))

@@ -10,7 +10,7 @@ from bidsapp.outputs.results import read_group_results
 from bidsapp.records.maps import Geometry
 from bidsapp.report.render import FigureBook
 from bidsapp.report.sections.contrast import active
-from bidsapp.report.sections.contrast.shown import Shown, anatomies
+from bidsapp.report.sections.contrast.shown import Shown
 
 PATH = "group/x_stat-tdp_desc-ari_statmap.nii.gz"
 
@@ -18,7 +18,7 @@ PATH = "group/x_stat-tdp_desc-ari_statmap.nii.gz"
 @pytest.fixture(scope="module")
 def shown(output_folder):
     (results,) = read_group_results(output_folder)
-    return Shown(results, results.record.contrasts[0], anatomies(results))
+    return Shown(results, results.record.contrasts[0])
 
 
 def with_shares(shown, shares):

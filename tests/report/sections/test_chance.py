@@ -13,6 +13,6 @@ def test_what_is_shuffled_in_place_of_the_map_is_named(output_folder):
     contrast = results.record.contrasts[0]
     for statistic, is_named in ((None, False), ("t", False), ("t of the subjects' scores", True)):
         permutation = replace(contrast.permutation, statistic=statistic)
-        shown = Shown(results, replace(contrast, permutation=permutation), ())
+        shown = Shown(results, replace(contrast, permutation=permutation))
         content = make_section(shown, FigureBook()).content
         assert ("Heights are of what is shuffled: t of the subjects&#39; scores." in content) == is_named

@@ -12,7 +12,7 @@ from bidsapp.outputs.results import read_group_results
 from bidsapp.report.render import FigureBook, show_p
 from bidsapp.report.sections.contrast import peaks, table, thresholds, where
 from bidsapp.report.sections.contrast.columns import MORE, Rows, make_columns, name_p, name_place, show
-from bidsapp.report.sections.contrast.shown import Shown, anatomies
+from bidsapp.report.sections.contrast.shown import Shown
 from bidsapp.report.sections.contrast.verdict import verdict
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -177,7 +177,7 @@ def test_a_label_is_a_region_and_a_side(label, x, expected):
 def shown(output_folder):
     """The first contrast of the example, which has clusters of one voxel."""
     (results,) = read_group_results(output_folder)
-    return Shown(results, results.record.contrasts[0], anatomies(results))
+    return Shown(results, results.record.contrasts[0])
 
 
 def test_the_set_is_told_above_the_table_and_the_verdict_can_be_copied(shown):
@@ -215,7 +215,7 @@ def test_where_nothing_survives_the_strongest_peaks_are_shown(shown, tmp_path):
     (tmp_path / "strongest.json").write_text(json.dumps({"p_fwe": {"Description": "p"}}))
     nothing = replace(shown.contrast.main, n_voxels=0, n_clusters=0)
     contrast = replace(shown.contrast, thresholds=(nothing,), strongest=path)
-    found = Shown(replace(shown.results, folder=tmp_path), contrast, ())
+    found = Shown(replace(shown.results, folder=tmp_path), contrast)
     section = table.make_section(found, FigureBook())
     assert section.title == "Strongest peaks (none survives)"
     assert "No row of this table survives" in section.content

@@ -12,7 +12,7 @@ from bidsapp.report.pages import GROUP_SECTIONS
 from bidsapp.report.render import FigureBook
 from bidsapp.report.sections import group_matrix, group_remarks, subject_summary
 from bidsapp.report.sections.contrast import thresholds
-from bidsapp.report.sections.contrast.shown import Shown, anatomies
+from bidsapp.report.sections.contrast.shown import Shown
 
 NARROW = "The noise is {} voxels wide, narrower than needed: its p-values are too large. Use others."
 KEPT = Path(__file__).parents[1] / "earlier_version"
@@ -82,7 +82,7 @@ def test_remarks_of_an_earlier_version_are_read():
 def test_a_threshold_that_cannot_be_used_is_not_compared(results, width, reason, n_voxels, is_shown):
     plain = replace(results.record.contrasts[0], thresholds=results.record.contrasts[0].thresholds[:-1])
     contrast = make_rft(plain, width, reason=reason, n_voxels=n_voxels)
-    shown = Shown(results, contrast, anatomies(results))
+    shown = Shown(results, contrast)
     words = words_of(thresholds.make_section(shown, FigureBook()))
     assert ("By random fields" in words) == is_shown
     assert ("Left out, as they cannot be used here: RFT cluster size." in words) != is_shown
@@ -95,7 +95,7 @@ def test_a_threshold_that_cannot_be_used_is_not_compared(results, width, reason,
 def test_the_main_threshold_is_always_compared(results):
     contrast = make_rft(results.record.contrasts[0], 1.76)
     contrast = replace(contrast, thresholds=contrast.thresholds[-1:])
-    words = words_of(thresholds.make_section(Shown(results, contrast, anatomies(results)), FigureBook()))
+    words = words_of(thresholds.make_section(Shown(results, contrast), FigureBook()))
     assert "By random fields" in words
     assert "Left out" not in words
 

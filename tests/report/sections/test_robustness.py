@@ -11,8 +11,7 @@ from bidsapp.outputs.tables import write_table
 from bidsapp.report.drawing.held import Lane, draw_held
 from bidsapp.report.render import FigureBook
 from bidsapp.report.sections.contrast.robustness import find_flagged, make_section, read_held, say
-from bidsapp.report.sections.contrast.shown import Shown, anatomies
-from bidsapp.report.sections.contrast.thresholds import overlaps
+from bidsapp.report.sections.contrast.shown import Shown
 
 HOSTILE = "<script>alert('x')</script>"
 PLACE = ["peak_x", "peak_y", "peak_z"]
@@ -22,7 +21,7 @@ ABOUT = {"Statistic": "t", "Survives": True, "Compared": "subjects", "SurvivingS
 @pytest.fixture(scope="module")
 def shown(output_folder):
     (results,) = read_group_results(output_folder)
-    return Shown(results, results.record.contrasts[0], anatomies(results))
+    return Shown(results, results.record.contrasts[0])
 
 
 def with_table(shown, values, *, sizes=(), subjects=("sub-01", "sub-02"), about=()):
@@ -111,7 +110,7 @@ def test_results_of_earlier_versions_have_no_section(shown):
 
 
 def test_overlaps_are_those_of_the_maps(shown):
-    found = overlaps(shown)
+    found = shown.overlaps
     main, *others = shown.contrast.thresholds
     mine = np.nan_to_num(shown.kept[main.method].values) != 0
     assert 0 < mine.sum() == main.n_voxels
@@ -123,7 +122,7 @@ def test_overlaps_are_those_of_the_maps(shown):
     assert len({share for _, share in found.values()}) > 1
     nothing = replace(main, n_voxels=0)
     empty = replace(shown, contrast=replace(shown.contrast, thresholds=(nothing, *others)))
-    assert overlaps(empty) == {}
+    assert empty.overlaps == {}
 
 
 def test_the_lanes_share_an_axis_that_begins_at_zero():

@@ -25,13 +25,13 @@ HOSTILE = "<script>alert('x')</script>"
 @pytest.fixture(scope="module")
 def shown(output_folder):
     (results,) = read_group_results(output_folder)
-    return Shown(results, results.record.contrasts[0], ())
+    return Shown(results, results.record.contrasts[0])
 
 
 def of(shown, tail="two", **changes):
     contrast = replace(shown.contrast, **changes)
     thresholds = tuple(replace(one, tail=tail) for one in contrast.thresholds)
-    return Shown(shown.results, replace(contrast, thresholds=thresholds), ())
+    return Shown(shown.results, replace(contrast, thresholds=thresholds))
 
 
 def facts_of(shown):
@@ -184,5 +184,5 @@ def test_weights_are_drawn_above_the_design_and_told(shown):
 def test_hostile_names_are_text_everywhere(hostile_folder):
     (results,) = read_group_results(hostile_folder)
     for contrast in results.record.contrasts:
-        content = make_section(Shown(results, contrast, ()), FigureBook()).content
+        content = make_section(Shown(results, contrast), FigureBook()).content
         assert "<script" not in content

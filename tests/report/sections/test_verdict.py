@@ -79,7 +79,7 @@ def test_directions_have_their_colours_and_labels_are_text():
 @pytest.fixture(scope="module")
 def shown(output_folder):
     (results,) = read_group_results(output_folder)
-    return Shown(results, results.record.contrasts[0], ())
+    return Shown(results, results.record.contrasts[0])
 
 
 def at_peak(shown, **row):
@@ -91,7 +91,7 @@ def at_peak(shown, **row):
         "aal": "Fusiform_L; Lingual_L",
         "sign": "negative",
     }
-    found = Shown(shown.results, shown.contrast, ())
+    found = Shown(shown.results, shown.contrast)
     found.__dict__["strongest"] = known | {"z": -4.257} | row
     return found
 
@@ -100,7 +100,7 @@ def of(shown, **main):
     """Return the contrast with another main threshold."""
     contrast = shown.contrast
     first = replace(contrast.main, **main)
-    return Shown(shown.results, replace(contrast, thresholds=(first, *contrast.thresholds[1:])), ())
+    return Shown(shown.results, replace(contrast, thresholds=(first, *contrast.thresholds[1:])))
 
 
 def test_counts_are_those_of_the_table_of_the_main_threshold(shown):
@@ -162,7 +162,7 @@ def test_a_peak_has_its_place_region_dof_effect_and_interval(shown):
 def test_degrees_of_freedom_are_those_of_the_peak(shown, test, dof, row, words):
     main = replace(shown.contrast.main, statistic=test)
     contrast = replace(shown.contrast, test=test, dof=dof, thresholds=(main,))
-    found = Shown(shown.results, contrast, ())
+    found = Shown(shown.results, contrast)
     found.__dict__["strongest"] = at_peak(shown).strongest | row
     assert find_peak(found).statistic == words
     assert (find_peak(found).sign == "") == (test == "F")
@@ -172,7 +172,7 @@ def test_nothing_comes_first_with_the_strongest_peak_of_the_whole_map(shown):
     nothing = {"n_voxels": 0, "n_clusters": 0, "clusters": None, "peaks": None}
     strongest = shown.contrast.thresholds[1].peaks
     empty = of(shown, **nothing)
-    empty = Shown(shown.results, replace(empty.contrast, strongest=strongest), ())
+    empty = Shown(shown.results, replace(empty.contrast, strongest=strongest))
     found = verdict(empty)
     assert found.survives is False
     words = found.finding.striptags()
@@ -235,20 +235,20 @@ def test_a_main_threshold_that_was_not_computed_is_said_with_its_reason(shown):
 
 def test_an_uncorrected_threshold_says_that_it_is_none_for_claims(shown):
     by = {threshold.method: threshold for threshold in shown.contrast.thresholds}
-    found = verdict(Shown(shown.results, replace(shown.contrast, thresholds=(by["uncorrected"],)), ()))
+    found = verdict(Shown(shown.results, replace(shown.contrast, thresholds=(by["uncorrected"],))))
     assert "no basis for a claim" in " ".join(found.remarks)
     assert found.peak.p.startswith("uncorrected p ")
 
 
 def test_a_contrast_without_thresholds_has_a_verdict_too(shown):
-    found = verdict(Shown(shown.results, replace(shown.contrast, thresholds=()), ()))
+    found = verdict(Shown(shown.results, replace(shown.contrast, thresholds=())))
     assert found.finding.striptags() == "No threshold was computed."
 
 
 def test_groups_are_named_in_the_verdict(shown):
     weights = [{"group.patient": {"x": 1.0}, "group.control": {"x": -1.0}}]
     estimand = EstimandRecord(text="", weights=weights, subjects={"group.patient": 2, "group.control": 2})
-    found = verdict(Shown(shown.results, replace(shown.contrast, estimand=estimand), ()))
+    found = verdict(Shown(shown.results, replace(shown.contrast, estimand=estimand)))
     assert "in patient than in control in" in found.finding.striptags()
 
 
@@ -278,6 +278,6 @@ def test_regions_are_the_first_of_a_label():
 )
 def test_p_is_called_by_what_the_threshold_controls(shown, method, column, words):
     main = replace(shown.contrast.main, method=method)
-    found = Shown(shown.results, replace(shown.contrast, thresholds=(main,)), ())
+    found = Shown(shown.results, replace(shown.contrast, thresholds=(main,)))
     found.__dict__["strongest"] = at_peak(shown).strongest | {column: 0.2}
     assert find_peak(found).p == words

@@ -10,8 +10,8 @@ from bidsapp.records.arrays import Numbers
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.slices import COARSE_MM, Slicer, draw_cut
 from bidsapp.report.render import FigureBook, Section, render
-from bidsapp.report.sections.contrast.shown import Row, Shown, label_of
-from bidsapp.report.sections.peak_effects import KEYS, draw_strips, find_cells, place_key
+from bidsapp.report.sections.contrast.shown import Shown, label_of
+from bidsapp.report.sections.peak_effects import KEYS, Row, draw_strips, find_cells, place_key
 
 N_PEAKS, N_CLUSTERS = 5, 8
 

@@ -6,20 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bidsapp.errors import by_reason
 from bidsapp.records.arrays import Maps
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.held import Lane, draw_held
 from bidsapp.report.numbers import count, decimals
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Shown, first_region, label_of
-from bidsapp.report.sections.contrast.thresholds import overlaps
 from bidsapp.report.sections.group_quality import SHORT, unusual
-from bidsapp.report.sections.peak_effects import place_key
+from bidsapp.report.sections.peak_effects import place_key, say_place
 from bidsapp.vocabulary.estimators import ESTIMATORS
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
-PLACE = ["peak_x", "peak_y", "peak_z"]
 # What the table of influence measures of the model itself; its flag says which of these are large.
 OF_MODEL = {"leverage", "cooks_distance", "residual_rms", "residual_large", "correlation"}
 HEADERS = {"subjects": "subjects of this sign", "pairs": "pairs in this order"}
@@ -102,7 +101,7 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
         "contrast_robustness.html",
         drawing=book.add(figure, shown.path("robustness", stat=name), "keep"),
         sentences=say(held, name),
-        overlaps=overlaps(shown),
+        overlaps=shown.overlaps,
         main=shown.contrast.main,
         held=held,
         lanes=lanes,
@@ -223,10 +222,7 @@ def _names(shown: Shown, rows: pd.DataFrame) -> list[tuple[str, str]]:
         if frame is not None
         for row in frame.to_dict("records")
     }
-    return [
-        (known.get(place_key(row), ""), ", ".join(decimals(row[axis], 0) for axis in PLACE))
-        for row in rows.to_dict("records")
-    ]
+    return [(known.get(place_key(row), ""), say_place(row)) for row in rows.to_dict("records")]
 
 
 def _agree(rows: pd.DataFrame, unit: str | None) -> list[str]:
@@ -265,10 +261,10 @@ def _in_words(lane: Lane) -> str:
 
 def _missing(reasons: Mapping[str, str]) -> list[str]:
     """Return why estimators are absent, those with the same reason together."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        by_reason.setdefault(reason, []).append(_short(name))
-    return [f"{' and '.join(names)}: not fitted; {reason}" for reason, names in by_reason.items()]
+    return [
+        f"{' and '.join(map(_short, names))}: not fitted; {reason}"
+        for reason, names in by_reason(reasons).items()
+    ]
 
 
 def _short(name: str) -> str:

@@ -1,10 +1,9 @@
 """What the sections of the page of a contrast share: its record, maps, tables and anatomy, read once."""
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeAlias
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -18,14 +17,13 @@ from bidsapp.report.drawing.slices import Slicer
 from bidsapp.report.sections.brains import average_under
 from bidsapp.report.sections.contrast.hypothesis import Hypothesis, find_hypothesis
 from bidsapp.report.sections.group_design import group_node
-from bidsapp.report.sections.peak_effects import read_effects
+from bidsapp.report.sections.peak_effects import Row, read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
 from bidsapp.tables.atlas import NO_LABEL
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 # Columns of tables of clusters and peaks that say which row it is; the others are values and labels.
 KEYS = ("cluster_id", "peak", "sign", "n_voxels", "volume_mm3", "peak_x", "peak_y", "peak_z")
-# A row of a table.
-Row: TypeAlias = dict[Hashable, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +34,18 @@ class Shown:
     ----------
     results, contrast
         The record, and the contrast of it.
-    underlays : sequence of Background
-        What it can be drawn on; still pictures are on the first.
     min_cluster : int
         Tables and still pictures leave out clusters of fewer voxels.
     """
 
     results: GroupResults
     contrast: GroupContrastRecord
-    underlays: Sequence[Background]
     min_cluster: int = 1
+
+    @property
+    def underlays(self) -> Sequence[Background]:
+        """What it can be drawn on; still pictures are on the first."""
+        return anatomies(self.results)
 
     @property
     def under(self) -> Background:
@@ -124,6 +124,29 @@ class Shown:
         """As ``kept``, without the clusters that are left out."""
         return {threshold.method: self._drawn(threshold) for threshold in self.contrast.thresholds}
 
+    @cached_property
+    def overlaps(self) -> dict[str, tuple[str, str]]:
+        """The overlap (Dice) of what survives each threshold with what survives the main one.
+
+        By method: the name of the threshold, and the share. Without those that nothing survives; empty where
+        nothing survives the main one.
+        """
+        if self.main is None:
+            return {}
+        survives = {method: np.nan_to_num(volume.values) != 0 for method, volume in self.kept.items()}
+        mine = survives[self.main.method]
+        found = {}
+        for threshold in self.contrast.thresholds[1:]:
+            theirs = survives[threshold.method]
+            if theirs.any():
+                both, total = (
+                    np.count_nonzero(mine & theirs),
+                    np.count_nonzero(mine) + np.count_nonzero(theirs),
+                )
+                row = THRESHOLDS.get(threshold.method)
+                found[threshold.method] = (row.short if row else threshold.title, f"{2 * both / total:.2f}")
+        return found
+
     def read(self, threshold: ThresholdRecord, kind: str) -> pd.DataFrame | None:
         """Return the table of ``clusters`` or ``peaks`` of a threshold, None where there is none."""
         path: str | None = getattr(threshold, kind)
@@ -188,7 +211,8 @@ class Shown:
     def _surviving(self, threshold: ThresholdRecord) -> Volume:
         if self.results.has(threshold.surviving):
             return self.results.read_map(threshold.surviving)
-        volume = self.results.read_map(self.contrast.maps[threshold.statistic])
+        is_whole = threshold.statistic == self.statistic
+        volume = self.whole if is_whole else self.results.read_map(self.contrast.maps[threshold.statistic])
         values = np.nan_to_num(volume.values)
         # Where anything survives, its clusters have labels.
         labels = threshold.labels
@@ -201,6 +225,7 @@ def in_mni(results: GroupResults) -> bool:
     return background.is_mni(results.record.entities.get("space", "MNI"))
 
 
+@lru_cache(maxsize=1)
 def anatomies(results: GroupResults) -> list[Background]:
     """Return what contrasts can be drawn on: the MNI template, the subjects' mean, or the mask.
 

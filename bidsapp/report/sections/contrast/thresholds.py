@@ -1,7 +1,5 @@
 """All thresholds of a contrast side by side, each with its picture and its tables."""
 
-import numpy as np
-
 from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.records.documents import Document
 from bidsapp.report.render import FigureBook, Section, render
@@ -25,32 +23,9 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
         contrast=contrast,
         thresholds=thresholds,
         lacking=lacking,
-        overlaps={method: share for method, (_, share) in overlaps(shown).items()},
+        overlaps={method: share for method, (_, share) in shown.overlaps.items()},
     )
     return Section("Other thresholds", "thresholds", content)
-
-
-def overlaps(shown: Shown) -> dict[str, tuple[str, str]]:
-    """Return the overlap (Dice) of what survives each threshold with what survives the main one.
-
-    Returns
-    -------
-    dict of str to (str, str)
-        By method: the name of the threshold, and the share. Without those that nothing survives; empty where
-        nothing survives the main one.
-    """
-    if shown.main is None:
-        return {}
-    survives = {method: np.nan_to_num(volume.values) != 0 for method, volume in shown.kept.items()}
-    mine = survives[shown.main.method]
-    found = {}
-    for threshold in shown.contrast.thresholds[1:]:
-        theirs = survives[threshold.method]
-        if theirs.any():
-            share = 2 * np.count_nonzero(mine & theirs) / (np.count_nonzero(mine) + np.count_nonzero(theirs))
-            row = THRESHOLDS.get(threshold.method)
-            found[threshold.method] = (row.short if row else threshold.title, f"{share:.2f}")
-    return found
 
 
 def _threshold(shown: Shown, book: FigureBook, threshold: ThresholdRecord) -> Document:

@@ -11,7 +11,8 @@ from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
 from bidsapp.report.numbers import count, decimals, printed_decimals, size, with_dof
 from bidsapp.report.render import FigureBook, Section, render, show_p
 from bidsapp.report.sections.contrast.hypothesis import Direction, Hypothesis
-from bidsapp.report.sections.contrast.shown import Row, Shown, first_region, label_of
+from bidsapp.report.sections.contrast.shown import Shown, first_region, label_of
+from bidsapp.report.sections.peak_effects import Row, say_place
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -167,7 +168,7 @@ def find_peak(shown: Shown) -> Peak | None:
         p=f"{P_WORDS[own.controls]} {show_p(p)}" if own and p is not None and p == p else "",
         effect=_describe_effect(shown, row),
         region=first_region(label_of(row)),
-        place=", ".join(decimals(row[f"peak_{axis}"], 0) for axis in "xyz"),
+        place=say_place(row),
     )
 
 
