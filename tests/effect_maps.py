@@ -10,6 +10,7 @@ import pandas as pd
 
 from bidsapp.cli import main as cli
 
+SPACE = "MNI152NLin2009cAsym"
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 
 
@@ -19,7 +20,7 @@ def write_effect_maps(folder, contrasts, people):
     Parameters
     ----------
     contrasts : dict of str to sequence
-        An array (x, y, z) a subject; None where the subject has no such map.
+        An array (x, y, z) a subject; None where the subject has no such map. ``ses-pre_A``: of a session.
     people : dict of str to sequence
         Columns of participants.tsv.
     """
@@ -31,7 +32,10 @@ def write_effect_maps(folder, contrasts, people):
     for name, maps in contrasts.items():
         for label, effect in zip(labels, maps, strict=True):
             if effect is not None:
-                stem = f"{label}_task-x_space-MNI152NLin2009cAsym_contrast-{name}_stat-effect_statmap.nii.gz"
+                *entities, contrast = name.split("_")
+                stem = "_".join(
+                    [label, *entities, f"task-x_space-{SPACE}_contrast-{contrast}_stat-effect_statmap.nii.gz"]
+                )
                 (folder / label).mkdir(exist_ok=True)
                 nib.save(nib.Nifti1Image(np.asarray(effect, np.float32), AFFINE), folder / label / stem)
     return folder

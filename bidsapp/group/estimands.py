@@ -29,7 +29,7 @@ def describe_estimand(fit: DatasetFit, contrast: Contrast) -> EstimandRecord:
     groups, columns = find_groups(fit)
     names = list(dict.fromkeys(groups))
     shares = np.atleast_2d(contrast.weights) @ invert_gram(fit.design.matrix) @ fit.design.matrix.T
-    cells = [str(fit.contrast)] * len(groups) if fit.within else [entry.key.contrast for entry in fit.inputs]
+    cells = [str(fit.contrast)] * len(groups) if fit.within else fit.input_cells
     sums = [_sum_shares(row, zip(groups, cells, strict=True)) for row in shares]
     people = set(zip(fit.subjects, groups, strict=True))
     subjects = {name: sum(group == name for _, group in people) for name in names}

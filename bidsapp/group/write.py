@@ -126,7 +126,10 @@ class ContrastWriter:
             maps={stat: self.write_map(stat, values) for stat, values in self._maps.items()}
             | self._write_detectable(),
             detectable=None if result.detectable is None else result.detectable.describe(),
-            inputs=tuple(describe_input(entry, self._out) for entry in fit.inputs),
+            inputs=tuple(
+                describe_input(entry, self._out, cell)
+                for entry, cell in zip(fit.inputs, fit.input_cells, strict=True)
+            ),
             tested=tested_path(fit, self._group),
             main_threshold=result.main,
             nulls=None if inference is None else self.write_inference(inference),
@@ -385,7 +388,7 @@ def write_tested(fit: DatasetFit, stack: EffectStack, group: GroupOptions, outpu
         "Description": "Effects of the inputs as they are tested, in their order: smoothed and resampled",
         "Units": input_units(fit) or "unit of the inputs",
         "GroupSmoothingFWHM": group.group_smoothing_fwhm,
-        "Inputs": [describe_input(entry, output_dir).effect for entry in fit.inputs],
+        "Inputs": [_relative(entry.effect, output_dir) for entry in fit.inputs],
         "SpatialReference": space,
     }
     write_json(output_dir / names.sidecar_path(path), sidecar)
@@ -541,18 +544,18 @@ def minus_log10(p: Map) -> Map:
         return np.minimum(-np.log10(p), MAX_LOGP)
 
 
-def describe_input(entry: EstimateFile, output_dir: Path) -> InputRecord:
+def describe_input(entry: EstimateFile, output_dir: Path, cell: str) -> InputRecord:
     """Return the files of one input of a group model, relative to the output folder."""
-    effect, variance = (
-        Path(os.path.relpath(path, output_dir)).as_posix() if path else None
-        for path in (entry.effect, entry.variance)
-    )
     return InputRecord(
         subject=f"sub-{entry.key.entity('sub')}",
-        effect=str(effect),
-        variance=variance,
-        contrast=entry.key.contrast,
+        effect=_relative(entry.effect, output_dir),
+        variance=_relative(entry.variance, output_dir) if entry.variance else None,
+        contrast=cell,
     )
+
+
+def _relative(path: Path, output_dir: Path) -> str:
+    return Path(os.path.relpath(path, output_dir)).as_posix()
 
 
 def _common_dof(estimate: GroupEstimate) -> float | list[float | None] | None:

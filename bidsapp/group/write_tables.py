@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -250,7 +249,7 @@ def name_inputs(fit: DatasetFit, stack: EffectStack) -> tuple[str, ...]:
     """Return a name for every input of a fit: the subject, and the cell where a subject has several maps."""
     if fit.within is None or len(fit.design.rows) == len(stack.labels):
         return tuple(fit.design.rows)
-    pairs = zip(stack.labels, cycle(fit.within.cells), strict=False)
+    pairs = zip(stack.labels, fit.input_cells, strict=True)
     return tuple(f"{label} {cell}" for label, cell in pairs)
 
 

@@ -12,6 +12,7 @@ from bidsapp.model.strategy import parse_strategy
 from bidsapp.model.text import read_number
 from bidsapp.names import make_label
 from bidsapp.records.documents import Document
+from bidsapp.records.model import SHORT_NAMES
 
 NAME = "TaskGLM"
 # Our keys, the levels whose nodes read them, and their values (none: checked by a function of its own).
@@ -123,12 +124,32 @@ def _check_subject_contrasts(items: Any, spot: Spot) -> None:
         cells, rows = item["Cells"], item["Weights"]
         if not isinstance(cells, list) or not isinstance(rows, list) or not cells or not rows:
             where.fault("Cells and Weights must be lists that are not empty.")
-        elif not all(isinstance(cell, str) for cell in cells) or len(set(cells)) < len(cells):
-            where.at("Cells").fault("must be names of contrasts, each once.")
+        elif not _are_cells(cells):
+            where.at("Cells").fault(
+                'must be names of contrasts, each once, or objects of labels such as {"session": "pre"}, '
+                "all of the same entities."
+            )
         elif any(not isinstance(row, list) or len(row) != len(cells) for row in rows):
             where.at("Weights").fault(f"every row must hold {len(cells)} numbers, one for each cell.")
         elif any(read_number(weight) is None for row in rows for weight in row):
             where.at("Weights").fault('must hold numbers, or fractions such as "1/3".')
+
+
+def _are_cells(cells: list[Any]) -> bool:
+    """Whether cells are contrasts by their names, or by the labels of what tells them apart; each once."""
+    if any(cells.count(cell) > 1 for cell in cells):
+        return False
+    if all(isinstance(cell, str) for cell in cells):
+        return True
+    known = {*SHORT_NAMES, "contrast"} - {"subject"}
+    return all(
+        isinstance(cell, dict)
+        and cell
+        and cell.keys() == cells[0].keys()
+        and cell.keys() <= known
+        and all(isinstance(label, str) for label in cell.values())
+        for cell in cells
+    )
 
 
 def _check_own_name(name: Any, taken: set[str], spot: Spot) -> None:

@@ -41,6 +41,21 @@ def long_names(entities: Mapping[str, str]) -> dict[str, str]:
     return {LONG_NAMES.get(key, key): value for key, value in entities.items()}
 
 
+def name_cell(labels: Mapping[str, object], contrast: str | None = None) -> str:
+    """Return the name of a cell within subjects: ``A``, ``ses-pre``, ``A ses-pre``.
+
+    Parameters
+    ----------
+    labels : dict
+        What tells it from others: ``contrast``, and entities by their long names.
+    contrast : str, optional
+        The one that all cells are of.
+    """
+    of = labels.get("contrast", contrast)
+    entities = [f"{SHORT_NAMES[name]}-{label}" for name, label in labels.items() if name != "contrast"]
+    return " ".join([*([] if of is None else [str(of)]), *entities])
+
+
 HRF_MODELS = (
     "spm",
     "spm + derivative",

@@ -205,7 +205,7 @@ class Within:
     Attributes
     ----------
     cells : tuple of str
-        Contrasts of the subjects.
+        Contrasts of the subjects, with the labels of entities that tell cells apart (``faces ses-pre``).
     weights : ndarray, shape (n_rows, n_cells)
     """
 
@@ -302,6 +302,13 @@ class DatasetFit:
     def n_scores(self) -> int:
         """How many maps of each row are tested together: several in a multivariate test within subjects."""
         return 1 if self.within is None else len(self.within.weights)
+
+    @property
+    def input_cells(self) -> tuple[str, ...]:
+        """Of each input the cell that it is, else its contrast."""
+        if self.within is None:
+            return tuple(entry.key.contrast for entry in self.inputs)
+        return self.within.cells * len(self.subjects)
 
 
 @dataclass(frozen=True, slots=True)

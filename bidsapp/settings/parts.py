@@ -169,8 +169,9 @@ class GroupOptions(Part):
         (),
         "Group model instead of the model's Dataset nodes: one-sample | paired A B | repeated-measures "
         "FACTOR=LEVEL,LEVEL ... | two-sample COLUMN | anova COLUMN | covariate COLUMN ... (A, B: contrasts "
-        "of the subjects; COLUMN: of participants.tsv or phenotype/; every contrast whose name holds one "
-        "level of each FACTOR is a cell).",
+        "of the subjects, or labels such as ses-pre ses-post, compared in every contrast, A minus B; COLUMN: "
+        "of participants.tsv or phenotype/; every contrast whose name holds one level of each FACTOR is a "
+        "cell, or with ses-pre,ses-post as levels, every session).",
         kind="words",
         metavar="WORD",
     )

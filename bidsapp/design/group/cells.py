@@ -1,6 +1,7 @@
 """Designs within subjects: which contrasts are the cells, and the effects of the factors over them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations, product
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,50 +12,111 @@ from bidsapp.design.group.contrasts import Row, make_f, make_t, read_weights
 from bidsapp.errors import SettingsError, near_or_there, tell_names
 from bidsapp.records.arrays import Matrix
 from bidsapp.records.documents import Document
+from bidsapp.records.model import LONG_NAMES, name_cell
 
 if TYPE_CHECKING:
     from bidsapp.design.group.commands import Known
 
 # Form of the design -> the words after it.
 Parts: TypeAlias = dict[str, list[str]]
-# Contrast of the subjects -> its levels of the factors.
-Cells: TypeAlias = dict[str, tuple[str, ...]]
+# Name of a cell, of a contrast of the subjects the contrast's -> the cell.
+Cells: TypeAlias = dict[str, "Cell"]
 WITHIN = ("paired", "repeated-measures")
 # Weights such as 1/3 add to 0 but for this.
 ROUNDING = 1e-8
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One of the maps of a subject that a design within subjects compares.
+
+    Attributes
+    ----------
+    levels : tuple of str
+        Its levels of the factors.
+    labels : dict of str to str
+        Which maps it has: ``contrast`` and entities by their long names. Without ``contrast`` it is one for
+        every contrast of the subjects.
+    """
+
+    levels: tuple[str, ...]
+    labels: dict[str, str]
+
+
 def find_cells(parts: Parts, known: "Known") -> Cells:
-    """Return cell -> levels of its factors; one factor with the contrasts themselves for a pair."""
+    """Return the cells by name; one factor of the words themselves for a pair."""
     if "paired" in parts:
-        for name in parts["paired"]:
-            if name not in known.contrasts:
-                raise SettingsError(
-                    f"--group-design paired: there is no contrast {name!r}. "
-                    f"{near_or_there(name, known.contrasts)}"
-                )
-        return {name: (name,) for name in parts["paired"]}
+        cells = {word: Cell((word,), read_place(word, known, "paired")) for word in parts["paired"]}
+        if len({tuple(cell.labels) for cell in cells.values()}) > 1:
+            raise SettingsError(
+                f"--group-design paired {' '.join(cells)}: name two contrasts, or two labels of one entity."
+            )
+        return cells
     factors = read_factors(parts["repeated-measures"])
+    entities = {name: entity_of(levels, known) for name, levels in factors.items()}
+    named = [entity for entity in entities.values() if entity]
+    if len(set(named)) < len(named):
+        raise SettingsError("--group-design repeated-measures: two factors have one entity. Join them.")
     cells = {}
     for levels in product(*factors.values()):
-        matching = [name for name in known.contrasts if _holds(name, levels)]
-        if len(matching) != 1:
-            found = ", ".join(matching) if matching else "none"
-            raise SettingsError(
-                f"--group-design repeated-measures: the cell {', '.join(levels)} needs one contrast whose "
-                f"name is made of these levels; found: {found}. {tell_names(known.contrasts)}"
-            )
-        cells[matching[0]] = levels
+        places = [
+            read_place(level, known, "repeated-measures")
+            for entity, level in zip(entities.values(), levels, strict=True)
+            if entity
+        ]
+        of_name = [level for entity, level in zip(entities.values(), levels, strict=True) if not entity]
+        if of_name:
+            places.insert(0, {"contrast": _find_contrast(of_name, known)})
+        labels = {key: label for place in places for key, label in place.items()}
+        cells[name_cell(labels)] = Cell(levels, labels)
     return cells
 
 
+def _find_contrast(levels: Sequence[str], known: "Known") -> str:
+    """Return the one contrast whose name is made of levels."""
+    matching = [name for name in known.contrasts if _holds(name, levels)]
+    if len(matching) != 1:
+        found = ", ".join(matching) if matching else "none"
+        raise SettingsError(
+            f"--group-design repeated-measures: the cell {', '.join(levels)} needs one contrast whose "
+            f"name is made of these levels; found: {found}. {tell_names(known.contrasts)}"
+        )
+    return matching[0]
+
+
+def read_place(word: str, known: "Known", form: str) -> dict[str, str]:
+    """Return what a word names: a contrast of the subjects, or the label of an entity (``ses-pre``)."""
+    if word in known.contrasts:
+        return {"contrast": word}
+    prefix, dash, label = word.partition("-")
+    if not dash or prefix not in known.labels:
+        raise SettingsError(
+            f"--group-design {form}: there is no contrast {word!r}. {near_or_there(word, known.contrasts)}"
+        )
+    if label not in known.labels[prefix]:
+        there = [f"{prefix}-{other}" for other in known.labels[prefix]]
+        raise SettingsError(
+            f"--group-design {form}: no estimate is of {word!r}. {near_or_there(word, there)}"
+        )
+    return {LONG_NAMES[prefix]: label}
+
+
+def entity_of(levels: Iterable[str], known: "Known") -> str:
+    """Return the entity that all levels are labels of (``ses-pre``), by its short name, or ""."""
+    prefixes = {level.partition("-")[0] if "-" in level else "" for level in levels}
+    prefix = prefixes.pop()
+    return prefix if not prefixes and prefix in known.labels else ""
+
+
 def read_factors(words: Iterable[str]) -> dict[str, list[str]]:
-    """Return factor -> levels of words such as ``stimulus=FF,UF,SF``."""
+    """Return factor -> levels of words such as ``stimulus=FF,UF,SF``; ``ses-1,ses-2`` makes session."""
     factors: dict[str, list[str]] = {}
     for word in words:
         name, equals, levels = word.partition("=")
+        if not equals:
+            name, levels = LONG_NAMES.get(word.partition("-")[0], ""), word
         values = [level for level in levels.split(",") if level]
-        if not name or not equals or len(set(values)) < 2 or len(set(values)) < len(values):
+        if not name or len(set(values)) < 2 or len(set(values)) < len(values):
             raise SettingsError(
                 f"--group-design repeated-measures: {word!r} is not FACTOR=LEVEL,LEVEL with two different "
                 "levels or more."
@@ -130,7 +192,7 @@ def _cells_of_levels(cells: Cells) -> dict[str, list[str]]:
     """Return level -> the cells that have it."""
     levels: dict[str, list[str]] = {}
     for cell, of_cell in cells.items():
-        for level in of_cell:
+        for level in of_cell.levels:
             levels.setdefault(level, []).append(cell)
     return levels
 
@@ -152,10 +214,11 @@ def _expand_rows(text: str, cells: Cells) -> list[Row]:
 
 def within_contrasts(parts: Parts, named: Mapping[str, str], cells: Cells) -> list[Document]:
     """Return the contrasts within subjects, as the node's ``SubjectContrasts``."""
+    by_name = all(cell.labels.keys() == {"contrast"} for cell in cells.values())
     return [
         {
             "Name": name,
-            "Cells": list(cells),
+            "Cells": list(cells) if by_name else [cell.labels for cell in cells.values()],
             "Weights": [[row.get(cell, 0.0) for cell in cells] for row in rows],
         }
         for name, rows in _within_rows(parts, named, cells).items()
@@ -170,6 +233,8 @@ def make_pooled_node(parts: Parts, named: Mapping[str, str], known: "Known") -> 
             f"--error-term pooled does not go with {', '.join(others)}; subjects have columns of their own."
         )
     cells = find_cells(parts, known)
+    if any(cell.labels.keys() != {"contrast"} for cell in cells.values()):
+        raise SettingsError("--error-term pooled is for cells that are contrasts. Use partitioned.")
     contrasts = []
     for name, rows in _within_rows(parts, named, cells).items():
         columns = [{f"contrast.{cell}": weight for cell, weight in row.items() if weight} for row in rows]

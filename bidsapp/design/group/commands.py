@@ -5,7 +5,7 @@ the command line is the same for both, and the model kept with the results can b
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from bidsapp.design.group.cells import (
@@ -60,6 +60,8 @@ class Known:
         Column of the participants table to its values, of those with estimates; None where missing.
     subjects : tuple of str
         Those with estimates, in the order of the values.
+    labels : dict of str to list of str
+        Entity, by its short name, to its labels among the estimates.
     silence : str
         Why the table says nothing of any of them; empty where it says something.
     """
@@ -68,6 +70,7 @@ class Known:
     columns: dict[str, list[Cell]]
     subjects: tuple[str, ...] = ()
     silence: str = ""
+    labels: dict[str, list[str]] = field(default_factory=dict)
 
 
 def make_group_document(
@@ -124,6 +127,8 @@ def make_group_document(
             software["GroupWeights"] = weights
         software |= node["Model"].get("Software", {}).get("TaskGLM", {})
         node["Model"]["Software"] = {"TaskGLM": software}
+        told_apart = {name for cell in cells.values() for name in cell.labels} - {"contrast"}
+        node["GroupBy"] = [name for name in GROUP_BY if name not in told_apart]
         return _document(words, node, cells)
     return _document(words, _between_node(parts, named, known), None)
 
@@ -176,7 +181,8 @@ def _document(words: Sequence[str], node: Document, cells: Cells | None) -> Docu
         "Nodes": [node],
     }
     if cells is not None:
-        document["Input"] = {"contrast": list(cells)}
+        places = [cell.labels for cell in cells.values()]
+        document["Input"] = {name: list(dict.fromkeys(place[name] for place in places)) for name in places[0]}
     return document
 
 

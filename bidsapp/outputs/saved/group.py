@@ -52,7 +52,7 @@ class InputRecord:
     variance
         Path.
     contrast
-        The contrast of the participant whose maps they are.
+        The contrast of the participant whose maps they are; ``faces ses-pre`` where sessions are compared.
     """
 
     subject: str

@@ -233,6 +233,12 @@ def plan_node(
                 fit.excluded[name] = _why_absent(name, values, groups)
         fit.excluded.update(lacking.get(fit.contrast or "", {}) | unplaced)
         fits.append(fit)
+    whole = {flow.labels["contrast"] for flow in members}
+    notes += [
+        Caution(f"{node.name}: {name} is not made: {_said(why)}")
+        for name, why in lacking.items()
+        if name not in whole
+    ]
     return fits, notes
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from bidsapp.design.group.commands import Known, make_group_document
 from bidsapp.errors import ModelError, SettingsError
+from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.model.read import parse_model, read_model
 from bidsapp.names import check_labels
 from bidsapp.plan.automatic import AUTO, mean_node
 from bidsapp.plan.group.people import People, label_of
 from bidsapp.plan.nodes import Entry
-from bidsapp.records.model import Model
+from bidsapp.records.collect import collect
+from bidsapp.records.model import LONG_NAMES, Model
 from bidsapp.settings.parts import GroupOptions, ModelOptions
 
 
@@ -50,6 +52,7 @@ def command_model(options: GroupOptions, entries: Sequence[Entry], people: Peopl
         columns,
         tuple(f"sub-{subject}" for subject in subjects),
         _why_no_columns(people, subjects),
+        {name: sorted(labels, key=natural_key) for name, labels in _find_labels(entries).items()},
     )
     document = make_group_document(
         options.group_design,
@@ -64,6 +67,12 @@ def command_model(options: GroupOptions, entries: Sequence[Entry], people: Peopl
     except ModelError as error:
         raise SettingsError(f"--group-design: {error} They are made of columns and levels.") from error
     return parse_model(json.dumps(document), "--group-design", markup_is_text=True)
+
+
+def _find_labels(entries: Sequence[Entry]) -> dict[str, set[str]]:
+    """Return the labels of each entity that may tell maps of a subject apart."""
+    pairs = dict.fromkeys(pair for entry in entries for pair in entry.key.entities if pair[0] != "sub")
+    return {name: set(labels) for name, labels in collect(pairs).items() if name in LONG_NAMES}
 
 
 def _why_no_columns(people: People, subjects: Sequence[str]) -> str:

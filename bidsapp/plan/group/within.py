@@ -1,6 +1,6 @@
 """Contrasts within subjects at a Dataset node: several maps of a subject become one row of the design."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -9,11 +9,12 @@ import numpy as np
 from bidsapp.design.contrasts import near_match
 from bidsapp.errors import ModelError
 from bidsapp.model.text import read_number
-from bidsapp.plan.nodes import Entry, Flow
-from bidsapp.records.arrays import Mask
+from bidsapp.plan.nodes import AnyFlow, Entry, Flow
+from bidsapp.records.arrays import Mask, Matrix
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateKey
-from bidsapp.records.model import Node
+from bidsapp.records.model import Node, name_cell
 from bidsapp.records.plan import Within
 from bidsapp.stats.linear import reduce_rows
 
@@ -38,22 +39,59 @@ class Cells(Generic[E]):
         return {name: value for entry in self.entries for name, value in entry.metadata.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A contrast within subjects as a node asks for it.
+
+    Attributes
+    ----------
+    places : tuple of dict
+        What each cell has: ``{"contrast": "A"}``, ``{"session": "pre"}``, or several of these.
+    weights : ndarray, shape (n_rows, n_cells)
+    """
+
+    places: tuple[dict[str, str], ...]
+    weights: Matrix
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tells cells apart: ``contrast``, or entities by their long names."""
+        return tuple(self.places[0])
+
+    def is_cell(self, flow: AnyFlow) -> bool:
+        """Whether an estimate is one of the cells."""
+        return _place(flow, self.names) in self.places
+
+    def within(self, contrast: str | None = None) -> Within:
+        """Return it with the names of its cells; ``contrast``: the one that all cells are of."""
+        return Within(tuple(name_cell(place, contrast) for place in self.places), self.weights)
+
+
 def subject_contrasts(node: Node) -> dict[str, Within]:
     """Return the contrasts within subjects that a node asks for: name -> Within.
 
     Cells without a weight are left out, so that a subject who lacks one of them is not; so are rows that
     the others make up.
     """
-    return {item["Name"]: _within(item, node) for item in node.own.get("SubjectContrasts", ())}
+    return {name: one.within() for name, one in _find_wanted(node).items()}
 
 
-def _within(item: Document, node: Node) -> Within:
+def _find_wanted(node: Node) -> dict[str, Wanted]:
+    return {item["Name"]: _wanted(item, node) for item in node.own.get("SubjectContrasts", ())}
+
+
+def _wanted(item: Document, node: Node) -> Wanted:
     weights = np.array([[read_number(weight) for weight in row] for row in item["Weights"]])
     used: Mask = np.any(weights, axis=0)
     if not used.any():
         raise ModelError(f"{node.where}: contrast {item['Name']!r} has no weight other than 0.")
-    cells = tuple(cell for cell, is_used in zip(item["Cells"], used, strict=True) if is_used)
-    return Within(cells, reduce_rows(weights[:, used]))
+    places = [cell if isinstance(cell, dict) else {"contrast": cell} for cell in item["Cells"]]
+    kept = tuple(place for place, is_used in zip(places, used, strict=True) if is_used)
+    return Wanted(kept, reduce_rows(weights[:, used]))
+
+
+def _place(flow: AnyFlow, names: Iterable[str]) -> dict[str, object]:
+    return {name: flow.labels.get(name) for name in names}
 
 
 # A row of a design: an estimate, or those that it is made from.
@@ -77,30 +115,41 @@ def collapse_flows(
     ModelError
         A cell that no subject has, or one has several times.
     """
-    wanted = subject_contrasts(node)
+    wanted = _find_wanted(node)
     if not wanted:
         return list(flows), {}
-    used = {cell for within in wanted.values() for cell in within.cells}
-    there = dict.fromkeys(flow.labels["contrast"] for flow in flows)
-    collapsed: list[Flow[Row[E]]] = [flow for flow in flows if flow.labels["contrast"] not in used]
+    collapsed: list[Flow[Row[E]]] = [
+        flow for flow in flows if not any(one.is_cell(flow) for one in wanted.values())
+    ]
     lacking: dict[str, dict[str, str]] = {}
-    units = _units(node, [flow for flow in flows if flow.labels["contrast"] in used])
-    for name, within in wanted.items():
-        for cell in within.cells:
-            if cell not in there:
-                raise ModelError(
-                    f"{node.where}.SubjectContrasts {name!r}: no estimate of {cell!r} comes in. "
-                    f"{near_match(cell, there)}"
-                )
-        for unit, cells in units.items():
+    for name, one in wanted.items():
+        for place in one.places:
+            _check_place(node, name, place, flows)
+        alike = [other for other in wanted.values() if other.names == one.names]
+        used = [flow for flow in flows if any(other.is_cell(flow) for other in alike)]
+        for unit, cells in _units(node, used, one.names):
+            of_all = None if "contrast" in one.names else str(unit["contrast"])
+            within, own = one.within(of_all), name if of_all is None else f"{of_all} {name}"
             missing = [cell for cell in within.cells if cell not in cells]
             if missing:
-                lacking.setdefault(name, {})[f"sub-{unit[0]}"] = f"no estimate of {', '.join(missing)}"
+                lacking.setdefault(own, {})[f"sub-{unit['subject']}"] = f"no estimate of {', '.join(missing)}"
                 continue
             first = cells[within.cells[0]]
+            shared = {key: label for key, label in first.labels.items() if key not in one.names}
             item = Cells(tuple(cells[cell].item for cell in within.cells), within)
-            collapsed.append(Flow(item, first.test, {**first.labels, "contrast": name}))
+            collapsed.append(Flow(item, first.test, shared | {"contrast": own}))
     return collapsed, lacking
+
+
+def _check_place(node: Node, name: str, place: Mapping[str, str], flows: Sequence[AnyFlow]) -> None:
+    """Raise ModelError where no estimate is of a cell."""
+    there = dict.fromkeys(name_cell(_place(flow, place)) for flow in flows)
+    cell = name_cell(place)
+    if cell not in there:
+        raise ModelError(
+            f"{node.where}.SubjectContrasts {name!r}: no estimate of {cell!r} comes in. "
+            f"{near_match(cell, there)}"
+        )
 
 
 def entries_of(item: Row[E]) -> tuple[E, ...]:
@@ -113,16 +162,20 @@ def is_vector(item: Entry) -> bool:
     return isinstance(item, Cells) and item.within.test == "F"
 
 
-def _units(node: Node, flows: Sequence[Flow[E]]) -> dict[tuple[object, ...], dict[str, Flow[E]]]:
-    """Return (subject, other values of GroupBy) -> contrast -> flow."""
-    names = ["subject", *(name for name in node.group_by if name not in ("contrast", "subject"))]
-    units: dict[tuple[object, ...], dict[str, Flow[E]]] = {}
-    for flow in flows:
-        unit, contrast = tuple(flow.labels.get(name) for name in names), flow.labels["contrast"]
-        if contrast in units.setdefault(unit, {}):
-            raise ModelError(
-                f"{node.where}.SubjectContrasts: sub-{unit[0]} has {contrast!r} several times. Combine runs "
-                "and sessions in a Subject node before, or group by what differs."
-            )
-        units[unit][contrast] = flow
-    return units
+def _units(
+    node: Node, flows: Sequence[Flow[E]], told_apart: Sequence[str]
+) -> Iterator[tuple[Document, dict[str, Flow[E]]]]:
+    """Yield what the cells of a subject share, itself and values of GroupBy, and its flow of each cell."""
+    names = [name for name in dict.fromkeys(("subject", *node.group_by)) if name not in told_apart]
+    for unit, members in collect((tuple(map(flow.labels.get, names)), flow) for flow in flows).items():
+        shared = dict(zip(names, unit, strict=True))
+        cells: dict[str, Flow[E]] = {}
+        for flow in members:
+            cell = name_cell(_place(flow, told_apart), shared.get("contrast"))
+            if cell in cells:
+                raise ModelError(
+                    f"{node.where}.SubjectContrasts: sub-{shared['subject']} has {cell!r} several times. "
+                    "Combine runs and sessions in a Subject node before, or group by what differs."
+                )
+            cells[cell] = flow
+        yield shared, cells

@@ -15,6 +15,7 @@ KNOWN = Known(
         "age": [20.0, 30.0, 40.0, None],
         "site": ["x", "y", "z", "x"],
     },
+    labels={"ses": ["pre", "post"], "task": ["x"]},
 )
 
 
@@ -66,6 +67,17 @@ def test_covariate_stands_beside_the_mean():
 def test_paired_is_the_difference_of_two_contrasts_of_a_subject():
     item = within(node_of("paired", "A", "B"))["A vs B"]
     assert (item["Cells"], item["Weights"]) == (["A", "B"], [[1.0, -1.0]])
+
+
+def test_paired_sessions_are_compared_in_every_contrast():
+    node = node_of("paired", "ses-pre", "ses-post")
+    item = within(node)["ses-pre vs ses-post"]
+    assert (item["Cells"], item["Weights"]) == ([{"session": "pre"}, {"session": "post"}], [[1.0, -1.0]])
+    assert node["GroupBy"] == ["contrast", "task"]
+
+
+def test_sessions_alone_make_a_factor_named_session():
+    assert list(within(node_of("repeated-measures", "ses-pre,ses-post"))) == ["session"]
 
 
 def test_repeated_measures_have_main_effects_and_interactions():
@@ -139,6 +151,14 @@ def test_expression_over_columns_is_a_contrast():
         (("t-test",), (), "'t-test' is none of one-sample"),
         (("paired", "A"), (), "takes 2 names, not 1"),
         (("paired", "A", "C"), (), "no contrast 'C'"),
+        (("paired", "A", "ses-pre"), (), "two contrasts, or two labels of one entity"),
+        (("paired", "ses-pre", "ses-pots"), (), "no estimate is of 'ses-pots'. Did you mean 'ses-post'"),
+        (
+            ("repeated-measures", "a=ses-pre,ses-post", "b=ses-pre,ses-post"),
+            (),
+            "two factors have one entity",
+        ),
+        (("repeated-measures", "time=ses-pre,ses-pots"), (), "no estimate is of 'ses-pots'"),
         (("two-sample", "sex"), (), "no column 'sex'. There are: group, age, site"),
         (("two-sample", "site"), (), "3 values"),
         (("covariate", "group"), (), "not numbers"),
@@ -160,6 +180,11 @@ def test_pooled_contrast_of_the_mean_is_refused():
     words = ("repeated-measures", "stimulus=FF,SF", "presentation=Ini,Imm")
     with pytest.raises(SettingsError, match="must add to 0"):
         make_group_document(words, ["all=FF + SF"], KNOWN, error_term="pooled")
+
+
+def test_pooled_sessions_are_refused():
+    with pytest.raises(SettingsError, match="pooled is for cells that are contrasts"):
+        make_group_document(("paired", "ses-pre", "ses-post"), (), KNOWN, error_term="pooled")
 
 
 def test_words_are_split_at_the_forms():
