@@ -2,8 +2,8 @@
 
 import pytest
 
+from bidsapp.design.coding import fit_formula
 from bidsapp.design.contrasts import near_match
-from bidsapp.design.formula import make_formula_columns
 from bidsapp.errors import (
     MAX_FAULTS_SHOWN,
     MAX_NAMES,
@@ -33,7 +33,7 @@ def test_names_that_there_are_make_a_sentence(names, said):
 
 def test_a_formula_without_variables_says_that_there_are_none():
     with pytest.raises(ModelError, match="'age' is no variable here. There are none."):
-        make_formula_columns("age", {}, 3)
+        fit_formula("age", {}, 3)
 
 
 def test_hints_are_the_end_of_a_sentence_whatever_is_known():

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from bidsapp.design.coding import fit_formula
 from bidsapp.design.convolution import convolve_variable, response_names, sample_variable
 from bidsapp.design.filters import high_pass_columns, low_pass_columns
-from bidsapp.design.formula import formula_words, make_formula_columns
+from bidsapp.design.formula import formula_words
 from bidsapp.design.transformers.transform import transform
 from bidsapp.design.transformers.variables import TIMES, Filtered, Namespace, Variable, as_values
 from bidsapp.errors import Caution, InputError, ModelError
@@ -243,7 +244,8 @@ def _formula_columns(namespace: Namespace, node: Node, formula: str) -> dict[str
         for name in namespace.find(word):
             if not namespace.variables[name].is_text:
                 values[name] = _sampled(namespace, name)
-    return make_formula_columns(formula, values, len(namespace.volume_times))
+    made = fit_formula(formula, values, len(namespace.volume_times))
+    return dict(zip(made.names, made.matrix.T, strict=True))
 
 
 def _add_filters(columns: dict[str, Numbers], node: Node, namespace: Namespace) -> None:

@@ -24,7 +24,7 @@ WORDS = {
     "Input": "Which runs the model is for: entity, labels.",
     "GroupBy": "One fit for each combination of these; without 'run' at a Run node, runs are joined.",
     "X": "The columns of the design: names, patterns with * and ?, and 1 for the intercept.",
-    "Formula": "The design in the words of formulaic, with an intercept said: '1 + ...' or '0 + ...'.",
+    "Formula": "The design as a formula of R, with an intercept said: '1 + ...' or '0 + ...'.",
     "Type": "How a node is fitted: glm, or meta (precision weights) at Session and Subject nodes.",
     "Transformations": "What is made of the events and confounds before the design.",
     "HighPassFilterCutoffHz": "Frequency in Hz below which cosine columns take the slow waves (1 / seconds).",

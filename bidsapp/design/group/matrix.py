@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from bidsapp.design.formula import formula_words, make_formula_columns
+from bidsapp.design.coding import FormulaDesign, fit_formula
+from bidsapp.design.formula import formula_words, parse_formula
 from bidsapp.design.transformers.transform import transform
 from bidsapp.design.transformers.variables import (
     Namespace,
-    Values,
     Variable,
     aliases,
     as_values,
@@ -21,7 +21,7 @@ from bidsapp.design.transformers.variables import (
 )
 from bidsapp.errors import ModelError
 from bidsapp.model.wildcards import is_wildcard
-from bidsapp.records.arrays import Mask, Numbers
+from bidsapp.records.arrays import Numbers
 from bidsapp.records.maps import Design
 from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Node
 
@@ -41,6 +41,8 @@ class GroupDesign:
         Columns of X other than the intercept.
     missing : dict of str to str
         Names that the model asks for and the table does not have, and where the model asks.
+    formula : FormulaDesign or None
+        What the columns of a formula are made of; None where the node has X, and where nobody is left.
     """
 
     design: Design
@@ -49,6 +51,7 @@ class GroupDesign:
     covariates: tuple[str, ...]
     missing: dict[str, str]
     notes: tuple[str, ...]
+    formula: FormulaDesign | None = None
 
 
 def make_group_design(node: Node, table: pd.DataFrame, rows: Sequence[str]) -> GroupDesign:
@@ -75,7 +78,7 @@ def make_group_design(node: Node, table: pd.DataFrame, rows: Sequence[str]) -> G
     excluded: dict[int, str] = {}
     table = table.set_axis(list(rows))
     while True:
-        columns, namespace = _columns(node, table.iloc[kept])
+        columns, namespace, formula = _columns(node, table.iloc[kept])
         for position, row in enumerate(kept):
             holes = [name for name, values in columns.items() if np.isnan(values[position])]
             if holes:
@@ -95,17 +98,19 @@ def make_group_design(node: Node, table: pd.DataFrame, rows: Sequence[str]) -> G
         covariates=tuple(name for name in columns if name != INTERCEPT),
         missing=dict(namespace.missing),
         notes=tuple(dict.fromkeys(namespace.notes)),
+        formula=formula,
     )
 
 
-def _columns(node: Node, table: pd.DataFrame) -> tuple[dict[str, Numbers], Namespace]:
-    """Return the columns of X over these rows, by name; NaN where a value is missing."""
+def _columns(node: Node, table: pd.DataFrame) -> tuple[dict[str, Numbers], Namespace, FormulaDesign | None]:
+    """Return the columns of X or of the formula over these rows, by name; NaN where a value is missing."""
     variables = {name: Variable(name, as_values(table[name].to_numpy())) for name in table.columns}
     namespace = Namespace(dict(variables), rows=tuple(table.index))
     transform(namespace, node.transformations)
     _make_labels(namespace, variables)
     if node.formula:
-        return _formula_columns(namespace, node, node.formula, len(table)), namespace
+        made, formula = _fit_formula(namespace, node, node.formula, len(table))
+        return made, namespace, formula
     columns: dict[str, Numbers] = {}
     for word in node.x:
         if word == INTERCEPT:
@@ -114,7 +119,7 @@ def _columns(node: Node, table: pd.DataFrame) -> tuple[dict[str, Numbers], Names
         for name in _names_of(namespace, node, word, variables):
             columns.setdefault(name, namespace.variables[name].values)
     _drop_spare_intercept(columns, node, namespace)
-    return columns, namespace
+    return columns, namespace, None
 
 
 def _names_of(namespace: Namespace, node: Node, word: str, given: Mapping[str, Variable]) -> list[str]:
@@ -189,25 +194,31 @@ def _drop_spare_intercept(columns: dict[str, Numbers], node: Node, namespace: Na
             return
 
 
-def _formula_columns(namespace: Namespace, node: Node, formula: str, n_rows: int) -> dict[str, Numbers]:
+def _fit_formula(
+    namespace: Namespace, node: Node, formula: str, n_rows: int
+) -> tuple[dict[str, Numbers], FormulaDesign | None]:
+    """Return the columns of a formula, and what they are made of.
+
+    While rows lack a variable, the columns are these variables, NaN where they are missing: what is scaled
+    or coded over the rows waits for those that stay.
+    """
     words = dict.fromkeys([*formula_words(formula), *(word for word in node.x if word != INTERCEPT)])
-    values, holes = {}, np.zeros(n_rows, bool)
-    for word in words:
-        for name in namespace.require(word, f"{node.where}.Model.Formula"):
-            variable = namespace.variables[name]
-            if variable.is_text and f"C({name})" not in formula:
-                _check_factor(namespace, name, node)
-            missing = is_missing(variable.values)
-            holes |= missing
-            fill = np.where(missing, _first_there(variable.values, missing), variable.values)
-            values[name] = fill if variable.is_text else fill.astype(float)
-    columns = make_formula_columns(formula, values, n_rows)
-    return {name: np.where(holes, np.nan, column) for name, column in columns.items()}
-
-
-def _first_there(values: Values, missing: Mask) -> float | str:
-    there = values[~missing]
-    return there[0] if len(there) else 0.0
+    found = [name for word in words for name in namespace.require(word, f"{node.where}.Model.Formula")]
+    coded = {atom.variable for atom in parse_formula(formula).atoms if atom.function == "C"}
+    lacking: dict[str, Numbers] = {}
+    for name in found:
+        variable = namespace.variables[name]
+        if variable.is_text and name not in coded:
+            _check_factor(namespace, name, node)
+        missing = is_missing(variable.values)
+        if missing.any():
+            lacking[name] = np.where(missing, np.nan, 0.0)
+    if lacking:
+        return lacking, None
+    made = fit_formula(
+        formula, {name: namespace.variables[name].values for name in found}, n_rows, namespace.rows
+    )
+    return dict(zip(made.names, made.matrix.T, strict=True)), made
 
 
 def _sources(names: Iterable[str]) -> list[str]:

@@ -151,7 +151,8 @@ def _check_node(
     for group in groups.values():
         try:
             made, contrast = design_of_group(node, group)
-            lost |= make_outputs(node, made, contrast, "drop", levels)[2]
+            if made.kept:
+                lost |= make_outputs(node, made, contrast, "drop", levels)[2]
         except ModelError:
             # Who is not planned now may have it: no fault, and nothing is known to be lost.
             made, contrast = design_of_group(node, group, of_others())
