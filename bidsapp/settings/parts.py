@@ -168,10 +168,11 @@ class GroupOptions(Part):
     group_design: tuple[str, ...] = option(
         (),
         "Group model instead of the model's Dataset nodes: one-sample | paired A B | repeated-measures "
-        "FACTOR=LEVEL,LEVEL ... | two-sample COLUMN | anova COLUMN | covariate COLUMN ... (A, B: contrasts "
-        "of the subjects, or labels such as ses-pre ses-post, compared in every contrast, A minus B; COLUMN: "
-        "of participants.tsv or phenotype/; every contrast whose name holds one level of each FACTOR is a "
-        "cell, or with ses-pre,ses-post as levels, every session).",
+        "FACTOR=LEVEL,LEVEL ... | two-sample COLUMN | anova COLUMN | covariate COLUMN ... | "
+        "covariate-by-group COLUMN ... (a slope in each group). A, B: contrasts of the subjects, or labels "
+        "such as ses-pre ses-post, compared in every contrast, A minus B. COLUMN: of participants.tsv or "
+        "phenotype/. Every contrast whose name holds one level of each FACTOR is a cell; levels may also be "
+        "labels: ses-pre,ses-post.",
         kind="words",
         metavar="WORD",
     )

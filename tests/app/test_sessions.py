@@ -107,3 +107,16 @@ def test_sessions_and_conditions_are_factors_together(maps, values, tmp_path):
     assert_maps(run, "time", fit_by_lstsq((a_pre - a_post + b_pre - b_post) / 2, ones, np.ones(1)))
     # Who lacks another cell only is in it.
     assert_maps(run, "x", fit_by_lstsq(b_pre - a_post, ones, np.ones(1)))
+
+
+def test_slopes_of_groups_and_their_difference_are_those_of_least_squares(maps, values, tmp_path):
+    """Centred at the mean of all, so that the difference of groups is that at the mean age."""
+    words = ("paired", "ses-pre", "ses-mid", "two-sample", "group", "covariate-by-group", "age")
+    run = run_group(maps, tmp_path / "out", "--group-design", *words)
+    age, is_a = np.array(AGES) - np.mean(AGES), np.array(GROUPS) == "a"
+    x = np.column_stack([is_a, ~is_a, age * is_a, age * ~is_a]).astype(float)
+    scores = values[1, 0] - values[1, 1]
+    label = "BSesPreVsSesMid"
+    assert_maps(run, f"{label}AgeInA", fit_by_lstsq(scores, x, np.array([0, 0, 1.0, 0])))
+    assert_maps(run, f"{label}AgeAVsB", fit_by_lstsq(scores, x, np.array([0, 0, 1.0, -1])))
+    assert_maps(run, f"{label}AVsB", fit_by_lstsq(scores, x, np.array([1.0, -1, 0, 0])))

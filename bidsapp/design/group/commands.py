@@ -22,6 +22,8 @@ from bidsapp.design.group.contrasts import (
     make_expressed,
     make_t,
     mean_over_groups,
+    slope_contrasts,
+    slope_of,
     split_expression,
     with_intercept,
 )
@@ -37,10 +39,12 @@ FORMS = {
     "two-sample": (1, 1),
     "anova": (1, 1),
     "covariate": (1, None),
+    "covariate-by-group": (1, None),
     "repeated-measures": (1, None),
 }
 MODEL_FILE = "Other designs are written as a model file (docs/models/README.md has examples)."
 BETWEEN = ("two-sample", "anova")
+COVARIATES = ("covariate", "covariate-by-group")
 GROUP_BY = ["contrast", "session", "task"]
 
 
@@ -144,7 +148,7 @@ def split_words(words: Sequence[str]) -> Parts:
     form = None
     for word in words:
         if word in FORMS:
-            if word in parts and word != "covariate":
+            if word in parts and word not in COVARIATES:
                 raise SettingsError(f"--group-design: {word} is there twice. {MODEL_FILE}")
             form = word
             parts.setdefault(form, [])
@@ -154,9 +158,19 @@ def split_words(words: Sequence[str]) -> Parts:
             raise SettingsError(f"--group-design: {word!r} is none of {', '.join(FORMS)}.")
     for form, arguments in parts.items():
         _check_arguments(form, arguments)
+    _check_together(parts)
+    return parts
+
+
+def _check_together(parts: Parts) -> None:
+    """Raise SettingsError for forms that do not go together, or one that needs another."""
     if sum(form in parts for form in WITHIN) > 1 or sum(form in parts for form in BETWEEN) > 1:
         raise SettingsError(f"--group-design: {' and '.join(parts)} do not go together. {MODEL_FILE}")
-    return parts
+    if "covariate-by-group" in parts and not any(form in parts for form in BETWEEN):
+        raise SettingsError("--group-design covariate-by-group needs two-sample or anova beside it.")
+    both = set(parts.get("covariate", ())) & set(parts.get("covariate-by-group", ()))
+    if both:
+        raise SettingsError(f"--group-design: {min(both)} is there twice, with one slope and by group.")
 
 
 def _check_arguments(form: str, arguments: Sequence[str]) -> None:
@@ -188,7 +202,8 @@ def _document(words: Sequence[str], node: Document, cells: Cells | None) -> Docu
 
 def _between_node(parts: Parts, named: Mapping[str, str], known: Known) -> Document:
     form = next((form for form in BETWEEN if form in parts), None)
-    covariates = parts.get("covariate", [])
+    common, by_group = (parts.get(word, []) for word in COVARIATES)
+    covariates = [*common, *by_group]
     transformations, contrasts = [], []
     x: list[str | int] = [1]
     descriptive: Document = {}
@@ -198,7 +213,7 @@ def _between_node(parts: Parts, named: Mapping[str, str], known: Known) -> Docum
         transformations.append({"Name": "Factor", "Input": [column]})
         groups = [f"{column}.{level}" for level in levels]
         averaged = [mean_over_groups(groups)] if any(word in parts for word in WITHIN) else []
-        contrasts = averaged + group_contrasts(column, groups)
+        contrasts = averaged + group_contrasts(column, levels)
         x = [*groups]
         # Means of groups come with the design: nobody's hypotheses.
         descriptive = {"Software": {"TaskGLM": {"Descriptive": groups}}}
@@ -206,8 +221,16 @@ def _between_node(parts: Parts, named: Mapping[str, str], known: Known) -> Docum
         _check_numeric(name, known)
     if covariates:
         transformations.append({"Name": "Demean", "Input": covariates})
-    columns = [*x, *covariates]
-    contrasts += [make_t(name, {name: 1.0}) for name in ([] if form else ["1"]) + covariates]
+    contrasts += [make_t(name, {name: 1.0}) for name in ([] if form else ["1"]) + common]
+    columns = [*x, *common]
+    for name in by_group:
+        products = {slope_of(name, column, level): [name, f"{column}.{level}"] for level in levels}
+        transformations += [
+            {"Name": "Product", "Input": factors, "Output": [product]}
+            for product, factors in products.items()
+        ]
+        contrasts += slope_contrasts(name, column, levels)
+        columns += products
     contrasts += [make_expressed(name, text, [str(item) for item in columns]) for name, text in named.items()]
     return {
         "Level": "Dataset",

@@ -1,7 +1,7 @@
 """Contrasts of a group design as a model file writes them, from names, groups and expressions."""
 
-from collections.abc import Collection, Sequence
-from itertools import combinations
+from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations, pairwise
 from typing import TypeAlias
 
 from bidsapp.design.transformers.expressions import linear_weights
@@ -15,16 +15,36 @@ Row: TypeAlias = dict[str, float]
 MAX_PAIRS = 4
 
 
-def group_contrasts(column: str, x: Sequence[str]) -> list[Document]:
+def group_contrasts(column: str, levels: Sequence[str]) -> list[Document]:
     """Return the mean of each group, all differences (up to 4 groups) and the F of no difference."""
-    contrasts = [make_t(name, {name: 1.0}) for name in x]
-    if len(x) <= MAX_PAIRS:
-        for first, second in combinations(x, 2):
-            name = f"{first.removeprefix(column + '.')} vs {second.removeprefix(column + '.')}"
-            contrasts.append(make_t(name, {first: 1.0, second: -1.0}))
-    if len(x) > 2:
-        rows = [{first: 1.0, second: -1.0} for first, second in zip(x, x[1:], strict=False)]
-        contrasts.append(make_f(column, rows))
+    columns = {level: f"{column}.{level}" for level in levels}
+    means = [make_t(name, {name: 1.0}) for name in columns.values()]
+    return means + _comparisons(columns, "", column)
+
+
+def slope_contrasts(name: str, column: str, levels: Sequence[str]) -> list[Document]:
+    """Return the slope of a covariate in each group, all differences (up to 4 groups) and their F."""
+    columns = {level: slope_of(name, column, level) for level in levels}
+    slopes = [make_t(f"{name} in {level}", {slope: 1.0}) for level, slope in columns.items()]
+    return slopes + _comparisons(columns, f"{name} ", f"{name} x {column}")
+
+
+def slope_of(name: str, column: str, level: str) -> str:
+    """Return the column that holds a covariate in one group and 0 in the others."""
+    return f"{name}:{column}.{level}"
+
+
+def _comparisons(columns: Mapping[str, str], prefix: str, joint: str) -> list[Document]:
+    """Return all differences between levels (up to 4) and, of more than two, the F of none."""
+    contrasts = []
+    if len(columns) <= MAX_PAIRS:
+        for first, second in combinations(columns, 2):
+            row = {columns[first]: 1.0, columns[second]: -1.0}
+            contrasts.append(make_t(f"{prefix}{first} vs {second}", row))
+    if len(columns) > 2:
+        names = list(columns.values())
+        rows = [{first: 1.0, second: -1.0} for first, second in pairwise(names)]
+        contrasts.append(make_f(joint, rows))
     return contrasts
 
 

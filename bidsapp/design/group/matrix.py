@@ -222,5 +222,5 @@ def _fit_formula(
 
 
 def _sources(names: Iterable[str]) -> list[str]:
-    """Return the covariates behind the columns of a factor, each once."""
-    return list(dict.fromkeys(name.partition(".")[0] if "." in name else name for name in names))
+    """Return the covariates behind columns of a factor, and of products (``age:group.a``), each once."""
+    return list(dict.fromkeys(name.partition(":")[0].partition(".")[0] for name in names))

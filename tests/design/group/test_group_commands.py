@@ -53,6 +53,15 @@ def test_groups_with_a_covariate_have_it_centred():
     assert names == ["Factor", "Demean"]
 
 
+def test_covariate_by_group_has_a_slope_a_group_and_their_differences():
+    node = node_of("anova", "site", "covariate-by-group", "age")
+    assert node["Model"]["X"][3:] == ["age:site.x", "age:site.y", "age:site.z"]
+    made = by_name(node)
+    assert made["age in x"]["ConditionList"] == ["age:site.x"]
+    assert made["age x vs z"]["Weights"] == [1.0, -1.0]
+    assert (made["age x site"]["Test"], len(made["age x site"]["Weights"])) == ("F", 2)
+
+
 def test_anova_has_the_f_of_all_differences():
     contrast = by_name(node_of("anova", "site"))["site"]
     assert (contrast["Test"], np.linalg.matrix_rank(contrast["Weights"])) == ("F", 2)
@@ -150,6 +159,8 @@ def test_expression_over_columns_is_a_contrast():
     [
         (("t-test",), (), "'t-test' is none of one-sample"),
         (("paired", "A"), (), "takes 2 names, not 1"),
+        (("covariate-by-group", "age"), (), "needs two-sample or anova"),
+        (("two-sample", "group", "covariate", "age", "covariate-by-group", "age"), (), "age is there twice"),
         (("paired", "A", "C"), (), "no contrast 'C'"),
         (("paired", "A", "ses-pre"), (), "two contrasts, or two labels of one entity"),
         (("paired", "ses-pre", "ses-pots"), (), "no estimate is of 'ses-pots'. Did you mean 'ses-post'"),
