@@ -238,6 +238,7 @@ def citation_path(extension: str) -> str:
 SUBJECT_RECORDS, GROUP_RECORDS = "logs/sub-*_participant.json", "logs/*_group.json"
 GROUP_REPORT, GROUP_REPORTS = "group.html", "group/*_report.html"
 OVERVIEW_REPORT = "index.html"
+EXPORTED = "group/export"
 
 
 def _without_space(entities: Entities) -> Entities:

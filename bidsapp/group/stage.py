@@ -46,6 +46,7 @@ from bidsapp.outputs.earlier import (
     remove_outdated,
     take_record,
 )
+from bidsapp.outputs.exports.write import remove_exports, write_exports
 from bidsapp.outputs.remarks import group_remarks
 from bidsapp.outputs.saved.files import write_record
 from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord, RegionsRecord
@@ -75,9 +76,15 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
             write_group_report(settings.output_dir, tell, min_cluster=settings.control.report_min_cluster)
         except AppError as error:
             failures.append(str(error))
+    write_overview(settings.output_dir)
+    if settings.control.export:
+        try:
+            for path in write_exports(settings):
+                logger.info("Exported %s", path)
+        except AppError as error:
+            failures.append(str(error))
     for failure in failures:
         logger.error("%s", failure)
-    write_overview(settings.output_dir)
     logger.info("Open %s", settings.output_dir / names.GROUP_REPORT)
     return EXIT_FAILURE if failures else EXIT_OK
 
@@ -130,6 +137,7 @@ def run_model(
             **found.shared,
         )
     n_removed = remove_outdated(settings.output_dir, before, record, GROUP)
+    n_removed += remove_exports(settings.output_dir)
     if n_removed:
         logger.info("%s: %d files of an earlier analysis are removed", model.node, n_removed)
     if record:

@@ -18,6 +18,7 @@ from bidsapp.vocabulary.thresholds import BY_WORD, FLAGS
 
 # No brain is wider: what is meant is in another unit, and such a kernel would take all memory.
 MOST_SMOOTHING_MM = 200
+EXPORTS = ("bundle",)
 
 
 @dataclass(frozen=True)
@@ -368,6 +369,14 @@ class Control(Part):
         "say so; files and results keep them.",
         least=1,
         metavar="VOXELS",
+        level="group",
+    )
+    export: tuple[str, ...] = option(
+        (),
+        "Also write results as zips to OUTPUT_DIR/group/export, without network: bundle (all that a reviewer "
+        "needs, in one). With --reports-only, of the results that are there.",
+        kind="labels",
+        choices=EXPORTS,
         level="group",
     )
     stop_on_first_crash: bool = option(

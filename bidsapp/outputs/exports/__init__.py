@@ -1,0 +1,1 @@
+"""Zips for reviewers and archives, made from finished results (docs/exports.md)."""

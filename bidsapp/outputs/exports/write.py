@@ -1,0 +1,39 @@
+"""Writes the exports that are asked for."""
+
+from pathlib import Path
+
+from bidsapp.errors import InputError
+from bidsapp.names import EXPORTED
+from bidsapp.outputs.exports.bundle import write_bundle
+from bidsapp.outputs.exports.places import Places
+from bidsapp.outputs.results import read_all_subject_results, read_group_results
+from bidsapp.settings.parts import Settings
+
+
+def write_exports(settings: Settings) -> list[Path]:
+    """Write the exports of the settings from the results of their output folder; return the paths.
+
+    Raises
+    ------
+    InputError
+        There are no finished results of a group, or a file of theirs cannot be read.
+    """
+    folder = settings.output_dir
+    models = read_group_results(folder)
+    if not models:
+        message = (
+            f"--export: {folder} has no finished results of a group. Run the group level first; without "
+            "--reports-only it is run before the export."
+        )
+        raise InputError(message)
+    people = (results.record for results in read_all_subject_results(folder))
+    places = Places(folder, settings.bids_dir, [*(model.record for model in models), *people])
+    return [write_bundle(models, places)]
+
+
+def remove_exports(output_dir: Path) -> int:
+    """Remove the exports of an output folder, whose results change; return how many."""
+    found = list((output_dir / EXPORTED).glob("*.zip"))
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
