@@ -25,6 +25,7 @@ from flag_rows import (
     RUN_ROWS,
     SELECT,
 )
+from makers import programs
 from makers.layouts import make_choices
 from outcomes import FOLLOWING, assert_matched, changed_kinds, kind_of
 from recomputed import find_differences, sidecars_of_residuals
@@ -239,6 +240,17 @@ def test_estimates_are_the_maps_that_are_read(group_maps, tmp_path, capsys):
     assert main([*alone, "--estimates", str(group_maps)]) == EXIT_OK
     plan = json.loads(capsys.readouterr().out)
     assert {fit["input_contrast"] for fit in plan["group"]["fits"]} == set("ABC")
+
+
+def test_estimates_pattern_says_whose_results_are(tmp_path, capsys):
+    for label, maps in programs.make_estimates(3).items():
+        programs.write_feat(tmp_path / "maps" / f"S{label}x.feat", maps)
+    words = [tmp_path / "maps", tmp_path / "out", "group", "--estimates", f"feat:{tmp_path}/maps"]
+    words = [*map(str, words), "--group-design", "one-sample", "--dry-run", "json"]
+    assert main(words) != EXIT_OK
+    assert main([*words, "--estimates-pattern", "S{participant}x"]) == EXIT_OK
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["group"]["fits"][0]["subjects"] == ["sub-01", "sub-02", "sub-03"]
 
 
 def test_dask_scheduler_is_asked(group_maps, tmp_path, capsys, monkeypatch):

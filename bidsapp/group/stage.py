@@ -33,7 +33,7 @@ from bidsapp.group.shuffling import (
 from bidsapp.group.warnings import warn_of_data
 from bidsapp.group.write import ContrastWriter, GroupResult, write_fit, write_shared, write_tested
 from bidsapp.inference.thresholds import THRESHOLDS
-from bidsapp.inputs.estimates import MAKE_AGAIN
+from bidsapp.inputs.estimates import MAKE_AGAIN, estimate_folders
 from bidsapp.job.environment import find_memory_gb
 from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Steps
@@ -53,7 +53,7 @@ from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord, Region
 from bidsapp.plan import make_group_plan
 from bidsapp.plan.group.options import gather_notes
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import Contrast, InferenceOptions, Threshold
+from bidsapp.records.maps import Contrast, InferenceOptions, Reading, Threshold
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.report.pages import write_group_report, write_overview
 from bidsapp.settings.parts import Settings
@@ -205,7 +205,7 @@ def fit_model(model: DatasetModel, settings: Settings, options: InferenceOptions
     found.warnings = gather(warnings, found.contrasts)
     if fits:
         found.shared = write_shared(model, stacks, output_dir, estimator=join_estimators(estimators))
-        roots = [Path(str(root)).expanduser() for root in settings.selection.estimates] or [output_dir]
+        roots = estimate_folders(settings.selection) or [output_dir]
         found.shared["background"] = write_mean_anatomy(model, roots, output_dir)
     return found
 
@@ -339,4 +339,5 @@ def parts_of(fit: DatasetFit) -> list[object]:
     files = [path for entry in fit.inputs for path in (entry.effect, entry.variance) if path]
     within = [] if fit.within is None else [fit.within.weights, *fit.within.cells]
     weights = [contrast.weights for contrast in fit.contrasts]
-    return [fit.design.matrix, *weights, *fit.variance_groups, *fit.blocks, *within, *files]
+    readings = [entry.reading for entry in fit.inputs if entry.reading != Reading()]
+    return [fit.design.matrix, *weights, *fit.variance_groups, *fit.blocks, *within, *files, *readings]

@@ -388,15 +388,16 @@ def write_tested(fit: DatasetFit, stack: EffectStack, group: GroupOptions, outpu
         "Description": "Effects of the inputs as they are tested, in their order: smoothed and resampled",
         "Units": input_units(fit) or "unit of the inputs",
         "GroupSmoothingFWHM": group.group_smoothing_fwhm,
-        "Inputs": [_relative(entry.effect, output_dir) for entry in fit.inputs],
+        "Inputs": [_relative(entry.effect, output_dir, entry.reading.effect) for entry in fit.inputs],
         "SpatialReference": space,
     }
     write_json(output_dir / names.sidecar_path(path), sidecar)
 
 
 def tested_path(fit: DatasetFit, group: GroupOptions) -> str | None:
-    """Return the path of the effects as they are tested; None where they are those of the inputs' files."""
-    if not group.group_smoothing_fwhm and not group.resample:
+    """Return the path of the effects as they are tested; None where each is a file of the inputs."""
+    alone = all(entry.reading.effect is None for entry in fit.inputs)
+    if not group.group_smoothing_fwhm and not group.resample and alone:
         return None
     return names.tested_effects_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
 
@@ -548,14 +549,15 @@ def describe_input(entry: EstimateFile, output_dir: Path, cell: str) -> InputRec
     """Return the files of one input of a group model, relative to the output folder."""
     return InputRecord(
         subject=f"sub-{entry.key.entity('sub')}",
-        effect=_relative(entry.effect, output_dir),
-        variance=_relative(entry.variance, output_dir) if entry.variance else None,
+        effect=_relative(entry.effect, output_dir, entry.reading.effect),
+        variance=_relative(entry.variance, output_dir, entry.reading.variance) if entry.variance else None,
         contrast=cell,
     )
 
 
-def _relative(path: Path, output_dir: Path) -> str:
-    return Path(os.path.relpath(path, output_dir)).as_posix()
+def _relative(path: Path, output_dir: Path, volume: int | None) -> str:
+    """Return a path from the output folder; of one volume of several with its number, as AFNI has it."""
+    return Path(os.path.relpath(path, output_dir)).as_posix() + ("" if volume is None else f"[{volume}]")
 
 
 def _common_dof(estimate: GroupEstimate) -> float | list[float | None] | None:

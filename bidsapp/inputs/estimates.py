@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError, in_lines
@@ -11,7 +12,6 @@ from bidsapp.inputs.dataset.index import (
     close_index,
     find,
     index_folder,
-    parse_name,
     read_filters,
     read_json,
 )
@@ -28,6 +28,10 @@ from bidsapp.inputs.dataset.selection import (
     unknown_labels,
 )
 from bidsapp.inputs.fetched import is_named
+from bidsapp.inputs.programs import PROGRAMS
+from bidsapp.inputs.programs.found import FoundMap
+from bidsapp.inputs.programs.named import VOLUMES, find_beside, find_named
+from bidsapp.inputs.programs.sources import read_results, read_source
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import EstimateFile, EstimateKey
 from bidsapp.settings.parts import Selection
@@ -37,7 +41,6 @@ logger = logging.getLogger(__name__)
 MAKE_AGAIN = "The participant level makes damaged maps again: run it for these participants, then the group."
 # How messages name the files.
 MAPS = "effect maps"
-VOLUMES = (".nii.gz", ".nii")
 # Entities that say which map it is, not what it was made from.
 MAP_ENTITIES = ("node", "contrast", "stat", "desc", "label")
 
@@ -52,43 +55,50 @@ def find_estimates(selection: Selection, bids_dir: Path, output_dir: Path) -> tu
     InputError, SettingsError
         No folder or map, no such label, a native space, several resolutions and none chosen.
     """
-    roots = [Path(str(path)).expanduser() for path in selection.estimates] or [output_dir]
     filters = read_filters(selection.bids_filter_file)
-    pairs = {}
-    for root in roots:
-        if not root.is_dir():
-            message = (
-                f"--estimates: there is no folder {root}. Run the participant level first, or name another."
-            )
-            raise InputError(message, exit_code=EXIT_NO_INPUT)
-        for file, variance in _find_maps(root, filters):
-            pairs[file.path] = (file, variance)
-    if not pairs:
+    found = {
+        (file.path, file.reading.effect): file
+        for text in selection.estimates or [str(output_dir)]
+        for file in _find_maps(text, selection, filters)
+    }
+    if not found:
         raise InputError(
-            f"No effect maps (sub-*_contrast-*_stat-effect_statmap.nii.gz) in {', '.join(map(str, roots))}. "
-            "Run the participant level first, name their folder with --estimates, or other names with "
-            "--bids-filter-file (effect, variance).",
+            "No effect maps (sub-*_contrast-*_stat-effect_statmap.nii.gz) in "
+            f"{', '.join(selection.estimates or [str(output_dir)])}. "
+            "Run the participant level first, name their folder with --estimates (of another program as "
+            f"{', '.join(f'{name}:FOLDER' for name in PROGRAMS)}), or other names with --bids-filter-file "
+            "(effect, variance).",
             exit_code=EXIT_NO_INPUT,
         )
-    files = _select([file for file, _ in pairs.values()], selection, bids_dir)
-    sidecars = _read_sidecars(files, "" if selection.estimates else MAKE_AGAIN)
-    estimates = [_describe(file, pairs[file.path][1], sidecars[file.path]) for file in files]
+    files = _select(list(found.values()), selection, bids_dir)
+    files = _read_sidecars(files, "" if selection.estimates else MAKE_AGAIN)
+    estimates = map(_describe, files)
     return tuple(sorted(estimates, key=_order))
 
 
-def _find_maps(root: Path, filters: Mapping[str, Document]) -> Iterator[tuple[IndexedFile, Path | None]]:
-    """Yield every effect map of a subject with the path of its variance map, or None."""
-    if "effect" in filters:
-        yield from _find_filtered(root, filters)
-        return
-    for extension in VOLUMES:
-        for path in root.rglob(f"*_stat-effect_statmap{extension}"):
-            file = parse_name(path)
-            if "sub" in file.entities and "contrast" in file.entities:
-                yield file, _existing(path, "variance")
+def estimate_folders(selection: Selection) -> list[Path]:
+    """Return the folders of ``selection.estimates``, which may also hold tables and records."""
+    return [read_source(text).folder for text in selection.estimates]
 
 
-def _find_filtered(root: Path, filters: Mapping[str, Document]) -> Iterator[tuple[IndexedFile, Path | None]]:
+def _find_maps(text: str, selection: Selection, filters: Mapping[str, Document]) -> Iterable[FoundMap]:
+    """Return every effect map of a subject that a word of ``--estimates`` names."""
+    source = read_source(text)
+    if source.program or source.is_table:
+        found, notes = read_results(source, selection.estimates_pattern)
+        for note in notes:
+            logger.info("%s", note)
+        return found
+    if not source.path.is_dir():
+        raise InputError(
+            f"--estimates: there is no folder {source.path}. Run the participant level first, or name "
+            "another.",
+            exit_code=EXIT_NO_INPUT,
+        )
+    return _find_filtered(source.path, filters) if "effect" in filters else find_named(source.path)
+
+
+def _find_filtered(root: Path, filters: Mapping[str, Document]) -> Iterator[FoundMap]:
     """Find maps by the user's pybids filters; a variance map is that of the same entities."""
     layout = index_folder(root, None)
     try:
@@ -101,19 +111,15 @@ def _find_filtered(root: Path, filters: Mapping[str, Document]) -> Iterator[tupl
     by_entities = {_without_stat(file): file.path for file in variances}
     for file in effects:
         if "sub" in file.entities:
-            yield file, by_entities.get(_without_stat(file))
+            variance = by_entities.get(_without_stat(file))
+            yield FoundMap(file.path, file.entities, file.suffix, file.extension, variance)
 
 
 def _without_stat(file: IndexedFile) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, label) for key, label in file.entities.items() if key != "stat"))
 
 
-def _existing(path: Path, stat: str) -> Path | None:
-    other = path.with_name(path.name.replace("_stat-effect_", f"_stat-{stat}_"))
-    return other if is_named(other) else None
-
-
-def _select(files: list[IndexedFile], selection: Selection, bids_dir: Path) -> list[IndexedFile]:
+def _select(files: list[FoundMap], selection: Selection, bids_dir: Path) -> list[FoundMap]:
     """Return the files with the labels, space and resolution asked for."""
     files = _without_excluded(files, selection, bids_dir)
     files = keep_selected(keep_labels(files, "sub", selection.participant_label, MAPS), selection, MAPS)
@@ -140,7 +146,7 @@ def _map_identity(file: IndexedFile) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in sorted(file.entities.items()) if pair[0] not in ("res", "desc"))
 
 
-def _without_excluded(files: list[IndexedFile], selection: Selection, bids_dir: Path) -> list[IndexedFile]:
+def _without_excluded(files: list[FoundMap], selection: Selection, bids_dir: Path) -> list[FoundMap]:
     """Return the files without those of excluded participants, who need not have any."""
     excluded = selection.exclude_participant_label
     there = {file.entities["sub"] for file in files}
@@ -152,7 +158,8 @@ def _without_excluded(files: list[IndexedFile], selection: Selection, bids_dir: 
     return [file for file in files if file.entities["sub"] not in excluded]
 
 
-def _describe(file: IndexedFile, variance: Path | None, metadata: Document) -> EstimateFile:
+def _describe(file: FoundMap) -> EstimateFile:
+    metadata = file.metadata or {}
     folder = next((part for part in file.path.parts if part.startswith("node-")), "node-")
     labels = file.entities
     contrast = labels.get("contrast") or labels.get("desc") or labels.get("label") or file.suffix
@@ -166,25 +173,28 @@ def _describe(file: IndexedFile, variance: Path | None, metadata: Document) -> E
     return EstimateFile(
         key=key,
         effect=file.path,
-        variance=variance,
+        variance=file.variance,
         dof=float(dof) if isinstance(dof, int | float) and not isinstance(dof, bool) else math.nan,
-        dof_map=_existing(file.path, "dof"),
+        dof_map=file.dof_map or find_beside(file.path, "dof"),
         metadata=metadata,
+        reading=file.reading,
     )
 
 
-def _read_sidecars(files: Sequence[IndexedFile], remedy: str) -> dict[Path, Document]:
-    """Return the sidecar of every map, {} where there is none; raise with all that cannot be read.
+def _read_sidecars(files: Sequence[FoundMap], remedy: str) -> list[FoundMap]:
+    """Return the maps with what their sidecars say, where nothing else does; raise with all unreadable ones.
 
     They name the contrast, and the settings that maps of one group must share.
     """
-    found, faults = {}, []
+    found, faults = [], []
     for file in files:
         path = file.path.with_name(file.path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
         try:
-            found[file.path] = read_json(path) if is_named(path) else {}
+            said = read_json(path) if file.metadata is None and is_named(path) else file.metadata
         except InputError as error:
             faults.append(str(error))
+            continue
+        found.append(replace(file, metadata=said))
     if faults:
         raise InputError(f"{in_lines(faults)}\n{remedy}".strip())
     return found

@@ -37,6 +37,7 @@ MADE_WITH = {
     "FixedEffects": "weights of runs",
     "DerivativeBoost": "derivative boost",
     "TaskGLMVersion": "version of TaskGLM",
+    "Software": "software",
 }
 # Those that differ between contrasts.
 OF_CONTRAST = ("ConditionList", "Weights")

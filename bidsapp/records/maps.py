@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,26 @@ class EstimateKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How the maps of an estimate are read from their files, where these do not just hold a map each.
+
+    Attributes
+    ----------
+    effect, variance : int or None
+        Which volume of its file each is, from 0; None where the file is one volume.
+    variance_from : {"variance", "t"}
+        What the file of the variance holds. Of t, the variance is the square of effect / t.
+    factor : float
+        What the variances in the file are multiplied by.
+    """
+
+    effect: int | None = None
+    variance: int | None = None
+    variance_from: Literal["variance", "t"] = "variance"
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class EstimateFile:
     """The maps of one estimate on disk.
 
@@ -114,12 +134,14 @@ class EstimateFile:
     key : EstimateKey
         Names as the sidecar gives them, else as the file's name does; node and level are "" where unknown.
     variance : Path or None
+        What the variance is read from.
     dof : float
         NaN where unknown.
     dof_map : Path or None
         Where the degrees of freedom vary over voxels; their median counts.
     metadata : dict
-        The sidecar of the effect map.
+        The sidecar of the effect map, or what another program's files say in its stead.
+    reading : Reading
     """
 
     key: EstimateKey
@@ -128,6 +150,7 @@ class EstimateFile:
     dof: float
     dof_map: Path | None = None
     metadata: Document = field(default_factory=dict)
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, slots=True)

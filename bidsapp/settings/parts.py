@@ -68,9 +68,19 @@ class Selection(Part):
     )
     estimates: tuple[str, ...] = option(
         (),
-        "Group level: folders of effect and variance maps, ours or another program's (default: OUTPUT_DIR).",
+        "Group level: folders of effect and variance maps (default: OUTPUT_DIR); results of another program "
+        "as feat:PATH or fitlins:PATH, where * may stand for a part of a name; or a "
+        "table (.tsv) with the columns participant_id, path, contrast (docs/other-programs.md).",
         kind="paths",
         level="group",
+        metavar="[PROGRAM:]PATH",
+    )
+    estimates_pattern: str | None = option(
+        None,
+        "How the paths of another program say whose results they are: a text with {participant}, and "
+        "perhaps {session}, {task}, {run} (default: sub-{participant}, ses-{session}, ...).",
+        level="group",
+        metavar="PATTERN",
     )
 
 

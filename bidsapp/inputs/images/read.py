@@ -136,15 +136,21 @@ def _open(path: Path | str) -> nib.spatialimages.SpatialImage:
     return image
 
 
-def read_volume(path: Path | str) -> tuple[NDArray[np.float32], Matrix]:
+def read_volume(path: Path | str, volume: int | None = None) -> tuple[NDArray[np.float32], Matrix]:
     """Return the values of a volume, float32, shape (x, y, z), and its affine; InputError names the file.
 
-    Further axes of the image must be of length one.
+    Parameters
+    ----------
+    path : Path or str
+    volume : int, optional
+        Which one of the file, from 0; otherwise it must hold a single one.
     """
     image = _open(path)
     if image.ndim < 3:
         raise InputError(f"{path} is not a volume.")
     n_volumes = math.prod(image.shape[3:])
+    if volume is not None:
+        return _read_one(path, image, volume), np.asarray(image.affine, np.float64)
     if n_volumes != 1:
         raise InputError(
             f"{path} holds {n_volumes} volumes where one is needed. Save the one that is meant as a file of "
@@ -164,8 +170,14 @@ def read_volume(path: Path | str) -> tuple[NDArray[np.float32], Matrix]:
 
 def read_first_volume(path: Path | str) -> NDArray[np.float32]:
     """Return the first volume of a series, float32, shape (x, y, z); InputError names the file."""
+    return _read_one(path, _open(path), 0)
+
+
+def _read_one(path: Path | str, image: nib.spatialimages.SpatialImage, volume: int) -> NDArray[np.float32]:
+    """Return one volume of an open image; the others are not kept in memory."""
     try:
-        return np.asarray(_open(path).dataobj[..., 0], dtype=np.float32)
+        place = np.unravel_index(volume, image.shape[3:] or (1,), order="F")[: image.ndim - 3]
+        return np.asarray(image.dataobj[(..., *map(int, place))], dtype=np.float32)
     except READ_FAULTS as error:
         raise InputError(f"{path} is truncated or corrupt ({_reason(error)}). Restore it.") from error
 

@@ -19,7 +19,7 @@ from bidsapp.errors import InputError, in_lines
 from bidsapp.inputs.images.read import check_grid, read_header, read_volume, whole_grid
 from bidsapp.inputs.images.resampling import resample_map
 from bidsapp.records.arrays import Labels, Matrix
-from bidsapp.records.maps import EffectStack, EstimateFile, Geometry
+from bidsapp.records.maps import EffectStack, EstimateFile, Geometry, Reading
 from bidsapp.records.progress import Tell, nobody
 
 # A part of the voxels that most inputs share, whose loss is worth a warning.
@@ -229,23 +229,25 @@ def _read_pair(file: EstimateFile, grid: Geometry, resample: bool) -> tuple[Volu
 
 
 def _read_own_grid(file: EstimateFile) -> tuple[Volume, Volume | None, Matrix]:
-    effect, affine = read_volume(file.effect)
+    effect, affine = read_volume(file.effect, file.reading.effect)
     effect[~np.isfinite(effect)] = np.nan
     if file.variance is None:
         effect[effect == 0] = np.nan
         variance = None
     else:
-        variance = _read_variance(file.variance, whole_grid(effect.shape, affine))
+        variance = _read_variance(file.variance, file.reading, effect, affine)
         effect[(effect == 0) & np.isnan(variance)] = np.nan
     if not np.isfinite(effect).any():
         raise InputError(f"{file.effect} has no data: every voxel is 0 or NaN. Leave the participant out.")
     return effect, variance, affine
 
 
-def _read_variance(path: Path, grid: Geometry) -> Volume:
+def _read_variance(path: Path, reading: Reading, effect: Volume, affine: Matrix) -> Volume:
     """Return a variance map on the grid of its effect, NaN where it is unknown."""
-    variance, affine = read_volume(path)
-    check_grid(path, variance.shape, affine, grid, reference="its effect map")
+    variance, own = read_volume(path, reading.variance)
+    check_grid(path, variance.shape, own, whole_grid(effect.shape, affine), reference="its effect map")
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        variance = np.square(effect / variance) if reading.variance_from == "t" else variance * reading.factor
     variance[~(np.isfinite(variance) & (variance > 0))] = np.nan
     return variance
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bidsapp.errors import Caution, ModelError, SettingsError
+from bidsapp.inputs.estimates import estimate_folders
 from bidsapp.inputs.images.group_masks import GREY_MATTER, check_mask
 from bidsapp.plan.group.make import (
     design_of_group,
@@ -42,7 +43,7 @@ def check_dataset_nodes(
     model: Model,
     subjects: Iterable[SubjectPlan],
     bids_dir: Path,
-    estimates: Iterable[str],
+    estimates: Iterable[Path],
     of_others: Callable[[], Collection[str]] = frozenset,
 ) -> list[Caution]:
     """Look for the names of the Dataset nodes in participants.tsv, as the group level will.
@@ -52,7 +53,7 @@ def check_dataset_nodes(
     Parameters
     ----------
     bids_dir : Path
-    estimates : list of str
+    estimates : list of Path
         Folders of maps that the group level is given.
     of_others : callable, optional
         Gives the conditions and levels of the whole dataset; asked where a name is missing here.
@@ -86,7 +87,7 @@ def check_group_options(settings: Settings, subjects: Sequence[SubjectPlan]) -> 
     InputError, SettingsError
         As the group level would, when the participants are finished.
     """
-    group, shuffling, folders = settings.group, settings.permutation, settings.selection.estimates
+    group, shuffling, folders = settings.group, settings.permutation, estimate_folders(settings.selection)
     check_declared(group.main_threshold, shuffling)
     read_conjunctions(group.conjunction)
     if group.mask not in (None, GREY_MATTER):

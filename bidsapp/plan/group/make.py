@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -22,7 +21,7 @@ from bidsapp.errors import (
     near_or_there,
 )
 from bidsapp.inputs.dataset.selection import natural_key
-from bidsapp.inputs.estimates import find_estimates
+from bidsapp.inputs.estimates import estimate_folders, find_estimates
 from bidsapp.inputs.tables.participants import match_labels
 from bidsapp.names import make_label
 from bidsapp.plan.graph import describe_graph
@@ -93,14 +92,12 @@ def make_group_plan(settings: Settings) -> GroupPlan:
     """
     check_declared(settings.group.main_threshold, settings.permutation)
     bids_dir, output_dir, selection = settings.bids_dir, settings.output_dir, settings.selection
-    found = find_estimates(selection, bids_dir, output_dir)
-    entries, excluded = exclude_listed(found, [output_dir, bids_dir, *map(Path, selection.estimates)])
+    found, folders = find_estimates(selection, bids_dir, output_dir), estimate_folders(selection)
+    entries, excluded = exclude_listed(found, [output_dir, bids_dir, *folders])
     paths = [] if selection.estimates else find_automatic(output_dir, selection.task_label)
     find_models = partial(find_group_models, settings.group, settings.model, paths, entries)
     named = settings.group.variance_groups or settings.permutation.exchangeability_blocks
-    people, unread = find_people(
-        bids_dir, selection.estimates, lambda: bool(named) or _needs_people(find_models)
-    )
+    people, unread = find_people(bids_dir, folders, lambda: bool(named) or _needs_people(find_models))
     people, unmatched = match_labels(people, map(label_of, entries))
     notes: list[str] = [*unmatched, *unread]
     models, fits = find_models(people), []

@@ -15,14 +15,14 @@ People: TypeAlias = Mapping[str, Document]
 
 
 def find_people(
-    bids_dir: Path, estimates: Iterable[str], is_needed: Callable[[], bool]
+    bids_dir: Path, estimates: Iterable[Path], is_needed: Callable[[], bool]
 ) -> tuple[People, list[Caution]]:
     """Return subject label -> columns of participants.tsv and phenotype tables, and notes.
 
     Parameters
     ----------
     bids_dir : Path
-    estimates : list of str
+    estimates : list of Path
         Folders of maps, whose table may stand for that of the dataset.
     is_needed : callable
         Whether anything goes by these columns; asked where the table cannot be read.
@@ -38,7 +38,7 @@ def find_people(
     InputError
         A table that is needed cannot be read.
     """
-    path = find_participants(bids_dir, *map(Path, estimates))
+    path = find_participants(bids_dir, *estimates)
     if path is None:
         return {}, []
     try:

@@ -25,6 +25,7 @@ from bidsapp.inputs.dataset.index import IndexedFile
 from bidsapp.inputs.dataset.occurrences import find_holders, find_images, find_levels, find_sessions
 from bidsapp.inputs.dataset.open import Dataset, open_dataset
 from bidsapp.inputs.dataset.runs import Fault
+from bidsapp.inputs.estimates import estimate_folders
 from bidsapp.inputs.tables.events import TRIAL_TYPE
 from bidsapp.model.read import read_model
 from bidsapp.plan.automatic import AUTO, FEW_LEVELS, SameLabelsError, make_automatic_models
@@ -215,7 +216,7 @@ def _plan_model(
     notes += [*left_out, *find_respellings(node, prepared), *find_idle_queries(prepared)]
     of_others = _ask_others(model, dataset, selection)
     subjects, more = _plan_subjects(model, prepared, dataset, options, of_others, faults)
-    notes += [*more, *check_dataset_nodes(model, subjects, bids_dir, selection.estimates, of_others)]
+    notes += [*more, *check_dataset_nodes(model, subjects, bids_dir, estimate_folders(selection), of_others)]
     return ParticipantPlan(
         documents=(model,),
         subjects=subjects,

@@ -1,0 +1,7 @@
+"""Results of other programs, a file each: where their maps are, what is in them, whose they are."""
+
+from bidsapp.inputs.programs.feat import FEAT
+from bidsapp.inputs.programs.fitlins import FITLINS
+from bidsapp.inputs.programs.found import Program
+
+PROGRAMS: dict[str, Program] = {"feat": FEAT, "fitlins": FITLINS}
