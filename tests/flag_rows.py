@@ -86,6 +86,7 @@ GROUP_ROWS = [
         TWO_SAMPLE,
         only=("+*", "found *", "contrasts"),
     ),
+    Row("--select-contrasts", ["A"], ONE_SAMPLE, only=("-*", "found *")),
     Row("--error-term", ["pooled"], REPEATED, only=("+*", "-*", "found *")),
     # Influence is on a fit, whatever is asked of it.
     Row("--weights", ["size"], PAIRED_GROUPS, kept=("coverage", "design", "mask *", "influence")),

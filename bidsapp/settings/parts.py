@@ -196,6 +196,13 @@ class GroupOptions(Part):
         kind="repeat",
         metavar="NAME=EXPRESSION",
     )
+    select_contrasts: tuple[str, ...] = option(
+        (),
+        "Contrasts of the subjects that are analysed, by name or wildcard (default: all; of mirrored twins, "
+        "A - B beside B - A, the first by name alone, unless both are named).",
+        kind="words",
+        metavar="CONTRAST",
+    )
     error_term: Literal["partitioned", "pooled"] = option(
         "partitioned",
         "Repeated measures: partitioned (one map a subject and contrast; several rows by a multivariate "

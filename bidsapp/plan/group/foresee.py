@@ -21,6 +21,7 @@ from bidsapp.plan.group.make import (
 from bidsapp.plan.group.models import command_model
 from bidsapp.plan.group.options import check_column, check_declared, read_conjunctions
 from bidsapp.plan.group.people import People, asks_participants, find_people, names_columns
+from bidsapp.plan.group.select import select_contrasts
 from bidsapp.plan.group.within import collapse_flows
 from bidsapp.plan.nodes import Entry, Flow, find_levels, group_flows, leave_out_unplaced, make_outputs
 from bidsapp.plan.participant.combine import flows_of
@@ -100,7 +101,10 @@ def check_group_options(settings: Settings, subjects: Sequence[SubjectPlan]) -> 
     for flag, column in columns.items():
         if column:
             check_column(people, column, flag)
-    if not group.group_design or folders:
+    if folders:
+        return
+    select_contrasts([Expected(key) for key in _expected_keys(subjects, people)], group.select_contrasts)
+    if not group.group_design:
         return
     everybody, planned = (
         [Expected(key) for key in _expected_keys(subjects, table)] for table in (people, {})

@@ -39,6 +39,7 @@ from bidsapp.plan.group.options import (
     without_row,
 )
 from bidsapp.plan.group.people import People, asks_participants, find_people, label_of
+from bidsapp.plan.group.select import note_twins, select_contrasts, tell_twin, without_twins
 from bidsapp.plan.group.within import Cells, E, Row, collapse_flows, entries_of, is_vector
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
 from bidsapp.plan.mixtures import check_mixtures
@@ -93,7 +94,8 @@ def make_group_plan(settings: Settings) -> GroupPlan:
     check_declared(settings.group.main_threshold, settings.permutation)
     bids_dir, output_dir, selection = settings.bids_dir, settings.output_dir, settings.selection
     found, folders = find_estimates(selection, bids_dir, output_dir), estimate_folders(selection)
-    entries, excluded = exclude_listed(found, [output_dir, bids_dir, *folders])
+    kept, excluded = exclude_listed(found, [output_dir, bids_dir, *folders])
+    entries = select_contrasts(kept, settings.group.select_contrasts)
     paths = [] if selection.estimates else find_automatic(output_dir, selection.task_label)
     find_models = partial(find_group_models, settings.group, settings.model, paths, entries)
     named = settings.group.variance_groups or settings.permutation.exchangeability_blocks
@@ -101,6 +103,8 @@ def make_group_plan(settings: Settings) -> GroupPlan:
     people, unmatched = match_labels(people, map(label_of, entries))
     notes: list[str] = [*unmatched, *unread]
     models, fits = find_models(people), []
+    entries, twins = without_twins(entries, settings, models)
+    notes += [tell_twin(other, stays) for other, stays in twins.items()]
     missing, estimator = settings.model.missing_condition, settings.group.group_estimator
     for model in models:
         made, more = plan_model(model, entries, people, missing, estimator)
@@ -109,6 +113,7 @@ def make_group_plan(settings: Settings) -> GroupPlan:
             fit.excluded.update(without_row(fit, people) | excluded)
             fit = add_variance_groups(add_notes(fit, people), people, settings.group.variance_groups)
             fit = add_blocks(fit, people, settings.permutation.exchangeability_blocks)
+            fit = note_twins(fit, twins)
             fits.append(replace(fit, factors=find_factors(fit, people)))
     if not fits:
         reasons = in_lines(notes) or "no estimate passes to a Dataset node."
