@@ -15,9 +15,6 @@ from bidsapp.records.arrays import Map
 from bidsapp.stats.group.effect_sizes import invert_noncentral
 
 POWER = 0.8
-# Beyond it the noise of the effect is nothing against that of its standard error, and the noncentral t of
-# scipy loses its digits.
-LARGE = 1000.0
 # Nodes of the curve over degrees of freedom, evenly spaced on their logarithm; the spline through them is
 # within 1e-6 of the noncentrality itself (tested).
 N_NODES = 129
@@ -70,8 +67,6 @@ def find_noncentrality(cutoff: Map, dof: Map) -> Map:
     """
     cutoff, dof = np.broadcast_arrays(np.asarray(cutoff, float), np.asarray(dof, float))
     found = cutoff + special.ndtri(POWER)
-    large = (cutoff > LARGE) & np.isfinite(dof)
-    found[large] = cutoff[large] * np.sqrt(special.chdtri(dof[large], 1 - POWER) / dof[large])
-    other = ~large & np.isfinite(dof) & np.isfinite(cutoff)
-    found[other] = invert_noncentral(cutoff[other], dof[other], 1 - POWER)
+    known = np.isfinite(dof) & np.isfinite(cutoff)
+    found[known] = invert_noncentral(cutoff[known], dof[known], 1 - POWER)
     return found

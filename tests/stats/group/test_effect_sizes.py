@@ -6,7 +6,9 @@ from scipy import special, stats
 from bidsapp.group.fit import add_effect_sizes
 from bidsapp.records.maps import Contrast, GroupDesign
 from bidsapp.stats.group.effect_sizes import (
+    LARGE,
     correct_small_samples,
+    invert_noncentral,
     noncentral_limits,
     partial_r2,
     standardise,
@@ -49,6 +51,19 @@ def test_interpolated_limits_are_those_of_the_noncentral_t(rng, dof):
     picked = rng.integers(0, 5000, 300)
     np.testing.assert_allclose(special.nctdtr(dof, low[picked], t[picked]), 0.975, atol=1e-6)
     np.testing.assert_allclose(special.nctdtr(dof, high[picked], t[picked]), 0.025, atol=1e-6)
+
+
+@pytest.mark.parametrize("dof", [1.0, 3.0, 40.0, 2000.0])
+@pytest.mark.parametrize("level", [0.025, 0.2, 0.975])
+def test_limits_of_t_that_no_table_has_are_still_those_of_the_noncentral_t(dof, level):
+    """Both sides of where the expansion begins, by halving of scipy's distribution."""
+    t = np.array([-2.0, -1.001, -0.999, 0.999, 1.001, 2.0]) * LARGE
+    below, above = np.minimum(20 * t, t / 40), np.maximum(20 * t, t / 40)
+    for _ in range(80):
+        middle = (below + above) / 2
+        is_low = special.nctdtr(dof, middle, t) > level
+        below, above = np.where(is_low, middle, below), np.where(is_low, above, middle)
+    np.testing.assert_allclose(invert_noncentral(t, dof, level), middle, rtol=1e-7)
 
 
 def test_limits_mirror_with_the_sign_of_t():

@@ -5,7 +5,8 @@ import pytest
 from scipy import special, stats
 
 from bidsapp.stats.distributions import p_to_t
-from bidsapp.stats.group.power import LARGE, N_NODES, POWER, find_detectable, find_noncentrality
+from bidsapp.stats.group.effect_sizes import LARGE
+from bidsapp.stats.group.power import N_NODES, POWER, find_detectable, find_noncentrality
 
 
 def always(cutoff):
