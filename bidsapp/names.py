@@ -230,6 +230,12 @@ def group_report_path(entities: Entities, *, node: str, contrast: str | None = N
     return f"{folder_of(entities)}/{make_name(full, 'report', '.html')}"
 
 
+def export_path(entities: Entities, kind: str, *, node: str, contrast: str, extension: str = ".zip") -> str:
+    """Return the path of a zip of a contrast for others."""
+    full = {**entities, "node": node, "contrast": contrast}
+    return f"{EXPORTED}/{make_name(full, kind, extension)}"
+
+
 def citation_path(extension: str) -> str:
     """Return the path of the methods text; extension is ``.html``, ``.md``, ``.tex`` or ``.bib``."""
     return f"logs/CITATION{extension}"

@@ -297,7 +297,9 @@ def analyse(
         said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
         words = estimator_in_words(fitted, index)
         found = make_detectable(estimate, evidence, thresholds[0], options.alpha)
-        yield GroupResult(fit, contrast, stack, estimate, inference, thresholds, said, main, words, found)
+        yield GroupResult(
+            fit, contrast, stack, estimate, inference, thresholds, said, main, words, found, smoothness
+        )
 
 
 def warnings_of(thresholds: Iterable[Threshold], contrast: Contrast) -> list[str]:

@@ -32,6 +32,7 @@ from bidsapp.outputs.saved.group import (
     MemberRecord,
     NullRecord,
     PermutationRecord,
+    SmoothnessRecord,
     ThresholdRecord,
 )
 from bidsapp.outputs.sidecars import map_sidecar
@@ -48,6 +49,7 @@ from bidsapp.records.maps import (
     GroupEstimate,
     Inference,
     InferenceOptions,
+    Smoothness,
     Threshold,
 )
 from bidsapp.records.plan import DatasetFit, DatasetModel
@@ -77,6 +79,7 @@ class GroupResult:
     main: MainThresholdRecord
     estimator: str = "ordinary least squares"
     detectable: Detectable | None = None
+    smoothness: Smoothness | None = None
 
 
 class ContrastWriter:
@@ -126,6 +129,7 @@ class ContrastWriter:
             maps={stat: self.write_map(stat, values) for stat, values in self._maps.items()}
             | self._write_detectable(),
             detectable=None if result.detectable is None else result.detectable.describe(),
+            smoothness=None if result.smoothness is None else describe_smoothness(result.smoothness),
             inputs=tuple(
                 describe_input(entry, self._out, cell)
                 for entry, cell in zip(fit.inputs, fit.input_cells, strict=True)
@@ -297,6 +301,15 @@ def formed_at(inference: Inference) -> Document:
     is_other = said["Statistic"] in OTHER_STATISTICS and said["ClusterScale"] != "z"
     scale = said["Statistic"] if is_other else said["ClusterScale"]
     return {"forming": inference.forming, "forming_scale": scale}
+
+
+def describe_smoothness(smoothness: Smoothness) -> SmoothnessRecord:
+    """Return what a record says of the smoothness of the residuals."""
+    return SmoothnessRecord(
+        fwhm_voxels=tuple(smoothness.fwhm_voxels.tolist()),
+        resels=tuple(smoothness.resels.tolist()),
+        n_voxels=smoothness.n_points,
+    )
 
 
 def describe_permutation(inference: Inference) -> PermutationRecord:

@@ -6,14 +6,21 @@ import posixpath
 import re
 import shutil
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bidsapp.cli.main import main, make_settings
 from bidsapp.cli.parser import parse_arguments
+from bidsapp.errors import InputError
+from bidsapp.names import make_label
 from bidsapp.outputs.exports import bundle
+from bidsapp.outputs.exports.neurovault import write_neurovault
 from bidsapp.outputs.exports.write import write_exports
+from bidsapp.outputs.results import read_group_results
 
+KINDS = ("neurovault", "bundle")
 LINK = re.compile(r'\shref="([^"#?:]+)[#?"]')
 
 
@@ -31,7 +38,7 @@ def finished(group_maps, tmp_path_factory):
         "--n-cpus",
         "1",
     ]
-    words += ["--cluster-forming-p", "0.05", "--alpha", "0.2", "--quiet", "--export", "bundle"]
+    words += ["--cluster-forming-p", "0.05", "--alpha", "0.2", "--quiet", "--export", *KINDS]
     words = [f"{out.parent}/data", str(out), "group", *words]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["run.py", *words])
@@ -106,8 +113,41 @@ def test_a_bundle_keeps_below_its_size_and_says_what_it_lacks(finished, tmp_path
     assert broken_links(content) == set()
 
 
+MAP_TYPES = {"t": "T", "F": "F", "z": "Z", "p": "P", "effect": "U", "variance": "V"}
+
+
+def test_a_zip_for_neurovault_says_what_the_record_says(finished, record):
+    for contrast in record["contrasts"]:
+        (path,) = (finished / "group" / "export").glob(f"*-{make_label(contrast['name'])}_neurovault.zip")
+        content = read_zip(path)
+        images = {image["file"]: image for image in json.loads(content["images.json"])}
+        taken = {Path(path).name: key for key, path in contrast["maps"].items() if key in MAP_TYPES}
+        assert set(content) == {"README.txt", "collection.json", "images.json", *taken}
+        widths = np.multiply(contrast["smoothness"]["fwhm_voxels"], record["voxel_size_mm"])
+        for name, key in taken.items():
+            assert content[name] == (finished / "group" / name).read_bytes()
+            image = images.pop(name)
+            assert image["map_type"] == MAP_TYPES[key]
+            assert image["number_of_subjects"] == contrast["n_subjects"]
+            assert image["statistic_parameters"] == (contrast["dof"] if key == "t" else None)
+            assert image["smoothness_fwhm"] == pytest.approx(widths.prod() ** (1 / 3), rel=1e-12)
+            assert image["target_template_image"] == record["entities"]["space"]
+            assert len(image["name"]) <= 200
+        assert images == {}
+        assert json.loads(content["collection.json"])["target_resolution"] == record["voxel_size_mm"][0]
+
+
+def test_neurovault_takes_no_other_space_than_mni(finished, tmp_path, record):
+    (tmp_path / "logs").mkdir()
+    text = json.dumps(record | {"entities": {"task": "x", "space": "T1w"}})
+    (tmp_path / "logs" / "task-x_group.json").write_text(text)
+    (model,) = read_group_results(tmp_path)
+    with pytest.raises(InputError, match="NeuroVault takes maps in MNI space; .* is in 'T1w'"):
+        write_neurovault(model)
+
+
 def test_exports_of_the_same_results_are_the_same_bytes(finished, tmp_path):
-    made = again(finished, tmp_path, "bundle")
+    made = again(finished, tmp_path, *KINDS)
     assert {path.name: path.read_bytes() for path in made.iterdir()} == {
         path.name: path.read_bytes() for path in (finished / "group" / "export").iterdir()
     }

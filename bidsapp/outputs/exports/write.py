@@ -5,6 +5,7 @@ from pathlib import Path
 from bidsapp.errors import InputError
 from bidsapp.names import EXPORTED
 from bidsapp.outputs.exports.bundle import write_bundle
+from bidsapp.outputs.exports.neurovault import write_neurovault
 from bidsapp.outputs.exports.places import Places
 from bidsapp.outputs.results import read_all_subject_results, read_group_results
 from bidsapp.settings.parts import Settings
@@ -26,9 +27,14 @@ def write_exports(settings: Settings) -> list[Path]:
             "--reports-only it is run before the export."
         )
         raise InputError(message)
-    people = (results.record for results in read_all_subject_results(folder))
-    places = Places(folder, settings.bids_dir, [*(model.record for model in models), *people])
-    return [write_bundle(models, places)]
+    kinds, paths = settings.control.export, []
+    if "neurovault" in kinds:
+        paths += [path for model in models for path in write_neurovault(model)]
+    if "bundle" in kinds:
+        people = (results.record for results in read_all_subject_results(folder))
+        places = Places(folder, settings.bids_dir, [*(model.record for model in models), *people])
+        paths.append(write_bundle(models, places))
+    return paths
 
 
 def remove_exports(output_dir: Path) -> int:

@@ -271,6 +271,25 @@ class DetectableRecord:
 
 
 @saved
+class SmoothnessRecord:
+    """How smooth the noise is, which random-field theory goes by.
+
+    Attributes
+    ----------
+    fwhm_voxels
+        Full width at half maximum along the axes of the grid.
+    resels
+        Resel counts of dimension 0 to 3.
+    n_voxels
+        Of the search volume.
+    """
+
+    fwhm_voxels: tuple[float, ...]
+    resels: tuple[float, ...]
+    n_voxels: int
+
+
+@saved
 class GroupContrastRecord:
     """A contrast of a group model; a conjunction has test ``z`` and no effect.
 
@@ -326,6 +345,8 @@ class GroupContrastRecord:
         Path of a table of the strongest peaks of the whole map, where nothing survives the main threshold.
     detectable
         The smallest effect that it could have found; ``maps`` has its map.
+    smoothness
+        Of its residuals.
     influence
         Path of a table with ``participant_id`` and measures of influence.
     robustness
@@ -357,6 +378,7 @@ class GroupContrastRecord:
     thresholds: tuple[ThresholdRecord, ...]
     strongest: Maybe[str] = None
     detectable: Maybe[DetectableRecord] = None
+    smoothness: Maybe[SmoothnessRecord] = None
     influence: Maybe[str] = None
     robustness: Maybe[str] = None
 
