@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bidsapp.errors import EXIT_NO_INPUT, EXIT_NOTHING_SELECTED, InputError, SettingsError, in_lines
+from bidsapp.errors import (
+    EXIT_NO_INPUT,
+    EXIT_NOTHING_SELECTED,
+    InputError,
+    SettingsError,
+    in_lines,
+    log_notes,
+)
 from bidsapp.inputs.dataset.index import (
     IndexedFile,
     close_index,
@@ -86,8 +93,7 @@ def _find_maps(text: str, selection: Selection, filters: Mapping[str, Document])
     source = read_source(text)
     if source.program or source.is_table:
         found, notes = read_results(source, selection.estimates_pattern)
-        for note in notes:
-            logger.info("%s", note)
+        log_notes(logger, notes)
         return found
     if not source.path.is_dir():
         raise InputError(

@@ -69,7 +69,7 @@ class Selection(Part):
     estimates: tuple[str, ...] = option(
         (),
         "Group level: folders of effect and variance maps (default: OUTPUT_DIR); results of another program "
-        "as feat:PATH or fitlins:PATH, where * may stand for a part of a name; or a "
+        "as feat:PATH, spm:PATH, afni:PATH or fitlins:PATH, where * may stand for a part of a name; or a "
         "table (.tsv) with the columns participant_id, path, contrast (docs/other-programs.md).",
         kind="paths",
         level="group",

@@ -9,6 +9,15 @@ from bidsapp.cli.main import main
 
 GROUP = ["group", "--group-design", "one-sample", "--n-permutations", "16", "--n-cpus", "1", "--atlas", "aal"]
 
+# The writer of one participant's results, and where they are.
+WRITERS = {
+    "feat": (make.write_feat, "sub-{}/run.feat"),
+    "gfeat": (make.write_gfeat, "sub-{}.gfeat"),
+    "spm": (make.write_spm, "sub-{}"),
+    "afni": (make.write_bucket, "sub-{}/stats.nii.gz"),
+    "afni+tlrc": (make.write_brik, "sub-{}/stats+tlrc.HEAD"),
+}
+
 
 def run(output, *words):
     """Run the group level; return its effect and t map of the contrast of faces as bytes, and its record."""
@@ -40,16 +49,13 @@ def write(program, folder, estimates):
     """Write everybody's results; return the word of ``--estimates`` for them."""
     if program == "fitlins":
         return f"fitlins:{make.write_fitlins(folder, estimates)}"
-    writer, name = {
-        "feat": (make.write_feat, "sub-{}/run.feat"),
-        "gfeat": (make.write_gfeat, "sub-{}.gfeat"),
-    }[program]
+    writer, name = WRITERS[program]
     for label, maps in estimates.items():
         writer(folder / name.format(label), maps)
-    return f"feat:{folder}"
+    return f"{program.removeprefix('g').removesuffix('+tlrc')}:{folder}"
 
 
-@pytest.mark.parametrize("program", ["feat", "gfeat", "fitlins"])
+@pytest.mark.parametrize("program", [*WRITERS, "fitlins"])
 def test_results_of_every_program_are_those_of_our_own_maps(program, ours, estimates, tmp_path):
     word = write(program, tmp_path / "results", estimates)
     found, record = run(tmp_path / "out", word)

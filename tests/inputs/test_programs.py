@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 from makers import programs as make
+from scipy.io import savemat
 
 from bidsapp.errors import InputError, SettingsError
 from bidsapp.inputs.estimates import find_estimates
 from bidsapp.inputs.images.stacks import read_stack
+from bidsapp.inputs.programs.afni import _plain_names
 from bidsapp.settings.parts import Selection
+
+# How a file of MATLAB's format 7.3 begins.
+SEVEN_THREE = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n".ljust(400, b"\0")
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +149,128 @@ def test_two_results_of_one_participant_are_named(tmp_path, estimates):
         make.write_feat(tmp_path / "sub-01" / name, estimates["01"])
     with pytest.raises(InputError, match=r"sub-01 has two maps of 'faces': .*a\.feat.* and .*b\.feat"):
         find(f"feat:{tmp_path}")
+
+
+def write_spm(folder, estimates, **more):
+    for label, maps in estimates.items():
+        make.write_spm(folder / f"sub-{label}", maps, **more)
+    return f"spm:{folder}"
+
+
+def test_t_contrasts_of_spm_have_the_variance_of_residuals_and_design(tmp_path, estimates, caplog):
+    caplog.set_level("INFO")
+    found = find(write_spm(tmp_path, estimates))
+    assert names_of(found) == sorted(make.CONTRASTS)
+    assert assert_read(found, estimates, "faces").dof.tolist() == [make.DOF] * 2
+    assert found[0].variance.name == "ResMS.nii"
+    assert found[0].metadata["Software"] == "SPM12: spm_spm (v7738)"
+    assert caplog.text.count("any is no t contrast, and has no effect: it is left out") == 1
+
+
+def test_without_residuals_the_variance_of_spm_comes_from_t(tmp_path, estimates):
+    word = write_spm(tmp_path, estimates)
+    for path in tmp_path.rglob("ResMS.nii"):
+        path.unlink()
+    for name in make.CONTRASTS:
+        assert_read(find(word), estimates, name)
+    for path in tmp_path.rglob("spmT*"):
+        path.unlink()
+    assert {file.variance for file in find(word)} == {None}
+
+
+@pytest.mark.parametrize("place", ["C:\\study\\con_0001.nii,1", "/home/x/con_0001.nii", "../../con_0001.nii"])
+def test_files_of_spm_are_looked_for_beside_its_mat_file_only(tmp_path, estimates, place):
+    (tmp_path / "con_0001.nii").write_text("not to be read")
+    maps = {"a/b: ../x": estimates["01"]["faces"]}
+    folder = make.write_spm(tmp_path / "sub-01", maps, names=[place.removesuffix(",1")])
+    (found,) = find(f"spm:{folder}")
+    assert (found.effect, found.key.contrast) == (folder / "con_0001.nii", "a/b: ../x")
+
+
+def test_contrasts_of_spm_that_are_not_estimated_are_left_out(tmp_path, estimates, caplog):
+    caplog.set_level("INFO")
+    make.write_spm(tmp_path / "sub-01", estimates["01"])
+    contrasts = np.array(
+        [("new", "T", np.eye(3)[0], np.zeros((0, 0)))],
+        dtype=[(k, object) for k in ("name", "STAT", "c", "Vcon")],
+    )
+    make.write_spm(tmp_path / "sub-02", estimates["02"], more={"xCon": contrasts})
+    assert {file.key.entity("sub") for file in find(f"spm:{tmp_path}")} == {"01"}
+    assert "new is not estimated yet: it is left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:700]), r"SPM\.mat is no SPM\.mat, or is truncated"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), r"SPM\.mat is no SPM\.mat, or is truncated"),
+        (lambda path: path.write_bytes(b"nothing of the kind" * 50), r"SPM\.mat is no SPM\.mat"),
+        (lambda path: path.write_bytes(SEVEN_THREE), r"SPM\.mat has MATLAB's format 7\.3.*'-v7'"),
+        (lambda path: savemat(path, {"other": 1}), r"SPM\.mat is no SPM\.mat"),
+        (lambda path: savemat(path, {"SPM": 1}), r"SPM\.mat has no contrast"),
+        (
+            lambda path: savemat(path, {"SPM": {"xCon": "text"}}),
+            r"no effect is left\. contrast 1 is no t contrast",
+        ),
+        (
+            lambda path: (path.parent / "con_0002.nii").unlink(),
+            r"con_0002\.nii, the map of 'faces' in .*is missing",
+        ),
+    ],
+)
+def test_a_damaged_result_of_spm_is_told_with_its_file(tmp_path, estimates, change, words):
+    folder = make.write_spm(tmp_path / "sub-01", estimates["01"])
+    change(folder / "SPM.mat")
+    with pytest.raises(InputError, match=words):
+        find(f"spm:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder, maps: make.write_bucket(folder / "stats.x_REML.nii.gz", maps),
+        lambda folder, maps: make.write_brik(folder / "stats.x_REML+tlrc.HEAD", maps),
+    ],
+)
+def test_coefficients_of_a_bucket_have_the_names_of_their_labels(tmp_path, estimates, write, caplog):
+    caplog.set_level("INFO")
+    for label, maps in estimates.items():
+        write(tmp_path / f"sub-{label}", maps)
+    found = find(f"afni:{tmp_path}")
+    assert names_of(found) == sorted(make.CONTRASTS)
+    for name in make.CONTRASTS:
+        assert assert_read(found, estimates, name).dof.tolist() == [make.DOF] * 2
+    assert caplog.text.count("Full_Fstat has no effect: it is left out") == 1
+
+
+def test_a_brik_stands_for_its_header_and_parameters_of_noise_are_no_bucket(tmp_path, estimates):
+    path = make.write_brik(tmp_path / "sub-01" / "stats.x_REML+tlrc.HEAD", estimates["01"])
+    expected = find(f"afni:{path}")
+    assert find(f"afni:{path.with_suffix('.BRIK')}") == expected
+    make.write_brik(tmp_path / "sub-01" / "stats.x_REMLvar+tlrc.HEAD", estimates["01"])
+    assert find(f"afni:{tmp_path}") == expected
+
+
+def test_names_of_coefficients_keep_what_tells_them_apart():
+    bases = ["vis#0", "vis#1", "aud#0", "vis-aud_GLT#0", "aud_GLT#0"]
+    assert _plain_names(bases) == ["vis#0", "vis#1", "aud", "vis-aud", "aud_GLT"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["a_Coef"], r"has 5 sub-bricks and 1 labels"),
+        (list("abcde"), r"no sub-brick whose label ends in _Coef; there are a, b, c, d, e"),
+        ([""], r"has no labels of sub-bricks"),
+    ],
+)
+def test_a_bucket_whose_labels_do_not_say_what_it_holds_is_named(tmp_path, estimates, labels, words):
+    path = make.write_bucket(tmp_path / "sub-01" / "stats.nii.gz", estimates["01"], labels)
+    with pytest.raises(InputError, match=rf"{path} {words}|{path}.*{words}"):
+        find(f"afni:{tmp_path}")
+
+
+def test_an_image_without_the_extension_of_afni_is_no_bucket(tmp_path):
+    make.save(tmp_path / "sub-01" / "stats.nii.gz", np.ones((*make.SHAPE, 3)))
+    with pytest.raises(InputError, match=r"stats\.nii\.gz has no labels of sub-bricks"):
+        find(f"afni:{tmp_path}")

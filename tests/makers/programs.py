@@ -4,6 +4,7 @@ import json
 
 import nibabel as nib
 import numpy as np
+from scipy.io import savemat
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 SHAPE = (5, 6, 4)
@@ -108,3 +109,101 @@ def write_gfeat(folder, maps, higher=("mean",)):
             save(inner / "stats" / f"tdof_t{cope + 1}.nii.gz", np.where(np.isnan(one[0]), 0, DOF))
     write_design_con(folder, higher)
     return folder
+
+
+def write_spm(folder, maps, *, names=None, more=()):
+    """Write one SPM folder: a first level with its contrasts, and an F contrast.
+
+    Parameters
+    ----------
+    names : list of str, optional
+        Of the files of the contrasts, as SPM.mat has them.
+    more : dict, optional
+        Further fields of SPM, or others.
+    """
+    names = names or [f"con_{number:04d}.nii" for number in range(1, len(maps) + 1)]
+    weights, spread = np.array([[1.0], [-1.0], [0.0]]), 0.25 * np.eye(3)
+    fields = ["name", "STAT", "c", "Vcon", "Vspm"]
+    rows = []
+    for number, (name, (effect, variance)) in enumerate(maps.items()):
+        save(folder / names[number].replace("\\", "/").rsplit("/", 1)[-1], effect)
+        save(folder / f"spmT_{number + 1:04d}.nii", effect / np.sqrt(variance))
+        statistic = {"fname": f"spmT_{number + 1:04d}.nii"}
+        rows.append((name, "T", weights, {"fname": names[number], "dim": np.array(SHAPE)}, statistic))
+        # One variance of the residuals serves all contrasts: those of the last one are true.
+        save(folder / "ResMS.nii", variance / 0.5)
+    rows.append(("any", "F", np.eye(3), {"fname": "ess_0003.nii"}, {"fname": "spmF_0003.nii"}))
+    contrasts = np.array(rows, dtype=[(field, object) for field in fields])
+    spm = {
+        "SPMid": "SPM12: spm_spm (v7738)",
+        "xX": {"erdf": float(DOF), "Bcov": spread},
+        "VResMS": {"fname": "ResMS.nii"},
+        "xCon": contrasts,
+    }
+    savemat(folder / "SPM.mat", {"SPM": {**spm, **dict(more)}})
+    return folder
+
+
+def describe_bucket(maps, labels=None):
+    """Return labels, values and degrees of freedom of t of the sub-bricks of a bucket."""
+    bricks = [("Full_Fstat", np.ones(SHAPE), None)]
+    for name, (effect, variance) in maps.items():
+        stem = f"{name}_GLT#0" if ">" in name else f"{name}#0"
+        bricks += [(f"{stem}_Coef", effect, None), (f"{stem}_Tstat", effect / np.sqrt(variance), DOF)]
+    values = np.nan_to_num(np.stack([brick[1] for brick in bricks], axis=-1)).astype(np.float32)
+    stataux = [(i, 3, 1, dof) for i, (_, _, dof) in enumerate(bricks) if dof]
+    stataux.insert(0, (0, 4, 2, 2, DOF))
+    return labels or [brick[0] for brick in bricks], values, [number for row in stataux for number in row]
+
+
+def write_bucket(path, maps, labels=None):
+    """Write one bucket as 3dREMLfit does, in NIfTI: five axes, and labels in AFNI's extension."""
+    labels, values, stataux = describe_bucket(maps, labels)
+    text = "~".join(labels).replace(">", "&gt;")
+    half = len(text) // 2
+    attributes = [
+        ("String", "BRICK_LABS", f'"{text[:half]}"\n "{text[half:]}"'),
+        ("float", "BRICK_STATAUX", "\n ".join(map(str, stataux))),
+        ("int", "SCENE_DATA", "2 11 1"),
+    ]
+    elements = [
+        f'<AFNI_atr\n  ni_type="{kind}"\n  ni_dimen="1"\n  atr_name="{name}" >\n {content}\n</AFNI_atr>'
+        for kind, name, content in attributes
+    ]
+    content = "\n".join(["<?xml version='1.0' ?>", "<AFNI_attributes", '  ni_form="ni_group" >', *elements])
+    image = nib.Nifti1Image(values[:, :, :, None, :], AFFINE)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension(4, f"{content}\n</AFNI_attributes>".encode()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(image, path)
+    return path
+
+
+def write_brik(path, maps):
+    """Write one bucket as 3dREMLfit does, in AFNI's own format: a header and the values."""
+    labels, values, stataux = describe_bucket(maps)
+    n = len(labels)
+    attributes = {
+        "DATASET_RANK": [3, n],
+        "DATASET_DIMENSIONS": [*SHAPE, 0, 0],
+        "TYPESTRING": "3DIM_HEAD_FUNC",
+        "SCENE_DATA": [2, 11, 1],
+        "ORIENT_SPECIFIC": [1, 2, 4],
+        "ORIGIN": [0.0, 0.0, 0.0],
+        "DELTA": [-4.0, -4.0, 4.0],
+        "IJK_TO_DICOM_REAL": [-4.0, 0, 0, 0, 0, -4.0, 0, 0, 0, 0, 4.0, 0],
+        "BYTEORDER_STRING": "LSB_FIRST",
+        "BRICK_TYPES": [3] * n,
+        "BRICK_FLOAT_FACS": [0.0] * n,
+        "BRICK_LABS": "~".join(labels),
+        "BRICK_STATAUX": [float(number) for number in stataux],
+    }
+    lines = []
+    for name, value in attributes.items():
+        kind = "string" if isinstance(value, str) else "float" if isinstance(value[0], float) else "integer"
+        content = f"'{value}~" if isinstance(value, str) else " ".join(map(str, value))
+        count = len(value) + isinstance(value, str)
+        lines.append(f"\ntype = {kind}-attribute\nname = {name}\ncount = {count}\n{content}\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(lines))
+    path.with_suffix(".BRIK").write_bytes(values.astype("<f4").tobytes(order="F"))
+    return path

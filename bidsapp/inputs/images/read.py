@@ -39,7 +39,7 @@ class Header:
 
 def read_header(path: Path | str) -> Header:
     """Return the header of an image without reading its data."""
-    image = _open(path)
+    image = open_image(path)
     zooms = image.header.get_zooms()
     units = getattr(image.header, "get_xyzt_units", lambda: ("unknown", "unknown"))
     try:
@@ -48,7 +48,7 @@ def read_header(path: Path | str) -> Header:
         unit = "unknown"
     return Header(
         shape=tuple(map(int, image.shape)),
-        affine=np.asarray(image.affine, np.float64),
+        affine=_affine_of(image),
         time_step=float(zooms[3]) if len(zooms) > 3 else 0.0,
         time_unit=unit,
     )
@@ -125,7 +125,8 @@ def intersect_masks(geometries: Sequence[Geometry], paths: Sequence[Path | str])
     return Geometry(common, first.affine)
 
 
-def _open(path: Path | str) -> nib.spatialimages.SpatialImage:
+def open_image(path: Path | str) -> nib.spatialimages.SpatialImage:
+    """Return an image whose data are not read yet; InputError names the file."""
     check_fetched(path)
     try:
         image = nib.load(path)
@@ -134,6 +135,12 @@ def _open(path: Path | str) -> nib.spatialimages.SpatialImage:
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path} is not a volume.")
     return image
+
+
+def _affine_of(image: nib.spatialimages.SpatialImage) -> Matrix:
+    """Return the affine of an image; nibabel turns the axes of AFNI's, which gives zeros a sign."""
+    affine = np.asarray(image.affine, np.float64)
+    return affine + 0.0 if isinstance(image, nib.brikhead.AFNIImage) else affine
 
 
 def read_volume(path: Path | str, volume: int | None = None) -> tuple[NDArray[np.float32], Matrix]:
@@ -145,12 +152,12 @@ def read_volume(path: Path | str, volume: int | None = None) -> tuple[NDArray[np
     volume : int, optional
         Which one of the file, from 0; otherwise it must hold a single one.
     """
-    image = _open(path)
+    image = open_image(path)
     if image.ndim < 3:
         raise InputError(f"{path} is not a volume.")
     n_volumes = math.prod(image.shape[3:])
     if volume is not None:
-        return _read_one(path, image, volume), np.asarray(image.affine, np.float64)
+        return _read_one(path, image, volume), _affine_of(image)
     if n_volumes != 1:
         raise InputError(
             f"{path} holds {n_volumes} volumes where one is needed. Save the one that is meant as a file of "
@@ -165,19 +172,19 @@ def read_volume(path: Path | str, volume: int | None = None) -> tuple[NDArray[np
         raise InputError(
             f"{path} is truncated or corrupt ({_reason(error)}). Copy or make it again."
         ) from error
-    return values.reshape(values.shape[:3]), np.asarray(image.affine, np.float64)
+    return values.reshape(values.shape[:3]), _affine_of(image)
 
 
 def read_first_volume(path: Path | str) -> NDArray[np.float32]:
     """Return the first volume of a series, float32, shape (x, y, z); InputError names the file."""
-    return _read_one(path, _open(path), 0)
+    return _read_one(path, open_image(path), 0)
 
 
 def _read_one(path: Path | str, image: nib.spatialimages.SpatialImage, volume: int) -> NDArray[np.float32]:
     """Return one volume of an open image; the others are not kept in memory."""
     try:
         place = np.unravel_index(volume, image.shape[3:] or (1,), order="F")[: image.ndim - 3]
-        return np.asarray(image.dataobj[(..., *map(int, place))], dtype=np.float32)
+        return np.array(image.dataobj[(..., *map(int, place))], dtype=np.float32)
     except READ_FAULTS as error:
         raise InputError(f"{path} is truncated or corrupt ({_reason(error)}). Restore it.") from error
 

@@ -97,6 +97,8 @@ def read_results(source: Source, pattern: str | None) -> Results:
         found += maps
         notes += more
     faults += _find_doubles(found)
+    if not found and not faults:
+        faults = [f"--estimates {source.text}: no effect is left. {'; '.join(dict.fromkeys(notes))}."]
     if faults:
         raise InputError(in_lines(faults))
     if source.program:
