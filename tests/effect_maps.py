@@ -7,8 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-
-from bidsapp.cli import main as cli
+from outcomes import call_app
 
 SPACE = "MNI152NLin2009cAsym"
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -65,7 +64,7 @@ class GroupRun:
         return json.loads(path.read_text())
 
 
-def run_group(maps, output, *more, shuffles=0):
+def run_group(maps, output, *more, shuffles=0, pages=False):
     """Run the group level on a folder of maps."""
     words = [maps, output, "group", "--estimates", maps, "--n-permutations", shuffles, "--n-cpus", 1, *more]
-    return GroupRun(output, cli.main([str(word) for word in words]))
+    return GroupRun(output, call_app(words, pages=pages))

@@ -37,6 +37,17 @@ REPORTS = (
 )
 
 
+def call_app(words, *, pages=False):
+    """Call the app with these words; return the exit code.
+
+    Pages are half of the time of a small run, so they are drawn only for tests that read them.
+    """
+    with ExitStack() as stack:
+        for name in () if pages else REPORTS:
+            stack.enter_context(patch(f"bidsapp.{name}"))
+        return main([str(word) for word in words])
+
+
 @dataclass(frozen=True)
 class Call:
     """A call of the app: its words, exit code, output folder and log."""
@@ -91,11 +102,8 @@ class Calls:
         out = make_folder() / "out"
         words = (str(dataset), str(out), self._level, *chosen)
         log = io.StringIO()
-        with ExitStack() as stack:
-            stack.enter_context(redirect_stderr(log))
-            for name in REPORTS:
-                stack.enter_context(patch(f"bidsapp.{name}"))
-            code = main(words)
+        with redirect_stderr(log):
+            code = call_app(words)
         return Call(words, code, out, log.getvalue())
 
 

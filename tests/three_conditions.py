@@ -12,8 +12,8 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from documents import make_document, write_model
+from outcomes import call_app
 
-from bidsapp.cli.main import main
 from bidsapp.plan import make_participant_plan
 from bidsapp.settings.parts import ModelOptions, Selection, Settings
 
@@ -160,12 +160,12 @@ def column(made, name, subject=0, run=0):
     return design.matrix[:, design.columns.index(name)]
 
 
-def run_app(dataset, document, folder, *flags, levels=("participant",)):
+def run_app(dataset, document, folder, *flags, levels=("participant",), pages=False):
     """Run the app on a model; return the exit code."""
     model = write_model(document, folder)
-    words = [str(dataset), str(Path(folder) / "out"), *levels, "--model", str(model), *PLAIN, *flags]
+    words = [dataset, Path(folder) / "out", *levels, "--model", model, *PLAIN, *flags]
     index = kept_index(dataset)
-    return main([*words, "--bids-database-dir", index] if index else words)
+    return call_app([*words, "--bids-database-dir", index] if index else words, pages=pages)
 
 
 def read_map(folder, node, contrast, stat, where="sub-01/func", more=""):

@@ -7,8 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from documents import make_document, run_node, write_model
-
-from bidsapp.cli.main import main
+from outcomes import call_app
 
 STEM = "sub-01_task-viewing_run-1_space-MNI152NLin2009cAsym"
 
@@ -41,13 +40,13 @@ def results(dataset):
         "--participant-label",
         "01",
         "--model",
-        str(model),
+        model,
         "--noise-model",
         "ols",
         "--smoothing-fwhm",
         "0",
     ]
-    assert main([str(folder), str(out), "participant", *options]) == 0
+    assert call_app([folder, out, "participant", *options]) == 0
     return out / "sub-01" / "func"
 
 

@@ -6,8 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 from makers.brain import copy_subjects
-
-from bidsapp.cli.main import main
+from outcomes import call_app
 
 FIRST, SECOND = "run-1", "run-2"
 
@@ -36,7 +35,7 @@ def change(path, function, **header):
 def run_app(dataset, capsys, *more):
     """Return exit code, output folder and what the user was told."""
     out = dataset.parent / "out"
-    code = main([str(dataset), str(out), "participant", "--n-cpus", "1", "-v", *more])
+    code = call_app([dataset, out, "participant", "--n-cpus", "1", "-v", *more])
     return code, out, capsys.readouterr().err
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from makers.brain import copy_subjects
+from outcomes import call_app
 
 import bidsapp.participant.fit
 import bidsapp.participant.subject
 import bidsapp.report.pages
-from bidsapp.cli.main import main
 from bidsapp.errors import InputError
 from bidsapp.report.sections import subject_runs
 
@@ -51,10 +51,10 @@ def expected(one_subject, tmp_path_factory):
     return out
 
 
-def run(dataset, out, *more):
+def run(dataset, out, *more, pages=False):
     """Run the participant level; with a noise model of one order, as none is chosen here."""
     always = ["--n-cpus", "1", "--noise-model", "ar1-reml"]
-    return main([str(dataset), str(out), "participant", *always, *more])
+    return call_app([dataset, out, "participant", *always, *more], pages=pages)
 
 
 def warnings_in(text):
@@ -152,7 +152,7 @@ def test_volumes_without_data_are_left_out_as_if_censored(dataset, tmp_path, cap
     edit_series(dataset, lambda data: data.__setitem__((..., volumes), value))
     set_displacement(dataset)
     capsys.readouterr()
-    assert run(dataset, out, *censor) == 0
+    assert run(dataset, out, *censor, pages=True) == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert re.search(f"sub-01 task-viewing run-1: {said}", line)
     assert_said_again(dataset, out, capsys, [line], *censor)
@@ -331,7 +331,7 @@ def test_events_that_cannot_be_meant_are_a_warning_everywhere(dataset, tmp_path,
     edit_events(events(dataset, "sub-01/func/*run-1_events.tsv"), change)
     assert run(dataset, out, "--dry-run") == 0
     assert re.search(f"WARNING: sub-01 task-viewing run-1: .*{said}", capsys.readouterr().out)
-    assert run(dataset, out) == 0
+    assert run(dataset, out, pages=True) == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert re.search(f"sub-01 task-viewing run-1: .*{said}", line)
     assert_said_again(dataset, out, capsys, [line])
@@ -364,7 +364,7 @@ def test_events_of_no_trial_type_are_shown_and_no_condition(dataset, tmp_path, m
         return table.assign(trial_type=[missing] * 3 + [*table.trial_type[3:]])
 
     edit_events(events(dataset), some)
-    assert run(dataset, tmp_path / "out") == 0
+    assert run(dataset, tmp_path / "out", pages=True) == 0
     assert record(tmp_path / "out")["status"] == "complete"
     assert {e["contrast"] for e in record(tmp_path / "out")["estimates"]} == {
         "face",
@@ -582,7 +582,7 @@ def fails_for_first(error, function):
 def test_an_error_of_one_participant_lets_others_finish(two, capsys, monkeypatch, error, module, name):
     out = two.parent / "out"
     monkeypatch.setattr(module, name, fails_for_first(error, getattr(module, name)))
-    assert run(two, out) == 1
+    assert run(two, out, pages=True) == 1
     (line,) = errors_in(capsys.readouterr().err)
     assert "sub-01" in line
     assert str(error) in line
@@ -592,7 +592,7 @@ def test_an_error_of_one_participant_lets_others_finish(two, capsys, monkeypatch
     log = out / "logs/sub-01_traceback.txt"
     assert isinstance(error, InputError) or "what nobody thought of" in log.read_text()
     monkeypatch.undo()
-    assert run(two, out) == 0
+    assert run(two, out, pages=True) == 0
     assert not log.exists()
 
 
@@ -609,7 +609,7 @@ def test_a_section_that_cannot_be_made_costs_only_itself(two, tmp_path, capsys, 
     changed = tuple(broken if make is runs else make for make in sections)
     monkeypatch.setattr(bidsapp.report.pages, "SUBJECT_SECTIONS", changed)
     edit_series(two, lambda data: data.__setitem__((..., 40), 0))
-    assert run(two, out) == 1
+    assert run(two, out, pages=True) == 1
     said = capsys.readouterr().err
     assert "1 of 80 volumes hold no data" in warnings_in(said)[0]
     (line,) = errors_in(said)
@@ -618,7 +618,7 @@ def test_a_section_that_cannot_be_made_costs_only_itself(two, tmp_path, capsys, 
     assert record(out)["status"] == "complete"
     assert "this section is broken" in (out / "sub-01.html").read_text()
     monkeypatch.undo()
-    assert run(two, out) == 0
+    assert run(two, out, pages=True) == 0
     assert "this section is broken" not in (out / "sub-01.html").read_text()
 
 

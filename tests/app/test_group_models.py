@@ -16,9 +16,9 @@ import pytest
 from documents import higher_node, make_document, write_model
 from effect_maps import write_effect_maps
 from group_pages import read_group_pages
+from outcomes import call_app
 from scipy import ndimage, stats
 
-from bidsapp.cli import main as cli
 from bidsapp.report.drawing.scale import short
 
 AFFINE = np.array([[6.0, 0, 0, -66], [0, 6.0, 0, -90], [0, 0, 6.0, -54], [0, 0, 0, 1]])
@@ -56,9 +56,23 @@ def maps(tmp_path_factory):
     return folder
 
 
-def run(maps, output, *more):
+def run(maps, output, *more, pages=False):
     arguments = [maps, output, "group", "--estimates", maps, "--n-permutations", "0", *more]
-    return cli.main([str(word) for word in arguments])
+    return call_app(arguments, pages=pages)
+
+
+@pytest.fixture(scope="module")
+def output_of(maps, tmp_path_factory):
+    """Return a function to the output of the maps as they are with these words; each is made once."""
+    made = {}
+
+    def make(*words, **more):
+        if words not in made:
+            made[words] = tmp_path_factory.mktemp("out")
+            assert run(maps, made[words], *words, **more) == 0
+        return made[words]
+
+    return make
 
 
 def read(output, name):
@@ -76,10 +90,17 @@ def record_of(output):
     return json.loads(path.read_text())
 
 
-def test_intersection_is_the_default_and_coverage_is_written(maps, tmp_path):
-    assert run(maps, tmp_path, "--group-design", "one-sample") == 0
-    assert np.isnan(read(tmp_path, "contrast-go_stat-t")[8, 8, 13])
-    coverage = read(tmp_path, "contrast-go_stat-coverage")
+ONE_SAMPLE = ("--group-design", "one-sample", "--conjunction", "both=go,stop")
+ONE_SAMPLE = (*ONE_SAMPLE, "--cluster-forming-p", "0.01", "--connectivity", "6")
+IN_GROUPS = ("--group-design", "two-sample", "group", "--alpha", "0.2")
+WELCH = (*IN_GROUPS, "--variance-groups", "group")
+ANY_GROUP = (*IN_GROUPS, "--group-contrast", "any=group.control; group.patient")
+
+
+def test_intersection_is_the_default_and_coverage_is_written(output_of):
+    out = output_of(*ONE_SAMPLE)
+    assert np.isnan(read(out, "contrast-go_stat-t")[8, 8, 13])
+    coverage = read(out, "contrast-go_stat-coverage")
     assert (coverage[8, 8, 13], coverage[8, 8, 8]) == (11, 12)
 
 
@@ -91,17 +112,13 @@ def test_voxels_with_enough_subjects_are_fitted_with_their_own_dof(maps, tmp_pat
     assert read(tmp_path, "contrast-go_stat-t")[8, 8, 13] == pytest.approx(expected, rel=1e-5)
 
 
-def test_variance_groups_are_welchs_test(maps, tmp_path):
-    words = ("--group-design", "two-sample", "group", "--variance-groups", "group")
-    assert run(maps, tmp_path, *words) == 0
+def test_variance_groups_are_welchs_test(maps, output_of):
+    out = output_of(*WELCH, "--n-permutations", "32", pages=True)
     values = stacked(maps, "stop")[:, 8, 8, 8]
     expected = stats.ttest_ind(values[1::2], values[0::2], equal_var=False)
-    assert read(tmp_path, "contrast-stopControlVsPatient_stat-t")[8, 8, 8] == pytest.approx(
-        expected.statistic, rel=1e-5
-    )
-    assert read(tmp_path, "contrast-stopControlVsPatient_stat-p")[8, 8, 8] == pytest.approx(
-        expected.pvalue, rel=1e-4
-    )
+    t, p = (read(out, f"contrast-stopControlVsPatient_stat-{stat}")[8, 8, 8] for stat in "tp")
+    assert t == pytest.approx(expected.statistic, rel=1e-5)
+    assert p == pytest.approx(expected.pvalue, rel=1e-4)
 
 
 def test_mixed_effects_write_tau2_and_heterogeneity(maps, tmp_path):
@@ -121,7 +138,7 @@ def test_tau2_of_variance_groups_have_the_numbers_of_their_levels_in_order(maps,
 
 def test_weighted_estimators_flip_the_signs_of_scores(maps, tmp_path):
     words = ("--group-design", "one-sample", "--group-estimator", "fixed", "--n-permutations", "64")
-    assert run(maps, tmp_path, *words) == 0
+    assert run(maps, tmp_path, *words, pages=True) == 0
     paths = sorted(maps.glob("sub-*/*_contrast-go_stat-variance_statmap.nii.gz"))
     variances = np.array([nib.load(path).get_fdata() for path in paths])
     expected = stats.ttest_1samp((stacked(maps, "go") / variances)[:, 8, 8, 8], 0).statistic
@@ -140,20 +157,16 @@ def test_weighted_estimators_flip_the_signs_of_scores(maps, tmp_path):
     assert "effects times the weights that the estimator gives" in (tmp_path / "group.html").read_text()
 
 
-@pytest.mark.parametrize(
-    "own", [("--group-contrast", "any=group.control; group.patient"), ("--variance-groups", "group")]
-)
-def test_cutoffs_that_are_values_of_z_are_called_so(maps, tmp_path, own):
+@pytest.mark.parametrize(("words", "wanted"), [(ANY_GROUP, "F"), (WELCH, "z")])
+def test_cutoffs_that_are_values_of_z_are_called_so(output_of, words, wanted):
     """Of F clusters are formed on z; with variances by group heights are z, too."""
-    words = ("--group-design", "two-sample", "group", "--n-permutations", "32", "--alpha", "0.2")
-    assert run(maps, tmp_path, *words, *own) == 0
-    wanted = "F" if "--group-contrast" in own else "z"
-    contrast = next(c for c in record_of(tmp_path)["contrasts"] if c["test"] == "F" or wanted == "z")
+    out = output_of(*words, "--n-permutations", "32", pages=True)
+    contrast = next(c for c in record_of(out)["contrasts"] if c["test"] == "F" or wanted == "z")
     rules = {one["method"]: one for one in contrast["thresholds"]}
     assert rules["maxSize"]["forming"] == pytest.approx(3.0902, abs=1e-4)
     assert rules["maxSize"]["forming_scale"] == "z"
     assert rules["maxT"]["scale"] == wanted
-    assert "formed at z 3.09" in read_group_pages(tmp_path)
+    assert "formed at z 3.09" in read_group_pages(out)
 
 
 def test_weighted_estimators_say_once_why_other_designs_are_not_shuffled(maps, tmp_path, capsys):
@@ -199,7 +212,7 @@ def test_subject_without_a_covariate_is_named_in_log_and_report(maps, tmp_path, 
     table = pd.read_csv(folder / "participants.tsv", sep="\t")
     table["iq"] = [100.0 + row for row in range(N_SUBJECTS - 1)] + [np.nan]
     table.to_csv(folder / "participants.tsv", sep="\t", index=False, na_rep="n/a")
-    assert run(folder, tmp_path / "out", "--group-design", "covariate", "iq") == 0
+    assert run(folder, tmp_path / "out", "--group-design", "covariate", "iq", pages=True) == 0
     assert "sub-12 is left out: no value for iq" in capsys.readouterr().err
     assert "sub-12 is left out: no value for iq" in (tmp_path / "out" / "group.html").read_text()
 
@@ -223,11 +236,11 @@ def test_excluded_label_takes_no_part(maps, tmp_path):
     assert read(tmp_path, "contrast-go_stat-t")[8, 8, 8] == pytest.approx(expected, rel=1e-5)
 
 
-def test_effect_sizes_stand_beside_t(maps, tmp_path):
-    assert run(maps, tmp_path, "--group-design", "one-sample") == 0
-    t, d = (read(tmp_path, f"contrast-go_stat-{stat}")[8, 8, 8] for stat in ("t", "d"))
+def test_effect_sizes_stand_beside_t(output_of):
+    out = output_of(*ONE_SAMPLE)
+    t, d = (read(out, f"contrast-go_stat-{stat}")[8, 8, 8] for stat in ("t", "d"))
     assert d == pytest.approx(t / np.sqrt(N_SUBJECTS), rel=1e-6)
-    low, g, high = (read(tmp_path, f"contrast-go_stat-{stat}")[8, 8, 8] for stat in ("gLow", "g", "gHigh"))
+    low, g, high = (read(out, f"contrast-go_stat-{stat}")[8, 8, 8] for stat in ("gLow", "g", "gHigh"))
     assert low < g < high
 
 
@@ -245,9 +258,9 @@ def test_excluded_participants_are_named_with_their_reason(maps, tmp_path):
     assert "fell asleep" in entry["reason"]
 
 
-def test_influence_is_a_table_of_all_subjects(maps, tmp_path):
-    assert run(maps, tmp_path, "--group-design", "one-sample") == 0
-    table = pd.read_csv(tmp_path / record_of(tmp_path)["contrasts"][0]["influence"], sep="\t")
+def test_influence_is_a_table_of_all_subjects(output_of):
+    out = output_of(*ONE_SAMPLE)
+    table = pd.read_csv(out / record_of(out)["contrasts"][0]["influence"], sep="\t")
     assert len(table) == N_SUBJECTS
     np.testing.assert_allclose(table["leverage"], 1 / N_SUBJECTS)
     assert table["coverage"].idxmin() == 1
@@ -258,8 +271,8 @@ def test_regions_are_tested_with_a_false_discovery_rate(maps, tmp_path):
     labels = np.zeros(SHAPE, np.int16)
     labels[4:11], labels[11:18] = 1, 2
     nib.save(nib.Nifti1Image(labels, AFFINE), tmp_path / "halves.nii.gz")
-    output = tmp_path / "out"
-    assert run(maps, output, "--group-design", "one-sample", "--roi", tmp_path / "halves.nii.gz") == 0
+    output, words = tmp_path / "out", ("--group-design", "one-sample", "--roi", tmp_path / "halves.nii.gz")
+    assert run(maps, output, *words, pages=True) == 0
     entry = next(item for item in record_of(output)["regions"] if item["contrast"] == "stop")
     table = pd.read_csv(output / entry["table"], sep="\t")
     inside = np.isfinite(read(output, "contrast-stop_stat-t"))
@@ -273,33 +286,20 @@ def test_regions_are_tested_with_a_false_discovery_rate(maps, tmp_path):
 
 
 def test_conjunction_is_the_smaller_z(maps, tmp_path):
-    assert (
-        run(
-            maps,
-            tmp_path,
-            "--group-design",
-            "one-sample",
-            "--conjunction",
-            "both=go,stop",
-            "--tail",
-            "positive",
-        )
-        == 0
-    )
+    assert run(maps, tmp_path, *ONE_SAMPLE, "--tail", "positive") == 0
     go, stop, both = (read(tmp_path, f"contrast-{name}_stat-z") for name in ("go", "stop", "both"))
     np.testing.assert_allclose(both, np.minimum(go, stop), rtol=1e-6)
 
 
-def test_conjunction_is_cut_and_joined_as_its_contrasts_are(maps, tmp_path):
-    words = ("--group-design", "one-sample", "--conjunction", "both=go,stop")
-    assert run(maps, tmp_path, *words, "--cluster-forming-p", "0.01", "--connectivity", "6") == 0
-    go, stop = (read(tmp_path, f"contrast-{name}_stat-z") for name in ("go", "stop"))
+def test_conjunction_is_cut_and_joined_as_its_contrasts_are(output_of):
+    out = output_of(*ONE_SAMPLE)
+    go, stop = (read(out, f"contrast-{name}_stat-z") for name in ("go", "stop"))
     limit = stats.norm.isf(0.01)
     expected = sum(((sign * go >= limit) & (sign * stop >= limit)).sum() for sign in (1, -1))
-    both = record_of(tmp_path)["contrasts"][-1]
+    both = record_of(out)["contrasts"][-1]
     (rule,) = [one for one in both["thresholds"] if one["method"] == "uncorrected"]
     assert (both["name"], rule["alpha"], rule["n_voxels"]) == ("both", 0.01, expected)
-    labels = nib.load(tmp_path / rule["labels"]).get_fdata()
+    labels = nib.load(out / rule["labels"]).get_fdata()
     joined = sum(ndimage.label((np.sign(go) == sign) & (labels > 0))[1] for sign in (1, -1))
     assert rule["n_clusters"] == joined
 
@@ -334,16 +334,14 @@ def family_of(output, contrast):
     return json.loads(path.read_text())["Family"]
 
 
-@pytest.fixture(scope="module")
-def alone(maps, tmp_path_factory):
+@pytest.fixture
+def alone(output_of):
     """Return the output of two groups without a family."""
-    output = tmp_path_factory.mktemp("alone")
-    assert run(maps, output, *TWO_GROUPS) == 0
-    return output
+    return output_of(*TWO_GROUPS)
 
 
 def test_means_of_groups_are_in_no_family_unless_named(maps, tmp_path, alone):
-    assert run(maps, tmp_path, *TWO_GROUPS, "--across-contrasts") == 0
+    assert run(maps, tmp_path, *TWO_GROUPS, "--across-contrasts", pages=True) == 0
     differences = ("goControlVsPatient", "stopControlVsPatient")
     for name in ("goGroupControl", "stopGroupPatient"):
         np.testing.assert_array_equal(p_of(tmp_path, name), p_of(alone, name))
@@ -371,7 +369,7 @@ def test_one_contrast_is_a_family_of_its_own(maps, tmp_path, alone, capsys):
     ids=["words", "commas"],
 )
 def test_contrasts_shuffled_in_different_ways_are_corrected_step_by_step(maps, tmp_path, alone, words):
-    assert run(maps, tmp_path, *TWO_GROUPS, "--across-contrasts", *words) == 0
+    assert run(maps, tmp_path, *TWO_GROUPS, "--across-contrasts", *words, pages=True) == 0
     names = ("goGroupControl", "goControlVsPatient")
     first, second = sorted(names, key=lambda name: p_of(alone, name).min())
     least = 2 * p_of(alone, first).min()
@@ -418,7 +416,7 @@ def test_copied_maps_and_other_scales_are_warned_of_once_with_their_files(maps, 
         # Another file with the same values, as a copied folder that was written again.
         copy = nib.Nifti1Image(sign * image.get_fdata(), AFFINE)
         nib.save(copy, str(path).replace("sub-03", "sub-07"))
-    assert run(folder, out, "--group-design", "one-sample") == 0
+    assert run(folder, out, "--group-design", "one-sample", pages=True) == 0
     said = capsys.readouterr().err
     words = "Identical maps of sub-03, sub-07" if sign == 1 else "have another scale than those of the others"
     assert said.count(words) == 1
@@ -518,8 +516,7 @@ def test_voxels_without_a_statistic_have_no_p_by_shuffling(tmp_path, rng, words)
 def test_inputs_are_named_from_the_output_folder_however_they_are_given(maps, tmp_path, monkeypatch):
     monkeypatch.chdir(maps.parent)
     out = tmp_path / "out"
-    words = ("--estimates", maps.name, "--n-permutations", "0", "--group-design", "one-sample")
-    assert cli.main([maps.name, str(out), "group", *words]) == 0
+    assert run(maps.name, out, "--group-design", "one-sample") == 0
     named = [one["effect"] for contrast in record_of(out)["contrasts"] for one in contrast["inputs"]]
     assert named
     assert all((out / path).is_file() and not Path(path).is_absolute() for path in named)
@@ -535,7 +532,7 @@ def test_record_report_and_methods_say_what_was_shuffled_and_why(maps, tmp_path)
         "--statistics",
         "height",
     )
-    assert run(maps, tmp_path, *words, "--n-permutations", "50") == 0
+    assert run(maps, tmp_path, *words, "--n-permutations", "50", pages=True) == 0
     found = {entry["name"]: entry["permutation"] for entry in record_of(tmp_path)["contrasts"]}["go age"]
     said = "50 permutations within blocks of 518400 that are distinct, smallest p 0.02 ("
     assert found["mode"] == "within"

@@ -5,8 +5,8 @@ import shutil
 
 import pandas as pd
 import pytest
+from outcomes import call_app
 
-from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_DATA
 
 
@@ -23,7 +23,7 @@ def dataset(tiny_dataset, tmp_path_factory):
 def run(dataset, policy):
     out = dataset.parent / policy
     options = ["--participant-label", "01", "--missing-condition", policy, "--noise-model", "ols"]
-    return main([str(dataset), str(out), "participant", *options]), out
+    return call_app([dataset, out, "participant", *options]), out
 
 
 def sidecar(out, contrast):

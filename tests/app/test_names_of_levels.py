@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 from makers.brain import copy_subjects
+from outcomes import call_app
 
 from bidsapp.cli import main as cli
 from bidsapp.plan import make_group_plan, make_participant_plan
@@ -203,6 +204,6 @@ def test_a_design_that_words_do_not_make_says_where_it_can_be_written(
 def test_sidecars_keep_the_name_of_a_condition(data, tmp_path):
     rename(data, lambda value, *_: {"face": "na\u00efve"}.get(value, value))
     words = [str(data), str(tmp_path / "out"), "participant", "--participant-label", "01", "--quiet"]
-    assert cli.main([*words, "--n-cpus", "1"]) == 0
+    assert call_app([*words, "--n-cpus", "1"]) == 0
     (path,) = (tmp_path / "out").rglob("*node-subjectLevel_contrast-naive_stat-effect_statmap.json")
     assert json.loads(path.read_text())["ContrastName"] == "na\u00efve"

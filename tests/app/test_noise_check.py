@@ -6,8 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 from makers.brain import copy_subjects
+from outcomes import call_app
 
-from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_OK
 
 TISSUES = ["grey matter", "white matter", "cerebrospinal fluid"]
@@ -31,14 +31,14 @@ def segmented(tiny_dataset, tmp_path):
     return folder, path
 
 
-def analyse(dataset, out):
+def analyse(dataset, out, **more):
     words = ["--participant-label", "01", "--run-label", "1", "--n-cpus", "1", "--quiet"]
-    return main([str(dataset), str(out), "participant", *words])
+    return call_app([dataset, out, "participant", *words], **more)
 
 
 def test_tissues_are_those_of_the_segmentation(segmented, tmp_path):
     dataset, path = segmented
-    assert analyse(dataset, tmp_path / "out") == EXIT_OK
+    assert analyse(dataset, tmp_path / "out", pages=True) == EXIT_OK
     run = read_run(tmp_path / "out")
     check = run["noise"]["check"]
     assert check["source"] == str(path)

@@ -9,16 +9,8 @@ from bidsapp.cli.main import main
 AGE = ("--group-design", "covariate", "age")
 
 
-@pytest.fixture(scope="module")
-def results(tiny_dataset, tmp_path_factory):
-    """Return the results of four participants; read only."""
-    out = tmp_path_factory.mktemp("results")
-    assert main([str(tiny_dataset), str(out), "participant", "--n-cpus", "1"]) == 0
-    return out
-
-
 @pytest.fixture
-def plan(tiny_dataset, results, tmp_path, capsys):
+def plan(tiny_dataset, tiny_results, tmp_path, capsys):
     """Return a function that plans the group with a changed table: exit code and what was said."""
     folder = tmp_path / "bids"
     folder.mkdir()
@@ -33,7 +25,7 @@ def plan(tiny_dataset, results, tmp_path, capsys):
         if changed is not None:
             changed.to_csv(table, sep="\t", index=False)
         capsys.readouterr()
-        code = main([str(folder), str(results), "group", "--dry-run", *arguments])
+        code = main([str(folder), str(tiny_results), "group", "--dry-run", *arguments])
         said = capsys.readouterr()
         return code, said.out + said.err
 
@@ -93,10 +85,10 @@ def test_a_table_that_does_not_do_is_told_in_its_own_words(plan, change, said):
     assert said in told
 
 
-def test_a_table_that_was_not_fetched_is_called_so(tiny_dataset, results, tmp_path, capsys):
+def test_a_table_that_was_not_fetched_is_called_so(tiny_results, tmp_path, capsys):
     table = tmp_path / "participants.tsv"
     table.symlink_to(".git/annex/objects/aa/bb/MD5E-s1")
-    assert main([str(tmp_path), str(results), "group", "--dry-run", *AGE]) == 66
+    assert main([str(tmp_path), str(tiny_results), "group", "--dry-run", *AGE]) == 66
     assert f"{table} is a link to content that is not here. Fetch it: datalad" in capsys.readouterr().err
 
 
@@ -117,7 +109,7 @@ UNREADABLE = {
 
 
 @pytest.fixture(params=UNREADABLE)
-def unreadable(request, tiny_dataset, results, tmp_path, capsys):
+def unreadable(request, tiny_results, tmp_path, capsys):
     """Return a function that plans the group beside a table that cannot be read, and what is said of it."""
     folder = tmp_path / "bids"
     folder.mkdir()
@@ -128,7 +120,7 @@ def unreadable(request, tiny_dataset, results, tmp_path, capsys):
             content = higher_node("Dataset", node["X"], Name="all", GroupBy=node["GroupBy"])
             path = write_model(make_document(content), tmp_path)
             arguments = (*arguments, "--model", str(path))
-        code = main([str(folder), str(results), "group", "--dry-run", *arguments])
+        code = main([str(folder), str(tiny_results), "group", "--dry-run", *arguments])
         said = capsys.readouterr()
         return code, said.out + said.err
 

@@ -101,7 +101,7 @@ def averaged(request, cells, tmp_path_factory):
     words = (*CONDITIONS, "anova", "group", "--weights", request.param)
     named = ("--group-contrast", "AB=A-B", "--group-contrast", "m=(A+B)/2", "--group-contrast", "two=A-B;B-A")
     named = (*named, "--group-contrast", "d=group.c - group.a")
-    return request.param, run_group(maps, folder / "out", *words, *named)
+    return request.param, run_group(maps, folder / "out", *words, *named, pages=True)
 
 
 def weights_of(kind, sizes):

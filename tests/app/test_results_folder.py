@@ -7,6 +7,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+from outcomes import call_app
 
 from bidsapp.cli import main as cli
 from bidsapp.demo import make_demo
@@ -26,7 +27,7 @@ def run(tiny_dataset, out, capfd):
 
     def call(*arguments, data=tiny_dataset):
         more = ["--n-cpus", "1"] + (["--n-permutations", "0"] if arguments[0] == "group" else [])
-        code = cli.main([str(data), str(out), *map(str, arguments), *more])
+        code = call_app([data, out, *arguments, *more])
         return code, capfd.readouterr().err
 
     return call
@@ -173,7 +174,7 @@ def test_few_participants_give_what_can_be_had_at_every_call(tiny_dataset, out, 
     labels = [f"{number:02d}" for number in range(1, n_subjects + 1)]
     words = [str(tiny_dataset), str(out), "group", "--participant-label", *labels, "--n-permutations", "32"]
     for _ in range(2):
-        assert cli.main(words) == 0
+        assert call_app(words, pages=True) == 0
         said = capfd.readouterr().err
         smallest = 2.0 / 2**n_subjects
         assert re.search(f"WARNING .*cannot reach alpha = 0.05: .* {smallest:g} ", said)
@@ -267,7 +268,7 @@ def other_results(tiny_dataset, tmp_path_factory):
         if flags not in made:
             made[flags] = tmp_path_factory.mktemp("other")
             words = [str(tiny_dataset), str(made[flags]), "participant", "--n-cpus", "1", "--quiet"]
-            assert cli.main([*words, "--participant-label", "03", "04", *flags]) == 0
+            assert call_app([*words, "--participant-label", "03", "04", *flags]) == 0
         return made[flags]
 
     return make

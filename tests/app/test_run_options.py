@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from documents import contrast, factor, make_document, run_node, transformations, write_model
+from outcomes import call_app
 
-from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_OK
 
 # Maps are float32.
@@ -23,7 +23,7 @@ def analyse(tiny_dataset, tmp_path):
     def run(*options, name="out"):
         out = tmp_path / name
         chosen = ("--participant-label", "01", "--run-label", "1", "--n-cpus", "1", "--smoothing-fwhm", "0")
-        assert main([str(tiny_dataset), str(out), "participant", *chosen, *options]) == EXIT_OK
+        assert call_app([tiny_dataset, out, "participant", *chosen, *options]) == EXIT_OK
         record = json.loads((out / "logs" / "sub-01_participant.json").read_text())
         assert len(record["runs"]) == 1
         return out, record

@@ -34,7 +34,7 @@ def participants(three_conditions, tmp_path_factory):
 @pytest.fixture(scope="module")
 def shuffled(three_conditions, participants):
     words = ("--statistics", "height", "--n-permutations", "256")
-    assert run_app(three_conditions, MODEL, participants, *words, levels=("group",)) == 0
+    assert run_app(three_conditions, MODEL, participants, *words, levels=("group",), pages=True) == 0
     return participants
 
 
