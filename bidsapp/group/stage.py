@@ -53,7 +53,7 @@ from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord, Region
 from bidsapp.plan import make_group_plan
 from bidsapp.plan.group.options import gather_notes
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import Contrast, InferenceOptions, Reading, Threshold
+from bidsapp.records.maps import InferenceOptions, Reading
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.report.pages import write_group_report, write_overview
 from bidsapp.settings.parts import Settings
@@ -294,18 +294,14 @@ def analyse(
         thresholds = [make(evidence, options.alpha) for make in THRESHOLDS.values()]
         main = choose_main(declared, () if inference is None else options.statistics)
         thresholds = order_thresholds(thresholds, main)
-        said = [*one.warnings_of(contrast), *warnings_of(thresholds, contrast)]
+        # Pages leave out the other thresholds that warn of themselves, and say why.
+        said = one.warnings_of(contrast)
+        said += [f"{contrast.name}: {thresholds[0].name}: {note}" for note in thresholds[0].warnings]
         words = estimator_in_words(fitted, index)
         found = make_detectable(estimate, evidence, thresholds[0], options.alpha)
         yield GroupResult(
             fit, contrast, stack, estimate, inference, thresholds, said, main, words, found, smoothness
         )
-
-
-def warnings_of(thresholds: Iterable[Threshold], contrast: Contrast) -> list[str]:
-    """Return what thresholds that let something survive say about themselves."""
-    found = [threshold for threshold in thresholds if threshold.surviving.any()]
-    return [f"{contrast.name}: {one.name}: {note}" for one in found for note in one.warnings]
 
 
 def gather(warnings: Iterable[str], contrasts: Iterable[GroupContrastRecord]) -> list[str]:

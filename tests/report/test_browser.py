@@ -97,15 +97,19 @@ def test_slider_sets_an_own_threshold_in_the_unit_of_the_statistic_and_in_p(page
     assert page.locator(".linked-live .rule").first.input_value() == "-1"
     assert count(page) > counted
     assert not np.array_equal(picture(page), before)
-    assert number(page.locator(".linked-live .cut-p").first.input_value()) == pytest.approx(0.05, abs=0.001)
+    assert number(page.locator(".linked-live .cut-p").first.input_value()) == pytest.approx(0.025, abs=0.001)
+    assert page.locator(".linked-live .cut-p-label").first.text_content().strip() == "one-sided p"
     enter(page, ".cut-p", "change", ".001")
     assert number(page.locator(".linked-live .cut-value").first.input_value()) == pytest.approx(
-        3.29, abs=0.01
+        3.09, abs=0.01
     )
     more = count(page)
     enter(page, ".cut-value", "change", "5")
     assert count(page) < more
-    assert "z| ≥ 5.00, uncorrected p < .0001" in page.locator(".linked-live .count").first.text_content()
+    assert (
+        "z| ≥ 5.00, uncorrected p < .0001, one-sided in each tail"
+        in page.locator(".linked-live .count").first.text_content()
+    )
 
 
 def test_counts_of_the_thresholds_are_those_of_the_page(page):

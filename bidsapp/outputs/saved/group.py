@@ -233,10 +233,8 @@ class ThresholdRecord:
 
     @property
     def unusable(self) -> str:
-        """Why nothing can be said by it; empty where something can, as where something survives."""
-        if self.reason:
-            return f"not computed, {self.reason}"
-        return "" if self.n_voxels else " ".join(self.warnings)
+        """Why it cannot be used, whatever survives it; empty where it can."""
+        return f"not computed, {self.reason}" if self.reason else " ".join(self.warnings)
 
 
 @saved
@@ -386,6 +384,11 @@ class GroupContrastRecord:
     def main(self) -> ThresholdRecord | None:
         """The main threshold, None where there is none."""
         return next(iter(self.thresholds), None)
+
+    @property
+    def usable(self) -> tuple[ThresholdRecord, ...]:
+        """The thresholds that pages show: the main one, and those of the others that can be used."""
+        return tuple(one for one in self.thresholds if one == self.main or not one.unusable)
 
 
 @saved

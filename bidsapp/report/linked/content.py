@@ -29,8 +29,8 @@ class Statistic:
     tail : {"two", "positive", "negative"}
         In which a threshold looks.
     curve : ndarray, shape (n, 2), or None
-        Values of the statistic, ascending from 0, and their uncorrected p: what the slider says of a
-        threshold. No voxel's p is read from it.
+        Values of the statistic, ascending from 0, and their uncorrected p, one-sided in each tail: what the
+        slider says of a threshold. No voxel's p is read from it.
     null_max : ndarray or None
         The largest value of each shuffle, the same of a corrected p.
     """

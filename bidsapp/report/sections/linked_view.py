@@ -24,6 +24,7 @@ from bidsapp.report.sections.peak_effects import find_groups, label_inputs
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.vocabulary.thresholds import THRESHOLDS, ThresholdWords
 
+UNCORRECTED = next(row for row in THRESHOLDS.values() if row.controls == "none")
 N_CURVE = 801
 SMALLEST_P = 1e-300
 # Of the range of a covariate: a mean that is zero but for rounding.
@@ -58,7 +59,7 @@ def make_view(
     rules = [
         reader.rule(threshold, volume, statistic)
         for threshold, volume in zip(contrast.thresholds, kept, strict=True)
-        if not threshold.reason
+        if threshold in contrast.usable and not threshold.reason
     ]
     subjects, hypothesis = reader.subjects(), find_hypothesis(contrast)
     return View(
@@ -116,7 +117,7 @@ class _Reader:
             tuple(n for n in first if n is not None) if varying else dof if name != "z" else None,
             signed=name != "F",
             tail=tail,
-            curve=make_curve(name, dof, top, two_sided=tail == "two"),
+            curve=make_curve(name, dof, top),
             null_max=self.results.read_table(null.table)[null.column].to_numpy(float)
             if known and null
             else None,
@@ -140,7 +141,9 @@ class _Reader:
         return Rule(
             method=threshold.method,
             title=threshold.title,
-            label=_words_of(threshold).short,
+            label=label_uncorrected(signed=statistic != "F")
+            if is_uncorrected
+            else _words_of(threshold).short,
             survives=np.nan_to_num(volume.values[self.geometry.mask]) != 0,
             p=p,
             n_shuffles=n_shuffles,
@@ -278,17 +281,21 @@ def read_regions(choices: Iterable[str], geometry: Geometry) -> list[Atlas]:
     return found
 
 
-def make_curve(name: str, dof: tuple[float, ...] | None, top: float, *, two_sided: bool) -> Matrix | None:
+def make_curve(name: str, dof: tuple[float, ...] | None, top: float) -> Matrix | None:
     """Return values of a statistic and their uncorrected p, as of ``Statistic``; None without its dof."""
     at = np.linspace(0, top, N_CURVE)
-    sides = 2 if two_sided and name != "F" else 1
     if name == "z":
         p = stats.norm.sf(at)
     elif dof is None:
         return None
     else:
         p = stats.f.sf(at, *dof) if name == "F" else stats.t.sf(at, *dof)
-    return np.column_stack([at, np.maximum(sides * p, SMALLEST_P)])
+    return np.column_stack([at, np.maximum(p, SMALLEST_P)])
+
+
+def label_uncorrected(*, signed: bool) -> str:
+    """Return what the uncorrected p is called where it stands for itself: with its sides."""
+    return f"{UNCORRECTED.short}, one-sided" if signed else UNCORRECTED.short
 
 
 def chosen_atlases(results: GroupResults) -> Sequence[str]:

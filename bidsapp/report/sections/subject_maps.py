@@ -14,7 +14,13 @@ from bidsapp.report.linked.content import Effect, Rule, Statistic, View
 from bidsapp.report.linked.view import PROBABILITY
 from bidsapp.report.numbers import printed_decimals
 from bidsapp.report.render import show_p
-from bidsapp.report.sections.linked_view import Look, make_curve, read_regions
+from bidsapp.report.sections.linked_view import (
+    UNCORRECTED,
+    Look,
+    label_uncorrected,
+    make_curve,
+    read_regions,
+)
 from bidsapp.settings.parts import GroupOptions
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.tables.clusters import make_cluster_table
@@ -22,7 +28,6 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 Q, P = 0.05, 0.001
 CORRECTED = next(row for row in THRESHOLDS.values() if row.controls == "FDR")
-UNCORRECTED = next(row for row in THRESHOLDS.values() if row.controls == "none")
 # The group level's default labels the peaks of participants.
 ATLASES = GroupOptions().atlas
 N_PEAKS, N_ROWS = 3, 40
@@ -77,19 +82,23 @@ def read_layer(results: SubjectResults, estimate: EstimateRecord, *, whole: bool
 
 
 def make_rules(z: Map, *, signed: bool) -> tuple[Rule, ...]:
-    """Return what survives q (Benjamini-Hochberg over all points) and uncorrected p; two-sided but for F."""
-    p = 2 * stats.norm.sf(np.abs(z)) if signed else stats.norm.sf(z)
-    q = stats.false_discovery_control(p) if len(p) else p
-    sides = "two-sided" if signed else "upper tail"
+    """Return what survives q (Benjamini-Hochberg over all points) and uncorrected p.
+
+    As at the group level: q is two-sided, uncorrected p one-sided in each tail; F has its upper tail.
+    """
+    p = stats.norm.sf(np.abs(z) if signed else z)
+    both = 2 * p if signed else p
+    q = stats.false_discovery_control(both) if len(p) else p
+    sides = ("two-sided", "one-sided in each tail") if signed else ("upper tail", "upper tail")
     found = (
-        (CORRECTED, f"false discovery rate {_share(Q)} (Benjamini-Hochberg), {sides}", q, Q),
-        (UNCORRECTED, f"uncorrected p {_share(P)}, {sides}", p, P),
+        (CORRECTED, f"false discovery rate {_share(Q)} (Benjamini-Hochberg), {sides[0]}", q, Q),
+        (UNCORRECTED, f"uncorrected p {_share(P)}, {sides[1]}", p, P),
     )
     return tuple(
         Rule(
             words.name,
             title,
-            words.short,
+            words.short if words == CORRECTED else label_uncorrected(signed=signed),
             values <= limit,
             values,
             cutoff=float(np.abs(z)[values <= limit].min()) if np.any(values <= limit) else None,
@@ -144,7 +153,7 @@ def make_view(layer: Layer, look: Look, name: str, *, whole: bool) -> View:
     """Return a layer of a view; ``whole``: with effect, p and atlases, not with what survives alone."""
     top = float(np.max(np.abs(layer.z), initial=1.0))
     tail = "two" if layer.signed else "positive"
-    curve = make_curve(look.statistic, None, top, two_sided=layer.signed)
+    curve = make_curve(look.statistic, None, top)
     return View(
         anchor=look.anchor,
         geometry=layer.geometry,

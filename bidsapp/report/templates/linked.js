@@ -269,7 +269,8 @@
       this.signed = statistic.signed;
       this.tail = statistic.tail;
       this.bars = this.signed && this.tail === "two" ? "|" : "";
-      // Where fading ends: uncorrected p .001.
+      this.sides = !this.signed ? "" : this.bars ? ", one-sided in each tail" : ", one-sided";
+      // Where fading ends: uncorrected p .001, as all of the view one-sided in each tail.
       this.full = curve ? between(curve.logp.map((v) => -v), curve.at, 3) || limit / 2 : limit / 2;
       const own = this.data.rules[this.rule]?.cutoff;
       this.cut = own ?? this.full;
@@ -691,6 +692,8 @@
       this.$(".cut").setAttribute("aria-label", `Own threshold in ${statistic.name}`);
       this.$(".cut").max = limit;
       this.$(".cut-p-label").hidden = !statistic.curve;
+      this.$(".cut-p-name").textContent = this.signed ? "one-sided p" : "p";
+      this.$(".cut-p").setAttribute("aria-label", `Own threshold as an uncorrected p${this.sides}`);
       this.$(".faded").checked = this.faded;
       this.data.underlays.forEach((under, k) => this.$(".under").add(new Option(under.name, k)));
       this.$(".under-label").hidden = this.data.underlays.length < 2;
@@ -722,7 +725,7 @@
       if (!rule) {
         for (let i = 0; i < this.map.length; i++) n += this.keeps(i);
         words = `${this.bars}${statistic.name}${this.bars} ≥ ${fixed(this.cut, 2)}`;
-        if (p !== null) words += `, uncorrected p ${wordsOfP(p)}`;
+        if (p !== null) words += `, uncorrected p ${wordsOfP(p)}${this.sides}`;
         if (nullMax) words += `, corrected (height) p ${wordsOfP(nullMax.filter((v) => v >= this.cut - 1e-3).length / nullMax.length)}`;
         words += ": ";
       }

@@ -392,6 +392,29 @@ def test_the_rate_over_p_by_shuffling_is_that_of_benjamini_and_hochberg(statisti
     assert THRESHOLDS["fdrPermutation"](make_evidence(statistic, inference=without), 0.05).reason
 
 
+@pytest.mark.parametrize(
+    ("smallest", "exact", "expected"),
+    [
+        (0.0005, False, ""),
+        (0.01, False, "must have the smallest p that 500 shuffles can give, 0.01"),
+        (0.002, False, "set --n-permutations to 2,000 or more."),
+        (0.002, True, "No more distinct shuffles exist"),
+    ],
+)
+@pytest.mark.parametrize("found", [0, 100])
+def test_the_rate_over_too_few_shuffles_says_so_whatever_survives(smallest, exact, expected, found):
+    p = np.where(np.arange(120) < found, smallest, 0.9)
+    inference = made_inference(StatisticInference("height", p, p, np.arange(500.0)), p)
+    inference = replace(inference, smallest_p=smallest, exact=exact)
+    evidence = make_evidence(np.linspace(1, 2, 120), inference=inference)
+    threshold = THRESHOLDS["fdrPermutation"](evidence, 0.05)
+    assert threshold.surviving.sum() == found
+    assert len(threshold.warnings) == bool(expected)
+    assert expected in " ".join(threshold.warnings)
+    if smallest == 0.01:
+        assert "24 of 120 must have" in threshold.warnings[0]
+
+
 def make_smoothness(width):
     return Smoothness(np.full(3, width), count_resels(SMALL.mask, np.full(3, width)), 120)
 

@@ -39,7 +39,10 @@ def make_rows(method="maxTFCE", *, test="t", dof=12.0, main=True, kind="mean", u
         | {"sign": ["negative", "positive"], "aal": ["Temporal_Inf_L", "no_label"], "other": ["A_1", "B"]}
     )
     threshold = SimpleNamespace(method=method, title="TFCE, FWE", statistic=statistic, tail="two")
-    contrast = SimpleNamespace(test=test, dof=dof, main=threshold if main else None, units=units)
+    own = {"main": threshold, "thresholds": (threshold,), "usable": (threshold,)} if main else {"main": None}
+    contrast = SimpleNamespace(
+        **{"test": test, "dof": dof, "units": units, "thresholds": (), "usable": ()} | own
+    )
     hypothesis = SimpleNamespace(kind=kind, quantity={"groups": "difference"}.get(kind, kind))
     about = {"aal": {"LongName": "Automated labels (AAL)"}}
     return Rows(contrast, threshold, frame, hypothesis, about)
@@ -132,6 +135,14 @@ def test_nothing_of_the_file_is_missing_with_all_columns():
         "unknown",
     }
     assert len(heads) == len(set(heads) - {"z"}) + 2
+
+
+def test_p_of_a_threshold_that_cannot_be_used_is_not_shown():
+    rows = make_rows()
+    rft = SimpleNamespace(method="rftSize")
+    rows.contrast.thresholds = (*rows.contrast.thresholds, rft)
+    heads = {column.head for column in make_columns(make_rows())}
+    assert heads - {column.head for column in make_columns(rows)} == {"p RFT cluster size"}
 
 
 def test_numbers_are_those_of_papers():

@@ -14,6 +14,7 @@ from bidsapp.report.linked.content import Subjects
 from bidsapp.report.sections import linked_view
 from bidsapp.report.sections.linked_view import Look, make_view
 from bidsapp.report.sections.peak_effects import label_inputs
+from bidsapp.report.sections.subject_maps import make_rules
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 
@@ -93,12 +94,34 @@ def test_effects_of_subjects_are_those_that_were_tested_where_these_differ(made,
     assert after.note == view.subjects.note
 
 
-def test_a_curve_is_the_p_of_its_statistic():
-    z = linked_view.make_curve("z", (3.0,), 4.0, two_sided=True)
-    assert np.interp(1.959964, z[:, 0], z[:, 1]) == pytest.approx(0.05, abs=1e-4)
-    f = linked_view.make_curve("F", (2.0, 14.0), 10.0, two_sided=True)
+def test_a_curve_is_the_p_of_its_statistic_in_one_tail():
+    z = linked_view.make_curve("z", (3.0,), 4.0)
+    assert np.interp(1.959964, z[:, 0], z[:, 1]) == pytest.approx(0.025, abs=1e-4)
+    f = linked_view.make_curve("F", (2.0, 14.0), 10.0)
     assert f[-1] == pytest.approx([10.0, stats.f.sf(10, 2, 14)])
-    assert linked_view.make_curve("t", None, 4.0, two_sided=True) is None
+    assert linked_view.make_curve("t", None, 4.0) is None
+
+
+def test_uncorrected_p_is_that_of_one_tail_everywhere(made):
+    results, contrast, view = made
+    (rule,) = [rule for rule in view.rules if rule.method == "uncorrected"]
+    assert rule.label == "uncorrected, one-sided"
+    values = np.abs(view.statistic.values)
+    curve = view.statistic.curve
+    assert rule.p == pytest.approx(np.interp(values, curve[:, 0], curve[:, 1]), abs=1e-3)
+    of_subjects = make_rules(view.statistic.values, signed=True)[1]
+    assert of_subjects.label == rule.label
+    assert of_subjects.p == pytest.approx(rule.p, abs=1e-3)
+
+
+def test_what_cannot_be_used_is_no_choice_whatever_survives(made):
+    results, contrast, _ = made
+    look = Look("c", "z", 8.0, (0, 0, 0), (), True)
+    kept = [results.read_map(contrast.maps["z"]) for _ in contrast.thresholds]
+    for n_voxels in (0, 7):
+        warned = [replace(one, warnings=("No.",), n_voxels=n_voxels) for one in contrast.thresholds]
+        view = make_view(results, replace(contrast, thresholds=tuple(warned)), kept, look)
+        assert [rule.method for rule in view.rules] == [contrast.main.method]
 
 
 def test_effects_over_a_covariate_are_without_what_other_columns_explain():

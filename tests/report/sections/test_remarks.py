@@ -77,7 +77,7 @@ def test_remarks_of_an_earlier_version_are_read():
 
 @pytest.mark.parametrize(
     ("width", "reason", "n_voxels", "is_shown"),
-    [(1.76, "", 0, False), (1.76, "", 3, True), (None, "no smoothness", 0, False), (None, "", 0, True)],
+    [(1.76, "", 0, False), (1.76, "", 3, False), (None, "no smoothness", 0, False), (None, "", 0, True)],
 )
 def test_a_threshold_that_cannot_be_used_is_not_compared(results, width, reason, n_voxels, is_shown):
     plain = replace(results.record.contrasts[0], thresholds=results.record.contrasts[0].thresholds[:-1])

@@ -134,8 +134,16 @@ class Rows:
         """The columns of the p of other thresholds, each with the name of its threshold."""
         methods = {str(name): str(name).partition("_")[2] for name in self.frame}
         return {
-            name: method for name, method in methods.items() if name not in PLACED and method in THRESHOLDS
+            name: method
+            for name, method in methods.items()
+            if name not in {*PLACED, *self.unusable} and method in THRESHOLDS
         }
+
+    @property
+    def unusable(self) -> set[str]:
+        """The columns of thresholds that cannot be used, which pages do not show."""
+        lacking = [one for one in self.contrast.thresholds if one not in self.contrast.usable]
+        return {f"{kind}_{one.method}" for one in lacking for kind in "pq"}
 
     def level_of(self, method: str) -> str:
         """Whether a p is that of a cluster or of a peak."""
@@ -312,7 +320,7 @@ def _rest(rows: Rows) -> list[Column]:
     for name in rows.labels[1:]:
         cells = rows.print_each(name, _readable)
         found.append(Column(rows.title(name), cells, "peak", ("label", WIDE, MORE), rows.describe(name)))
-    placed = {*PLACED, *rows.beside, rows.threshold.statistic}
+    placed = {*PLACED, *rows.beside, *rows.unusable, rows.threshold.statistic}
     for name in map(str, rows.frame.select_dtypes("number")):
         if name not in placed:
             cells = rows.print_each(name, short)

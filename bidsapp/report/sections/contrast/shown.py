@@ -136,7 +136,7 @@ class Shown:
         survives = {method: np.nan_to_num(volume.values) != 0 for method, volume in self.kept.items()}
         mine = survives[self.main.method]
         found = {}
-        for threshold in self.contrast.thresholds[1:]:
+        for threshold in self.contrast.usable[1:]:
             theirs = survives[threshold.method]
             if theirs.any():
                 both, total = (

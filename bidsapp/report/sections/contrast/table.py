@@ -101,7 +101,8 @@ def _notes(shown: Shown, rows: Rows) -> list[str]:
         found.append(f"Up to {N_PEAKS} peaks a cluster (all in the file): indented rows are further ones.")
     tails = {"two": "two-sided", "positive": "one-sided, above zero", "negative": "one-sided, below zero"}
     if contrast.test != "F":
-        found.append(f"p are {tails[threshold.tail]} (uncorrected p one-sided in each tail).")
+        each = ", uncorrected p one-sided in each tail" if threshold.tail == "two" and rows.own == "p" else ""
+        found.append(f"p are {tails[threshold.tail]}{each}.")
     permutation = contrast.permutation
     if permutation is not None and permutation.smallest_p:
         found.append(

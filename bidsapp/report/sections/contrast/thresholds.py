@@ -15,8 +15,8 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
     if not contrast.thresholds:
         return None
     # Of those that cannot be used "nothing survives" would say what is not so; remarks tell why they cannot.
-    unusable = [one for one in contrast.thresholds if one.unusable and one != contrast.main]
-    thresholds = [_threshold(shown, book, one) for one in contrast.thresholds if one not in unusable]
+    thresholds = [_threshold(shown, book, one) for one in contrast.usable]
+    unusable = [one for one in contrast.thresholds if one not in contrast.usable]
     lacking = [THRESHOLDS[one.method].short if one.method in THRESHOLDS else one.title for one in unusable]
     content = render(
         "contrast_thresholds.html",

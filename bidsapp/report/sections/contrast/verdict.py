@@ -109,9 +109,9 @@ def verdict(shown: Shown) -> Verdict:
         title = re.sub(TAIL, "", main.title)
         finding = Markup("<b>Nothing survives</b> {}{}.").format(title, _in_which_direction(shown, main))
         power, short = say_detectable(shown.contrast, shown.hypothesis.quantity)
-        return Verdict(False, finding, find_peak(shown), (power,), "Nothing survives", short)
+        return Verdict(False, finding, find_peak(shown), (power, *main.warnings), "Nothing survives", short)
     sides = find_sides(shown, main)
-    remarks = (UNCORRECTED,) if _controls(main) == "none" else ()
+    remarks = (*((UNCORRECTED,) if _controls(main) == "none" else ()), *main.warnings)
     n_clusters, n_voxels = sum(s.n_clusters for s in sides), sum(s.n_voxels for s in sides)
     short = f"{count(n_clusters, 'cluster')}, {count(n_voxels, 'voxel')}"
     detail = " · ".join(f"{side.n_clusters:,} {side.sign}" for side in sides) if shown.signed else ""
