@@ -87,11 +87,12 @@ def tiny_results(tiny_dataset, tmp_path_factory):
 def group_maps(tmp_path_factory):
     """Return a dataset of effect and variance maps of 8 subjects and 3 contrasts; read only.
 
-    Beside it, ``one`` has those of the first contrast alone.
+    Beside it, ``one`` has those of the first contrast alone, ``moved`` too, with one subject on another grid.
     """
     folder = tmp_path_factory.mktemp("group")
     make_group_maps(folder / "maps")
     make_group_maps(folder / "one", contrasts="A")
+    make_group_maps(folder / "moved", contrasts="A", moved=True)
     return folder / "maps"
 
 

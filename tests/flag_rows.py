@@ -208,6 +208,7 @@ FURTHER_GROUPS = [
     TWO_SAMPLE | {"--variance-groups": ["group"], "--group-estimator": ["reml"]},
     ONE | {"--group-design": ["anova", "family"], "--n-permutations": ["32"]},
     MANY | {"--n-permutations": ["100"], "--across-contrasts": []},
+    {"--estimates": ["{one}/../moved"], "--resample": []} | ONE_SAMPLE | {"--n-permutations": ["0"]},
 ]
 FURTHER_RUNS = [
     {"--model": ["{model}"]},

@@ -268,6 +268,7 @@ OF_GROUPS = {
     "EstimationMethod": estimation,
     "NumberOfSubjects": n_subjects,
     "GroupSmoothingFWHM": asked("group", "group_smoothing_fwhm"),
+    "ResampledInputs": yes(["sub-02"]),
     "MainThreshold": lambda c: c.contrast["thresholds"][0]["method"],
     "MainThresholdDeclared": lambda c: c.settings.group.main_threshold is not None,
     "Power": yes(0.8),

@@ -174,6 +174,7 @@ class ContrastWriter:
             "AlternativeHypothesis": TAILS[self._group.tail] if is_signed else "upper tail",
             "NumberOfSubjects": len(set(result.stack.labels)),
             "GroupSmoothingFWHM": self._group.group_smoothing_fwhm,
+            "ResampledInputs": list(result.fit.resampled) or None,
             **self._made_with,
         }
         write_described_map(
@@ -398,9 +399,10 @@ def write_tested(fit: DatasetFit, stack: EffectStack, group: GroupOptions, outpu
         output_dir / path, [stack.effect], stack.geometry, n_volumes=n, repetition_time=0.0, space=space
     )
     sidecar = {
-        "Description": "Effects of the inputs as they are tested, in their order: smoothed and resampled",
+        "Description": "Effects of the inputs as they are tested, in their order, smoothed and resampled",
         "Units": input_units(fit) or "unit of the inputs",
         "GroupSmoothingFWHM": group.group_smoothing_fwhm,
+        "ResampledInputs": list(fit.resampled),
         "Inputs": [_relative(entry.effect, output_dir, entry.reading.effect) for entry in fit.inputs],
         "SpatialReference": space,
     }

@@ -165,7 +165,7 @@ def _without_excluded(files: list[FoundMap], selection: Selection, bids_dir: Pat
 
 
 def _describe(file: FoundMap) -> EstimateFile:
-    metadata = file.metadata or {}
+    metadata = file.metadata
     folder = next((part for part in file.path.parts if part.startswith("node-")), "node-")
     labels = file.entities
     contrast = labels.get("contrast") or labels.get("desc") or labels.get("label") or file.suffix
@@ -188,7 +188,7 @@ def _describe(file: FoundMap) -> EstimateFile:
 
 
 def _read_sidecars(files: Sequence[FoundMap], remedy: str) -> list[FoundMap]:
-    """Return the maps with what their sidecars say, where nothing else does; raise with all unreadable ones.
+    """Return the maps with what their sidecars say besides; raise with all that cannot be read.
 
     They name the contrast, and the settings that maps of one group must share.
     """
@@ -196,7 +196,7 @@ def _read_sidecars(files: Sequence[FoundMap], remedy: str) -> list[FoundMap]:
     for file in files:
         path = file.path.with_name(file.path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
         try:
-            said = read_json(path) if file.metadata is None and is_named(path) else file.metadata
+            said = (read_json(path) if is_named(path) else {}) | file.metadata
         except InputError as error:
             faults.append(str(error))
             continue

@@ -268,6 +268,8 @@ class DatasetFit:
         Columns of the participants with a few levels, and the level of each row.
     group_by : dict of str to str
         The values of the participants columns that the node groups by.
+    resampled : tuple of str
+        The subjects with maps on another grid than the first, which are resampled to it.
     """
 
     node: str
@@ -292,6 +294,7 @@ class DatasetFit:
     family: tuple[str, ...] = ()
     factors: dict[str, list[str]] = field(default_factory=dict)
     group_by: dict[str, str] = field(default_factory=dict)
+    resampled: tuple[str, ...] = ()
 
     @property
     def level(self) -> str:

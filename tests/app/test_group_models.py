@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -436,7 +437,7 @@ def test_different_units_are_warned_of(maps, tmp_path, capsys):
     assert record_of(tmp_path / "out")["contrasts"][0]["units"] is None
 
 
-def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path):
+def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path, capsys):
     folder = tmp_path / "maps"
     shutil.copytree(maps, folder)
     for path in folder.glob("sub-04/*.nii.gz"):
@@ -444,8 +445,14 @@ def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path):
         moved = AFFINE.copy()
         moved[0, 3] += 3.0
         nib.save(nib.Nifti1Image(image.get_fdata().astype(np.float32), moved), path)
-    assert run(folder, tmp_path / "a", "--group-design", "one-sample") != 0
-    assert run(folder, tmp_path / "b", "--group-design", "one-sample", "--resample") == 0
+    words = ["--group-design", "one-sample"]
+    assert run(folder, tmp_path / "a", *words, "--dry-run") != 0
+    said = capsys.readouterr().err
+    assert re.search(r"sub-04: .*another grid than most of the maps.*up to 3 mm.*\n--resample brings", said)
+    assert run(folder, tmp_path / "b", *words, "--resample") == 0
+    note = "the maps of sub-04 are resampled to the grid of sub-01, linearly"
+    assert note in capsys.readouterr().err
+    assert any(note in words for words in record_of(tmp_path / "b")["warnings"])
 
 
 @pytest.mark.slow

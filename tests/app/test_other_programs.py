@@ -1,11 +1,18 @@
 """The group level on the same estimates as several programs write them."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
+import nibabel as nib
+import numpy as np
 import pytest
 from makers import programs as make
 
 from bidsapp.cli.main import main
+from bidsapp.group.stage import parts_of
+from bidsapp.job.resume import make_fingerprint
+from bidsapp.records.maps import Reading
 
 GROUP = ["group", "--group-design", "one-sample", "--n-permutations", "16", "--n-cpus", "1", "--atlas", "aal"]
 
@@ -62,3 +69,30 @@ def test_results_of_every_program_are_those_of_our_own_maps(program, ours, estim
     assert {"effect_statmap.nii.gz", "t_statmap.nii.gz"} <= set(ours)
     assert found == ours
     assert [subject["label"] for subject in record["subjects"]] == [f"sub-{label}" for label in estimates]
+
+
+def test_sub_bricks_are_named_in_records_and_read_once(estimates, tmp_path, capsys):
+    word = write("afni", tmp_path / "results", estimates)
+    (contrast, _) = run(tmp_path / "out", word)[1]["contrasts"]
+    expected = [f"../results/sub-{label}/stats.nii.gz" for label in estimates]
+    assert [one["effect"] for one in contrast["inputs"]] == [f"{path}[3]" for path in expected]
+    assert [one["variance"] for one in contrast["inputs"]] == [f"{path}[4]" for path in expected]
+    tested = nib.load(tmp_path / "out" / contrast["tested"]).get_fdata()
+    values = np.stack([maps["faces"][0] for maps in estimates.values()], axis=-1)
+    np.testing.assert_array_equal(tested[np.isfinite(tested)], values[np.isfinite(values)])
+    capsys.readouterr()
+    run(tmp_path / "out", word)
+    assert "finished before, nothing changed" in capsys.readouterr().err
+
+
+def test_another_sub_brick_of_the_same_file_is_another_input():
+    design = SimpleNamespace(matrix=np.ones((1, 1)))
+    inputs = [
+        SimpleNamespace(effect=Path("x"), variance=Path("x"), reading=Reading(effect=number, variance=4))
+        for number in (1, 3)
+    ]
+    fits = [
+        SimpleNamespace(inputs=[one], within=None, contrasts=[], variance_groups=(), blocks=(), design=design)
+        for one in inputs
+    ]
+    assert make_fingerprint(*parts_of(fits[0])) != make_fingerprint(*parts_of(fits[1]))

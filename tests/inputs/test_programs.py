@@ -1,5 +1,7 @@
 """Results of other programs, found and read as effect maps."""
 
+import re
+
 import numpy as np
 import pytest
 from makers import programs as make
@@ -94,8 +96,9 @@ def test_effects_of_f_contrasts_of_fitlins_are_left_out_with_a_word(tmp_path, es
     found = find(f"fitlins:{make.write_fitlins(tmp_path / 'out', estimates)}")
     assert names_of(found) == ["Faces", "LeftRight"]
     assert_read(found, estimates, names="Faces")
-    assert found[0].key.node == "subjectLevel"
+    assert (found[0].key.node, found[0].metadata["Software"]) == ("subjectLevel", "FitLins 0.11.0")
     assert caplog.text.count("Any is an F contrast, which has no effect: it is left out") == 1
+    assert find(f"fitlins:{tmp_path}/out/node-subjectLevel") == found
 
 
 def test_a_path_without_results_is_told(tmp_path):
@@ -274,3 +277,110 @@ def test_an_image_without_the_extension_of_afni_is_no_bucket(tmp_path):
     make.save(tmp_path / "sub-01" / "stats.nii.gz", np.ones((*make.SHAPE, 3)))
     with pytest.raises(InputError, match=r"stats\.nii\.gz has no labels of sub-bricks"):
         find(f"afni:{tmp_path}")
+
+
+def test_one_contrast_of_higher_levels_can_be_named(tmp_path, estimates):
+    for label, maps in estimates.items():
+        make.write_gfeat(tmp_path / f"sub-{label}.gfeat", maps)
+    assert names_of(find(f"feat:{tmp_path}/*.gfeat/cope2.feat")) == ["faces"]
+
+
+def test_contrasts_of_one_name_are_named(tmp_path, estimates):
+    folder = make.write_spm(tmp_path / "sub-01", {**estimates["01"], " faces": estimates["01"]["faces"]})
+    with pytest.raises(
+        InputError, match=r"sub-01 has two maps of 'faces': .*con_0002\.nii and .*con_0003\.nii"
+    ):
+        find(f"spm:{folder}")
+
+
+def write_table(path, *rows):
+    path.write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    return path
+
+
+def test_a_table_says_whose_each_result_is(tmp_path, estimates):
+    for label, maps in estimates.items():
+        make.write_feat(tmp_path / "all" / f"x{label}.feat", maps)
+    rows = [(f"sub-{label}", f"all/x{label}.feat", "2") for label in estimates]
+    table = write_table(tmp_path / "maps.tsv", ("participant_id", "path", "session"), *rows)
+    found = find(f"feat:{table}")
+    assert_read(found, estimates)
+    assert found[0].key.entity("ses") == "2"
+
+
+def test_a_table_takes_one_contrast_of_each_result(tmp_path, estimates):
+    make.write_feat(tmp_path / "x.feat", estimates["01"])
+    header, row = ("participant_id", "path", "contrast"), ("01", "x.feat", "faces")
+    assert names_of(find(f"feat:{write_table(tmp_path / 'a.tsv', header, row)}")) == ["faces"]
+    table = write_table(tmp_path / "b.tsv", header, (*row[:2], "face"))
+    with pytest.raises(InputError, match=r"x\.feat has no contrast 'face'\. Did you mean 'faces'\?"):
+        find(f"feat:{table}")
+
+
+def test_a_table_of_maps_needs_no_program(tmp_path, estimates):
+    rows = []
+    for label, maps in estimates.items():
+        for stat, values in zip(("e", "v"), maps["faces"], strict=True):
+            make.save(tmp_path / f"{stat}{label}.nii.gz", values)
+        rows.append((label, f"e{label}.nii.gz", "faces", f"v{label}.nii.gz", "31"))
+    header = ("participant_id", "path", "contrast", "variance", "dof")
+    found = find(write_table(tmp_path / "maps.tsv", header, *rows))
+    assert assert_read(found, estimates).dof.tolist() == [31, 31]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            [("participant", "path"), ("01", "x")],
+            r"has no column 'participant_id'\. Did you mean 'participant'",
+        ),
+        ([("participant_id", "path"), ("01", "")], r"row 2: no path"),
+        ([("participant_id", "path"), ("a/b", "x")], r"row 2: 'a/b' is no label"),
+        ([("participant_id", "path"), ("01", "x.nii")], r"x\.nii has no contrast\. Name it in a column"),
+        ([("participant_id", "path", "contrast"), ("01", "x.nii", "a")], r"x\.nii, in .*, is not there"),
+        (
+            [("participant_id", "path", "contrast", "dof"), ("01", "x", "a", "many")],
+            r"row 2: dof 'many' is not",
+        ),
+        (
+            [("participant_id", "path", "contrast"), ("01", "maps.tsv", "a"), ("01", "maps.tsv", "a")],
+            r"sub-01 has two maps of 'a'",
+        ),
+    ],
+)
+def test_faults_of_a_table_are_told_with_their_row(tmp_path, rows, words):
+    with pytest.raises(InputError, match=words):
+        find(write_table(tmp_path / "maps.tsv", *rows))
+
+
+def test_damaged_degrees_of_freedom_of_a_bucket_are_told(tmp_path, estimates):
+    path = make.write_brik(tmp_path / "sub-01" / "stats+tlrc.HEAD", estimates["01"])
+    path.write_text(path.read_text().replace("\n0.0 4.0 2.0 2.0", "\n0.0 4.0 nan 2.0"))
+    with pytest.raises(InputError, match=rf"{re.escape(str(path))}: its attribute BRICK_STATAUX is damaged"):
+        find(f"afni:{tmp_path}")
+
+
+def test_a_truncated_bucket_is_told(tmp_path, estimates):
+    path = make.write_bucket(tmp_path / "sub-01" / "stats.nii.gz", estimates["01"])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1000])
+    with pytest.raises(InputError, match=r"stats\.nii\.gz is truncated or corrupt"):
+        read_stack(find(f"afni:{tmp_path}")[:1])
+    path.write_bytes(whole[:300])
+    with pytest.raises(InputError, match=r"stats\.nii\.gz"):
+        find(f"afni:{tmp_path}")
+
+
+def test_names_with_signs_of_paths_stay_names(tmp_path, estimates):
+    maps = {"../a>b&c/d": estimates["01"]["faces"]}
+    make.write_bucket(tmp_path / "sub-01" / "stats.nii.gz", maps)
+    make.write_feat(tmp_path / "sub-01" / "x.feat", maps)
+    assert names_of([*find(f"afni:{tmp_path}"), *find(f"feat:{tmp_path}")]) == ["../a>b&c/d"]
+
+
+def test_buckets_in_the_view_orig_have_a_warning(tmp_path, estimates, caplog):
+    path = make.write_brik(tmp_path / "sub-01" / "stats+orig.HEAD", estimates["01"])
+    path.write_text(path.read_text().replace("2 11 1", "0 11 1"))
+    find(f"afni:{tmp_path}")
+    assert "have the view +orig" in caplog.text

@@ -39,8 +39,11 @@ FACTS = {
 }
 
 
-def make_group_maps(folder, *, contrasts="ABC", seed=0):
-    """Write the maps with sidecars, participants.tsv (group, site, family, age) and masks to choose from."""
+def make_group_maps(folder, *, contrasts="ABC", seed=0, moved=False):
+    """Write the maps with sidecars, participants.tsv (group, site, family, age) and masks to choose from.
+
+    ``moved``: the maps of the second subject lie on a grid of their own.
+    """
     mask, affine = make_grid(VOXEL_MM)
     truth = plant(REGIONS, mask, affine)
     height = nib.affines.apply_affine(affine, np.argwhere(mask))[:, 2]
@@ -59,8 +62,10 @@ def make_group_maps(folder, *, contrasts="ABC", seed=0):
                 continue
             stem = f"sub-{subject + 1:02d}_task-x_space-{SPACE}_contrast-{contrast}"
             place = folder / f"sub-{subject + 1:02d}" / stem
-            save_map(values, mask, affine, f"{place}_stat-effect_statmap.nii.gz")
-            save_map(variances, mask, affine, f"{place}_stat-variance_statmap.nii.gz")
+            grid = affine.copy()
+            grid[:3, 3] += 4 * (moved and subject == 1)
+            save_map(values, mask, grid, f"{place}_stat-effect_statmap.nii.gz")
+            save_map(variances, mask, grid, f"{place}_stat-variance_statmap.nii.gz")
             for stat in ("effect", "variance"):
                 write_json(place.with_name(f"{place.name}_stat-{stat}_statmap.json"), FACTS)
     _write_people(folder)

@@ -47,7 +47,8 @@ def write_own(folder, estimates):
 def write_fitlins(folder, estimates):
     """Write a FitLins folder: a node of subjects, whose contrasts are named in camel case, and an F map."""
     folder.mkdir(parents=True)
-    (folder / "dataset_description.json").write_text('{"Name": "FitLins", "BIDSVersion": "1.4.1"}')
+    made = {"Name": "FitLins", "PipelineDescription": {"Name": "FitLins", "Version": "0.11.0"}}
+    (folder / "dataset_description.json").write_text(json.dumps(made))
     for label, maps in estimates.items():
         node = folder / "node-subjectLevel" / f"sub-{label}"
         for name, (effect, variance) in maps.items():

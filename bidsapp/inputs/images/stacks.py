@@ -19,6 +19,7 @@ from bidsapp.errors import InputError, in_lines
 from bidsapp.inputs.images.read import check_grid, read_header, read_volume, whole_grid
 from bidsapp.inputs.images.resampling import resample_map
 from bidsapp.records.arrays import Labels, Matrix
+from bidsapp.records.collect import collect
 from bidsapp.records.maps import EffectStack, EstimateFile, Geometry, Reading
 from bidsapp.records.progress import Tell, nobody
 
@@ -118,23 +119,32 @@ def _digest(there: NDArray[np.bool_], effect: Volume) -> str:
 
 def _all_faults(files: Sequence[EstimateFile], resample: bool) -> InputError | None:
     """Return one error with the faults of all files; those on another grid than most are named, not most."""
-    faults = []
-    grids: dict[tuple[Shape, tuple[float, ...]], list[tuple[EstimateFile, Shape, Matrix]]] = {}
+    faults, placed = [], []
     for file in files:
         try:
             effect, _, affine = _read_own_grid(file)
         except InputError as error:
             faults.append(f"{_label(file)}: {error}")
             continue
-        key = (effect.shape, tuple(np.round(affine, 3).ravel().tolist()))
-        grids.setdefault(key, []).append((file, effect.shape, affine))
+        placed.append((file, effect.shape, affine))
+    faults += [] if resample else list(find_other_grids(placed).values())
+    return InputError(in_lines(faults)) if faults else None
+
+
+def find_other_grids(placed: Sequence[tuple[EstimateFile, Shape, Matrix]]) -> dict[str, str]:
+    """Return the subjects whose maps, given with their grids, are on another one than most; and in words."""
+    grids = collect(
+        ((shape, tuple(np.round(affine, 3).ravel().tolist())), (file, shape, affine))
+        for file, shape, affine in placed
+    )
     common = max(grids.values(), key=len, default=[])
-    for file, shape, affine in (entry for grid in grids.values() for entry in grid if not resample):
+    faults: dict[str, str] = {}
+    for file, shape, affine in (entry for grid in grids.values() for entry in grid):
         try:
             check_grid(file.effect, shape, affine, whole_grid(*common[0][1:]), reference="most of the maps")
         except InputError as error:
-            faults.append(f"{_label(file)}: {error}")
-    return InputError(in_lines(faults)) if faults else None
+            faults.setdefault(_label(file), f"{_label(file)}: {error}")
+    return faults
 
 
 def _label(file: EstimateFile) -> str:

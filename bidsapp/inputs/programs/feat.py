@@ -31,6 +31,8 @@ def find(root: Path) -> list[Path]:
 
 def read(folder: Path) -> Results:
     """Return the copes of a FEAT folder by the names of their contrasts."""
+    if is_named(folder / "design.lev"):
+        return _read_higher(folder), []
     if folder.suffix == ".feat":
         names, stats = _read_names(folder / "design.con"), _find_stats(folder)
         return _read_copes(folder, stats, lambda number: names.get(number, f"cope{number}")), []

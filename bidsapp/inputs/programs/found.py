@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,14 +23,14 @@ class FoundMap(IndexedFile):
     variance, dof_map : Path or None
         As of an `EstimateFile`.
     reading : Reading
-    metadata : dict or None
-        What the files of its program say of it, in the words of sidecars; None where a sidecar may say it.
+    metadata : dict
+        What the files of its program say of it, in the words of sidecars, before its own sidecar is read.
     """
 
     variance: Path | None = None
     dof_map: Path | None = None
     reading: Reading = PLAIN
-    metadata: Document | None = None
+    metadata: Document = field(default_factory=dict)
 
 
 # The maps in one result of a program, and what is to be said of it.

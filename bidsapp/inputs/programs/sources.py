@@ -14,6 +14,7 @@ from bidsapp.errors import (
     near_or_known,
     near_or_there,
 )
+from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.programs import PROGRAMS
 from bidsapp.inputs.programs.found import FoundMap, Program, Results, make_found
 from bidsapp.inputs.tables.read import read_table
@@ -122,11 +123,13 @@ def _read_row(row: Row, source: Source, pattern: str | None) -> Results:
     if source.program is None:
         if not row.contrast:
             raise InputError(f"{source.path}: {row.path} has no contrast. Name it in a column 'contrast'.")
+        if not is_named(row.path):
+            raise InputError(f"{row.path}, in {source.path}, is not there. Correct its path.")
         found = make_found(row.path, row.contrast, variance=row.variance, dof=row.dof)
         return [replace(found, entities=row.entities or {})], []
     maps, notes = source.program.read(row.path)
     if row.contrast:
-        names = [str((found.metadata or {}).get("ContrastName")) for found in maps]
+        names = [str(found.metadata.get("ContrastName")) for found in maps]
         maps = [found for found, name in zip(maps, names, strict=True) if name == row.contrast]
         if not maps:
             hint = near_or_there(row.contrast, names)
@@ -194,7 +197,7 @@ def _find_doubles(found: Iterable[FoundMap]) -> list[str]:
     seen: dict[object, FoundMap] = {}
     faults: dict[str, None] = {}
     for one in found:
-        contrast = (one.metadata or {}).get("ContrastName", one.entities.get("contrast"))
+        contrast = one.metadata.get("ContrastName", one.entities.get("contrast"))
         key = (contrast, *sorted(one.entities.items()))
         other = seen.setdefault(key, one)
         if other is not one:

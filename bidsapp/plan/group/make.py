@@ -32,6 +32,7 @@ from bidsapp.plan.group.options import (
     add_notes,
     add_variance_groups,
     check_declared,
+    check_grids,
     check_options,
     estimator_of,
     exclude_listed,
@@ -120,6 +121,7 @@ def make_group_plan(settings: Settings) -> GroupPlan:
         raise InputError(f"No group model can be fitted:\n{reasons}", exit_code=EXIT_NO_INPUT)
     check_outputs(fits)
     check_options(fits, settings.group)
+    fits = check_grids(fits, resample=settings.group.resample)
     labels = set(map(label_of, entries))
     leftovers = {} if selection.estimates else find_leftovers(labels, bids_dir, selection, people)
     fits = _noted(fits, leftovers, allowed=settings.group.allow_mixed_settings)

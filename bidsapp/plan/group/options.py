@@ -15,12 +15,14 @@ from bidsapp.errors import (
     InputError,
     SettingsError,
     by_reason,
+    in_lines,
     near_or_there,
     some_names,
     tell_names,
 )
 from bidsapp.inputs.images.group_masks import GREY_MATTER, check_mask
 from bidsapp.inputs.images.read import read_header, whole_grid
+from bidsapp.inputs.images.stacks import find_other_grids
 from bidsapp.inputs.tables.exclusions import read_exclusions
 from bidsapp.names import check_labels, make_label
 from bidsapp.plan.group.people import People
@@ -271,6 +273,37 @@ def find_grids(fits: Iterable[DatasetFit]) -> list[Geometry]:
             key = (header.shape[:3], header.affine.tobytes())
             grids.setdefault(key, whole_grid(header.shape, header.affine))
     return list(grids.values())
+
+
+def check_grids(fits: Sequence[DatasetFit], *, resample: bool) -> list[DatasetFit]:
+    """Return the fits with whose maps are resampled, by the headers of the effect maps alone.
+
+    Raises
+    ------
+    InputError
+        Maps of one fit are on different grids, and may not be resampled. All are named.
+    """
+    found: list[DatasetFit] = []
+    faults: dict[str, None] = {}
+    for fit in fits:
+        placed = []
+        for entry in fit.inputs:
+            with suppress(InputError):  # who reads the file tells it
+                header = read_header(entry.effect)
+                placed.append((entry, header.shape[:3], header.affine))
+        if resample:
+            # The grid that is taken counts as most.
+            others = tuple(find_other_grids([*placed[:1] * len(placed), *placed]))
+            note = (
+                f"the maps of {some_names(others)} are resampled to the grid of {fit.subjects[0]}, linearly"
+            )
+            fit = replace(fit, resampled=others, notes=(*fit.notes, *[note] * bool(others)))
+        else:
+            faults |= dict.fromkeys(find_other_grids(placed).values())
+        found.append(fit)
+    if faults:
+        raise InputError(f"{in_lines(list(faults))}\n--resample brings all maps to the grid of the first.")
+    return found
 
 
 def estimator_of(method: str, wanted: str) -> str:
