@@ -42,7 +42,7 @@ UNEQUAL = "rows of a subject are not independent, and the sandwich alone allows 
 NO_VARIANCES = "inputs have no variance maps"
 SAME_RUNS = "the cells of a subject are of the same runs, and no file holds the covariance of their errors"
 NO_GROUPS = "it knows no variances for each group"
-NOT_FOLLOWED = "only least squares of one map a subject with one variance is followed without each subject"
+NOT_FOLLOWED = "it is counted for least squares of one map a subject with one variance alone"
 SIZE = "What survives without each subject goes by the cut-off of all ({:.6g}, {}), without new shuffling"
 COLUMNS = {
     "peak_x": "Position of the peak, from left to right, in mm; n/a: the row is of the whole map",

@@ -18,7 +18,6 @@ from bidsapp.group.shuffling import describe_shuffles
 from bidsapp.group.write_tables import TableWriter, is_template
 from bidsapp.inference.conventions import conventions_of
 from bidsapp.inference.pvalues import p_interval
-from bidsapp.inference.thresholds.surviving import TAILS
 from bidsapp.outputs.describe import describe_contrast
 from bidsapp.outputs.estimates import write_described_map
 from bidsapp.outputs.files import write_json
@@ -57,7 +56,7 @@ from bidsapp.settings.parts import GroupOptions
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.version import __version__
 from bidsapp.vocabulary.statistics import STATISTICS
-from bidsapp.vocabulary.thresholds import THRESHOLDS
+from bidsapp.vocabulary.thresholds import THRESHOLDS, say_tail
 
 # Beyond it, -log10 p says nothing that float32 readers could use.
 MAX_LOGP = 300.0
@@ -152,7 +151,6 @@ class ContrastWriter:
         """Write a map of the contrast and return its path."""
         result = self._result
         path = self._path(stat, desc)
-        is_signed = result.estimate.test in ("t", "z")
         # Estimators number the variance groups.
         quantity, _, number = stat.partition("_")
         shared = {
@@ -171,7 +169,7 @@ class ContrastWriter:
             "DegreesOfFreedom": _common_dof(result.estimate),
             "MainThreshold": result.main.method,
             "MainThresholdDeclared": result.main.declared,
-            "AlternativeHypothesis": TAILS[self._group.tail] if is_signed else "upper tail",
+            "AlternativeHypothesis": say_tail(result.estimate.test, self._group.tail),
             "NumberOfSubjects": len(set(result.stack.labels)),
             "GroupSmoothingFWHM": self._group.group_smoothing_fwhm,
             "ResampledInputs": list(result.fit.resampled) or None,

@@ -326,25 +326,33 @@ def say_statistics(record: GroupRecord) -> str:
 
 def say_family(record: GroupRecord) -> str:
     """Say over how many contrasts errors are controlled."""
-    contrasts, shuffled = _tested(record), _shuffled(record)
-    if len(contrasts) < 2:
+    tested, shuffled = _tested(record), _shuffled(record)
+    contrasts = [c for c in tested if not c.descriptive]
+    if len(tested) < 2:
         return ""
     families = dict.fromkeys(permutation.family for _, permutation in shuffled)
     said = [family for family in families if family[:1].isdigit()]
     if said:
-        return f"Family-wise errors by shuffling are over {'; '.join(said)}. {_alone(contrasts)}".strip()
+        return f"Family-wise errors by shuffling are over {'; '.join(said)}. {_alone(tested)}".strip()
     if record.choices.permutation.across_contrasts and shuffled:
         return "Family-wise errors by shuffling are over all contrasts together."
-    return f"Thresholds are for one contrast each; that there are {len(contrasts)} is not corrected for."
+    each = "Thresholds are for one contrast each"
+    several = f"; that there are {len(contrasts)} is not corrected for" if len(contrasts) > 1 else ""
+    return f"{each}{several}. {describe_means(tested)}".strip()
 
 
 def _alone(contrasts: Iterable[GroupContrastRecord]) -> str:
     """Return which contrasts are in no family, and that means of groups are descriptive."""
     out = [c for c in contrasts if not (c.permutation and c.permutation.family[:1].isdigit())]
     named = ", ".join(c.name for c in out)
-    means = ", ".join(c.name for c in out if c.descriptive)
     words = f"Not in it, and for one contrast each: {named}." if out else ""
-    return f"{words} Means of groups are descriptive: {means}." if means else words
+    return f"{words} {describe_means(out)}".strip()
+
+
+def describe_means(contrasts: Iterable[GroupContrastRecord]) -> str:
+    """Say which contrasts are means of groups, which count as no hypothesis."""
+    means = ", ".join(c.name for c in contrasts if c.descriptive)
+    return f"Means of groups are descriptive and not counted: {means}." if means else ""
 
 
 def say_clusters(record: GroupRecord) -> str:

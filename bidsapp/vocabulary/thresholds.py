@@ -95,6 +95,20 @@ _ROWS = (
     ThresholdWords("uncorrected", "uncorrected", "none", "p", short="uncorrected"),
 )
 THRESHOLDS = {row.name: row for row in _ROWS}
+# What is tested, as titles of thresholds say it behind a comma; of F, which has no sign, the upper tail.
+TAILS = {
+    "two": "two-sided",
+    "positive": "one-sided, positive effects",
+    "negative": "one-sided, negative effects",
+}
+UPPER_TAIL = "upper tail"
+# Of an uncorrected p where both tails are tested.
+IN_EACH_TAIL = "one-sided in each tail"
 FLAGS = tuple(row.flag for row in _ROWS)
 # As ``--main-threshold`` takes them: by the words of flags, or the names of their files.
 BY_WORD = {row.flag: row for row in _ROWS} | THRESHOLDS
+
+
+def say_tail(test: str, tail: str) -> str:
+    """Return in which direction a test ("t", "z", "F") looks, in words."""
+    return TAILS[tail] if test in ("t", "z") else UPPER_TAIL

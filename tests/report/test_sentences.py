@@ -291,6 +291,10 @@ SENTENCES = {
         (group(), ""),
         (group(contrast(), contrast("b")), ["that there are 2 is not corrected for"]),
         (
+            group(contrast(), contrast("b"), contrast("c", descriptive=True)),
+            ["that there are 2 is not corrected for. Means of groups are descriptive and not counted: c."],
+        ),
+        (
             group(
                 contrast("a", DRAWN | {"family": "2 contrasts, maximum (a, b)"}),
                 contrast("b", DRAWN | {"family": "2 contrasts, maximum (a, b)"}),
@@ -298,7 +302,7 @@ SENTENCES = {
             ),
             [
                 "over 2 contrasts, maximum (a, b).",
-                "one contrast each: c. Means of groups are descriptive: c.",
+                "one contrast each: c. Means of groups are descriptive and not counted: c.",
             ],
         ),
     ],
@@ -317,7 +321,7 @@ NOT_READ = {
     "fixed_effects", "group_estimator", "cluster_forming_p", "statistics", "block_mode", "shuffle_scheme",
     "cluster_scale",
     # by titles of atlases, tables and files
-    "roi", "atlas", "residuals", "resample", "allow_mixed_settings",
+    "roi", "atlas", "residuals", "resample", "allow_mixed_settings", "select_contrasts",
 }  # fmt: skip
 PARTS = ("SOFTWARE", "RUN_LEVEL", "COMBINATION", "GROUP_MODEL", "INFERENCE", "TABLES")
 

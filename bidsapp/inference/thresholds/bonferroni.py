@@ -11,7 +11,7 @@ def bonferroni(evidence: Evidence, alpha: float) -> Threshold:
     """Return the Bonferroni threshold over all tested points."""
     n_tests = int(np.count_nonzero(np.isfinite(evidence.log_p)))
     adjusted = np.minimum(np.exp(evidence.log_p + np.log(max(n_tests, 1))), 1.0)
-    words = f"Bonferroni, family-wise error {alpha:g} over {n_tests} points, {words_for_tail(evidence)}"
+    words = f"Bonferroni, family-wise error {alpha:g}, {words_for_tail(evidence)}"
     return make_threshold("bonferroni", words, evidence, alpha, adjusted)
 
 

@@ -4,12 +4,7 @@ import numpy as np
 
 from bidsapp.records.arrays import Map, Mask
 from bidsapp.records.maps import Evidence, Threshold
-
-TAILS = {
-    "two": "two-sided",
-    "positive": "one-sided, positive effects",
-    "negative": "one-sided, negative effects",
-}
+from bidsapp.vocabulary.thresholds import say_tail
 
 
 def make_threshold(name: str, description: str, evidence: Evidence, alpha: float, adjusted: Map) -> Threshold:
@@ -35,4 +30,4 @@ def smallest(statistic: Map, surviving: Mask) -> float:
 
 def words_for_tail(evidence: Evidence) -> str:
     """Return the alternative hypothesis in words."""
-    return TAILS[evidence.tail] if evidence.test in ("t", "z") else "upper tail"
+    return say_tail(evidence.test, evidence.tail)

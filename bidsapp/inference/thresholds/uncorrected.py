@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from bidsapp.inference.thresholds.surviving import make_threshold
+from bidsapp.inference.thresholds.surviving import make_threshold, words_for_tail
 from bidsapp.records.maps import Evidence, Threshold
+from bidsapp.vocabulary.thresholds import IN_EACH_TAIL
 
 
 def uncorrected(evidence: Evidence, alpha: float) -> Threshold:
@@ -13,8 +14,8 @@ def uncorrected(evidence: Evidence, alpha: float) -> Threshold:
     """
     level = evidence.cluster_forming_p
     p = np.exp(evidence.log_p)
-    words = f"uncorrected p ≤ {level:g}"
+    tail = words_for_tail(evidence)
     if evidence.tail == "two":
         p = p / 2
-        words += ", one-sided in each tail"
-    return make_threshold("uncorrected", words, evidence, level, p)
+        tail = IN_EACH_TAIL
+    return make_threshold("uncorrected", f"uncorrected p ≤ {level:g}, {tail}", evidence, level, p)

@@ -1,7 +1,13 @@
 """The record of a Dataset node."""
 
+import re
+
 from bidsapp.outputs.saved.common import Dof, Maybe, Number, Record, Weights, saved
 from bidsapp.records.documents import Document
+from bidsapp.vocabulary.thresholds import TAILS, UPPER_TAIL
+
+# What titles say of the tail that is tested.
+OF_TAIL = re.compile(rf", ({'|'.join(map(re.escape, (*TAILS.values(), UPPER_TAIL)))})(?=;|,|$)")
 
 
 @saved
@@ -230,6 +236,16 @@ class ThresholdRecord:
     peaks: str | None = None
     labels: Maybe[str] = None
     peak_effects: Maybe[str] = None
+
+    @property
+    def words(self) -> str:
+        """Its title, with the error rate where that does not say it."""
+        return self.title if f"{self.alpha:g}" in self.title else f"{self.title}, α = {self.alpha:g}"
+
+    @property
+    def rule(self) -> str:
+        """Its words without the tail that is tested: what contrasts of different tests may share."""
+        return OF_TAIL.sub("", self.words)
 
     @property
     def unusable(self) -> str:

@@ -219,7 +219,7 @@ def test_thresholds_of_p_values_are_their_formulas(statistic, tail):
         values[known] = multipletests(p[known], method=method)[1]
         return values
 
-    said = f"Bonferroni, family-wise error 0.05 over 118 points, {words}"
+    said = f"Bonferroni, family-wise error 0.05, {words}"
     check_threshold(
         THRESHOLDS["bonferroni"](evidence, 0.05), "bonferroni", said, adjusted("bonferroni"), statistic
     )
@@ -227,7 +227,7 @@ def test_thresholds_of_p_values_are_their_formulas(statistic, tail):
     check_threshold(THRESHOLDS["holm"](evidence, 0.05), "holm", said, adjusted("holm"), statistic)
     said = f"false discovery rate 0.05 (Benjamini-Hochberg), {words}"
     check_threshold(THRESHOLDS["fdrBH"](evidence, 0.05), "fdrBH", said, adjusted("fdr_bh"), statistic)
-    said = "uncorrected p ≤ 0.001" + (", one-sided in each tail" if tail == "two" else "")
+    said = f"uncorrected p ≤ 0.001, {'one-sided in each tail' if tail == 'two' else words}"
     one_sided = p / (2 if tail == "two" else 1)
     check_threshold(
         THRESHOLDS["uncorrected"](evidence, 0.05), "uncorrected", said, one_sided, statistic, 0.001

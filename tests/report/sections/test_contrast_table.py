@@ -13,6 +13,7 @@ from bidsapp.report.render import FigureBook, show_p
 from bidsapp.report.sections.contrast import peaks, table, thresholds, where
 from bidsapp.report.sections.contrast.columns import MORE, Rows, make_columns, name_p, name_place, show
 from bidsapp.report.sections.contrast.shown import Shown
+from bidsapp.report.sections.contrast.verdict import make_section as make_verdict
 from bidsapp.report.sections.contrast.verdict import verdict
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -197,7 +198,9 @@ def test_the_set_is_told_above_the_table_and_the_verdict_can_be_copied(shown):
     counts = f"{main.n_clusters} clusters, {main.n_voxels} voxels of {shown.n_tested:,}"
     assert f"Set level: {counts} survive {main.title}." in text
     sentence = text.partition('data-sentence="')[2].partition('"')[0]
-    assert sentence.startswith(f"{verdict(shown).finding.striptags()} Strongest: ")
+    rule = f"Main threshold: {main.words}, over {shown.n_tested:,} voxels."
+    assert sentence.startswith(f"{verdict(shown).finding.striptags()} {rule} Strongest: ")
+    assert f"{main.words}, over {shown.n_tested:,} voxels." in make_verdict(shown, FigureBook()).content
     top = shown.peaks.loc[shown.peaks["z"].abs().idxmax()]
     assert f"z = {show(top['z'])}, corrected p {show_p(top['p_fwe'])}, mean " in sentence
 

@@ -1,5 +1,6 @@
 """What a contrast asks, in words."""
 
+import numpy as np
 import pytest
 from saved_records import make
 
@@ -118,13 +119,36 @@ def test_f_has_no_direction():
         "At least one of the 2 effects of k",
         "is not zero",
     )
+    one_level_left_out = [{"all subjects": {"A": 1, "B": -1}}, {"all subjects": {"C": 1, "D": -1}}]
+    custom = ask(one_level_left_out, test="F", weights=[{}, {}], name="pairs", inputs=None)
+    assert words(custom)[1:3] == ("At least one of the 2 contrasts of pairs", "is not zero")
     slopes = ask([{}, {}], test="F", weights=[{"age": 1.0}, {"iq": 1.0}])
     assert slopes.subject == "At least one of the 2 slopes of k"
 
 
+def test_an_interaction_is_no_main_effect():
+    first, second = np.eye(3)[:-1] - np.eye(3)[1:], np.array([[1.0, -1.0]])
+    cells = [f"{a}{b}" for a in "xyz" for b in "12"]
+    rows = {"a": np.kron(first, [[0.5, 0.5]]), "a x b": np.kron(first, second)}
+    found = {
+        name: ask(
+            [{"all subjects": dict(zip(cells, row, strict=True))} for row in weights.tolist()],
+            test="F", weights=[{}, {}], name=name, inputs=None,
+        )
+        for name, weights in rows.items()
+    }  # fmt: skip
+    assert words(found["a"])[1:3] == ("The conditions", "differ (a)")
+    interaction = ("The effects of a and b", "depend on each other (interaction)")
+    assert words(found["a x b"])[1:3] == interaction
+    slopes = ask([{}, {}], test="F", weights=[{}, {}], name="age x group")
+    assert words(slopes)[1] == "The effects of age and group"
+
+
 def test_a_conjunction_is_of_all_its_members():
     found = find_hypothesis(make(GroupContrastRecord, name="both", test="z", group_contrast="A and B"))
-    assert words(found)[1:4] == ("A and B", "are all above zero", "are all below zero")
+    assert words(found)[1:4] == ("The effects of A and B", "are both above zero", "are both below zero")
+    several = make(GroupContrastRecord, name="all", test="z", group_contrast="A and B and C")
+    assert find_hypothesis(several).above.phrase == "all above zero"
 
 
 def test_names_are_read_out_and_many_are_counted():

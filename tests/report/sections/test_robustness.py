@@ -39,23 +39,26 @@ def with_table(shown, values, *, sizes=(), subjects=("sub-01", "sub-02"), about=
     return replace(shown, contrast=replace(shown.contrast, robustness=path))
 
 
-def test_the_subject_that_matters_most_is_named_first(shown):
+def test_the_largest_fall_is_named_first_beside_the_next(shown):
     values = {"ols": (-9.0, 6.0), "huber": (-8.5, 6.2), "sub-01": (-8.8, 4.0), "sub-02": (-9.5, 5.9)}
     held = read_held(with_table(shown, values, sizes={"sub-01": 1250, "sub-02": 9}))
     said = say(replace(held, flagged={}), "t")
-    assert said[0].startswith("sub-01 matters most: without it t in ")
-    assert said[0].endswith("goes from 6.00 to 4.00.")
+    assert said[0].startswith("Largest relative fall of a peak: without sub-01 t in ")
+    assert said[0].endswith("goes from 6.00 to 4.00 (−33 %); next comes sub-02 (−2 %).")
     assert said[1].endswith("the weakest of these peaks keeps |t| ≥ 4.00.")
     words = "9 (without sub-02) to 1,250 voxels (without sub-01) survive; 7 with all."
     assert said[2] == f"By the cut-off of all subjects, {words}"
     assert len(said) == 3
     assert list(held.values) == ["OLS", "Huber"]
+    for size, words in ((0, "nothing survives"), (3, "3 voxels survive")):
+        alike = say(replace(held, flagged={}, sizes=dict.fromkeys(held.sizes, size)), "t")
+        assert alike[2] == f"By the cut-off of all subjects, {words}, whoever is left out; 7 with all."
 
 
 def test_a_peak_that_changes_its_sign_is_said(shown):
     held = read_held(with_table(shown, {"ols": (3.0, 3.0), "sub-01": (-0.5, 3.1), "sub-02": (2.0, 2.9)}))
     said = say(held, "t")
-    assert "goes from 3.00 to −0.50" in said[0]
+    assert "goes from 3.00 to −0.50 (−117 %)" in said[0]
     assert said[1] == "Leaving out one subject, a peak changes its sign."
 
 

@@ -55,9 +55,19 @@ def test_questions_have_their_direction(shown):
     assert ask(of(shown, "negative", **slope)) == "Does the response to face fall with age?"
     joint = {"test": "F", "estimand": estimand([{"all subjects": {"A": 1.0, "B": -1.0}}] * 2)}
     assert ask(of(shown, name="stimulus", **joint)) == "Do the conditions differ (stimulus)?"
+    rows = [{"all subjects": {"A": 1.0, "B": -1.0}}, {"all subjects": {"C": 1.0, "D": -0.5, "E": -0.5}}]
+    several = {"test": "F", "estimand": estimand(rows), "name": "pairs", "weights": [{}, {}]}
+    question = "Is at least one of the 2 contrasts of pairs not zero"
+    assert ask(of(shown, **several)) == f"{question}: A − B; C − 0.5 D − 0.5 E?"
+    groups = [{"old": {"A": 1.0}, "young": {"A": -1.0}}, {"old": {"B": 1.0}, "young": {"B": -1.0}}]
+    assert ask(of(shown, **several | {"estimand": estimand(groups)})) == f"{question}?"
+    interaction = "Do the effects of a and b depend on each other (interaction)?"
+    assert ask(of(shown, **several | {"name": "a x b"})) == interaction
     both = {"test": "z", "group_contrast": "A and B"}
-    assert ask(of(shown, **both)) == "Are A and B all different from zero in one direction?"
-    assert ask(of(shown, "positive", **both)) == "Are A and B all above zero?"
+    assert ask(of(shown, **both)) == (
+        "Are the effects of A and B both different from zero in the same direction?"
+    )
+    assert ask(of(shown, "positive", **both)) == "Are the effects of A and B both above zero?"
 
 
 def test_colours_are_named_with_the_side_that_they_mean(shown):
@@ -80,7 +90,26 @@ def test_facts_name_inputs_model_threshold_and_family(shown):
     voxels = f"{shown.results.record.n_voxels:,} voxels"
     assert f"largest t of each shuffle, α = 0.05, over {voxels} (8 mm)" in facts["Main threshold"]
     assert facts["It controls"] == "the chance that any voxel without an effect survives is at most 0.05"
-    assert facts["Not corrected for"] == "the other contrast of this model (--across-contrasts would)"
+    other = "the other contrast of this model (--across-contrasts would): responseGtRest"
+    assert facts["Not corrected for"] == other
+
+
+def test_contrasts_that_are_not_counted_are_named(shown):
+    record = shown.results.record
+    first, other = record.contrasts
+    more = [replace(other, name=f"mean{k}", descriptive=True) for k in range(2)]
+    changed = replace(record, contrasts=(first, other, *more))
+    facts = facts_of(Shown(replace(shown.results, record=changed), first))
+    means = "Means of groups are descriptive and not counted: mean0, mean1."
+    assert facts["Not corrected for"].endswith(f"would): {other.name}. {means}")
+
+
+def test_a_conjunction_is_said_of_all_its_effects(shown):
+    both = of(shown, test="z", group_contrast="A and B", permutation=None)
+    text = re.sub("<[^>]+>", "", make_section(both, FigureBook()).content)
+    assert "orange where they are both above zero, blue where they are both below zero." in text
+    lacking = "any voxel without one or more of the effects survives"
+    assert lacking in facts_of(both)["It controls"]
 
 
 def test_shuffling_is_told_with_its_reason_and_what_it_supposes(shown):
@@ -134,7 +163,7 @@ def test_groups_are_counted_and_several_maps_a_subject_are_said(shown):
     )
     changed = of(shown, inputs=entries, n_subjects=2, estimand=estimand([{}]), input_units=None)
     assert facts_of(changed)["Inputs"] == (
-        "4 effect maps of 2 subjects (3 a, 1 b), A and B, in a unit that they do not say, or that differs"
+        "4 effect maps of 2 subjects (3 a, 1 b), A and B, unit not known: the maps name none, or several"
     )
 
 
@@ -152,6 +181,13 @@ def test_degrees_of_freedom_that_differ_are_a_range(shown):
 
 def test_what_a_threshold_controls_is_in_words(shown):
     by = {threshold.method: threshold for threshold in shown.contrast.thresholds}
+    tfce = replace(by["maxSize"], method="maxTFCE")
+    said = facts_of(of(shown, thresholds=(tfce,)))["It controls"]
+    assert said.startswith("the chance that any voxel survives whose score draws on no effect is at most")
+    assert said.endswith("a voxel without an effect may survive beside others with one")
+    false = replace(by["maxSize"], method="fdrBH")
+    said = facts_of(of(shown, thresholds=(false,)))["It controls"]
+    assert said == "of the voxels that survive, a share of at most 0.05 on average is without an effect"
     size = facts_of(of(shown, thresholds=(by["maxSize"],)))["It controls"]
     assert "any cluster without an active voxel" in size
     none = facts_of(of(shown, thresholds=(by["uncorrected"],)))["It controls"]

@@ -43,7 +43,8 @@ UP, DOWN = Side("positive", 2, 1125, 72_000.0), Side("negative", 1, 5, 320.0)
         ),
         (
             PAIRED, "two", [replace(DOWN, n_voxels=1)],
-            "The response is lower for A than for B in 1 cluster (1 voxel, 0.32 ml); nowhere higher.",
+            "The response is lower for A than for B in 1 cluster (1 voxel, 0.32 ml); "
+            "in the other direction (higher) nothing survives.",
         ),
         (
             PAIRED, "positive", [UP],
@@ -57,7 +58,8 @@ UP, DOWN = Side("positive", 2, 1125, 72_000.0), Side("negative", 1, 5, 320.0)
         ),
         (
             SLOPE, "two", [UP],
-            "The response rises with age in 2 clusters (1,125 voxels, 72.0 ml); it falls nowhere.",
+            "The response rises with age in 2 clusters (1,125 voxels, 72.0 ml); "
+            "in the other direction (falls) nothing survives.",
         ),
         (JOINT, "two", [UP], "The conditions differ (k) in 2 clusters (1,125 voxels, 72.0 ml)."),
     ],
@@ -176,7 +178,8 @@ def test_nothing_comes_first_with_the_strongest_peak_of_the_whole_map(shown):
     found = verdict(empty)
     assert found.survives is False
     words = found.finding.striptags()
-    assert words == "Nothing survives Family-wise error, largest t of each shuffle (neither direction)."
+    rule = "Family-wise error, largest t of each shuffle, α = 0.05 (neither direction)"
+    assert words == f"Nothing survives {rule}, over {shown.n_tested:,} voxels."
     assert found.short == "Nothing survives"
     assert "does not show that there is no effect" in " ".join(found.remarks)
     values = shown.results.read_table(strongest)["z"]
@@ -206,7 +209,7 @@ def test_what_could_have_been_found_is_said_where_nothing_survives(shown):
     tfce = replace(contrast.main, method="maxTFCE")
     words, short = say_detectable(replace(contrast, thresholds=(tfce,), units=None), "effect")
     assert "found an effect of 0.456 or more" in words
-    assert words.endswith("; wide effects are found by TFCE at less.")
+    assert words.endswith("; wide effects may be found by TFCE at less.")
     assert say_detectable(replace(contrast, detectable=None), "effect") == (f"{NO_PROOF}.", "")
 
 
@@ -217,11 +220,13 @@ def test_one_tail_says_what_was_looked_for(shown):
         n_clusters=0,
         peaks=None,
         tail="negative",
-        title="X, one-sided, negative effects; Y",
+        title="X, one-sided, negative effects; Y at 0.05",
     )
     said = verdict(empty).finding.striptags()
     assert (
-        said == "Nothing survives X; Y (tested: whether the effect of incongruent - congruent is below zero)."
+        said
+        == "Nothing survives X; Y at 0.05 (tested: whether the effect of incongruent - congruent is below "
+        f"zero), over {shown.n_tested:,} voxels."
     )
 
 

@@ -1,5 +1,6 @@
 """What a contrast asks, in words: what is compared with what, and what above and below zero mean."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -69,8 +70,10 @@ ZERO = Direction("is", "above zero"), Direction("is", "below zero")
 def find_hypothesis(contrast: GroupContrastRecord) -> Hypothesis:
     """Return what a contrast asks, from its record."""
     if contrast.test == "z":
-        sides = Direction("are", "all above zero"), Direction("are", "all below zero")
-        return Hypothesis("conjunction", contrast.group_contrast, *sides, "effect")
+        members = contrast.group_contrast
+        number = "both" if members.count(" and ") == 1 else "all"
+        sides = Direction("are", f"{number} above zero"), Direction("are", f"{number} below zero")
+        return Hypothesis("conjunction", f"The effects of {members}", *sides, "effect")
     rows = [_weigh(contrast, row) for row in contrast.estimand.weights] if contrast.estimand else []
     if contrast.test == "F":
         return _find_joint(contrast, rows)
@@ -107,18 +110,32 @@ def _weigh(contrast: GroupContrastRecord, row: Mapping[str, Mapping[str, float]]
 def _find_joint(contrast: GroupContrastRecord, rows: Sequence[Cells]) -> Hypothesis:
     parts = [_separate(row) if row else ({}, {}) for row in rows]
     conditions = tuple(of_conditions for _, of_conditions in parts)
-    weights = [[w for cells in row.values() for w in cells.values()] for row in rows]
-    if rows and all(rows) and all(map(_is_zero_sum, weights)):
+    flat = [{(group, name): w for group, cells in row.items() for name, w in cells.items()} for row in rows]
+    are_differences = bool(rows) and all(rows) and all(_is_zero_sum(row.values()) for row in flat)
+    factors = re.split(r" (?:x|×|\*) |:", contrast.name)
+    if are_differences and _compare_all(flat):
         are_groups = any(min(groups.values(), default=0.0) < 0 for groups, _ in parts)
         side = Direction("", "differ", f"({contrast.name})")
         subject = "The groups" if are_groups else "The conditions"
         return Hypothesis("F", subject, side, side, "effect", conditions)
-    n, what = len(rows) or len(rows_of(contrast.weights)), "effects" if not rows or any(rows) else "slopes"
+    if len(factors) > 1:
+        side = Direction("", "depend", "on each other (interaction)")
+        return Hypothesis("F", f"The effects of {list_names(factors)}", side, side, "effect", conditions)
+    n = len(rows) or len(rows_of(contrast.weights))
+    what = "contrasts" if are_differences else "effects" if not rows or any(rows) else "slopes"
     subject = (
         f"At least one of the {n} {what} of {contrast.name}" if n > 1 else f"The effect of {contrast.name}"
     )
     side = Direction("is", "not zero")
     return Hypothesis("F", subject, side, side, "effect", conditions)
+
+
+def _compare_all(rows: Sequence[Mapping[tuple[str, str], float]]) -> bool:
+    """Whether differences are all zero only where the levels are alike; one weight makes one level."""
+    places = list(dict.fromkeys(place for row in rows for place in row))
+    table = np.array([[row.get(place, 0.0) for place in places] for row in rows])
+    levels = np.unique((table / np.abs(table).max()).round(6), axis=1)
+    return bool(np.linalg.matrix_rank(table) == levels.shape[1] - 1)
 
 
 def _find_slope(contrast: GroupContrastRecord, columns: Mapping[str, float]) -> Hypothesis:

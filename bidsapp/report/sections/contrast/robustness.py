@@ -167,16 +167,18 @@ def find_flagged(shown: Shown) -> dict[str, str]:
 
 
 def say(held: Held, name: str) -> list[str]:
-    """Return what the numbers say, the subject that matters most first."""
+    """Return what the numbers say, the largest relative fall of a peak first."""
     said = []
     falls = {subject: held.fall(subject) for subject in held.without}
     if falls and np.isfinite([share for share, _ in falls.values()]).any():
-        subject = min(falls, key=lambda s: np.nan_to_num(falls[s][0], nan=np.inf))
+        subject, *others = sorted(falls, key=lambda s: np.nan_to_num(falls[s][0], nan=np.inf))
         share, peak = falls[subject]
         if share < 1:
+            following = [f"; next comes {s} ({_percent(falls[s][0])})" for s in others if falls[s][0] < 1]
             said.append(
-                f"{subject} matters most: without it {name} in {_where(held, peak)} goes from "
-                f"{decimals(held.own[peak], 2)} to {decimals(held.without[subject][peak], 2)}."
+                f"Largest relative fall of a peak: without {subject} {name} in {_where(held, peak)} goes "
+                f"from {decimals(held.own[peak], 2)} to {decimals(held.without[subject][peak], 2)} "
+                f"({_percent(share)}){''.join(following[:1])}."
             )
         weakest = np.nanmin(np.array(list(held.without.values())) * np.sign(held.own))
         bars = f"|{name}|" if (held.own < 0).any() else name
@@ -187,11 +189,19 @@ def say(held: Held, name: str) -> list[str]:
         )
     if held.sizes:
         low, high = min(held.sizes, key=held.sizes.__getitem__), max(held.sizes, key=held.sizes.__getitem__)
-        said.append(
-            f"By the cut-off of all subjects, {held.sizes[low]:,} (without {low}) to "
-            f"{count(held.sizes[high], 'voxel')} (without {high}) survive; {held.whole:,} with all."
+        fewest, most = held.sizes[low], held.sizes[high]
+        survive = (
+            f"{fewest:,} (without {low}) to {count(most, 'voxel')} (without {high}) survive"
+            if fewest < most
+            else f"{count(most, 'voxel') + ' survive' if most else 'nothing survives'}, whoever is left out"
         )
+        said.append(f"By the cut-off of all subjects, {survive}; {held.whole:,} with all.")
     return said + [_say_flagged(held, name, subject, why) for subject, why in held.flagged.items()]
+
+
+def _percent(share: float) -> str:
+    """Return how much a value changes to what is left of it."""
+    return f"{decimals(100 * (share - 1), 0)} %"
 
 
 def _say_flagged(held: Held, name: str, subject: str, why: str) -> str:

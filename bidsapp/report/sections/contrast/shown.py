@@ -14,6 +14,7 @@ from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.slices import Slicer
+from bidsapp.report.numbers import count
 from bidsapp.report.sections.brains import average_under
 from bidsapp.report.sections.contrast.hypothesis import Hypothesis, find_hypothesis
 from bidsapp.report.sections.group_design import group_node
@@ -203,6 +204,10 @@ class Shown:
     def words(self, threshold: ThresholdRecord) -> str:
         """Return contrast and threshold as the text of a picture names them."""
         return f"{self.contrast.name}, {threshold.title}"
+
+    def searched(self, threshold: ThresholdRecord) -> str:
+        """Return a threshold in words with its tail, its error rate and over how many voxels it is."""
+        return f"{threshold.words}, over {count(self.n_tested, 'voxel')}"
 
     def slicer(self, volume: Volume, step_mm: float = 1.0) -> Slicer:
         """Return what cuts slices through a map, in the colours of the contrast."""

@@ -56,7 +56,7 @@ def make_table(shown: Shown, threshold: ThresholdRecord) -> Markup:
         f"{shown.n_tested:,} survive {threshold.title}",
         left_out=shown.left_out(threshold),
         n_left=len(few) - len(rows.frame),
-        sentence=_say(shown) if threshold == shown.main else None,
+        sentence=verdict(shown).text if threshold == shown.main else None,
     )
 
 
@@ -115,14 +115,3 @@ def _notes(shown: Shown, rows: Rows) -> list[str]:
         found.append("g is Hedges’ g.")
     found.append(f"Coordinates in {shown.results.record.entities.get('space', 'mm of the images')}.")
     return found
-
-
-def _say(shown: Shown) -> str:
-    """Return the verdict in words that can be copied."""
-    said = verdict(shown)
-    found = said.finding.striptags()
-    if said.peak is None:
-        return found
-    peak = said.peak
-    parts = ", ".join(filter(None, [f"{peak.statistic} = {peak.value}", peak.p, peak.effect]))
-    return f"{found} Strongest: {peak.where}, {parts}."

@@ -17,24 +17,28 @@ from bidsapp.outputs.saved.group import PermutationRecord, ThresholdRecord
 from bidsapp.records.maps import OTHER_STATISTICS
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_weights
 from bidsapp.report.drawing.scale import short
-from bidsapp.report.methods import MODES, SCHEMES
+from bidsapp.report.methods import MODES, SCHEMES, describe_means
 from bidsapp.report.numbers import count, real_minus
 from bidsapp.report.render import FigureBook, Section, render, show_p
 from bidsapp.report.sections.contrast.hypothesis import ZERO, Direction, Hypothesis, list_names, plain
 from bidsapp.report.sections.contrast.shown import Shown
+from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 # Beyond it, weights are a table of colours.
 MOST_ROWS = 6
 ON_EFFECTS = ", on the subjects' effects"
 CONTROLS = {
-    "FWE": "the chance that any voxel without an effect survives is at most {alpha}",
+    "FWE": "the chance that any voxel {lacking} survives is at most {alpha}",
+    "maps": "the chance that any voxel survives whose score draws on no effect is at most {alpha}; it draws "
+    "on neighbours, so that a voxel without an effect may survive beside others with one",
     "clusters": "the chance that any cluster without an active voxel survives is at most {alpha}; which of "
     "its voxels are active it does not say",
-    "FDR": "of the voxels that survive, a share of at most {alpha} on average has no effect",
+    "FDR": "of the voxels that survive, a share of at most {alpha} on average is {lacking}",
     "TDP": "the shares of active voxels hold for all clusters together with a confidence of {sure}",
     "none": "nothing: without any effect about {chance} voxels would survive",
 }
+LACKING = {"z": "without one or more of the effects"}
 # Why shuffles keep what the null hypothesis leaves as it is.
 ALLOWED = {
     "sign-flip": "the signs of residuals of the model without the effect are flipped (Freedman-Lane), which "
@@ -81,24 +85,31 @@ def make_section(shown: Shown, book: FigureBook) -> Section:
 def ask(shown: Shown) -> str:
     """Return the question with its direction."""
     hypothesis, tail = shown.hypothesis, _tail(shown)
-    subject = hypothesis.subject
-    if hypothesis.kind != "conjunction":
-        subject = subject[0].lower() + subject[1:]
+    subject = hypothesis.subject[0].lower() + hypothesis.subject[1:]
     side = hypothesis.below if tail == "negative" else hypothesis.above
     if not hypothesis.has_direction:
         verb = "Is" if side.verb else "Do"
-        return " ".join(filter(None, [verb, subject, side.word, side.rest])) + "?"
+        listed = _list_rows(shown) if side.verb else ""
+        return " ".join(filter(None, [verb, subject, side.word, side.rest])) + f"{listed}?"
+    if hypothesis.kind == "conjunction" and tail == "two":
+        return f"Are {subject} {side.word.split()[0]} different from zero in the same direction?"
     if hypothesis.kind == "conjunction":
-        different = (
-            "different from zero in one direction" if tail == "two" else side.phrase.removeprefix("all ")
-        )
-        return f"Are {subject} all {different}?"
+        return f"Are {subject} {side.phrase}?"
     if not side.verb:
         verb = "change" if tail == "two" else side.word.removesuffix("s")
         return f"Does {subject} {verb} {side.rest}?"
     if tail == "two" and side in ZERO:
         return f"Is {subject} different from zero?"
     return f"Is {subject} {side.phrase}" + (f", or {hypothesis.below.word}?" if tail == "two" else "?")
+
+
+def _list_rows(shown: Shown) -> str:
+    """Return the rows of a test, which its name need not say; empty of one, of many and of groups."""
+    estimand, rows = shown.contrast.estimand, shown.hypothesis.conditions
+    if estimand is None or any(len(row) > 1 for row in estimand.weights):
+        return ""
+    listed = all(rows) and 1 < len(rows) <= MOST_ROWS
+    return real_minus(": " + "; ".join(map(express, rows))) if listed else ""
 
 
 def list_facts(shown: Shown) -> list[Fact]:
@@ -108,7 +119,8 @@ def list_facts(shown: Shown) -> list[Fact]:
     facts = [Fact("Inputs", _inputs(shown))]
     if contrast.excluded:
         facts.append(Fact("Left out", _left_out(shown)))
-    estimate = f"estimates: {real_minus(contrast.estimand.text)}" if contrast.estimand else ""
+    says = "null hypothesis" if len(rows_of(contrast.weights)) > 1 else "estimates"
+    estimate = f"{says}: {real_minus(contrast.estimand.text)}" if contrast.estimand else ""
     facts.append(Fact("Model", estimate, record.formula or record.node))
     facts.append(Fact("Estimated by", _estimator(shown)))
     if main is not None:
@@ -130,7 +142,8 @@ def _tail(shown: Shown) -> str:
 
 
 def _side(direction: Direction) -> str:
-    return f"{direction.verb} {direction.phrase}".strip()
+    pronoun = "they" if direction.verb == "are" else "it"
+    return " ".join(filter(None, [pronoun, direction.verb, direction.phrase]))
 
 
 def _below(hypothesis: Hypothesis, tail: str) -> str:
@@ -157,7 +170,7 @@ def _inputs(shown: Shown) -> str:
     what = list_names(made or filter(None, [contrast.input_contrast]))
     if contrast.input_weights and list(contrast.input_weights) != made:
         what += f" ({express(contrast.input_weights)})"
-    unit = contrast.input_units or "in a unit that they do not say, or that differs"
+    unit = contrast.input_units or "unit not known: the maps name none, or several"
     return real_minus(", ".join(filter(None, [f"{maps}{split}", what, unit])))
 
 
@@ -205,21 +218,29 @@ def _main(shown: Shown, main: ThresholdRecord) -> str:
     size = sizes[0] if len(set(sizes)) == 1 else " × ".join(sizes)
     mask = record.choices.group.mask
     where = f", within {'grey matter' if mask == 'grey-matter' else 'a mask'}" if mask else ""
-    alpha = "" if str(main.alpha) in main.title else f", α = {main.alpha:g}"
     how = ""
     if chosen:
         how = f"; {chosen.words}" if chosen.declared else "; the default, as none was declared"
-    return f"{main.title}{alpha}, over {count(shown.n_tested, 'voxel')} ({size} mm{where}){how}"
+    return f"{shown.searched(main)} ({size} mm{where}){how}"
 
 
 def _controls(shown: Shown, main: ThresholdRecord) -> str:
     row = THRESHOLDS.get(main.method)
     if row is None or main.reason:
         return ""
-    kind = "clusters" if row.is_formed and row.controls == "FWE" else row.controls
+    kind = row.controls
+    if kind == "FWE" and row.is_formed:
+        kind = "clusters"
+    elif row.statistic and STATISTICS[row.statistic].needs == "maps":
+        kind = "maps"
     sides = 2 if shown.hypothesis.has_direction and main.tail == "two" else 1
     chance = f"{shown.n_tested * main.alpha * sides:,.0f}"
-    return CONTROLS[kind].format(alpha=f"{main.alpha:g}", sure=f"{1 - main.alpha:g}", chance=chance)
+    return CONTROLS[kind].format(
+        alpha=f"{main.alpha:g}",
+        sure=f"{1 - main.alpha:g}",
+        chance=chance,
+        lacking=LACKING.get(shown.contrast.test, "without an effect"),
+    )
 
 
 def _shuffling(shown: Shown, done: PermutationRecord) -> str:
@@ -251,17 +272,14 @@ def _family(shown: Shown) -> tuple[str, str]:
     done = shown.contrast.permutation
     if done and done.family[:1].isdigit():
         return "Corrected over", done.family
-    others = [
-        c for c in shown.results.record.contrasts if c.name != shown.contrast.name and not c.descriptive
-    ]
+    beside = [c for c in shown.results.record.contrasts if c.name != shown.contrast.name]
+    others = [c.name for c in beside if not c.descriptive]
     if not others:
         return "Not corrected for", ""
     would = " (--across-contrasts would)" if done else ""
-    return "Not corrected for", f"{_others(len(others))} of this model{would}"
-
-
-def _others(number: int) -> str:
-    return "the other contrast" if number == 1 else f"the {number} other contrasts"
+    said = f"{'the other contrast' if len(others) == 1 else 'the other contrasts'} of this model{would}: "
+    means = describe_means(beside)
+    return "Not corrected for", said + list_names(others) + (f". {means}" if means else "")
 
 
 def _draw_conditions(shown: Shown, book: FigureBook) -> Markup | None:

@@ -1,6 +1,5 @@
 """The verdict of a contrast: what survives its main threshold, in which direction, and the strongest peak."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +19,6 @@ from bidsapp.vocabulary.thresholds import THRESHOLDS
 P_WORDS = {"FWE": "corrected p", "FDR": "q", "none": "uncorrected p"}
 UNCORRECTED = "The threshold does not correct for the number of voxels: it is no basis for a claim."
 NO_PROOF = "This does not show that there is no effect"
-# What titles say of the tail, which sentences say in their own words.
-TAIL = r", (two-sided|upper tail|one-sided, (positive|negative) effects)"
 POSITIVE, NEGATIVE = "positive", "negative"
 
 
@@ -59,6 +56,12 @@ class Peak:
     place: str
 
     @property
+    def text(self) -> str:
+        """Return all of it."""
+        parts = [self.where, f"{self.statistic} = {self.value}", self.p, self.effect]
+        return ", ".join(filter(None, parts))
+
+    @property
     def where(self) -> str:
         """Return region and place."""
         return f"{self.region} ({self.place})" if self.region else f"({self.place})"
@@ -77,6 +80,8 @@ class Verdict:
     peak : Peak or None
     remarks : tuple of str
         Sentences to follow.
+    threshold : str
+        By which rule; empty where the first sentence says it.
     short, detail : str
         For a list: ``4 clusters, 282 voxels``, ``2 positive · 2 negative``.
     """
@@ -87,6 +92,13 @@ class Verdict:
     remarks: tuple[str, ...]
     short: str
     detail: str
+    threshold: str = ""
+
+    @property
+    def text(self) -> str:
+        """The sentences on what was found, for a paper."""
+        strongest = f"Strongest: {self.peak.text}." if self.peak else ""
+        return " ".join(filter(None, [self.finding.striptags(), self.threshold, strongest]))
 
 
 def make_section(shown: Shown, book: FigureBook) -> Section:
@@ -106,8 +118,8 @@ def verdict(shown: Shown) -> Verdict:
         )
         return Verdict(None, finding, find_peak(shown), (), "Not computed", main.reason)
     if not main.n_voxels:
-        title = re.sub(TAIL, "", main.title)
-        finding = Markup("<b>Nothing survives</b> {}{}.").format(title, _in_which_direction(shown, main))
+        rule = f"{main.rule}{_in_which_direction(shown, main)}, over {count(shown.n_tested, 'voxel')}"
+        finding = Markup("<b>Nothing survives</b> {}.").format(rule)
         power, short = say_detectable(shown.contrast, shown.hypothesis.quantity)
         return Verdict(False, finding, find_peak(shown), (power, *main.warnings), "Nothing survives", short)
     sides = find_sides(shown, main)
@@ -115,9 +127,9 @@ def verdict(shown: Shown) -> Verdict:
     n_clusters, n_voxels = sum(s.n_clusters for s in sides), sum(s.n_voxels for s in sides)
     short = f"{count(n_clusters, 'cluster')}, {count(n_voxels, 'voxel')}"
     detail = " · ".join(f"{side.n_clusters:,} {side.sign}" for side in sides) if shown.signed else ""
-    return Verdict(
-        True, say_sides(shown.hypothesis, main.tail, sides), find_peak(shown), remarks, short, detail
-    )
+    finding = say_sides(shown.hypothesis, main.tail, sides)
+    threshold = f"Main threshold: {shown.searched(main)}."
+    return Verdict(True, finding, find_peak(shown), remarks, short, detail, threshold)
 
 
 def say_detectable(contrast: GroupContrastRecord, quantity: str) -> tuple[str, str]:
@@ -133,7 +145,7 @@ def say_detectable(contrast: GroupContrastRecord, quantity: str) -> tuple[str, s
         THRESHOLDS.get(contrast.main.method) if contrast.main else None,
     )
     by_map = row is not None and row.statistic is not None and STATISTICS[row.statistic].needs != "height"
-    wide = f"; wide effects are found by {row.short} at less" if row and by_map else ""
+    wide = f"; wide effects may be found by {row.short} at less" if row and by_map else ""
     return (
         f"{NO_PROOF}: with {power} this study could have found {article} {quantity} of {half}{unit} or more "
         f"in half of the voxels (in a quarter of them {quarter}, in three quarters {most}). "
@@ -209,7 +221,7 @@ def _subject(shown: Shown) -> str:
 
 
 def say_sides(hypothesis: Hypothesis, tail: str, sides: Sequence[Side]) -> Markup:
-    """Return what survives in a sentence: the larger side first, then the other one, or that it is empty."""
+    """Return what survives in a sentence: the larger side first; of the other that nothing survives."""
     directions = {POSITIVE: hypothesis.above, NEGATIVE: hypothesis.below}
     first = directions[sides[0].sign]
     style = sides[0].sign if hypothesis.has_direction else "strong"
@@ -225,15 +237,11 @@ def say_sides(hypothesis: Hypothesis, tail: str, sides: Sequence[Side]) -> Marku
         other = directions[sides[1].sign]
         said += Markup(" and {} {}").format(_word(other, sides[1].sign), _say_side(sides[1]))
     elif hypothesis.has_direction and tail == "two":
-        said += f"; {_nowhere(directions[NEGATIVE if sides[0].sign == POSITIVE else POSITIVE])}"
+        other = directions[NEGATIVE if sides[0].sign == POSITIVE else POSITIVE]
+        said += f"; in the other direction ({other.word}) nothing survives"
     elif hypothesis.has_direction:
         said += "; only this direction was tested"
     return said + "."
-
-
-def _nowhere(direction: Direction) -> str:
-    """Return that there is nothing in the other direction: ``nowhere lower``, ``it falls nowhere``."""
-    return f"nowhere {direction.word}" if direction.verb else f"it {direction.word} nowhere"
 
 
 def _word(direction: Direction, style: str) -> Markup:
