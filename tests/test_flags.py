@@ -242,6 +242,24 @@ def test_estimates_are_the_maps_that_are_read(group_maps, tmp_path, capsys):
     assert {fit["input_contrast"] for fit in plan["group"]["fits"]} == set("ABC")
 
 
+def test_formula_is_the_model_of_the_group(group_maps, tmp_path, capsys):
+    words = [
+        str(group_maps),
+        str(tmp_path / "out"),
+        "group",
+        "--estimates",
+        str(group_maps),
+        "--dry-run",
+        "json",
+    ]
+    assert main([*words, "--formula", "~ group"]) == EXIT_OK
+    plan = json.loads(capsys.readouterr().out)
+    assert {one["name"] for one in plan["group"]["fits"][0]["contrasts"]} == {
+        "A mean",
+        "A patient vs control",
+    }
+
+
 def test_estimates_pattern_says_whose_results_are(tmp_path, capsys):
     for label, maps in programs.make_estimates(3).items():
         programs.write_feat(tmp_path / "maps" / f"S{label}x.feat", maps)

@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import combinations, product
 from typing import TypeAlias
 
@@ -39,11 +38,13 @@ class Column:
     numbers : frozenset of Piece
     codes : dict of Atom to ndarray
         Factor -> value of each of its levels.
+    term : Term
     """
 
     name: str
     numbers: frozenset[Piece]
     codes: dict[Atom, Numbers]
+    term: Term = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,17 @@ def fit_formula(
         return _fit(formula, used, n_rows, rows)
     except ModelError as error:
         raise ModelError(f"{in_formula(text)}: {error}") from error
+
+
+def piece_name(piece: Piece) -> str:
+    """Return the name of a column of numbers."""
+    atom, index = piece
+    return f"{atom.label}[{index + 1}]" if atom.function == "poly" else atom.label
+
+
+def reference_place(atom: Atom, levels: Sequence[str]) -> int:
+    """Return the place of the reference level of a factor among its levels."""
+    return 0 if atom.reference is None else levels.index(_spelled(atom.reference, levels))
 
 
 def _fit(
@@ -230,19 +242,13 @@ def _make_columns(
         for is_full in _recombine(parts[term]):
             factorial = [atom for atom in term if atom in pieces or atom in is_full]
             sides = [
-                _piece_columns(atom, pieces[atom])
-                if atom in pieces
-                else _codes(atom, factors[atom], is_full[atom])
+                _piece_columns(pieces[atom]) if atom in pieces else _codes(atom, factors[atom], is_full[atom])
                 for atom in factorial
             ]
             if len(columns) + math.prod(map(len, sides)) > MAX_COLUMNS:
                 raise ModelError(f"it gives more than {MAX_COLUMNS:,} columns.")
             # The first factor varies fastest, as in R.
-            columns += (
-                [reduce(_multiply, reversed(some)) for some in product(*reversed(sides))]
-                if sides
-                else [Column(INTERCEPT, frozenset(), {})]
-            )
+            columns += [_combine(some[::-1], term) for some in product(*reversed(sides))]
     return tuple(columns), parts
 
 
@@ -266,9 +272,8 @@ def _recombine(parts: Sequence[Part]) -> list[dict[Atom, bool]]:
         products.remove(short)
 
 
-def _piece_columns(atom: Atom, pieces: Sequence[Piece]) -> list[Column]:
-    names = [f"{atom.label}[{index + 1}]" for _, index in pieces] if atom.function == "poly" else [atom.label]
-    return [Column(name, frozenset([piece]), {}) for name, piece in zip(names, pieces, strict=True)]
+def _piece_columns(pieces: Sequence[Piece]) -> list[Column]:
+    return [Column(piece_name(piece), frozenset([piece]), {}) for piece in pieces]
 
 
 def _codes(atom: Atom, levels: Sequence[str], is_full: bool) -> list[Column]:
@@ -279,14 +284,16 @@ def _codes(atom: Atom, levels: Sequence[str], is_full: bool) -> list[Column]:
         kept, marks = kept[:-1], "S."
         codes[-1] = -1.0
     elif not is_full:
-        reference = 0 if atom.reference is None else levels.index(_spelled(atom.reference, levels))
-        kept.remove(reference)
+        kept.remove(reference_place(atom, levels))
         marks = "T."
     return [Column(f"{atom.label}[{marks}{levels[i]}]", frozenset(), {atom: codes[:, i]}) for i in kept]
 
 
-def _multiply(left: Column, right: Column) -> Column:
-    return Column(f"{left.name}:{right.name}", left.numbers | right.numbers, left.codes | right.codes)
+def _combine(factors: Sequence[Column], term: Term) -> Column:
+    """Return the product of some columns; of none the intercept."""
+    numbers = frozenset(piece for column in factors for piece in column.numbers)
+    codes = {atom: values for column in factors for atom, values in column.codes.items()}
+    return Column(":".join(column.name for column in factors) or INTERCEPT, numbers, codes, term)
 
 
 def _evaluate(

@@ -14,8 +14,8 @@ from bidsapp.outputs.describe import ROUNDING, express
 from bidsapp.outputs.saved.group import EstimandRecord
 from bidsapp.records.arrays import Labels, Numbers
 from bidsapp.records.maps import Contrast
-from bidsapp.records.model import INTERCEPT
-from bidsapp.records.plan import DatasetFit
+from bidsapp.records.model import INTERCEPT, MEAN
+from bidsapp.records.plan import DatasetFit, Margin
 from bidsapp.stats.linear import invert_gram
 
 # A group of subjects and a cell of them.
@@ -26,6 +26,8 @@ EVERYBODY, OTHERS = "all subjects", "other subjects"
 
 def describe_estimand(fit: DatasetFit, contrast: Contrast) -> EstimandRecord:
     """Return the estimand of a contrast of a fit."""
+    if contrast.name in fit.margins:
+        return _describe_margin(fit.margins[contrast.name], str(fit.contrast))
     groups, columns = find_groups(fit)
     names = list(dict.fromkeys(groups))
     shares = np.atleast_2d(contrast.weights) @ invert_gram(fit.design.matrix) @ fit.design.matrix.T
@@ -46,12 +48,37 @@ def describe_estimand(fit: DatasetFit, contrast: Contrast) -> EstimandRecord:
     every = "no effect in any of: " if len(weights) > 1 else ""
     others = _covariates(fit, columns) - {name for slope in slopes for name in slope}
     beside = f"; adjusted for {', '.join(sorted(others))}" if others else ""
+    if fit.coding and others:
+        # A contrast over columns: marginal means would have these at their means.
+        beside += "; columns that it does not weigh are at 0"
     text = every + what + "; ".join(told) + beside
     return EstimandRecord(text=text, weights=weights, subjects=subjects)
 
 
+def _describe_margin(margin: Margin, contrast: str) -> EstimandRecord:
+    """Return the estimand of a contrast over means of a formula's levels, or over slopes."""
+    names = {name: EVERYBODY if name == MEAN else name for name in margin.subjects}
+    rows = [{names[name]: weight for name, weight in row.items()} for row in margin.rows]
+    sizes = {names[name]: size for name, size in margin.subjects.items()}
+    told = [sorted(row.items(), key=lambda pair: pair[1] < 0) for row in rows]
+    sums = [express({f"{name} ({sizes[name]} subjects)": w for name, w in row}) for row in told]
+    what = f"change with one unit of {margin.slope} in" if margin.slope else "marginal mean of"
+    over = f"; over the levels of {', '.join(margin.averaged)}, each alike" if margin.averaged else ""
+    at = f"; at the mean of {', '.join(margin.at_mean)}" if margin.at_mean else ""
+    every = "no effect in any of: " if len(rows) > 1 else ""
+    weights = [
+        {} if margin.slope else {name: {contrast: weight} for name, weight in row.items()} for row in rows
+    ]
+    return EstimandRecord(text=f"{every}{what} {'; '.join(sums)}{over}{at}", weights=weights, subjects=sizes)
+
+
 def find_groups(fit: DatasetFit) -> tuple[list[str], set[str]]:
     """Return the group of each row, by the levels of its factors, and the columns that make them up."""
+    if fit.levels:
+        of_rows = [
+            " ".join(n for n, rows in fit.levels.items() if i in rows) for i in range(len(fit.subjects))
+        ]
+        return of_rows, {name for name in fit.design.columns if name not in fit.numbers}
     columns = [
         (name, column)
         for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True)

@@ -442,7 +442,7 @@ def describe_model(fit: DatasetFit) -> str:
     who = f"{n_subjects} subjects" if n_subjects == n_rows else f"{n_rows} maps of {n_subjects} subjects"
     columns = fit.design.columns
     named = f"the columns {', '.join(columns)}" if len(columns) <= MAX_NAMED else f"{len(columns)} columns"
-    return f"General linear model of {who} with {named}."
+    return f"General linear model of {who} with {named}. {fit.coding}".strip()
 
 
 def describe_subjects(model: DatasetModel) -> tuple[MemberRecord, ...]:

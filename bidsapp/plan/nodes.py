@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from bidsapp.design.contrasts import expand_rules, find_column, make_contrasts, near_match
+from bidsapp.design.group.marginal import Margins, over_columns
 from bidsapp.design.group.matrix import GroupDesign
 from bidsapp.design.transformers.variables import aliases, level_name
 from bidsapp.errors import ModelError
@@ -283,11 +284,13 @@ def make_outputs(
         A condition that is no column of the design.
     """
     design = group_design.design
-    rules, invalid = _rules_with_levels(node, design.columns, levels)
+    margins = Margins(group_design.formula) if group_design.formula else None
+    rules, invalid = _rules_with_levels(node, design.columns, levels, margins)
     rules = [_weigh_groups(rule, node, design) for rule in rules]
     made, skipped = make_contrasts(rules, design, missing_condition)
     skipped |= invalid
-    by_rule = {rule.name: rule for rule in rules}
+    # As they are written: the mean over levels of a formula keeps its name, whatever its columns are.
+    by_rule = {rule.name: rule for rule in expand_rules(node, design.columns)}
     contrasts: list[Contrast] = []
     names: dict[str, str] = {}
     for item in made:
@@ -302,12 +305,13 @@ def make_outputs(
 
 
 def _rules_with_levels(
-    node: Node, columns: Sequence[str], elsewhere: Collection[str]
+    node: Node, columns: Sequence[str], elsewhere: Collection[str], margins: Margins | None
 ) -> tuple[list[ContrastRule], dict[str, str]]:
     """Return the contrasts of a node over the columns of its design, and the reasons of those left out."""
     rules: list[ContrastRule] = []
     invalid: dict[str, str] = {}
-    for rule in expand_rules(node, columns):
+    for written in expand_rules(node, columns):
+        rule = over_columns(written, margins) if margins else written
         try:
             rules.append(_with_levels(rule, columns))
         except ModelError as error:
@@ -323,10 +327,14 @@ def _rules_with_levels(
 
 def _is_elsewhere(name: str, columns: Sequence[str], elsewhere: Collection[str]) -> bool:
     """Whether a name is no column here, but that of a level which other groups have."""
-    spellings = (name, *aliases(name))
-    return find_column(name, columns) is None and (
-        any(spelling in elsewhere for spelling in spellings)
-        or any(level.endswith((f".{name}", f".{name.lstrip('0')}")) for level in elsewhere)
+    if find_column(name, columns) is not None:
+        return False
+    # Of a cell, one level may be missing.
+    return any(
+        spelling in elsewhere
+        or any(level.endswith((f".{part}", f".{part.lstrip('0')}")) for level in elsewhere)
+        for part in name.split(":")
+        for spelling in (part, *aliases(part))
     )
 
 

@@ -12,8 +12,10 @@ from bidsapp.records.documents import Document
 INTERCEPT = "intercept"
 # The contrast of a design within subjects that averages an effect over groups.
 MEAN_OVER_GROUPS = "mean over groups"
+# The mean over all cells of a formula.
+MEAN = "mean"
 # Names of a mean that say no more than that it is one.
-NO_NAMES = ("1", INTERCEPT, "mean", MEAN_OVER_GROUPS)
+NO_NAMES = ("1", INTERCEPT, MEAN, MEAN_OVER_GROUPS)
 LEVELS = ("Run", "Session", "Subject", "Dataset")
 # The long names of BIDS entities, as models write them, and the short ones of file names.
 SHORT_NAMES = {

@@ -231,6 +231,31 @@ class Within:
 
 
 @dataclass(frozen=True, slots=True)
+class Margin:
+    """A contrast over the means of a formula's levels and cells, or over slopes.
+
+    Attributes
+    ----------
+    rows : tuple of dict
+        Of each row, level or cell (``group.patient:site.A``) -> weight; ``mean`` is that of all cells.
+    subjects : dict of str to int
+        Levels or cells, and how many rows they have.
+    slope : str
+        The columns of numbers whose slope it is; empty where it is over means.
+    averaged : tuple of str
+        Factors that are averaged over, each level alike.
+    at_mean : tuple of str
+        Variables that are at their mean.
+    """
+
+    rows: tuple[dict[str, float], ...]
+    subjects: dict[str, int]
+    slope: str
+    averaged: tuple[str, ...]
+    at_mean: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetFit:
     """One group design of a Dataset node, over the estimates of one incoming contrast.
 
@@ -270,6 +295,14 @@ class DatasetFit:
         The values of the participants columns that the node groups by.
     resampled : tuple of str
         The subjects with maps on another grid than the first, which are resampled to it.
+    coding : str
+        How the variables of a formula are coded, in sentences.
+    levels : dict of str to tuple of int
+        Levels of a formula's factors (``group.patient``) to the rows that have them.
+    numbers : tuple of str
+        Columns of a formula that vary with numbers: covariates, and what they are multiplied with.
+    margins : dict of str to Margin
+        Contrasts over means of these levels, and over slopes.
     """
 
     node: str
@@ -295,6 +328,10 @@ class DatasetFit:
     factors: dict[str, list[str]] = field(default_factory=dict)
     group_by: dict[str, str] = field(default_factory=dict)
     resampled: tuple[str, ...] = ()
+    coding: str = ""
+    levels: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
+    margins: dict[str, Margin] = field(default_factory=dict)
 
     @property
     def level(self) -> str:

@@ -187,14 +187,22 @@ class GroupOptions(Part):
         kind="words",
         metavar="WORD",
     )
+    formula: str | None = option(
+        None,
+        "Group model instead of the model's Dataset nodes, as a formula of R over columns of "
+        'participants.tsv or phenotype/, for example "~ group * age + site": factors are columns of texts '
+        "and C(code); also poly(), scale(), center(), log(), I(age ** 2). Each term has a test of type III.",
+        metavar="FORMULA",
+    )
     group_contrast: tuple[str, ...] = option(
         (),
-        "With --group-design: a contrast (repeatable) over the columns of the design, for example "
-        '"d=group.a - group.b", or over the cells and levels of repeated measures, for example '
-        '"faces=(FF + UF) / 2 - SF" (beside groups or covariates both: every contrast over columns is made '
-        "of every contrast over cells); rows of an F test are separated by semicolons.",
+        "With --formula: a contrast (repeatable) over means of levels, slopes and columns, for example "
+        '"patient - control" or "d=patient:age - control:age". With --group-design: a contrast over the '
+        'columns of the design, for example "d=group.a - group.b", or over the cells and levels of repeated '
+        'measures, for example "faces=(FF + UF) / 2 - SF" (beside groups or covariates both: every contrast '
+        "over columns is made of every contrast over cells). Rows of an F test are separated by semicolons.",
         kind="repeat",
-        metavar="NAME=EXPRESSION",
+        metavar="[NAME=]EXPRESSION",
     )
     select_contrasts: tuple[str, ...] = option(
         (),

@@ -12,7 +12,7 @@ A, F = np.array([1.0, 1, 0, 0, 1]), np.array([1.0, 0, 1, 0, 1])
 
 def groups_of(columns, subjects="vwxyz"):
     design = SimpleNamespace(columns=tuple(columns), matrix=np.column_stack(list(columns.values())))
-    return find_groups(SimpleNamespace(design=design, subjects=tuple(subjects)))
+    return find_groups(SimpleNamespace(design=design, subjects=tuple(subjects), levels={}))
 
 
 def estimand_of(columns, weights):
@@ -20,8 +20,11 @@ def estimand_of(columns, weights):
         design=SimpleNamespace(columns=tuple(columns), matrix=np.column_stack(list(columns.values()))),
         subjects=tuple("vwxyz"),
         within=None,
+        coding="",
+        levels={},
+        margins={},
         contrast="c",
-        inputs=[SimpleNamespace(key=SimpleNamespace(contrast="c"))] * 5,
+        input_cells=["c"] * 5,
     )
     return describe_estimand(fit, Contrast("k", "t", tuple(columns), np.array([weights], float))).text
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from bidsapp.design.transformers.expressions import linear_weights
 from bidsapp.errors import ModelError, SettingsError
 from bidsapp.records.documents import Document
-from bidsapp.records.model import MEAN_OVER_GROUPS
+from bidsapp.records.model import INTERCEPT, MEAN_OVER_GROUPS
 
 # Condition -> weight.
 Row: TypeAlias = dict[str, float]
@@ -54,10 +54,12 @@ def mean_over_groups(x: Sequence[str]) -> Document:
 
 
 def split_expression(text: str) -> tuple[str, str]:
-    """Return name and expression of ``NAME=EXPRESSION``."""
+    """Return name and expression of ``NAME=EXPRESSION``; without a name the expression is its own."""
     name, equals, expression = text.partition("=")
-    if not equals or not name.strip() or not expression.strip():
-        raise SettingsError(f"--group-contrast {text!r}: write NAME=EXPRESSION.")
+    if not equals:
+        name, expression = " ".join(text.replace("`", "").split()), text
+    if not name.strip() or not expression.strip():
+        raise SettingsError(f"--group-contrast {text!r}: write NAME=EXPRESSION, or the expression alone.")
     return name.strip(), expression
 
 
@@ -94,5 +96,7 @@ def make_f(name: str, rows: Sequence[Row]) -> Document:
 
 def with_intercept(contrast: Document) -> Document:
     """Return a contrast with the intercept as the number 1, as models write it."""
-    conditions = [1 if condition == "1" else condition for condition in contrast["ConditionList"]]
+    conditions = [
+        1 if condition in ("1", INTERCEPT) else condition for condition in contrast["ConditionList"]
+    ]
     return {**contrast, "ConditionList": conditions}

@@ -13,6 +13,7 @@ from typing import TypeVar
 import pandas as pd
 
 from bidsapp.errors import Caution, InputError, near_or_known
+from bidsapp.inputs.dataset.index import read_json
 from bidsapp.inputs.fetched import is_named
 from bidsapp.inputs.tables.read import read_table, spell_levels
 from bidsapp.records.collect import collect
@@ -57,6 +58,24 @@ def read_participants(path: Path) -> pd.DataFrame:
         spelling = spell_levels(table[name])
         table[name] = pd.Series([spelling.get(value) for value in table[name]], table.index, dtype=object)
     return table
+
+
+def read_level_orders(path: Path) -> dict[str, list[str]]:
+    """Return column -> its levels, in the order of ``Levels`` in the sidecars of the participants' tables.
+
+    Raises
+    ------
+    InputError
+        A sidecar that cannot be read.
+    """
+    orders: dict[str, list[str]] = {}
+    for table in [path, *sorted((path.parent / "phenotype").glob("*.tsv"))]:
+        sidecar = table.with_suffix(".json")
+        for name, said in (read_json(sidecar) if sidecar.is_file() else {}).items():
+            levels = said.get("Levels") if isinstance(said, dict) else None
+            if isinstance(levels, dict | list) and name not in orders:
+                orders[name] = list(map(str, levels))
+    return orders
 
 
 def match_labels(people: Mapping[str, Row], labels: Iterable[str]) -> tuple[Mapping[str, Row], list[Caution]]:

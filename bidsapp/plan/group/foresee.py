@@ -18,9 +18,15 @@ from bidsapp.plan.group.make import (
     make_flow,
     nothing_enters,
 )
-from bidsapp.plan.group.models import command_model
+from bidsapp.plan.group.models import command_model, has_command
 from bidsapp.plan.group.options import check_column, check_declared, read_conjunctions
-from bidsapp.plan.group.people import People, asks_participants, find_people, names_columns
+from bidsapp.plan.group.people import (
+    People,
+    asks_participants,
+    find_orders,
+    find_people,
+    names_columns,
+)
 from bidsapp.plan.group.select import select_contrasts
 from bidsapp.plan.group.within import collapse_flows
 from bidsapp.plan.nodes import Entry, Flow, find_levels, group_flows, leave_out_unplaced, make_outputs
@@ -93,7 +99,7 @@ def check_group_options(settings: Settings, subjects: Sequence[SubjectPlan]) -> 
     read_conjunctions(group.conjunction)
     if group.mask not in (None, GREY_MATTER):
         check_mask(group.mask, ())
-    people, _ = find_people(settings.bids_dir, folders, lambda: bool(group.group_design))
+    people, _ = find_people(settings.bids_dir, folders, lambda: has_command(group))
     columns = {
         "--variance-groups": group.variance_groups,
         "--exchangeability-blocks": shuffling.exchangeability_blocks,
@@ -104,16 +110,17 @@ def check_group_options(settings: Settings, subjects: Sequence[SubjectPlan]) -> 
     if folders:
         return
     select_contrasts([Expected(key) for key in _expected_keys(subjects, people)], group.select_contrasts)
-    if not group.group_design:
+    if not has_command(group):
         return
+    orders = find_orders(settings.bids_dir, ()) if group.formula is not None else {}
     everybody, planned = (
         [Expected(key) for key in _expected_keys(subjects, table)] for table in (people, {})
     )
     try:
-        command_model(group, everybody, people)
+        command_model(group, everybody, people, orders)
     except (ModelError, SettingsError):
         # The table may hold odd values of those who are not analysed, who may also have levels of their own.
-        command_model(group, planned, people)
+        command_model(group, planned, people, orders)
 
 
 def _is_more_than_means(model: Model, node: Node) -> bool:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from bidsapp.design.group.marginal import Margins, describe_formula
 from bidsapp.design.group.matrix import GroupDesign, make_group_design
 from bidsapp.design.transformers.variables import aliases, level_name
 from bidsapp.errors import (
@@ -39,7 +40,7 @@ from bidsapp.plan.group.options import (
     find_factors,
     without_row,
 )
-from bidsapp.plan.group.people import People, asks_participants, find_people, label_of
+from bidsapp.plan.group.people import People, asks_participants, find_orders, find_people, label_of
 from bidsapp.plan.group.select import note_twins, select_contrasts, tell_twin, without_twins
 from bidsapp.plan.group.within import Cells, E, Row, collapse_flows, entries_of, is_vector
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
@@ -64,7 +65,7 @@ from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.maps import Contrast, Design, EstimateFile
 from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Model, Node, long_names
-from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
+from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan, Margin
 from bidsapp.settings.parts import Settings
 from bidsapp.stats.linear import find_rank
 from bidsapp.vocabulary.estimators import ESTIMATORS
@@ -98,7 +99,8 @@ def make_group_plan(settings: Settings) -> GroupPlan:
     kept, excluded = exclude_listed(found, [output_dir, bids_dir, *folders])
     entries = select_contrasts(kept, settings.group.select_contrasts)
     paths = [] if selection.estimates else find_automatic(output_dir, selection.task_label)
-    find_models = partial(find_group_models, settings.group, settings.model, paths, entries)
+    orders = find_orders(bids_dir, folders) if settings.group.formula is not None else {}
+    find_models = partial(find_group_models, settings.group, settings.model, paths, entries, orders=orders)
     named = settings.group.variance_groups or settings.permutation.exchangeability_blocks
     people, unread = find_people(bids_dir, folders, lambda: bool(named) or _needs_people(find_models))
     people, unmatched = match_labels(people, map(label_of, entries))
@@ -338,6 +340,7 @@ def _plan_fit(
     contrasts, own, skipped = make_outputs(node, made, contrast, missing, levels)
     if not contrasts:
         raise RefusedError(f"{where}: no contrast can be made: {_said(skipped) or 'the node has none'}.")
+    margins = Margins(made.formula) if made.formula else None
     _check_repeats(node, made.design, subjects, contrasts, estimator)
     design, contrasts = spell_columns(made.design, contrasts, node.x)
     items = [group[row].item for row in made.kept]
@@ -362,7 +365,18 @@ def _plan_fit(
         notes=made.notes,
         descriptive=tuple(name for name, rule in own.items() if rule in node.own.get("Descriptive", ())),
         group_by=group_by,
+        coding=describe_formula(margins.design) if margins else "",
+        levels=margins.rows_of_levels if margins else {},
+        numbers=tuple(c.name for c in margins.design.columns if c.numbers) if margins else (),
+        margins=_margins(node, margins, own) if margins else {},
     )
+
+
+def _margins(node: Node, margins: Margins, own: Mapping[str, str]) -> dict[str, Margin]:
+    """Return the contrasts of a formula that are over means of levels or slopes, by the names of outputs."""
+    rules = {rule.name: rule for rule in node.contrasts}
+    found = {name: margins.describe(rules[said]) for name, said in own.items() if said in rules}
+    return {name: margin for name, margin in found.items() if margin}
 
 
 def spell_columns(

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bidsapp.design.group.commands import Known, make_group_document
+from bidsapp.design.group.formulas import make_formula_document
 from bidsapp.errors import ModelError, SettingsError
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.model.read import parse_model, read_model
 from bidsapp.names import check_labels
 from bidsapp.plan.automatic import AUTO, mean_node
-from bidsapp.plan.group.people import People, label_of
+from bidsapp.plan.group.people import Orders, People, label_of
 from bidsapp.plan.nodes import Entry
 from bidsapp.records.collect import collect
 from bidsapp.records.model import LONG_NAMES, Model
@@ -23,18 +25,29 @@ def find_group_models(
     automatic: Sequence[Path],
     entries: Sequence[Entry] = (),
     people: People | None = None,
+    orders: Orders | None = None,
 ) -> list[Model]:
     """Return the models of the group stage, one unless the participant stage made one for each task.
 
-    With ``--group-design`` it is made from these words, the estimates' contrasts and the participants.
+    With ``--group-design`` or ``--formula`` it is made from these words, the estimates' contrasts and the
+    participants.
 
     With ``--model auto`` they are the ``automatic`` ones that the participant stage wrote into ``code/``, or,
     where there are none (estimates of another program), a one-sample model of every contrast.
     """
-    if options.group_design:
-        return [command_model(options, entries, people or {})]
+    if options.formula is not None and options.group_design:
+        raise SettingsError("--formula and --group-design both say what the group model is. Leave one out.")
+    if has_command(options):
+        model = command_model(options, entries, people or {}, orders or {})
+        if options.formula is None or chosen.model == AUTO:
+            return [model]
+        # A call of both levels needs the model file for its runs.
+        note = "--formula is the group model: Dataset nodes of the model file are not followed"
+        return [replace(model, notes=(*model.notes, note))]
     if options.group_contrast:
-        raise SettingsError("--group-contrast needs --group-design; a model file names its own contrasts.")
+        raise SettingsError(
+            "--group-contrast needs --formula or --group-design; a model file names its own contrasts."
+        )
     if options.weights != "equal":
         raise SettingsError("--weights needs --group-design; a model file weighs its own contrasts.")
     if chosen.model != AUTO:
@@ -42,7 +55,12 @@ def find_group_models(
     return [read_model(path, markup_is_text=True) for path in automatic] or [one_sample_model()]
 
 
-def command_model(options: GroupOptions, entries: Sequence[Entry], people: People) -> Model:
+def has_command(options: GroupOptions) -> bool:
+    """Whether the group model is given on the command line."""
+    return bool(options.group_design) or options.formula is not None
+
+
+def command_model(options: GroupOptions, entries: Sequence[Entry], people: People, orders: Orders) -> Model:
     """Return the model of a design given on the command line."""
     subjects = list(dict.fromkeys(map(label_of, entries)))
     names = dict.fromkeys(name for row in people.values() for name in row)
@@ -54,19 +72,27 @@ def command_model(options: GroupOptions, entries: Sequence[Entry], people: Peopl
         _why_no_columns(people, subjects),
         {name: sorted(labels, key=natural_key) for name, labels in _find_labels(entries).items()},
     )
-    document = make_group_document(
-        options.group_design,
-        options.group_contrast,
-        known,
-        error_term=options.error_term,
-        weights=options.weights,
-    )
+    flag = "--group-design" if options.formula is None else "--formula"
+    notes: list[str] = []
+    if options.formula is None:
+        document = make_group_document(
+            options.group_design,
+            options.group_contrast,
+            known,
+            error_term=options.error_term,
+            weights=options.weights,
+        )
+    elif options.weights != "equal":
+        raise SettingsError(f"--weights {options.weights}: means over a formula weigh all cells alike.")
+    else:
+        document, notes = make_formula_document(options.formula, options.group_contrast, known, orders)
     (node,) = document["Nodes"]
     try:
         check_labels([rule["Name"] for rule in node.get("Contrasts", ())], "the contrasts")
     except ModelError as error:
-        raise SettingsError(f"--group-design: {error} They are made of columns and levels.") from error
-    return parse_model(json.dumps(document), "--group-design", markup_is_text=True)
+        raise SettingsError(f"{flag}: {error} They are made of columns and levels.") from error
+    model = parse_model(json.dumps(document), flag, markup_is_text=True)
+    return replace(model, notes=(*model.notes, *notes))
 
 
 def _find_labels(entries: Sequence[Entry]) -> dict[str, set[str]]:

@@ -144,14 +144,16 @@ def redundant_columns(fit: DatasetFit) -> list[str]:
 
 def single_levels(fit: DatasetFit) -> list[str]:
     """Return notes on columns of a factor that one row alone has."""
+    end = "the fit of that row is perfect, so it says nothing of the error"
+    if fit.levels:
+        alone = {name: rows[0] for name, rows in fit.levels.items() if len(rows) == 1}
+        return [Caution(f"{fit.design.rows[row]} alone has {name}; {end}") for name, row in alone.items()]
     notes = []
     for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True):
         is_factor = set(column.tolist()) <= {0.0, 1.0} and not name.startswith("subject.")
         if is_factor and 0 < column.sum() < 2 and len(column) > 1:
             row = fit.design.rows[int(column.argmax())]
-            notes.append(
-                f"{row} alone has {name}; the fit of that row is perfect, so it says nothing of the error."
-            )
+            notes.append(f"{row} alone has {name}; {end}.")
     return notes
 
 

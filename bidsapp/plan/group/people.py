@@ -1,17 +1,23 @@
 """What the participants table says at the group level, and whether a model needs it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from bidsapp.errors import Caution, InputError
-from bidsapp.inputs.tables.participants import find_participants, read_participants
+from bidsapp.inputs.tables.participants import (
+    find_participants,
+    read_level_orders,
+    read_participants,
+)
 from bidsapp.plan.nodes import Entry
 from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT, SHORT_NAMES, Model, Node
 
 # Subject label -> columns of participants.tsv and phenotype tables.
 People: TypeAlias = Mapping[str, Document]
+# Column -> its levels in the order that the dataset gives them.
+Orders: TypeAlias = Mapping[str, Sequence[str]]
 
 
 def find_people(
@@ -48,6 +54,12 @@ def find_people(
             raise
         return {}, [Caution(f"{error} The model names no column of participants: it goes on without them")]
     return {str(label): {str(name): value for name, value in row.items()} for label, row in table.items()}, []
+
+
+def find_orders(bids_dir: Path, estimates: Iterable[Path | str]) -> Orders:
+    """Return the orders of levels that are beside the table of the participants."""
+    path = find_participants(bids_dir, *map(Path, estimates))
+    return {} if path is None else read_level_orders(path)
 
 
 def asks_participants(model: Model) -> bool:

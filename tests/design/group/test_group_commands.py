@@ -177,7 +177,7 @@ def test_expression_over_columns_is_a_contrast():
         (("two-sample", "group", "anova", "site"), (), "do not go together"),
         (("repeated-measures", "stimulus"), (), "is not FACTOR=LEVEL,LEVEL"),
         (("repeated-measures", "stimulus=FF,XX", "p=Ini,Imm"), (), "needs one contrast whose name"),
-        (("one-sample",), ("x",), "write NAME=EXPRESSION"),
+        (("one-sample",), ("x=",), "write NAME=EXPRESSION"),
         (("covariate", "age"), ("x=sex",), "--group-contrast: "),
         (("paired", "A", "B"), ("x=A - C",), "--group-contrast: "),
     ],

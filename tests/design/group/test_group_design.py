@@ -104,7 +104,7 @@ def test_entity_that_a_transformation_takes_as_a_number_is_one():
 
 def test_formula_of_powers_without_end_is_refused():
     formula = "1 + age" + "**1" * 300 + "$"
-    with pytest.raises(ModelError, match="only names"):
+    with pytest.raises(ModelError, match="not of the grammar"):
         make_group_design(node(INTERCEPT, "age", formula=formula), TABLE, ROWS)
 
 
@@ -133,8 +133,6 @@ def test_column_that_nobody_has_is_missing():
         "1 + {age + 1}",
         "1 + np.log(age)",
         "1 + I(age)",
-        "1 + (age + group) ** 9",
-        "1 + age*group*age*group*age*group",
         "1 + nobody",
         "1 + (((",
     ],
