@@ -1,5 +1,6 @@
 """A described plan as lines for a terminal."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -160,8 +161,15 @@ def _reach(contrast: Document) -> str:
 
 
 def _some_names(paths: Iterable[str]) -> str:
-    """Return the names of files; of more than MOST_INPUTS only the first and how many there are."""
+    """Return the names of files; of more than MOST_INPUTS only the first and how many there are.
+
+    Files of one name are told with the folders that differ.
+    """
+    paths = list(paths)
     names = [PurePath(path).name for path in paths]
+    if len(set(names)) < len(set(paths)):
+        root = os.path.commonpath(paths)
+        names = [PurePath(path).relative_to(root).as_posix() for path in paths]
     return ", ".join(names) if len(names) <= MOST_INPUTS else f"{names[0]} and {len(names) - 1} others"
 
 

@@ -1,6 +1,7 @@
 """The group level on the same estimates as several programs write them."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +12,10 @@ from makers import programs as make
 
 from bidsapp.cli.main import main
 from bidsapp.group.stage import parts_of
+from bidsapp.inputs.programs import PROGRAMS
 from bidsapp.job.resume import make_fingerprint
 from bidsapp.records.maps import Reading
+from bidsapp.settings.parts import Selection
 
 GROUP = ["group", "--group-design", "one-sample", "--n-permutations", "16", "--n-cpus", "1", "--atlas", "aal"]
 
@@ -96,3 +99,24 @@ def test_another_sub_brick_of_the_same_file_is_another_input():
         for one in inputs
     ]
     assert make_fingerprint(*parts_of(fits[0])) != make_fingerprint(*parts_of(fits[1]))
+
+
+def test_who_has_no_variance_is_named_where_the_estimator_needs_one(estimates, tmp_path, capsys):
+    word = write("afni", tmp_path / "results", estimates)
+    maps = estimates["03"]
+    labels = [label.replace("Tstat", "Stat") for label in make.describe_bucket(maps)[0]]
+    make.write_bucket(tmp_path / "results" / "sub-03" / "stats.nii.gz", maps, labels)
+    words = [tmp_path / "results", tmp_path / "out", *GROUP, "--estimates", word, "--dry-run"]
+    assert main(list(map(str, words))) == 0
+    assert "reads sub-01/stats.nii.gz, sub-02/stats.nii.gz" in capsys.readouterr().out
+    assert main([*map(str, words), "--group-estimator", "reml"]) != 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "reml needs variance maps, and there are none of sub-03" in said
+
+
+def test_every_program_is_in_help_and_page():
+    (option,) = (field for field in fields(Selection) if field.name == "estimates")
+    page = (Path(__file__).parents[2] / "docs" / "other-programs.md").read_text()
+    for name in PROGRAMS:
+        assert f"{name}:PATH" in option.metadata["help"]
+        assert f"{name}:/" in page

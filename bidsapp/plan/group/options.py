@@ -328,8 +328,8 @@ def check_variances(fit: DatasetFit, options: GroupOptions) -> None:
     if estimator.needs_variances and len(having) < count_needed(options.min_subjects, len(subjects)):
         lacking = some_names(sorted(f"sub-{label}" for label in subjects - having))
         raise SettingsError(
-            f"{where} needs variance maps, and there are none of {lacking}. Put them beside the effect maps, "
-            "or use --group-estimator ols in a node of type glm."
+            f"{where} needs variance maps, and there are none of {lacking}. Put them beside the effect maps "
+            "(of other programs: docs/other-programs.md), or use --group-estimator ols in a node of type glm."
         )
 
 
