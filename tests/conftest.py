@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import fcntl
 import gc
 import os
 import sys
@@ -68,19 +69,43 @@ def objects(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_dataset(tmp_path_factory):
-    """Return a dataset of 4 subjects x 2 runs with known effects; read only."""
-    folder = tmp_path_factory.mktemp("tiny") / "dataset"
-    make_demo(folder, n_subjects=4, voxel_size_mm=8.0, n_volumes=80)
-    return folder
+def made_once(tmp_path_factory):
+    """Return a function that fills a folder of a name, once for all processes of the run; returns it."""
+    root = tmp_path_factory.getbasetemp()
+    # That of a process is in the one of the run.
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def make(name, fill):
+        folder, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def tiny_results(tiny_dataset, tmp_path_factory):
+def tiny_dataset(made_once):
+    """Return a dataset of 4 subjects x 2 runs with known effects; read only."""
+
+    def fill(folder):
+        make_demo(folder / "dataset", n_subjects=4, voxel_size_mm=8.0, n_volumes=80)
+
+    return made_once("tiny", fill) / "dataset"
+
+
+@pytest.fixture(scope="session")
+def tiny_results(tiny_dataset, made_once):
     """Return the output folder of the participant level of the tiny dataset; read only."""
-    out = tmp_path_factory.mktemp("tiny") / "results"
-    assert main([str(tiny_dataset), str(out), "participant", "--n-cpus", "1", "--quiet"]) == 0
-    return out
+
+    def fill(folder):
+        words = [str(tiny_dataset), str(folder / "results"), "participant", "--n-cpus", "1", "--quiet"]
+        assert main(words) == 0
+
+    return made_once("tiny-out", fill) / "results"
 
 
 @pytest.fixture(scope="session")
