@@ -152,7 +152,7 @@ def test_volumes_without_data_are_left_out_as_if_censored(dataset, tmp_path, cap
     edit_series(dataset, lambda data: data.__setitem__((..., volumes), value))
     set_displacement(dataset)
     capsys.readouterr()
-    assert run(dataset, out, *censor, pages=True) == 0
+    assert run(dataset, out, *censor) == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert re.search(f"sub-01 task-viewing run-1: {said}", line)
     assert_said_again(dataset, out, capsys, [line], *censor)
@@ -162,7 +162,6 @@ def test_volumes_without_data_are_left_out_as_if_censored(dataset, tmp_path, cap
     assert record(out)["runs"][0]["censored"] == volumes
     for path in (find_map(out, "effect"), find_map(out, "effect", run="")):
         assert any("hold no data" in words for words in sidecar(path)["Warnings"])
-    assert "hold no data" in (out / "sub-01.html").read_text()
 
 
 def test_a_run_of_which_much_is_empty_fails(dataset, tmp_path, capsys):
@@ -331,7 +330,7 @@ def test_events_that_cannot_be_meant_are_a_warning_everywhere(dataset, tmp_path,
     edit_events(events(dataset, "sub-01/func/*run-1_events.tsv"), change)
     assert run(dataset, out, "--dry-run") == 0
     assert re.search(f"WARNING: sub-01 task-viewing run-1: .*{said}", capsys.readouterr().out)
-    assert run(dataset, out, pages=True) == 0
+    assert run(dataset, out) == 0
     (line,) = warnings_in(capsys.readouterr().err)
     assert re.search(f"sub-01 task-viewing run-1: .*{said}", line)
     assert_said_again(dataset, out, capsys, [line])
@@ -339,7 +338,6 @@ def test_events_that_cannot_be_meant_are_a_warning_everywhere(dataset, tmp_path,
         (words,) = sidecar(path)["Warnings"]
         assert re.search(said, words)
     assert "Warnings" not in sidecar(find_map(out, "t", run="_run-2"))
-    assert re.search(said, (out / "sub-01.html").read_text(), re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
@@ -582,17 +580,16 @@ def fails_for_first(error, function):
 def test_an_error_of_one_participant_lets_others_finish(two, capsys, monkeypatch, error, module, name):
     out = two.parent / "out"
     monkeypatch.setattr(module, name, fails_for_first(error, getattr(module, name)))
-    assert run(two, out, pages=True) == 1
+    assert run(two, out, pages=name == "write_subject_report") == 1
     (line,) = errors_in(capsys.readouterr().err)
     assert "sub-01" in line
     assert str(error) in line
     assert record(out, "02")["status"] == "complete"
-    assert (out / "sub-02.html").is_file()
-    assert (out / "index.html").is_file()
+    assert (out / "sub-02.html").is_file() == (name == "write_subject_report")
     log = out / "logs/sub-01_traceback.txt"
     assert isinstance(error, InputError) or "what nobody thought of" in log.read_text()
     monkeypatch.undo()
-    assert run(two, out, pages=True) == 0
+    assert run(two, out) == 0
     assert not log.exists()
 
 
@@ -609,9 +606,11 @@ def test_a_section_that_cannot_be_made_costs_only_itself(two, tmp_path, capsys, 
     changed = tuple(broken if make is runs else make for make in sections)
     monkeypatch.setattr(bidsapp.report.pages, "SUBJECT_SECTIONS", changed)
     edit_series(two, lambda data: data.__setitem__((..., 40), 0))
+    edit_events(events(two, "sub-01/func/*run-1_events.tsv"), some_late)
     assert run(two, out, pages=True) == 1
     said = capsys.readouterr().err
-    assert "1 of 80 volumes hold no data" in warnings_in(said)[0]
+    told = "1 of 80 volumes hold no data", "events lie outside the run"
+    assert all(any(words in line for line in warnings_in(said)) for words in told)
     (line,) = errors_in(said)
     assert "sub-01" in line
     assert "subject runs" in line
@@ -619,7 +618,9 @@ def test_a_section_that_cannot_be_made_costs_only_itself(two, tmp_path, capsys, 
     assert "this section is broken" in (out / "sub-01.html").read_text()
     monkeypatch.undo()
     assert run(two, out, pages=True) == 0
-    assert "this section is broken" not in (out / "sub-01.html").read_text()
+    page = (out / "sub-01.html").read_text()
+    assert "this section is broken" not in page
+    assert all(words in page for words in told)
 
 
 def test_a_participant_without_any_estimate_has_failed(two, tmp_path, capsys):

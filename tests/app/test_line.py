@@ -9,8 +9,8 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from outcomes import call_app
 
-from bidsapp.cli.main import main
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK
 
 # With 4 subjects there are 16 sign flips: no smaller alpha can be reached.
@@ -18,15 +18,15 @@ from bidsapp.errors import EXIT_FAILURE, EXIT_OK
 GROUP_OPTIONS = ["--alpha", "0.13", "--n-permutations", "16", "--noise-model", "ar1-reml"]
 
 
-def analyse(dataset, out, *options, levels=("participant", "group")):
-    return main([str(dataset), str(out), *levels, *GROUP_OPTIONS, *options])
+def analyse(dataset, out, *options, levels=("participant", "group"), pages=False):
+    return call_app([dataset, out, *levels, *GROUP_OPTIONS, *options], pages=pages)
 
 
 @pytest.fixture(scope="module")
 def results(tiny_dataset, tmp_path_factory):
     """Return the output folder of both levels."""
     out = tmp_path_factory.mktemp("line") / "out"
-    assert analyse(tiny_dataset, out, "--n-cpus", "1") == EXIT_OK
+    assert analyse(tiny_dataset, out, "--n-cpus", "1", pages=True) == EXIT_OK
     return out
 
 
@@ -112,7 +112,7 @@ def test_reports_figures_and_methods_are_rebuilt_from_the_maps_byte_by_byte(resu
     before = {path: path.read_bytes() for path in made}
     for path in made:
         path.unlink()
-    assert analyse(tiny_dataset, out, "--reports-only") == EXIT_OK
+    assert analyse(tiny_dataset, out, "--reports-only", pages=True) == EXIT_OK
     assert len(made) > 60
     assert [path.name for path in made if not path.is_file() or path.read_bytes() != before[path]] == []
 
