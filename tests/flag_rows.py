@@ -111,7 +111,7 @@ GROUP_ROWS = [
     Row("--tail", ["negative"], kept=(*DESIGN, *FITTED)),
     Row("--main-threshold", ["uncorrected"], only=OF_MAIN, says={"MainThreshold": "uncorrected"}),
     Row("--report-min-cluster", ["20"], only=()),
-    Row("--export", ["neurovault", "bundle"], only=()),
+    Row("--export", ["neurovault", "nidm", "bundle"], only=()),
     Row("--atlas", ["harvard_oxford"], only=("found *", "discoveries")),
     Row("--n-permutations", ["128"], only=SHUFFLED, says={"Permutations": 128}),
     # The uncorrected threshold is the cluster-forming one.

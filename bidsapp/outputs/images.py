@@ -9,7 +9,7 @@ import numpy as np
 
 from bidsapp.names import sidecar_path
 from bidsapp.outputs.files import replacing, write_json
-from bidsapp.records.arrays import Labels, Map, Maps
+from bidsapp.records.arrays import Labels, Map, Maps, Matrix
 from bidsapp.records.maps import Geometry
 
 MNI_SPACES = ("MNI152", "MNI305", "MNIPediatric", "MNIInfant", "MNIColin")
@@ -67,14 +67,24 @@ def write_labels(path: Path, labels: Labels, geometry: Geometry, *, space: str |
     _write_volume(path, geometry.volume(labels.astype(dtype), fill=0).astype(dtype), geometry, space)
 
 
+def pack_volume(volume: np.ndarray, affine: Matrix, *, space: str | None = None) -> bytes:
+    """Return a volume as the content of a packed NIfTI file; the same values give the same bytes."""
+    return gzip.compress(_make_image(volume, affine, space).to_bytes(), mtime=0)
+
+
 def _write_volume(path: Path, volume: np.ndarray, geometry: Geometry, space: str | None) -> None:
-    image = nibabel.Nifti1Image(volume, geometry.affine)
-    code = _space_code(space)
-    image.set_sform(geometry.affine, code)
-    image.set_qform(geometry.affine, code)
-    image.header.set_xyzt_units("mm")
+    image = _make_image(volume, geometry.affine, space)
     with replacing(path) as temporary:
         nibabel.save(image, temporary)
+
+
+def _make_image(volume: np.ndarray, affine: Matrix, space: str | None) -> nibabel.Nifti1Image:
+    image = nibabel.Nifti1Image(volume, affine)
+    code = _space_code(space)
+    image.set_sform(affine, code)
+    image.set_qform(affine, code)
+    image.header.set_xyzt_units("mm")
+    return image
 
 
 def _space_code(space: str | None) -> int:

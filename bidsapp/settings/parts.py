@@ -18,7 +18,7 @@ from bidsapp.vocabulary.thresholds import BY_WORD, FLAGS
 
 # No brain is wider: what is meant is in another unit, and such a kernel would take all memory.
 MOST_SMOOTHING_MM = 200
-EXPORTS = ("neurovault", "bundle")
+EXPORTS = ("neurovault", "nidm", "bundle")
 
 
 @dataclass(frozen=True)
@@ -399,8 +399,8 @@ class Control(Part):
     export: tuple[str, ...] = option(
         (),
         "Also write results as zips to OUTPUT_DIR/group/export, without network: neurovault (one a contrast, "
-        "for its upload), bundle (all that a reviewer needs, in one). With --reports-only, of the results "
-        "that are there.",
+        "for its upload), nidm (one a contrast, NIDM results), bundle (all that a reviewer needs, in one). "
+        "With --reports-only, of the results that are there.",
         kind="labels",
         choices=EXPORTS,
         level="group",

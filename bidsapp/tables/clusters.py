@@ -14,14 +14,13 @@ import pandas as pd
 from bidsapp.inference.statistics.clusters import find_clusters, label_clusters
 from bidsapp.records.arrays import Labels, Map, Mask, Matrix
 from bidsapp.records.maps import Geometry
+from bidsapp.vocabulary.thresholds import MIN_DISTANCE_MM
 
 # Column of the clusters -> its value, from the point indices of a cluster.
 Measures: TypeAlias = Mapping[str, Callable[[Labels], float]]
 # Column -> its fields in the JSON sidecar.
 Descriptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
-# Between peaks of a cluster, as in the tables of SPM and nilearn.
-MIN_DISTANCE_MM = 8.0
 COLUMNS: Descriptions = {
     "cluster_id": {"Description": "Cluster number, from the largest; the same in clusters and peaks"},
     "sign": {

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from bidsapp.vocabulary.statistics import STATISTICS
 
+# Between the peaks of a cluster that tables list, as in those of SPM and nilearn.
+MIN_DISTANCE_MM = 8.0
+
 
 @dataclass(frozen=True, slots=True)
 class ThresholdWords:

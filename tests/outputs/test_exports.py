@@ -1,26 +1,34 @@
 """The zips for reviewers and archives, read back: whole, the same bytes, the numbers of the record."""
 
+import gzip
 import hashlib
+import io
 import json
+import logging
 import posixpath
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from bidsapp.cli.main import main, make_settings
 from bidsapp.cli.parser import parse_arguments
 from bidsapp.errors import InputError
 from bidsapp.names import make_label
-from bidsapp.outputs.exports import bundle
+from bidsapp.outputs.exports import bundle, nidm
 from bidsapp.outputs.exports.neurovault import write_neurovault
+from bidsapp.outputs.exports.nidm import write_nidm
 from bidsapp.outputs.exports.write import write_exports
-from bidsapp.outputs.results import read_group_results
+from bidsapp.outputs.results import Results, read_group_results
+from bidsapp.vocabulary.thresholds import THRESHOLDS
 
-KINDS = ("neurovault", "bundle")
+KINDS = ("neurovault", "nidm", "bundle")
 LINK = re.compile(r'\shref="([^"#?:]+)[#?"]')
 
 
@@ -94,11 +102,13 @@ def test_a_bundle_is_whole(finished, record):
     assert f"numpy {record['versions']['numpy']}" in re.sub(r"\s+", " ", said)
 
 
-def test_a_bundle_names_no_folder_of_the_computer(finished):
-    content = read_zip(finished / "group" / "export" / "bundle.zip")
+def test_exports_name_no_folder_of_the_computer(finished):
     place = str(finished.parent).encode()
     assert place in (finished / "group.html").read_bytes()
-    assert [name for name, data in content.items() if place in data] == []
+    paths = list((finished / "group" / "export").iterdir())
+    assert len(paths) == 9
+    for path in paths:
+        assert [name for name, data in read_zip(path).items() if place in data] == []
 
 
 def test_a_bundle_keeps_below_its_size_and_says_what_it_lacks(finished, tmp_path, monkeypatch):
@@ -144,6 +154,237 @@ def test_neurovault_takes_no_other_space_than_mni(finished, tmp_path, record):
     (model,) = read_group_results(tmp_path)
     with pytest.raises(InputError, match="NeuroVault takes maps in MNI space; .* is in 'T1w'"):
         write_neurovault(model)
+
+
+class Pack:
+    """A NIDM-Results pack, by the types of its things; values are as Python has them."""
+
+    READ = {"xsd:int": int, "xsd:float": float, "xsd:boolean": "true".__eq__}
+
+    def __init__(self, files):
+        self.files = files
+        document = json.loads(self.files["nidm.jsonld"])
+        self.names = {iri: name for name, iri in document["@context"].items()}
+        self.by_id = {thing["@id"]: thing for thing in document["@graph"]}
+
+    def all(self, kind):
+        return [thing for thing in self.by_id.values() if f"nidm_{kind}" in thing["@type"]]
+
+    def one(self, kind):
+        (thing,) = self.all(kind)
+        return thing
+
+    def value(self, thing, term):
+        said = thing[term]
+        if "@id" in said:
+            return self.names.get(said["@id"], said["@id"])
+        return self.READ.get(said["@type"], str)(said["@value"])
+
+    def of(self, kind, term):
+        return self.value(self.one(kind), term)
+
+    def map(self, kind, index=0):
+        data = self.files[self.value(self.all(kind)[index], "nfo:fileName")]
+        image = nib.Nifti1Image.from_bytes(gzip.decompress(data))
+        return np.asarray(image.dataobj, float)
+
+    def triples(self):
+        """Return the statements of the JSON-LD as (subject, predicate, object) of the Turtle."""
+        for thing in self.by_id.values():
+            yield from ((thing["@id"], "a", self.short(kind)) for kind in thing["@type"])
+            for term, values in thing.items():
+                for said in values if isinstance(values, list) else [values]:
+                    if not term.startswith("@"):
+                        yield thing["@id"], self.short(term), self.turtle(said)
+
+    def turtle(self, said):
+        if "@id" in said:
+            return self.short(self.names.get(said["@id"], said["@id"]))
+        return f"{json.dumps(said['@value'], ensure_ascii=False)}^^{said['@type']}"
+
+    @staticmethod
+    def short(term):
+        return term if ":" in term else f"{term}:"
+
+
+@pytest.fixture(scope="session")
+def packs(finished, record):
+    folder = finished / "group" / "export"
+    return {
+        contrast["name"]: (
+            contrast,
+            Pack(read_zip(next(folder.glob(f"*-{make_label(contrast['name'])}_results.nidm.zip")))),
+        )
+        for contrast in record["contrasts"]
+    }
+
+
+def read_map(folder, path):
+    return np.asarray(nib.load(folder / path).dataobj, float)
+
+
+def test_nidm_says_what_the_record_says(packs, finished, record):
+    assert {contrast["test"] for contrast, _ in packs.values()} == {"t", "F"}
+    assert any(contrast["thresholds"][0]["clusters"] for contrast, _ in packs.values())
+    for contrast, pack in packs.values():
+        main, test = contrast["thresholds"][0], contrast["test"]
+        dof = contrast["dof"] if test == "F" else [1, contrast["dof"]]
+        said = {
+            ("StatisticMap", "nidm_contrastName"): contrast["name"],
+            ("StatisticMap", "nidm_statisticType"): f"obo_{test}statistic",
+            ("StatisticMap", "nidm_effectDegreesOfFreedom"): dof[0],
+            ("StatisticMap", "nidm_errorDegreesOfFreedom"): dof[1],
+            ("SearchSpaceMaskMap", "nidm_searchVolumeInVoxels"): contrast["smoothness"]["n_voxels"],
+            ("SearchSpaceMaskMap", "nidm_searchVolumeInResels"): contrast["smoothness"]["resels"][3],
+            ("ExcursionSetMap", "nidm_numberOfSupraThresholdClusters"): main["n_clusters"],
+            ("NeuroimagingAnalysisSoftware", "nidm_softwareVersion"): record["versions"]["taskglm"],
+            ("NIDMResults", "nidm_version"): "1.3.0",
+            ("ErrorModel", "nidm_hasErrorDependence"): "nidm_IndependentError"
+            if contrast["permutation"]["scheme"] == "sign-flip"
+            else "nidm_ExchangeableError",
+        }
+        assert {key: pack.of(*key) for key in said} == said
+        assert json.loads(pack.of("SearchSpaceMaskMap", "nidm_noiseFWHMInVoxels")) == list(
+            contrast["smoothness"]["fwhm_voxels"]
+        )
+        people = next(x for x in pack.by_id.values() if "obo_studygrouppopulation" in x["@type"])
+        assert pack.value(people, "nidm_numberOfSubjects") == contrast["n_subjects"]
+        assert contrast["permutation"]["words"] in pack.of("Inference", "dc:description")
+        assert np.count_nonzero(pack.map("ExcursionSetMap")) == main["n_voxels"]
+        file = f"{test}Statistic.nii.gz".upper().replace("STATISTIC.NII.GZ", "Statistic.nii.gz")
+        assert pack.files[file] == (finished / contrast["maps"][test]).read_bytes()
+        for thing in pack.by_id.values():
+            if "crypto:sha512" in thing:
+                content = pack.files[pack.value(thing, "prov:atLocation")]
+                assert pack.value(thing, "crypto:sha512") == hashlib.sha512(content).hexdigest()
+
+
+def test_clusters_and_peaks_of_nidm_are_those_of_the_tables(packs, finished):
+    for contrast, pack in packs.values():
+        main = contrast["thresholds"][0]
+        if main["clusters"] is None:
+            continue
+        clusters = pd.read_csv(finished / main["clusters"], sep="\t")
+        told = {pack.value(x, "nidm_clusterLabelId"): x for x in pack.all("SupraThresholdCluster")}
+        own = THRESHOLDS[main["method"]].column
+        assert len(told) == len(clusters)
+        for _, row in clusters.iterrows():
+            thing = told[row["cluster_id"]]
+            assert pack.value(thing, "nidm_clusterSizeInVoxels") == row["n_voxels"]
+            assert pack.value(thing, "nidm_pValueFWER") == row[own]
+        peaks = pd.read_csv(finished / main["peaks"], sep="\t")
+        told = {pack.value(x, "rdfs:label"): x for x in pack.all("Peak")}
+        assert len(told) == len(peaks)
+        columns = {"prov:value": main["statistic"], "nidm_equivalentZStatistic": "z", "nidm_pValueFWER": own}
+        columns["nidm_pValueUncorrected"] = "p_uncorrected"
+        for _, row in peaks.iterrows():
+            thing = told[f"Peak {row['cluster_id']:04d}_{row['peak']:02d}"]
+            assert {term: pack.value(thing, term) for term in columns} == {
+                term: row[column] for term, column in columns.items()
+            }
+            place = pack.by_id[thing["prov:atLocation"]["@id"]]
+            assert json.loads(pack.value(place, "nidm_coordinateVector")) == [row[f"peak_{a}"] for a in "xyz"]
+            assert thing["prov:wasDerivedFrom"]["@id"] in pack.by_id
+
+
+def test_maps_of_nidm_fit_together(packs, finished):
+    for contrast, pack in packs.values():
+        mask = pack.map("MaskMap") > 0
+        matrix = np.loadtxt(io.BytesIO(pack.files["DesignMatrix.csv"]), delimiter=",", ndmin=2)
+        table = pd.read_csv(finished / contrast["design"], sep="\t")
+        np.testing.assert_array_equal(matrix, table.drop(columns="participant_id"))
+        assert json.loads(pack.of("DesignMatrix", "nidm_regressorNames")) == list(table.columns[1:])
+        weights = np.atleast_2d(json.loads(pack.value(find_weights(pack), "prov:value")))
+        residual = pack.map("ResidualMeanSquaresMap")[mask]
+        estimates = np.stack([pack.map("ParameterEstimateMap", k)[mask] for k in range(matrix.shape[1])])
+        spread = weights @ np.linalg.pinv(matrix.T @ matrix) @ weights.T
+        effects = weights @ estimates
+        explained = np.einsum("iv,ij,jv->v", effects, np.linalg.pinv(spread), effects) / len(weights)
+        if contrast["test"] == "t":
+            effect = read_map(finished, contrast["maps"]["effect"])[mask]
+            variance = read_map(finished, contrast["maps"]["variance"])[mask]
+            np.testing.assert_allclose(effects[0], effect, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(residual * spread.item(), variance, rtol=1e-4)
+            np.testing.assert_allclose(pack.map("ContrastStandardErrorMap")[mask] ** 2, variance, rtol=1e-5)
+        else:
+            told = pack.map("ContrastExplainedMeanSquareMap")[mask]
+            np.testing.assert_allclose(told, explained, rtol=1e-3, atol=1e-5)
+        mean = pack.map("GrandMeanMap")[mask]
+        assert pack.of("GrandMeanMap", "nidm_maskedMedian") == pytest.approx(np.median(mean), rel=1e-6)
+
+
+def find_weights(pack):
+    return next(x for x in pack.by_id.values() if "obo_contrastweightmatrix" in x["@type"])
+
+
+def test_the_documents_of_nidm_say_the_same(packs):
+    for _, pack in packs.values():
+        blocks = pack.files["nidm.ttl"].decode().split("\n\n")
+        told = [
+            (subject, predicate, value)
+            for block in blocks[1:]
+            for subject, lines in [block.strip().removesuffix(" .").split(" ", 1)]
+            for line in lines.split(" ;\n    ")
+            for predicate, values in [line.split(" ", 1)]
+            for value in (values.split(" , ") if predicate == "a" else [values])
+        ]
+        assert sorted(told) == sorted(pack.triples())
+        prefixes = set(re.findall(r"@prefix (\w+):", blocks[0]))
+        assert {
+            part for row in told for part in re.findall(r"(?<![\w\"])(\w+):(?=\w|$)", " ".join(row[:2]))
+        } <= prefixes
+        prov_n = pack.files["nidm.provn"].decode()
+        assert all(f"({name}, [" in prov_n for name in pack.by_id)
+
+
+@pytest.mark.parametrize("method", [name for name, row in THRESHOLDS.items() if row.controls != "TDP"])
+def test_thresholds_of_nidm_are_those_of_the_record(finished, monkeypatch, method):
+    (model,) = read_group_results(finished)
+    contrast = next(one for one in model.record.contrasts if one.main.clusters)
+    (main,) = (one for one in contrast.thresholds if one.method == method)
+    words = THRESHOLDS[method]
+    record = replace(model.record, contrasts=(replace(contrast, thresholds=(main,)),))
+    made = []
+    monkeypatch.setattr(nidm, "write_zip", lambda _path, files: made.append(Pack(files)))
+    write_nidm(Results(finished, record))
+    (pack,) = made
+    kind = {"FWE": "obo_FWERadjustedpvalue", "FDR": "obo_qvalue", "none": "nidm_PValueUncorrected"}
+    heights = {tuple(x["@type"])[2]: x for x in pack.all("HeightThreshold")}
+    extent = pack.one("ExtentThreshold")
+    if words.is_formed:
+        assert pack.value(heights["nidm_PValueUncorrected"], "prov:value") == main.forming_p
+        assert extent["@type"][2] == kind[words.controls]
+        assert pack.value(extent, "prov:value") == main.alpha
+        value = main.forming
+    else:
+        assert pack.value(heights[kind[words.controls]], "prov:value") == main.alpha
+        assert pack.value(extent, "nidm_clusterSizeInVoxels") == 0
+        value = main.cutoff if main.scale == contrast.test else None
+    assert ("obo_statistic" in heights) == (value is not None)
+    if value is not None:
+        assert pack.value(heights["obo_statistic"], "prov:value") == value
+    assert np.count_nonzero(pack.map("ExcursionSetMap")) == main.n_voxels
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"test": "z"}, "no words for conjunctions"),
+        ({"dof": 3.0}, "degrees of freedom are 1, 3, not 1, 6"),
+        ({"dof": None}, "degrees of freedom are 1, differing, not 1, 6"),
+        ({"thresholds": ()}, "has no threshold"),
+        ({"inputs": ()}, "8 rows are made of 0 inputs"),
+    ],
+)
+def test_what_nidm_has_no_words_for_is_left_out_and_said(finished, caplog, change, said):
+    (model,) = read_group_results(finished)
+    contrast = replace(next(one for one in model.record.contrasts if one.test == "t"), **change)
+    with caplog.at_level("WARNING", "bidsapp"):
+        logging.getLogger("bidsapp").addHandler(caplog.handler)
+        assert write_nidm(Results(finished, replace(model.record, contrasts=(contrast,)))) == []
+        logging.getLogger("bidsapp").removeHandler(caplog.handler)
+    assert f"{contrast.name}: no NIDM-Results pack, " in caplog.text
+    assert said in caplog.text
 
 
 def test_exports_of_the_same_results_are_the_same_bytes(finished, tmp_path):

@@ -6,6 +6,7 @@ from bidsapp.errors import InputError
 from bidsapp.names import EXPORTED
 from bidsapp.outputs.exports.bundle import write_bundle
 from bidsapp.outputs.exports.neurovault import write_neurovault
+from bidsapp.outputs.exports.nidm import write_nidm
 from bidsapp.outputs.exports.places import Places
 from bidsapp.outputs.results import read_all_subject_results, read_group_results
 from bidsapp.settings.parts import Settings
@@ -30,6 +31,8 @@ def write_exports(settings: Settings) -> list[Path]:
     kinds, paths = settings.control.export, []
     if "neurovault" in kinds:
         paths += [path for model in models for path in write_neurovault(model)]
+    if "nidm" in kinds:
+        paths += [path for model in models for path in write_nidm(model)]
     if "bundle" in kinds:
         people = (results.record for results in read_all_subject_results(folder))
         places = Places(folder, settings.bids_dir, [*(model.record for model in models), *people])
