@@ -74,13 +74,10 @@ class Atlas:
 
         Probabilistic atlases reach far enough by themselves.
         """
-        labels = self.label_peaks(positions)
         if self.percent:
-            return labels
-        return [
-            self._nearest(position) if label == NO_LABEL else label
-            for label, position in zip(labels, np.asarray(positions, float), strict=True)
-        ]
+            return self.label_peaks(positions)
+        found = zip(*self.nearest_at(positions), strict=True)
+        return [say_near(self._name(r), mm) if mm else self._name(r) for r, mm in found]
 
     def label_cluster(self, positions: Matrix) -> str:
         """Return the regions that the positions of a cluster lie in, as ``54% A; 30% B``."""
@@ -94,6 +91,22 @@ class Atlas:
         """Return the (most probable) region of each position in mm, -1 where there is none."""
         voxels = self._voxels(positions)
         return np.where(voxels >= 0, self.regions[voxels], -1)
+
+    def nearest_at(self, positions: Matrix) -> tuple[Labels, Map]:
+        """Return the region of each position or the nearest up to ``NEAR_MM``, and how far it is in mm.
+
+        -1 and 0 where there is none. Probabilistic atlases reach far enough by themselves.
+        """
+        positions = np.asarray(positions, float).reshape(-1, 3)
+        regions = self.regions_at(positions)
+        distances = np.zeros(len(regions))
+        left = np.flatnonzero(regions < 0)
+        for offset in _ball(NEAR_MM) if self.percent is None else ():
+            found = self.regions_at(positions[left] + offset)
+            there = found >= 0
+            regions[left[there]], distances[left[there]] = found[there], np.linalg.norm(offset)
+            left = left[~there]
+        return regions, distances
 
     def percent_at(self, positions: Matrix) -> Map | None:
         """Return the percentage of ``regions_at`` at each position, None where the atlas has none."""
@@ -131,14 +144,15 @@ class Atlas:
                 shares[index].append((int(percent[at[index]]), self._name(region)))
         return [_join(sorted(found, key=lambda share: -share[0])) or NO_LABEL for found in shares]
 
-    def _nearest(self, position: Numbers) -> str:
-        around = _ball(NEAR_MM)
-        regions = self.regions_at(position + around)
-        labelled = np.flatnonzero(regions >= 0)
-        if not len(labelled):
-            return NO_LABEL
-        first = labelled[0]
-        return f"near {self._name(regions[first])} ({np.linalg.norm(around[first]):.0f} mm)"
+
+def say_near(name: str, mm: float) -> str:
+    """Return the label of a place that is beside a region."""
+    return f"near {name} ({mm:.0f} mm)"
+
+
+def first_label(labels: Sequence[str]) -> int:
+    """Return which of the labels of a place, an atlas each, it goes by: the first, but for those of none."""
+    return next((k for k, label in enumerate(labels) if label != NO_LABEL), 0)
 
 
 def read_atlases(choices: Iterable[str | Path]) -> list[Atlas]:

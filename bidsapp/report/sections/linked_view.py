@@ -21,7 +21,7 @@ from bidsapp.report.linked.content import Atlas, Detectable, Effect, Rule, Size,
 from bidsapp.report.linked.view import PROBABILITY
 from bidsapp.report.sections.contrast.hypothesis import find_hypothesis, plain
 from bidsapp.report.sections.peak_effects import find_groups, label_inputs
-from bidsapp.tables.atlas import read_atlases
+from bidsapp.tables.atlas import MIN_PERCENT, read_atlases, say_near
 from bidsapp.vocabulary.thresholds import THRESHOLDS, ThresholdWords
 
 UNCORRECTED = next(row for row in THRESHOLDS.values() if row.controls == "none")
@@ -74,7 +74,7 @@ def make_view(
         effect=reader.effect(hypothesis.quantity),
         size=reader.size(slope=hypothesis.kind == "slope"),
         detectable=reader.detectable(),
-        atlases=read_regions(chosen_atlases(results), reader.geometry) if look.on_cortex else (),
+        atlases=read_regions(chosen_atlases(results), reader.geometry, near=True) if look.on_cortex else (),
         subjects=subjects and replace(subjects, groups=plain(subjects.groups)),
         words=(hypothesis.above.phrase, hypothesis.below.phrase),
         note=NO_SUBJECTS,
@@ -264,8 +264,11 @@ def short_title(title: str) -> str:
     return found[1] if found else title.split(" (")[0].split(",")[0]
 
 
-def read_regions(choices: Iterable[str], geometry: Geometry) -> list[Atlas]:
-    """Return the regions of atlases, named as for ``--atlas``, at points; one that is gone is left out."""
+def read_regions(choices: Iterable[str], geometry: Geometry, *, near: bool = False) -> list[Atlas]:
+    """Return the regions of atlases, named as for ``--atlas``, at points; one that is gone is left out.
+
+    ``near``: places beside a region, and small shares, have the labels that peaks have in tables.
+    """
     positions, found = geometry.coordinates(), []
     for choice in choices:
         try:
@@ -273,11 +276,20 @@ def read_regions(choices: Iterable[str], geometry: Geometry) -> list[Atlas]:
         except InputError:
             continue
         keys = np.array(sorted(atlas.names))
-        regions = atlas.regions_at(positions)
-        at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
-        index = np.where(keys[at] == regions, at, -1)
         names = [atlas.names[key] for key in keys]
-        found.append(Atlas(short_title(atlas.title), names, index, atlas.percent_at(positions)))
+        percent = atlas.percent_at(positions)
+        if near:
+            regions, distances = atlas.nearest_at(positions)
+            steps = np.rint(distances).astype(int)
+            names = [say_near(n, mm) if mm else n for mm in range(steps.max(initial=0) + 1) for n in names]
+        else:
+            regions, steps = atlas.regions_at(positions), np.zeros(len(positions), int)
+        at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
+        known = keys[at] == regions
+        if near and percent is not None:
+            known &= percent >= MIN_PERCENT
+        index = np.where(known, at + len(keys) * steps, -1)
+        found.append(Atlas(short_title(atlas.title), names, index, percent))
     return found
 
 

@@ -22,7 +22,7 @@ from bidsapp.report.sections.linked_view import (
     read_regions,
 )
 from bidsapp.settings.parts import GroupOptions
-from bidsapp.tables.atlas import read_atlases
+from bidsapp.tables.atlas import first_label, read_atlases
 from bidsapp.tables.clusters import make_cluster_table
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
@@ -126,7 +126,7 @@ def list_peaks(layer: Layer, rule: Rule, *, labelled: bool) -> Document:
             {
                 "at": places[k].tolist(),
                 "sign": row["sign"] if layer.signed else "",
-                "region": found[0][1] if found else "",
+                "region": found[first_label([words for _, words in found])][1] if found else "",
                 "labels": "; ".join(f"{title}: {words}" for title, words in found),
                 "n_voxels": int(sizes[row["cluster_id"]]) if row["peak"] == 1 else None,
                 "z": _digits(row["z"], 2),
@@ -164,7 +164,7 @@ def make_view(layer: Layer, look: Look, name: str, *, whole: bool) -> View:
         on_cortex=look.on_cortex,
         rules=[rule if whole else replace(rule, p=None) for rule in layer.rules],
         effect=layer.effect if whole else None,
-        atlases=read_regions(ATLASES, layer.geometry) if whole and look.on_cortex else (),
+        atlases=read_regions(ATLASES, layer.geometry, near=True) if whole and look.on_cortex else (),
         layer=name,
         note="" if whole else "Effect and p are given for the combined map.",
     )

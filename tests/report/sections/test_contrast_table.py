@@ -12,7 +12,7 @@ from bidsapp.outputs.results import read_group_results
 from bidsapp.report.render import FigureBook, show_p
 from bidsapp.report.sections.contrast import peaks, table, thresholds, where
 from bidsapp.report.sections.contrast.columns import MORE, Rows, make_columns, name_p, name_place, show
-from bidsapp.report.sections.contrast.shown import Shown
+from bidsapp.report.sections.contrast.shown import Shown, first_region, label_of
 from bidsapp.report.sections.contrast.verdict import make_section as make_verdict
 from bidsapp.report.sections.contrast.verdict import verdict
 from bidsapp.vocabulary.thresholds import THRESHOLDS
@@ -136,6 +136,14 @@ def test_nothing_of_the_file_is_missing_with_all_columns():
         "unknown",
     }
     assert len(heads) == len(set(heads) - {"z"}) + 2
+
+
+def test_the_region_is_that_of_the_next_atlas_where_the_first_has_none():
+    frame = make_rows().frame.assign(aal=["no_label", "no_label"], other=["100% Brain-Stem", "no_label"])
+    rows = replace(make_rows(), frame=frame)
+    (region,) = [column for column in make_columns(rows) if column.head.startswith("Region")]
+    assert region.cells == ["Brain-Stem 100 % (other)", "No label"]
+    assert [first_region(label_of(row)) for row in frame.to_dict("records")] == ["Brain-Stem", ""]
 
 
 def test_p_of_a_threshold_that_cannot_be_used_is_not_shown():

@@ -10,11 +10,13 @@ from scipy import stats
 
 from bidsapp.outputs.results import read_group_results
 from bidsapp.outputs.saved.group import EstimandRecord, InputRecord
+from bidsapp.records.maps import Geometry
 from bidsapp.report.linked.content import Subjects
 from bidsapp.report.sections import linked_view
 from bidsapp.report.sections.linked_view import Look, make_view
 from bidsapp.report.sections.peak_effects import label_inputs
 from bidsapp.report.sections.subject_maps import make_rules
+from bidsapp.tables.atlas import read_atlases
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 
@@ -57,6 +59,25 @@ def test_size_of_a_slope_is_its_partial_r_as_in_the_table(made):
     effect = results.read_map(contrast.maps["effect"]).values[mask]
     assert np.all(size.values * effect >= 0)
     assert np.any(size.values < 0)
+
+
+@pytest.mark.parametrize("choice", ["aal", "harvard_oxford"])
+def test_regions_of_the_view_are_those_of_tables_of_peaks(choice):
+    affine = np.diag([4.0, 4, 4, 1])
+    affine[:3, 3] = (-60, -60, -30)
+    geometry = Geometry(np.ones((30, 12, 12), bool), affine)
+    (atlas,) = linked_view.read_regions([choice], geometry, near=True)
+    (tables,) = read_atlases([choice])
+    expected = tables.label_near_peaks(geometry.coordinates())
+    found = ["no_label" if k < 0 else atlas.names[k] for k in atlas.regions]
+    if choice == "aal":
+        assert found == expected
+        assert sum(name.startswith("near ") for name in found) > 100
+    else:
+        firsts = [label.partition("; ")[0].partition("% ") for label in expected]
+        assert found == [name or label for label, _, name in firsts]
+    plain = linked_view.read_regions([choice], geometry)[0]
+    assert not any(name.startswith("near") for name in plain.names)
 
 
 def test_p_of_thresholds_is_read_as_it_was_written(made):

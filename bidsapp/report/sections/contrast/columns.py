@@ -17,6 +17,7 @@ from bidsapp.report.render import show_p
 from bidsapp.report.sections.contrast.hypothesis import Hypothesis
 from bidsapp.report.sections.contrast.shown import KEYS
 from bidsapp.report.sections.linked_view import short_title
+from bidsapp.tables.atlas import first_label
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 LEVELS = ("", "cluster", "peak", "mm")
@@ -216,9 +217,16 @@ def _place(rows: Rows) -> list[Column]:
         kind = "cluster_id" if "cluster_id" in frame else "peak"
         words = [f"{kind.removesuffix('_id')} {k}" for k in frame[kind]]
         return [Column("Place", [text[:1].upper() + text[1:] for text in words], "", ("label",))]
-    named = [name_place(label, x) for label, x in zip(frame[labels[0]], frame["peak_x"], strict=True)]
+    each = frame[labels].to_numpy().tolist()
+    chosen = [first_label(row) for row in each]
+    named = [name_place(row[k], x) for row, k, x in zip(each, chosen, frame["peak_x"], strict=True)]
+    # Of another atlas where the first has no label.
+    cells = [
+        f"{region} ({rows.title(labels[k])})" if k else region
+        for (region, _), k in zip(named, chosen, strict=True)
+    ]
     return [
-        Column(f"Region ({rows.title(labels[0])})", [region for region, _ in named], "", ("label",)),
+        Column(f"Region ({rows.title(labels[0])})", cells, "", ("label",)),
         Column("Side", [side for _, side in named], "", (WIDE,), "L, R: as in the atlas, else by x"),
     ]
 

@@ -20,7 +20,7 @@ from bidsapp.report.sections.contrast.hypothesis import Hypothesis, find_hypothe
 from bidsapp.report.sections.group_design import group_node
 from bidsapp.report.sections.peak_effects import Row, read_effects
 from bidsapp.report.sections.subject_contrasts import colour_limit
-from bidsapp.tables.atlas import NO_LABEL
+from bidsapp.tables.atlas import NO_LABEL, first_label
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 # Columns of tables of clusters and peaks that say which row it is; the others are values and labels.
@@ -256,5 +256,6 @@ def first_region(label: str) -> str:
 
 
 def label_of(row: Row) -> str:
-    """Return the label of a row in the first atlas of its table, empty where there is none."""
-    return next((v for k, v in row.items() if isinstance(v, str) and k not in KEYS), "")
+    """Return the label of a row, of the first atlas of its table that has one; empty without any atlas."""
+    labels = [v for k, v in row.items() if isinstance(v, str) and k not in KEYS]
+    return labels[first_label(labels)] if labels else ""
