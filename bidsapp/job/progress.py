@@ -76,6 +76,7 @@ class Steps:
         self._stream, self._clock = stream or sys.stderr, clock
         self._is_live = self._stream.isatty() and logger.isEnabledFor(logging.INFO)
         self._words, self._unit, self._at_most, self._rest = "", "", False, 0
+        self._before: int | None = None
         self._first: tuple[int, float] | None = None
         self._said, self._drawn, self._is_drawn = clock(), -math.inf, False
 
@@ -111,14 +112,21 @@ class Steps:
             `tell`.
         """
         self._words, self._unit, self._at_most, self._rest = words, unit, at_most, rest
-        self._first, self._drawn = None, -math.inf
+        self._before, self._first, self._drawn = None, None, -math.inf
         self._show(words)
         return self.tell
 
     def tell(self, done: int, total: int) -> None:
-        """Say how much of the step is done; the first time, what was done before it is counted."""
+        """Say how much of the step is done.
+
+        What was done the first time tells no pace, nor does what comes next: that waits for what is compiled
+        and read once.
+        """
         now = self._clock()
-        first, start = self._first = self._first or (done, now)
+        self._before = self._before if self._before is not None else done
+        if self._first is None and done > self._before:
+            self._first = done, now
+        first, start = self._first or (done, now)
         words = f"{self._words}: {done:,} of {'at most ' if self._at_most else ''}{total:,} {self._unit}"
         if done > first:
             pace = (now - start) / (done - first)

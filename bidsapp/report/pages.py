@@ -87,6 +87,7 @@ CONTRAST_SECTIONS = (
     peaks.make_section,
     active.make_section,
     thresholds.make_section,
+    methods.make_section_of_contrast,
     files.make_section,
 )
 

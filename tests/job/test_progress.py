@@ -87,14 +87,33 @@ def test_shuffles_of_an_earlier_call_are_not_counted_as_those_of_this_one(log, c
         tell(9000, 10000)
         clock.now += 50
         tell(9100, 10000)
-    assert said(log) == ["shuffling go: 9,100 of 10,000 shuffles, about 8 min left"]
+        clock.now += 50
+        tell(9200, 10000)
+    assert said(log) == [
+        "shuffling go: 9,100 of 10,000 shuffles",
+        "shuffling go: 9,200 of 10,000 shuffles, about 7 min left",
+    ]
+
+
+def test_what_is_compiled_first_is_no_pace_of_the_rest(log, clock):
+    with Steps(io.StringIO(), clock) as steps:
+        tell = steps.begin("shuffling go", "shuffles")
+        tell(0, 100)
+        clock.now += 90
+        tell(8, 100)
+        clock.now += 40
+        tell(54, 100)
+    assert said(log) == [
+        "shuffling go: 8 of 100 shuffles",
+        "shuffling go: 54 of 100 shuffles, about 40 s left",
+    ]
 
 
 def test_what_may_stop_before_and_what_is_to_come_are_told(log, clock):
     with Steps(io.StringIO(), clock) as steps:
-        run(steps, clock, seconds=30, total=2, at_most=True, rest=3)
-    assert said(log)[0] == (
-        "shuffling go (2 of 5): 1 of at most 2 shuffles, at most 30 s left, 4 min with the 3 to come"
+        run(steps, clock, seconds=30, total=3, at_most=True, rest=3)
+    assert said(log)[1] == (
+        "shuffling go (2 of 5): 2 of at most 3 shuffles, at most 30 s left, 5 min with the 3 to come"
     )
 
 

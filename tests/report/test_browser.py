@@ -228,11 +228,38 @@ def test_brackets_go_through_the_peaks_and_slash_to_the_coordinate(page):
 def test_coordinate_is_typed_and_a_place_outside_is_said_to_be_untested(page):
     enter(page, ".at-x", "change", "-38, -22, 52")
     assert place(page) == pytest.approx([-38, -22, 52], abs=4)
-    enter(page, ".at-y", "change", "600")
+    enter(page, ".at-x", "change", "66, 60, −30")
     assert "outside the tested voxels" in page.locator(".linked-live .region").first.text_content()
     assert page.locator(".linked-live .rules-here div").count() == 0
-    enter(page, ".at-y", "change", "−22")
+    enter(page, ".at-x", "change", "-38, −22, 52")
     assert page.locator(".linked-live .rules-here div").count() == 5
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "why"),
+    [
+        (".at-x", "999", "x goes from"),
+        (".at-y", "abc", "no coordinate in mm"),
+        (".cut-p", "2", "no p above 0, up to .500"),
+        (".cut-p", "abc", "no p above 0"),
+        (".cut-p", "1e-300", "below the smallest p of the map"),
+        (".cut-value", "-3", "no number from 0 to"),
+        (".cut-value", "999", "no number from 0 to"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_beside_its_field(page, field, typed, why):
+    enter(page, ".at-x", "change", "-38, -22, 52")
+    enter(page, ".cut", "input", "3")
+    before = place(page), count(page), page.locator(f".linked-live {field}").first.input_value()
+    enter(page, field, "change", typed)
+    refused = page.locator(".linked-live .refused:not([hidden])")
+    assert refused.all_text_contents() == [refused.first.text_content()]
+    assert refused.first.text_content().startswith(f"{typed}: ")
+    assert why in refused.first.text_content()
+    assert (place(page), count(page), page.locator(f".linked-live {field}").first.input_value()) == before
+    enter(page, ".at-x", "change", "-38, -22, 52")
+    enter(page, ".cut", "input", "3")
+    assert refused.count() == 0
 
 
 def test_click_on_the_cortex_moves_the_cross_hair_and_dragging_turns_it(page):

@@ -6,6 +6,7 @@ import numpy as np
 
 from bidsapp.inference.thresholds.false_discovery import bh_adjusted
 from bidsapp.inference.thresholds.surviving import make_threshold, not_available, words_for_tail
+from bidsapp.records.arrays import Map
 from bidsapp.records.maps import Evidence, Inference, Threshold
 
 # Of the voxels: where more of them must have the smallest p of all before any can survive, q says little.
@@ -20,15 +21,15 @@ def permutation_fdr(evidence: Evidence, alpha: float) -> Threshold:
             "fdrPermutation", words, evidence, alpha, "no p-values by shuffling were computed"
         )
     threshold = make_threshold("fdrPermutation", words, evidence, alpha, bh_adjusted(evidence.inference.p))
-    return replace(threshold, warnings=_warn_of_few_shuffles(evidence.inference, alpha))
+    return replace(threshold, warnings=_warn_of_few_shuffles(evidence.inference, evidence.inference.p, alpha))
 
 
-def _warn_of_few_shuffles(inference: Inference, alpha: float) -> tuple[str, ...]:
+def _warn_of_few_shuffles(inference: Inference, p: Map, alpha: float) -> tuple[str, ...]:
     """Return that the smallest p of the shuffles is too large for q, which no data can change."""
     smallest = inference.smallest_p
     if smallest <= LARGEST_SHARE * alpha:
         return ()
-    n_voxels = np.count_nonzero(np.isfinite(inference.p))
+    n_voxels = np.count_nonzero(np.isfinite(p))
     least = int(np.ceil(n_voxels * smallest / alpha - 1e-9))
     n_needed = int(np.ceil(1 / (LARGEST_SHARE * alpha) - 1e-9))
     remedy = (

@@ -39,7 +39,13 @@ class CellGroup:
 
 
 def draw_cells(
-    charts: Mapping[str, Mapping[str, CellGroup]], cells: Sequence[str], *, unit: str, title: str, alt: str
+    charts: Mapping[str, Mapping[str, CellGroup]],
+    cells: Sequence[str],
+    *,
+    unit: str,
+    title: str,
+    alt: str,
+    joined: int = 0,
 ) -> svg.Figure:
     """Return a chart for each title, all on one scale, with the subjects by group.
 
@@ -48,6 +54,8 @@ def draw_cells(
     charts : dict of str to dict of str to CellGroup
     cells : sequence of str
         Names of the conditions.
+    joined : int
+        How many conditions one after the other a line joins; 0 for all.
     """
     width, in_row = (NARROW, IN_ROW) if len(charts) > 1 else (WIDE, 1)
     room = (width - LEFT - RIGHT) / len(cells)
@@ -62,7 +70,7 @@ def draw_cells(
         parts += _legend(legend)
     for number, (name, chart) in enumerate(charts.items()):
         row, column = divmod(number, in_row)
-        body = _chart(name, chart, cells, scale, (width, room), tilted=tilted)
+        body = _chart(name, chart, cells, scale, (width, room, joined or len(cells)), tilted=tilted)
         parts.append(svg.group(body, column * (width + GAP), top + row * (height + 4)))
     n_rows = -(-len(charts) // in_row)
     base = top + n_rows * (height + 4)
@@ -84,11 +92,11 @@ def _chart(
     groups: Mapping[str, CellGroup],
     cells: Sequence[str],
     y: Scale,
-    room: tuple[float, float],
+    layout: tuple[float, float, int],
     *,
     tilted: bool,
 ) -> str:
-    width, step = room
+    width, step, joined = layout
     parts = [] if not name else [svg.text(LEFT, 12, svg.cut(name, MAX_TITLE), size=10)]
     for tick in round_ticks(y.low, y.high, 4):
         strong = {"stroke": svg.INK, "stroke_width": 0.9} if tick == 0 else {"stroke_width": 0.35}
@@ -102,15 +110,15 @@ def _chart(
         parts.append(svg.text(x, base, svg.cut(cell, MAX_CELL), size=9, **turn))
     for number, group in enumerate(groups.values()):
         shift = (number - (len(groups) - 1) / 2) * min(9.0, step / 4)
-        parts.append(_group(group, [x + shift for x in at], y, number))
+        parts.append(_group(group, [x + shift for x in at], y, number, joined))
     return "".join(parts)
 
 
-def _group(group: CellGroup, at: Sequence[float], y: Scale, number: int) -> str:
+def _group(group: CellGroup, at: Sequence[float], y: Scale, number: int, joined: int) -> str:
     colour, dash = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
     look: dict[str, svg.Value] = {"stroke": colour, "stroke_dasharray": dash}
     parts = [
-        _line(at, [y(v) for v in values], name, stroke_width=0.8, opacity=0.4, **look)
+        _line(at, [y(v) for v in values], name, joined, stroke_width=0.8, opacity=0.5, **look)
         for name, values in zip(group.names, group.values, strict=True)
     ]
     for x, mean, half in zip(at, group.means, group.halves, strict=True):
@@ -118,12 +126,13 @@ def _group(group: CellGroup, at: Sequence[float], y: Scale, number: int) -> str:
             parts.append(svg.line(x, y(mean - half), x, y(mean + half), stroke=colour, stroke_width=2.2))
         if np.isfinite(mean):
             parts.append(_mark(number, x, y(mean)))
-    return "".join([*parts, _line(at, [y(v) for v in group.means], "", stroke_width=2, **look)])
+    return "".join([*parts, _line(at, [y(v) for v in group.means], "", joined, stroke_width=2, **look)])
 
 
-def _line(xs: Sequence[float], ys: Sequence[float], name: str, **look: svg.Value) -> str:
+def _line(xs: Sequence[float], ys: Sequence[float], name: str, joined: int, **look: svg.Value) -> str:
     title = f"<title>{escape(name)}</title>" if name else ""
-    path = svg.polyline(xs, ys, **look)
+    starts = range(0, len(xs), joined)
+    path = "".join(svg.polyline(xs[k : k + joined], ys[k : k + joined], **look) for k in starts)
     return svg.tag("g", title + path) if title else path
 
 

@@ -76,8 +76,11 @@ def code_slice(background: Numbers, overlay: Numbers, limit: float) -> Bytes:
 
 
 def css_colours(share: float) -> tuple[str, str]:
-    """Return ground and ink of a cell for a share of the strongest value, from -1 to 1, as CSS colours."""
-    half = ramp(SLICES[4:] if share > 0 else SLICES[3::-1])
+    """Return ground and ink of a cell for a share of the strongest value, from -1 to 1, as CSS colours.
+
+    The darkest are the strongest, as of all that is drawn on a page and not on an anatomy.
+    """
+    half = ramp(GLASS[4:] if share > 0 else GLASS[3::-1])
     rgb = half[int(min(abs(share), 1.0) * 255)]
     light = float(rgb @ [0.299, 0.587, 0.114]) > 140
     return "#" + bytes(rgb).hex(), "#000000" if light else "#ffffff"

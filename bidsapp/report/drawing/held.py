@@ -8,9 +8,9 @@ from bidsapp.report.drawing import svg
 from bidsapp.report.drawing.charts import SERIES
 from bidsapp.report.drawing.scale import Scale
 
-WIDTH, LEFT, RIGHT, TOP, LANE, BOTTOM = 720.0, 168.0, 112.0, 44.0, 30.0, 36.0
+WIDTH, LEFT, RIGHT, TOP, LANE, BOTTOM = 720.0, 206.0, 112.0, 44.0, 30.0, 36.0
 # Of a name, and of the words of a mark in the legend.
-LETTERS, GAP = 26, 16.0
+LETTERS, GAP = 34, 16.0
 
 
 @dataclass(frozen=True, slots=True)

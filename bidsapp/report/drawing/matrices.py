@@ -15,8 +15,8 @@ from bidsapp.report.drawing.scale import colour_bar, short
 CELL, MAX_NAME = 16.0, 34
 # More columns than this leave no room for numbers in the cells.
 MAX_NUMBERED = 40
-# Of bars: the width of all together, the height of a line of them.
-WEIGHTS_WIDTH, BARS = 330.0, 36.0
+# Of bars: the width of all together, the height of a line of them, what is between lines.
+WEIGHTS_WIDTH, BARS, BETWEEN = 330.0, 36.0, 10.0
 POSITIVE_INK, NEGATIVE_INK = "var(--positive,#b8470a)", "var(--negative,#1f63b0)"
 
 
@@ -113,12 +113,15 @@ def draw_weights(
         The design, drawn below the bars as by `draw_design`.
     """
     wide = float(np.clip(WEIGHTS_WIDTH / max(len(columns), 1), 7.0, 64.0))
-    body = "".join(_bars(row, wide, (i + 0.5) * BARS) for i, row in enumerate(weights / _largest(weights)))
+    lines = (BARS + BETWEEN) * np.arange(len(weights))
+    body = "".join(
+        _bars(row, wide, top + BARS / 2) for row, top in zip(weights / _largest(weights), lines, strict=True)
+    )
     for i, j in np.argwhere(weights != 0):
-        words, y = _weight(float(weights[i, j])), (i + (0.9 if weights[i, j] > 0 else 0.3)) * BARS
+        words, y = _weight(float(weights[i, j])), lines[i] + (0.9 if weights[i, j] > 0 else 0.3) * BARS
         if len(words) * 5.0 <= wide:
             body += svg.text((j + 0.5) * wide, y, words, size=9, anchor="middle")
-    width, bottom = wide * len(columns), BARS * len(weights)
+    width, bottom = wide * len(columns), float(lines[-1]) + BARS
     if matrix is not None:
         tall = min(max(len(matrix) * 3.0, 60), 180)
         body += picture(

@@ -140,6 +140,8 @@ class Subjects:
         Whether each group has a slope of its own; else all have the tested one.
     start : int or None
         Where the effect is a difference of two groups or cells: the one that it is counted from.
+    joined : int
+        How many cells one after the other a line joins: the levels of the last factor; 0 for all.
     note : str
         What a reader has to know of the values.
     """
@@ -155,6 +157,7 @@ class Subjects:
     axis: str = ""
     own_slopes: bool = False
     start: int | None = None
+    joined: int = 0
     note: str = ""
 
 

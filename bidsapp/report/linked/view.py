@@ -205,6 +205,7 @@ def _subjects(subjects: Subjects, order: Labels, parts: Parts) -> Document:
         "axis": subjects.axis,
         "ownSlopes": subjects.own_slopes,
         "from": subjects.start,
+        "joined": subjects.joined or max(len(subjects.cells), 1),
         "note": subjects.note,
         "error": rows.error,
         # Of an interval of a mean of 2, 3, ... values.

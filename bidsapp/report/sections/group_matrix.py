@@ -26,7 +26,7 @@ MAX_REGIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A contrast in a region: the strongest statistic, of the voxels that survive where any does."""
+    """A contrast in a region: the strongest statistic as tested, of what survives where anything does."""
 
     value: float
     n_voxels: int
@@ -42,14 +42,14 @@ def strongest_of_regions(shown: Shown) -> dict[str, Cell]:
     values = np.nan_to_num(shown.whole.values[mask])
     kept = shown.kept[shown.main.method].values[mask] != 0 if shown.main else values > np.inf
     # Survivors after all others, in each the strongest last: what is written last stays.
-    order = np.lexsort((np.abs(values), kept))
+    order = np.lexsort((shown.toward(values), kept))
     best = np.full(len(atlas.names) + 1, -1)
     best[atlas.regions[order]] = order
     number = np.bincount(atlas.regions[kept] + 1, minlength=len(atlas.names) + 1)[1:]
     return {
         name: Cell(float(values[at]), int(number[k]), css_colours(float(values[at]) / shown.limit))
         for k, (name, at) in enumerate(zip(atlas.names, best[:-1], strict=True))
-        if at >= 0
+        if at >= 0 and shown.toward(values[at]) > 0
     }
 
 
@@ -69,7 +69,8 @@ def make_sections(entries: Sequence["Entry"], book: FigureBook) -> list[Section]
     sections = []
     columns = _regions(entries)
     if columns:
-        content = render("group_matrix.html", entries=entries, columns=columns)
+        tails = {entry.contrast.main.tail for entry in entries if entry.contrast.main}
+        content = render("group_matrix.html", entries=entries, columns=columns, one_sided=tails != {"two"})
         sections.append(Section("Contrasts by regions", "regions-matrix", content))
     methods = dict.fromkeys(t.method for entry in entries for t in entry.contrast.thresholds)
     if methods:

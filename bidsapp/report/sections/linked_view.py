@@ -20,7 +20,7 @@ from bidsapp.report.drawing.background import Background
 from bidsapp.report.linked.content import Atlas, Detectable, Effect, Rule, Size, Statistic, Subjects, View
 from bidsapp.report.linked.view import PROBABILITY
 from bidsapp.report.sections.contrast.hypothesis import find_hypothesis, plain
-from bidsapp.report.sections.peak_effects import find_groups, label_inputs
+from bidsapp.report.sections.peak_effects import find_groups, find_joined, label_inputs
 from bidsapp.tables.atlas import MIN_PERCENT, read_atlases, say_near
 from bidsapp.vocabulary.thresholds import THRESHOLDS, ThresholdWords
 
@@ -215,9 +215,16 @@ class _Reader:
                 over = _over_covariate(split, design, slopes, shown=shown)
                 return replace(over, note=over.note + before)
         start = _start(contrast, found)
-        note = "Bars: 95 % intervals of the means"
-        note += ", within subjects (Cousineau-Morey)." if cells else "."
-        return replace(found, start=start, note=note + before)
+        note = "Bars: 95 % intervals" + (" of means within subjects (Cousineau-Morey)." if cells else ".")
+        if start is not None:
+            origin = (found.cells or plain(found.groups))[start]
+            note += f" The difference is drawn from the mean of {origin} on (dotted)."
+        adjusted = None if design is None else _beside_groups(design, found)
+        if adjusted:
+            note += (
+                f" What is tested is adjusted for {', '.join(adjusted)}; dots and means of groups are not."
+            )
+        return replace(found, start=start, joined=find_joined(self.results, cells), note=note + before)
 
     def _effects(self) -> Maps | None:
         """Return the effects of the inputs as they were tested, shape (n_inputs, n_points).
@@ -422,16 +429,20 @@ def _in_common(names: Sequence[str]) -> str:
     return shared[0] if shared else commonprefix(list(names)).strip("_. ") or ", ".join(names)
 
 
+def _beside_groups(design: pd.DataFrame, subjects: Subjects) -> list[str]:
+    """Return the columns of a design that are not constant in each group."""
+    groups = np.asarray(subjects.group)
+    members = [groups == g for g in set(subjects.group)]
+    return [str(c) for c in design if any(design[c][rows].nunique() > 1 for rows in members)]
+
+
 def _over_covariate(
     subjects: Subjects, design: pd.DataFrame, slopes: _Slopes, *, shown: Sequence[float] | None
 ) -> Subjects:
     """Return effects to draw over a covariate, without what the design explains beside it and the groups."""
     matrix = design.to_numpy(float)
-    groups = np.asarray(subjects.group)
-    # Constant in each group: what the groups differ in is to be seen.
-    of_groups = [c for c in design if all(design[c][groups == g].nunique() == 1 for g in set(subjects.group))]
-    kept = (*slopes.columns, *of_groups)
-    other = [name for name in design.columns if name not in kept]
+    # What the groups differ in is to be seen.
+    other = [name for name in _beside_groups(design, subjects) if name not in slopes.columns]
     if slopes.by_group:
         note = "Lines: the fit of each group."
     elif len(subjects.groups) > 1:

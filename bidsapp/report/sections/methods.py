@@ -10,6 +10,7 @@ from bidsapp.report.methods import describe_group, describe_participant
 from bidsapp.report.references import cited, references, split_citations
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
+from bidsapp.report.sections.contrast.shown import Shown
 
 
 def make_section(results: SubjectResults | GroupResults, book: FigureBook) -> Section:
@@ -25,6 +26,11 @@ def make_section(results: SubjectResults | GroupResults, book: FigureBook) -> Se
         references=[references()[key].text() for key in keys],
     )
     return Section("Methods", f"methods-{anchor(results)}", content)
+
+
+def make_section_of_contrast(shown: Shown, book: FigureBook) -> Section:
+    """Return the methods section of the page of a contrast: that of its model."""
+    return make_section(shown.results, book)
 
 
 def find_atlases(results: GroupResults) -> list[tuple[str, str]]:

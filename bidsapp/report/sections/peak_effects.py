@@ -1,6 +1,7 @@
 """The effect of each subject at each peak, with the mean of each group and its confidence interval."""
 
 from collections.abc import Hashable, Iterable, Sequence
+from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -58,7 +59,8 @@ def draw_strips(
             title = f"Effect of each subject in each condition at {place} mm"
             alt = f"{title}, {contrast.name}, with means and 95 % intervals within subjects"
             charts = {"": group_cells(results, row, cells)}
-            strips[place_key(row)] = draw_cells(charts, cells, unit=unit, title=title, alt=alt)
+            joined = find_joined(results, cells)
+            strips[place_key(row)] = draw_cells(charts, cells, unit=unit, title=title, alt=alt, joined=joined)
             continue
         chosen = {name: group for name, subjects in groups.items() if (group := _group(row, subjects))}
         if chosen:
@@ -106,6 +108,17 @@ def find_cells(labels: Iterable[str]) -> list[str]:
     pairs = [label.split(" ", 1) for label in labels]
     cells = list(dict.fromkeys(pair[1] for pair in pairs if len(pair) == 2))
     return cells if len(cells) > 1 and all(len(pair) == 2 for pair in pairs) else []
+
+
+def find_joined(results: GroupResults, cells: Sequence[str]) -> int:
+    """Return how many cells one after the other a line joins: of several factors the levels of the last."""
+    words = results.record.settings.get("group", {}).get("group_design") or [""]
+    levels = words[-1].partition("=")[2].split(",")
+    # What is left of the names of cells that differ in their level of that factor alone.
+    rests = [min((cell.replace(level, "", 1) for level in levels), key=len) for cell in cells]
+    runs = [len(list(run)) for _, run in groupby(rests)]
+    is_even = len(set(runs)) == 1 < runs[0] and len(runs) == len(set(rests))
+    return runs[0] if words[0] == "repeated-measures" and is_even else len(cells)
 
 
 def group_cells(results: GroupResults, row: Row, cells: Sequence[str]) -> dict[str, CellGroup]:

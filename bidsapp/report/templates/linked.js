@@ -595,6 +595,7 @@
       this.$(".region").textContent = point < 0 ? "outside the tested voxels" : names.find((name) => name.words)?.words ?? (names.length ? "no label" : "");
       this.$(".atlases").innerHTML = names.map(({ title, words, share }) => `<b>${esc(title)}</b> ${esc(words ? words + share : "no label")}`).join(" · ");
       this.$(".measures tbody").innerHTML = point < 0 ? "" : this.measures(point);
+      this.$(".brackets").hidden = !this.$(".measures .soft");
       this.$(".rules-here").innerHTML = point < 0 ? "" : this.rulesAt(point);
       this.$(".plot").innerHTML = point >= 0 && this.rows ? this.plot(point) : "";
       this.$(".plot-note").textContent = point < 0 ? "No test here: move the cross-hair into the brain." : this.plotNote();
@@ -663,7 +664,8 @@
       const { subjects, effectsFile, effectsBytes } = this.data;
       if (!subjects) return this.data.note;
       if (this.noRows) return this.noRows;
-      if (!this.rows) return effectsFile ? `The effects of the subjects (${fixed(effectsBytes / 1e6, 0)} MB in ${effectsFile}) are read at the first click.` : "";
+      // A click that nobody made is none to wait for on paper.
+      if (!this.rows) return effectsFile && !printing ? `The effects of the subjects (${fixed(effectsBytes / 1e6, 0)} MB in ${effectsFile}) are read at the first click.` : "";
       return subjects.note;
     }
 
@@ -751,9 +753,20 @@
     }
 
     cutAt(value) {
-      if (!(value >= 0)) return;
       this.cut = value;
       this.choose(-1);
+    }
+
+    // Say beside a field why what was typed is not taken, and put back what holds; "" takes it.
+    refuse(field, why) {
+      const note = field.closest(".linked-bar").querySelector(".refused");
+      note.textContent = why && `${field.value.trim() || "nothing"}: ${why}`;
+      note.hidden = !why;
+      if (!why) return false;
+      field.blur();
+      this.showCut();
+      this.drawPanel();
+      return true;
     }
 
     changed() {
@@ -767,11 +780,16 @@
       const number = (words) => Number(String(words).trim().replace("−", "-").replace(/^< */, "") || NaN);
       on(".layer", "change", (e) => this.chooseLayer(Number(e.target.value)));
       on(".rule", "change", (e) => this.choose(Number(e.target.value)));
-      on(".cut", "input", (e) => this.cutAt(Number(e.target.value)));
-      on(".cut-value", "change", (e) => this.cutAt(number(e.target.value)));
+      on(".rule", "change", (e) => this.refuse(e.target, ""));
+      on(".cut", "input", (e) => { this.refuse(e.target, ""); this.cutAt(Number(e.target.value)); });
+      on(".cut-value", "change", (e) => {
+        const value = number(e.target.value), top = this.map.reduce((most, v) => Math.max(most, Math.abs(v)), 0) * this.data.statistic.map.step;
+        if (!this.refuse(e.target, value >= 0 && value <= top ? "" : `no number from 0 to ${fixed(top, 2)}, the largest of the map`)) this.cutAt(value);
+      });
       on(".cut-p", "change", (e) => {
-        const { at, logp } = this.data.statistic.curve, p = number(e.target.value);
-        if (p > 0 && p <= 1) this.cutAt(between(logp.map((v) => -v), at, -Math.log10(p)));
+        const { at, logp } = this.data.statistic.curve, p = number(e.target.value), [least, most] = [10 ** logp.at(-1), 10 ** logp[0]];
+        const why = p > most || !(p > 0) ? `no p above 0, up to ${wordsOfP(most)}` : p < least ? `below the smallest p of the map, ${least.toPrecision(2)}` : "";
+        if (!this.refuse(e.target, why)) this.cutAt(between(logp.map((v) => -v), at, -Math.log10(p)));
       });
       on(".faded", "change", (e) => { this.faded = e.target.checked; this.changed(); });
       on(".opacity", "input", (e) => { this.opacity = Number(e.target.value); this.changed(); });
@@ -781,9 +799,12 @@
       on(".copy", "click", () => navigator.clipboard?.writeText(this.mm.map((v) => Math.round(v)).join(" ")).then(() => this.say("copied")));
       AXES.forEach((axis, k) => on(`.at-${axis}`, "change", (e) => {
         const typed = e.target.value.replaceAll("−", "-").match(/-?\d+(\.\d+)?/g)?.map(Number) ?? [];
-        if (!typed.length) return this.drawPanel();
+        const mm = typed.length > 2 ? typed.slice(0, 3) : this.mm.map((v, j) => (j === k ? typed[0] : v));
+        const out = AXES.findIndex((_, j) => !(mm[j] >= this.box[j][0] && mm[j] <= this.box[j][1]));
+        const why = !typed.length ? "no coordinate in mm" : out < 0 ? "" : `${AXES[out]} goes from ${this.box[out].map((v) => fixed(v, 0)).join(" to ")} mm`;
+        if (this.refuse(e.target, why)) return;
         e.target.blur();
-        this.go(typed.length > 2 ? typed.slice(0, 3) : this.mm.map((v, j) => (j === k ? typed[0] : v)));
+        this.go(mm);
       }));
       this.root.querySelectorAll(".cortex-bar button").forEach((button) => button.addEventListener("click", () => {
         this.sight = button.dataset.view;
@@ -965,12 +986,16 @@
         if (!rows.length) return;
         [...rows].sort((a, b) => a.y - b.y).forEach((row, rank) => this.dot(row, at(g) - 8 + ((rank % 3) - 1) * Math.min(11, room / 8)));
         const values = rows.map((row) => row.y);
-        this.interval(at(g) + Math.min(26, room / 3.2), this.mean(values), (this.t(values.length) * this.spread(values)) / Math.sqrt(values.length), `style="stroke:${this.colour(g)}"`);
+        // The mean of one group is what is tested, which stands beside.
+        if (groups.length > 1 || !this.tested) this.interval(at(g) + Math.min(26, room / 3.2), this.mean(values), (this.t(values.length) * this.spread(values)) / Math.sqrt(values.length), `style="stroke:${this.colour(g)}"`);
         this.label(at(g), room, `${subjects.groups[g] || "subjects"} (${rows.length})`);
       });
       this.effect(at(groups.length), room, base);
       return this.svg(`Effect of each subject${groups.length > 1 ? " by group" : ""}, with means and 95 % intervals`);
     }
+
+    // Whether a line goes from a cell to another: over the levels of the last factor.
+    joins(a, b) { return Math.floor(a / this.subjects.joined) === Math.floor(b / this.subjects.joined); }
 
     // Lines of subjects over cells; intervals within subjects (Cousineau, Morey's correction).
     cells() {
@@ -986,18 +1011,19 @@
       const all = this.mean(this.rows.map((row) => row.y));
       for (const [name, rows] of byName) {
         rows.sort((a, b) => a.cell - b.cell);
-        const own = this.mean(rows.map((row) => row.y)), path = rows.map((row, k) => `${k ? "L" : "M"}${(at(row.cell) + shift(row.group)).toFixed(1)} ${this.y(row.y).toFixed(1)}`).join("");
+        const own = this.mean(rows.map((row) => row.y)), path = rows.map((row, k) => `${k && this.joins(rows[k - 1].cell, row.cell) ? "L" : "M"}${(at(row.cell) + shift(row.group)).toFixed(1)} ${this.y(row.y).toFixed(1)}`).join("");
         for (const row of rows) row.within = row.y - own + all;
-        this.put(`<path class="subject" d="${path}" fill="none" style="stroke:${this.colour(rows[0].group)}" stroke-opacity=".4" ${this.dash(rows[0].group)}><title>${esc(name)}</title></path>`);
+        this.put(`<path class="subject" d="${path}" fill="none" style="stroke:${this.colour(rows[0].group)}" ${this.dash(rows[0].group)}><title>${esc(name)}</title></path>`);
       }
       subjects.groups.forEach((_, g) => {
-        let path = "";
+        let path = "", before = -1;
         for (let c = 0; c < n; c++) {
           const rows = cell(c, g);
           if (!rows.length) continue;
           const mean = this.mean(rows.map((row) => row.y)), x = at(c) + shift(g), look = `style="stroke:${this.colour(g)}"`;
           this.interval(x, mean, (this.t(rows.length) * this.spread(rows.map((row) => row.within)) * Math.sqrt(n / (n - 1))) / Math.sqrt(rows.length), look);
-          path += `${path ? "L" : "M"}${x.toFixed(1)} ${this.y(mean).toFixed(1)}`;
+          path += `${path && this.joins(before, c) ? "L" : "M"}${x.toFixed(1)} ${this.y(mean).toFixed(1)}`;
+          before = c;
         }
         this.put(`<path d="${path}" fill="none" style="stroke:${this.colour(g)}" stroke-width="2.2" ${this.dash(g)}/>`);
       });

@@ -1,6 +1,7 @@
 """Views of every kind of test in headless Chromium, from simulated maps."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,7 @@ def test_groups_differ_in_shape_and_the_difference_starts_at_its_group(pages):
     words = page.locator(".plot text").all_text_contents()
     assert any("control (4)" in w for w in words)
     assert any("difference" in w for w in words)
+    assert "95 %" in page.locator(".brackets:visible").text_content()
 
 
 def test_repeated_measures_have_a_line_a_subject_and_means_with_intervals_within_subjects(pages):
@@ -145,6 +147,18 @@ def test_repeated_measures_have_a_line_a_subject_and_means_with_intervals_within
     heights = [float(spot.split()[1]) for spot in line[1:].split("L")]
     unit = abs(np.polyfit(values[0], heights, 1)[0])
     assert lengths == pytest.approx(2 * halves * unit, abs=0.6)
+
+
+def test_lines_of_several_factors_join_the_levels_of_the_last(pages):
+    page = pages("cells").page
+    enter(page, ".at-x", "change", " ".join(map(str, POSITION)))
+    before = page.locator(".plot path.subject").first.get_attribute("d")
+    assert (before.count("M"), before.count("L")) == (1, 2)
+    description = pack_view(replace(make_view("cells"), anchor="x")).description
+    assert description["subjects"]["joined"] == 3
+    view = make_view("cells")
+    view = replace(view, subjects=replace(view.subjects, joined=2))
+    assert pack_view(view).description["subjects"]["joined"] == 2
 
 
 def test_covariate_has_a_scatter_with_the_tested_slope(pages):

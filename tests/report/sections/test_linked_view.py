@@ -234,6 +234,19 @@ def test_a_difference_of_two_cells_is_counted_from_the_negative_one(made):
     assert linked_view._start(contrast, cells) == 0
 
 
+def test_a_difference_says_where_it_is_drawn_from_and_what_it_is_adjusted_for(made):
+    results, contrast, view = made
+    reader = linked_view._Reader(results, contrast, view.geometry)
+    subjects = reader.subjects()
+    names = list(subjects.names)
+    groups = dict.fromkeys(names, "a") | {names[0]: "b"}
+    design = pd.DataFrame({"a": [groups[n] == "a" for n in names], "age": np.arange(len(names))}, index=names)
+    held = replace(subjects, group=[int(groups[n] == "b") for n in names])
+    assert linked_view._beside_groups(design.astype(float), held) == ["age"]
+    assert "drawn from" not in subjects.note
+    assert "adjusted" not in subjects.note
+
+
 def test_other_contrasts_start_at_zero(made):
     cells = Subjects(["a"] * 3, np.zeros((3, 1)), "", cells=("a", "b", "c"), cell=(0, 1, 2))
     contrast = contrast_of(made, {"all subjects": {"a": 0.5, "b": 0.5, "c": -1.0}})

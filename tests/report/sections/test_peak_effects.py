@@ -13,6 +13,7 @@ from bidsapp.report.sections.peak_effects import (
     draw_strips,
     find_cells,
     find_groups,
+    find_joined,
     group_cells,
     place_key,
     read_effects,
@@ -100,6 +101,23 @@ def test_subjects_with_several_maps_have_lines_over_cells_by_group(tmp_path):
     assert (body.count("<circle"), body.count("l4.4 7.6h-8.8z")) == (3, 3)
     assert body.count(">faces<") == body.count(">houses<") == 1
     assert ">patient<" in body
+
+
+def test_lines_join_the_levels_of_the_last_factor_alone(tmp_path):
+    results, contrast = make_results(tmp_path, {"participant_id": LABELS, "intercept": 1})
+    words = ["repeated-measures", "stimulus=F,S", "presentation=Ini,Imm,Del"]
+    results.record.settings["group"] = {"group_design": words}
+    cells = [f"{when}{what}" for what in "FS" for when in ("Ini", "Imm", "Del")]
+    assert find_joined(results, cells) == 3
+    # A contrast of some levels has their cells alone.
+    assert find_joined(results, [cell for cell in cells if "Imm" not in cell]) == 2
+    assert find_joined(results, cells[:5]) == 5
+    assert find_joined(results, ["faces", "houses"]) == 2
+    place = {"cluster_id": [1], "peak": [1], "peak_x": [-4.0], "peak_y": [0.0], "peak_z": [2.0]}
+    values = {f"{name} {cell}": [float(k)] for name in LABELS for k, cell in enumerate(cells)}
+    body = draw_strips(results, contrast, pd.DataFrame(place | values))["-4,0,2"].body
+    # Of each subject and of the means.
+    assert body.count("<polyline") + body.count("<path") == 2 * (len(LABELS) + 1)
 
 
 def test_rows_of_a_pooled_model_make_no_groups(tmp_path):

@@ -259,7 +259,9 @@ def _height(shown: Shown) -> tuple[float | None, str]:
         if threshold == shown.contrast.main:
             return threshold.cutoff, "the main threshold"
         if row and row.statistic and STATISTICS[row.statistic].scale is None:
-            return threshold.cutoff, f"{row.short}, {row.controls} {threshold.alpha:g}"
+            main = THRESHOLDS.get(shown.contrast.thresholds[0].method)
+            other = f"; the main threshold, {main.short}, is no cut-off" if main else ""
+            return threshold.cutoff, f"{row.short}, {row.controls} {threshold.alpha:g}{other}"
     return None, ""
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from bidsapp.names import figure_path
 from bidsapp.outputs.results import GroupResults, Volume, read_all_subject_results
 from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
+from bidsapp.records.arrays import Numbers
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.slices import Slicer
@@ -83,6 +84,11 @@ class Shown:
         """The map of the statistic."""
         return self.results.read_map(self.contrast.maps[self.statistic])
 
+    def toward(self, values: Numbers) -> Numbers:
+        """Return how far values of the map lie in a direction that is tested."""
+        tail = self.contrast.main.tail if self.contrast.main and self.signed else "two"
+        return values if tail == "positive" else -values if tail == "negative" else np.abs(values)
+
     @cached_property
     def n_tested(self) -> int:
         """How many voxels were tested."""
@@ -112,7 +118,7 @@ class Shown:
             peaks = self.results.read_table(self.contrast.strongest)
         if peaks is None or not len(peaks):
             return None
-        row: Row = peaks.iloc[int(peaks[self.statistic].abs().argmax())].to_dict()
+        row: Row = peaks.iloc[int(self.toward(peaks[self.statistic].to_numpy(float)).argmax())].to_dict()
         return row
 
     @cached_property
@@ -188,10 +194,10 @@ class Shown:
         return Volume(np.where(np.isin(labels, small), 0, kept.values), kept.affine)
 
     def start(self) -> list[float]:
-        """Return where the cross-hair stands first, in mm: the first peak, else the strongest value."""
-        if self.peaks is not None and len(self.peaks):
-            return [float(self.peaks.iloc[0][f"peak_{axis}"]) for axis in "xyz"]
-        values = np.abs(np.nan_to_num(self.whole.values))
+        """Return where the cross-hair stands first, in mm: at the strongest peak, else value."""
+        if self.strongest is not None:
+            return [float(self.strongest[f"peak_{axis}"]) for axis in "xyz"]
+        values = self.toward(np.nan_to_num(self.whole.values))
         voxel = np.unravel_index(np.argmax(values), values.shape)
         place: list[float] = (self.whole.affine[:3, :3] @ voxel + self.whole.affine[:3, 3]).tolist()
         return place
