@@ -77,7 +77,8 @@ def run(settings: Settings) -> int:
     ):
         _stage("group.check").check_ahead(settings.group)
     if settings.control.dry_run:
-        codes = [_stage("plan").show_plans(settings)]
+        more = {"foretell": _stage("group.foretell").foretell} if "group" in settings.levels else {}
+        codes = [_stage("plan").show_plans(settings, **more)]
     else:
         with work_folder(settings.control.work_dir or settings.output_dir) as folder:
             codes = [_stage(f"{level}.stage").run_stage(settings, folder) for level in settings.levels]

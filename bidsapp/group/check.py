@@ -10,7 +10,7 @@ from bidsapp.errors import InputError
 from bidsapp.group.main_threshold import check_main_threshold, find_obstacle
 from bidsapp.group.write_tables import is_template
 from bidsapp.plan.group.options import find_grids
-from bidsapp.records.maps import Geometry, InferenceOptions
+from bidsapp.records.maps import Contrast, Geometry, InferenceOptions
 from bidsapp.records.plan import DatasetFit, GroupPlan
 from bidsapp.settings.parts import GroupOptions
 from bidsapp.tables.atlas import read_atlases
@@ -74,11 +74,15 @@ def find_unshuffled(
     found: dict[str, list[str]] = {}
     pairs = [(fit, contrast) for fit in fits for contrast in fit.contrasts]
     for fit, contrast in pairs:
-        # One design may be that of many contrasts of the subjects.
-        rows = (fit.design.matrix.tobytes(), fit.subjects, fit.variance_groups, fit.blocks, fit.method)
-        key = (*rows, fit.n_scores, contrast.weights.tobytes())
+        key = key_of_test(fit, contrast)
         if key not in known:
             known[key] = find_obstacle(fit, contrast, "shuffles", wanted, options)
         if known[key]:
             found.setdefault(known[key], []).append(contrast.name)
     return found
+
+
+def key_of_test(fit: DatasetFit, contrast: Contrast) -> tuple[object, ...]:
+    """Return what the shuffles of a contrast depend on: one design may be that of many contrasts."""
+    rows = (fit.design.matrix.tobytes(), fit.subjects, fit.variance_groups, fit.blocks, fit.method)
+    return (*rows, fit.n_scores, contrast.weights.tobytes())

@@ -11,7 +11,7 @@ from bidsapp.errors import AppError, SettingsError
 from bidsapp.group.fit import choose_estimator, make_design, why_not_shuffled
 from bidsapp.group.repeated import find_tests
 from bidsapp.group.shuffling import blocks_of_rows, options_of_design, why_no_fields
-from bidsapp.inference.permutation import lay_out
+from bidsapp.inference.permutation import Layout, lay_out
 from bidsapp.outputs.saved.group import MainThresholdRecord
 from bidsapp.records.maps import Contrast, InferenceOptions, Threshold
 from bidsapp.records.plan import DatasetFit, GroupPlan
@@ -75,11 +75,19 @@ def find_obstacle(
     fit: DatasetFit, contrast: Contrast, needs: str, wanted: str, options: InferenceOptions
 ) -> str:
     """Return why a contrast, by the estimator that is wanted, has not what a threshold needs; or empty."""
-    design, n_maps = make_design(fit), fit.n_scores
     if needs == "smoothness":
-        return why_no_fields(design.matrix, n_maps)
+        return why_no_fields(make_design(fit).matrix, fit.n_scores)
     if needs != "shuffles":
         return ""
+    found = lay_out_contrast(fit, contrast, wanted, options)
+    return found if isinstance(found, str) else ""
+
+
+def lay_out_contrast(
+    fit: DatasetFit, contrast: Contrast, wanted: str, options: InferenceOptions
+) -> Layout | str:
+    """Return how a contrast is shuffled by the estimator that is wanted, or why it is not."""
+    design, n_maps = make_design(fit), fit.n_scores
     estimator, _ = choose_estimator(fit, wanted)
     reason = "" if n_maps > 1 else why_not_shuffled(design, estimator)
     if reason:
@@ -89,7 +97,6 @@ def find_obstacle(
         design, contrast, n_maps = test.design, test.contrast, test.n_maps
     options = options_of_design(design, blocks_of_rows(fit, design), options)
     try:
-        lay_out(design.matrix, contrast.weights, options, n_maps=n_maps)
+        return lay_out(design.matrix, contrast.weights, options, n_maps=n_maps)
     except AppError as error:
         return str(error)
-    return ""

@@ -2,15 +2,21 @@
 
 import json
 import sys
-from typing import TextIO
+from collections.abc import Callable
+from typing import TextIO, TypeAlias
 
 import numpy as np
 
 from bidsapp import names
 from bidsapp.design.diagnostics import Diagnosis, condition_number, dependent_columns
 from bidsapp.errors import EXIT_FAILURE, EXIT_OK, InputError, find_cautions
+from bidsapp.inputs.estimates import estimate_folders
+from bidsapp.plan.automatic import AUTO
 from bidsapp.plan.forecast import forecast_plan
 from bidsapp.plan.group.make import make_group_plan
+from bidsapp.plan.group.models import has_command
+from bidsapp.plan.group.people import find_people
+from bidsapp.plan.group.wizard import suggest_designs
 from bidsapp.plan.nodes import Fit
 from bidsapp.plan.participant.make import make_participant_plan
 from bidsapp.plan.text import plan_text
@@ -21,9 +27,18 @@ from bidsapp.records.plan import GroupPlan, ParticipantPlan, RunFit
 from bidsapp.settings.parts import RunOptions, Settings
 from bidsapp.stats.linear import find_rank
 
+Foretell: TypeAlias = Callable[[GroupPlan, Settings], Document]
+# So many rows of a group design are shown.
+MOST_ROWS = 8
 
-def show_plans(settings: Settings, stream: TextIO | None = None) -> int:
-    """Print the plans of the levels asked for and return the exit code; nothing is computed."""
+
+def show_plans(
+    settings: Settings, stream: TextIO | None = None, foretell: Foretell = lambda plan, settings: {}
+) -> int:
+    """Print the plans of the levels asked for and return the exit code; nothing is computed.
+
+    ``foretell`` tells of a group plan what depends on how it is fitted and shuffled.
+    """
     stream = stream or sys.stdout
     code = EXIT_OK
     plans: Document = {}
@@ -33,10 +48,10 @@ def show_plans(settings: Settings, stream: TextIO | None = None) -> int:
             plans[level] = describe_participant_plan(plan, settings.run)
             code = EXIT_FAILURE if any(subject.problems for subject in plan.subjects) else code
         elif len(settings.levels) == 1:
-            plans[level] = describe_group_plan(make_group_plan(settings))
+            plans[level] = _group_document(settings, foretell)
         else:
             try:
-                plans[level] = describe_group_plan(make_group_plan(settings))
+                plans[level] = _group_document(settings, foretell)
             except InputError as error:
                 words = "The group level is planned when the participant level has run"
                 plans[level] = {"notes": [f"{words}: {error}"]}
@@ -46,6 +61,16 @@ def show_plans(settings: Settings, stream: TextIO | None = None) -> int:
     else:
         stream.write("\n".join(plan_text(level, described) for level, described in plans.items()))
     return code
+
+
+def _group_document(settings: Settings, foretell: Foretell) -> Document:
+    plan = make_group_plan(settings)
+    described = describe_group_plan(plan, foretell(plan, settings))
+    if has_command(settings.group) or settings.model.model != AUTO:
+        return described
+    entries = {entry.effect: entry for model in plan.models for fit in model.fits for entry in fit.inputs}
+    people, _ = find_people(settings.bids_dir, estimate_folders(settings.selection), lambda: False)
+    return described | {"designs": suggest_designs(list(entries.values()), people, settings)}
 
 
 def describe_participant_plan(plan: ParticipantPlan, options: RunOptions) -> Document:
@@ -136,16 +161,18 @@ def describe_fit(fit: Fit, n_rows: int) -> Document:
     return described
 
 
-def describe_group_plan(plan: GroupPlan) -> Document:
-    """Return a group plan as plain numbers, texts and lists."""
+def describe_group_plan(plan: GroupPlan, told: Document | None = None) -> Document:
+    """Return a group plan, with what is told of it, as plain numbers, texts and lists."""
     fits = [fit for model in plan.models for fit in model.fits]
+    of_fits = told["fits"] if told else [{}] * len(fits)
     return {
         "model": ", ".join(model.name for model in plan.documents),
         "notes": list(plan.notes),
         "warnings": find_cautions([*plan.notes, *(note for fit in fits for note in fit.notes)]),
         "fits": [
-            describe_fit(fit, len(fit.design.matrix))
+            _with_told(describe_fit(fit, len(fit.design.matrix)), of_fit)
             | {
+                "first_rows": fit.design.matrix[:MOST_ROWS].tolist(),
                 "formula": fit.formula,
                 # What each row is made of, within its subject; None where it is one estimate.
                 "within": fit.within
@@ -158,9 +185,16 @@ def describe_group_plan(plan: GroupPlan) -> Document:
                 "excluded": fit.excluded,
                 "inputs": [str(entry.effect) for entry in fit.inputs],
             }
-            for fit in fits
+            for fit, of_fit in zip(fits, of_fits, strict=True)
         ],
-    }
+    } | ({"forecast": told["forecast"]} if told else {})
+
+
+def _with_told(described: Document, told: Document) -> Document:
+    """Return a described fit with what is told of it and of its contrasts."""
+    of_contrasts = told.get("contrasts", {})
+    contrasts = [one | of_contrasts.get(one["name"], {}) for one in described["contrasts"]]
+    return described | {"contrasts": contrasts} | ({"cells": told["cells"]} if told else {})
 
 
 def _describe_contrast(contrast: Contrast, fit: Fit, diagnosis: Diagnosis) -> Document:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import PurePath
 
-from bidsapp.errors import Caution
+from bidsapp.errors import Caution, by_reason, some_names
 from bidsapp.records.documents import Document
+from bidsapp.records.model import INTERCEPT
 
 # Inflation above this is worth a look (a common rule of thumb for regression).
 HIGH_INFLATION = 5.0
@@ -15,6 +16,10 @@ HIGH_INFLATION = 5.0
 MOST_NUMBERED = 4
 # More files are told by the first and their number.
 MOST_INPUTS = 8
+# Tables of the group have so many columns and groups at most, and words of so many letters.
+MOST_COLUMNS, MOST_GROUPS, MOST_LETTERS = 8, 12, 16
+# More arrangements than this are told as a power of ten.
+MOST_COUNTED = 10**9
 # Of a contrast that a run makes, and of one that its model does not have; with a reason it is not made.
 MARKS = {"": "+", None: " "}
 
@@ -26,13 +31,12 @@ def plan_text(level: str, described: Document) -> str:
     lines += [note for note in described["notes"] if note not in warnings]
     lines += [*(f"WARNING: {note}" for note in warnings), ""]
     if level == "group":
+        shown: list[Document] = []
         for fit in described.get("fits", ()):
-            lines += _fit_lines(fit, f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}")
-            lines.append(f"    design: {fit['formula']}; {len(set(fit['subjects']))} subjects")
-            if fit["within"]:
-                together = ", tested together (Hotelling's T2)" if len(fit["within"]["weights"]) > 1 else ""
-                lines.append(f"    within each subject{together}: {fit['within']['in_words']}")
-            lines += [f"    left out: {name}: {reason}" for name, reason in fit["excluded"].items()]
+            lines += _group_lines(fit, shown)
+            shown.append(fit)
+        lines += _forecast_lines(described["forecast"], "model") if "forecast" in described else []
+        lines += _suggestion_lines(described.get("designs", ()))
         return "\n".join(lines) + "\n"
     for subject in described["subjects"]:
         lines.append(f"sub-{subject['subject']}")
@@ -43,6 +47,80 @@ def plan_text(level: str, described: Document) -> str:
             lines += _combination_lines(fit)
     lines += ["", *table_lines(described["missing"]), "", *_forecast_lines(described["forecast"])]
     return "\n".join(lines) + "\n"
+
+
+def _group_lines(fit: Document, before: Sequence[Document]) -> list[str]:
+    """Return the lines of a group fit; of a design that an earlier fit has only that it does."""
+    title = f"{fit['node']}: {fit['input_contrast'] or 'all contrasts'}"
+    lines = _fit_lines(fit, title)
+    lines.append(f"    design: {fit['formula']}; {len(set(fit['subjects']))} subjects")
+    if fit["within"]:
+        together = ", tested together (Hotelling's T2)" if len(fit["within"]["weights"]) > 1 else ""
+        lines.append(f"    within each subject{together}: {fit['within']['in_words']}")
+    lines += [
+        f"    left out: {some_names(names, MOST_INPUTS)}: {reason}"
+        for reason, names in by_reason(fit["excluded"]).items()
+    ]
+    alike = [other for other in before if all(other[key] == fit[key] for key in ("columns", "subjects"))]
+    alike = [other for other in alike if other["first_rows"] == fit["first_rows"]]
+    if "cells" in fit:
+        lines += _cell_lines(fit["cells"])
+    if fit["columns"] == [INTERCEPT]:
+        return lines
+    if alike:
+        return [*lines, f"    rows: as of {alike[0]['input_contrast']}"]
+    return lines + _picture_lines(fit)
+
+
+def _suggestion_lines(designs: Sequence[Document]) -> list[str]:
+    """Return the designs that may be asked for, each with its command."""
+    lines = ["", "Designs that the participants, the sessions and the contrasts allow:"] if designs else []
+    for number, one in enumerate(designs, 1):
+        question = one["question"][0].upper() + one["question"][1:]
+        lines += [f"  {number}. {question} N = {one['n']}", f"     {one['command']}"]
+    return lines
+
+
+def _cell_lines(cells: Document) -> list[str]:
+    """Return the table of groups and cells with the number of participants in each."""
+    names = list(dict.fromkeys(cell for row in cells.values() for cell in row))
+    groups = list(cells)
+    rows = [
+        [group, *(str(cells[group].get(name, 0)) for name in names[:MOST_COLUMNS])]
+        for group in groups[:MOST_GROUPS]
+    ]
+    lines = _table_lines(["participants", *names[:MOST_COLUMNS]], rows)
+    return lines + _more_lines(len(groups) - MOST_GROUPS, "groups", len(names) - MOST_COLUMNS, "cells")
+
+
+def _picture_lines(fit: Document) -> list[str]:
+    """Return the first rows and columns of a design."""
+    columns, rows = fit["columns"], fit["first_rows"]
+    body = [
+        [label, *(f"{value:.3g}" for value in row[:MOST_COLUMNS])]
+        for label, row in zip(fit["rows"], rows, strict=False)
+    ]
+    lines = _table_lines(["rows", *columns[:MOST_COLUMNS]], body)
+    return lines + _more_lines(fit["n_rows"] - len(rows), "rows", len(columns) - MOST_COLUMNS, "columns")
+
+
+def _table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table of bounded width: the first column to the left, the others to the right."""
+    table = [[_cut(word) for word in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "      " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table
+    ]
+
+
+def _cut(word: str) -> str:
+    return word if len(word) <= MOST_LETTERS else word[: MOST_LETTERS - 3] + "..."
+
+
+def _more_lines(n_rows: int, rows: str, n_columns: int, columns: str) -> list[str]:
+    """Return a line on what a table leaves out."""
+    left = [f"{n} more {what}" for n, what in ((n_rows, rows), (n_columns, columns)) if n > 0]
+    return [f"      ... {' and '.join(left)}"] if left else []
 
 
 def _fit_lines(fit: Document, title: str) -> list[str]:
@@ -58,11 +136,28 @@ def _fit_lines(fit: Document, title: str) -> list[str]:
         inflation = contrast["variance_inflation"]
         mark = " (high)" if inflation and inflation > HIGH_INFLATION else ""
         shown = "" if inflation is None else f", variance inflation {inflation:.2f}{mark}"
-        lines.append(f"    {contrast['test']} {contrast['name']}{shown}")
+        lines.append(f"    {contrast['test']} {contrast['name']}{shown}{_reach(contrast)}")
     lines += [f"    NOT MADE {name}: {reason}" for name, reason in fit["skipped"].items()]
     lines += [f"    writes {name}" for name in _patterns(fit)]
     lines += [f"    note: {note}" for note in fit["notes"] if not isinstance(note, Caution)]
     return lines
+
+
+def _reach(contrast: Document) -> str:
+    """Return how small the p of a contrast of the group can be by shuffling, as far as it is told."""
+    if "not_shuffled" in contrast:
+        return f"; not shuffled: {contrast['not_shuffled'].removesuffix('.')}"
+    if "smallest_p" not in contrast:
+        return ""
+    n, there = contrast["n_shuffles"], contrast["arrangements"]
+    of = (
+        f"all {n:,}"
+        if n == there
+        else f"{n:,} of {there:,}"
+        if there < MOST_COUNTED
+        else f"{n:,} of {there:.1e}"
+    )
+    return f"; smallest p by shuffling {contrast['smallest_p']:.3g} ({of} arrangements)"
 
 
 def _some_names(paths: Iterable[str]) -> str:
@@ -133,8 +228,8 @@ def table_lines(table: Document) -> list[str]:
     return [*head, f"{'':<{width}} {numbers}", *marks]
 
 
-def _forecast_lines(cost: Document) -> list[str]:
+def _forecast_lines(cost: Document, largest: str = "participant") -> list[str]:
     return [
         f"Forecast: {cost['seconds']:.0f} s of one processor in all, within a factor of two; "
-        f"{cost['memory_gb']:.2f} GB for the largest participant"
+        f"{cost['memory_gb']:.2f} GB for the largest {largest}"
     ]

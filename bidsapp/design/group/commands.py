@@ -28,7 +28,7 @@ from bidsapp.design.group.contrasts import (
     with_intercept,
 )
 from bidsapp.design.transformers.variables import is_number
-from bidsapp.errors import SettingsError, near_or_there
+from bidsapp.errors import SettingsError, did_you_mean, near_or_there
 from bidsapp.records.documents import Document
 from bidsapp.records.model import INTERCEPT
 
@@ -155,7 +155,8 @@ def split_words(words: Sequence[str]) -> Parts:
         elif form:
             parts[form].append(word)
         else:
-            raise SettingsError(f"--group-design: {word!r} is none of {', '.join(FORMS)}.")
+            near = did_you_mean(word, FORMS, ".", ", did you mean")
+            raise SettingsError(f"--group-design: {word!r} is none of {', '.join(FORMS)}{near}")
     for form, arguments in parts.items():
         _check_arguments(form, arguments)
     _check_together(parts)

@@ -215,8 +215,9 @@ def _evaluate_form(node: ast.expr, keys: Mapping[str, str]) -> Form:
         case ast.BinOp(op=op) if type(op) in ARITHMETIC:
             left, right = (_evaluate_form(part, keys) for part in (node.left, node.right))
             return _combined(op, left, right)
-        case ast.Name(id=word):
-            raise ModelError(f"There is no condition {word!r}. {tell_names(keys.values())}")
+        case ast.Name() | ast.Attribute():
+            word = ast.unparse(node)
+            raise ModelError(f"There is no condition {word!r:.60}. {near_or_there(word, keys.values())}")
     raise ModelError(f"{ast.unparse(node)[:60]!r} is not allowed in a contrast.")
 
 
