@@ -56,7 +56,7 @@ from bidsapp.settings.parts import GroupOptions
 from bidsapp.tables.atlas import read_atlases
 from bidsapp.version import __version__
 from bidsapp.vocabulary.statistics import STATISTICS
-from bidsapp.vocabulary.thresholds import THRESHOLDS, say_tail
+from bidsapp.vocabulary.thresholds import THRESHOLDS, words_of_tail
 
 # Beyond it, -log10 p says nothing that float32 readers could use.
 MAX_LOGP = 300.0
@@ -169,7 +169,7 @@ class ContrastWriter:
             "DegreesOfFreedom": _common_dof(result.estimate),
             "MainThreshold": result.main.method,
             "MainThresholdDeclared": result.main.declared,
-            "AlternativeHypothesis": say_tail(result.estimate.test, self._group.tail),
+            "AlternativeHypothesis": words_of_tail(result.estimate.test, self._group.tail),
             "NumberOfSubjects": len(set(result.stack.labels)),
             "GroupSmoothingFWHM": self._group.group_smoothing_fwhm,
             "ResampledInputs": list(result.fit.resampled) or None,
@@ -366,7 +366,7 @@ def write_shared(
         "contrast_table": weights,
         "n_voxels": geometry.n_points,
         "voxel_size_mm": np.sqrt(np.square(affine[:3, :3]).sum(axis=0)).round(6).tolist(),
-        "description": describe_model(fit),
+        "description": describe_model(model.fits),
         "formula": fit.formula or None,
         "graph": fit.graph,
         "estimator": estimator,
@@ -434,11 +434,25 @@ def _coverage_path(fit: DatasetFit) -> str:
     return names.coverage_path(fit.entities, node=fit.node, contrast=fit.contrast or "all")
 
 
-def describe_model(fit: DatasetFit) -> str:
-    """Return the model of a fit in a sentence."""
+def describe_model(fits: Sequence[DatasetFit]) -> str:
+    """Return the model of a node in a sentence or two; what is asked of it is said of each contrast."""
+    within = [(str(fit.contrast), fit.within.cells) for fit in fits if fit.within]
+    if not within:
+        return _describe_between(fits)
+    names = ", ".join(dict.fromkeys(name for name, _ in within))
+    cells = dict.fromkeys(cell for _, own in within for cell in own)
+    return (
+        f"Repeated measures: contrasts within subjects ({names}) of {len(cells)} cells "
+        f"({', '.join(cells)}). {_describe_between(fits)}"
+    )
+
+
+def _describe_between(fits: Sequence[DatasetFit]) -> str:
+    """Return the model over subjects in a sentence: that of the fit with the most of them."""
+    fit = max(fits, key=lambda fit: len(fit.subjects))
     n_subjects, n_rows = len(set(fit.subjects)), len(fit.subjects)
     if fit.design.matrix.shape[1] == 1 and (fit.design.matrix == 1).all():
-        return f"One-sample test: is the mean effect of {n_subjects} subjects different from zero?"
+        return f"One-sample model: the mean over {n_subjects} subjects."
     who = f"{n_subjects} subjects" if n_subjects == n_rows else f"{n_rows} maps of {n_subjects} subjects"
     columns = fit.design.columns
     named = f"the columns {', '.join(columns)}" if len(columns) <= MAX_NAMED else f"{len(columns)} columns"

@@ -24,7 +24,7 @@ from bidsapp.settings.parts import GroupOptions
 from bidsapp.stats.distributions import p_to_t
 from bidsapp.stats.group.effect_sizes import CONFIDENCE
 from bidsapp.tables.atlas import add_labels, describe_atlases, read_atlases
-from bidsapp.tables.clusters import ClusterTable, Measures, describe_columns, make_cluster_table
+from bidsapp.tables.clusters import FORMED, ClusterTable, Measures, describe_columns, make_cluster_table
 from bidsapp.tables.peaks import make_peak_effects
 from bidsapp.vocabulary.quantities import LISTED
 from bidsapp.vocabulary.statistics import STATISTICS
@@ -82,6 +82,7 @@ class TableWriter:
             for one in result.thresholds
             if THRESHOLDS[one.name].column and one.adjusted is not None
         }
+        self._formed = _sizes_of_formed(result.inference)
         self._maps = maps
         discoveries = find_discoveries(result.estimate.p, options.alpha)
         self._measures = {"tdp": discoveries.proportion}
@@ -158,6 +159,7 @@ class TableWriter:
         if own and threshold.adjusted is not None:
             listed[own] = threshold.adjusted
         listed |= {name: p for name, p in self._adjusted.items() if name != column_beside(threshold)}
+        listed |= {} if THRESHOLDS[threshold.name].is_formed else self._formed
         geometry = self._result.stack.geometry
         return make_cluster_table(
             listed, surviving, geometry, measures=measures, connectivity=self._connectivity
@@ -167,7 +169,7 @@ class TableWriter:
         """Return the tables of clusters and peaks with the labels of the atlases."""
         own = THRESHOLDS[threshold.name].column
         clusters, peaks = add_labels(table, self._result.stack.geometry, self._atlases)
-        clusters = clusters.drop(columns=list(self._adjusted), errors="ignore")
+        clusters = clusters.drop(columns=[*self._adjusted, *self._formed], errors="ignore")
         return {
             kind: add_limits(put_first(frame, own, statistic), threshold.name, self._result.inference)
             for kind, frame in (("clusters", clusters), ("peaks", peaks))
@@ -202,6 +204,12 @@ class TableWriter:
 def column_beside(threshold: Threshold) -> str:
     """Return the column of the p (or q) of a threshold in the tables of peaks of the others."""
     return f"{'q' if THRESHOLDS[threshold.name].controls == 'FDR' else 'p'}_{threshold.name}"
+
+
+def _sizes_of_formed(inference: Inference | None) -> dict[str, Map]:
+    """Return the size of the cluster of each voxel by shuffling; empty where sizes were not followed."""
+    extent = inference.statistics.get("extent") if inference else None
+    return {} if extent is None else {FORMED: np.abs(extent.observed)}
 
 
 def make_interval(estimate: GroupEstimate) -> dict[str, Map]:

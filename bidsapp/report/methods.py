@@ -5,7 +5,6 @@ record and returns "" where it has nothing to say. ``[@key]`` cites a work of ``
 several: ``[@a; @b]``.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import PurePath
@@ -21,8 +20,9 @@ from bidsapp.outputs.saved.participant import RunRecord, SubjectRecord
 from bidsapp.records.maps import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
+from bidsapp.vocabulary.estimators import ESTIMATORS
 from bidsapp.vocabulary.statistics import STATISTICS
-from bidsapp.vocabulary.thresholds import THRESHOLDS
+from bidsapp.vocabulary.thresholds import THRESHOLDS, words_of_tail
 
 PERCENT = (
     "Effects are in percent of each voxel's mean signal, for a regressor of height 1: responses have an area "
@@ -56,7 +56,6 @@ APPROXIMATED = {
     "gpd": "p-values below 0.1 are from a generalised Pareto distribution fitted to the tail of each null.",
     "gamma": "p-values are from a gamma distribution fitted to each null.",
 }
-TAILS = {"two": "two-sided", "positive": "one-sided (positive)", "negative": "one-sided (negative)"}
 OTHERS = sorted(OTHER_STATISTICS - {SCORE_T})
 SCORES = (
     "The flipped values were the subjects' scores: effects times the weights that the estimator gives under "
@@ -183,7 +182,7 @@ def say_group_model(record: GroupRecord) -> str:
     size = " × ".join(short(v) for v in record.voxel_size_mm)
     return (
         f"{record.description} The model ({record.formula or record.node}) was fitted by "
-        f"{record.estimator} in {record.n_voxels} voxels of {size} mm to the effects of "
+        f"{_estimator(record)} in {record.n_voxels:,} voxels of {size} mm to the effects of "
         f"{record.n_subjects} subjects."
     )
 
@@ -243,12 +242,19 @@ def say_effect_sizes(record: GroupRecord) -> str:
 
 
 def say_tests(record: GroupRecord) -> str:
-    """Say the alternative hypotheses."""
-    contrasts, rules = _tested(record), _rules(record)
-    tests = {contrast.test for contrast in contrasts}
-    tails = list(dict.fromkeys(TAILS[rule.tail] for rule in rules.values())) if tests - {"F"} else []
-    tails += ["of F the upper tail"] if "F" in tests else []
-    return f"Tests were {', '.join(tails)}." if contrasts else ""
+    """Say the alternative hypotheses, of which contrasts where they differ."""
+    kinds: dict[str, list[str]] = {}
+    for one in _tested(record):
+        tail = words_of_tail(one.test, one.thresholds[0].tail)
+        kinds.setdefault(f"of {one.test}, {tail}", []).append(one.name)
+    said = [f"{kind} ({', '.join(names)})" if len(kinds) > 1 else kind for kind, names in kinds.items()]
+    return f"Tests were {'; '.join(said)}." if said else ""
+
+
+def say_conjunctions(record: GroupRecord) -> str:
+    """Say which contrasts are conjunctions, and of what."""
+    named = [f"{c.name} ({c.group_contrast})" for c in record.contrasts if c.test == "z"]
+    return f"Conjunctions are by the minimum statistic [@nichols2005]: {', '.join(named)}." if named else ""
 
 
 def say_main_threshold(record: GroupRecord) -> str:
@@ -395,6 +401,7 @@ GROUP_MODEL = (
     say_mask,
     say_left_out,
     say_effect_sizes,
+    say_conjunctions,
 )
 INFERENCE = (
     say_tests,
@@ -451,10 +458,16 @@ def _rule(rule: ThresholdRecord) -> str:
     method = rule.method
     work = THRESHOLDS[method].cites if method in THRESHOLDS else None
     cite = f" [@{work}]" if work else ""
-    # Contrasts may have different numbers of voxels.
-    title = re.sub(r"over \d+ points", "over the voxels tested", rule.title)
-    alpha = "" if str(rule.alpha) in title else f" (α = {rule.alpha})"
-    return f"{title}{alpha}{cite}"
+    return f"{rule.rule}{cite}"
+
+
+def _estimator(record: GroupRecord) -> str:
+    """Return the estimator of a record, which may name several, with the works on it."""
+    words = record.estimator
+    for row in ESTIMATORS.values():
+        works = "; ".join(f"@{work}" for work in row.cites)
+        words = words.replace(row.words, f"{row.words} [{works}]") if works else words
+    return words
 
 
 def _permutation(permutation: PermutationRecord, record: GroupRecord) -> str:

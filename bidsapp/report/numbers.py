@@ -28,6 +28,11 @@ def size(value: float) -> str:
     return f"{value:,.{int(np.clip(2 - np.floor(np.log10(value)), 0, 6))}f}" if value > 0 else "0"
 
 
+def percent(share: float) -> str:
+    """Return a share of 1 as ``31 %``; one that is there but rounds to none as ``< 1 %``."""
+    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
 def real_minus(words: str) -> str:
     """Return a sum of names with real minus signs: ``A − 0.5 B``."""
     return f" {words}".replace(" - ", " − ")[1:]
@@ -36,6 +41,11 @@ def real_minus(words: str) -> str:
 def count(number: int, noun: str) -> str:
     """Return ``1 cluster``, ``1,234 voxels``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def readable(label: str) -> str:
+    """Return a label of an atlas without underscores."""
+    return label.replace("_", " ")
 
 
 def with_dof(name: str, dof: Dof) -> str:

@@ -236,7 +236,7 @@ def _write_model(
         beside = [("prev", k - 1), ("next", k + 1)]
         turns = [(way, page.to(paths[i]), contrasts[i].name) for way, i in beside if 0 <= i < len(contrasts)]
         above = (page.to(OVERVIEW_REPORT), "TaskGLM"), (page.to(path), results.name)
-        words = f"{results.record.description} Contrast {k + 1} of {len(contrasts)}."
+        words = f"{shown.lead} Contrast {k + 1} of {len(contrasts)}."
         written |= page.write(Heading(contrast.name, words, above, turns))
         pages.append(page)
         entry = index.attempt(make_entry, (shown, index.to(paths[k])))

@@ -21,6 +21,8 @@ Measures: TypeAlias = Mapping[str, Callable[[Labels], float]]
 # Column -> its fields in the JSON sidecar.
 Descriptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
+# Of peaks: the size of the cluster around it that is formed otherwise than those of the table.
+FORMED = "k_formed"
 COLUMNS: Descriptions = {
     "cluster_id": {"Description": "Cluster number, from the largest; the same in clusters and peaks"},
     "sign": {
@@ -28,6 +30,10 @@ COLUMNS: Descriptions = {
         "Levels": {"positive": "above 0", "negative": "below 0"},
     },
     "n_voxels": {"Description": "Number of voxels of the cluster"},
+    FORMED: {
+        "Description": "Voxels of the cluster, formed at the cluster-forming p, around the peak; 0 where "
+        "there is none. p_maxSize and p_maxMass are of it"
+    },
     "volume_mm3": {"Description": "Volume of the cluster", "Units": "mm^3"},
     "centre_x": {"Description": "Centre of gravity of |statistic|, from left to right", "Units": "mm"},
     "centre_y": {"Description": "Centre of gravity, from posterior to anterior", "Units": "mm"},

@@ -23,6 +23,8 @@ class EstimatorWords:
         Whether its errors are wrong where the inputs vary by different amounts, variance groups apart.
     has_sizes : bool
         Whether its effects have standardised sizes, variance groups apart.
+    cites : tuple of str
+        The works that the methods text cites.
     """
 
     name: str
@@ -33,6 +35,7 @@ class EstimatorWords:
     allows_variance_groups: bool = False
     supposes_one_variance: bool = True
     has_sizes: bool = False
+    cites: tuple[str, ...] = ()
 
 
 _ROWS = (
@@ -41,6 +44,7 @@ _ROWS = (
         "reml",
         "mixed effects, REML, Knapp-Hartung standard errors",
         "REML",
+        cites=("patterson1971", "knapp2003"),
         needs_variances=True,
         allows_variance_groups=True,
     ),
@@ -48,6 +52,7 @@ _ROWS = (
         "flame1",
         "mixed effects, REML, as FSL's FLAME 1",
         "FLAME 1",
+        cites=("woolrich2004",),
         needs_variances=True,
         allows_variance_groups=True,
     ),
@@ -55,6 +60,7 @@ _ROWS = (
         "dl",
         "mixed effects, DerSimonian-Laird, Knapp-Hartung standard errors",
         "DerSimonian-Laird",
+        cites=("dersimonian1986", "knapp2003"),
         needs_variances=True,
     ),
     EstimatorWords(
@@ -64,11 +70,12 @@ _ROWS = (
         needs_variances=True,
         supposes_one_variance=False,
     ),
-    EstimatorWords("huber", "robust regression (Huber)", "Huber"),
+    EstimatorWords("huber", "robust regression (Huber)", "Huber", cites=("huber1964",)),
     EstimatorWords(
         "sandwich",
         "least squares with a sandwich covariance (CR2, Satterthwaite)",
         "sandwich",
+        cites=("pustejovsky2018",),
         needs_subjects=True,
         supposes_one_variance=False,
     ),

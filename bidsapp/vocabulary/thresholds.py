@@ -112,6 +112,6 @@ FLAGS = tuple(row.flag for row in _ROWS)
 BY_WORD = {row.flag: row for row in _ROWS} | THRESHOLDS
 
 
-def say_tail(test: str, tail: str) -> str:
+def words_of_tail(test: str, tail: str) -> str:
     """Return in which direction a test ("t", "z", "F") looks, in words."""
     return TAILS[tail] if test in ("t", "z") else UPPER_TAIL

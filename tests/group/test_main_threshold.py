@@ -164,7 +164,8 @@ def test_record_sidecars_methods_report_and_tables_agree_on_every_choice(maps, t
 def test_the_default_is_the_same_for_strong_effects_and_none(maps, tmp_path):
     words = ("--n-permutations", "128", "--statistics", "height", "--conjunction", "both=strong,nothing")
     assert run(maps, tmp_path, "one-sample", *words) == 0
-    found = {one["name"]: one["thresholds"][0] for one in record_of(tmp_path)["contrasts"]}
+    contrasts = record_of(tmp_path)["contrasts"]
+    found = {one["name"]: one["thresholds"][0] for one in contrasts}
     assert {name: rule["method"] for name, rule in found.items()} == {
         "nothing": "maxT",
         "strong": "maxT",
@@ -172,6 +173,10 @@ def test_the_default_is_the_same_for_strong_effects_and_none(maps, tmp_path):
     }
     assert found["nothing"]["n_voxels"] == 0 < found["strong"]["n_voxels"]
     assert "not declared: by default the first" in (tmp_path / "group.html").read_text()
+    reasons = {rule["reason"] for rule in contrasts[-1]["thresholds"] if rule["method"].startswith("max")}
+    assert reasons == {"a conjunction is not shuffled"}
+    (page,) = tmp_path.glob("group/*_contrast-both_report.html")
+    assert "Conjunction of strong and nothing by the minimum statistic. One-sample model:" in page.read_text()
 
 
 def values_at(path, table):
@@ -195,10 +200,16 @@ def test_peaks_have_the_p_of_every_threshold_and_the_strongest_are_told_where_no
         assert values_at(tmp_path / one["maps"]["t"], table) == pytest.approx(table["t"])
         assert 10 ** -values_at(rules["maxT"], table) == pytest.approx(table["p_fwe"], rel=1e-5)
         assert 10 ** -values_at(rules["maxSize"], table) == pytest.approx(table["p_maxSize"], rel=1e-5)
+        (sizes,) = (tmp_path / "group").glob(f"*_contrast-{one['name']}_stat-size_statmap.nii.gz")
+        assert np.abs(values_at(sizes, table)) == pytest.approx(table["k_formed"])
         assert values_at(rules["fdrBH"], table) == pytest.approx(table["q_fdrBH"], rel=1e-5)
         assert "p_maxT" not in table
         assert (table["effect_low"] < table["effect"]).all()
         assert set(table) <= set(json.loads((tmp_path / path).with_suffix(".json").read_text()))
+    # Of tables of clusters at the cluster-forming p their own sizes are these.
+    by_size = next(rule for rule in found["strong"]["thresholds"] if rule["method"] == "maxSize")
+    for path in (by_size["peaks"], found["strong"]["thresholds"][0]["clusters"]):
+        assert "k_formed" not in pd.read_csv(tmp_path / path, sep="\t")
     table = pd.read_csv(tmp_path / found["nothing"]["strongest"], sep="\t")
     assert table["peak"].tolist() == [1, 2, 3, 4, 5]
     assert table["t"].abs().is_monotonic_decreasing

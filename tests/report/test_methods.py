@@ -77,9 +77,9 @@ def test_a_threshold_that_could_not_be_computed_is_not_in_the_text():
 
 
 def test_f_is_not_called_two_sided():
-    assert "Tests were of F the upper tail." in group_text(contrast("any", SHUFFLED, test="F"))
+    assert "Tests were of F, upper tail." in group_text(contrast("any", SHUFFLED, test="F"))
     both = group_text(contrast("any", SHUFFLED, test="F"), contrast("mean", SHUFFLED))
-    assert "Tests were two-sided, of F the upper tail." in both
+    assert "Tests were of F, upper tail (any); of t, two-sided (mean)." in both
 
 
 def test_clusters_are_said_by_the_connectivity_they_had():

@@ -1,7 +1,7 @@
 """Every sentence of the methods text against the settings and the record; one without a row here fails."""
 
 import ast
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from bidsapp.outputs.saved.group import GroupRecord
 from bidsapp.outputs.saved.participant import SubjectRecord
 from bidsapp.report import methods, noise_text
 from bidsapp.settings.parts import GroupOptions, ModelOptions, PermutationOptions, RunOptions
+from bidsapp.vocabulary.estimators import ESTIMATORS
 
 RULE = {"title": "voxel height, 0.05", "alpha": 0.05, "tail": "two", "reason": ""}
 DRAWN = {
@@ -24,6 +25,7 @@ DRAWN = {
 ALL = DRAWN | {"n_shuffles": 70, "scheme": "permutation", "exact": True}
 CHOSEN = {"method": "maxT", "declared": True, "words": "declared with --main-threshold height"}
 
+REML = ESTIMATORS["reml"].words
 NOISE = {"order": 3, "requested": "auto", "corrected": True, "dof": [50.0, 60.0, 70.0]}
 
 
@@ -163,6 +165,10 @@ SENTENCES = {
             group(subjects=[{"label": "sub-9", "used": False}, {"label": "sub-01 b", "used": True}]),
             ["effects of 1 sub"],
         ),
+        (
+            replace(group(), estimator=f"{REML}, of each group (a); OLS (b)"),
+            [f"by {REML} [@patterson1971; @knapp2003], of each group (a); OLS (b)"],
+        ),
     ],
     "say_inputs": [
         (group(), ""),
@@ -204,10 +210,26 @@ SENTENCES = {
         ),
     ],
     "say_effect_sizes": [(group(), ""), (group(contrast(maps={"g": "x"})), ["Hedges' g"])],
+    "say_conjunctions": [
+        (group(), ""),
+        (
+            group(contrast(), contrast("both", None, test="z", group_contrast="a and b")),
+            ["minimum statistic [@nichols2005]: both (a and b)."],
+        ),
+    ],
     "say_tests": [
         (group(), ["two-sided."]),
-        (group(contrast("a", DRAWN, rule(tail="negative"))), ["one-sided (negative)."]),
-        (group(contrast(test="F")), ["Tests were of F the upper tail."]),
+        (
+            group(contrast("a", DRAWN, rule(tail="negative"))),
+            ["Tests were of t, one-sided, negative effects."],
+        ),
+        (group(contrast(test="F")), ["Tests were of F, upper tail."]),
+        (
+            group(
+                contrast("a", test="F"), contrast("b", DRAWN, rule(tail="positive")), contrast("c", test="F")
+            ),
+            ["Tests were of F, upper tail (a, c); of t, one-sided, positive effects (b)."],
+        ),
     ],
     "say_main_threshold": [
         (group(), ""),
@@ -228,6 +250,12 @@ SENTENCES = {
     ],
     "say_thresholds": [
         (group(), ["Thresholds: voxel height, 0.05 [@nichols2002]."]),
+        (
+            group(
+                contrast("a", DRAWN, rule(title="voxel height, upper tail; corrected", alpha=0.1), test="F")
+            ),
+            ["Thresholds: voxel height; corrected, α = 0.1 [@nichols2002]."],
+        ),
         (group(contrast("a", None, rule(reason="no"))), ""),
     ],
     "say_nulls": [
@@ -315,13 +343,13 @@ SENTENCES = {
 # What the text says by what the record has of it, or does not speak of: nothing that a reader must know.
 NOT_READ = {
     # of the models, whose designs and contrasts are described
-    "contrast", "missing_condition", "invalid_contrasts", "group_design", "group_contrast", "weights",
+    "contrast", "missing_condition", "invalid_contrasts", "group_design", "weights",
     "error_term", "conjunction",
     # by the method, the estimator, the thresholds and the shuffles of the record
     "fixed_effects", "group_estimator", "cluster_forming_p", "statistics", "block_mode", "shuffle_scheme",
     "cluster_scale",
-    # by titles of atlases, tables and files
-    "roi", "atlas", "residuals", "resample", "allow_mixed_settings", "select_contrasts",
+    # by titles of thresholds, atlases, tables and files
+    "alpha", "roi", "atlas", "residuals", "resample", "allow_mixed_settings", "select_contrasts",
 }  # fmt: skip
 PARTS = ("SOFTWARE", "RUN_LEVEL", "COMBINATION", "GROUP_MODEL", "INFERENCE", "TABLES")
 

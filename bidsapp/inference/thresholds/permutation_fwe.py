@@ -15,7 +15,10 @@ def largest_of_shuffles(evidence: Evidence, alpha: float, name: str) -> Threshol
     if statistic.needs == "clusters":
         words += f"; clusters formed at one-sided p {evidence.cluster_forming_p:g}"
     if inference is None or name not in inference.statistics:
-        reason = f"no shuffles of the {statistic.label}"
+        is_conjunction = evidence.test == "z"
+        reason = (
+            "a conjunction is not shuffled" if is_conjunction else f"no shuffles of the {statistic.label}"
+        )
         return not_available(statistic.threshold, words, evidence, alpha, reason)
     words += _how_corrected(inference)
     found = inference.statistics[name]

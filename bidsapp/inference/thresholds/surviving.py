@@ -4,7 +4,7 @@ import numpy as np
 
 from bidsapp.records.arrays import Map, Mask
 from bidsapp.records.maps import Evidence, Threshold
-from bidsapp.vocabulary.thresholds import say_tail
+from bidsapp.vocabulary.thresholds import words_of_tail
 
 
 def make_threshold(name: str, description: str, evidence: Evidence, alpha: float, adjusted: Map) -> Threshold:
@@ -30,4 +30,4 @@ def smallest(statistic: Map, surviving: Mask) -> float:
 
 def words_for_tail(evidence: Evidence) -> str:
     """Return the alternative hypothesis in words."""
-    return say_tail(evidence.test, evidence.tail)
+    return words_of_tail(evidence.test, evidence.tail)

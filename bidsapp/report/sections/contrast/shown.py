@@ -15,7 +15,7 @@ from bidsapp.records.arrays import Numbers
 from bidsapp.report.drawing import background
 from bidsapp.report.drawing.background import Background
 from bidsapp.report.drawing.slices import Slicer
-from bidsapp.report.numbers import count
+from bidsapp.report.numbers import count, readable
 from bidsapp.report.sections.brains import average_under
 from bidsapp.report.sections.contrast.hypothesis import Hypothesis, find_hypothesis
 from bidsapp.report.sections.group_design import group_node
@@ -78,6 +78,13 @@ class Shown:
     def hypothesis(self) -> Hypothesis:
         """What is asked, in words."""
         return find_hypothesis(self.contrast)
+
+    @property
+    def lead(self) -> str:
+        """The model in words; of a conjunction first what it is made from."""
+        contrast, model = self.contrast, self.results.record.description
+        made = f"Conjunction of {contrast.group_contrast} by the minimum statistic. " * (contrast.test == "z")
+        return f"{made}{model}"
 
     @cached_property
     def whole(self) -> Volume:
@@ -257,7 +264,7 @@ def anatomies(results: GroupResults) -> list[Background]:
 
 def first_region(label: str) -> str:
     """Return the first region of a label as a sentence names it; empty for none."""
-    region = re.sub(r"^\d+% ", "", label.split("; ")[0]).replace("_", " ")
+    region = readable(re.sub(r"^\d+% ", "", label.split("; ")[0]))
     return "" if label == NO_LABEL else region
 
 
