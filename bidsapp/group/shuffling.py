@@ -1,6 +1,7 @@
 """The part of the group stage between a fitted contrast and its thresholds: shuffles and evidence."""
 
 import logging
+import math
 import time
 import zipfile
 from collections.abc import Mapping
@@ -136,11 +137,15 @@ def describe_shuffles(inference: Inference) -> str:
     where = {"free": "", "within": " within blocks", "whole": " of whole blocks"}[mode]
     words = {"sign-flip": "sign flips", "permutation": "permutations", "both": "flips and permutations"}
     lacking = inference.conventions["IncompleteVoxels"]
-    more = f"; {lacking} voxels that lack subjects are shuffled with those there" if lacking else ""
-    return (
-        f"{inference.n_shuffles} {words[inference.scheme]}{where} of {inference.n_distinct:.6g} that are "
-        f"distinct, smallest p {inference.smallest_p:.2g} ({inference.conventions['SchemeReason']}{more})"
-    )
+    more = f"; voxels that lack subjects ({lacking:,}) are shuffled with those there" if lacking else ""
+    there = f"{_many(inference.n_distinct)} that are distinct, smallest p {inference.smallest_p:.2g}"
+    why = f"{inference.conventions['SchemeReason']}{more}"
+    return f"{inference.n_shuffles:,} {words[inference.scheme]}{where} of {there} ({why})"
+
+
+def _many(number: float) -> str:
+    """Return a number of arrangements, a large one by its power of ten."""
+    return f"{number:,.0f}" if number < 1e6 else f"more than 10^{math.floor(math.log10(number))}"
 
 
 def mark_statistic(inference: Inference, statistic: str) -> Inference:

@@ -93,7 +93,7 @@ def gather_remarks(
         words, advice = _split_advice(_merge([parts for _, parts, _ in members], shown or {}))
         if members[0][1][0]:  # a name stays as it is
             words = words[:1].upper() + words[1:]
-        each = tuple(warning for *_, warning in members)
+        each = tuple(_rename(parts, warning, shown or {}) for _, parts, warning in members)
         differ = any(parts != members[0][1] for _, parts, _ in members)
         remarks.append(Remark(() if covered == everything else tuple(where), words, advice, each, differ))
     return remarks
@@ -173,6 +173,11 @@ def _merge(members: Sequence[Sequence[str]], shown: Mapping[str, str]) -> str:
                 shown.get(name, name) for name in (sorted(some) if len(texts) > 1 else some)
             )
     return "".join(parts)
+
+
+def _rename(parts: Sequence[str], warning: str, shown: Mapping[str, str]) -> str:
+    """Return a warning, whose text is made of ``parts``, with names that are shown as others."""
+    return warning.removesuffix("".join(parts)) + _merge([parts], shown)
 
 
 def _split_advice(text: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from bidsapp.outputs.saved.participant import SkippedRecord
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.drawing.svg import Figure
 from bidsapp.report.linked.view import PackedView
-from bidsapp.report.numbers import decimals
+from bidsapp.report.numbers import count, decimals, percent, readable
 from bidsapp.version import __version__
 
 
@@ -109,6 +109,10 @@ def _environment() -> jinja2.Environment:
     environment.filters["tenths"] = lambda value: decimals(value, 1)
     environment.filters["thousands"] = lambda value: f"{value:,}"
     environment.filters["p"] = show_p
+    environment.filters["percent"] = percent
+    environment.filters["count"] = count
+    environment.filters["two_decimals"] = lambda value: decimals(value, 2)
+    environment.filters["readable"] = readable
     environment.filters["first_regions"] = first_regions
     environment.filters["sentence"] = lambda words: words[:1].upper() + words[1:]
     environment.filters["by_reason"] = by_reason

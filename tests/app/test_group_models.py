@@ -541,7 +541,7 @@ def test_record_report_and_methods_say_what_was_shuffled_and_why(maps, tmp_path)
     )
     assert run(maps, tmp_path, *words, "--n-permutations", "50", pages=True) == 0
     found = {entry["name"]: entry["permutation"] for entry in record_of(tmp_path)["contrasts"]}["go age"]
-    said = "50 permutations within blocks of 518400 that are distinct, smallest p 0.02 ("
+    said = "50 permutations within blocks of 518,400 that are distinct, smallest p 0.02 ("
     assert found["mode"] == "within"
     assert found["words"].startswith(said)
     assert "within blocks, where the effect varies" in found["words"]

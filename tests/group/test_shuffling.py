@@ -1,11 +1,19 @@
 """Between a fitted contrast and its thresholds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from bidsapp.group import shuffling as group_inference
-from bidsapp.group.shuffling import ShuffleMonitor, blocks_of_rows, find_smoothness, make_options
+from bidsapp.group.shuffling import (
+    ShuffleMonitor,
+    blocks_of_rows,
+    describe_shuffles,
+    find_smoothness,
+    make_options,
+)
 from bidsapp.inference.statistics import STATISTICS
 from bidsapp.records.maps import Geometry, GroupDesign, InferenceOptions
 from bidsapp.settings.parts import GroupOptions, PermutationOptions
@@ -49,6 +57,19 @@ class Fit:
     def __init__(self, blocks=(), subjects=()):
         self.blocks = blocks
         self.subjects = subjects
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(70, "70"), (518_400, "518,400"), (10461394944000, "more than 10^13"), (2**2000, "more than 10^602")],
+)
+def test_arrangements_are_told_as_people_write_numbers(number, words):
+    told = {"ShuffleMode": "free", "IncompleteVoxels": 0, "SchemeReason": "so"}
+    inference = SimpleNamespace(
+        conventions=told, scheme="sign-flip", n_shuffles=5000, n_distinct=number, smallest_p=0.0002
+    )
+    said = f"5,000 sign flips of {words} that are distinct, smallest p 0.0002 (so)"
+    assert describe_shuffles(inference) == said
 
 
 def test_subjects_with_several_rows_are_blocks():

@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from bidsapp.outputs.images import write_map
 from bidsapp.outputs.results import read_group_results
+from bidsapp.outputs.tables import write_table
 from bidsapp.records.maps import Geometry
 from bidsapp.report.render import FigureBook
 from bidsapp.report.sections.contrast import active
@@ -49,9 +52,25 @@ def test_a_contrast_without_shares_has_no_section(shown):
     assert active.make_section(with_shares(shown, np.zeros_like), FigureBook()) is None
 
 
+def test_a_share_that_is_there_is_not_printed_as_none(shown):
+    frame = pd.DataFrame(
+        {"atlas": "aal", "region": ["A_L", "B"], "n_voxels": 1200, "tdp_positive": [0.002, 0.3]}
+    )
+    path = "group/x_discoveries.tsv"
+    write_table(shown.results.folder / path, frame.assign(tdp_negative=0.0))
+    found = replace(shown, contrast=replace(shown.contrast, discoveries=path))
+    content = Markup(active.make_section(found, FigureBook()).content)
+    assert [
+        cell
+        for cell in ("A L", "1,200", "< 1 %", "30 %", "Positive, at least")
+        if cell not in content.striptags()
+    ] == []
+
+
 def test_the_picture_stands_without_a_table_of_regions(shown):
     book = FigureBook()
     section = active.make_section(with_shares(shown, lambda t: np.where(t > 2, 0.7, 0.0)), book)
     assert "at least this share of each cluster is active" in section.content
+    assert "all together with a confidence of 95 %. They suppose that Simes" in section.content
     assert "<table" not in section.content
     assert [path for path in book.files if "stat-tdp" in path]

@@ -15,6 +15,7 @@ from bidsapp.report.sections.contrast.columns import MORE, Rows, make_columns, n
 from bidsapp.report.sections.contrast.shown import Shown, first_region, label_of
 from bidsapp.report.sections.contrast.verdict import make_section as make_verdict
 from bidsapp.report.sections.contrast.verdict import verdict
+from bidsapp.tables.clusters import FORMED
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 PLACE = {"peak_x": [-48.4, 28.0], "peak_y": [-56.0, 0.2], "peak_z": [-8.0, -0.3]}
@@ -37,9 +38,10 @@ def make_rows(method="maxTFCE", *, test="t", dof=12.0, main=True, kind="mean", u
         values |= {"effect_low": [-1.489, 0.46], "effect_high": [-0.96, 0.54]}
     frame = pd.DataFrame(
         {**CLUSTER, "peak": [1, 2], **PLACE, **({own: [0.012, 0.00031]} if own else {}), **values, **others}
+        | ({} if THRESHOLDS[method].is_formed else {FORMED: [1067.0, 0.0]})
         | {"sign": ["negative", "positive"], "aal": ["Temporal_Inf_L", "no_label"], "other": ["A_1", "B"]}
     )
-    threshold = SimpleNamespace(method=method, title="TFCE, FWE", statistic=statistic, tail="two")
+    threshold = SimpleNamespace(method=method, title="TFCE, FWE", statistic=statistic, tail="two", alpha=0.05)
     own = {"main": threshold, "thresholds": (threshold,), "usable": (threshold,)} if main else {"main": None}
     contrast = SimpleNamespace(
         **{"test": test, "dof": dof, "units": units, "thresholds": (), "usable": ()} | own
@@ -54,7 +56,7 @@ def seen(rows):
     return [column.head for column in make_columns(rows) if MORE not in column.looks]
 
 
-START = ["Region (AAL)", "Side", "voxels", "p cluster size", "p TFCE (main)", "p height", "FDR q"]
+START = ["Region (AAL)", "Side", "voxels", "p TFCE (main)", "p cluster size", "k", "p height", "FDR q"]
 
 
 @pytest.mark.parametrize(
@@ -108,16 +110,33 @@ def test_the_p_of_the_own_threshold_is_seen_marked_and_named(method, level, name
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
-        ("maxTFCE", ["p cluster size", "p TFCE (main)", "p height", "FDR q"]),
-        ("maxT", ["p cluster size", "p height (main)", "FDR q"]),
+        ("maxTFCE", ["p TFCE (main)", "p cluster size", "k", "p height", "FDR q"]),
+        ("maxT", ["p height (main)", "p cluster size", "k", "FDR q"]),
         ("maxSize", ["p cluster size (main)", "p height", "FDR q"]),
-        ("fdrBH", ["p cluster size", "FDR q (main)", "p height"]),
+        ("fdrBH", ["FDR q (main)", "p cluster size", "k", "p height"]),
         ("ari", ["active share > 0 (main)", "p cluster size", "p height", "FDR q"]),
     ],
 )
 def test_one_p_of_each_kind_is_seen(method, expected):
     heads = seen(make_rows(method))
     assert heads[3 : heads.index("t(12)")] == expected
+
+
+def test_p_of_other_clusters_are_told_from_those_of_the_table(shown):
+    formed = tuple(replace(one, forming_p=0.002) for one in shown.contrast.thresholds)
+    rows = replace(make_rows(), contrast=replace(shown.contrast, thresholds=formed))
+    notes = " ".join(table._notes(shown, rows))
+    named = "p cluster mass, p cluster size and p RFT cluster size"
+    around = "that is formed around the peak at one-sided p ≤ 0.002, not of the cluster of this table."
+    assert f"{named} are of the cluster (k voxels) {around}" in notes
+    assert (
+        "Active shares are lower bounds for the clusters of this table, all together with a confidence of"
+        in notes
+    )
+    own = " ".join(table._notes(shown, replace(make_rows("maxSize"), contrast=shown.contrast)))
+    assert "around the peak" not in own
+    assert {c.level for c in make_columns(rows) if c.head == "p cluster size"} == {"peak"}
+    assert {c.level for c in make_columns(make_rows("maxMass")) if c.head == "p cluster size"} == {"cluster"}
 
 
 def test_nothing_of_the_file_is_missing_with_all_columns():
@@ -129,7 +148,7 @@ def test_nothing_of_the_file_is_missing_with_all_columns():
         *names,
         "mm³",
         "centre",
-        "active share",
+        "active, at least",
         "standard error",
         "partial r",
         "other",
@@ -159,9 +178,10 @@ def test_numbers_are_those_of_papers():
     assert cells["voxels"] == ["1,234", ""]
     assert cells["mm³"] == ["78,976", ""]
     assert cells["centre"] == ["−41, −50, 0", ""]
-    assert cells["active share"] == ["25 %", ""]
+    assert cells["active, at least"] == ["25 %", ""]
     assert cells["p TFCE (main)"] == [".012", ".0003"]
-    assert cells["p cluster size"] == [".013", ""]
+    assert cells["p cluster size"] == [".013", ".500"]
+    assert cells["k"] == ["1,067", "0"]
     assert cells["p height"] == [".013", ".500"]
     assert cells["t(12)"] == ["−9.99", "5.00"]
     assert cells["mean, %"] == ["−1.22", "0.500"]

@@ -49,6 +49,8 @@ def test_a_remark_on_several_contrasts_is_there_once_with_the_range(results):
     assert "What to do: Use others." in before
     assert "Concerns all contrasts." in before
     assert each.count("narrower") == len(results.record.contrasts) > 1
+    assert each.count("RFT cluster size") == len(results.record.contrasts)
+    assert "rftSize" not in each
 
 
 def test_a_remark_on_one_contrast_names_it(results):

@@ -6,10 +6,13 @@ from markupsafe import Markup
 from bidsapp.outputs.results import Volume
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.slices import COARSE_MM, Slicer, choose_cuts, draw_mosaic
+from bidsapp.report.numbers import percent
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Shown
 
 N_ROWS = 60
+# Beside lower bounds of shares.
+CONFIDENT = "all together with a confidence of {}"
 
 
 def make_section(shown: Shown, book: FigureBook) -> Section | None:
@@ -17,7 +20,15 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
     drawing, regions = draw_shares(shown, book), find_regions(shown)
     if drawing is None and regions is None:
         return None
-    content = render("contrast_active.html", drawing=drawing, signed=shown.signed, regions=regions)
+    rule = next((t for t in shown.contrast.thresholds if t.share_map), shown.contrast.thresholds[0])
+    content = render(
+        "contrast_active.html",
+        drawing=drawing,
+        signed=shown.signed,
+        regions=regions,
+        confident=CONFIDENT.format(percent(1 - rule.alpha)),
+        forming=rule.forming_p,
+    )
     return Section("Active share", "active", content)
 
 

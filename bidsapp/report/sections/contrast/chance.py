@@ -1,6 +1,7 @@
 """The observed maximum of each shuffled statistic against its null distribution."""
 
 from bidsapp.report.drawing.distributions import draw_null
+from bidsapp.report.numbers import size
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Shown
 
@@ -12,7 +13,7 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
         if not shown.results.has(null.table):
             continue
         values = shown.results.read_table(null.table)[null.column].to_numpy(float)
-        alt = f"Null distribution of the {null.title}, observed {null.observed:.3g}"
+        alt = f"Null distribution of the {null.title}, observed {size(null.observed)}"
         cutoff = next((t.cutoff for t in shown.contrast.thresholds if t.method == null.statistic), None)
         figure = draw_null(values, null.observed, cutoff=cutoff, name=null.title, alt=alt)
         drawings.append(book.add(figure, shown.path("nullmax", desc=null.statistic), "exact"))

@@ -12,12 +12,13 @@ from bidsapp.outputs.saved.group import GroupContrastRecord, ThresholdRecord
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.linked.pack import printed_digits
-from bidsapp.report.numbers import decimals, with_dof
+from bidsapp.report.numbers import decimals, percent, readable, with_dof
 from bidsapp.report.render import show_p
 from bidsapp.report.sections.contrast.hypothesis import Hypothesis
 from bidsapp.report.sections.contrast.shown import KEYS
 from bidsapp.report.sections.linked_view import short_title
 from bidsapp.tables.atlas import first_label
+from bidsapp.tables.clusters import FORMED
 from bidsapp.vocabulary.thresholds import THRESHOLDS
 
 LEVELS = ("", "cluster", "peak", "mm")
@@ -42,7 +43,7 @@ PLACED = {
     "g",
     "partialrsquare",
 }
-PLACED |= {"dof", "tdp", "p_fwe_low", "p_fwe_high"}
+PLACED |= {"dof", "tdp", "p_fwe_low", "p_fwe_high", FORMED}
 SIDE = re.compile(r"^(left|right)[ _]|_([LR])(?= |$)", re.IGNORECASE)
 SHARE = re.compile(r"^([\d.]+)% (.*)$")
 # Seen with all columns only; left out in narrow windows.
@@ -147,9 +148,19 @@ class Rows:
         return {f"{kind}_{one.method}" for one in lacking for kind in "pq"}
 
     def level_of(self, method: str) -> str:
-        """Whether a p is that of a cluster or of a peak."""
-        words = THRESHOLDS.get(method)
-        return "cluster" if words and words.is_formed and "n_voxels" in self.frame else "peak"
+        """Whether a p is that of a cluster of this table, or was read at the peak.
+
+        Of clusters that are not formed as those of the table, the p at a peak is that of the one around it.
+        """
+        own, words = THRESHOLDS.get(self.threshold.method), THRESHOLDS.get(method)
+        are_same = own and words and own.is_formed and words.is_formed
+        return "cluster" if are_same and "n_voxels" in self.frame else "peak"
+
+    @property
+    def around(self) -> list[str]:
+        """The thresholds whose p is that of the cluster, formed otherwise, around a peak."""
+        beside = self.beside.values()
+        return [name for name in beside if THRESHOLDS[name].is_formed and self.level_of(name) == "peak"]
 
     def print_each(self, name: str, show: Callable[[Any], str], level: str = "peak") -> list[str]:
         """Return the cells of a column; sub-peaks do not repeat what is about their cluster."""
@@ -194,7 +205,7 @@ def name_place(label: object, x: float) -> tuple[str, str]:
         return "–", by_place
     first = SHARE.sub(r"\2 \1 %", label.partition("; ")[0])
     found = SIDE.search(first)
-    words = SIDE.sub("", first).replace("_", " ")
+    words = readable(SIDE.sub("", first))
     return words[:1].upper() + words[1:], (found[1] or found[2])[0].upper() if found else by_place
 
 
@@ -245,9 +256,9 @@ def _cluster(rows: Rows) -> list[Column]:
         column("mm³", "volume_mm3", lambda v: f"{v:,.0f}", "number", MORE),
     ]
     if "tdp" in frame:
-        cells = rows.print_each("tdp", lambda v: f"{100 * v:.0f} %", "cluster")
+        cells = rows.print_each("tdp", percent, "cluster")
         looks: tuple[str, ...] = ("number", WIDE, MORE) if rows.own else ("number", "main")
-        head = "active share" if rows.own else rows.own_name
+        head = "active, at least" if rows.own else rows.own_name
         found.append(Column(head, cells, "cluster", looks, rows.describe("tdp")))
     if CENTRE[0] in frame:
         parts = [rows.print_each(name, lambda v: show(v, 0), "cluster") for name in CENTRE]
@@ -256,7 +267,7 @@ def _cluster(rows: Rows) -> list[Column]:
         found.append(Column("centre", cells, "cluster", ("number", WIDE, MORE), words))
     of_cluster = [name for name in find_labels(frame) if name.endswith(OF_CLUSTER)]
     found += [
-        column(rows.title(name.removesuffix(OF_CLUSTER)) + OF_CLUSTER, name, _readable, "label", MORE)
+        column(rows.title(name.removesuffix(OF_CLUSTER)) + OF_CLUSTER, name, _name, "label", MORE)
         for name in of_cluster
     ]
     return found
@@ -275,7 +286,7 @@ def _p(rows: Rows) -> list[Column]:
             "" if sub and level == "cluster" else f"{show_p(low)}, {show_p(high)}" for low, high, sub in pairs
         ]
         words = "95 % limits of the p of this table's threshold, from the number of shuffles"
-        found.append(Column("its limits", cells, level, ("number", WIDE, MORE), words))
+        found.append(Column("95 % limits of p", cells, level, ("number", WIDE, MORE), words))
     own = rows.threshold.method
     others = [names for names in SEEN if not any(name.endswith(f"_{own}") for name in names)]
     seen = {next((name for name in names if name in frame), "") for names in others}
@@ -283,6 +294,9 @@ def _p(rows: Rows) -> list[Column]:
         level, more = rows.level_of(method), () if name in seen else (MORE,)
         cells = rows.print_each(name, show_p, level)
         found.append(Column(name_p(method), cells, level, ("number", WIDE, *more), rows.describe(name)))
+        if method in rows.around and FORMED in frame and not more:
+            sizes = rows.print_each(FORMED, lambda n: f"{n:,.0f}")
+            found.append(Column("k", sizes, level, ("number", WIDE), rows.describe(FORMED)))
     return found
 
 
@@ -326,7 +340,7 @@ def _rest(rows: Rows) -> list[Column]:
     """Return what else the table of the threshold has: labels of other atlases, further numbers."""
     found = []
     for name in rows.labels[1:]:
-        cells = rows.print_each(name, _readable)
+        cells = rows.print_each(name, _name)
         found.append(Column(rows.title(name), cells, "peak", ("label", WIDE, MORE), rows.describe(name)))
     placed = {*PLACED, *rows.beside, *rows.unusable, rows.threshold.statistic}
     for name in map(str, rows.frame.select_dtypes("number")):
@@ -343,5 +357,5 @@ def _position(rows: Rows) -> list[Column]:
     ]
 
 
-def _readable(label: object) -> str:
-    return label.replace("_", " ") if isinstance(label, str) else "–"
+def _name(label: object) -> str:
+    return readable(label) if isinstance(label, str) else "–"

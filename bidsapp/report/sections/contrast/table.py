@@ -7,8 +7,9 @@ from markupsafe import Markup
 
 from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.records.documents import Document
-from bidsapp.report.numbers import count
+from bidsapp.report.numbers import count, percent
 from bidsapp.report.render import FigureBook, Section, render, show_p
+from bidsapp.report.sections.contrast.active import CONFIDENT
 from bidsapp.report.sections.contrast.columns import (
     CENTRE,
     MORE,
@@ -17,9 +18,13 @@ from bidsapp.report.sections.contrast.columns import (
     Rows,
     find_labels,
     make_columns,
+    name_p,
 )
+from bidsapp.report.sections.contrast.hypothesis import list_names
 from bidsapp.report.sections.contrast.shown import Shown
 from bidsapp.report.sections.contrast.verdict import verdict
+from bidsapp.tables.clusters import FORMED
+from bidsapp.vocabulary.thresholds import IN_EACH_TAIL, words_of_tail
 
 N_PEAKS, N_ROWS = 3, 60
 
@@ -85,6 +90,18 @@ def _render(shown: Shown, rows: Rows, **more: object) -> Markup:
     )
 
 
+def _say_around(rows: Rows) -> str:
+    """Return whose the p of clusters are that are not the clusters of the table."""
+    named = list_names(map(name_p, rows.around))
+    forming = next(
+        (t.forming_p for t in rows.contrast.thresholds if t.method in rows.around and t.forming_p), None
+    )
+    at = f" at one-sided p ≤ {forming:g}" if forming else ""
+    size = " (k voxels)" if FORMED in rows.frame else ""
+    other = ", not of the cluster of this table" if "n_voxels" in rows.frame else ""
+    return f"{named} are of the cluster{size} that is formed around the peak{at}{other}."
+
+
 def _levels(columns: list[Column]) -> list[tuple[str, int, bool]]:
     """Return (level, how many columns, whether seen with all columns only) over the columns."""
     found: list[tuple[str, int, bool]] = []
@@ -99,18 +116,21 @@ def _notes(shown: Shown, rows: Rows) -> list[str]:
     contrast, threshold, found = shown.contrast, rows.threshold, []
     if any(rows.is_sub):
         found.append(f"Up to {N_PEAKS} peaks a cluster (all in the file): indented rows are further ones.")
-    tails = {"two": "two-sided", "positive": "one-sided, above zero", "negative": "one-sided, below zero"}
     if contrast.test != "F":
-        each = ", uncorrected p one-sided in each tail" if threshold.tail == "two" and rows.own == "p" else ""
-        found.append(f"p are {tails[threshold.tail]}{each}.")
+        each = f", uncorrected p {IN_EACH_TAIL}" if threshold.tail == "two" and rows.own == "p" else ""
+        found.append(f"p are {words_of_tail(contrast.test, threshold.tail)}{each}.")
     permutation = contrast.permutation
     if permutation is not None and permutation.smallest_p:
         found.append(
             f"Corrected p by shuffling are family-wise, from {permutation.n_shuffles:,} shuffles "
             f"(smallest possible: {show_p(permutation.smallest_p)})."
         )
-    if rows.level_of(threshold.method) == "peak" and "cluster" in map(rows.level_of, rows.beside.values()):
-        found.append("p of clusters are those of the cluster, formed at the cluster-forming p, of the peak.")
+    if rows.around:
+        found.append(_say_around(rows))
+    if "tdp" in rows.frame:
+        alpha = next((t.alpha for t in contrast.thresholds if t.share_map), threshold.alpha)
+        sure = CONFIDENT.format(percent(1 - alpha))
+        found.append(f"Active shares are lower bounds for the clusters of this table, {sure}.")
     if "g" in rows.frame:
         found.append("g is Hedges’ g.")
     found.append(f"Coordinates in {shown.results.record.entities.get('space', 'mm of the images')}.")

@@ -2,6 +2,7 @@
 
 from bidsapp.outputs.saved.group import ThresholdRecord
 from bidsapp.records.documents import Document
+from bidsapp.report.numbers import count
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.contrast.shown import Shown
 from bidsapp.report.sections.contrast.table import make_table
@@ -29,7 +30,9 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
 
 
 def _threshold(shown: Shown, book: FigureBook, threshold: ThresholdRecord) -> Document:
-    what = f"{threshold.title}, {threshold.n_clusters} clusters, {threshold.n_voxels} voxels"
+    what = (
+        f"{threshold.title}, {count(threshold.n_clusters, 'cluster')}, {count(threshold.n_voxels, 'voxel')}"
+    )
     volume = shown.drawn[threshold.method]
     found = threshold.n_voxels > 0
     drawing = draw_map(shown, book, volume, what, 0.55, desc=threshold.method) if found else None
