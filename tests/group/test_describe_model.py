@@ -13,7 +13,9 @@ def make_fit(contrast, matrix, *, cells=(), subjects="abc"):
     within = Within(tuple(cells), np.ones((1, len(cells)))) if cells else None
     columns = [f"x{i}" for i in range(np.shape(matrix)[1])]
     design = SimpleNamespace(matrix=np.asarray(matrix, float), columns=columns)
-    return SimpleNamespace(contrast=contrast, subjects=tuple(subjects), design=design, within=within)
+    return SimpleNamespace(
+        contrast=contrast, subjects=tuple(subjects), design=design, within=within, coding=""
+    )
 
 
 def test_a_mean_claims_no_direction():
