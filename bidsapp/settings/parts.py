@@ -206,8 +206,8 @@ class GroupOptions(Part):
     )
     select_contrasts: tuple[str, ...] = option(
         (),
-        "Contrasts of the subjects that are analysed, by name or wildcard (default: all; of mirrored twins, "
-        "A - B beside B - A, the first by name alone, unless both are named).",
+        "Contrasts of the subjects that are analysed, by name or wildcard (default: all, but an automatic "
+        "AMinusB beside one that is B - A only where both are named).",
         kind="words",
         metavar="CONTRAST",
     )

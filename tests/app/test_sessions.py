@@ -127,17 +127,17 @@ def test_slopes_of_groups_and_their_difference_are_those_of_least_squares(maps, 
 def test_contrast_stands_for_its_mirrored_twin_unless_both_are_named(tmp_path):
     effects = np.random.default_rng(5).normal(size=(8, *SHAPE))
     maps = write_effect_maps(
-        tmp_path / "maps", {"AB": list(effects), "BA": list(-effects)}, {"age": AGES[:8]}
+        tmp_path / "maps", {"AMinusB": list(effects), "BMinusA": list(-effects)}, {"age": AGES[:8]}
     )
     for path in maps.glob("*/*.nii.gz"):
-        weights = [1, -1] if "contrast-AB" in path.name else [-1, 1]
+        weights = [1, -1] if "contrast-AMinusB" in path.name else [-1, 1]
         sidecar = {"ConditionList": ["A", "B"], "Weights": weights}
         path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps(sidecar))
     once = run_group(maps, tmp_path / "once", "--group-design", "one-sample")
-    assert once.names() == {"AB"}
-    assert any("AB stands for BA" in words for words in once.record["warnings"])
+    assert once.names() == {"AMinusB"}
+    assert any("AMinusB stands for BMinusA" in words for words in once.record["warnings"])
     both = run_group(
-        maps, tmp_path / "both", "--group-design", "one-sample", "--select-contrasts", "AB", "BA"
+        maps, tmp_path / "both", "--group-design", "one-sample", "--select-contrasts", "AMinusB", "BMinusA"
     )
-    assert both.names() == {"AB", "BA"}
-    np.testing.assert_array_equal(both.map("contrast-AB_stat-t"), once.map("contrast-AB_stat-t"))
+    assert both.names() == {"AMinusB", "BMinusA"}
+    np.testing.assert_array_equal(both.map("contrast-AMinusB_stat-t"), once.map("contrast-AMinusB_stat-t"))

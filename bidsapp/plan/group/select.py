@@ -1,4 +1,4 @@
-"""Which contrasts of the subjects the group analyses: those asked for, and mirrored twins once."""
+"""Which contrasts of the subjects the group analyses: those asked for, and no automatic mirrored twins."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +8,7 @@ from typing import TypeVar
 from bidsapp.errors import SettingsError, near_or_there
 from bidsapp.model.wildcards import is_wildcard, match_name
 from bidsapp.names import make_label
+from bidsapp.plan.automatic import minus_name
 from bidsapp.plan.nodes import Entry
 from bidsapp.records.documents import Document
 from bidsapp.records.model import Model
@@ -44,15 +45,16 @@ def _is_meant(word: str, name: str) -> bool:
 
 
 def find_twins(entries: Sequence[Entry], named: Collection[str]) -> dict[str, str]:
-    """Return the contrasts that are another one with all weights negated -> that other one, which stays.
+    """Return automatic contrasts that are another one with its weights negated -> that one, which stays.
 
-    Known from the sidecars; both must be of the same runs of all subjects. The first by name stays.
+    Known from the sidecars; both must be of the same runs of all subjects. A contrast that has a name of its
+    own, not that of the automatic model for its conditions, was asked for and stays.
 
     Parameters
     ----------
     entries : list of Entry
     named : collection of str
-        Contrasts that are asked for by name, which are never left out.
+        Contrasts that are asked for by name, which stay, too.
     """
     weights: dict[str, list[Mapping[str, float]]] = {}
     places: dict[str, set[object]] = {}
@@ -63,13 +65,24 @@ def find_twins(entries: Sequence[Entry], named: Collection[str]) -> dict[str, st
             weights[name].append(said)
     one = {name: found[0] for name, found in weights.items() if len(found) == 1 and found[0]}
     twins: dict[str, str] = {}
-    for kept, other in combinations(sorted(one), 2):
-        mirrored = {name: -weight for name, weight in one[other].items()}
-        if kept in twins or {kept, other} & set(named):
+    # Of two automatic ones the first by name stays.
+    for first, second in combinations(sorted(one), 2):
+        mirrored = {name: -weight for name, weight in one[second].items()}
+        if one[first] != mirrored or places[first] != places[second]:
             continue
-        if one[kept] == mirrored and places[kept] == places[other]:
-            twins.setdefault(other, kept)
+        for other, kept in ((second, first), (first, second)):
+            if other not in named and kept not in twins and _is_automatic(other, one[other]):
+                twins.setdefault(other, kept)
+                break
     return twins
+
+
+def _is_automatic(name: str, weights: Mapping[str, float]) -> bool:
+    """Whether a contrast has the name that the automatic model gives a difference of two conditions."""
+    up, down = (
+        [one.removeprefix("trial_type.") for one, w in weights.items() if w == sign] for sign in (1, -1)
+    )
+    return len(weights) == 2 and len(up) == len(down) == 1 and make_label(name) == minus_name(up[0], down[0])
 
 
 def _read_weights(metadata: Document) -> dict[str, float]:
