@@ -9,6 +9,7 @@ Exit codes follow the BIDS execution specification; see README.
 """
 
 import difflib
+import errno
 import logging
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,10 @@ EXIT_DATA = 65
 EXIT_NO_INPUT = 66
 EXIT_CANNOT_CREATE = 73
 EXIT_IO = 74
+# Beyond it the number of the signal that ended the app, as shells count.
+EXIT_SIGNAL = 128
+# Where nothing can be written: full, over the quota, read-only, forbidden.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class AppError(Exception):
@@ -44,6 +49,14 @@ class AppError(Exception):
         super().__init__(message)
         if exit_code is not None:
             self.exit_code = exit_code
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks the app to end; ``number`` is that of the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class InputError(AppError):
@@ -95,9 +108,33 @@ def in_words(error: BaseException) -> str:
     """Return an error in words; of one that is no fault of the user, where it was raised."""
     if isinstance(error, AppError):
         return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or error}."
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        return (
+            "no more memory, threads or processes may be had. Raise the limits of the job, or lower --n-cpus."
+        )
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}"
     return f"unexpected {type(error).__name__}: {error} ({where}). This is a fault of TaskGLM: report it."
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code that an error ends the app with."""
+    if isinstance(error, AppError):
+        return error.exit_code
+    if isinstance(error, OSError):
+        if error.errno in UNWRITABLE:
+            return EXIT_CANNOT_CREATE
+        is_input = isinstance(error, FileNotFoundError | PermissionError) and error.filename is not None
+        return EXIT_NO_INPUT if is_input else EXIT_IO
+    return EXIT_FAILURE
+
+
+def check_output(error: Exception) -> None:
+    """Raise an error again where the output folder can not be written: nobody else has a chance then."""
+    if exit_code_of(error) == EXIT_CANNOT_CREATE:
+        raise error
 
 
 def in_lines(faults: Sequence[str]) -> str:

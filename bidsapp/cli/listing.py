@@ -1,19 +1,22 @@
-"""Which participants a call would analyse, from file names alone: for job schedulers."""
+"""Which participants a call would analyse, for job schedulers: from file names alone.
+
+With ``--list-participants=unfinished`` those with results are planned too: run, dry run and list agree.
+"""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from bidsapp.errors import EXIT_OK
+from bidsapp.errors import EXIT_OK, AppError
 from bidsapp.inputs.dataset.index import parse_name
 from bidsapp.inputs.dataset.open import choose_subjects
 from bidsapp.inputs.dataset.roots import find_roots
 from bidsapp.inputs.dataset.selection import keep_labels, natural_key
-from bidsapp.names import record_path, subject_report_path
-from bidsapp.outputs.earlier import is_whole
-from bidsapp.outputs.saved.files import find_record
-from bidsapp.outputs.saved.participant import SubjectRecord
+from bidsapp.job.finished import find_work
+from bidsapp.names import record_path
+from bidsapp.plan import make_participant_plan
 from bidsapp.settings.parts import Selection, Settings
 
 logger = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ def show_participants(settings: Settings) -> int:
 def list_participants(settings: Settings) -> list[str]:
     """Return the labels of the participants with preprocessed BOLD and events of the chosen tasks.
 
-    With ``--list-participants=unfinished``: those without complete results of the same settings.
+    With ``--list-participants=unfinished``: those whose results the participant level would make or mend.
     """
     raw, derivatives = find_roots(settings.bids_dir, settings.selection.derivatives)
     _check_labels(tuple(derivatives.values()), settings.selection)
@@ -38,8 +41,12 @@ def list_participants(settings: Settings) -> list[str]:
     dropped = {"without preprocessed data": absent}
     listed: list[str] = []
     for label in sorted(labels, key=natural_key):
-        reason = _why_not(label, raw, derivatives.values(), settings)
+        reason = _why_not(label, raw, derivatives.values(), settings.selection)
         (dropped.setdefault(reason, []) if reason else listed).append(label)
+    if settings.control.list_participants == "unfinished":
+        done = _find_finished(listed, settings)
+        dropped["complete"] = [label for label in listed if label in done]
+        listed = [label for label in listed if label not in done]
     for reason, who in dropped.items():
         if who:
             logger.info("not listed, %s: %s", reason, ", ".join(who))
@@ -57,14 +64,11 @@ def _check_labels(derivatives: Iterable[Path], selection: Selection) -> None:
         keep_labels(files, entity, labels)
 
 
-def _why_not(label: str, raw: Path, derivatives: Iterable[Path], settings: Settings) -> str:
+def _why_not(label: str, raw: Path, derivatives: Iterable[Path], selection: Selection) -> str:
     """Return why a participant is not listed, or ""."""
-    chosen = settings.selection
-    if not any(_has_runs(root, raw, label, chosen) for root in derivatives):
-        return "without preprocessed BOLD and events of the tasks, sessions and runs analysed"
-    if settings.control.list_participants == "unfinished" and _is_complete(label, settings):
-        return "complete"
-    return ""
+    if any(_has_runs(root, raw, label, selection) for root in derivatives):
+        return ""
+    return "without preprocessed BOLD and events of the tasks, sessions and runs analysed"
 
 
 def _has_runs(derivative: Path, raw: Path, label: str, selection: Selection) -> bool:
@@ -92,12 +96,15 @@ def _has_common_events(root: Path, task: str | None) -> bool:
     return any(True for _ in root.glob(f"*task-{task}_*events.tsv"))
 
 
-def _is_complete(label: str, settings: Settings) -> bool:
-    path = settings.output_dir / record_path(label)
-    record = find_record(path, SubjectRecord)
-    if record is None:
-        return False
-    # What one participant's results are made with; the other choices are the group's, or change nothing.
-    same = (record.choices.model, record.choices.run) == (settings.model, settings.run)
-    reported = (settings.output_dir / subject_report_path(label)).is_file()
-    return same and reported and is_whole(path, record)
+def _find_finished(labels: Sequence[str], settings: Settings) -> set[str]:
+    """Return the labels of those whose results the participant level would leave as they are."""
+    recorded = [label for label in labels if (settings.output_dir / record_path(label)).is_file()]
+    if not recorded:
+        return set()
+    chosen = replace(settings.selection, participant_label=tuple(recorded))
+    try:
+        work = find_work(make_participant_plan(replace(settings, selection=chosen)), settings)
+    except AppError as error:
+        logger.warning("what is finished cannot be told, so all are listed: %s", error)
+        return set()
+    return {label for label in recorded if not work[f"sub-{label}"]}

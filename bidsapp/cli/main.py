@@ -5,9 +5,12 @@ The only place that exits, prints or configures logging.
 
 import importlib
 import logging
+import os
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -23,24 +26,55 @@ logger = logging.getLogger("bidsapp")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the app with the arguments (default: those of the process) and return its exit code."""
+    open_closed_streams()
     use_any_terminal()
     try:
         arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
         configure_logging(arguments.verbose - arguments.quiet)
         settings = make_settings(arguments)
         _warn_of_unread(arguments, settings.levels)
-        return run(settings)
-    except AppError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        code = run(settings)
+        # Now, while a full device can still be told of.
+        sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        number = error.number if isinstance(error, errors.Stopped) else signal.SIGINT
+        name = signal.Signals(number).name
+        _say(f"stopped by {name}: what is finished is kept; the same command goes on from there")
+        return errors.EXIT_SIGNAL + number
     except BrokenPipeError:
-        return errors.EXIT_IO
-    except KeyboardInterrupt:
-        print(
-            "interrupted: finished participants are kept; the same command goes on from there",
-            file=sys.stderr,
-        )
-        return errors.EXIT_FAILURE
+        return _without_output()
+    except Exception as error:
+        logger.debug("traceback", exc_info=not isinstance(error, AppError))
+        _say(f"error: {errors.in_words(error)}")
+        _without_output()
+        return errors.exit_code_of(error)
+    return code
+
+
+def open_closed_streams() -> None:
+    """Open what the caller closed of standard input, output and error: no other file may be these."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    # Never closed: they last as long as the process.
+    sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
+
+
+def _say(words: str) -> None:
+    """Print a last message; an error that cannot be told is no reason for another."""
+    with suppress(OSError):
+        print(words, file=sys.stderr)
+
+
+def _without_output() -> int:
+    """Let Python end without writing what standard output cannot take, and return the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return errors.EXIT_IO
 
 
 def _warn_of_unread(arguments: Namespace, levels: Collection[str]) -> None:
@@ -65,6 +99,7 @@ def run(settings: Settings) -> int:
     from bidsapp.job.environment import work_folder
 
     check_folders(settings)
+    have_home()
     codes: list[int]
     if settings.control.list_participants:
         return int(_stage("cli.listing").show_participants(settings))
@@ -78,7 +113,7 @@ def run(settings: Settings) -> int:
         _stage("group.check").check_ahead(settings.group)
     if settings.control.dry_run:
         more = {"foretell": _stage("group.foretell").foretell} if "group" in settings.levels else {}
-        codes = [_stage("plan").show_plans(settings, **more)]
+        codes = [_stage("plan").show_plans(settings, _stage("job.finished").find_work, **more)]
     else:
         with work_folder(settings.control.work_dir or settings.output_dir) as folder:
             codes = [_stage(f"{level}.stage").run_stage(settings, folder) for level in settings.levels]
@@ -88,6 +123,14 @@ def run(settings: Settings) -> int:
 def _stage(name: str) -> ModuleType:
     # Imported when needed: --help and --version must not wait for the scientific libraries.
     return importlib.import_module(f"bidsapp.{name}")
+
+
+def have_home() -> None:
+    """Name a home folder where the user has none, as in containers: libraries ask for it when imported."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
 
 
 def check_folders(settings: Settings) -> None:

@@ -26,7 +26,7 @@ EPILOG = """\
 Flags may be written with - or _, labels with or without their prefix, lists with spaces or commas.
 Exit codes: 0 done; 1 a participant, group model or report failed; 16 not a BIDS dataset; 17 unknown level;
 18 nothing selected; 64 wrong usage; 65 faulty data or model; 66 input missing; 73 cannot create output;
-74 input/output.
+74 input/output; 129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM.
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bidsapp import names
-from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError, log_notes
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, AppError, InputError, check_output, log_notes
 from bidsapp.group.anatomy import write_mean_anatomy
 from bidsapp.group.check import check_settings
 from bidsapp.group.conjunctions import Conjunctions
@@ -35,9 +35,10 @@ from bidsapp.group.write import ContrastWriter, GroupResult, write_fit, write_sh
 from bidsapp.inference.thresholds import THRESHOLDS
 from bidsapp.inputs.estimates import MAKE_AGAIN, estimate_folders
 from bidsapp.job.environment import find_memory_gb
+from bidsapp.job.finished import fingerprint_model
 from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Steps
-from bidsapp.job.resume import Stopwatch, common_record, describe_call, make_fingerprint
+from bidsapp.job.resume import Stopwatch, common_record, describe_call
 from bidsapp.job.workers import group_workers, threads_of_a_test
 from bidsapp.outputs.earlier import (
     drop_record,
@@ -53,7 +54,7 @@ from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord, Region
 from bidsapp.plan import make_group_plan
 from bidsapp.plan.group.options import gather_notes
 from bidsapp.records.documents import Document
-from bidsapp.records.maps import InferenceOptions, Reading
+from bidsapp.records.maps import InferenceOptions
 from bidsapp.records.plan import DatasetFit, DatasetModel, GroupPlan
 from bidsapp.report.pages import write_group_report, write_overview
 from bidsapp.settings.parts import Settings
@@ -82,10 +83,13 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
             for path in write_exports(settings):
                 logger.info("Exported %s", path)
         except AppError as error:
+            check_output(error)
             failures.append(str(error))
     for failure in failures:
         logger.error("%s", failure)
-    logger.info("Open %s", settings.output_dir / names.GROUP_REPORT)
+    report = settings.output_dir / names.GROUP_REPORT
+    if report.is_file():
+        logger.info("Open %s", report)
     return EXIT_FAILURE if failures else EXIT_OK
 
 
@@ -101,6 +105,7 @@ def run_models(plan: GroupPlan, settings: Settings, steps: Steps) -> list[str]:
         try:
             line, faults = run_model(model, plan, settings, options, steps)
         except AppError as error:
+            check_output(error)
             line, faults = f"{model.node}: failed", [str(error)]
         failures += [f"{model.node}: {fault}" for fault in faults]
         logger.info("%s (%d of %d)", line, number, len(plan.models))
@@ -112,9 +117,7 @@ def run_model(
 ) -> tuple[str, list[str]]:
     """Run the fits of one Dataset node and write its record; return the progress line and what failed."""
     path = settings.output_dir / names.group_record_path(model.entities, model.node)
-    parts = [part for fit in model.fits for part in parts_of(fit)]
-    texts = [document.text for document in plan.documents]
-    fingerprint = make_fingerprint(*texts, settings.group, settings.permutation, *parts)
+    fingerprint = fingerprint_model(model, plan, settings)
     finished = find_finished(path, GroupRecord, fingerprint)
     if finished:
         _warn(finished)
@@ -330,12 +333,3 @@ def _shuffle(
         # The other contrasts may have more subjects, and the maps of this one are right.
         return Shuffled(refusal=f"{contrast.name}: {error}")
     return Shuffled(mark_statistic(inference, statistic) if statistic else inference)
-
-
-def parts_of(fit: DatasetFit) -> list[object]:
-    """Return everything that the results of a fit depend on, for its fingerprint."""
-    files = [path for entry in fit.inputs for path in (entry.effect, entry.variance) if path]
-    within = [] if fit.within is None else [fit.within.weights, *fit.within.cells]
-    weights = [contrast.weights for contrast in fit.contrasts]
-    readings = [entry.reading for entry in fit.inputs if entry.reading != Reading()]
-    return [fit.design.matrix, *weights, *fit.variance_groups, *fit.blocks, *within, *files, *readings]

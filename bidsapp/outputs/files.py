@@ -4,7 +4,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
         )
         raise InputError(message, exit_code=EXIT_CANNOT_CREATE) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where nothing can be removed either, that is not the error to tell.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def make_folder(path: Path | str) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bidsapp import names
-from bidsapp.errors import EXIT_FAILURE, EXIT_OK, find_cautions, log_notes
+from bidsapp.errors import EXIT_FAILURE, EXIT_OK, SettingsError, find_cautions, log_notes, some_names
 from bidsapp.job.environment import count_cpus, find_memory_gb
 from bidsapp.job.output_folder import prepare_output
 from bidsapp.job.progress import Progress
@@ -24,6 +25,8 @@ from bidsapp.stats.noise.models import warn_of_size
 
 logger = logging.getLogger(__name__)
 MOST_IN_OVERVIEW = 200
+# So many unfinished participants are told where a worker was killed.
+MOST_NAMED = 20
 
 
 def run_stage(settings: Settings, work_dir: Path) -> int:
@@ -106,16 +109,28 @@ def run_subjects(plan: ParticipantPlan, settings: Settings) -> Iterator[str | No
         limit,
     )
     if shares.forecast_gb > limit:
-        logger.warning("One subject may need more than the limit of %.1f GB. Raise --mem-gb.", limit)
+        raise SettingsError(
+            f"one participant needs about {shares.forecast_gb:.2f} GB, and the limit is {limit:.2f} GB. "
+            "Raise --mem-gb, or the memory of the job."
+        )
     progress = Progress(len(plan.subjects), "participant")
     models = tuple(document.text for document in plan.documents)
     about, only = describe_call("participant", plan, settings), settings.control.reports_only
     job = Job(settings.output_dir, settings.run, shares, models, about, reports_only=only)
     calls = (delayed(try_subject)(subject, job) for subject in plan.subjects)
-    for outcome in Parallel(n_jobs=shares.subjects, return_as="generator_unordered")(calls):
-        log_notes(logger, outcome.cautions)
-        progress.advance(outcome.message)
-        yield outcome.failure
-        if outcome.failure and settings.control.stop_on_first_crash:
-            break
+    left = {f"sub-{subject.subject}": None for subject in plan.subjects}
+    try:
+        for outcome in Parallel(n_jobs=shares.subjects, return_as="generator_unordered")(calls):
+            left.pop(outcome.message.partition(":")[0], None)
+            log_notes(logger, outcome.cautions)
+            progress.advance(outcome.message)
+            yield outcome.failure
+            if outcome.failure and settings.control.stop_on_first_crash:
+                break
+    except TerminatedWorkerError:
+        yield (
+            "a worker process was killed, most likely as the memory of the job was used up. Not finished: "
+            f"{some_names(left, MOST_NAMED)}. Lower --n-cpus or --mem-gb, or raise the memory of the job; "
+            "the same command goes on with these."
+        )
     progress.close()

@@ -1,8 +1,9 @@
 """One subject: fit its runs, combine them, write both. Worker processes import this, not the planning."""
 
+import os
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -10,9 +11,10 @@ from typing import TypeAlias, TypeVar
 from threadpoolctl import threadpool_limits
 
 from bidsapp import names
-from bidsapp.errors import EXIT_CANNOT_CREATE, AppError, Caution, find_cautions, in_words
-from bidsapp.job.resume import Stopwatch, common_record, make_fingerprint
-from bidsapp.job.threads import map_in_threads
+from bidsapp.errors import AppError, Caution, check_output, find_cautions, in_words
+from bidsapp.job.finished import fingerprint_subject, needs_report
+from bidsapp.job.resume import Stopwatch, common_record
+from bidsapp.job.threads import end_with_parent, map_in_threads
 from bidsapp.outputs.earlier import (
     drop_record,
     find_finished,
@@ -52,6 +54,8 @@ class Job:
         What every record says of the call (``resume.describe_call``).
     reports_only : bool
         Whether only reports are made.
+    main : int
+        The number of the process that hands out the subjects.
     """
 
     output_dir: Path
@@ -60,6 +64,7 @@ class Job:
     models: tuple[str, ...]
     about: Document
     reports_only: bool = False
+    main: int = field(default_factory=os.getpid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class Outcome:
 
 def try_subject(subject: SubjectPlan, job: Job) -> Outcome:
     """Run one subject and return its outcome; whatever error it meets ends this subject only."""
+    if os.getpid() != job.main:
+        end_with_parent()
     label = f"sub-{subject.subject}"
     log = job.output_dir / names.traceback_path(subject.subject)
     try:
@@ -92,17 +99,11 @@ def _named(label: str, words: str) -> str:
     return words if words.startswith(f"{label} ") else f"{label}: {words}"
 
 
-def check_output(error: Exception) -> None:
-    """Raise an error again where the output folder can not be written: nobody else has a chance then."""
-    if getattr(error, "exit_code", None) == EXIT_CANNOT_CREATE:
-        raise error
-
-
 def treat_subject(subject: SubjectPlan, job: Job) -> tuple[Outcome, list[Exception]]:
     """Fit a subject, or only make its report, or nothing; return its outcome and the crashes met."""
     label = f"sub-{subject.subject}"
     output_dir, path = job.output_dir, job.output_dir / names.record_path(subject.subject)
-    fingerprint = fingerprint_of(subject, job.models, job.options)
+    fingerprint = fingerprint_subject(subject, job.models, job.options)
     if job.reports_only:
         write_subject_report(output_dir, subject.subject)
         return Outcome(f"{label}: report made"), []
@@ -162,12 +163,6 @@ def _report(
     return outcome, crashes
 
 
-def needs_report(subject: str, output_dir: Path) -> bool:
-    """Tell whether a finished subject has no report, or one that an error ended."""
-    page, log = names.subject_report_path(subject), names.traceback_path(subject)
-    return not (output_dir / page).exists() or (output_dir / log).exists()
-
-
 def run_subject(
     subject: SubjectPlan, job: Job
 ) -> tuple[list[AttemptedRun], list[Fitted], tuple[ResponseRecord, ...], list[str], list[Exception]]:
@@ -217,13 +212,3 @@ def run_subject(
     words = [in_words(e) if isinstance(e, AppError) else f"{label}: {in_words(e)}" for label, e in errors]
     crashes = [error for _, error in errors if not isinstance(error, AppError)]
     return results, fitted, responses, [*subject.problems, *dict.fromkeys(words)], crashes
-
-
-def fingerprint_of(subject: SubjectPlan, models: Iterable[str], options: RunOptions) -> str:
-    """Return the digest of everything that a subject's results depend on."""
-    parts = [*models, options, list(subject.problems), list(subject.notes)]
-    for fit in subject.runs:
-        parts += [fit.design.matrix, list(fit.design.columns), sorted(fit.skipped)]
-        parts += [contrast.weights for contrast in fit.contrasts]
-        parts += [path for run in fit.runs for path in (run.bold, run.mask) if path]
-    return make_fingerprint(*parts)

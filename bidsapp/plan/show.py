@@ -28,16 +28,22 @@ from bidsapp.settings.parts import RunOptions, Settings
 from bidsapp.stats.linear import find_rank
 
 Foretell: TypeAlias = Callable[[GroupPlan, Settings], Document]
+# Why each participant or group model of a plan is to be done; empty where it is finished.
+FindWork: TypeAlias = Callable[[ParticipantPlan | GroupPlan, Settings], dict[str, str]]
 # So many rows of a group design are shown.
 MOST_ROWS = 8
 
 
 def show_plans(
-    settings: Settings, stream: TextIO | None = None, foretell: Foretell = lambda plan, settings: {}
+    settings: Settings,
+    find_work: FindWork,
+    stream: TextIO | None = None,
+    foretell: Foretell = lambda plan, settings: {},
 ) -> int:
     """Print the plans of the levels asked for and return the exit code; nothing is computed.
 
-    ``foretell`` tells of a group plan what depends on how it is fitted and shuffled.
+    ``find_work`` tells what of a plan is finished, as the stages will find it (``job.finished``), and
+    ``foretell`` of a group plan what depends on how it is fitted and shuffled.
     """
     stream = stream or sys.stdout
     code = EXIT_OK
@@ -45,14 +51,14 @@ def show_plans(
     for level in settings.levels:
         if level == "participant":
             plan = make_participant_plan(settings)
-            plans[level] = describe_participant_plan(plan, settings.run)
+            plans[level] = describe_participant_plan(plan, settings.run) | {"work": find_work(plan, settings)}
             code = EXIT_FAILURE if any(subject.problems for subject in plan.subjects) else code
-        elif len(settings.levels) == 1:
-            plans[level] = _group_document(settings, foretell)
         else:
             try:
-                plans[level] = _group_document(settings, foretell)
+                plans[level] = _group_document(settings, find_work, foretell)
             except InputError as error:
+                if len(settings.levels) == 1:
+                    raise
                 words = "The group level is planned when the participant level has run"
                 plans[level] = {"notes": [f"{words}: {error}"]}
     if settings.control.dry_run == "json":
@@ -63,9 +69,9 @@ def show_plans(
     return code
 
 
-def _group_document(settings: Settings, foretell: Foretell) -> Document:
+def _group_document(settings: Settings, find_work: FindWork, foretell: Foretell) -> Document:
     plan = make_group_plan(settings)
-    described = describe_group_plan(plan, foretell(plan, settings))
+    described = describe_group_plan(plan, foretell(plan, settings)) | {"work": find_work(plan, settings)}
     if has_command(settings.group) or settings.model.model != AUTO:
         return described
     entries = {entry.effect: entry for model in plan.models for fit in model.fits for entry in fit.inputs}

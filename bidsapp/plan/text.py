@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import PurePath
 
@@ -37,6 +37,7 @@ def plan_text(level: str, described: Document) -> str:
             shown.append(fit)
         lines += _forecast_lines(described["forecast"], "model") if "forecast" in described else []
         lines += _suggestion_lines(described.get("designs", ()))
+        lines += _work_lines(described.get("work", {}))
         return "\n".join(lines) + "\n"
     for subject in described["subjects"]:
         lines.append(f"sub-{subject['subject']}")
@@ -46,7 +47,16 @@ def plan_text(level: str, described: Document) -> str:
         for fit in subject["combinations"]:
             lines += _combination_lines(fit)
     lines += ["", *table_lines(described["missing"]), "", *_forecast_lines(described["forecast"])]
+    lines += _work_lines(described.get("work", {}))
     return "\n".join(lines) + "\n"
+
+
+def _work_lines(work: Mapping[str, str]) -> list[str]:
+    """Return what is finished and what is to be done, each with the reason."""
+    reasons = by_reason(work)
+    done = reasons.pop("", [])
+    lines = [f"finished, nothing to do: {some_names(done)}"] if done else []
+    return lines + [f"to do, {why}: {some_names(labels)}" for why, labels in reasons.items()]
 
 
 def _group_lines(fit: Document, before: Sequence[Document]) -> list[str]:

@@ -4,11 +4,8 @@ import json
 import re
 
 import pytest
-from saved_records import fill
 
 from bidsapp.cli.main import main
-from bidsapp.job.resume import describe_settings
-from bidsapp.outputs.saved.participant import SubjectRecord
 
 PIPELINE = {
     "Name": "fMRIPrep",
@@ -61,33 +58,6 @@ def test_participants_with_bold_and_events_are_listed_in_natural_order(bids_dir,
 )
 def test_choices_narrow_the_list(bids_dir, tmp_path, capsys, options, expected):
     found = listed(capsys, bids_dir, tmp_path / "out", "participant", "--list-participants", *options)
-
-    assert found == expected
-
-
-@pytest.mark.parametrize(
-    ("status", "options", "expected"),
-    [
-        ("complete", [], ["2", "03"]),
-        ("partial", [], ["01", "2", "03"]),
-        ("complete", ["--smoothing-fwhm", "4"], ["01", "2", "03"]),
-        ("complete", ["--alpha", "0.01"], ["2", "03"]),
-    ],
-)
-def test_complete_results_of_the_same_settings_are_left_out(
-    bids_dir, tmp_path, capsys, status, options, expected
-):
-    from bidsapp.cli.main import make_settings
-    from bidsapp.cli.parser import parse_arguments
-
-    out = tmp_path / "out"
-    settings = make_settings(parse_arguments([str(bids_dir), str(out), "participant"]))
-    record = fill(SubjectRecord, {"status": status, "settings": describe_settings(settings), "written": {}})
-    (out / "logs").mkdir(parents=True)
-    (out / "logs/sub-01_participant.json").write_text(json.dumps(record, default=str))
-    (out / "sub-01.html").touch()
-
-    found = listed(capsys, bids_dir, out, "participant", "--list-participants=unfinished", *options)
 
     assert found == expected
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bidsapp.job.finished import find_work
 from bidsapp.plan import make_participant_plan, show_plans
 from bidsapp.plan.forecast import SECONDS_TO_START, forecast_plan
 from bidsapp.plan.memory import forecast_gb
@@ -47,7 +48,7 @@ def test_memory_is_what_the_participant_stage_reckons_with(planned):
 def test_dry_run_states_designs_outputs_and_the_forecast(planned, kind):
     settings = replace(planned[1], control=Control(dry_run=kind))
     stream = io.StringIO()
-    assert show_plans(settings, stream) == 0
+    assert show_plans(settings, find_work, stream) == 0
     shown = stream.getvalue()
     if kind == "json":
         plan = json.loads(shown)["participant"]

@@ -5,11 +5,13 @@ are the same when their numbers are (``run-01`` and ``run-1``).
 """
 
 import json
+import logging
 import math
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeGuard
 
@@ -26,6 +28,8 @@ from bidsapp.errors import (
 from bidsapp.inputs.fetched import check_fetched, is_named
 from bidsapp.records.documents import Document
 from bidsapp.records.model import LONG_NAMES
+
+logger = logging.getLogger(__name__)
 
 # pybids indexes every file it meets (14-20 s for 100 subjects of fMRIPrep); these are never asked for.
 IGNORED = (
@@ -125,7 +129,8 @@ def read_json(path: Path) -> Document:
     """Return the object in a JSON file; InputError names the file and the line of a fault."""
     check_fetched(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        content = json.loads(text, object_pairs_hook=partial(_as_dict, Path(path)))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     except (OSError, RecursionError) as error:
@@ -134,9 +139,26 @@ def read_json(path: Path) -> Document:
         raise InputError(
             f"{path} is not valid JSON (line {error.lineno}: {error.msg}). Correct it."
         ) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"{path} cannot be read ({error}). Correct it.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold a JSON object ({{...}}), not a {type(content).__name__}.")
     return content
+
+
+def _as_dict(path: Path, pairs: Sequence[tuple[str, object]]) -> Document:
+    """Return an object of a JSON file; of keys that are there twice the last counts, with a warning."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        _warn_of_doubled(path, next(name for name in names if names.count(name) > 1))
+    return found
+
+
+@cache
+def _warn_of_doubled(path: Path, name: str) -> None:
+    """Warn once of a file that is read for many runs."""
+    logger.warning("%s: %r is there twice, and the last one counts. Remove the other.", path, name)
 
 
 def is_finite(value: object) -> TypeGuard[float]:
@@ -204,7 +226,9 @@ def index_folder(root: Path, subjects: Collection[str] | None, database: Path | 
             layout = BIDSLayout(str(root), database_path=database and str(database), **options)
         except OSError as error:
             if database is None:
-                raise
+                place = error.filename or root
+                message = f"{place} cannot be read ({error.strerror}). Check its permissions."
+                raise InputError(message, exit_code=EXIT_NO_INPUT) from error
             message = f"--bids-database-dir: cannot use {database} ({error.strerror}). Name another folder."
             raise SettingsError(message, exit_code=EXIT_CANNOT_CREATE) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:

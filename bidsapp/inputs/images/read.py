@@ -18,6 +18,8 @@ from bidsapp.records.maps import Geometry
 
 # Affines of one grid written by different programs differ by the rounding of float32 positions, in mm.
 AFFINE_TOLERANCE_MM = 1e-3
+# Nothing is packed to less than this part of its size by deflate.
+MOST_COMPRESSED = 1032
 READ_FAULTS: tuple[type[Exception], ...] = (
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
@@ -134,6 +136,7 @@ def open_image(path: Path | str) -> nib.spatialimages.SpatialImage:
         raise InputError(f"{path} is not an image, or is truncated or corrupt ({_reason(error)}).") from error
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path} is not a volume.")
+    check_claim(path, image)
     return image
 
 
@@ -141,6 +144,26 @@ def _affine_of(image: nib.spatialimages.SpatialImage) -> Matrix:
     """Return the affine of an image; nibabel turns the axes of AFNI's, which gives zeros a sign."""
     affine = np.asarray(image.affine, np.float64)
     return affine + 0.0 if isinstance(image, nib.brikhead.AFNIImage) else affine
+
+
+def check_claim(path: Path | str, image: nib.spatialimages.SpatialImage) -> None:
+    """Raise InputError where a file cannot hold what its header claims; nothing is allocated for it."""
+    shape = tuple(map(int, image.shape))
+    if any(size < 1 for size in shape):
+        raise InputError(
+            f"{path} has a damaged header: a dimension of {min(shape)} voxels. Copy or make it again."
+        )
+    offset = getattr(image.dataobj, "offset", None)
+    if offset is None:
+        return
+    claimed = int(offset) + math.prod(shape) * image.get_data_dtype().itemsize
+    size = Path(path).stat().st_size
+    most = size * MOST_COMPRESSED
+    if claimed > most:
+        raise InputError(
+            f"{path} is truncated or corrupt: its header claims {claimed / 1e9:.3g} GB, and its {size} bytes "
+            f"hold at most {most / 1e9:.3g}. Copy or make it again."
+        )
 
 
 def read_volume(path: Path | str, volume: int | None = None) -> tuple[NDArray[np.float32], Matrix]:

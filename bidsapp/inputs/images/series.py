@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bidsapp.errors import InputError
 from bidsapp.inputs.fetched import check_fetched
-from bidsapp.inputs.images.read import AFFINE_TOLERANCE_MM
+from bidsapp.inputs.images.read import AFFINE_TOLERANCE_MM, check_claim
 from bidsapp.inputs.images.resampling import FWHM_PER_SIGMA
 from bidsapp.records.arrays import Labels, Map, Maps, Mask
 from bidsapp.records.maps import Geometry
@@ -331,6 +331,7 @@ def _load(path: Path) -> nib.Nifti1Image:
         raise InputError(
             f"{path} is a {type(image).__name__}, not a single-file NIfTI image (.nii, .nii.gz)."
         )
+    check_claim(path, image)
     return image
 
 

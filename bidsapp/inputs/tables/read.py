@@ -17,6 +17,8 @@ from bidsapp.records.collect import collect
 # The only list of words for a missing value, of every table. Others ("None", "null", ".") are values.
 MISSING = frozenset(("n/a", "N/A", "na", "NA", "nan", "NaN", ""))
 
+# No program writes a line of a hundredth of these signs.
+LONGEST_LINE = 10_000_000
 # Those that might be meant as a name (no action, North America).
 DOUBTFUL = ("na", "NA")
 Cell = TypeVar("Cell", str, None)
@@ -109,7 +111,8 @@ def read_header(path: Path) -> list[str]:
     check_fetched(path)
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
-            line = next((line.rstrip("\r\n") for line in file if line.strip()), "")
+            lines = iter(lambda: file.readline(LONGEST_LINE), "")
+            line = next((line.rstrip("\r\n") for line in lines if line.strip()), "")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     rows = _split_lines(path, [line]) if line else [[]]
@@ -129,6 +132,9 @@ def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 def _split_lines(path: Path, lines: Sequence[str]) -> list[list[str]]:
     """Return the cells of every line; quotes are undone where there are any."""
+    number, longest = max(enumerate(lines, start=1), key=lambda item: len(item[1]))
+    if len(longest) >= LONGEST_LINE:
+        raise InputError(f"{path} is no table: line {number} has {LONGEST_LINE:,} signs or more. Correct it.")
     if not any('"' in line for line in lines):
         return [line.split("\t") for line in lines]
     try:
