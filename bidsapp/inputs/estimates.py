@@ -63,6 +63,11 @@ def find_estimates(selection: Selection, bids_dir: Path, output_dir: Path) -> tu
         No folder or map, no such label, a native space, several resolutions and none chosen.
     """
     filters = read_filters(selection.bids_filter_file)
+    if selection.estimates_pattern and not any(read_source(text).program for text in selection.estimates):
+        raise SettingsError(
+            "--estimates-pattern is for results of another program (--estimates "
+            f"{', '.join(f'{name}:PATH' for name in PROGRAMS)}). Leave it out."
+        )
     found = {
         (file.path, file.reading.effect): file
         for text in selection.estimates or [str(output_dir)]

@@ -1,5 +1,6 @@
 """Results of other programs, found and read as effect maps."""
 
+import contextlib
 import re
 
 import numpy as np
@@ -384,3 +385,39 @@ def test_buckets_in_the_view_orig_have_a_warning(tmp_path, estimates, caplog):
     path.write_text(path.read_text().replace("2 11 1", "0 11 1"))
     find(f"afni:{tmp_path}")
     assert "have the view +orig" in caplog.text
+
+
+def test_a_path_of_a_table_may_be_the_folder_of_one_result(tmp_path, estimates):
+    make.write_spm(tmp_path / "x" / "stats", estimates["01"])
+    header = ("participant_id", "path")
+    found = find(f"spm:{write_table(tmp_path / 'maps.tsv', header, ('01', 'x'))}")
+    assert names_of(found) == sorted(make.CONTRASTS)
+    with pytest.raises(InputError, match=r"y, in .*maps\.tsv, is, or holds, no file SPM\.mat"):
+        find(f"spm:{write_table(tmp_path / 'maps.tsv', header, ('01', 'y'))}")
+    make.write_spm(tmp_path / "x" / "other", estimates["01"])
+    with pytest.raises(InputError, match=r"x, in .*maps\.tsv, holds 2 of them"):
+        find(f"spm:{write_table(tmp_path / 'maps.tsv', header, ('01', 'x'))}")
+
+
+def test_a_pattern_without_a_program_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="is for results of another program"):
+        find(tmp_path, estimates_pattern="s{participant}")
+
+
+@pytest.mark.parametrize(
+    ("program", "name"), [("spm", "SPM.mat"), ("afni", "stats+tlrc.HEAD"), ("feat", "x.feat/design.con")]
+)
+def test_wherever_a_file_ends_the_fault_is_told(tmp_path, estimates, program, name):
+    writers = {
+        "spm": lambda: make.write_spm(tmp_path / "sub-01", estimates["01"]),
+        "afni": lambda: make.write_brik(tmp_path / "sub-01" / name, estimates["01"]),
+        "feat": lambda: make.write_feat(tmp_path / "sub-01" / "x.feat", estimates["01"]),
+    }
+    writers[program]()
+    path = tmp_path / "sub-01" / name
+    whole = path.read_bytes()
+    for n_bytes in range(0, len(whole), max(len(whole) // 60, 1)):
+        for rest in (b"", b"\xff" * 64 + whole[n_bytes + 64 :]):
+            path.write_bytes(whole[:n_bytes] + rest)
+            with contextlib.suppress(InputError):
+                find(f"{program}:{tmp_path}")

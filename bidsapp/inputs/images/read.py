@@ -27,6 +27,14 @@ READ_FAULTS: tuple[type[Exception], ...] = (
     EOFError,
 )
 READ_FAULTS += (zlib.error, ValueError, OverflowError, MemoryError)
+# nibabel checks little of AFNI's headers.
+HEADER_FAULTS: tuple[type[Exception], ...] = (
+    *READ_FAULTS,
+    nib.spatialimages.ImageDataError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ def open_image(path: Path | str) -> nib.spatialimages.SpatialImage:
     check_fetched(path)
     try:
         image = nib.load(path)
-    except READ_FAULTS as error:
+    except HEADER_FAULTS as error:
         raise InputError(f"{path} is not an image, or is truncated or corrupt ({_reason(error)}).") from error
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path} is not a volume.")

@@ -127,7 +127,11 @@ def _read_row(row: Row, source: Source, pattern: str | None) -> Results:
             raise InputError(f"{row.path}, in {source.path}, is not there. Correct its path.")
         found = make_found(row.path, row.contrast, variance=row.variance, dof=row.dof)
         return [replace(found, entities=row.entities or {})], []
-    maps, notes = source.program.read(row.path)
+    results = source.program.find(row.path) if source.is_table else [row.path]
+    if len(results) != 1:
+        said = f"holds {len(results)} of them" if results else f"is, or holds, no {source.program.results}"
+        raise InputError(f"{row.path}, in {source.path}, {said}. Correct its path.")
+    maps, notes = source.program.read(results[0])
     if row.contrast:
         names = [str(found.metadata.get("ContrastName")) for found in maps]
         maps = [found for found, name in zip(maps, names, strict=True) if name == row.contrast]
