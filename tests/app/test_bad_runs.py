@@ -35,7 +35,9 @@ def change(path, function, **header):
 def run_app(dataset, capsys, *more):
     """Return exit code, output folder and what the user was told."""
     out = dataset.parent / "out"
-    code = call_app([dataset, out, "participant", "--n-cpus", "1", "-v", *more])
+    # A noise model of one order, as none is chosen here.
+    always = ["--n-cpus", "1", "-v", "--noise-model", "ar1-reml"]
+    code = call_app([dataset, out, "participant", *always, *more])
     return code, out, capsys.readouterr().err
 
 

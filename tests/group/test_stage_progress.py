@@ -10,8 +10,8 @@ import termios
 from itertools import count
 
 import pytest
+from outcomes import call_app
 
-from bidsapp.cli.main import main
 from bidsapp.group import stage
 from bidsapp.job.progress import Steps
 
@@ -31,7 +31,9 @@ FEW = [
 def call(group_maps, tmp_path):
     """Return a function that runs the group level into a folder."""
     always = ["group", "--estimates", str(group_maps), "--n-cpus", "1", *FEW]
-    return lambda name, *words: main([str(group_maps), str(tmp_path / name), *always, *words])
+    return lambda name, *words, pages=True: call_app(
+        [group_maps, tmp_path / name, *always, *words], pages=pages
+    )
 
 
 def watch(monkeypatch, stream):
@@ -65,7 +67,7 @@ def test_a_log_names_every_step(call, tmp_path, monkeypatch, capsys):
 
 def test_shuffling_that_may_stop_has_a_most(call, monkeypatch, capsys):
     watch(monkeypatch, io.StringIO())
-    assert call("out", "--stop-when-decided") == 0
+    assert call("out", "--stop-when-decided", pages=False) == 0
     assert re.search(r"\d+ of at most 64 shuffles, at most \d+ min left", capsys.readouterr().err)
 
 
@@ -99,7 +101,7 @@ def test_a_terminal_has_every_step_on_one_line_and_results_do_not_change(call, t
     monkeypatch.undo()
     assert [words for words in STEPS if words not in screen.text] == []
     assert "\n" not in screen.text
-    assert call("silent") == 0
+    assert call("silent", pages=False) == 0
     live, silent = (
         {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.nii.gz")}
         for name in ("live", "silent")
