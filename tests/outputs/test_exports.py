@@ -8,9 +8,13 @@ import logging
 import posixpath
 import re
 import shutil
+import sys
+import warnings
 import zipfile
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -311,6 +315,35 @@ def test_maps_of_nidm_fit_together(packs, finished):
             np.testing.assert_allclose(told, explained, rtol=1e-3, atol=1e-5)
         mean = pack.map("GrandMeanMap")[mask]
         assert pack.of("GrandMeanMap", "nidm_maskedMedian") == pytest.approx(np.median(mean), rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def read_pack():
+    """Return the reader of the nidmresults package, which is of 2019."""
+    # It asks setuptools for its own version, which no longer tells it.
+    asked = SimpleNamespace(get_distribution=lambda name: SimpleNamespace(version=version(name)))
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setitem(sys.modules, "pkg_resources", asked)
+        from nidmresults.graph import NIDMResults
+
+        yield NIDMResults.load_from_pack
+
+
+def test_nidmresults_reads_a_pack_back(packs, finished, read_pack):
+    contrast, _ = next(pair for pair in packs.values() if pair[0]["thresholds"][0]["clusters"])
+    label = make_label(contrast["name"])
+    (path,) = (finished / "group" / "export").glob(f"*-{label}_results.nidm.zip")
+    said = read_pack(str(path)).get_info()
+    main, (told,), (inference,) = contrast["thresholds"][0], said["Contrasts"], said["Inferences"]
+    assert told["StatisticMap_contrastName"] == contrast["name"]
+    assert told["StatisticMap_errorDegreesOfFreedom"] == contrast["dof"][1]
+    assert inference["HeightThreshold_value"] == main["alpha"]
+    voxels = inference["SearchSpaceMaskMap_searchVolumeInVoxels"]
+    assert voxels == contrast["smoothness"]["n_voxels"]
+    clusters = pd.read_csv(finished / main["clusters"], sep="\t")
+    sizes = [cluster["SupraThresholdCluster_clusterSizeInVoxels"] for cluster in inference["Clusters"]]
+    assert sorted(sizes) == sorted(clusters["n_voxels"])
 
 
 def find_weights(pack):
