@@ -17,6 +17,8 @@ TABLE = {
     "group": ["patient"] * 7 + ["control"] * 8,
     "site": ["x", "y", "z"] * 5,
     "age": [21, 34, 28, 45, 39, 52, 30, 24, 61, 47, 33, 58, 26, 41, 37],
+    "dose": ["low", "mid", "high", "mid", "low"] * 3,
+    "code": [1, 2, 2] * 5,
     "iq": [101, 95, 117, 88, 109, 124, 99, 92, 106, 113, 97, 120, 85, 103, 111],
 }
 N = len(TABLE["age"])
@@ -24,6 +26,7 @@ AGE, IQ = (np.array(TABLE[name]) - np.mean(TABLE[name]) for name in ("age", "iq"
 CONTROL, PATIENT = (np.array(TABLE["group"]) == name for name in ("control", "patient"))
 X, Y, Z = (np.array(TABLE["site"]) == name for name in "xyz")
 ONES = np.ones(N)
+LOW, MID = (np.array(TABLE["dose"]) == name for name in ("low", "mid"))
 
 
 def of(*columns):
@@ -66,6 +69,10 @@ def faces(values):
 
 BOTH, PAIR = of(CONTROL, PATIENT), "facesSesPreVsSesPost"
 GIVEN_AGE, SLOPES = of(CONTROL, PATIENT, AGE), of(CONTROL, PATIENT, AGE * CONTROL, AGE * PATIENT)
+CELLS = of(*(group * site for group in (CONTROL, PATIENT) for site in (X, Y, Z)))
+LINE = of(ONES, AGE)
+BEND = AGE**2 - LINE @ np.linalg.lstsq(LINE, AGE**2, rcond=None)[0]
+SCALED = [column / column.std(ddof=1) for column in (IQ, AGE)]
 # Words -> label of the contrast, what is fitted, design, weights.
 FITS = {
     "one-sample": ("faces", faces, of(ONES), [1]),
@@ -111,11 +118,73 @@ FITS = {
         BOTH,
         [1, -1],
     ),
+    "--formula '~ group + age + site'": (
+        "facesPatientVsControl",
+        faces,
+        of(CONTROL, PATIENT, AGE, X, Y),
+        [-1, 1, 0, 0, 0],
+    ),
+    "--formula '~ group * age' --group-contrast patient:age": (
+        "facesPatientAge",
+        faces,
+        SLOPES,
+        [0, 0, 0, 1],
+    ),
+    "--formula '~ group + site'": (
+        "facesSite",
+        faces,
+        of(PATIENT, X, Y, Z),
+        [[0, 1, -1, 0], [0, 0, 1, -1]],
+    ),
+    "--formula '~ group * site'": (
+        "facesGroupXSite",
+        faces,
+        CELLS,
+        [[1, -1, 0, -1, 1, 0], [0, 1, -1, 0, -1, 1]],
+    ),
+    "--formula '~ group * site' --group-contrast 'patient:z - control:z'": (
+        "facesPatientZControlZ",
+        faces,
+        CELLS,
+        [0, 0, -1, 0, 0, 1],
+    ),
+    "--formula '~ poly(age, 2)'": (
+        "facesPolyAge2",
+        faces,
+        of(ONES, AGE, AGE**2),
+        [[0, 1, 0], [0, 0, 1]],
+    ),
+    "--formula '~ poly(age, 2)' --group-contrast 'bend=poly(age, 2)[2]'": (
+        "facesBend",
+        faces,
+        of(ONES, AGE, BEND / np.linalg.norm(BEND)),
+        [0, 0, 1],
+    ),
+    "--formula '~ log(iq)'": ("facesLogIq", faces, of(ONES, np.log(TABLE["iq"])), [0, 1]),
+    "--formula '~ scale(iq) * scale(age)'": (
+        "facesIqXAge",
+        faces,
+        of(ONES, *SCALED, SCALED[0] * SCALED[1]),
+        [0, 0, 0, 1],
+    ),
+    "--formula '~ dose' --group-contrast 'high - low'": (
+        "facesHighLow",
+        faces,
+        of(ONES, LOW, MID),
+        [0, -1, 0],
+    ),
+    "--formula '~ C(code) + age'": (
+        "facesCode2VsCode1",
+        faces,
+        of(ONES, np.equal(TABLE["code"], 2), AGE),
+        [0, 1, 0],
+    ),
 }
 
 
 def read_rows():
-    rows = re.findall(r"^\| .+? \| `--group-design (.+?)` \|", PAGE.read_text(), flags=re.MULTILINE)
+    found = re.findall(r"^\| .+? \| `(--.+?)` \|", PAGE.read_text(), flags=re.MULTILINE)
+    rows = [row.removeprefix("--group-design ") for row in found]
     return [shlex.join(shlex.split(row)) for row in rows]
 
 
@@ -129,7 +198,8 @@ def run(folders, tmp_path, monkeypatch):
         maps = folders["ses-" in words]
         # What does not speak of houses is run without them, to save time.
         less = [] if "faces" in words else ["--select-contrasts", "faces"]
-        words = ["--group-design", *shlex.split(words), *less]
+        design = [] if words.startswith("--formula") else ["--group-design"]
+        words = [*design, *shlex.split(words), *less]
         found = run_group(maps, tmp_path / "out", "--atlas", "aal", *words)
         assert found.code == 0
         return found
