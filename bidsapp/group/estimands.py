@@ -69,7 +69,11 @@ def _describe_margin(margin: Margin, contrast: str) -> EstimandRecord:
     weights = [
         {} if margin.slope else {name: {contrast: weight} for name, weight in row.items()} for row in rows
     ]
-    return EstimandRecord(text=f"{every}{what} {'; '.join(sums)}{over}{at}", weights=weights, subjects=sizes)
+    text = f"{every}{what} {'; '.join(sums)}{over}{at}"
+    slope = margin.slope
+    if slope and set(sizes) != {EVERYBODY}:
+        slope += f", {'; '.join(express(dict(row)) for row in told)}"
+    return EstimandRecord(text=text, weights=weights, subjects=sizes, slope=slope)
 
 
 def find_groups(fit: DatasetFit) -> tuple[list[str], set[str]]:

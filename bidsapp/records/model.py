@@ -14,6 +14,8 @@ INTERCEPT = "intercept"
 MEAN_OVER_GROUPS = "mean over groups"
 # The mean over all cells of a formula.
 MEAN = "mean"
+# Before the name of a mean: with numbers at 0, not at their means.
+ZERO = "zero"
 # Names of a mean that say no more than that it is one.
 NO_NAMES = ("1", INTERCEPT, MEAN, MEAN_OVER_GROUPS)
 LEVELS = ("Run", "Session", "Subject", "Dataset")

@@ -112,6 +112,8 @@ def test_the_record_tells_codings_and_who_is_left_out(done):
     )
     assert said["weights"] == [{"group.patient": {"faces": 1.0}, "group.control": {"faces": -1.0}}]
     assert contrasts["faces mean"]["descriptive"]
+    assert "at age 0" in contrasts["faces group"]["estimand"]["text"]
+    assert contrasts["faces group x age"]["estimand"]["slope"] == "age, group.patient - group.control"
 
 
 def plan(maps, output, capsys, *more):

@@ -13,7 +13,7 @@ from bidsapp.design.group.marginal import Margins, Rows, describe_formula
 from bidsapp.design.transformers.variables import Values, Variable, as_values, is_missing, level_names
 from bidsapp.errors import ModelError, SettingsError, near_or_there, some_names
 from bidsapp.records.documents import Document
-from bidsapp.records.model import INTERCEPT, MEAN
+from bidsapp.records.model import INTERCEPT, MEAN, ZERO
 from bidsapp.stats.linear import find_independent
 
 # Numbers with so few different whole values may be codes of a factor.
@@ -154,7 +154,7 @@ def _complete(formula: Formula, known: Known) -> tuple[dict[str, Values], list[s
     for name in variables:
         if known.silence:
             raise ModelError(f"{name!r} is not known: {known.silence}.")
-        if name in (INTERCEPT, MEAN):
+        if name in (INTERCEPT, MEAN, ZERO):
             raise ModelError(f"{name!r} is the name of a mean. Rename the column.")
         if name not in known.columns:
             raise ModelError(f"there is no column {name!r}. {near_or_there(name, known.columns)}")

@@ -3,7 +3,8 @@
 A point is written as names with colons between them: levels of factors (``group.patient``, or ``patient``
 where no other name is that), columns of numbers, for the slope with them, and ``mean``. ``patient:siteA`` is
 a cell, ``patient:age`` the slope in a group. What a point does not name is averaged: factors over all their
-levels, each with the same weight; variables that are numbers are at their mean over the rows.
+levels, each with the same weight; variables that are numbers are at their mean over the rows, or, after
+``zero:``, their columns at 0.
 """
 
 import math
@@ -20,7 +21,7 @@ from bidsapp.design.group.contrasts import Row, read_weights
 from bidsapp.design.transformers.variables import is_number
 from bidsapp.errors import SettingsError, near_or_there
 from bidsapp.records.arrays import Matrix, Numbers
-from bidsapp.records.model import MEAN, ContrastRule
+from bidsapp.records.model import MEAN, ZERO, ContrastRule
 from bidsapp.records.plan import Margin
 
 # Weights that differ by less are the same.
@@ -31,10 +32,14 @@ Level: TypeAlias = tuple[Atom, int]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Levels that are held, and the columns of numbers whose slope is meant; of none the mean is."""
+    """Levels that are held, and the columns of numbers whose slope is meant; of none the mean is.
+
+    Other columns of numbers are at the means of their variables, or at zero.
+    """
 
     levels: tuple[Level, ...] = ()
     slopes: tuple[Piece, ...] = ()
+    at_zero: bool = False
 
 
 # Points and their weights, a dict a row.
@@ -61,13 +66,13 @@ class Margins:
         self._parts = {name: part for part, name in self._names.items()}
         bare = [(design.factors[atom][place], (atom, place)) for atom, place in self._levels]
         words = [word for word, _ in bare]
-        taken = {*self._parts, *design.names, MEAN, *(atom.variable for atom in design.formula.atoms)}
+        taken = {*self._parts, *design.names, MEAN, ZERO, *(atom.variable for atom in design.formula.atoms)}
         for word, level in bare:
             if words.count(word) == 1 and word not in taken and not is_number(word):
                 self._parts[word] = level
         centred = [piece for piece in pieces if piece[0].function == "center"]
         self._parts |= {one[0].variable: one for one in centred if one[0].variable not in self._parts}
-        known = "|".join(map(re.escape, sorted([*self._parts, MEAN], key=len, reverse=True)))
+        known = "|".join(map(re.escape, sorted([*self._parts, MEAN, ZERO], key=len, reverse=True)))
         columns = "|".join(map(re.escape, sorted(design.names, key=len, reverse=True)))
         one = rf"(?:`(?:{known})`|(?<![\w.])(?:{known})(?![\w.]))"
         whole = rf"{one}(?:\s*:\s*{one})*(?!\s*:)|`(?:{columns})`|(?<![\w.])(?:{columns})(?![\w.])"
@@ -77,29 +82,32 @@ class Margins:
     @property
     def names(self) -> list[str]:
         """The names of levels and of columns."""
-        return list(dict.fromkeys([*self._parts, *self.design.names, MEAN]))
+        return list(dict.fromkeys([*self._parts, *self.design.names, MEAN, ZERO]))
 
     def find(self, text: str) -> Point | None:
         """Return the point that a name stands for, or None."""
         levels: dict[Atom, int] = {}
-        slopes, place = [], 0
+        slopes, place, at_zero = [], 0, False
         while place < len(text):
             match = self._part.match(text, place)
             if match is None:
                 return None
             place = match.end()
-            part = None if match[1] == MEAN else self._parts[match[1]]
+            at_zero |= match[1] == ZERO
+            part = None if match[1] in (MEAN, ZERO) else self._parts[match[1]]
             if part in self._levels and part is not None:
                 if part[0] in levels:
                     return None
                 levels[part[0]] = part[1]
             elif part is not None:
                 slopes.append(part)
-        return Point(tuple(levels.items()), tuple(dict.fromkeys(slopes)))
+        return Point(tuple(levels.items()), tuple(dict.fromkeys(slopes)), at_zero)
 
     def name(self, point: Point) -> str:
         """Return the name of a point; where a column has it and says something else, after ``mean:``."""
         name = ":".join(self._names[part] for part in (*point.levels, *point.slopes)) or MEAN
+        if point.at_zero:
+            return f"{ZERO}:{name}"
         if name in self.design.names:
             unit = np.equal(self.design.names, name).astype(float)
             return name if np.allclose(self.weigh(point), unit, atol=ROUNDING) else f"{MEAN}:{name}"
@@ -116,21 +124,29 @@ class Margins:
 
     def describe(self, rule: ContrastRule) -> Margin | None:
         """Return what a contrast estimates; None where it is over columns that are no points."""
-        found = {str(name): self.find(str(name)) for name in rule.conditions}
-        points = {name: point for name, point in found.items() if point}
-        slopes = {point.slopes for point in points.values()}
-        if len(points) < len(found) or len(slopes) > 1:
+        points = {name: point for name in rule.conditions if (point := self._point(name))}
+        kinds = {(point.slopes, point.at_zero) for point in points.values()}
+        if len(points) < len(set(rule.conditions)) or len(kinds) > 1:
             return None
-        (slope,) = slopes
-        held = {name: self.name(Point(point.levels)) for name, point in points.items()}
+        ((slope, at_zero),) = kinds
+        others = tuple(dict.fromkeys(p[0].variable for p in self.design.centres if p not in slope))
+        end = f" at {', '.join(others)} 0" if at_zero else ""
+        held = {name: self.name(Point(point.levels)) + end for name, point in points.items()}
         varied = {atom for point in points.values() for atom, _ in point.levels}
         return Margin(
-            rows=tuple({held[n]: w for n, w in zip(found, row, strict=True) if w} for row in rule.weights),
+            rows=tuple(
+                {held[n]: w for n, w in zip(rule.conditions, row, strict=True) if w} for row in rule.weights
+            ),
             slope=":".join(map(piece_name, slope)),
             subjects={held[name]: self._count(point) for name, point in points.items()},
             averaged=tuple(atom.variable for atom in self.design.factors if atom not in varied),
-            at_mean=tuple(dict.fromkeys(p[0].variable for p in self.design.centres if p not in slope)),
+            at_mean=() if at_zero else others,
         )
+
+    def _point(self, name: str) -> Point | None:
+        """Return the point of a condition; None where it is that of a column that says something else."""
+        point = self.find(name)
+        return point if point and (name not in self.design.names or self.name(point) == name) else None
 
     def _count(self, point: Point) -> int:
         """Return how many rows have the levels of a point."""
@@ -144,14 +160,8 @@ class Margins:
         word = self.design.factors[level[0]][level[1]]
         return word if word in self._parts else name
 
-    def weigh(self, point: Point, *, at_zero: bool = False) -> Numbers:
-        """Return the weights of a point over the columns.
-
-        Parameters
-        ----------
-        at_zero : bool
-            Whether other columns of numbers are at 0, not at the means of their variables.
-        """
+    def weigh(self, point: Point) -> Numbers:
+        """Return the weights of a point over the columns."""
         held, slopes = dict(point.levels), frozenset(point.slopes)
         shares = {
             atom: np.eye(len(levels))[held[atom]] if atom in held else np.full(len(levels), 1 / len(levels))
@@ -159,7 +169,9 @@ class Margins:
         }
         row = []
         for column in self.design.columns:
-            others = [0.0 if at_zero else self.design.centres[piece] for piece in column.numbers - slopes]
+            others = [
+                0.0 if point.at_zero else self.design.centres[piece] for piece in column.numbers - slopes
+            ]
             coded = [float(codes @ shares[atom]) for atom, codes in column.codes.items()]
             row.append(math.prod([*others, *coded]) if slopes <= column.numbers else 0.0)
         return np.array(row)
@@ -201,30 +213,20 @@ class Margins:
         return rows
 
     def spell(self, rows: Rows) -> list[Row]:
-        """Return rows of a type III test by names of points, or of columns where covariates matter.
+        """Return rows of a type III test by names of points.
 
         The test is at 0 of the columns of numbers that the term meets in interactions, as car::Anova has it.
-        Where it is the same at their means, points say it better.
         """
-        if self.is_at_means(rows):
-            return [{self.name(point): w for point, w in row.items()} for row in rows]
-        return [
-            {name: float(w) for name, w in zip(self.design.names, row, strict=True) if abs(w) > ROUNDING}
-            for row in self._weigh_rows(rows, at_zero=True)
-        ]
+        if not self.is_at_means(rows):
+            rows = _at_zero(rows)
+        return [{self.name(point): w for point, w in row.items()} for row in rows]
 
     def is_at_means(self, rows: Rows) -> bool:
         """Whether rows are the same at 0 of the columns of numbers and at the means of their variables."""
-        at_mean, at_zero = (self._weigh_rows(rows, at_zero=zero) for zero in (False, True))
-        return np.allclose(at_mean, at_zero, atol=ROUNDING)
+        return np.allclose(self._weigh_rows(rows), self._weigh_rows(_at_zero(rows)), atol=ROUNDING)
 
-    def _weigh_rows(self, rows: Rows, *, at_zero: bool) -> Matrix:
-        return np.array(
-            [
-                np.sum([w * self.weigh(point, at_zero=at_zero) for point, w in row.items()], axis=0)
-                for row in rows
-            ]
-        )
+    def _weigh_rows(self, rows: Rows) -> Matrix:
+        return np.array([sum(w * self.weigh(point) for point, w in row.items()) for row in rows])
 
     def read(self, text: str) -> Row:
         """Return name -> weight of an expression over points and columns.
@@ -254,6 +256,10 @@ class Margins:
                 f"{near_or_there(word, self.names)}"
             )
         return read_weights(self._reference.sub(spell, text), dict.fromkeys(names.values()))
+
+
+def _at_zero(rows: Rows) -> Rows:
+    return [{replace(point, at_zero=True): w for point, w in row.items()} for row in rows]
 
 
 def describe_formula(design: FormulaDesign) -> str:

@@ -38,11 +38,14 @@ class EstimandRecord:
         For each row of the contrast: group -> cell -> weight.
     subjects
         Group -> how many participants.
+    slope
+        Of a slope of a formula: with what, and in which levels; else empty.
     """
 
     text: str
     weights: list[dict[str, dict[str, float]]]
     subjects: dict[str, int]
+    slope: str = ""
 
 
 @saved

@@ -140,6 +140,11 @@ def _compare_all(rows: Sequence[Mapping[tuple[str, str], float]]) -> bool:
 
 def _find_slope(contrast: GroupContrastRecord, columns: Mapping[str, float]) -> Hypothesis:
     name, weight = next(iter(columns.items()), (contrast.name, 1.0))
+    slope = contrast.estimand.slope if contrast.estimand else ""
+    if slope and "," not in slope:
+        columns, name = {slope: weight}, slope
+    elif slope:
+        return Hypothesis("slope", f"The slope with {slope},", *ZERO, "slope")
     if len(columns) > 1 or ":" in name or abs(abs(weight) - 1) > ROUNDING:
         return Hypothesis("slope", f"The slope {express(columns) or contrast.name}", *ZERO, "slope")
     up, down = Direction("", "rises", f"with {name}"), Direction("", "falls", f"with {name}")
