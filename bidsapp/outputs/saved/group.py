@@ -57,9 +57,9 @@ class InputRecord:
     subject
         ``sub-01``.
     effect
-        Path, as all from the output folder.
+        Path, as all from the output folder; of one volume of several with its number (``stats.nii.gz[3]``).
     variance
-        Path.
+        Path of what the variance is read from: of results of SPM and AFNI the map of residuals, or of t.
     contrast
         The contrast of the participant whose maps they are; ``faces ses-pre`` where sessions are compared.
     """
