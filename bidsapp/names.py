@@ -204,6 +204,11 @@ def record_path(subject: str) -> str:
     return f"logs/sub-{make_label(subject)}_participant.json"
 
 
+def lock_path(subject: str) -> str:
+    """Return the path of the lock that a job holds while it works on a subject."""
+    return f"logs/.sub-{make_label(subject)}.lock"
+
+
 def traceback_path(subject: str) -> str:
     """Return the path of what a developer needs to know of an error that should not have been."""
     return f"logs/sub-{make_label(subject)}_traceback.txt"

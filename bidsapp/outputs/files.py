@@ -1,7 +1,9 @@
 """Atomic writes: a file is complete under its name, or it is not there."""
 
+import fcntl
 import json
 import logging
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +40,40 @@ def replacing(path: Path | str) -> Iterator[Path]:
         # Where nothing can be removed either, that is not the error to tell.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Hold a lock while the block runs; another process that wants it waits, on any machine that sees it.
+
+    The file is there only as long as it is held. A file system without locks lets nobody wait.
+    """
+    make_folder(path.parent)
+    while True:
+        with path.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("%s: another job is at work there; waiting for it", path.stem.lstrip("."))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:
+                logger.debug("no locks for %s", path)
+            # Who held it may have removed it meanwhile.
+            if not _is_of(file.fileno(), path):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_of(number: int, path: Path) -> bool:
+    """Whether an open file is the one of this name."""
+    try:
+        return path.stat().st_ino == os.fstat(number).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def make_folder(path: Path | str) -> None:

@@ -22,7 +22,7 @@ from bidsapp.outputs.earlier import (
     remove_outdated,
     take_record,
 )
-from bidsapp.outputs.files import remove_unfinished, write_text
+from bidsapp.outputs.files import holding, remove_unfinished, write_text
 from bidsapp.outputs.remarks import subject_remarks
 from bidsapp.outputs.saved.files import write_record
 from bidsapp.outputs.saved.participant import ResponseRecord, RunRecord, SubjectRecord
@@ -83,7 +83,8 @@ def try_subject(subject: SubjectPlan, job: Job) -> Outcome:
     label = f"sub-{subject.subject}"
     log = job.output_dir / names.traceback_path(subject.subject)
     try:
-        outcome, crashes = treat_subject(subject, job)
+        with holding(job.output_dir / names.lock_path(subject.subject)):
+            outcome, crashes = treat_subject(subject, job)
     except Exception as error:
         check_output(error)
         crashes = [error]

@@ -2,12 +2,14 @@
 
 import json
 import math
+import time
+from threading import Thread
 
 import numpy as np
 import pytest
 
 from bidsapp.errors import EXIT_CANNOT_CREATE, InputError
-from bidsapp.outputs.files import remove_unfinished, replacing, write_json, write_text
+from bidsapp.outputs.files import holding, remove_unfinished, replacing, write_json, write_text
 
 
 def fail_half_way(path):
@@ -63,3 +65,29 @@ def test_writers_with_the_same_process_number_do_not_share_a_temporary_file(tmp_
         first.write_text("first")
         second.write_text("second")
         assert first != second
+
+
+def hold(path, number, said):
+    with holding(path):
+        said.append(f"{number} in")
+        time.sleep(0.05)
+        said.append(f"{number} out")
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_leaves_no_file(tmp_path):
+    path, said = tmp_path / "logs" / ".x.lock", []
+    threads = [Thread(target=hold, args=(path, number, said)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [word.split()[0] for word in said[::2]] == [word.split()[0] for word in said[1::2]]
+    assert sorted(said[::2]) == [f"{number} in" for number in range(6)]
+    assert not list(path.parent.iterdir())
+
+
+def test_a_lock_that_a_killed_process_left_is_taken(tmp_path):
+    path = tmp_path / ".x.lock"
+    path.touch()
+    hold(path, 1, [])
+    assert not path.exists()

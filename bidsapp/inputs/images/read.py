@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bidsapp.errors import InputError
+from bidsapp.errors import EXIT_NO_INPUT, InputError
 from bidsapp.inputs.fetched import check_fetched
 from bidsapp.records.arrays import Map, Matrix
 from bidsapp.records.maps import Geometry
@@ -140,6 +140,8 @@ def open_image(path: Path | str) -> nib.spatialimages.SpatialImage:
     check_fetched(path)
     try:
         image = nib.load(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist (any more).", exit_code=EXIT_NO_INPUT) from error
     except HEADER_FAULTS as error:
         raise InputError(f"{path} is not an image, or is truncated or corrupt ({_reason(error)}).") from error
     if not isinstance(image, nib.spatialimages.SpatialImage):

@@ -106,7 +106,7 @@ def test_header_of_a_volume_has_no_time_step(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "is not an image|No such file"), (b"", "is empty"), (b"text", "is not an image")],
+    [(None, "does not exist"), (b"", "is empty"), (b"text", "is not an image")],
 )
 def test_file_that_is_no_image_is_named(tmp_path, content, message):
     path = tmp_path / "x.nii.gz"
