@@ -126,11 +126,11 @@ def _stage(name: str) -> ModuleType:
 
 
 def have_home() -> None:
-    """Name a home folder where the user has none, as in containers: libraries ask for it when imported."""
-    try:
-        Path.home()
-    except RuntimeError:
-        os.environ["HOME"] = "/"
+    """Name a home folder where the user has none that may be entered: libraries look for it early."""
+    with suppress(RuntimeError):
+        if os.access(Path.home(), os.X_OK):
+            return
+    os.environ["HOME"] = "/"
 
 
 def check_folders(settings: Settings) -> None:

@@ -300,6 +300,9 @@ def test_a_user_without_a_home_has_one(monkeypatch):
         Path.home()
     cli.have_home()
     assert Path.home() == Path("/")
+    monkeypatch.setenv("HOME", "/no/such/folder")
+    cli.have_home()
+    assert Path.home() == Path("/")
 
 
 def test_a_killed_worker_is_told_with_those_who_are_left(run, tiny_dataset, finished, monkeypatch):
