@@ -43,28 +43,28 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[None]:
+def holding(lock: Path) -> Iterator[None]:
     """Hold a lock while the block runs; another process that wants it waits, on any machine that sees it.
 
     The file is there only as long as it is held. A file system without locks lets nobody wait.
     """
-    make_folder(path.parent)
+    make_folder(lock.parent)
     while True:
-        with path.open("ab") as file:
+        with lock.open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                logger.info("%s: another job is at work there; waiting for it", path.stem.lstrip("."))
+                logger.info("%s: another job is at work there; waiting for it", lock.stem.lstrip("."))
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError:
-                logger.debug("no locks for %s", path)
+                logger.debug("no locks for %s", lock)
             # Who held it may have removed it meanwhile.
-            if not _is_of(file.fileno(), path):
+            if not _is_of(file.fileno(), lock):
                 continue
             try:
                 yield
             finally:
-                path.unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
             return
 
 
