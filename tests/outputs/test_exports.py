@@ -112,7 +112,28 @@ def test_exports_name_no_folder_of_the_computer(finished):
     paths = list((finished / "group" / "export").iterdir())
     assert len(paths) == 9
     for path in paths:
-        assert [name for name, data in read_zip(path).items() if place in data] == []
+        content = read_zip(path)
+        assert [name for name, data in content.items() if place in data] == []
+        assert b"../" not in content.get("dataset_description.json", b"")
+
+
+def test_a_bundle_names_what_is_lost(finished, tmp_path, record):
+    shutil.copytree(finished.parent, tmp_path / "study")
+    lost = record["contrasts"][0]["maps"]["z"]
+    (tmp_path / "study" / "out" / lost).unlink()
+    content = read_zip(again(tmp_path / "study" / "out", tmp_path / "again", "bundle") / "bundle.zip")
+    said = content["README.txt"].decode().partition("FILES")[0]
+    assert f"no longer in the output folder:\n  {lost}\n" in said
+    assert lost not in content
+    assert broken_links(content) == set()
+
+
+def test_a_lost_map_is_named(finished, record):
+    (model,) = read_group_results(finished)
+    contrast = model.record.contrasts[0]
+    contrast = replace(contrast, maps=contrast.maps | {"z": "group/lost.nii.gz"})
+    with pytest.raises(InputError, match=r"lost.nii.gz cannot be exported \(No such file"):
+        write_neurovault(Results(finished, replace(model.record, contrasts=(contrast,))))
 
 
 def test_a_bundle_keeps_below_its_size_and_says_what_it_lacks(finished, tmp_path, monkeypatch):

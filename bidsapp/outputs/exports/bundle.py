@@ -4,7 +4,7 @@ import posixpath
 import re
 import textwrap
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +89,7 @@ LEFT OUT
 
 The bundle stays below {limit} MB. Files are taken in this order, by name within a kind, where they still fit:
 {kinds}
-The maps of the participants, and what no record names, are never taken. {left_out}
-
+The maps of the participants, and what no record names, are never taken. {left_out}{lost}
 FILES
 
 {files}"""
@@ -109,10 +108,12 @@ def write_bundle(models: Sequence[GroupResults], places: Places) -> Path:
     Raises
     ------
     InputError
-        A file that a record names cannot be read.
+        A file cannot be read.
     """
     folder = models[0].folder
-    found = sorted(gather_files(models), key=lambda file: (list(KINDS).index(file.kind), file.path))
+    gathered = sorted(gather_files(models), key=lambda file: (list(KINDS).index(file.kind), file.path))
+    found = [file for file in gathered if (folder / file.path).is_file()]
+    lost = [file for file in gathered if file not in found]
     content, taken, room = {}, [], MAX_BYTES - RESERVED
     for file in found:
         data = read_bytes(folder, file.path)
@@ -127,7 +128,7 @@ def write_bundle(models: Sequence[GroupResults], places: Places) -> Path:
         if path.endswith(".html"):
             content[path] = _keep_links(content[path].decode(), path, folder, content).encode()
     left_out = [file for file in found if file.path not in content]
-    content["README.txt"] = places.hide(_describe(models, taken, left_out)).encode()
+    content["README.txt"] = places.hide(_describe(models, taken, left_out, lost)).encode()
     sums = "".join(f"{digest(content[name])}  {name}\n" for name in sorted(content))
     write_zip(folder / EXPORTED / "bundle.zip", content | {"SHA256SUMS": sums.encode()})
     return folder / EXPORTED / "bundle.zip"
@@ -143,7 +144,9 @@ def gather_files(models: Sequence[GroupResults]) -> list[_File]:
     }
     for model in models:
         main = set(_main_maps(model.record))
-        for name in measure_files(folder, model.record, "group"):
+        for name in model.record.written or measure_files(folder, model.record, "group"):
+            if not posixpath.normpath(name).startswith("group/"):  # anybody may edit a record
+                continue
             kind = "maps" if name in main else "more" if name.endswith(".nii.gz") else "results"
             found[name] = kind, _words_of(folder, name)
     return [_File(name, kind, words) for name, (kind, words) in found.items()]
@@ -179,7 +182,12 @@ def _keep_links(page: str, path: str, folder: Path, content: Collection[str]) ->
     return LINK.sub(keep, page)
 
 
-def _describe(models: Sequence[GroupResults], taken: Iterable[_File], left_out: Sequence[_File]) -> str:
+def _describe(
+    models: Sequence[GroupResults],
+    taken: Sequence[_File],
+    left_out: Sequence[_File],
+    lost: Sequence[_File],
+) -> str:
     records = [model.record for model in models]
     people = [results.record for results in read_all_subject_results(models[0].folder)]
     commands = dict.fromkeys(record.command for record in (*people, *records) if record.command)
@@ -192,7 +200,8 @@ def _describe(models: Sequence[GroupResults], taken: Iterable[_File], left_out: 
         versions="\n".join(textwrap.fill(text, 100) for text in versions),
         limit=MAX_BYTES // 1_000_000,
         kinds="\n".join(f"{number}. {words}" for number, words in enumerate(KINDS.values(), 1)),
-        left_out=_list("These did not fit:", left_out) if left_out else "Everything else fitted.",
+        left_out=_list("These did not fit:", left_out) or "Everything else fitted.\n",
+        lost=_list("Named by a record, and no longer in the output folder:", lost),
         files="\n".join(filter(None, files)),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path, PurePosixPath
 
+from bidsapp.outputs.files import read_json
 from bidsapp.outputs.saved.common import Record
 from bidsapp.outputs.saved.files import as_document
 
@@ -25,7 +26,7 @@ class Places:
         Become ``OUTPUT_DIR`` and ``BIDS_DIR``, as those of the records' commands do; of every other folder
         its last name is left.
     records : sequence of Record
-        What they name outside of the output folder is looked for.
+        What they, and the description of the dataset, name outside of the output folder is looked for.
     """
 
     def __init__(self, output_dir: Path, bids_dir: Path, records: Sequence[Record]) -> None:
@@ -40,7 +41,8 @@ class Places:
         order = sorted((root for root in roots if Path(root).is_absolute()), key=lambda root: -len(root))
         self._roots = {root: roots[root] for root in order}
         places = dict(self._roots)
-        for text in {text for record in records for text in _texts(as_document(record))}:
+        documents = [read_json(output_dir / "dataset_description.json"), *map(as_document, records)]
+        for text in {text for document in documents for text in _texts(document)}:
             for path in {text, *PATH.findall(text)}:
                 if path.startswith(OUTSIDE):
                     places |= dict([self._place(output_dir, path)])
