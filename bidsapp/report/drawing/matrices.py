@@ -11,8 +11,8 @@ from bidsapp.report.drawing.colours import DIVERGING, GREYS, Bytes, code_columns
 from bidsapp.report.drawing.png import PIXELATED, picture
 from bidsapp.report.drawing.scale import colour_bar, short
 
-# A cell holds two digits; longer names would take more room than the matrix.
-CELL, MAX_NAME = 16.0, 34
+# Of a cell, and the width of one with a number; longer names would take more room than the matrix.
+CELL, NUMBERED, MAX_NAME = 16.0, 24.0, 34
 # More columns than this leave no room for numbers in the cells.
 MAX_NUMBERED = 40
 # Of bars: the width of all together, the height of a line of them, what is between lines.
@@ -32,8 +32,9 @@ def draw_design(
 def draw_contrasts(weights: Matrix, columns: Sequence[str], names: Sequence[str], *, alt: str) -> svg.Figure:
     """Return contrasts as rows of weights over the columns of a design."""
     limit = _largest(weights)
-    grid = _Grid(tuple(columns), tuple(names), CELL, CELL)
-    numbers = grid.numbers(weights, limit) if len(columns) <= MAX_NUMBERED else ""
+    is_numbered = len(columns) <= MAX_NUMBERED
+    grid = _Grid(tuple(columns), tuple(names), NUMBERED if is_numbered else CELL, CELL)
+    numbers = grid.numbers(weights, limit) if is_numbered else ""
     return grid.draw(code_signed(weights, limit), opaque(DIVERGING), len(names), alt, numbers)
 
 
@@ -79,8 +80,8 @@ class _Grid:
         parts = []
         for i, j in np.argwhere(weights != 0):
             ink = "#101820" if abs(weights[i, j]) < 0.7 * limit else "#ffffff"
-            x, y = self.left + (j + 0.5) * self.wide, self.top + (i + 0.5) * self.tall + 2.5
-            parts.append(svg.text(x, y, _weight(weights[i, j]), size=6.5, anchor="middle", fill=ink))
+            x, y = self.left + (j + 0.5) * self.wide, self.top + (i + 0.5) * self.tall + 3.2
+            parts.append(svg.text(x, y, _weight(weights[i, j]), size=9, anchor="middle", fill=ink))
         return "".join(parts)
 
     def _names(self) -> str:

@@ -70,4 +70,4 @@ def _cut(shown: Shown, book: FigureBook, slicer: Slicer, row: Row, words: tuple[
     what, desc = words
     at = [row[f"peak_{axis}"] for axis in "xyz"]
     figure = draw_cut(slicer, at, alt=f"Slices of {shown.contrast.name} through {what}")
-    return book.add(figure, shown.path("slices", stat=shown.statistic, desc=desc))
+    return book.add(figure, shown.path("slices", stat=shown.statistic, desc=desc), "cut")
