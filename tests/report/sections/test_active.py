@@ -71,6 +71,6 @@ def test_the_picture_stands_without_a_table_of_regions(shown):
     book = FigureBook()
     section = active.make_section(with_shares(shown, lambda t: np.where(t > 2, 0.7, 0.0)), book)
     assert "at least this share of each cluster is active" in section.content
-    assert "all together with a confidence of 95 %. They suppose that Simes" in section.content
+    assert "regions together with a confidence of 95 %. They suppose that Simes" in section.content
     assert "<table" not in section.content
     assert [path for path in book.files if "stat-tdp" in path]

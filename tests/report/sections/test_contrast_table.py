@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from bidsapp.outputs.results import read_group_results
 from bidsapp.report.render import FigureBook, show_p
@@ -130,7 +131,7 @@ def test_p_of_other_clusters_are_told_from_those_of_the_table(shown):
     around = "that is formed around the peak at one-sided p ≤ 0.002, not of the cluster of this table."
     assert f"{named} are of the cluster (k voxels) {around}" in notes
     assert (
-        "Active shares are lower bounds for the clusters of this table, all together with a confidence of"
+        "Active shares are lower bounds for the clusters of this table, together with a confidence of"
         in notes
     )
     own = " ".join(table._notes(shown, replace(make_rows("maxSize"), contrast=shown.contrast)))
@@ -248,6 +249,20 @@ def test_small_clusters_are_left_out_of_tables_and_still_pictures_and_this_is_sa
     assert verdict(few) == verdict(shown)
     assert np.count_nonzero(few.drawn[main.method].values) == sizes[sizes >= 8].sum()
     assert np.count_nonzero(few.kept[main.method].values) == np.count_nonzero(kept) == sizes.sum()
+
+
+def test_captions_have_the_numbers_and_names_of_the_table(shown):
+    captions = Markup(peaks.make_section(shown, FigureBook()).content).striptags()
+    top = shown.peaks.loc[shown.peaks["z"].abs().idxmax()]
+    label = top["aal"].replace("_", " ")
+    assert f"peak {top['peak']}: z = {show(top['z'])}, {label}" in captions
+    sizes = shown.results.read_table(shown.main.clusters)["n_voxels"].head(peaks.N_CLUSTERS)
+    assert [f": {n} voxel{'' if n == 1 else 's'} " in f"{captions} " for n in sizes] == [True] * len(sizes)
+    alone = replace(shown.main, n_voxels=1, n_clusters=1)
+    contrast = replace(shown.contrast, thresholds=(alone, *shown.contrast.thresholds[1:]))
+    said = thresholds.make_section(replace(shown, contrast=contrast), FigureBook()).content
+    assert ": 1 voxel in 1 cluster</summary>" in said
+    assert f"{alone.title}, 1 cluster, 1 voxel;" in said
 
 
 def test_where_nothing_survives_the_strongest_peaks_are_shown(shown, tmp_path):

@@ -59,6 +59,8 @@ def test_questions_have_their_direction(shown):
     several = {"test": "F", "estimand": estimand(rows), "name": "pairs", "weights": [{}, {}]}
     question = "Is at least one of the 2 contrasts of pairs not zero"
     assert ask(of(shown, **several)) == f"{question}: A − B; C − 0.5 D − 0.5 E?"
+    facts = {fact.name: fact.words for fact in list_facts(of(shown, **several | {"weights": {"1": 1.0}}))}
+    assert facts["Model"] == "null hypothesis: what is estimated"
     groups = [{"old": {"A": 1.0}, "young": {"A": -1.0}}, {"old": {"B": 1.0}, "young": {"B": -1.0}}]
     assert ask(of(shown, **several | {"estimand": estimand(groups)})) == f"{question}?"
     interaction = "Do the effects of a and b depend on each other (interaction)?"
@@ -183,7 +185,7 @@ def test_what_a_threshold_controls_is_in_words(shown):
     by = {threshold.method: threshold for threshold in shown.contrast.thresholds}
     tfce = replace(by["maxSize"], method="maxTFCE")
     said = facts_of(of(shown, thresholds=(tfce,)))["It controls"]
-    assert said.startswith("the chance that any voxel survives whose score draws on no effect is at most")
+    assert said.startswith("the chance that any voxel survives whose TFCE draws on no effect is at most")
     assert said.endswith("a voxel without an effect may survive beside others with one")
     false = replace(by["maxSize"], method="fdrBH")
     said = facts_of(of(shown, thresholds=(false,)))["It controls"]

@@ -12,7 +12,7 @@ from bidsapp.report.sections.contrast.shown import Shown
 
 N_ROWS = 60
 # Beside lower bounds of shares.
-CONFIDENT = "all together with a confidence of {}"
+CONFIDENT = "together with a confidence of {}"
 
 
 def make_section(shown: Shown, book: FigureBook) -> Section | None:

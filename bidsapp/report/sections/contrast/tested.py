@@ -30,7 +30,7 @@ MOST_ROWS = 6
 ON_EFFECTS = ", on the subjects' effects"
 CONTROLS = {
     "FWE": "the chance that any voxel {lacking} survives is at most {alpha}",
-    "maps": "the chance that any voxel survives whose score draws on no effect is at most {alpha}; it draws "
+    "maps": "the chance that any voxel survives whose TFCE draws on no effect is at most {alpha}; it draws "
     "on neighbours, so that a voxel without an effect may survive beside others with one",
     "clusters": "the chance that any cluster without an active voxel survives is at most {alpha}; which of "
     "its voxels are active it does not say",
@@ -119,8 +119,11 @@ def list_facts(shown: Shown) -> list[Fact]:
     facts = [Fact("Inputs", _inputs(shown))]
     if contrast.excluded:
         facts.append(Fact("Left out", _left_out(shown)))
-    says = "null hypothesis" if len(rows_of(contrast.weights)) > 1 else "estimates"
-    estimate = f"{says}: {real_minus(contrast.estimand.text)}" if contrast.estimand else ""
+    estimate, estimand = "", contrast.estimand
+    if estimand:
+        # Of several rows the text is what is tested against.
+        says = "null hypothesis" if len(estimand.weights) > 1 else "estimates"
+        estimate = f"{says}: {real_minus(estimand.text)}"
     facts.append(Fact("Model", estimate, record.formula or record.node))
     facts.append(Fact("Estimated by", _estimator(shown)))
     if main is not None:
