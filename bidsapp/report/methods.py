@@ -20,6 +20,7 @@ from bidsapp.outputs.saved.participant import RunRecord, SubjectRecord
 from bidsapp.records.maps import OTHER_STATISTICS, SCORE_T
 from bidsapp.report.drawing.scale import short
 from bidsapp.report.noise_text import say_noise, say_noise_smoothing
+from bidsapp.report.numbers import count
 from bidsapp.vocabulary.estimators import ESTIMATORS
 from bidsapp.vocabulary.statistics import STATISTICS
 from bidsapp.vocabulary.thresholds import THRESHOLDS, words_of_tail
@@ -183,7 +184,7 @@ def say_group_model(record: GroupRecord) -> str:
     return (
         f"{record.description} The model ({record.formula or record.node}) was fitted by "
         f"{_estimator(record)} in {record.n_voxels:,} voxels of {size} mm to the effects of "
-        f"{record.n_subjects} subjects."
+        f"{count(record.n_subjects, 'subject')}."
     )
 
 

@@ -163,7 +163,7 @@ SENTENCES = {
         ),
         (
             group(subjects=[{"label": "sub-9", "used": False}, {"label": "sub-01 b", "used": True}]),
-            ["effects of 1 sub"],
+            ["effects of 1 subject."],
         ),
         (
             replace(group(), estimator=f"{REML}, of each group (a); OLS (b)"),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bidsapp.outputs.results import GroupResults
+from bidsapp.report.numbers import count
 from bidsapp.report.render import FigureBook, Section, render
 
 
@@ -13,7 +14,7 @@ def lead(all_results: Sequence[GroupResults]) -> str:
     used = [results.record.n_subjects for results in all_results]
     contrasts = sum(len(r.record.contrasts) for r in all_results)
     subjects = f"{min(used)}" if min(used) == max(used) else f"{min(used)} to {max(used)}"
-    words = [f"{subjects} subjects", f"{contrasts} contrast{'s' if contrasts != 1 else ''}"]
+    words = [f"{subjects} subjects", count(contrasts, "contrast")]
     if len(all_results) > 1:
         words.append(f"{len(all_results)} group models")
     return ", ".join(words)

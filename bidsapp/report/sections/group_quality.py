@@ -8,6 +8,7 @@ from bidsapp.outputs.results import GroupResults
 from bidsapp.records.arrays import Mask, Numbers
 from bidsapp.records.documents import Document
 from bidsapp.report.drawing.distributions import draw_spark
+from bidsapp.report.drawing.scale import short
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.about import anchor
 
@@ -80,5 +81,7 @@ def _cell(frame: pd.DataFrame, column: str, row: int, marked: bool) -> Document:
         return {"value": None, "marked": False, "spark": ""}
     known = values[np.isfinite(values)]
     low, high = known.min(), known.max()
-    spark = draw_spark(value, low, high, alt=f"{value:.3g}; the column goes from {low:.3g} to {high:.3g}")
+    spark = draw_spark(
+        value, low, high, alt=f"{short(value)}; the column goes from {short(low)} to {short(high)}"
+    )
     return {"value": value, "marked": bool(marked), "spark": Markup(spark.inline("spark"))}

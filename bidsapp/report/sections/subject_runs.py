@@ -20,6 +20,7 @@ from bidsapp.report.drawing.charts import (
 )
 from bidsapp.report.drawing.colours import SEQUENTIAL
 from bidsapp.report.drawing.matrices import draw_contrasts, draw_correlations
+from bidsapp.report.drawing.scale import short
 from bidsapp.report.drawing.slices import choose_cuts, draw_map_mosaic
 from bidsapp.report.render import FigureBook, Section, render
 from bidsapp.report.sections.subject_summary import show_span
@@ -168,7 +169,7 @@ def _fit_maps(results: SubjectResults, book: FigureBook, run: RunRecord) -> list
         volume = results.read_map(run.model_fit[stat])
         inside = volume.values[np.isfinite(volume.values) & (volume.values != 0)]
         high = float(np.percentile(inside, 98)) if len(inside) else 1.0
-        alt = f"{title} of {run.label}, axial slices, from 0 to {high:.3g}"
+        alt = f"{title} of {run.label}, axial slices, from 0 to {short(high)}"
         drawing = draw_map_mosaic(volume, choose_cuts(volume, 7), high=high, colours=SEQUENTIAL, alt=alt)
         median = float(np.median(inside)) if len(inside) else None
         maps.append(

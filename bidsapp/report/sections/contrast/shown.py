@@ -178,10 +178,10 @@ class Shown:
         n = len(self._small(threshold))
         if not n:
             return ""
-        words = f"{n:,} cluster below" if n == 1 else f"{n:,} clusters below"
         verb = "is" if n == 1 else "are"
         return (
-            f"{words} {self.min_cluster:,} voxels {verb} not shown here (--report-min-cluster); "
+            f"{count(n, 'cluster')} below {self.min_cluster:,} voxels {verb} not shown here "
+            "(--report-min-cluster); "
             f"all are in {threshold.clusters}."
         )
 
