@@ -11,6 +11,7 @@ Exit codes follow the BIDS execution specification; see README.
 import difflib
 import errno
 import logging
+import resource
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,12 @@ EXIT_CANNOT_CREATE = 73
 EXIT_IO = 74
 # Beyond it the number of the signal that ended the app, as shells count.
 EXIT_SIGNAL = 128
+FAULT = "This is a fault of TaskGLM: report it."
+# A limit of the process (-1: none) -> what every job needs of it.
+SMALL_LIMITS = {
+    resource.RLIMIT_AS: (1_500_000_000, "bytes of address space"),
+    resource.RLIMIT_NOFILE: (64, "open files"),
+}
 # Where nothing can be written: full, over the quota, read-only, forbidden.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
@@ -116,7 +123,19 @@ def in_words(error: BaseException) -> str:
         )
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}"
-    return f"unexpected {type(error).__name__}: {error} ({where}). This is a fault of TaskGLM: report it."
+    small = _small_limits()
+    remedy = f"The job may use {small} only: raise its limits." if small else FAULT
+    return f"unexpected {type(error).__name__}: {error} ({where}). {remedy}"
+
+
+def _small_limits() -> str:
+    """Return the limits of the job that libraries fail under, each in its own way; empty without any."""
+    limits = {kind: resource.getrlimit(kind)[0] for kind in SMALL_LIMITS}
+    return " and ".join(
+        f"{limits[kind]:,} {words}"
+        for kind, (least, words) in SMALL_LIMITS.items()
+        if 0 < limits[kind] < least
+    )
 
 
 def exit_code_of(error: BaseException) -> int:
