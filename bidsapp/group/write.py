@@ -368,11 +368,27 @@ def write_shared(
         "voxel_size_mm": np.sqrt(np.square(affine[:3, :3]).sum(axis=0)).round(6).tolist(),
         "description": describe_model(model.fits),
         "formula": fit.formula or None,
+        "groups": describe_groups(model) or None,
         "graph": fit.graph,
         "estimator": estimator,
         "made_with": describe_facts([entry for fit in model.fits for entry in fit.inputs]),
         "subjects": describe_subjects(model),
     }
+
+
+def describe_groups(model: DatasetModel) -> dict[str, list[str]]:
+    """Return the levels of a formula's first factor with the participants that have them; else nothing."""
+    groups: dict[str, list[str]] = {}
+    for fit in model.fits:
+        placed: set[int] = set()
+        for name, rows in fit.levels.items():
+            # Its levels come first, and have every row once.
+            if len(placed) < len(fit.subjects):
+                groups[name] = list(
+                    dict.fromkeys([*groups.get(name, []), *(fit.subjects[row] for row in rows)])
+                )
+                placed.update(rows)
+    return groups
 
 
 def group_design_path(fit: DatasetFit) -> str:

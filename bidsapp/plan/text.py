@@ -116,15 +116,16 @@ def _picture_lines(fit: Document) -> list[str]:
 
 def _table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a table of bounded width: the first column to the left, the others to the right."""
-    table = [[_cut(word) for word in row] for row in (head, *rows)]
+    # What tells rows apart stands at the end of their names: cells of several factors.
+    table = [[_cut(row[0], 3 * MOST_LETTERS), *map(_cut, row[1:])] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "      " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table
     ]
 
 
-def _cut(word: str) -> str:
-    return word if len(word) <= MOST_LETTERS else word[: MOST_LETTERS - 3] + "..."
+def _cut(word: str, most: int = MOST_LETTERS) -> str:
+    return word if len(word) <= most else word[: most - 3] + "..."
 
 
 def _more_lines(n_rows: int, rows: str, n_columns: int, columns: str) -> list[str]:

@@ -99,7 +99,7 @@ def test_effects_and_tests_equal_those_of_statsmodels(done, maps, people):
         )
 
 
-def test_the_record_tells_codings_and_who_is_left_out(done):
+def test_the_record_tells_codings_and_who_is_left_out(done, people):
     record = done.record
     assert "site of scan against C (C, A, B)" in record["description"]
     assert record["formula"].endswith('+ C(`site of scan`, levels=["C", "A", "B"])')
@@ -112,6 +112,12 @@ def test_the_record_tells_codings_and_who_is_left_out(done):
     )
     assert said["weights"] == [{"group.patient": {"faces": 1.0}, "group.control": {"faces": -1.0}}]
     assert contrasts["faces mean"]["descriptive"]
+    in_table = people.groupby("group").groups
+    expected = {
+        f"group.{name}": [f"sub-{i + 1:02d}" for i in rows if i not in (0, 2)]
+        for name, rows in in_table.items()
+    }
+    assert record["groups"] == expected
     assert "at age 0" in contrasts["faces group"]["estimand"]["text"]
     assert contrasts["faces group x age"]["estimand"]["slope"] == "age, group.patient - group.control"
 

@@ -500,6 +500,8 @@ class GroupRecord(Record):
         In words.
     made_with
         What the sidecars of the inputs say, in words, with numbers of maps where they differ.
+    groups
+        Of a formula: level of its first factor -> participants.
     subjects
         Who is in it, and who is not and why.
     background
@@ -529,6 +531,7 @@ class GroupRecord(Record):
     graph: Document | None = None
     estimator: str
     made_with: dict[str, str] | None = None
+    groups: dict[str, list[str]] | None = None
     subjects: tuple[MemberRecord, ...]
     background: Maybe[str] = None
     qc: Maybe[str] = None

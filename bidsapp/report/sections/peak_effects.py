@@ -92,7 +92,16 @@ def place_key(row: Row) -> str:
 
 
 def find_groups(results: GroupResults, labels: list[str]) -> dict[str, list[str]]:
-    """Return the names of inputs by group: those of each 0/1 column of the design where these split all."""
+    """Return the names of inputs by group: a formula's first factor, else 0/1 columns of the design.
+
+    Only where these split all.
+    """
+    if results.record.groups:
+        owners = {name: name.split(" ")[0] for name in labels}
+        return {
+            group: [name for name in labels if owners[name] in who]
+            for group, who in results.record.groups.items()
+        }
     if not results.has(results.record.design):
         return {"": labels}
     table = results.read_table(results.record.design)

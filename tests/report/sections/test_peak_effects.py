@@ -1,5 +1,7 @@
 """Effects of subjects at peaks: groups, intervals, where the numbers come from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,6 +59,16 @@ def test_dummy_columns_make_groups_whatever_covariates_stand_beside(tmp_path):
 def test_overlapping_dummies_are_no_groups(tmp_path):
     results, _ = make_results(tmp_path, {"participant_id": LABELS, "intercept": 1, "patient": [1, 0, 0]})
     assert find_groups(results, LABELS) == {"": LABELS}
+
+
+def test_levels_of_a_formula_make_groups(tmp_path):
+    results, _ = make_results(tmp_path, {"participant_id": LABELS, "intercept": 1, "group[T.p]": [1, 0, 0]})
+    levels = {"group.c": LABELS[1:], "group.p": LABELS[:1]}
+    told = replace(results, record=replace(results.record, groups=levels))
+    assert find_groups(told, [f"{label} faces" for label in LABELS[:2]]) == {
+        "group.c": [f"{LABELS[1]} faces"],
+        "group.p": [f"{LABELS[0]} faces"],
+    }
 
 
 def test_intervals_within_subjects_of_two_cells_are_those_of_the_difference(rng):
