@@ -168,8 +168,12 @@ def test_a_zip_for_neurovault_says_what_the_record_says(finished, record):
             assert image["smoothness_fwhm"] == pytest.approx(widths.prod() ** (1 / 3), rel=1e-12)
             assert image["target_template_image"] == record["entities"]["space"]
             assert len(image["name"]) <= 200
+            sidecar = json.loads((finished / "group" / name.replace(".nii.gz", ".json")).read_text())
+            assert f"estimation: {sidecar['EstimationMethod']}." in image["description"]
         assert images == {}
-        assert json.loads(content["collection.json"])["target_resolution"] == record["voxel_size_mm"][0]
+        collection = json.loads(content["collection.json"])
+        assert collection["target_resolution"] == record["voxel_size_mm"][0]
+        assert collection["software_version"] == record["versions"]["taskglm"]
 
 
 def test_neurovault_takes_no_other_space_than_mni(finished, tmp_path, record):

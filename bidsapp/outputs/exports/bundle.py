@@ -70,7 +70,7 @@ TABLES = {
     "discoveries": "at least how much of each region is active",
 }
 README = """\
-Results of {name}, made by TaskGLM {version}.
+Results of {name}, packed by TaskGLM {version}.
 
 Open index.html in a browser; it needs no network. Files are as they are in the output folder, but for two
 things: in texts, folders of the computer are replaced by OUTPUT_DIR, BIDS_DIR or their last name, and links

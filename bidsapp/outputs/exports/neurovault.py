@@ -14,7 +14,6 @@ from bidsapp.outputs.exports.archive import read_bytes, write_zip
 from bidsapp.outputs.results import GroupResults
 from bidsapp.outputs.saved.group import GroupContrastRecord, GroupRecord
 from bidsapp.records.documents import Document
-from bidsapp.version import __version__
 from bidsapp.vocabulary.quantities import QUANTITIES
 
 # NeuroVault's names of the maps that it takes; of other quantities it has none.
@@ -68,7 +67,7 @@ def write_neurovault(model: GroupResults) -> list[Path]:
 def _write_contrast(model: GroupResults, contrast: GroupContrastRecord) -> Path:
     record = model.record
     maps = {quantity: path for quantity, path in contrast.maps.items() if quantity in MAP_TYPES}
-    images = [describe_image(record, contrast, quantity, path) for quantity, path in maps.items()]
+    images = [describe_image(model, contrast, quantity, path) for quantity, path in maps.items()]
     files = {posixpath.basename(path): read_bytes(model.folder, path) for path in maps.values()}
     texts = {
         "README.txt": README.format(name=contrast.name),
@@ -80,16 +79,17 @@ def _write_contrast(model: GroupResults, contrast: GroupContrastRecord) -> Path:
     return path
 
 
-def describe_image(record: GroupRecord, contrast: GroupContrastRecord, quantity: str, path: str) -> Document:
+def describe_image(model: GroupResults, contrast: GroupContrastRecord, quantity: str, path: str) -> Document:
     """Return the fields of a map, by NeuroVault's names of a ``StatisticMap``; None is left to say."""
-    dof = contrast.dof
+    record, dof = model.record, contrast.dof
+    estimation = model.describe(path).get("EstimationMethod", record.estimator)
     said = [
         f"{QUANTITIES[quantity].words.capitalize()} of the contrast {contrast.name}",
         f"estimand: {contrast.estimand.text}" if contrast.estimand else "",
         f"unit of the effect: {contrast.units}" if contrast.units else "",
         f"degrees of freedom: {', '.join(map(str, dof)) if isinstance(dof, list) else dof}",
-        record.description.rstrip("."),
-        f"estimator: {record.estimator}",
+        record.description.rstrip(".?"),
+        f"estimation: {estimation}",
     ]
     return {
         "file": posixpath.basename(path),
@@ -128,7 +128,7 @@ def describe_collection(record: GroupRecord) -> Document:
         "private": True,
         "DOI": None,
         "software_package": "TaskGLM",
-        "software_version": __version__,
+        "software_version": record.versions.get("taskglm"),
         "coordinate_space": "mni",
         "target_template_image": record.entities["space"],
         "target_resolution": sizes.pop() if len(sizes) == 1 else None,
