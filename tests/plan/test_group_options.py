@@ -16,6 +16,7 @@ from bidsapp.plan.group.options import (
     read_conjunctions,
     redundant_columns,
     single_levels,
+    unusual_values,
 )
 from bidsapp.records.maps import Contrast, Design
 from bidsapp.records.plan import DatasetFit, DatasetModel
@@ -53,6 +54,18 @@ def test_needed_inputs_are_a_number_or_a_fraction(text, needed):
 def test_needed_inputs_without_sense_are_refused(text):
     with pytest.raises(SettingsError, match="--min-subjects"):
         GroupOptions(min_subjects=text)
+
+
+@pytest.mark.parametrize(("last", "told"), [(47, []), (999, ["sub-08: the age of 999 is far"])])
+def test_slopes_of_groups_are_judged_by_the_covariate_itself(last, told):
+    ages = np.array([20, 34, 28, 45, 39, 52, 30, last], float)
+    is_a = np.arange(8) < 3
+    centred = ages - ages.mean()
+    matrix = np.column_stack([is_a, ~is_a, centred * is_a, centred * ~is_a])
+    fit = make_fit(matrix, ("group.a", "group.b", "age:group.a", "group.b:age"))
+    people = {f"{k + 1:02d}": {"age": age} for k, age in enumerate(ages)}
+    found = list(dict.fromkeys(unusual_values(fit, people)))
+    assert [note.partition(" from")[0] for note in found] == told
 
 
 def test_a_factor_level_with_one_subject_is_named():

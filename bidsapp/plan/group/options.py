@@ -175,7 +175,10 @@ def without_row(fit: DatasetFit, people: People) -> dict[str, str]:
 def unusual_values(fit: DatasetFit, people: People) -> list[Caution]:
     """Return cautions on values of covariates far from all others, as codes of missing values are."""
     cautions, rows = [], _rows_of(fit, people)
+    there = {name for row in rows for name in row}
     for name, column in zip(fit.design.columns, fit.design.matrix.T, strict=True):
+        # A product (``age:group.a``), 0 in most rows, is told of by the column of participants in it.
+        name = next((part for part in name.split(":") if part in there), name)
         raw = [row.get(name) for row in rows]
         numbers = all(map(is_number, raw))
         values = np.array(raw if numbers else column, float)
