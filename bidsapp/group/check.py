@@ -22,7 +22,18 @@ logger = logging.getLogger(__name__)
 
 
 def check_settings(plan: GroupPlan, group: GroupOptions, options: InferenceOptions) -> None:
-    """Refuse what no map can change; warn of contrasts that cannot be shuffled.
+    """Refuse what no map can change, as `check_plan`; warn of contrasts that cannot be shuffled."""
+    check_plan(plan, group, options)
+    declared = BY_WORD[group.main_threshold].needs if group.main_threshold else None
+    # Of a main threshold by shuffles it is said already.
+    if options.n_shuffles and declared != "shuffles":
+        fits = [fit for model in plan.models for fit in model.fits]
+        for reason, names in find_unshuffled(fits, group.group_estimator, options).items():
+            logger.warning("%s: %s", ", ".join(names), reason)
+
+
+def check_plan(plan: GroupPlan, group: GroupOptions, options: InferenceOptions) -> None:
+    """Refuse what no map can change.
 
     Raises
     ------
@@ -35,11 +46,6 @@ def check_settings(plan: GroupPlan, group: GroupOptions, options: InferenceOptio
     check_regions(group.roi, find_grids(fits))
     check_atlases(group.atlas, find_grids(fit for fit in fits if is_template(fit.entities)))
     check_main_threshold(plan, group, options)
-    declared = BY_WORD[group.main_threshold].needs if group.main_threshold else None
-    # Of a main threshold by shuffles it is said already.
-    if options.n_shuffles and declared != "shuffles":
-        for reason, names in find_unshuffled(fits, group.group_estimator, options).items():
-            logger.warning("%s: %s", ", ".join(names), reason)
 
 
 def check_ahead(group: GroupOptions) -> None:

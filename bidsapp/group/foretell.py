@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from bidsapp.group.check import check_settings, key_of_test
+from bidsapp.group.check import check_plan, key_of_test
 from bidsapp.group.estimands import find_groups
 from bidsapp.group.main_threshold import lay_out_contrast
 from bidsapp.group.shuffling import make_options
@@ -45,7 +45,7 @@ def foretell(plan: GroupPlan, settings: Settings) -> Document:
         What the group level would refuse before it reads a map.
     """
     options = make_options(settings.permutation, settings.group)
-    check_settings(plan, settings.group, options)
+    check_plan(plan, settings.group, options)
     fits = [fit for model in plan.models for fit in model.fits]
     known: dict[tuple[object, ...], Document] = {}
     told = [

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 from typing import TypeVar
 
 from bidsapp.errors import SettingsError, near_or_there
@@ -10,6 +9,7 @@ from bidsapp.model.wildcards import is_wildcard, match_name
 from bidsapp.names import make_label
 from bidsapp.plan.automatic import minus_name
 from bidsapp.plan.nodes import Entry
+from bidsapp.records.collect import collect
 from bidsapp.records.documents import Document
 from bidsapp.records.model import Model
 from bidsapp.records.plan import DatasetFit
@@ -65,10 +65,12 @@ def find_twins(entries: Sequence[Entry], named: Collection[str]) -> dict[str, st
             weights[name].append(said)
     one = {name: found[0] for name, found in weights.items() if len(found) == 1 and found[0]}
     twins: dict[str, str] = {}
+    alike = collect((frozenset(one[name].items()), name) for name in sorted(one))
+    mirrors = {name: frozenset((key, -weight) for key, weight in one[name].items()) for name in one}
+    pairs = [(name, other) for name in sorted(one) for other in alike.get(mirrors[name], ()) if name < other]
     # Of two automatic ones the first by name stays.
-    for first, second in combinations(sorted(one), 2):
-        mirrored = {name: -weight for name, weight in one[second].items()}
-        if one[first] != mirrored or places[first] != places[second]:
+    for first, second in pairs:
+        if places[first] != places[second]:
             continue
         for other, kept in ((second, first), (first, second)):
             if other not in named and kept not in twins and _is_automatic(other, one[other]):
