@@ -26,14 +26,20 @@ def make_section(shown: Shown, book: FigureBook) -> Section | None:
         cuts=_cuts(shown, book, shown.main, peaks),
         clusters=_clusters(shown, book, shown.main),
         left_out=shown.left_out(shown.main),
-        cells=shown.effects is not None and bool(find_cells(shown.effects.columns[len(KEYS) :])),
+        cells=_has_cells(shown),
     )
     return Section("Highest peaks", "peaks", content)
+
+
+def _has_cells(shown: Shown) -> bool:
+    """Whether subjects have several effects, which are drawn over cells."""
+    return shown.effects is not None and bool(find_cells(shown.effects.columns[len(KEYS) :]))
 
 
 def _cuts(shown: Shown, book: FigureBook, main: ThresholdRecord, peaks: pd.DataFrame) -> list[Document]:
     """Return slices through the highest peaks, with the effects of the subjects there."""
     strips = {} if shown.effects is None else draw_strips(shown.results, shown.contrast, shown.effects)
+    look = "" if _has_cells(shown) else "strip"
     order = peaks[shown.statistic].abs().sort_values(ascending=False, kind="stable").index[:N_PEAKS]
     slicer = shown.slicer(shown.drawn[main.method])
     found = []
@@ -45,7 +51,7 @@ def _cuts(shown: Shown, book: FigureBook, main: ThresholdRecord, peaks: pd.DataF
             "statistic": shown.statistic,
             "label": label_of(peak),
             "drawing": _cut(shown, book, slicer, peak, (f"the peak at {place_key(peak)} mm", desc)),
-            "strip": strip and book.add(strip, shown.path("effects", desc=desc)),
+            "strip": strip and book.add(strip, shown.path("effects", desc=desc), look),
         }
         found.append(drawn)
     return found
