@@ -440,7 +440,7 @@ def test_different_units_are_warned_of(maps, tmp_path, capsys):
 def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path, capsys):
     folder = tmp_path / "maps"
     shutil.copytree(maps, folder)
-    for path in folder.glob("sub-04/*.nii.gz"):
+    for path in folder.glob("sub-01/*.nii.gz"):
         image = nib.load(path)
         moved = AFFINE.copy()
         moved[0, 3] += 3.0
@@ -448,9 +448,10 @@ def test_map_on_another_grid_is_named_or_resampled(maps, tmp_path, capsys):
     words = ["--group-design", "one-sample"]
     assert run(folder, tmp_path / "a", *words, "--dry-run") != 0
     said = capsys.readouterr().err
-    assert re.search(r"sub-04: .*another grid than most of the maps.*up to 3 mm.*\n--resample brings", said)
+    assert re.search(r"sub-01: .*another grid than most of the maps.*up to 3 mm.*\n--resample brings", said)
     assert run(folder, tmp_path / "b", *words, "--resample") == 0
-    note = "the maps of sub-04 are resampled to the grid of sub-01, linearly"
+    others = ", ".join(f"sub-{number:02d}" for number in range(2, 8))
+    note = f"the maps of {others} and 5 more are resampled to the grid of sub-01, linearly"
     assert note in capsys.readouterr().err
     assert any(note in words for words in record_of(tmp_path / "b")["warnings"])
 

@@ -117,6 +117,7 @@ def test_a_path_without_results_is_told(tmp_path):
         ("sub-01/ses-b_task-x.feat", None, {"sub": "01", "ses": "b", "task": "x"}),
         ("sub-01/sub-01_run-2.feat", None, {"sub": "01", "run": "2"}),
         ("results/s7/pre.feat", "s{participant}/{session}.feat", {"sub": "7", "ses": "pre"}),
+        ("results/s7.feat", "s{participant}", {"sub": "7"}),
         ("S_AB12/day2/x.feat", "S_{participant}/day{session}", {"sub": "AB12", "ses": "2"}),
     ],
 )
