@@ -35,7 +35,7 @@ KINDS = {
     ),
     "nothing": ("mean", ["two-sample", "group"], ["t(10)", "z", "difference, %", *T]),
 }
-START = ["Region (AAL2)", "Side", "voxels", "p cluster size", "p TFCE (main)", "p height", "FDR q"]
+START = ["Region (AAL2)", "Side", "voxels", "p TFCE (main)", "p cluster size", "k", "p height", "FDR q"]
 
 
 def effect_of(maps, cell, number):
@@ -251,14 +251,14 @@ def test_copies_are_escaped(visit, tables_of):
     }""")
     latex, _ = copy(page, "latex")
     lines = latex.split("\n")
-    assert lines[0] == r"\begin{tabular}{llrrrrrrrrrrrrr}"
+    assert lines[0] == r"\begin{tabular}{llrrrrrrrrrrrrrr}"
     assert lines[-1] == r"\end{tabular}"
     words = r"50\% \& a\_b \$x\textasciicircum{}2\textasciitilde{}\#\{y\}\textbackslash{}z $|$$<$i$>$"
     assert lines[4].split(" & ", 1)[1].startswith(f"{words} & ")
     assert " & $-$1,234.5 & " in lines[4]
     assert all(line.endswith(r" \\\\"[:-2]) for line in lines[4:-2])
     assert any(line.startswith(r"\quad ") for line in lines)
-    assert copy(page, "tsv")[0].split("\n")[1].split("\t")[7] == "-1234.5"
+    assert copy(page, "tsv")[0].split("\n")[1].split("\t")[8] == "-1234.5"
     assert r"50% & a\_b $x^2~#{y}\\z \|\<i\>" in copy(page, "markdown")[0]
 
 
