@@ -11,9 +11,8 @@ import pytest
 from makers import programs as make
 
 from bidsapp.cli.main import main
-from bidsapp.group.stage import parts_of
 from bidsapp.inputs.programs import PROGRAMS
-from bidsapp.job.resume import make_fingerprint
+from bidsapp.job.finished import fingerprint_model
 from bidsapp.records.maps import Reading
 from bidsapp.settings.parts import Selection
 
@@ -98,7 +97,9 @@ def test_another_sub_brick_of_the_same_file_is_another_input():
         SimpleNamespace(inputs=[one], within=None, contrasts=[], variance_groups=(), blocks=(), design=design)
         for one in inputs
     ]
-    assert make_fingerprint(*parts_of(fits[0])) != make_fingerprint(*parts_of(fits[1]))
+    plan, settings = SimpleNamespace(documents=[]), SimpleNamespace(group=None, permutation=None)
+    one, other = (fingerprint_model(SimpleNamespace(fits=[fit]), plan, settings) for fit in fits)
+    assert one != other
 
 
 def test_who_has_no_variance_is_named_where_the_estimator_needs_one(estimates, tmp_path, capsys):
