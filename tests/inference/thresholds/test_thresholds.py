@@ -397,7 +397,7 @@ def test_the_rate_over_p_by_shuffling_is_that_of_benjamini_and_hochberg(statisti
     [
         (0.0005, False, ""),
         (0.01, False, "must have the smallest p that 500 shuffles can give, 0.01"),
-        (0.002, False, "set --n-permutations to 2,000 or more."),
+        (0.002, False, "set --n-permutations to 800 or more."),
         (0.002, True, "No more distinct shuffles exist"),
     ],
 )
