@@ -114,15 +114,15 @@ GROUP_ROWS = [
     Row("--export", ["neurovault", "nidm", "bundle"], only=()),
     Row("--atlas", ["harvard_oxford"], only=("found *", "discoveries")),
     Row("--n-permutations", ["128"], only=SHUFFLED, says={"Permutations": 128}),
-    # The uncorrected threshold is the cluster-forming one.
+    # The uncorrected threshold is the cluster-forming one; each peak has the size of its cluster there.
     Row(
         "--cluster-forming-p",
         ["0.01"],
-        only=(*CLUSTERS, "found ari", "found rftSize", "found uncorrected"),
+        only=(*CLUSTERS, "found *"),
         says={"ClusterFormingP": 0.01},
     ),
     Row("--seed", ["5"], only=SHUFFLED, says={"Seed": 5}),
-    Row("--statistics", ["height"], only=(*NO_CLUSTERS, "found max*", *OF_MAIN, "nullmax")),
+    Row("--statistics", ["height"], only=(*NO_CLUSTERS, "found *", *OF_MAIN, "nullmax")),
     Row(
         "--exchangeability-blocks", ["site"], TWO_SAMPLE, only=SHUFFLED, says={"ExchangeabilityBlocks": True}
     ),

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 
 from bidsapp.inference.pvalues import TIE
-from bidsapp.inference.thresholds.surviving import TAILS
 from bidsapp.participant.noise_record import ORDER_RULE
 from bidsapp.records.maps import LEAST_SQUARES, SCORE_T
 from bidsapp.version import __version__
 from bidsapp.vocabulary.noise import NOISE_MODELS
 from bidsapp.vocabulary.quantities import QUANTITIES as WORDS
 from bidsapp.vocabulary.statistics import STATISTICS
+from bidsapp.vocabulary.thresholds import TAILS
 
 # Variance groups of the test data in the order of their numbers.
 GROUPS = ("control", "patient")

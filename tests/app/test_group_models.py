@@ -354,7 +354,7 @@ def test_means_of_groups_are_in_no_family_unless_named(maps, tmp_path, alone):
         )
     text = (tmp_path / "logs/CITATION.md").read_text()
     assert "Family-wise errors by shuffling are over 2 contrasts, maximum over contrasts" in text
-    assert "Means of groups are descriptive: go group.control" in text
+    assert "Means of groups are descriptive and not counted: go group.control" in text
 
 
 def test_one_contrast_is_a_family_of_its_own(maps, tmp_path, alone, capsys):
@@ -400,7 +400,7 @@ def test_contrasts_shuffled_in_different_ways_are_corrected_step_by_step(maps, t
         (("--conjunction", "x=go,nogo"), "no node makes the t contrasts go, nogo. There are: go, stop"),
         (("--cluster-forming-p", "2.3"), "2.3 looks like a z or t value; as a p-value it is 0.011"),
         (("--exchangeability-blocks", "age"), "every block has a single row"),
-        (("--group-contrast", "x=go"), "--group-contrast needs --group-design"),
+        (("--group-contrast", "x=go"), "--group-contrast needs --formula or --group-design"),
     ],
 )
 def test_options_without_sense_end_with_a_message(maps, tmp_path, capsys, caplog, words, message):

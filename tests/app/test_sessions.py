@@ -51,7 +51,7 @@ def assert_maps(run, label, expected):
 @pytest.fixture(scope="module")
 def of_groups(maps, tmp_path_factory):
     words = ("paired", "ses-pre", "ses-post", "two-sample", "group", "covariate", "age")
-    return run_group(maps, tmp_path_factory.mktemp("of_groups"), "--group-design", *words)
+    return run_group(maps, tmp_path_factory.mktemp("of_groups"), "--group-design", *words, pages=True)
 
 
 def test_difference_of_differences_is_that_of_least_squares(of_groups, values):

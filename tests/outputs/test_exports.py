@@ -114,7 +114,6 @@ def test_exports_name_no_folder_of_the_computer(finished):
     for path in paths:
         content = read_zip(path)
         assert [name for name, data in content.items() if place in data] == []
-        assert b"../" not in content.get("dataset_description.json", b"")
 
 
 def test_a_bundle_names_what_is_lost(finished, tmp_path, record):
