@@ -374,6 +374,14 @@ def test_a_truncated_bucket_is_told(tmp_path, estimates):
         find(f"afni:{tmp_path}")
 
 
+def test_what_a_header_claims_is_held_against_the_file_of_the_data(tmp_path, estimates, monkeypatch):
+    """The header of AFNI is a small file of its own, less than the maps; as if nothing could be packed."""
+    path = make.write_brik(tmp_path / "sub-01" / "stats+tlrc.HEAD", estimates["01"])
+    monkeypatch.setattr("bidsapp.inputs.images.read.MOST_COMPRESSED", 1)
+    assert path.stat().st_size < path.with_suffix(".BRIK").stat().st_size
+    assert read_stack(find(f"afni:{tmp_path}")[:1]).effect.size
+
+
 def test_names_with_signs_of_paths_stay_names(tmp_path, estimates):
     maps = {"../a>b&c/d": estimates["01"]["faces"]}
     make.write_bucket(tmp_path / "sub-01" / "stats.nii.gz", maps)

@@ -166,10 +166,12 @@ def check_claim(path: Path | str, image: nib.spatialimages.SpatialImage) -> None
             f"{path} has a damaged header: a dimension of {min(shape)} voxels. Copy or make it again."
         )
     offset = getattr(image.dataobj, "offset", None)
-    if offset is None:
+    # The data may lie in another file than the header (AFNI's .BRIK).
+    held = Path(image.file_map["image"].filename or path)
+    if offset is None or not held.is_file():
         return
     claimed = int(offset) + math.prod(shape) * image.get_data_dtype().itemsize
-    size = Path(path).stat().st_size
+    size = held.stat().st_size
     most = size * MOST_COMPRESSED
     # A header alone stands for an image where a dataset is only planned.
     if claimed > most and size > HEADER_BYTES:
