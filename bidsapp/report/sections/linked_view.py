@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
 from os.path import commonprefix
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from bidsapp.report.sections.peak_effects import find_groups, find_joined, label
 from bidsapp.tables.atlas import MIN_PERCENT, read_atlases, say_near
 from bidsapp.vocabulary.thresholds import THRESHOLDS, ThresholdWords
 
+# Atlases on a grid that are kept for the other pages of a call.
+MOST_KEPT = 8
 UNCORRECTED = next(row for row in THRESHOLDS.values() if row.controls == "none")
 N_CURVE = 801
 SMALLEST_P = 1e-300
@@ -276,28 +280,47 @@ def read_regions(choices: Iterable[str], geometry: Geometry, *, near: bool = Fal
 
     ``near``: places beside a region, and small shares, have the labels that peaks have in tables.
     """
-    positions, found = geometry.coordinates(), []
-    for choice in choices:
-        try:
-            (atlas,) = read_atlases([Path(choice) if "/" in choice else choice])
-        except InputError:
-            continue
-        keys = np.array(sorted(atlas.names))
-        names = [atlas.names[key] for key in keys]
-        percent = atlas.percent_at(positions)
-        if near:
-            regions, distances = atlas.nearest_at(positions)
-            steps = np.rint(distances).astype(int)
-            names = [say_near(n, mm) if mm else n for mm in range(steps.max(initial=0) + 1) for n in names]
-        else:
-            regions, steps = atlas.regions_at(positions), np.zeros(len(positions), int)
-        at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
-        known = keys[at] == regions
-        if near and percent is not None:
-            known &= percent >= MIN_PERCENT
-        index = np.where(known, at + len(keys) * steps, -1)
-        found.append(Atlas(short_title(atlas.title), names, index, percent))
-    return found
+    affine = np.asarray(geometry.affine, float).tobytes()
+    grid = geometry.mask.shape, affine, np.packbits(geometry.mask).tobytes()
+    found = (_find_regions(choice, _stamp(choice), near, *grid) for choice in choices)
+    return [atlas for atlas in found if atlas is not None]
+
+
+def _stamp(choice: str) -> tuple[int, ...]:
+    """Return what tells a state of an own atlas from another; nothing for those of the app."""
+    if "/" not in choice or not Path(choice).is_file():
+        return ()
+    now = Path(choice).stat()
+    return now.st_mtime_ns, now.st_size
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _find_regions(
+    choice: str, _stamp: tuple[int, ...], near: bool, shape: tuple[int, ...], affine: bytes, mask: bytes
+) -> Atlas | None:
+    """Return the regions of an atlas on a grid, for all pages of a call: what is near takes seconds."""
+    inside = np.unpackbits(np.frombuffer(mask, np.uint8), count=prod(shape)).reshape(shape)
+    geometry = Geometry(inside.astype(bool), np.frombuffer(affine).reshape(4, 4))
+    positions = geometry.coordinates()
+    try:
+        (atlas,) = read_atlases([Path(choice) if "/" in choice else choice])
+    except InputError:
+        return None
+    keys = np.array(sorted(atlas.names))
+    names = [atlas.names[key] for key in keys]
+    percent = atlas.percent_at(positions)
+    if near:
+        regions, distances = atlas.nearest_at(positions)
+        steps = np.rint(distances).astype(int)
+        names = [say_near(n, mm) if mm else n for mm in range(steps.max(initial=0) + 1) for n in names]
+    else:
+        regions, steps = atlas.regions_at(positions), np.zeros(len(positions), int)
+    at = np.minimum(np.searchsorted(keys, regions), len(keys) - 1)
+    known = keys[at] == regions
+    if near and percent is not None:
+        known &= percent >= MIN_PERCENT
+    index = np.where(known, at + len(keys) * steps, -1)
+    return Atlas(short_title(atlas.title), names, index, percent)
 
 
 def make_curve(name: str, dof: tuple[float, ...] | None, top: float) -> Matrix | None:
