@@ -76,6 +76,7 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
             tell = steps.begin("writing the report", "contrasts")
             write_group_report(settings.output_dir, tell, min_cluster=settings.control.report_min_cluster)
         except AppError as error:
+            check_output(error)
             failures.append(str(error))
     write_overview(settings.output_dir)
     if settings.control.export:
