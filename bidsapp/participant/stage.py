@@ -17,7 +17,7 @@ from bidsapp.outputs.remarks import Remark, gather_remarks
 from bidsapp.participant.subject import Job, try_subject
 from bidsapp.plan import make_participant_plan
 from bidsapp.plan.leftovers import describe_leftovers, find_leftovers
-from bidsapp.plan.memory import share_out
+from bidsapp.plan.memory import Shares, share_out
 from bidsapp.records.plan import ParticipantPlan
 from bidsapp.report.pages import write_overview
 from bidsapp.settings.parts import Settings
@@ -41,8 +41,9 @@ def run_stage(settings: Settings, work_dir: Path) -> int:
             logger.warning("%s", note)
     for note in warn_of_noise_models(plan, settings.run.noise_model):
         logger.warning("%s", note)
+    shares = share_job(plan, settings)
     prepare_output(plan, settings.output_dir)
-    failures = [failure for failure in run_subjects(plan, settings) if failure]
+    failures = [failure for failure in run_subjects(plan, settings, shares) if failure]
     for failure in failures:
         logger.error("%s", failure)
     keep_overview(settings.output_dir)
@@ -94,8 +95,14 @@ def _time_of(path: Path) -> int:
         return 0
 
 
-def run_subjects(plan: ParticipantPlan, settings: Settings) -> Iterator[str | None]:
-    """Yield the failure of each subject, in words, or None; subjects run side by side."""
+def share_job(plan: ParticipantPlan, settings: Settings) -> Shares:
+    """Return how processors and memory of the job are shared out.
+
+    Raises
+    ------
+    SettingsError
+        One subject needs more memory than there is.
+    """
     n_cpus, limit = count_cpus(settings.control.n_cpus), find_memory_gb(settings.control.mem_gb)
     shares = share_out(plan.subjects, settings.run, n_cpus, limit)
     logger.info(
@@ -113,6 +120,11 @@ def run_subjects(plan: ParticipantPlan, settings: Settings) -> Iterator[str | No
             f"one participant needs about {shares.forecast_gb:.2f} GB, and the limit is {limit:.2f} GB. "
             "Raise --mem-gb, or the memory of the job."
         )
+    return shares
+
+
+def run_subjects(plan: ParticipantPlan, settings: Settings, shares: Shares) -> Iterator[str | None]:
+    """Yield the failure of each subject, in words, or None; subjects run side by side."""
     progress = Progress(len(plan.subjects), "participant")
     models = tuple(document.text for document in plan.documents)
     about, only = describe_call("participant", plan, settings), settings.control.reports_only
