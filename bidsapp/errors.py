@@ -43,7 +43,7 @@ SMALL_LIMITS = {
     resource.RLIMIT_AS: (1_500_000_000, "bytes of address space"),
     resource.RLIMIT_NOFILE: (64, "open files"),
 }
-# Where nothing can be written: full, over the quota, read-only, forbidden.
+# Where nothing can be written: full, over the quota, read-only, larger than a file may be.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 

@@ -145,7 +145,9 @@ def open_image(path: Path | str) -> nib.spatialimages.SpatialImage:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist (any more).", exit_code=EXIT_NO_INPUT) from error
     except HEADER_FAULTS as error:
-        raise InputError(f"{path} is not an image, or is truncated or corrupt ({_reason(error)}).") from error
+        raise InputError(
+            f"{path} is not an image, or is truncated or corrupt ({reason_of(error)})."
+        ) from error
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path} is not a volume.")
     check_claim(path, image)
@@ -208,7 +210,7 @@ def read_volume(path: Path | str, volume: int | None = None) -> tuple[NDArray[np
         values = np.asarray(image.dataobj, dtype=np.float32)
     except READ_FAULTS as error:
         raise InputError(
-            f"{path} is truncated or corrupt ({_reason(error)}). Copy or make it again."
+            f"{path} is truncated or corrupt ({reason_of(error)}). Copy or make it again."
         ) from error
     return values.reshape(values.shape[:3]), _affine_of(image)
 
@@ -224,8 +226,9 @@ def _read_one(path: Path | str, image: nib.spatialimages.SpatialImage, volume: i
         place = np.unravel_index(volume, image.shape[3:] or (1,), order="F")[: image.ndim - 3]
         return np.array(image.dataobj[(..., *map(int, place))], dtype=np.float32)
     except READ_FAULTS as error:
-        raise InputError(f"{path} is truncated or corrupt ({_reason(error)}). Restore it.") from error
+        raise InputError(f"{path} is truncated or corrupt ({reason_of(error)}). Restore it.") from error
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return what a library says of a file that it cannot read, in one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -8,7 +8,7 @@ import numpy as np
 from bidsapp.errors import InputError
 from bidsapp.inputs.dataset.selection import natural_key
 from bidsapp.inputs.fetched import check_fetched, is_named
-from bidsapp.inputs.images.read import READ_FAULTS
+from bidsapp.inputs.images.read import READ_FAULTS, reason_of
 from bidsapp.inputs.programs.found import PLAIN, FoundMap, Program, Results, make_found
 from bidsapp.records.maps import Reading
 
@@ -49,7 +49,7 @@ def read(path: Path) -> Results:
                 found.append(_read_contrast(path, spm, contrast, name))
     except FAULTS as error:
         raise InputError(
-            f"{path} is not as SPM writes it ({_in_words(error)}). Estimate it again."
+            f"{path} is not as SPM writes it ({reason_of(error)}). Estimate it again."
         ) from error
     return found, notes
 
@@ -103,7 +103,7 @@ def _load(path: Path) -> Any:
         ) from error
     except faults as error:
         raise InputError(
-            f"{path} is no SPM.mat, or is truncated or corrupt ({_in_words(error)}). Copy it again, or "
+            f"{path} is no SPM.mat, or is truncated or corrupt ({reason_of(error)}). Copy it again, or "
             "estimate the model again."
         ) from error
 
@@ -124,10 +124,6 @@ def _name_of_file(record: Any) -> str | None:
     """Return the name of an image's file without its folder, which may be one of another machine."""
     text = str(_get(record, "fname") or "").replace("\\", "/").rsplit("/", 1)[-1].split(",")[0].strip()
     return text if text.strip(".") else None
-
-
-def _in_words(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 SPM = Program(

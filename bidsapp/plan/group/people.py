@@ -56,9 +56,9 @@ def find_people(
     return {str(label): {str(name): value for name, value in row.items()} for label, row in table.items()}, []
 
 
-def find_orders(bids_dir: Path, estimates: Iterable[Path | str]) -> Orders:
+def find_orders(bids_dir: Path, estimates: Iterable[Path]) -> Orders:
     """Return the orders of levels that are beside the table of the participants."""
-    path = find_participants(bids_dir, *map(Path, estimates))
+    path = find_participants(bids_dir, *estimates)
     return {} if path is None else read_level_orders(path)
 
 
