@@ -226,32 +226,22 @@ def test_bids_database_dir_is_filled(plan_of):
     assert list((plan_of.work / "database").iterdir())
 
 
-def test_estimates_are_the_maps_that_are_read(group_maps, tmp_path, capsys):
-    alone = [
-        str(group_maps),
-        str(tmp_path / "out"),
-        "group",
-        "--group-design",
-        "one-sample",
-        "--dry-run",
-        "json",
-    ]
+@pytest.fixture
+def dry_group(group_maps, tmp_path):
+    """Return the words of a dry run of the group level on ``group_maps``, without its estimates."""
+    return [str(group_maps), str(tmp_path / "out"), "group", "--dry-run", "json"]
+
+
+def test_estimates_are_the_maps_that_are_read(dry_group, group_maps, capsys):
+    alone = [*dry_group, "--group-design", "one-sample"]
     assert main(alone) != EXIT_OK
     assert main([*alone, "--estimates", str(group_maps)]) == EXIT_OK
     plan = json.loads(capsys.readouterr().out)
     assert {fit["input_contrast"] for fit in plan["group"]["fits"]} == set("ABC")
 
 
-def test_formula_is_the_model_of_the_group(group_maps, tmp_path, capsys):
-    words = [
-        str(group_maps),
-        str(tmp_path / "out"),
-        "group",
-        "--estimates",
-        str(group_maps),
-        "--dry-run",
-        "json",
-    ]
+def test_formula_is_the_model_of_the_group(dry_group, group_maps, capsys):
+    words = [*dry_group, "--estimates", str(group_maps)]
     assert main([*words, "--formula", "~ group"]) == EXIT_OK
     plan = json.loads(capsys.readouterr().out)
     assert {one["name"] for one in plan["group"]["fits"][0]["contrasts"]} == {

@@ -81,32 +81,30 @@ def test_a_quiet_log_stays_quiet(log, clock):
     assert log.getvalue() == ""
 
 
-def test_shuffles_of_an_earlier_call_are_not_counted_as_those_of_this_one(log, clock):
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            [(0, 9000, 10000), (50, 9100, 10000), (50, 9200, 10000)],
+            [
+                "shuffling go: 9,100 of 10,000 shuffles",
+                "shuffling go: 9,200 of 10,000 shuffles, about 7 min left",
+            ],
+        ),
+        (
+            [(0, 0, 100), (90, 8, 100), (40, 54, 100)],
+            ["shuffling go: 8 of 100 shuffles", "shuffling go: 54 of 100 shuffles, about 40 s left"],
+        ),
+    ],
+    ids=["an earlier call", "what is compiled first"],
+)
+def test_what_came_before_is_no_pace_of_the_rest(log, clock, told, expected):
     with Steps(io.StringIO(), clock) as steps:
         tell = steps.begin("shuffling go", "shuffles")
-        tell(9000, 10000)
-        clock.now += 50
-        tell(9100, 10000)
-        clock.now += 50
-        tell(9200, 10000)
-    assert said(log) == [
-        "shuffling go: 9,100 of 10,000 shuffles",
-        "shuffling go: 9,200 of 10,000 shuffles, about 7 min left",
-    ]
-
-
-def test_what_is_compiled_first_is_no_pace_of_the_rest(log, clock):
-    with Steps(io.StringIO(), clock) as steps:
-        tell = steps.begin("shuffling go", "shuffles")
-        tell(0, 100)
-        clock.now += 90
-        tell(8, 100)
-        clock.now += 40
-        tell(54, 100)
-    assert said(log) == [
-        "shuffling go: 8 of 100 shuffles",
-        "shuffling go: 54 of 100 shuffles, about 40 s left",
-    ]
+        for seconds, done, total in told:
+            clock.now += seconds
+            tell(done, total)
+    assert said(log) == expected
 
 
 def test_what_may_stop_before_and_what_is_to_come_are_told(log, clock):
